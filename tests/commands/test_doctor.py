@@ -1,0 +1,113 @@
+"""`tinyalex doctor`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from tinyalex import cli, gradcases
+from tinyalex.commands import doctor
+from tinyalex.gradcheck import compare
+
+GIB = 2**30
+
+
+@pytest.fixture(autouse=True)
+def no_timing(monkeypatch):
+    monkeypatch.setattr(doctor, "best_time", lambda work: work() is None or 0.1)
+
+
+def found(look):
+    return {finding.topic: finding for finding in look()}
+
+
+def test_tells_what_is_there_and_exits_0_without_a_gpu(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "why_no_cuda", lambda: "cupy is not installed; pip install 'tinyalex[cuda12]'")
+    assert cli.main(["doctor"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "looks at this machine and tests the engine; about 5 s\n"
+    for topic in ("tinyalex", "numpy", "blas", "cores", "memory", "device cpu", "device sim:0", "data", "disk", "self-test", "speed"):
+        assert f" {topic} " in out
+    assert "ok       device cuda:0  none: cupy is not installed; pip install 'tinyalex[cuda12]'" in out
+    assert out.endswith("next: tinyalex gradcheck\n")
+
+
+def test_json_is_one_document(capsys):
+    assert cli.main(["doctor", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["passed"] is True
+    assert document["problems"] == sum(finding["remedy"] is not None for finding in document["findings"])
+    assert {"topic", "found", "remedy", "failed"} == set(document["findings"][0])
+
+
+def test_failed_self_test_exits_1(capsys, monkeypatch):
+    case = gradcases.Case("ReLU", "broken", lambda device, classes: [compare("x", gradcases.rng().random(3), gradcases.rng(1).random(3))])
+    monkeypatch.setattr(gradcases, "CASES", (case, *gradcases.CASES[1:]))
+    assert cli.main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "wrong: ReLU x" in out and "-> run tinyalex gradcheck --device cpu" in out
+    assert out.endswith("the self-test failed: do not trust results from this machine before it is mended\n")
+
+
+def test_card_is_named_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(doctor, "why_no_cuda", lambda: None)
+    assert found(doctor.devices)["device cuda:0"].found == "there is one"
+
+
+def test_missing_library_has_a_remedy(monkeypatch):
+    monkeypatch.setattr(doctor, "LIBRARIES", ("no-such-library",))
+    assert found(doctor.software)["no-such-library"] == doctor.Finding("no-such-library", "not installed", "pip install no-such-library")
+
+
+@pytest.mark.parametrize(("kernel", "mended"), [("Prescott", False), ("SkylakeX", True)])
+def test_kernel_for_an_unknown_processor_is_a_problem(monkeypatch, kernel, mended):
+    pool = {"user_api": "blas", "internal_api": "openblas", "version": "0.3", "architecture": kernel, "num_threads": 2}
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [{"user_api": "openmp"}, pool])
+    finding = found(doctor.software)["blas"]
+    assert finding.found == f"openblas 0.3, kernel {kernel}, 2 threads"
+    assert (finding.remedy is None) == mended
+
+
+def test_blas_that_tells_nothing_is_named_from_the_build(monkeypatch):
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [])
+    assert "whose threads can't be set" in found(doctor.software)["blas"].found
+
+
+@pytest.mark.parametrize(("free", "text", "mended"), [(None, "unknown", True), (GIB, "1.0 GiB", False), (4 * GIB, "4.0 GiB", True)])
+def test_little_memory_is_a_problem(monkeypatch, free, text, mended):
+    monkeypatch.setattr(doctor, "free_memory", lambda: free)
+    finding = found(doctor.hardware)["memory"]
+    assert finding.found.startswith(text) and (finding.remedy is None) == mended
+
+
+def test_free_memory_is_what_the_system_calls_available(tmp_path):
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:  9 kB\nMemAvailable:    2048 kB\n")
+    assert doctor.free_memory(str(meminfo)) == 2 << 20
+    assert doctor.free_memory(str(tmp_path / "none")) is None
+
+
+def test_full_disk_has_a_remedy(monkeypatch):
+    usage = shutil.disk_usage(".")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=GIB // 2))
+    assert found(doctor.disk)["disk"].remedy is not None
+
+
+def test_data_folder_that_does_not_exist_has_a_remedy(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYALEX_DATA", str(tmp_path / "none"))
+    assert found(doctor.data)["data"].remedy == "correct TINYALEX_DATA, or unset it"
+
+
+def test_folders_searched_for_data_are_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYALEX_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    finding = found(doctor.data)["data"]
+    assert finding.remedy is None and f"no CIFAR-10 in {tmp_path} and {tmp_path / 'cache' / 'tinyalex'}" in finding.found
+
+
+def test_data_that_is_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("TINYALEX_DATA", str(tmp_path))
+    monkeypatch.setattr("tinyalex.data.cifar10.find_cifar10", lambda folder: folder / "cifar-10-batches-bin")
+    assert found(doctor.data)["data"].found == f"CIFAR-10 in {tmp_path / 'cifar-10-batches-bin'}"

@@ -1,0 +1,96 @@
+"""`tinyalex gradcheck`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tinyalex import cli, gradcases
+from tinyalex.gradcheck import check_layer, compare, kink_free
+from tinyalex.layers import ReLU
+
+
+class Wrong(ReLU):
+    """Passes every gradient."""
+
+    def backward(self, dout):
+        super().backward(dout)
+        return dout
+
+
+def plant(monkeypatch, function):
+    """The first row of the table is `function`."""
+    case = dataclasses.replace(gradcases.CASES[0], function=function)
+    monkeypatch.setattr(gradcases, "CASES", (case, *gradcases.CASES[1:]))
+
+
+def wrong(device, classes):
+    return check_layer(Wrong(device=device, dtype=np.float64), kink_free((2, 3), np.random.default_rng(0)))
+
+
+def zeros(device, classes):
+    return [compare("x", np.zeros(2), np.zeros(2))]
+
+
+def test_table_and_last_line(capsys):
+    assert cli.main(["gradcheck", "--layer", "Linear", "MaxPool2d"]) == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert err == "13 cases on cpu; about 1 s\n"
+    assert re.match(r"layer +case +worst tensor +error +where$", lines[0])
+    assert len(lines) == 15 and sum(line.startswith("Linear ") for line in lines) == 4
+    assert re.match(r"13 cases, worst error \d\.\de-\d\d, all at or below 1e-06$", lines[-1])
+
+
+def test_broken_layer_exits_1_and_says_where(monkeypatch, capsys):
+    plant(monkeypatch, wrong)
+    assert cli.main(["gradcheck", "--layer", "ReLU"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert re.search(r"FAILED: backward says -?\d\S+, differences say 0$", lines[1])
+    assert re.match(r"2 cases, worst error \d\.\de-01, 1 of them above 1e-06$", lines[-1])
+
+
+def test_gradients_of_zeros_exit_1(monkeypatch, capsys):
+    plant(monkeypatch, zeros)
+    assert cli.main(["gradcheck", "--layer", "ReLU"]) == 1
+    assert "FAILED: both gradients are zero throughout, which proves nothing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", [["--device", "sim:0"], ["--workers", "3"], ["--device", "cpu:1"]], ids=" ".join)
+def test_devices(options, capsys):
+    assert cli.main(["gradcheck", "--layer", "Flatten", *options]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 case, worst error")
+
+
+def test_json_is_one_document(capsys):
+    assert cli.main(["gradcheck", "--layer", "Linear", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["passed"] is True and document["tolerance"] == 1e-6 and document["device"] == "cpu" and document["wall_s"] > 0
+    assert [case["case"] for case in document["cases"]][0] == "wide to narrow"
+    assert set(document["cases"][0]["checks"][0]) == {"what", "error", "where", "analytic", "numerical", "passed"}
+
+
+def test_json_has_null_for_an_infinite_error(monkeypatch, capsys):
+    plant(monkeypatch, zeros)
+    assert cli.main(["gradcheck", "--layer", "ReLU", "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["passed"] is False and document["cases"][0]["checks"][0]["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--layer", "Convolution"], "gradcheck: --layer must be one of ReLU, Tanh, "),
+        (["--device", "gpu"], "device must be 'cpu'"),
+        (["--device", "sim:0", "--workers", "2"], "gradcheck: --device must be cpu where --workers is given, got 'sim:0'"),
+        (["--workers", "0"], "cpu: workers must be an integer of at least 1, got 0"),
+    ],
+    ids=" ".join,
+)
+def test_bad_option_exits_2(options, text, capsys):
+    assert cli.main(["gradcheck", *options]) == 2
+    assert text in capsys.readouterr().err

@@ -1,0 +1,102 @@
+"""Print what NumPy and CuPy share, as JSON; needs CuPy but no GPU: python extract_cupy_api.py > tinyalex/devices/cupy_api.json.
+
+The simulated GPU offers exactly this. The table is committed, so that nobody needs the 130 MB of CuPy to run the tests;
+make it anew when the required version of CuPy changes.
+"""
+
+import inspect
+import json
+import re
+import types
+from typing import Any
+
+import cupy  # type: ignore[import-not-found]  # not a dependency: installed by whoever renews the table
+import numpy as np
+
+HIDDEN = {  # keywords of functions whose signature says **kwargs
+    "einsum": ["dtype", "optimize"],
+    "meshgrid": ["indexing", "sparse", "copy"],
+    "pad": ["array", "pad_width", "mode", "constant_values", "end_values", "reflect_type", "stat_length"],
+}
+# Left out: files and texts, callbacks, polynomials, aliases that NumPy deprecates, and what needs no array.
+LEFT_OUT = re.compile(
+    r"(from|load|save|gen|array2|array_[rs]|format_|print|base_repr|apply_|asarray_chk|set_|get_|show_|poly|roots|piecewise|row_stack|(may_)?share)"
+)
+HOST_MEMORY = {"base", "data", "flat", "flags", "device", "dump", "dumps", "tofile"}  # would lead out of the simulation
+CALLS: dict[str, tuple[Any, ...]] = {
+    "reduce": (object(),),
+    "accumulate": (object(),),
+    "reduceat": (object(), [0]),
+    "at": (object(), [0], 1),
+    "outer": (object(), object()),
+}
+
+
+def keywords(name: str, f: Any) -> list[str]:
+    """The keywords that `f` takes, from its signature or else the first line of its docstring."""
+    if name in HIDDEN:
+        return HIDDEN[name]
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except ValueError:
+        inside = re.match(r"[\w.]*\((.*?)\)", f.__doc__.splitlines()[0])
+        assert inside is not None, f"no signature of {name}"
+        names = [part.split("=")[0].split()[-1] for part in inside[1].split(",") if part.strip()]
+        return [name for name in names if name.isidentifier() and name != "self"]
+    assert not any(p.kind is p.VAR_KEYWORD for p in parameters), f"write the keywords of {name} into HIDDEN"
+    return [p.name for p in parameters if p.kind is not p.VAR_POSITIONAL and p.name != "self"]
+
+
+def has(method: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether a method of a ufunc exists: one that does not says so before it looks at its arguments."""
+    try:
+        method(*arguments)
+    except NotImplementedError:
+        return False
+    except (AttributeError, TypeError, ValueError):
+        pass
+    return True
+
+
+def table() -> dict[str, Any]:
+    """Everything public that both modules have under one name."""
+    functions: dict[str, list[str]] = {}
+    ufuncs: dict[str, list[str]] = {}
+    methods: dict[str, list[str]] = {}
+    attributes, values = [], []
+    for name in sorted(dir(cupy)):
+        f, twin = getattr(cupy, name), getattr(np, name, name)
+        if name.startswith("_") or not hasattr(np, name) or LEFT_OUT.match(name) or isinstance(f, types.ModuleType):
+            continue
+        if isinstance(f, cupy.ufunc) and isinstance(twin, np.ufunc):
+            ufuncs[name] = [method for method, arguments in CALLS.items() if has(getattr(f, method), arguments)]
+        elif f is twin and (f is None or isinstance(f, (float, type))):  # numbers, and NumPy's own types
+            values.append(name)
+        elif callable(f) and not isinstance(f, type) and not name.endswith("_"):
+            functions[name] = keywords(name, f)
+    for name in sorted(dir(cupy.ndarray)):
+        f = getattr(cupy.ndarray, name)
+        if name.startswith("_") or not hasattr(np.ndarray, name) or name in HOST_MEMORY:
+            continue
+        if inspect.isgetsetdescriptor(f):
+            attributes.append(name)
+        else:
+            methods[name] = keywords(name, f)
+    versions = {"cupy": cupy.__version__, "numpy": np.__version__}
+    return {"versions": versions, "functions": functions, "ufuncs": ufuncs, "methods": methods, "attributes": attributes, "values": values}
+
+
+def text(table: dict[str, Any]) -> str:
+    """The table as JSON with one name a line."""
+    sections = []
+    for section, entries in table.items():
+        if isinstance(entries, dict):
+            lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries.items())
+            sections.append(f'  "{section}": {{\n{lines}\n  }}')
+        else:
+            sections.append(f'  "{section}": {json.dumps(entries)}')
+    return "{\n" + ",\n".join(sections) + "\n}"
+
+
+if __name__ == "__main__":
+    print(text(table()))

@@ -1,0 +1,241 @@
+"""The CPU device: every row once, the same bits for any number of workers, and nothing left over after an error."""
+
+import threading
+
+import numpy as np
+import pytest
+import threadpoolctl
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tinyalex as ta
+from tinyalex.devices.cpu import SHARES, SMALL, cores
+
+
+@pytest.fixture
+def device():
+    device = ta.CpuDevice("cpu", workers=3)
+    yield device
+    device.close()
+
+
+@given(n=st.integers(1, 200), size=st.one_of(st.none(), st.integers(1, 250)), workers=st.integers(1, 5), nbytes=st.integers(0, 4000))
+def test_every_row_is_covered_exactly_once(n, size, workers, nbytes):
+    device = ta.CpuDevice("cpu", workers=workers, cache=8000)
+    covered = np.zeros(n, int)
+
+    def block(rows, scratch):
+        assert rows.start < rows.stop <= n and (size is None or rows.stop - rows.start <= size)
+        covered[rows] += 1
+
+    device.map_blocks(block, n, nbytes, size)
+    device.close()
+    assert (covered == 1).all()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 33, 128])
+def test_sums_are_the_same_bits_for_any_number_of_workers(n):
+    x = np.random.default_rng(0).standard_normal((n, 50)).astype(np.float32)
+    sums = []
+    for workers in (1, 2, 3, 7, 40):
+        device = ta.CpuDevice("cpu", workers=workers)
+        for _ in range(3):
+            (total,) = device.map_blocks(lambda rows, scratch: (x[rows].sum(axis=0),), n, size=1)
+            sums.append(total.tobytes())
+        device.close()
+    assert len(set(sums)) == 1
+    np.testing.assert_allclose(np.frombuffer(sums[0], np.float32), x.sum(axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_terms_may_be_scratch(device):
+    def block(rows, scratch):
+        term = scratch((2,), np.float64)
+        term.fill(rows.stop - rows.start)
+        return (term, term.sum(keepdims=True))
+
+    total, doubled = device.map_blocks(block, 100, size=3)
+    assert total.tolist() == [100, 100] and doubled.tolist() == [200]
+
+
+@pytest.mark.parametrize("nbytes, n, rows", [(0, 160, 10), (0, 3, 1), (SMALL, 160, 1), (SMALL // 100, 1600, 4), (SMALL // 50, 64, 2)])
+def test_a_block_fits_the_cache_and_leaves_every_worker_something(nbytes, n, rows):
+    assert ta.CpuDevice("cpu", workers=1, cache=4 * (SMALL // 100)).block_size(n, nbytes) == rows
+
+
+def test_little_work_is_one_block():
+    device = ta.CpuDevice("cpu", workers=4)
+    assert device.block_size(64, SMALL // 64) == 64 and device.block_size(64, SMALL // 64 + 1) == 64 // SHARES
+
+
+def test_scratch_lies_where_it_lay_in_the_block_before():
+    device, seen = ta.CpuDevice("cpu", workers=1), []
+
+    def block(rows, scratch):
+        a, b = scratch((4, 4), np.float32), scratch((3,), np.float64)
+        seen.append((a.__array_interface__["data"][0], b.__array_interface__["data"][0]))
+        assert not np.shares_memory(a, b)
+
+    device.map_blocks(block, 10, size=1)
+    device.map_blocks(block, 10, size=1)
+    assert len(seen) == 20 and len(set(seen)) == 1
+
+
+def test_workers_have_scratch_of_their_own(device):
+    start = threading.Barrier(3, timeout=30)
+
+    def block(rows, scratch):
+        a = scratch((1000,), np.int64)
+        start.wait()  # three blocks at once
+        a.fill(rows.start)
+        start.wait()
+        return (np.array([(a == rows.start).all()], int),)
+
+    (right,) = device.map_blocks(block, 3, size=1)
+    assert right.tolist() == [3]
+
+
+def test_scratch_too_large_is_out_of_memory(device):
+    with pytest.raises(ta.OutOfMemory, match="cpu: a block's working array of .* bytes does not fit; use a smaller batch or one worker"):
+        device.map_blocks(lambda rows, scratch: scratch((2**55,), np.float64), 1)
+
+
+class BoomError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("bad", [0, 7, 31])
+def test_an_error_in_a_block_comes_out_and_the_device_works_on(device, bad):
+    running, lock = [0], threading.Lock()
+
+    def block(rows, scratch):
+        with lock:
+            running[0] += 1
+        try:
+            scratch((10,), np.float32)
+            if rows.start <= bad < rows.stop:
+                raise BoomError("row of its own")
+        finally:
+            with lock:
+                running[0] -= 1
+
+    with pytest.raises(BoomError, match="row of its own"):
+        device.map_blocks(block, 32, size=1)
+    assert running == [0]  # no worker is still busy
+    (total,) = device.map_blocks(lambda rows, scratch: (np.ones(1),), 32, size=1)
+    assert total.tolist() == [32]
+    assert device.scratch().next == 0
+
+
+def test_no_share_starts_after_an_error():
+    device, starts = ta.CpuDevice("cpu", workers=1), []
+
+    def block(rows, scratch):
+        starts.append(rows.start)
+        raise BoomError
+
+    with pytest.raises(BoomError):
+        device.map_blocks(block, 32, size=1)
+    assert starts == [0]
+
+
+def test_a_block_inside_a_block_runs_where_it_is_and_keeps_the_outer_scratch(device):
+    def outer(rows, scratch):
+        mine, thread = scratch((50,), np.float64), threading.get_ident()
+        mine.fill(rows.start)
+
+        def inner(inner_rows, scratch):
+            assert threading.get_ident() == thread
+            scratch((50,), np.float64).fill(-1)
+            return (np.ones(1),)
+
+        (count,) = device.map_blocks(inner, 5, size=1)
+        assert (mine == rows.start).all()
+        assert not np.shares_memory(scratch((50,), np.float64), mine)
+        return (count,)
+
+    (total,) = device.map_blocks(outer, 20, size=2)
+    assert total.tolist() == [50]
+
+
+def test_an_error_in_an_inner_block_comes_out(device):
+    def inner(rows, scratch):
+        raise BoomError("inner")
+
+    with pytest.raises(BoomError, match="inner"):
+        device.map_blocks(lambda rows, scratch: device.map_blocks(inner, 3), 8, size=1)
+    (total,) = device.map_blocks(lambda rows, scratch: (np.ones(1),), 8, size=1)
+    assert total.tolist() == [8]
+
+
+def test_two_devices_work_at_the_same_time():
+    meet = threading.Barrier(2, timeout=30)
+    devices = [ta.CpuDevice(f"cpu:{k}", workers=1) for k in (0, 1)]
+    threads = [threading.Thread(target=device.map_blocks, args=(lambda rows, scratch: (meet.wait(), None)[1], 1)) for device in devices]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not meet.broken
+
+
+def test_close_ends_the_threads_and_the_device_starts_them_again():
+    before = set(threading.enumerate())
+    device = ta.CpuDevice("cpu", workers=4)
+    device.map_blocks(lambda rows, scratch: None, 64, size=1)
+    device.empty((1 << 20,))
+    assert set(threading.enumerate()) - before and device.pool.nbytes > 0
+    device.close()
+    assert set(threading.enumerate()) == before and device.pool.nbytes == 0
+    (total,) = device.map_blocks(lambda rows, scratch: (np.ones(1),), 64, size=1)
+    assert total.tolist() == [64]
+    device.close()
+    device.close()
+    assert set(threading.enumerate()) == before
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_blas_uses_one_thread_within_blocks_and_the_callers_setting_after(device):
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        before, within = blas_threads(), []
+        device.map_blocks(lambda rows, scratch: within.extend(blas_threads()), 4, size=1)
+        assert before and set(within) == {1} and blas_threads() == before
+
+        def block(rows, scratch):
+            raise BoomError
+
+        with pytest.raises(BoomError):
+            device.map_blocks(block, 4, size=1)
+        assert blas_threads() == before
+
+
+def test_blas_stays_on_one_thread_until_the_last_device_is_done(device):
+    other, within = ta.CpuDevice("cpu:1", workers=1), []
+
+    def block(rows, scratch):
+        other.map_blocks(lambda rows, scratch: None, 1)
+        within.extend(blas_threads())
+
+    with threadpoolctl.threadpool_limits(limits=2, user_api="blas"):
+        before = blas_threads()
+        device.map_blocks(block, 1)
+        assert set(within) == {1} and blas_threads() == before
+
+
+@pytest.mark.parametrize("quantity", ["workers", "cache"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True])
+def test_bad_settings_raise(quantity, value):
+    with pytest.raises(ta.ShapeError, match=f"cpu: {quantity} must be an integer of at least 1, got {value}"):
+        ta.CpuDevice("cpu", **{quantity: value})
+
+
+def test_memory_of_a_device_is_limited():
+    device = ta.CpuDevice("cpu", workers=1, memory=4 << 20)
+    with pytest.raises(ta.OutOfMemory, match="cpu: an array of 8,388,608 bytes does not fit, 4,194,304 of 4,194,304 bytes are left"):
+        device.empty((2 << 20,))
+
+
+def test_cpu_uses_all_cores_and_numbered_ones_half():
+    assert ta.get_device("cpu").workers == cores() and ta.get_device("cpu:0").workers == max(1, cores() // 2)

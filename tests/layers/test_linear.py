@@ -1,0 +1,91 @@
+"""Fully connected layers and flattening."""
+
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests import reference
+from tests.contract import refuses, rng, values
+
+
+def layer(*args, **settings):
+    return ta.Linear(*args, rng=rng(), weight_init=ta.Gaussian(1), bias_init=ta.Gaussian(1), dtype=np.float64, **settings)
+
+
+def close(a, b):
+    assert a.shape == b.shape
+    assert np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 5), (2, 40, 33)], ids=str)
+def test_forward_and_backward_agree_with_loops(shape):
+    n, c, k = shape
+    linear, x, dout = layer(c, k), values((n, c), 1), values((n, k), 2)
+    weight, bias = linear.params["weight"], linear.params["bias"]
+    close(linear.forward(x, train=True), reference.linear(x, weight, bias))
+    close(linear.backward(dout), reference.linear(dout, weight.T.copy(), np.zeros(c)))
+    close(linear.grads["weight"], reference.linear(dout.T.copy(), x.T.copy(), np.zeros(c)))
+    close(linear.grads["bias"], dout.sum(axis=0))
+
+
+def test_blocks_smaller_than_a_row_of_weights_still_agree():
+    x, dout = values((3, 50), 1), values((3, 30), 2)
+    results = []
+    for cache in (1, 1 << 20):
+        linear = layer(50, 30, device=ta.CpuDevice(workers=2, cache=cache))
+        results.append([linear.forward(x, train=True), linear.backward(dout), *linear.grads.values()])
+    for a, b in zip(*results, strict=True):
+        close(a, b)
+
+
+def test_parameters():
+    linear = ta.Linear(500, 30, rng=rng())
+    assert list(linear.params) == ["weight", "bias"]
+    assert linear.params["weight"].shape == (30, 500) and linear.params["bias"].shape == (30,)
+    assert abs(linear.params["weight"].std() - 0.01) < 4e-4 and not linear.params["bias"].any()
+
+
+def test_first_layer_returns_no_input_gradient():
+    linear = layer(4, 3, input_gradient=False)
+    linear.forward(values((2, 4)), train=True)
+    assert linear.backward(values((2, 3))) is None
+    assert linear.grads["weight"].any() and linear.grads["bias"].any()
+
+
+def test_cache_is_x_itself():
+    linear, x = layer(4, 3), values((2, 4))
+    linear.forward(x, train=True)
+    assert linear._cache[1] is x and len(linear._cache) == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "settings", "text"),
+    [
+        ((0, 3), {}, "linear: in_features must be an integer of at least 1, got 0"),
+        ((3, -1), {}, "linear: out_features must be an integer of at least 1, got -1"),
+        ((3, True), {}, "linear: out_features must be an integer of at least 1, got True"),
+        ((3, 3), {"name": "fc6", "dtype": "int32"}, "fc6: dtype must be one of dtype('float32'), dtype('float64'), got dtype('int32')"),
+    ],
+)
+def test_bad_settings_raise(args, settings, text):
+    with refuses(ta.ShapeError, text):
+        ta.Linear(*args, rng=rng(), **settings)
+
+
+@pytest.mark.parametrize(("in_shape", "got"), [((5,), "('N', 5)"), ((2, 2), "('N', 2, 2)"), ((), "('N',)")])
+def test_output_shape_refuses(in_shape, got):
+    with refuses(ta.ShapeError, f"linear: x must have shape (N, 4), got {got}"):
+        layer(4, 3).output_shape(in_shape)
+
+
+def test_flatten_goes_channel_by_channel_and_back():
+    flatten, x = ta.Flatten(dtype=np.float64), values((2, 3, 4, 5))
+    out = flatten.forward(x, train=True)
+    assert flatten.output_shape((3, 4, 5)) == (60,)
+    assert np.array_equal(out[1, 20:40], x[1, 1].ravel())
+    assert np.array_equal(flatten.backward(out), x)
+
+
+def test_flatten_does_not_copy_what_is_contiguous():
+    x = values((2, 3, 4, 5))
+    assert np.shares_memory(ta.Flatten(dtype=np.float64).forward(x), x)

@@ -1,0 +1,161 @@
+"""Planted bugs: each changes one line of a shipped file, in memory, and something must notice."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinyalex
+from tests import reference
+from tinyalex.gradcases import CLASSES
+from tinyalex.gradcheck import kink_free
+from tinyalex.init import Gaussian
+
+USERS = {"layers.windows": ("layers.conv", "layers.local", "layers.pool")}  # they take names from a mutated file: made again
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One planted bug.
+
+    bug: what is wrong. layer: the class it is in. module: its file, below tinyalex. old, new: the line, without indentation
+    and comment. Its catcher is the table that holds it.
+    """
+
+    bug: str
+    layer: str
+    module: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.bug}"
+
+
+def line_of(module: str, old: str) -> tuple[list[str], int]:
+    """The lines of the shipped file and the number of the one that is `old`, which must be there once."""
+    path = Path(tinyalex.__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    found = [number for number, line in enumerate(lines) if line.partition("  # ")[0].strip() == old]
+    if len(found) != 1:
+        pytest.fail(f"the line is gone: {path.name} holds {len(found)} lines `{old}`, not 1")
+    return lines, found[0]
+
+
+def mutate(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]:
+    """All classes by name, those of the mutant's file and of the files that use it being made from the changed source."""
+    lines, number = line_of(mutant.module, mutant.old)
+    indent = lines[number][: -len(lines[number].lstrip())]
+    lines[number] = indent + mutant.new
+    made = [_execute(mutant.module, "\n".join(lines), monkeypatch)]
+    for user in USERS.get(mutant.module, ()):
+        source = Path(tinyalex.__file__).parent.joinpath(*user.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+        made.append(_execute(user, source, monkeypatch))
+    classes = dict(CLASSES)
+    for module in made:
+        own = {name: value for name, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__}
+        classes |= own
+    return classes
+
+
+def _execute(name: str, source: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = ModuleType(f"tinyalex.{name}")
+    module.__package__ = module.__name__.rpartition(".")[0]
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # those that import it find this one
+    exec(compile(source, f"{name} with a planted bug", "exec"), vars(module))
+    return module
+
+
+Classes = Mapping[str, Any]
+Pair = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]  # what the code gives, what the oracle gives
+FLOAT64 = {"dtype": np.float64}
+
+
+def _x(*shape: int) -> np.ndarray[Any, Any]:
+    return kink_free(shape, np.random.default_rng(5))
+
+
+def lrn_oracle(classes: Classes) -> list[Pair]:
+    x, settings = 30 * _x(2, 8, 2, 3), [{}, {"alpha": 1.0}, {"n": 4}, {"groups": 2}, {"alpha_over_n": True}]
+    return [(classes["LocalResponseNorm"](**s, **FLOAT64).forward(x), reference.local_response_norm(x, **s)) for s in settings]
+
+
+def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], list[Pair]]:
+    def pairs(classes: Classes) -> list[Pair]:
+        found = []
+        for x in (_x(2, 2, 6, 8), -np.abs(_x(1, 2, 6, 8))):
+            for padding, ceil in ((0, False), (0, True), (1, False)):
+                out = classes[name](3, stride=2, padding=padding, ceil_mode=ceil, **FLOAT64).forward(x)
+                expected = oracle(x, (3, 3), stride=(2, 2), padding=(padding,) * 4, ceil=ceil)
+                found.append((out, expected[0] if isinstance(expected, tuple) else expected))
+        return found
+
+    return pairs
+
+
+def conv_oracle(classes: Classes) -> list[Pair]:
+    x, found = _x(2, 4, 6, 8), []
+    for stride, padding, groups, ceil in ((1, 1, 1, False), (2, 0, 1, True), (2, 1, 2, False)):
+        settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "bias_init": Gaussian(0.5)}
+        conv = classes["Conv2d"](4, 6, 3, **settings, rng=np.random.default_rng(1), **FLOAT64)
+        expected = reference.conv2d(
+            x, conv.params["weight"], conv.params["bias"], stride=(stride,) * 2, padding=(padding,) * 4, groups=groups, ceil=ceil
+        )
+        found.append((conv.forward(x), expected))
+    return found
+
+
+def activation_oracle(name: str, oracle: Callable[..., Any], *args: float) -> Callable[[Classes], list[Pair]]:
+    return lambda classes: [(classes[name](*args, **FLOAT64).forward(_x(3, 7)), oracle(_x(3, 7), *args))]
+
+
+def spatial_oracle(classes: Classes) -> list[Pair]:
+    x, settings = 30 * _x(2, 2, 5, 6), [{}, {"n": 4, "alpha": 1.0}, {"alpha": 1.0, "alpha_over_area": False}]
+    return [(classes["SpatialResponseNorm"](**s, **FLOAT64).forward(x), reference.spatial_response_norm(x, **s)) for s in settings]
+
+
+def contrast_oracle(classes: Classes) -> list[Pair]:
+    x = _x(1, 2, 5, 4)
+    return [(classes["LocalContrastNorm"](3, 0.8, **FLOAT64).forward(x), reference.local_contrast_norm(x, 3, 0.8))]
+
+
+def loss_oracle(classes: Classes) -> list[Pair]:
+    logits, labels = 5 * _x(4, 3), np.array([0, 2, 1, 2])
+    found = classes["SoftmaxCrossEntropy"](**FLOAT64).forward(logits, labels)
+    return [(np.asarray(found), np.asarray(reference.softmax_cross_entropy(logits, labels)))]
+
+
+def sgd_oracle(classes: Classes) -> list[Pair]:
+    """Two steps, the rate being divided by 10 after the first."""
+    linear = CLASSES["Linear"](4, 3, rng=np.random.default_rng(0), **FLOAT64)
+    sgd, rng = classes["SGD"](linear, lr=0.1, momentum=0.9, weight_decay=0.01), np.random.default_rng(1)
+    w, v = linear.params["weight"].copy(), np.zeros((3, 4))
+    for lr in (0.1, 0.01):
+        sgd.lr, grad = lr, rng.standard_normal((3, 4))
+        linear.grads["weight"][...] = grad
+        sgd.step()
+        w, v = reference.sgd_step(w, v, grad, lr, 0.9, 0.01)
+    return [(linear.params["weight"], w)]
+
+
+ORACLES: dict[str, Callable[[Classes], list[Pair]]] = {
+    "LocalResponseNorm": lrn_oracle,
+    "SpatialResponseNorm": spatial_oracle,
+    "LocalContrastNorm": contrast_oracle,
+    "MaxPool2d": pool_oracle("MaxPool2d", reference.max_pool2d),
+    "AvgPool2d": pool_oracle("AvgPool2d", reference.avg_pool2d),
+    "Conv2d": conv_oracle,
+    "ReLU": activation_oracle("ReLU", reference.relu),
+    "Tanh": activation_oracle("Tanh", reference.tanh, 1.7, 0.6),
+    "AbsTanh": activation_oracle("AbsTanh", reference.abstanh, 1.7, -0.6),
+    "Sigmoid": activation_oracle("Sigmoid", reference.sigmoid),
+    "SoftmaxCrossEntropy": loss_oracle,
+    "SGD": sgd_oracle,
+}

@@ -1,0 +1,272 @@
+"""The rules that every layer keeps, each for every row of the table in tests/contract.py."""
+
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import ROWS, refuses
+
+every_layer = pytest.mark.parametrize("row", ROWS, ids=str)
+ONE, THREE = ta.CpuDevice(workers=1), ta.CpuDevice(workers=3)
+
+
+def close(a, b):
+    """Equal to 1e-12 of the largest value."""
+    assert a.shape == b.shape and a.dtype == b.dtype
+    assert np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
+
+
+def rewind(layer):
+    """The next forward(train=True) draws the masks that the first drew."""
+    for leaf in layer.leaves():
+        if isinstance(leaf, ta.Dropout):
+            leaf.step = 0
+
+
+def round_trip(layer, x, dout):
+    """What a forward and a backward give: the output, dx and copies of the gradients, as NumPy arrays."""
+    device = layer.device
+    rewind(layer)
+    layer.zero_grad()
+    out = layer.forward(device.asarray(x), train=True)
+    dx = layer.backward(device.asarray(dout))
+    return [device.to_numpy(array).copy() for array in (out, dx, *layer.grads.values())]
+
+
+def laid_out(array, layout):
+    """The same values otherwise in memory."""
+    if layout == "Fortran":
+        other = np.asfortranarray(array)
+    elif layout == "strided":
+        other = np.full((*array.shape[:-1], 2 * array.shape[-1]), np.nan, array.dtype)[..., ::2]
+        other[...] = array
+    elif layout == "reversed":
+        other = array[::-1].copy()[::-1]
+    else:
+        other = array.copy()
+        other.flags.writeable = False
+    assert np.array_equal(other, array)
+    return other
+
+
+def test_every_public_layer_has_a_row():
+    abstract = {ta.Layer}
+    public = {value for value in vars(ta).values() if isinstance(value, type) and issubclass(value, ta.Layer)}
+    assert {type(row.build()) for row in ROWS} == public - abstract
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("train", [False, True])
+def test_output_has_the_promised_shape_the_dtype_and_the_device(row, dtype, train):
+    layer = row.build(dtype=dtype)
+    x = row.x(dtype=dtype)
+    out = layer.forward(x, train=train)
+    assert out.shape == (len(x), *layer.output_shape(row.in_shape))
+    assert out.dtype == dtype and layer.device.owns(out)
+    assert np.isfinite(out).all() and out.any()
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dx_has_the_shape_and_dtype_of_x(row, dtype):
+    layer = row.build(dtype=dtype)
+    layer.forward(row.x(dtype=dtype), train=True)
+    dx = layer.backward(row.dout(dtype=dtype))
+    assert dx.shape == (3, *row.in_shape) and dx.dtype == dtype
+    assert {array.dtype for array in (*layer.params.values(), *layer.grads.values())} <= {np.dtype(dtype)}
+
+
+@every_layer
+def test_x_and_dout_are_untouched(row):
+    layer, x, dout = row.build(), row.x(), row.dout()
+    before = x.tobytes(), dout.tobytes()
+    layer.forward(x)
+    layer.forward(x, train=True)
+    layer.backward(dout)
+    assert (x.tobytes(), dout.tobytes()) == before
+
+
+@every_layer
+@pytest.mark.parametrize("layout", ["Fortran", "strided", "reversed", "read-only"])
+def test_layout_in_memory_does_not_matter(row, layout):
+    layer, x, dout = row.build(), row.x(), row.dout()
+    expected = round_trip(layer, x, dout)
+    for got, value in zip(round_trip(layer, laid_out(x, layout), laid_out(dout, layout)), expected, strict=True):
+        close(got, value)
+
+
+@every_layer
+@pytest.mark.parametrize("n", [2, 19])
+def test_batch_is_the_stack_of_its_singles(row, n):
+    layer, x = row.build(), row.x(n)
+    close(layer.forward(x), np.concatenate([layer.forward(x[i : i + 1]) for i in range(n)]))
+
+
+@every_layer
+def test_forward_without_train_keeps_nothing(row):
+    layer = row.build()
+    layer.forward(row.x())
+    assert all(leaf._cache is None for leaf in layer.leaves())
+    with refuses(ta.CallOrderError, "backward must follow a forward(train=True) of its own, got none since the last backward"):
+        layer.backward(row.dout())
+
+
+@every_layer
+def test_forward_without_train_between_forward_and_backward_changes_nothing(row):
+    layer, x, dout = row.build(), row.x(), row.dout()
+    expected = round_trip(layer, x, dout)
+    rewind(layer)
+    layer.zero_grad()
+    layer.forward(x, train=True)
+    layer.forward(row.x(5, seed=9))
+    assert np.array_equal(layer.backward(dout), expected[1])
+    assert all(np.array_equal(a, b) for a, b in zip(layer.grads.values(), expected[2:], strict=True))
+
+
+@every_layer
+def test_backward_first_or_twice_raises(row):
+    layer, text = row.build(), "backward must follow a forward(train=True) of its own, got none since the last backward"
+    with refuses(ta.CallOrderError, text):
+        layer.backward(row.dout())
+    layer.forward(row.x(), train=True)
+    layer.backward(row.dout())
+    with refuses(ta.CallOrderError, text):
+        layer.backward(row.dout())
+
+
+@every_layer
+def test_two_rounds_add_up_to_twice_the_gradient(row):
+    layer, x, dout = row.build(), row.x(), row.dout()
+    _, first, *once = round_trip(layer, x, dout)
+    rewind(layer)
+    layer.forward(x, train=True)
+    assert np.array_equal(layer.backward(dout), first)
+    for grad, value in zip(layer.grads.values(), once, strict=True):
+        close(grad, 2 * value)
+        assert value.any()
+    layer.zero_grad()
+    assert not any(grad.any() for grad in layer.grads.values())
+
+
+@every_layer
+def test_parameters_and_gradients_are_the_same_arrays_for_life(row):
+    layer = row.build()
+    sgd = ta.SGD(layer, lr=0.1)
+    arrays = [*layer.params.items(), *layer.grads.items()]
+    before = [value.copy() for value in layer.params.values()]
+    layer.forward(row.x(), train=True)
+    layer.backward(row.dout())
+    sgd.step()
+    assert all(a is b for (_, a), b in zip(arrays, [*layer.params.values(), *layer.grads.values()], strict=True))
+    assert [key for key, _ in arrays] == [*layer.params, *layer.grads]
+    assert not any(np.array_equal(a, b) for a, b in zip(before, layer.params.values(), strict=True))
+
+
+@every_layer
+@pytest.mark.parametrize("train", [False, True])
+def test_second_forward_leaves_the_first_result(row, train):
+    layer = row.build()
+    first = layer.forward(row.x(), train=train)
+    before = first.tobytes()
+    second = layer.forward(row.x(seed=5), train=train)
+    assert first.tobytes() == before and second.tobytes() != before
+
+
+@every_layer
+def test_backward_leaves_the_output(row):
+    layer = row.build()
+    out = layer.forward(row.x(), train=True)
+    before = out.tobytes()
+    layer.backward(row.dout())
+    assert out.tobytes() == before
+
+
+@every_layer
+@pytest.mark.parametrize("n", [1, 2, 19])
+def test_number_of_workers_does_not_change_a_bit(row, n):
+    x, dout = row.x(n), row.dout(n)
+    for got, value in zip(round_trip(row.build(THREE), x, dout), round_trip(row.build(ONE), x, dout), strict=True):
+        assert np.array_equal(got, value)
+
+
+@every_layer
+@pytest.mark.parametrize("n", [1, 2, 19])
+def test_simulated_device_agrees(row, n):
+    x, dout = row.x(n), row.dout(n)
+    for got, value in zip(round_trip(row.build("sim:0"), x, dout), round_trip(row.build(ONE), x, dout), strict=True):
+        close(got, value)
+
+
+@every_layer
+def test_array_of_another_device_raises(row):
+    sim, x, dout = ta.get_device("sim:0"), row.x(), row.dout()
+    here, there = row.build(), row.build(sim)
+    remedy = "; use device.asarray(x) or, from another device, device.copy_from"
+    with refuses(ta.DeviceError, "x must be on cpu, got an array on sim:0" + remedy):
+        here.forward(sim.asarray(x))
+    with refuses(ta.DeviceError, "x must be on sim:0, got a NumPy array" + remedy):
+        there.forward(x)
+    with refuses(ta.DeviceError, "x must be on cpu, got list" + remedy):
+        here.forward(x.tolist())
+    here.forward(x, train=True)
+    there.forward(sim.asarray(x), train=True)
+    with refuses(ta.DeviceError, "dout must be on cpu, got an array on sim:0"):
+        here.backward(sim.asarray(dout))
+    with refuses(ta.DeviceError, "dout must be on sim:0, got a NumPy array"):
+        there.backward(dout)
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int64", "uint8", "bool", "complex128"])
+def test_x_of_another_dtype_raises(row, dtype):
+    x = np.ones((2, *row.in_shape), dtype)
+    with refuses(ta.ShapeError, f"x must be float64, got {dtype} array of shape {x.shape}; use x.astype('float64')"):
+        row.build().forward(x)
+
+
+@every_layer
+def test_x_that_is_empty_raises(row):
+    text = "x must hold at least one image on its first axis and be nowhere empty, got float64 array of shape "
+    for shape in ((0, *row.in_shape), (2, *row.in_shape[:-1], 0)):
+        with refuses(ta.ShapeError, text + str(shape)):
+            row.build().forward(np.ones(shape))
+
+
+@pytest.mark.parametrize(("row", "shape", "text"), [(row, *foreign) for row in ROWS for foreign in row.foreign], ids=str)
+def test_x_of_a_wrong_shape_raises(row, shape, text):
+    for train in (False, True):
+        layer = row.build()
+        with refuses(ta.ShapeError, text):
+            layer.forward(np.ones(shape), train=train)
+        assert all(leaf._cache is None for leaf in layer.leaves())
+
+
+@every_layer
+def test_wrong_dout_raises_and_the_right_one_is_still_taken(row):
+    layer, x, dout = row.build(), row.x(), row.dout()
+    expected = round_trip(layer, x, dout)
+    rewind(layer)
+    layer.zero_grad()
+    layer.forward(x, train=True)
+    for wrong in (dout[:-1], dout.astype(np.float32), dout[..., None]):
+        with refuses(ta.ShapeError, f"dout must be a float64 array of shape {dout.shape}, got {wrong.dtype} array of shape {wrong.shape}"):
+            layer.backward(wrong)
+    assert np.array_equal(layer.backward(dout), expected[1])
+    assert all(np.array_equal(a, b) for a, b in zip(layer.grads.values(), expected[2:], strict=True))
+
+
+@every_layer
+def test_repr_tells_the_settings_and_the_device(row):
+    if isinstance(row.build(), ta.Sequential):
+        assert all(line.endswith((", cpu),", "[", "])", "]),")) for line in repr(row.build()).splitlines())
+    else:
+        assert repr(row.build()) == row.text
+        assert repr(row.build("sim:0")) == row.text.replace("cpu)", "sim:0)")
+
+
+@every_layer
+@pytest.mark.parametrize("dtype", [np.float16, "int32", bool])
+def test_layer_of_another_dtype_raises(row, dtype):
+    with refuses(ta.ShapeError, f"dtype must be one of dtype('float32'), dtype('float64'), got {np.dtype(dtype)!r}"):
+        row.build(dtype=dtype)

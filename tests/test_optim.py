@@ -1,0 +1,144 @@
+"""Stochastic gradient descent, checked number by number against section 5 of the paper."""
+
+import math
+
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses, rng, values
+
+
+def linear(name="fc", device="cpu", dtype=np.float64):
+    return ta.Linear(3, 2, rng=rng(), weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), name=name, device=device, dtype=dtype)
+
+
+def paper_5(w, v, grad, lr, momentum=0.9, decay=0.0005):
+    """v <- 0.9 v - 0.0005 lr w - lr dL/dw, w <- w + v, for one number."""
+    v = momentum * v - decay * lr * w - lr * grad
+    return w + v, v
+
+
+@pytest.mark.parametrize("multipliers", [None, {"*.bias": (2, 0)}], ids=["alike", "authors"])
+def test_several_steps_and_a_change_of_rate_agree_with_paper_5(multipliers):
+    net = linear()
+    sgd = ta.SGD(net, lr=0.5, multipliers=multipliers)
+    expected = {key: [(float(w), 0.0) for w in net.params[key].ravel()] for key in net.params}
+    factors = {"weight": (1, 1), "bias": (2, 0) if multipliers else (1, 1)}
+    for step, lr in enumerate([0.5, 0.5, 0.5, 0.05, 0.05, 0.0, 0.05]):
+        sgd.lr = lr
+        for key, pairs in expected.items():
+            grad = values(net.params[key].shape, seed=step)
+            net.grads[key][...] = grad
+            of_lr, of_decay = factors[key]
+            expected[key] = [paper_5(w, v, g, lr * of_lr, decay=5e-4 * of_decay) for (w, v), g in zip(pairs, grad.ravel(), strict=True)]
+        sgd.step()
+        for key, pairs in expected.items():
+            assert np.allclose(net.params[key].ravel(), [w for w, _ in pairs], rtol=1e-14, atol=1e-15)
+            assert np.allclose(sgd.velocity[f"fc.{key}"].ravel(), [v for _, v in pairs], rtol=1e-14, atol=1e-15)
+
+
+def test_step_sets_gradients_to_0():
+    net = linear()
+    sgd = ta.SGD(net, multipliers={"fc.bias": (0, 0)})
+    for grad in net.grads.values():
+        grad.fill(3)
+    sgd.step()
+    assert not any(grad.any() for grad in net.grads.values())
+
+
+def test_factor_0_of_lr_leaves_parameter_and_velocity():
+    net = linear()
+    sgd = ta.SGD(net, lr=0.1, multipliers={"fc.weight": (0, 1)})
+    sgd.velocity["fc.weight"][...] = 7
+    weight, bias = net.params["weight"].copy(), net.params["bias"].copy()
+    for grad in net.grads.values():
+        grad.fill(1)
+    sgd.step()
+    assert np.array_equal(net.params["weight"], weight) and (sgd.velocity["fc.weight"] == 7).all()
+    assert not np.array_equal(net.params["bias"], bias)
+
+
+def test_rate_0_moves_on_by_velocity_alone():
+    net = linear()
+    sgd = ta.SGD(net, lr=0)
+    sgd.velocity["fc.weight"][...] = 1
+    weight = net.params["weight"].copy()
+    net.grads["weight"].fill(5)
+    sgd.step()
+    assert np.allclose(net.params["weight"], weight + 0.9, rtol=1e-15, atol=0)
+
+
+def test_last_matching_pattern_counts():
+    net = ta.Sequential([linear("fc1"), ta.Linear(2, 2, rng=rng(), name="fc2", dtype=np.float64)])
+    sgd = ta.SGD(net, lr=1, momentum=0, weight_decay=0, multipliers={"*.bias": (2, 0), "fc2.*": (3, 1)})
+    before = {key: value.copy() for key, value in net.params.items()}
+    for grad in net.grads.values():
+        grad.fill(1)
+    sgd.step()
+    moved = {key: float((before[key] - net.params[key]).mean()) for key in before}
+    assert moved == pytest.approx({"fc1.weight": 1, "fc1.bias": 2, "fc2.weight": 3, "fc2.bias": 3}, rel=1e-14)
+
+
+def test_velocity_holds_every_parameter_of_a_nested_net_in_order():
+    inner = ta.Sequential([linear("fc1"), ta.ReLU(dtype=np.float64)], name="inner")
+    net = ta.Sequential([inner, ta.Linear(2, 2, rng=rng(), name="fc2", dtype=np.float64)])
+    assert list(ta.SGD(net).velocity) == ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
+
+
+def test_parameters_and_gradients_stay_the_same_arrays():
+    net = linear()
+    sgd = ta.SGD(net)
+    arrays = [*net.params.values(), *net.grads.values(), *sgd.velocity.values()]
+    sgd.step()
+    assert all(a is b for a, b in zip(arrays, [*net.params.values(), *net.grads.values(), *sgd.velocity.values()], strict=True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_dtype_is_kept_with_numpy_settings(dtype):
+    net = linear(dtype=dtype)
+    sgd = ta.SGD(net, lr=np.float64(0.1), momentum=np.float64(0.5), weight_decay=np.float64(0.1))
+    sgd.step()
+    assert {array.dtype for array in (*net.params.values(), *net.grads.values(), *sgd.velocity.values())} == {np.dtype(dtype)}
+
+
+def test_workers_and_the_simulated_device_agree():
+    results = []
+    for device in (ta.CpuDevice(workers=1), ta.CpuDevice(workers=3), ta.get_device("sim:0")):
+        net = ta.Linear(300, 200, rng=rng(), device=device, dtype=np.float64)
+        sgd = ta.SGD(net, lr=0.1)
+        for step in range(2):
+            net.grads["weight"][...] = device.asarray(values((200, 300), seed=step))
+            sgd.step()
+        results.append(device.to_numpy(net.params["weight"]))
+    assert np.array_equal(results[0], results[1])
+    assert np.allclose(results[0], results[2], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"lr": -1}, "sgd: lr must be a finite number of at least 0, got -1"),
+        ({"lr": math.nan}, "sgd: lr must be a finite number of at least 0, got nan"),
+        ({"lr": "0.1"}, "sgd: lr must be a finite number of at least 0, got '0.1'"),
+        ({"momentum": 1}, "sgd: momentum must be from 0 to below 1, got 1"),
+        ({"momentum": -0.1}, "sgd: momentum must be from 0 to below 1, got -0.1"),
+        ({"weight_decay": -1}, "sgd: weight_decay must be a finite number of at least 0, got -1"),
+        ({"weight_decay": math.inf}, "sgd: weight_decay must be a finite number of at least 0, got inf"),
+        ({"multipliers": {"conv*": (1, 1)}}, "sgd: a pattern of multipliers must match one of fc.weight, fc.bias, got 'conv*'"),
+        ({"multipliers": {"FC.*": (1, 1)}}, "sgd: a pattern of multipliers must match one of fc.weight, fc.bias, got 'FC.*'"),
+        ({"multipliers": {"*": 2}}, "sgd: the multipliers of '*' must be two numbers, for lr and for weight_decay, got 2"),
+        ({"multipliers": {"*": (1, 2, 3)}}, "sgd: the multipliers of '*' must be two numbers, for lr and for weight_decay, got (1, 2, 3)"),
+        ({"multipliers": {"*": (1, -2)}}, "sgd: a multiplier of '*' must be a finite number of at least 0, got -2"),
+    ],
+)
+def test_bad_settings_raise(settings, text):
+    with refuses(ta.ShapeError, text):
+        ta.SGD(linear(), **settings)
+
+
+def test_lr_is_checked_when_assigned():
+    sgd = ta.SGD(linear(), lr=0.1)
+    with refuses(ta.ShapeError, "sgd: lr must be a finite number of at least 0, got inf"):
+        sgd.lr = math.inf
+    assert sgd.lr == 0.1

@@ -1,0 +1,137 @@
+"""Learning rates over time."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses
+
+
+def rates(schedule, errors):
+    return [schedule.end_epoch(error) for error in errors]
+
+
+def test_constant_rate():
+    schedule = ta.Schedule(0.02)
+    assert schedule.lr == 0.02
+    assert rates(schedule, [None, 0.5, None]) == [0.02] * 3
+    assert schedule.epochs == 3
+
+
+def test_plateau_divides_when_the_error_stops_falling():
+    schedule = ta.Plateau(0.1, patience=2, times=2)
+    #         lower          equal  higher            lower  wait  wait
+    errors = [0.9, 0.8, 0.8, 0.85, 0.7, 0.6, 0.65, 0.6, 0.61, 0.7]
+    expected = [0.1, 0.1, 0.1, 0.01, 0.01, 0.01, 0.01, 0.001, 0.001, 0.001]
+    assert rates(schedule, errors) == pytest.approx(expected, rel=1e-15)
+    assert schedule.divided == 2 and not schedule.finished
+
+
+def test_plateau_compares_within_one_rate_only():
+    schedule = ta.Plateau(0.1, patience=1)
+    rates(schedule, [0.5, 0.6])  # divided
+    assert schedule.divided == 1
+    schedule.end_epoch(0.9)  # worse than ever, yet the first of its rate
+    assert schedule.divided == 1
+    schedule.end_epoch(0.9)
+    assert schedule.divided == 2
+
+
+def test_plateau_finishes_after_three_divisions():
+    schedule = ta.Plateau(0.01, patience=1)
+    finished = []
+    for _ in range(8):
+        schedule.end_epoch(0.5)
+        finished.append(schedule.finished)
+    assert schedule.lr == pytest.approx(1e-5, rel=1e-15)  # paper 5
+    assert finished == [False] * 7 + [True]
+
+
+def test_plateau_without_divisions_finishes_at_the_first_wait():
+    schedule = ta.Plateau(0.01, patience=2, times=0)
+    assert rates(schedule, [0.5, 0.5, 0.5]) == [0.01] * 3
+    assert schedule.finished
+
+
+def test_steps_divide_after_the_given_epochs():
+    schedule = ta.Steps(0.001, after=(2, 4))
+    assert rates(schedule, [None] * 5) == pytest.approx([1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rel=1e-15)
+
+
+def test_dexp_falls_at_each_quarter():
+    schedule = ta.Dexp(1.0, total=8, factor=1000, steps=4)
+    levels = [schedule.lr, *rates(schedule, [None] * 9)]
+    assert levels == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001, 0.001, 0.001], rel=1e-14)
+
+
+@pytest.mark.parametrize(("total", "steps"), [(7, 3), (90, 4), (3, 5)])
+def test_dexp_starts_at_lr_never_rises_and_ends_at_lr_by_factor(total, steps):
+    schedule = ta.Dexp(0.01, total=total, factor=250, steps=steps)
+    levels = [schedule.lr, *rates(schedule, [None] * total)]
+    assert levels[0] == 0.01 and levels == sorted(levels, reverse=True)
+    assert levels[-1] == pytest.approx(0.01 / 250, rel=1e-15)
+
+
+SCHEDULES = [
+    lambda: ta.Schedule(0.1),
+    lambda: ta.Plateau(0.1, patience=2),
+    lambda: ta.Steps(0.1, after=(2, 3, 7)),
+    lambda: ta.Dexp(0.1, total=10),
+]
+ERRORS = [0.9, 0.8, 0.8, 0.9, 0.7, 0.7, 0.7, 0.6, 0.6, 0.6, 0.6, 0.6]
+
+
+@pytest.mark.parametrize("make", SCHEDULES)
+@pytest.mark.parametrize("at", range(len(ERRORS)))
+def test_state_through_json_goes_on_as_if_never_interrupted(make, at):
+    whole, first, second = make(), make(), make()
+    expected = rates(whole, ERRORS)
+    rates(first, ERRORS[:at])
+    second.load_state(json.loads(json.dumps(first.state(), allow_nan=False)))
+    assert second.lr == first.lr
+    assert rates(second, ERRORS[at:]) == expected[at:]
+    assert second.state() == whole.state()
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64])
+def test_state_of_numpy_errors_is_json(number):
+    schedule = ta.Plateau(0.1)
+    schedule.end_epoch(number(0.5))
+    assert json.loads(json.dumps(schedule.state())) == schedule.state()
+
+
+@pytest.mark.parametrize("state", [{}, {"epochs": 1}, {"epochs": 1, "lr": 0.1, "more": 0}])
+def test_foreign_state_raises(state):
+    with refuses(ta.CheckpointError, f"Schedule: state must hold epochs, lr, got {sorted(state)}"):
+        ta.Schedule().load_state(state)
+
+
+@pytest.mark.parametrize("error", [None, -0.1, 1.1, math.nan, 37.0])
+def test_plateau_needs_an_error_rate(error):
+    with refuses(ta.ShapeError, f"schedule: val_error must be a fraction from 0 to 1, got {error}"):
+        ta.Plateau().end_epoch(error)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: ta.Schedule(0), "schedule: lr must be a finite number above 0, got 0"),
+        (lambda: ta.Schedule(math.inf), "schedule: lr must be a finite number above 0, got inf"),
+        (lambda: ta.Plateau(patience=0), "schedule: patience must be an integer of at least 1, got 0"),
+        (lambda: ta.Plateau(times=-1), "schedule: times must be an integer of at least 0, got -1"),
+        (lambda: ta.Plateau(factor=1), "schedule: factor must be a finite number above 1, got 1"),
+        (lambda: ta.Steps(after=(3, 2)), "schedule: after must be epochs in rising order, got (3, 2)"),
+        (lambda: ta.Steps(after=(2, 2)), "schedule: after must be epochs in rising order, got (2, 2)"),
+        (lambda: ta.Steps(after=(0,)), "schedule: after must be an integer of at least 1, got 0"),
+        (lambda: ta.Steps(factor=0.1), "schedule: factor must be a finite number above 1, got 0.1"),
+        (lambda: ta.Dexp(total=0), "schedule: total must be an integer of at least 1, got 0"),
+        (lambda: ta.Dexp(steps=1), "schedule: steps must be an integer of at least 2, got 1"),
+        (lambda: ta.Dexp(factor=1.0), "schedule: factor must be a finite number above 1, got 1.0"),
+    ],
+)
+def test_bad_settings_raise(make, text):
+    with refuses(ta.ShapeError, text):
+        make()

@@ -1,0 +1,74 @@
+"""Atomic writing: the old file or the new one, never a part, and no litter."""
+
+import os
+import stat
+
+import pytest
+
+from tests.contract import refuses
+from tinyalex.errors import CheckpointError, DiskFull
+from tinyalex.training.files import TEMPORARY, make_folder, remove_strays, write_atomically
+
+
+def test_pieces_are_joined_and_replace_the_old_file(tmp_path):
+    path = tmp_path / "f"
+    for pieces in ([b"old"], [b"new", memoryview(b" and whole")]):
+        write_atomically(path, pieces, 20)
+    assert path.read_bytes() == b"new and whole" and os.listdir(tmp_path) == ["f"]
+
+
+def test_file_and_folder_are_synced_around_the_rename(tmp_path, monkeypatch):
+    order, fsync, replace = [], os.fsync, os.replace
+
+    def noted_fsync(handle):
+        order.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def noted_replace(source, destination):
+        order.append("rename")
+        replace(source, destination)
+
+    monkeypatch.setattr("os.fsync", noted_fsync)
+    monkeypatch.setattr("os.replace", noted_replace)
+    write_atomically(tmp_path / "f", [b"x"], 1)
+    assert order == ["file", "rename", "folder"]
+
+
+def test_temporary_file_lies_in_the_same_folder(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr("os.replace", lambda source, destination: seen.append(source))
+    write_atomically(tmp_path / "f", [b"x"], 1)
+    assert seen[0].parent == tmp_path and seen[0].name.startswith(".") and seen[0].name.endswith(TEMPORARY)
+
+
+def test_error_in_a_piece_leaves_the_old_file(tmp_path):
+    def pieces():
+        yield b"half"
+        raise ZeroDivisionError
+
+    write_atomically(tmp_path / "f", [b"old"], 3)
+    with pytest.raises(ZeroDivisionError):
+        write_atomically(tmp_path / "f", pieces(), 8)
+    assert (tmp_path / "f").read_bytes() == b"old" and os.listdir(tmp_path) == ["f"]
+
+
+def test_more_than_the_disk_has_is_refused_at_once(tmp_path):
+    with refuses(DiskFull, f"the disk must have {2**70:,} bytes free"):
+        write_atomically(tmp_path / "f", [b"x"], 2**70)
+    assert os.listdir(tmp_path) == []
+
+
+def test_file_in_place_of_a_folder_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with refuses(CheckpointError, "the file must be writable, got "):
+        write_atomically(tmp_path / "file" / "f", [b"x"], 1)
+    with refuses(CheckpointError, "the run's folder must be one that can be made, got File exists"):
+        make_folder(tmp_path / "file")
+
+
+def test_only_strays_of_ours_are_removed(tmp_path):
+    for name in (f".a.1{TEMPORARY}", ".hidden", "a"):
+        (tmp_path / name).touch()
+    remove_strays(tmp_path)
+    remove_strays(tmp_path / "nowhere")
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "a"]

@@ -1,0 +1,87 @@
+"""The log: what its first line says, that it can be cut, and that a torn last line does no harm."""
+
+import json
+
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses
+from tests.training.small_run import make_trainer
+from tinyalex.errors import CheckpointError, DiskFull
+from tinyalex.training import RunLog
+from tinyalex.training.log import describe_run
+
+
+def epoch(number):
+    return {"kind": "epoch", "epoch": number, "loss": number / 7}
+
+
+def log_of(path, epochs):
+    log = RunLog(path / "log.jsonl")
+    log.cut({"config": {"a": 1}}, 0)
+    for number in range(1, epochs + 1):
+        log.append(epoch(number))
+    return log
+
+
+def test_lines_come_back_in_order(tmp_path):
+    log = log_of(tmp_path, 3)
+    assert log.read() == [{"kind": "config", "config": {"a": 1}}, epoch(1), epoch(2), epoch(3)]
+
+
+def test_missing_file_has_no_lines(tmp_path):
+    assert RunLog(tmp_path / "none").read() == []
+
+
+def test_cut_drops_later_epochs_and_keeps_the_first_line(tmp_path):
+    log = log_of(tmp_path, 3)
+    assert log.cut({"config": {"a": 2}}, 1) == [epoch(1)]
+    assert log.read() == [{"kind": "config", "config": {"a": 1}}, epoch(1)]
+
+
+@pytest.mark.parametrize("torn", [b"{", b'{"kind": "epoch", "epoch": 4', b"\xff\xfe", b'{"kind": "epoch", "epoch": 4, "loss": 0.1}'])
+def test_torn_last_line_is_dropped(tmp_path, torn):
+    log = log_of(tmp_path, 3)
+    with open(log.path, "ab") as file:
+        file.write(torn)
+    assert log.read()[1:] == [epoch(1), epoch(2), epoch(3)]
+    log.cut({}, 3)
+    log.append(epoch(4))
+    assert log.read()[-1] == epoch(4)
+
+
+def test_altered_line_is_named(tmp_path):
+    log = log_of(tmp_path, 3)
+    log.path.write_bytes(log.path.read_bytes().replace(b'{"kind": "epoch", "epoch": 2', b'{"kind": "epoch", epoch: 2'))
+    with refuses(CheckpointError, "line 3 must be a JSON object"):
+        log.read()
+
+
+def test_full_disk_is_told_as_such(tmp_path):
+    log = RunLog(tmp_path / "log.jsonl")
+    log.path.symlink_to("/dev/full")
+    with refuses(DiskFull, "the disk must have "):
+        log.append(epoch(1))
+
+
+def test_not_a_number_is_never_written(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        log_of(tmp_path, 1).append({"loss": float("nan")})
+
+
+def test_first_line_says_what_was_run_on_what():
+    run = describe_run({"net": "small"}, ta.CpuDevice(workers=3), seed=4)
+    json.dumps(run)
+    assert run["config"] == {"net": "small"} and run["seed"] == 4 and run["workers"] == 3
+    assert run["versions"]["numpy"] == np.__version__ and run["versions"]["tinyalex"] == ta.__version__
+    assert run["machine"]["cores"] >= 1 and run["machine"]["processor"]
+    assert set(run["blas"]) == {"library", "version", "kernel"} and run["time"].endswith("Z")
+
+
+def test_run_logs_its_config_and_a_line_an_epoch(tmp_path):
+    results = make_trainer(tmp_path).run(2)
+    first, *epochs = RunLog(tmp_path / "log.jsonl").read()
+    assert first["kind"] == "config" and first["config"]["net"] == {"width": 4} and first["config"]["trainer"]["batch_size"] == 8
+    assert epochs == [{"kind": "epoch", **vars(result)} for result in results]
+    assert list(epochs[0]) == ["kind", "epoch", "wall_s", "loss", "running_error", "train_error", "val_error", "lr", "images_per_s"]

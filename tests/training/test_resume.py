@@ -1,0 +1,150 @@
+"""A run that was stopped, by a signal or by a kill at any moment, goes on as if it had not been."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.training.small_run import PER_EPOCH, make_net, make_trainer, refuses_run, without_times
+from tinyalex.errors import Interrupted
+from tinyalex.training import RunLog, load_checkpoint, parameters_sha256
+from tinyalex.training.checkpoint import checkpoint_files
+
+ROOT = Path(__file__).parents[2]
+
+
+def start(folder, epochs, save_every_s=0.0, slow_write_s=0.0):
+    """The small run as a process of its own, that has come as far as its trainer."""
+    command = [sys.executable, "-m", "tests.training.small_run", str(folder), str(epochs), str(save_every_s), str(slow_write_s)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    return process
+
+
+def finish(process):
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out.strip(), err
+
+
+def stop_after(trainer, steps):
+    """Let the trainer get a SIGINT in its step number `steps`."""
+    step, left = trainer.sgd.step, iter(range(steps - 1, -1, -1))
+
+    def counted():
+        step()
+        if next(left) == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    trainer.sgd.step = counted
+    return trainer
+
+
+def log_without_times(folder):
+    times = ("wall_s", "images_per_s", "time")
+    return [{key: value for key, value in line.items() if key not in times} for line in RunLog(Path(folder) / "log.jsonl").read()]
+
+
+def test_finished_run_is_returned_again_without_training(whole):
+    trainer = make_trainer(whole[0])
+    assert trainer.run(2) == whole[1]
+    assert parameters_sha256(trainer.net) == whole[2]
+
+
+def test_longer_run_goes_on_from_a_shorter_one(whole, tmp_path):
+    assert make_trainer(tmp_path).run(1)[0].epoch == 1
+    trainer = make_trainer(tmp_path)
+    assert without_times(trainer.run(2)) == without_times(whole[1])
+    assert parameters_sha256(trainer.net) == whole[2]
+    assert log_without_times(tmp_path) == log_without_times(whole[0])
+
+
+@pytest.mark.parametrize("steps", [1, 3, PER_EPOCH, PER_EPOCH + 1])
+def test_run_interrupted_after_any_step_goes_on_exactly(whole, tmp_path, steps):
+    with refuses_run(Interrupted, f"stopped by Ctrl-C after step {steps} and saved in {tmp_path}") as caught:
+        stop_after(make_trainer(tmp_path, save_every_s=1e9), steps).run(2)
+    assert caught.value.exit_code == 130 and caught.value.folder == tmp_path
+    other = make_net(seed=9)  # its weights must all come from the checkpoint
+    trainer = make_trainer(tmp_path, net=other)
+    assert without_times(trainer.run(2)) == without_times(whole[1])
+    assert parameters_sha256(trainer.net) == whole[2]
+    assert log_without_times(tmp_path) == log_without_times(whole[0])
+
+
+def test_stop_during_evaluation_repeats_only_the_evaluation(whole, tmp_path):
+    trainer = make_trainer(tmp_path, save_every_s=1e9)
+    forward = trainer.net.forward
+
+    def interrupting(x, *, train=False):
+        if not train:
+            signal.raise_signal(signal.SIGTERM)
+        return forward(x, train=train)
+
+    trainer.net.forward = interrupting
+    with refuses_run(Interrupted, f"stopped by SIGTERM after step {PER_EPOCH} ") as caught:
+        trainer.run(2)
+    assert caught.value.exit_code == 143
+    again = make_trainer(tmp_path)
+    assert again.position.batch == PER_EPOCH
+    assert without_times(again.run(2)) == without_times(whole[1])
+    assert parameters_sha256(again.net) == whole[2]
+
+
+def test_wall_time_adds_up_over_a_resume(tmp_path):
+    (first,) = make_trainer(tmp_path).run(1)
+    second = make_trainer(tmp_path).run(2)[1]
+    assert second.wall_s > first.wall_s > 0
+    assert first.images_per_s >= 51 / first.wall_s
+
+
+def test_interrupted_without_a_folder_says_that_nothing_is_saved():
+    with refuses_run(Interrupted, "without a folder nothing is saved") as caught:
+        stop_after(make_trainer(), 2).run(1)
+    assert caught.value.folder is None
+
+
+def test_signal_handlers_are_restored():
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    make_trainer().run(1)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    with pytest.raises(Interrupted):
+        stop_after(make_trainer(), 1).run(1)
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_signal_ends_a_process_saved_and_with_its_code(tmp_path, number, code, name):
+    process = start(tmp_path, 100_000, save_every_s=1e9)
+    while not (tmp_path / "log.jsonl").exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(number)
+    returncode, out, err = finish(process)
+    assert returncode == code and err == ""
+    assert f"stopped by {name} after step" in out and out.endswith("run the same command again to go on")
+    step = int(out.split("after step ")[1].split()[0])
+    assert load_checkpoint(checkpoint_files(tmp_path)[-1]).position.step == step
+
+
+@pytest.mark.slow
+def test_twenty_kills_change_nothing(tmp_path):
+    """SIGKILL at random moments, half of them in runs that spend most of their time in the middle of writing."""
+    epochs, moments, torn = 130, random.Random(5), 0
+    reference, killed = tmp_path / "reference", tmp_path / "killed"
+    returncode, sha256, err = finish(start(reference, epochs, save_every_s=1e9))
+    assert returncode == 0, err
+    for number in range(20):
+        process = start(killed, epochs, slow_write_s=(0.001, 0.02)[number % 2])
+        time.sleep(moments.uniform(0, 0.25))
+        process.kill()
+        assert finish(process)[0] == -signal.SIGKILL
+        torn += killed.is_dir() and len(list(killed.glob(".*"))) > 0
+    assert torn >= 3  # kills did land inside a write
+    assert 0 < load_checkpoint(checkpoint_files(killed)[-1]).position.step < epochs * PER_EPOCH
+    assert finish(start(killed, epochs)) == (0, sha256, "")
+    assert log_without_times(killed) == log_without_times(reference)
+    assert not list(killed.glob(".*")) and len(checkpoint_files(killed)) == 2

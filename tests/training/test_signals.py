@@ -1,0 +1,43 @@
+"""The first signal is noted, the second acts as before, and the handlers come back."""
+
+import signal
+import threading
+
+import pytest
+
+from tinyalex.training.signals import StopSignals
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_is_noted(number):
+    with StopSignals() as stop:
+        assert stop.received is None
+        signal.raise_signal(number)
+        assert stop.received == number
+
+
+def test_second_signal_acts_as_before():
+    with pytest.raises(KeyboardInterrupt), StopSignals():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_handlers_come_back_after_an_error():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(ZeroDivisionError), StopSignals():
+        assert signal.getsignal(signal.SIGINT) != before
+        raise ZeroDivisionError
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_threads_leave_the_handlers_alone():
+    before, seen = signal.getsignal(signal.SIGINT), []
+
+    def work():
+        with StopSignals():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]

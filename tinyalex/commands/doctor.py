@@ -1,0 +1,186 @@
+"""`tinyalex doctor`: what this machine offers, what is missing, and a self-test."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyalex import Conv2d, __version__, gradcases
+from tinyalex.devices import get_device
+from tinyalex.devices.cpu import cores
+from tinyalex.devices.cuda import why_no_cuda
+
+HELP = "tell what this machine offers, what is missing and how to mend it"
+EXAMPLE = "tinyalex doctor --json"
+
+LIBRARIES = ("pillow", "matplotlib", "tqdm", "safetensors", "threadpoolctl")
+SLOW_KERNELS = ("Katmai", "Northwood", "Prescott", "Core2")  # what OpenBLAS takes on a processor that it does not know
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `remedy` is None where all is well; `failed` makes the exit code 1."""
+
+    topic: str
+    found: str
+    remedy: str | None = None
+    failed: bool = False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--json", action="store_true", help="print one JSON document instead of the list")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look, test, print; return 1 if the self-test failed, else 0."""
+    print("looks at this machine and tests the engine; about 5 s", file=sys.stderr)
+    findings = []
+    for look in (software, hardware, devices, data, disk, self_test):
+        for finding in look():
+            findings.append(finding)
+            if not args.json:
+                print(f"{'ok' if finding.remedy is None else 'problem':<8} {finding.topic:<14} {finding.found}")
+                if finding.remedy is not None:
+                    print(f"{'':<8} {'':<14} -> {finding.remedy}")
+    problems, failed = sum(finding.remedy is not None for finding in findings), any(finding.failed for finding in findings)
+    if args.json:
+        print(json.dumps({"passed": not failed, "problems": problems, "findings": [asdict(finding) for finding in findings]}, indent=1))
+    elif failed:
+        print("the self-test failed: do not trust results from this machine before it is mended")
+    else:
+        print("no problems" if problems == 0 else f"{problems} to mend, but the engine works", end="; next: tinyalex gradcheck\n")
+    return 1 if failed else 0
+
+
+def software() -> Iterator[Finding]:
+    """Versions, and the matrix library with the kernel that it chose for this processor."""
+    yield Finding("tinyalex", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
+    yield Finding("numpy", np.__version__)
+    yield _blas()
+    for name in LIBRARIES:
+        try:
+            yield Finding(name, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, "not installed", f"pip install {name}")
+
+
+def _blas() -> Finding:
+    from threadpoolctl import threadpool_info
+
+    pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    if not pools:
+        built: Any = np.show_config(mode="dicts")
+        name = built.get("Build Dependencies", {}).get("blas", {}).get("name", "none")
+        return Finding("blas", f"{name}, whose threads can't be set")
+    pool = pools[0]
+    kernel = pool.get("architecture", "unknown")
+    found = f"{pool['internal_api']} {pool['version']}, kernel {kernel}, {pool['num_threads']} threads"
+    if kernel in SLOW_KERNELS:
+        return Finding("blas", found, "the kernel is of the year 2006 or before; on a processor with AVX2 set OPENBLAS_CORETYPE=Haswell")
+    return Finding("blas", found)
+
+
+def hardware() -> Iterator[Finding]:
+    """Cores and memory."""
+    yield Finding("cores", f"{cores()} for this process, {os.cpu_count()} in the machine")
+    free = free_memory()
+    if free is None:
+        yield Finding("memory", "unknown on this system")
+    elif free < 2 * GIB:
+        yield Finding("memory", f"{free / GIB:.1f} GiB free", "AlexNet needs 2 GiB to train on small batches: end other programs")
+    else:
+        yield Finding("memory", f"{free / GIB:.1f} GiB free")
+
+
+def free_memory(meminfo: str = "/proc/meminfo") -> int | None:
+    """Bytes that a new program may take, None where the system does not say."""
+    try:
+        lines = Path(meminfo).read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+
+
+def devices() -> Iterator[Finding]:
+    """What can be given to --device."""
+    yield Finding("device cpu", f"{cores()} workers")
+    yield Finding("device sim:0", "a simulated GPU of 3 GiB")
+    reason = why_no_cuda()
+    yield Finding("device cuda:0", "there is one" if reason is None else f"none: {reason}")  # no problem: nothing needs a GPU
+
+
+def data() -> Iterator[Finding]:
+    """Where data is looked for, and what lies there. Nothing is read."""
+    from tinyalex.data.cifar10 import find_cifar10
+    from tinyalex.data.dataset import default_data_folder
+
+    named, default = os.environ.get("TINYALEX_DATA", ""), default_data_folder()
+    if named and not Path(named).is_dir():
+        yield Finding("data", f"TINYALEX_DATA names {named}, which is no folder", "correct TINYALEX_DATA, or unset it")
+        return
+    folders = [Path(named), default] if named else [default]
+    found = next(filter(None, map(find_cifar10, folders)), None)
+    searched = " and ".join(map(str, folders))
+    yield Finding("data", f"CIFAR-10 in {found}" if found else f"synthetic only; no CIFAR-10 in {searched} (tinyalex data cifar10 gets it)")
+
+
+def disk() -> Iterator[Finding]:
+    """Room for runs, which are written under the current folder."""
+    free = shutil.disk_usage(".").free
+    found = f"{free / GIB:.1f} GiB free in {Path.cwd()}"
+    yield Finding("disk", found, "a checkpoint of AlexNet takes 0.5 GiB: make room, or run elsewhere" if free < GIB else None)
+
+
+def self_test() -> Iterator[Finding]:
+    """Every layer's first gradient case on two devices, and the speed of a convolution beside a plain matrix product."""
+    first = list({case.layer: case for case in reversed(gradcases.CASES) if case.layer != "network"}.values())
+    for name in ("cpu", "sim:0"):
+        device = get_device(name)
+        checks = [(case, check) for case in first for check in case.run(device)]
+        wrong = [f"{case.layer} {check.what}" for case, check in checks if not check.passed]
+        error = max(check.error for _, check in checks)
+        found = f"gradients on {name}: {len(first)} layers, worst error {error:.1e}"
+        if wrong:
+            remedy = f"run tinyalex gradcheck --device {name} to see where; then reinstall tinyalex and NumPy"
+            yield Finding("self-test", f"{found}, wrong: {', '.join(wrong)}", remedy, failed=True)
+        else:
+            yield Finding("self-test", found)
+    yield Finding("speed", f"conv2 of AlexNet {conv_rate():.0f} GFLOP/s, plain matrix product {matmul_rate():.0f} GFLOP/s")
+
+
+def conv_rate(n: int = 16) -> float:
+    """GFLOP/s of conv2's forward on n images, on all cores; a multiplication and an addition count as two."""
+    conv2 = Conv2d(96, 256, 5, padding=2, groups=2, rng=np.random.default_rng(0), name="conv2")
+    x = np.ones((n, 96, 27, 27), np.float32)
+    flops = 2 * n * 27 * 27 * conv2.params["weight"].size
+    return flops / 1e9 / best_time(lambda: conv2.forward(x))
+
+
+def matmul_rate(size: int = 1536) -> float:
+    """GFLOP/s of a product of two square matrices, on as many threads as BLAS takes by itself."""
+    a = np.ones((size, size), np.float32)
+    return 2 * size**3 / 1e9 / best_time(lambda: a @ a)
+
+
+def best_time(work: Callable[[], Any], rounds: int = 3) -> float:
+    """Seconds of the fastest of some rounds, after one that warms up."""
+    times = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times[1:])

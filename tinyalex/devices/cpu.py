@@ -1,0 +1,227 @@
+"""A CPU as a device: worker threads, blocks that fit a cache, memory that is kept."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices.base import Array, Block, Device, Scratch, Transfer
+from tinyalex.devices.pool import Pool
+from tinyalex.errors import OutOfMemory, require_int
+
+SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers
+SMALL = 1 << 18  # bytes of work that are done sooner than a second worker is woken
+CACHE = 6 << 20  # bytes of scratch a block may use: it stays in the processor's cache
+
+
+class WorkerScratch(Scratch):
+    """The i-th array asked for in a block lies where the i-th of the block before lay, so it is still in cache."""
+
+    def __init__(self) -> None:
+        super().__init__(np)
+        self.next = 0
+        self._buffers: list[np.ndarray[Any, Any]] = []
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        dtype = np.dtype(dtype)
+        nbytes = math.prod(shape) * dtype.itemsize
+        if self.next == len(self._buffers):
+            self._buffers.append(np.empty(0, np.uint8))
+        if self._buffers[self.next].size < nbytes:
+            try:
+                self._buffers[self.next] = np.empty(nbytes, np.uint8)
+            except MemoryError:
+                raise OutOfMemory(
+                    f"cpu: a block's working array of {nbytes:,} bytes does not fit; use a smaller batch or one worker"
+                ) from None
+        self.next += 1
+        return self._buffers[self.next - 1][:nbytes].view(dtype).reshape(shape)
+
+
+class OneBlasThread:
+    """BLAS on one thread while any device works: the blocks are the parallelism. Afterwards the caller's setting is back."""
+
+    def __init__(self) -> None:
+        self._lock, self._users = threading.Lock(), 0
+        self._controller: Any = None
+        self._limit: Any = None
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        with self._lock:
+            if self._users == 0:
+                if self._controller is None:
+                    import threadpoolctl  # 20 ms, so not at `import tinyalex`
+
+                    self._controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
+                self._limit = self._controller.limit(limits=1)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    self._limit.restore_original_limits()
+
+
+ONE_BLAS_THREAD = OneBlasThread()  # BLAS has one setting for the whole process, so all devices share this
+
+
+class CpuDevice(Device):
+    """NumPy with worker threads.
+
+    Parameters
+    ----------
+    name: "cpu", or "cpu:0", "cpu:1" ... with workers of their own.
+    workers: threads that work on a batch, 1 or more; more than cores or images is allowed.
+    cache: bytes of scratch a block may use.
+    memory: bytes the pool may hold, None for no limit.
+    """
+
+    kind = "cpu"
+
+    def __init__(self, name: str = "cpu", workers: int | None = None, cache: int = CACHE, memory: int | None = None) -> None:
+        super().__init__()
+        self.name, self.xp = name, np
+        self.workers = require_int(name, "workers", cores() if workers is None else workers)
+        self.cache = require_int(name, "cache", cache)
+        self.pool = Pool(name, memory)
+        self._local = threading.local()
+        self._threads: ThreadPoolExecutor | None = None
+        self._next_core = itertools.count(1)  # core 0 is left to the caller's thread
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        return np.asarray(x, dtype)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        return np.asarray(x)
+
+    def copy_from(self, x: Array, source: Device, label: str = "") -> Array:
+        host = source.to_numpy(x)
+        out = self.empty(host.shape, host.dtype)
+        out[...] = host
+        self.received.add(Transfer(source.name, self.name, host.nbytes, label))
+        return out
+
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, np.ndarray)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+        return self.pool.empty(shape, dtype)
+
+    def activate(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def synchronize(self) -> None:
+        pass
+
+    def scratch(self) -> WorkerScratch:
+        if not hasattr(self._local, "scratch"):
+            self._local.scratch = WorkerScratch()
+        scratch: WorkerScratch = self._local.scratch
+        return scratch
+
+    def block_size(self, n: int, nbytes: int) -> int:
+        if nbytes and n * nbytes <= SMALL:
+            return max(1, n)
+        fits = self.cache // nbytes if nbytes else n
+        return max(1, min(fits, -(-n // SHARES)))
+
+    def map_blocks(self, block: Block, n: int, nbytes: int = 0, size: int | None = None) -> Any:
+        size = size or self.block_size(n, nbytes)
+        share = max(1, -(-n // (SHARES * size))) * size  # consecutive blocks that one worker takes at a time
+        starts = iter(range(0, n, share))  # the workers take their next share from here: next() is atomic
+        sums = _SumInOrder()
+
+        def work() -> None:
+            scratch = self.scratch()
+            outer = scratch.next  # a block inside a block keeps the outer one's arrays
+            inside, self._local.inside = getattr(self._local, "inside", False), True
+
+            def from_outer(rows: slice, scratch: Any) -> Any:
+                scratch.next = outer
+                return block(rows, scratch)
+
+            try:
+                for start in starts:
+                    sums.add(start // share, self._sum_of_blocks(from_outer, start, min(start + share, n), size, scratch))
+            except BaseException:
+                for _ in starts:  # nobody starts another share
+                    pass
+                raise
+            finally:
+                scratch.next, self._local.inside = outer, inside
+
+        if getattr(self._local, "inside", False):
+            work()  # a block inside a block runs where it is
+        else:
+            with ONE_BLAS_THREAD.hold():
+                self._run(work, min(self.workers, -(-n // share)))
+        return sums.total
+
+    def _run(self, work: Any, workers: int) -> None:
+        """Call `work` on so many threads, the caller's among them; the first error is raised when all have stopped."""
+        if workers <= 1:
+            return work()
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.workers, self.name, self._keep_to_one_core)
+        others = [self._threads.submit(work) for _ in range(workers - 1)]
+        try:
+            work()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+
+    def _keep_to_one_core(self) -> None:
+        """Bind a new thread to a core, when there is a worker for every core.
+
+        Else some schedulers leave a thread for whole steps on the core of the thread that woke it, and the step takes
+        twice as long.
+        """
+        if self.workers == cores() and hasattr(os, "sched_setaffinity"):
+            allowed = sorted(os.sched_getaffinity(0))
+            os.sched_setaffinity(threading.get_native_id(), {allowed[next(self._next_core) % len(allowed)]})
+
+    def close(self) -> None:
+        """End the worker threads and give the memory back; the device may be used again."""
+        if self._threads is not None:
+            self._threads.shutdown()
+            self._threads = None
+        self._local = threading.local()
+        self.pool.empty_cache()
+
+
+class _SumInOrder:
+    """Adds what the shares return by their number, as soon as all before are there: few are alive at a time."""
+
+    def __init__(self) -> None:
+        self.total: tuple[Array, ...] | None = None
+        self._waiting: dict[int, tuple[Array, ...] | None] = {}
+        self._next, self._lock = 0, threading.Lock()
+
+    def add(self, number: int, terms: tuple[Array, ...] | None) -> None:
+        with self._lock:
+            self._waiting[number] = terms
+            while self._next in self._waiting:
+                terms = self._waiting.pop(self._next)
+                self._next += 1
+                if self.total is None:
+                    self.total = terms
+                elif terms is not None:
+                    for sum_, term in zip(self.total, terms, strict=True):
+                        sum_ += term
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

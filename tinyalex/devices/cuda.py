@@ -1,0 +1,149 @@
+"""A GPU through CuPy 14. This file was never run on a card: its tests use a stand-in for CuPy made of NumPy.
+
+The only file that names CuPy. The work of a device goes to its default stream, in the order it was asked for; CuPy's
+pool keeps the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices.base import Array, Device, Scratch, Transfer
+from tinyalex.errors import DeviceError, OutOfMemory, require_int
+
+
+def why_no_cuda() -> str | None:
+    """Why there is no CUDA device here, or None where there is one."""
+    try:
+        import cupy
+    except ModuleNotFoundError as error:
+        if error.name != "cupy":
+            return f"CuPy does not import: {error}"
+        return "cupy is not installed; pip install 'tinyalex[cuda12]'"
+    except ImportError as error:  # installed, but one of its libraries does not load
+        return f"CuPy does not import: {error}"
+    if cupy.is_available():
+        return None
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except RuntimeError as error:  # CUDARuntimeError is one
+        return f"CuPy finds no driver: {error}"
+    return f"CuPy finds {count} GPUs and can use none"
+
+
+class CudaDevice(Device):
+    """One GPU.
+
+    Parameters
+    ----------
+    number: K of "cuda:K", below the number of cards.
+
+    Raises
+    ------
+    DeviceError: no such card, with the reason. OutOfMemory: an array does not fit.
+    """
+
+    kind = "cuda"
+
+    def __init__(self, number: int = 0) -> None:
+        super().__init__()
+        self.number = require_int("cuda", "number", number, least=0)
+        self.name = f"cuda:{self.number}"
+        reason = why_no_cuda()
+        if reason is not None:
+            raise DeviceError(f"{self.name}: {reason}")
+        import cupy
+
+        self.xp = cupy
+        count = cupy.cuda.runtime.getDeviceCount()
+        if self.number >= count:
+            raise DeviceError(f"device must be one of cuda:0..cuda:{count - 1}, got {self.name}")
+
+    @contextmanager
+    def activate(self) -> Iterator[None]:
+        """Make this the thread's current card, on which CuPy allocates and computes; name it when its memory ends."""
+        with self.xp.cuda.Device(self.number):  # a new one each time: it remembers the card to return to
+            try:
+                yield
+            except self.xp.cuda.memory.OutOfMemoryError as error:
+                raise OutOfMemory(
+                    f"{self.name}: an array does not fit, {self._free():,} of {self.xp.cuda.runtime.memGetInfo()[1]:,} bytes are left; "
+                    f"use a smaller batch or split the net over two devices (CuPy: {error})"
+                ) from None
+
+    def _free(self) -> int:
+        """Bytes that the pool may still hand out; the card must be the current one."""
+        pool = self.xp.get_default_memory_pool()
+        free, limit = self.xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes(), pool.get_limit()
+        return max(0, min(free, limit - pool.used_bytes()) if limit else free)
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        if isinstance(x, self.xp.ndarray) and not self.owns(x):  # CuPy would copy it without a word
+            raise DeviceError(f"{self.name}: x must be on {self.name}, got {self.where(x)}; use device.copy_from")
+        with self.activate():
+            return self.xp.asarray(x, dtype)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        if not self.owns(x):
+            raise DeviceError(f"{self.name}: x must be on {self.name}, got {self.where(x)}")
+        with self.activate():
+            return self.xp.asnumpy(x)
+
+    def copy_from(self, x: Array, source: Device, label: str = "") -> Array:
+        if not source.owns(x):
+            raise DeviceError(f"{self.name}: x must be on {source.name}, got {self.where(x)}")
+        if isinstance(source, CudaDevice):
+            out = self._copy_from_card(x, source)
+        else:
+            out = self.asarray(source.to_numpy(x))
+        self.received.add(Transfer(source.name, self.name, out.nbytes, label))
+        return out
+
+    def _copy_from_card(self, x: Array, source: CudaDevice) -> Array:
+        """A copy by CuPy, directly or through the host as the cards allow; both streams go on, the host does not wait."""
+        with source.activate():
+            x = self.xp.ascontiguousarray(x)  # before the event: CuPy would make it contiguous after
+            made = source._record()
+        with self.activate():
+            self._wait_for(made)
+            out = self.xp.array(x)  # always a new array, on the current card
+            copied = self._record()
+        with source.activate():
+            source._wait_for(copied)  # only then may x be overwritten, or its memory used again
+        return out
+
+    def _record(self) -> Any:
+        event = self.xp.cuda.Event(disable_timing=True)
+        event.record(self.xp.cuda.get_current_stream())
+        return event
+
+    def _wait_for(self, event: Any) -> None:
+        self.xp.cuda.get_current_stream().wait_event(event)
+
+    def owns(self, x: Any) -> bool:
+        return isinstance(x, self.xp.ndarray) and x.device.id == self.number
+
+    def where(self, x: Any) -> str:
+        return f"an array on cuda:{x.device.id}" if isinstance(x, self.xp.ndarray) else super().where(x)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+        with self.activate():
+            return self.xp.empty(shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+        with self.activate():  # also the filling must be done on this card
+            return self.xp.zeros(shape, dtype)
+
+    def synchronize(self) -> None:
+        self.xp.cuda.Device(self.number).synchronize()
+
+    def scratch(self) -> Scratch:
+        return Scratch(self.xp)
+
+    def block_size(self, n: int, nbytes: int) -> int:
+        with self.activate():
+            return max(1, min(n, self._free() // 4 // nbytes)) if nbytes else max(1, n)

@@ -1,0 +1,66 @@
+"""Initial values: functions (shape, rng) -> array, drawn from the generator that is passed in.
+
+Paper: section 5. Weights from a zero-mean Gaussian of standard deviation 0.01; biases 1 in conv2, conv4, conv5 and the
+fully connected hidden layers, so that their ReLUs start with positive inputs, and 0 elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinyalex.errors import require_float
+
+Init: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Zero-mean Gaussian of standard deviation `std`, at least 0."""
+
+    std: float = 0.01
+
+    def __post_init__(self) -> None:
+        require_float("Gaussian", "std", self.std, "a number of at least 0", lambda v: 0 <= v < math.inf)
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        return rng.standard_normal(shape, np.float32) * np.float32(self.std)
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Every element is `value`; draws nothing."""
+
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_float("Constant", "value", self.value, "a finite number", math.isfinite)
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        return np.full(shape, self.value, np.float32)
+
+
+@dataclass(frozen=True)
+class FanIn:
+    """Zero-mean Gaussian of standard deviation gain / sqrt(fan_in), fan_in being the inputs that reach one output.
+
+    With gain 1 a unit's sum has the variance of its inputs; sqrt(2) makes up for the half that a ReLU cuts off.
+    For weight (K, C, KH, KW) fan_in is C * KH * KW, for (K, C) it is C; an unshared weight (OH, OW, K, C, KH, KW) has
+    C * KH * KW too.
+    """
+
+    gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_float("FanIn", "gain", self.gain, "a number above 0", lambda v: 0 < v < math.inf)
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        fan_in = math.prod(shape[1:] if len(shape) < 5 else shape[-3:])
+        return rng.standard_normal(shape, np.float32) * np.float32(self.gain / math.sqrt(fan_in))
+
+
+zeros = Constant(0.0)

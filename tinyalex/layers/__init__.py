@@ -1,0 +1,32 @@
+"""The layers: one section of the paper, one file."""
+
+from tinyalex.layers.activation import AbsTanh, ReLU, Sigmoid, Tanh
+from tinyalex.layers.base import Layer
+from tinyalex.layers.contrast import LocalContrastNorm
+from tinyalex.layers.conv import Conv2d
+from tinyalex.layers.dropout import Dropout
+from tinyalex.layers.linear import Flatten, Linear
+from tinyalex.layers.local import LocallyConnected2d
+from tinyalex.layers.lrn import LocalResponseNorm
+from tinyalex.layers.pool import AvgPool2d, MaxPool2d
+from tinyalex.layers.sequential import Sequential
+from tinyalex.layers.spatial import SpatialResponseNorm
+
+__all__ = [
+    "AbsTanh",
+    "AvgPool2d",
+    "Conv2d",
+    "Dropout",
+    "Flatten",
+    "Layer",
+    "Linear",
+    "LocalContrastNorm",
+    "LocalResponseNorm",
+    "LocallyConnected2d",
+    "MaxPool2d",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "SpatialResponseNorm",
+    "Tanh",
+]

@@ -1,0 +1,165 @@
+"""Activation functions (paper 3.1): one number in, one number out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import Array, Device, Scratch
+from tinyalex.errors import require_float
+from tinyalex.layers.base import Layer
+
+
+class Activation(Layer):
+    """A function of each element whose derivative is a function of its value.
+
+    A subclass writes two methods of plain arrays: `function(x, out, scratch)` fills `out`, and
+    `derivative(out, dx, scratch)` fills `dx` with f'(x), read off out = f(x).
+
+    Cache: out, of the shape of x.
+
+    Gradient: dx = dout * f'(x), element by element.
+    """
+
+    def function(self, x: Array, out: Array, scratch: Scratch) -> None:
+        raise NotImplementedError
+
+    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
+        raise NotImplementedError
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x)
+        out = self.device.empty(x.shape, self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            self.function(x[images], out[images], scratch)
+
+        self.device.map_blocks(block, len(x), out[:1].nbytes)
+        if train:
+            self.keep(out.shape, out)
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        (out,) = self.take(dout)
+        dx = self.device.empty(dout.shape, self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            self.derivative(out[images], dx[images], scratch)
+            dx[images] *= dout[images]
+
+        self.device.map_blocks(block, len(dout), dx[:1].nbytes)
+        return dx
+
+
+class ReLU(Activation):
+    """f(x) = max(0, x): does not saturate, so that a net trains several times as fast as with tanh.
+
+    Paper: section 3.1.
+
+    Gradient: f'(x) = 1 where x > 0, else 0; at the kink x = 0 it is 0.
+
+    Example
+    -------
+    >>> ReLU().forward(np.array([[-1.0, 2.0]], np.float32)).tolist()
+    [[0.0, 2.0]]
+    """
+
+    def __init__(self, *, name: str = "relu", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
+        super().__init__(name, device, dtype)
+
+    def function(self, x: Array, out: Array, scratch: Scratch) -> None:
+        scratch.xp.maximum(x, 0, out=out)
+
+    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
+        scratch.xp.greater(out, 0, out=dx)
+
+
+class Tanh(Activation):
+    """f(x) = a tanh(b x).
+
+    Paper: section 3.1, the saturating unit that ReLU is compared with; a and b as in the authors' code.
+
+    Parameters
+    ----------
+    a: the value it saturates at, finite and not 0.
+    b: the slope inside, finite and not 0.
+
+    Gradient: f'(x) = a b (1 - tanh(b x)^2) = a b - (b / a) f(x)^2.
+    """
+
+    def __init__(
+        self, a: float = 1.0, b: float = 1.0, *, name: str = "tanh", device: str | Device = "cpu", dtype: Any = np.float32
+    ) -> None:
+        super().__init__(name, device, dtype)
+        self.a = require_float(name, "a", a, "finite and not 0", lambda v: math.isfinite(v) and v != 0)
+        self.b = require_float(name, "b", b, "finite and not 0", lambda v: math.isfinite(v) and v != 0)
+
+    def function(self, x: Array, out: Array, scratch: Scratch) -> None:
+        scratch.xp.multiply(x, self.b, out=out)
+        scratch.xp.tanh(out, out=out)
+        out *= self.a
+
+    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
+        scratch.xp.multiply(out, out, out=dx)
+        dx *= -self.b / self.a
+        dx += self.a * self.b
+
+    def settings(self) -> str:
+        return "" if self.a == self.b == 1 else f"a {self.a:g}, b {self.b:g}"
+
+
+class AbsTanh(Tanh):
+    """f(x) = |a tanh(b x)|, which Jarrett et al. (2009) found to work with local contrast normalization.
+
+    Paper: section 3.1 mentions it; a and b as in the authors' code.
+
+    Cache: x, since |.| forgets the sign that the derivative needs.
+
+    Gradient: f'(x) = sign(a b x) |a b| (1 - tanh(b x)^2); at the kink x = 0 it is 0.
+    """
+
+    def __init__(
+        self, a: float = 1.0, b: float = 1.0, *, name: str = "abstanh", device: str | Device = "cpu", dtype: Any = np.float32
+    ) -> None:
+        super().__init__(a, b, name=name, device=device, dtype=dtype)
+
+    def function(self, x: Array, out: Array, scratch: Scratch) -> None:
+        super().function(x, out, scratch)
+        scratch.xp.abs(out, out=out)
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        out = super().forward(x)
+        if train:
+            self.keep(out.shape, x)
+        return out
+
+    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
+        x = out  # what this layer caches
+        inner = scratch(x.shape, self.dtype)
+        super().function(x, inner, scratch)  # a tanh(b x)
+        super().derivative(inner, dx, scratch)
+        dx *= scratch.xp.sign(inner, out=inner)
+
+
+class Sigmoid(Activation):
+    """f(x) = 1 / (1 + exp(-x)), taken as (1 + tanh(x / 2)) / 2, which overflows nowhere.
+
+    Paper: section 3.1 names it as the other standard saturating unit.
+
+    Gradient: f'(x) = f(x) (1 - f(x)).
+    """
+
+    def __init__(self, *, name: str = "sigmoid", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
+        super().__init__(name, device, dtype)
+
+    def function(self, x: Array, out: Array, scratch: Scratch) -> None:
+        scratch.xp.multiply(x, 0.5, out=out)
+        scratch.xp.tanh(out, out=out)
+        out += 1
+        out *= 0.5
+
+    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
+        scratch.xp.subtract(1, out, out=dx)
+        dx *= out

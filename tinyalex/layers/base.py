@@ -1,0 +1,130 @@
+"""What every layer is: parameters, their gradients, and one slot that forward fills and backward takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import Array, Device, get_device
+from tinyalex.errors import CallOrderError, DeviceError, ShapeError, require_choice, require_int, show
+
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Layer:
+    """A function of one array with parameters, and its hand-derived derivative.
+
+    `forward(x, train=True)` keeps in `_cache` what `backward` needs; `backward` takes it out again, so each backward
+    belongs to exactly one forward. With `train=False` nothing is kept. The mode is an argument of each call.
+
+    Parameters
+    ----------
+    name: what messages, parameter names and dropout masks call the layer; unique in its network.
+    device: a name for `get_device`, or a Device. Fixed: a layer never moves data between devices.
+    dtype: float32, or float64 for gradient checks.
+
+    Attributes
+    ----------
+    params, grads: arrays by "weight" and "bias", allocated once and kept for life. `backward` adds into `grads`.
+    """
+
+    def __init__(self, name: str, device: str | Device = "cpu", dtype: Any = np.float32) -> None:
+        self.name, self.device = name, get_device(device)
+        self.dtype = np.dtype(require_choice(name, "dtype", np.dtype(dtype), FLOATS))
+        self.params: dict[str, Array] = {}
+        self.grads: dict[str, Array] = {}
+        self._cache: tuple[Any, ...] | None = None
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        """The layer's output for `x`; the caller owns it, and `x` is never written on."""
+        raise NotImplementedError
+
+    def backward(self, dout: Array) -> Array | None:
+        """The gradient of the loss with respect to `x`, from that with respect to the output; adds into `grads`."""
+        raise NotImplementedError
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the output for one input of `in_shape`, both without the batch axis; computes nothing."""
+        return in_shape
+
+    def leaves(self) -> Iterator[Layer]:
+        """The layers with mathematics of their own: this one, or those inside it."""
+        yield self
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero."""
+        with self.device.activate():
+            for grad in self.grads.values():
+                grad.fill(0)
+
+    def add_param(self, key: str, value: np.ndarray[Any, Any]) -> None:
+        """Place a parameter, and a gradient of zeros beside it, on the device."""
+        if value.shape == () or not np.all(np.isfinite(value)):
+            raise ShapeError(f"{self.name}: {key} must hold finite numbers only, got {show(value)} with others")
+        self.params[key] = self.device.empty(value.shape, self.dtype)
+        with self.device.activate():
+            self.params[key][...] = self.device.asarray(value, self.dtype)
+        self.grads[key] = self.device.zeros(value.shape, self.dtype)
+
+    def check_x(self, x: Any, axes: str | None = None) -> None:
+        """Raise unless `x` lives here, is of the layer's type, is not empty and has the axes, such as "N C H W"."""
+        check_owner(self, "x", x)
+        if x.dtype != self.dtype:
+            raise ShapeError(f"{self.name}: x must be {self.dtype}, got {show(x)}; use x.astype({str(self.dtype)!r})")
+        if axes is not None and x.ndim != len(axes.split()):
+            raise ShapeError(f"{self.name}: x must have {len(axes.split())} axes ({', '.join(axes.split())}), got {show(x)}")
+        if x.ndim < 2 or math.prod(x.shape) == 0:
+            raise ShapeError(f"{self.name}: x must hold at least one image on its first axis and be nowhere empty, got {show(x)}")
+
+    def add_grad(self, key: str, value: Array) -> None:
+        """Add to a gradient; `value` has as many elements as the parameter, in its order."""
+        with self.device.activate():
+            self.grads[key] += value.reshape(self.grads[key].shape)
+
+    def keep(self, *cache: Any) -> None:
+        """Fill the slot for backward."""
+        self._cache = cache
+
+    def take(self, dout: Any) -> tuple[Any, ...]:
+        """Empty the slot; its first entry is the shape that `dout` must have."""
+        if self._cache is None:
+            raise CallOrderError(f"{self.name}: backward must follow a forward(train=True) of its own, got none since the last backward")
+        check_owner(self, "dout", dout)
+        (shape, *cache) = self._cache
+        if dout.shape != shape or dout.dtype != self.dtype:
+            raise ShapeError(f"{self.name}: dout must be a {self.dtype} array of shape {shape}, got {show(dout)}")
+        self._cache = None
+        return tuple(cache)
+
+    def settings(self) -> str:
+        """What `repr` shows between name and device."""
+        return ""
+
+    def __repr__(self) -> str:
+        parts = [repr(self.name), self.settings(), self.device.name]
+        return f"{type(self).__name__}({', '.join(part for part in parts if part)})"
+
+
+def check_owner(layer: Layer, quantity: str, x: Any) -> None:
+    """Raise unless `x` lives on the layer's device."""
+    if not layer.device.owns(x):
+        raise DeviceError(
+            f"{layer.name}: {quantity} must be on {layer.device.name}, got {layer.device.where(x)}; "
+            f"use device.asarray({quantity}) or, from another device, device.copy_from"
+        )
+
+
+def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """An integer, or two for height and width, as two."""
+    values = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2:
+        raise ShapeError(f"{who}: {quantity} must be one integer or two (height, width), got {show(value)}")
+    return require_int(who, quantity, values[0], least), require_int(who, quantity, values[1], least)
+
+
+def show_pair(value: tuple[int, int]) -> str:
+    """`3` for (3, 3), `3x5` for (3, 5)."""
+    return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"

@@ -1,0 +1,196 @@
+"""Convolution (paper 3.5): one matrix product per block of images, forward and backward."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.errors import ShapeError, require_int, show
+from tinyalex.init import Gaussian, Init, zeros
+from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
+
+
+def conv_forward(
+    x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int, out: Array, scratch: Scratch = NEW_ARRAYS
+) -> None:
+    """out[n, k, y, x] = bias[k] + sum over c, i, j of weight[k, c, i, j] * window(y, x)[n, c, i, j].
+
+    With the windows as the columns of a matrix this is one product a group: (K/G, C/G*KH*KW) @ (C/G*KH*KW, OH*OW*B).
+    x (B, C, H, W), weight (K, C/G, KH, KW), bias (K,) or None, out (B, K, OH, OW).
+    """
+    xp, k = scratch.xp, len(weight)
+    col = im2col(x, windows, groups, scratch)  # (G, C/G * KH * KW, OH * OW * B)
+    wide = matrix(k, col.shape[2], x.dtype, scratch)
+    xp.matmul(weight.reshape(groups, k // groups, -1), col, out=wide.reshape(groups, k // groups, -1))  # (G, K/G, OH * OW * B)
+    images_first(wide.reshape(k, *windows.out, len(x)), 0 if bias is None else bias[:, None, None], out, xp)
+
+
+def conv_backward_weight(x: Array, dout: Array, windows: Windows, groups: int, scratch: Scratch = NEW_ARRAYS) -> tuple[Array, Array]:
+    """The gradients of weight, transposed as (G, C/G*KH*KW, K/G), and of bias, as (G, K/G).
+
+    out = weight @ col + bias, so dweight = dout @ col^T; bias reaches every window, so dbias sums dout over them.
+    The transpose, col @ dout^T, is the faster product where filters are few: the tall matrix then comes first.
+    """
+    d = _wide(dout, groups, scratch)  # (G, K/G, OH * OW * B)
+    col = im2col(x, windows, groups, scratch)  # (G, C/G * KH * KW, OH * OW * B)
+    dweight_t = scratch((groups, col.shape[1], d.shape[1]), x.dtype)
+    scratch.xp.matmul(col, d.swapaxes(1, 2), out=dweight_t)
+    return dweight_t, d.sum(axis=2)
+
+
+def conv_backward_input(dout: Array, weight: Array, windows: Windows, groups: int, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
+    """dx, for any stride: out = weight @ col, so dcol = weight^T @ dout, and every column goes back to its window."""
+    k = len(weight)
+    d = _wide(dout, groups, scratch)  # (G, K/G, OH * OW * B)
+    weight_t = weight.reshape(groups, k // groups, -1).swapaxes(1, 2)
+    dcol = matrix(groups * weight_t.shape[1], d.shape[2], dout.dtype, scratch).reshape(groups, -1, d.shape[2])
+    col2im(scratch.xp.matmul(weight_t, d, out=dcol), windows, dx, scratch)
+
+
+def turn(weight: Array, groups: int) -> Array:
+    """Weights for the input gradient of a stride-1 convolution: rows and columns reversed, in and out exchanged.
+
+    x[c, y] meets weight[k, c, i] in out[k, y - i + before]; so dx[c, y] = sum over k, i of weight[k, c, i] *
+    dout[k, y - i + before], which with i' = KH - 1 - i is again a correlation, of dout with turned weights.
+    """
+    k, c, kh, kw = weight.shape
+    turned = weight.reshape(groups, k // groups, c, kh, kw)[..., ::-1, ::-1].swapaxes(1, 2)  # (G, C/G, K/G, KH, KW)
+    return turned.reshape(groups * c, k // groups, kh, kw)
+
+
+def _wide(dout: Array, groups: int, scratch: Scratch) -> Array:
+    """dout (B, K, OH, OW) as the matrix that the forward product made: (G, K/G, OH * OW * B)."""
+    b, k, oh, ow = dout.shape
+    d = matrix(k, oh * ow * b, dout.dtype, scratch)
+    images_last(dout, d.reshape(k, oh, ow, b))
+    return d.reshape(groups, k // groups, oh * ow * b)
+
+
+class Conv2d(Layer):
+    """Correlate images with K filters; the filters of a group see only that group's input channels.
+
+    Paper: section 3.5; groups=2 in conv2, conv4, conv5 is the split over two devices of section 3.2 on one device.
+
+    Parameters
+    ----------
+    in_channels, out_channels: C and K, at least 1, multiples of `groups`.
+    kernel_size, stride: an integer, or (height, width), at least 1.
+    padding: zeros around the image: an integer, "same", "valid" or (top, bottom, left, right).
+    groups: G; weight is (K, C/G, KH, KW).
+    ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
+    weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
+    rng: the generator the weights are drawn from.
+    input_gradient: False in a first layer: backward then returns None and saves a third of its work.
+
+    Raises
+    ------
+    ShapeError: a setting or an input outside these ranges.
+
+    Cache: x (N, C, H, W). Not its columns: conv1 at N=128 would take 562 MB for them, against 79 MB.
+
+    Gradient: see `conv_backward_weight`, `conv_backward_input` and `turn`.
+
+    Example
+    -------
+    >>> conv1 = Conv2d(3, 96, 11, stride=4, rng=np.random.default_rng(0), name="conv1")
+    >>> conv1.output_shape((3, 227, 227))
+    (96, 55, 55)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        rng: np.random.Generator,
+        stride: Any = 1,
+        padding: Any = 0,
+        groups: int = 1,
+        ceil_mode: bool = False,
+        weight_init: Init = Gaussian(0.01),  # noqa: B008 - immutable
+        bias_init: Init = zeros,
+        input_gradient: bool = True,
+        name: str = "conv",
+        device: str | Device = "cpu",
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(name, device, dtype)
+        self.in_channels = require_int(name, "in_channels", in_channels)
+        self.out_channels = require_int(name, "out_channels", out_channels)
+        self.groups = require_int(name, "groups", groups)
+        for quantity, value in (("in_channels", in_channels), ("out_channels", out_channels)):
+            if value % groups:
+                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={groups}, got {value}")
+        self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
+        self.padding, self.ceil_mode, self.input_gradient = check_padding(name, padding), ceil_mode, input_gradient
+        self.add_param("weight", weight_init((out_channels, in_channels // groups, *self.kernel_size), rng))
+        self.add_param("bias", bias_init((out_channels,), rng))
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x, "N C H W")
+        windows = self.windows(x.shape[1:])
+        out = self._correlate(x, self.params["weight"], self.params["bias"], windows)
+        if train:
+            self.keep(out.shape, x, windows)
+        return out
+
+    def backward(self, dout: Array) -> Array | None:
+        x, windows = self.take(dout)
+        weight, groups, rows = self.params["weight"], self.groups, self._column_bytes(windows)
+        by_correlation = self.input_gradient and self._turns(windows)
+        dx = self.device.empty(x.shape, self.dtype) if self.input_gradient and not by_correlation else None
+
+        def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
+            if dx is not None:
+                conv_backward_input(dout[images], weight, windows, groups, dx[images], scratch)
+            return conv_backward_weight(x[images], dout[images], windows, groups, scratch)
+
+        dweight_t, dbias = self.device.map_blocks(block, len(x), rows * (1 if dx is None else 2))
+        self.add_grad("weight", dweight_t.swapaxes(1, 2))
+        self.add_grad("bias", dbias)
+        if not by_correlation:
+            return dx
+        with self.device.activate():
+            turned = turn(weight, groups)
+        return self._correlate(dout, turned, None, windows.turned())
+
+    def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
+        out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            conv_forward(x[images], weight, bias, windows, self.groups, out[images], scratch)
+
+        self.device.map_blocks(block, len(x), x.shape[1] * self._window_bytes(windows))
+        return out
+
+    def _turns(self, windows: Windows) -> bool:
+        """Whether dx is taken as a correlation: it needs columns of K channels, where col2im needs columns of C."""
+        return self.stride == (1, 1) and min(windows.turned().before) >= 0 and 2 * self.out_channels <= 3 * self.in_channels
+
+    def _column_bytes(self, windows: Windows) -> int:
+        return self.in_channels * self._window_bytes(windows)
+
+    def _window_bytes(self, windows: Windows) -> int:
+        (oh, ow), (kh, kw) = windows.out, self.kernel_size
+        return kh * kw * oh * ow * self.dtype.itemsize
+
+    def windows(self, in_shape: tuple[int, ...]) -> Windows:
+        """Where this layer's windows lie on an input of shape (C, H, W)."""
+        if len(in_shape) != 3 or in_shape[0] != self.in_channels:
+            got = show(("N", *in_shape))
+            raise ShapeError(f"{self.name}: x must have {self.in_channels} channels on axis 1 of (N, C, H, W), got {got}")
+        return windows_of(self.name, in_shape[1:], self.kernel_size, self.stride, self.padding, self.ceil_mode)
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (self.out_channels, *self.windows(in_shape).out)
+
+    def settings(self) -> str:
+        text = f"{self.in_channels}->{self.out_channels}, kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
+        padding = self.padding if isinstance(self.padding, str) or len(set(self.padding)) > 1 else self.padding[0]
+        text += f", padding {padding}" if padding not in (0, "valid") else ""
+        text += ", ceil" if self.ceil_mode else ""
+        return text + (f", groups {self.groups}" if self.groups > 1 else "")

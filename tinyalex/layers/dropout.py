@@ -1,0 +1,136 @@
+"""Dropout (paper 4.2): at each training step every unit is silent with probability p."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import Array, Device, Scratch
+from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
+from tinyalex.layers.base import Layer
+
+
+def layer_of(name: str) -> str:
+    """The name without a tower's suffix: fc6a and fc6b are halves of fc6. Only an a or b after a digit is one."""
+    return re.sub(r"(?<=\d)[ab]$", "", name)
+
+
+def dropout_mask(seed: int, name: str, step: int, shape: tuple[int, ...], p: float) -> np.ndarray[Any, Any]:
+    """Which units of a layer are kept at one step: a bool array, False with probability p (to the nearest 2^-32).
+
+    It is a function of the arguments alone, so one tower or two, any device, and a run that was interrupted agree. Philox
+    makes its numbers by scrambling a counter with a key: seed and name are the key, the step is the counter's upper part,
+    so no two steps share a number. Raw words, not `Generator.random`: NumPy promises never to change them.
+    """
+    seed, step = require_int(name, "seed", seed, least=0), require_int(name, "step", step, least=0)
+    key = hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest()
+    philox = np.random.Philox(key=int.from_bytes(key, "little"), counter=step << 192)
+    size = math.prod(shape)
+    words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # two words of 32 bits in each
+    return (words >= round(p * 2**32)).reshape(shape)
+
+
+class Dropout(Layer):
+    """Set each unit to zero with probability p while training, so that no unit can rely on particular others.
+
+    Paper: section 4.2, p = 0.5 after fc6 and fc7; at test time every output is multiplied by 0.5.
+
+    Parameters
+    ----------
+    p: the probability of being dropped, 0 <= p < 1.
+    scale: "test" as in the paper: multiply by 1 - p at test time. "train" ("inverted" dropout, as in Caffe and PyTorch):
+        divide by 1 - p while training, and leave everything as it is at test time.
+    seed: an integer of at least 0; with the layer's name and `step` it determines the mask, see `dropout_mask`.
+    part: (index, parts): x is that part, 0 <= index < parts, of the layer's features on axis 1. The mask is drawn for the
+        whole layer, so the halves fc6a with part=(0, 2) and fc6b with part=(1, 2) drop what fc6 drops.
+
+    Attributes
+    ----------
+    step: the mask of a forward(train=True) is that of `step`, which then grows by 1. Set it to resume a run.
+
+    Raises
+    ------
+    ShapeError: a setting outside these ranges.
+
+    Cache: the mask, one byte a unit.
+
+    Gradient: out = m x with m the mask, or m / (1 - p) for scale="train"; so dx = m dout.
+
+    Example
+    -------
+    >>> Dropout(0.5).forward(np.ones((1, 2), np.float32)).tolist()
+    [[0.5, 0.5]]
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        *,
+        scale: str = "test",
+        seed: int = 0,
+        part: tuple[int, int] = (0, 1),
+        name: str = "dropout",
+        device: str | Device = "cpu",
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(name, device, dtype)
+        self.p = require_float(name, "p", p, "at least 0 and below 1", lambda v: 0 <= v < 1)
+        self.scale = require_choice(name, "scale", scale, ("test", "train"))
+        self.seed = require_int(name, "seed", seed, least=0)
+        if not isinstance(part, (tuple, list)) or len(part) != 2:
+            raise ShapeError(f"{name}: part must be two integers (index, parts), got {show(part)}")
+        index, parts = require_int(name, "part's index", part[0], least=0), require_int(name, "part's number of parts", part[1])
+        if index >= parts:
+            raise ShapeError(f"{name}: part's index must be below {parts}, the number of parts, got {index}")
+        self.part = (index, parts)
+        self.step = 0
+
+    @property
+    def train_factor(self) -> float:
+        """What a kept unit is multiplied by while training."""
+        return 1 / (1 - self.p) if self.scale == "train" else 1.0
+
+    @property
+    def test_factor(self) -> float:
+        """What every unit is multiplied by at test time."""
+        return 1 - self.p if self.scale == "test" else 1.0
+
+    def mask(self, shape: tuple[int, ...]) -> Array:
+        """The mask of this part of the layer at `step`, for an input of `shape`, on the device."""
+        (n, features, *rest), (index, parts) = shape, self.part
+        whole = dropout_mask(self.seed, self.name, self.step, (n, features * parts, *rest), self.p)
+        return self.device.asarray(np.ascontiguousarray(whole[:, index * features : (index + 1) * features]))
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x)
+        if not train:
+            return self._multiply(x, None, self.test_factor)
+        mask = self.mask(x.shape)
+        out = self._multiply(x, mask, self.train_factor)
+        self.keep(out.shape, mask)
+        self.step += 1
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        (mask,) = self.take(dout)
+        return self._multiply(dout, mask, self.train_factor)
+
+    def _multiply(self, x: Array, mask: Array | None, factor: float) -> Array:
+        """mask * factor * x in a new array."""
+        xp, out = self.device.xp, self.device.empty(x.shape, self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            part = xp.multiply(x[images], factor, out=out[images])
+            if mask is not None:
+                part *= mask[images]
+
+        self.device.map_blocks(block, len(x), out[:1].nbytes)
+        return out
+
+    def settings(self) -> str:
+        text = f"p {self.p:g}" + (", scale train" if self.scale == "train" else "")
+        return text + (f", part {self.part[0]} of {self.part[1]}" if self.part[1] > 1 else "")

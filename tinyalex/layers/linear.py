@@ -1,0 +1,133 @@
+"""Fully connected layers, and the flattening before the first of them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import Array, Device, Scratch
+from tinyalex.errors import ShapeError, require_int, show
+from tinyalex.init import Gaussian, Init, zeros
+from tinyalex.layers.base import Layer
+
+
+class Flatten(Layer):
+    """(N, C, H, W) to (N, C * H * W), channel by channel. No copy where the input is contiguous.
+
+    Cache: the shape of x.
+    """
+
+    def __init__(self, *, name: str = "flatten", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
+        super().__init__(name, device, dtype)
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x)
+        out = x.reshape(len(x), -1)
+        if train:
+            self.keep(out.shape, x.shape)
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        (shape,) = self.take(dout)
+        return dout.reshape(shape)
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (math.prod(in_shape),)
+
+
+class Linear(Layer):
+    """out = x weight^T + bias.
+
+    Paper: section 3.5, the fully connected layers fc6, fc7, fc8.
+
+    Parameters
+    ----------
+    in_features, out_features: at least 1; weight is (out_features, in_features).
+    weight_init, bias_init, rng, input_gradient: as in Conv2d.
+
+    Raises
+    ------
+    ShapeError: a setting or an input outside these ranges.
+
+    Cache: x (N, in_features).
+
+    Gradient: out_nk = sum_c x_nc w_kc + b_k, so dx = dout weight, dweight = dout^T x, dbias = sum_n dout_n.
+    The products are divided by rows of the result, not by images: every weight is then read once for the whole batch.
+
+    Example
+    -------
+    >>> fc8 = Linear(4096, 1000, rng=np.random.default_rng(0), name="fc8")
+    >>> fc8.params["weight"].shape
+    (1000, 4096)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        rng: np.random.Generator,
+        weight_init: Init = Gaussian(0.01),  # noqa: B008 - immutable
+        bias_init: Init = zeros,
+        input_gradient: bool = True,
+        name: str = "linear",
+        device: str | Device = "cpu",
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(name, device, dtype)
+        self.in_features = require_int(name, "in_features", in_features)
+        self.out_features = require_int(name, "out_features", out_features)
+        self.input_gradient = input_gradient
+        self.add_param("weight", weight_init((out_features, in_features), rng))
+        self.add_param("bias", bias_init((out_features,), rng))
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x, "N F")
+        self.output_shape(x.shape[1:])
+        xp, weight, bias = self.device.xp, self.params["weight"], self.params["bias"]
+        out = self.device.empty((len(x), self.out_features), self.dtype)
+
+        def block(features: slice, scratch: Scratch) -> None:
+            part = scratch((len(x), features.stop - features.start), self.dtype)
+            xp.matmul(x, weight[features].T, out=part)
+            xp.add(part, bias[features], out=out[:, features])
+
+        self.device.map_blocks(block, self.out_features, self._row_bytes(self.in_features, len(x)))
+        if train:
+            self.keep(out.shape, x)
+        return out
+
+    def backward(self, dout: Array) -> Array | None:
+        (x,) = self.take(dout)
+        xp, weight, dweight, dbias = self.device.xp, self.params["weight"], self.grads["weight"], self.grads["bias"]
+
+        def weight_block(features: slice, scratch: Scratch) -> None:
+            part = scratch((features.stop - features.start, self.in_features), self.dtype)
+            dweight[features] += xp.matmul(dout[:, features].T, x, out=part)
+            dbias[features] += dout[:, features].sum(axis=0)
+
+        self.device.map_blocks(weight_block, self.out_features, self._row_bytes(self.in_features, len(x)))
+        if not self.input_gradient:
+            return None
+        dx = self.device.empty(x.shape, self.dtype)
+
+        def input_block(features: slice, scratch: Scratch) -> None:
+            part = scratch((len(x), features.stop - features.start), self.dtype)
+            dx[:, features] = xp.matmul(dout, weight[:, features], out=part)
+
+        self.device.map_blocks(input_block, self.in_features, self._row_bytes(self.out_features, len(x)))
+        return dx
+
+    def _row_bytes(self, across: int, n: int) -> int:
+        """What one row of a product works with: its weights, and its results for the batch."""
+        return (across + n) * self.dtype.itemsize
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if tuple(in_shape) != (self.in_features,):
+            raise ShapeError(f"{self.name}: x must have shape (N, {self.in_features}), got {show(('N', *in_shape))}")
+        return (self.out_features,)
+
+    def settings(self) -> str:
+        return f"{self.in_features}->{self.out_features}"

@@ -1,0 +1,190 @@
+"""Locally connected layers: convolution whose filters are not shared, each place of the image having its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.errors import ShapeError, require_int, show
+from tinyalex.init import Gaussian, Init, zeros
+from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, windows_of
+
+
+def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:
+    """out[n, k, y, x] = bias[y, x, k] + sum over c, i, j of weight[y, x, k, c, i, j] * window(y, x)[n, c, i, j].
+
+    One product for each of the L = OH*OW windows: (K, C*KH*KW) @ (C*KH*KW, B).
+    x (B, C, H, W), weight (OH, OW, K, C, KH, KW), bias (OH, OW, K), out (B, K, OH, OW).
+    """
+    b, (oh, ow, k) = len(x), bias.shape
+    wide = scratch((k, oh, ow, b), x.dtype)
+    scratch.xp.matmul(weight.reshape(oh * ow, k, -1), _columns(x, windows, scratch), out=_by_window(wide))  # (L, K, B)
+    images_first(wide, bias.transpose(2, 0, 1), out, scratch.xp)
+
+
+def local_backward_weight(x: Array, dout: Array, windows: Windows, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """dweight (L, K, C*KH*KW). out = weight @ col + bias at each window, so dweight = dout @ col^T there."""
+    col = _columns(x, windows, scratch)  # (L, C * KH * KW, B)
+    d = _by_window(_images_innermost(dout, scratch))  # (L, K, B)
+    dweight = scratch((d.shape[0], d.shape[1], col.shape[1]), x.dtype)
+    return scratch.xp.matmul(d, col.swapaxes(1, 2), out=dweight)
+
+
+def local_backward_input(dout: Array, weight: Array, windows: Windows, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
+    """out = weight @ col at each window, so dcol = weight^T @ dout there, and every column goes back to its window."""
+    b, k, oh, ow = dout.shape
+    d = _by_window(_images_innermost(dout, scratch))  # (L, K, B)
+    weight_t = weight.reshape(oh * ow, k, -1).swapaxes(1, 2)  # (L, C * KH * KW, K)
+    dcol = scratch((weight_t.shape[1], oh, ow, b), dout.dtype)
+    scratch.xp.matmul(weight_t, d, out=_by_window(dcol))
+    col2im(dcol, windows, dx, scratch)
+
+
+def strip(x: Array, windows: Windows, rows: slice) -> tuple[Array, Windows]:
+    """The part of x below the first row that the windows of `rows` see, and those windows on it."""
+    (h, w), (top, left) = windows.size, windows.before
+    start = rows.start * windows.stride[0] - top  # may lie above the image, or below where there is much padding
+    first = min(max(start, 0), h)
+    out = rows.stop - rows.start, windows.out[1]
+    return x[:, :, first:], replace(windows, size=(h - first, w), before=(max(-start, 0), left), out=out)
+
+
+def _columns(x: Array, windows: Windows, scratch: Scratch) -> Array:
+    """The windows of x as one matrix each: (L, C*KH*KW, B)."""
+    (col,) = im2col(x, windows, 1, scratch)  # (C * KH * KW, OH * OW * B)
+    return _by_window(col.reshape(len(col), *windows.out, len(x)))
+
+
+def _images_innermost(dout: Array, scratch: Scratch) -> Array:
+    b, k, oh, ow = dout.shape
+    d = scratch((k, oh, ow, b), dout.dtype)
+    images_last(dout, d)
+    return d
+
+
+def _by_window(a: Array) -> Array:
+    """(M, OH, OW, B) as (L, M, B). Not a copy: matrix products read and write rows that lie apart."""
+    m, oh, ow, b = a.shape
+    return a.reshape(m, oh * ow, b).swapaxes(0, 1)
+
+
+class LocallyConnected2d(Layer):
+    """Like Conv2d, but every window has weights and a bias of its own: nothing is shared between places.
+
+    Paper: not in AlexNet. Layers local3 and local4 of the authors' CIFAR-10 nets, of section 3.3's 13% and 11% error.
+
+    Parameters
+    ----------
+    in_channels, out_channels: C and K, at least 1.
+    kernel_size, stride: an integer, or (height, width), at least 1.
+    in_size: H and W of the input, an integer or (height, width): as many windows as fit it, so many sets of weights.
+    padding: zeros around the image: an integer, "same", "valid" or (top, bottom, left, right).
+    ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
+    weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`; weight is (OH, OW, K, C, KH, KW),
+        bias is (OH, OW, K).
+    rng: the generator the weights are drawn from.
+    input_gradient: False in a first layer: backward then returns None and saves a third of its work.
+
+    Raises
+    ------
+    ShapeError: a setting or an input outside these ranges.
+
+    Cache: x (N, C, H, W).
+
+    Gradient: with w the weights of one window as a matrix (K, C*KH*KW), col what it sees of the batch (C*KH*KW, N) and
+    d its outputs' gradient (K, N): out = w col + bias, so dw = d col^T, dcol = w^T d and dbias is the sum of d over the
+    images. dx adds every dcol where its col was read.
+
+    Forward and dw are divided by rows of windows, not by images: every weight is then read once for the whole batch,
+    and no partial sums of dw are needed. dx is divided by images, since neighboring windows overlap.
+
+    Example
+    -------
+    >>> local3 = LocallyConnected2d(64, 32, 3, in_size=6, padding=1, rng=np.random.default_rng(0), name="local3")
+    >>> local3.params["weight"].size + local3.params["bias"].size
+    664704
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Any,
+        *,
+        in_size: Any,
+        rng: np.random.Generator,
+        stride: Any = 1,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        weight_init: Init = Gaussian(0.01),  # noqa: B008 - immutable
+        bias_init: Init = zeros,
+        input_gradient: bool = True,
+        name: str = "local",
+        device: str | Device = "cpu",
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(name, device, dtype)
+        self.in_channels = require_int(name, "in_channels", in_channels)
+        self.out_channels = require_int(name, "out_channels", out_channels)
+        self.in_size = pair(name, "in_size", in_size)
+        self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
+        self.padding, self.ceil_mode, self.input_gradient = check_padding(name, padding), bool(ceil_mode), input_gradient
+        self.windows = windows_of(name, self.in_size, self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        shape = (*self.windows.out, self.out_channels)  # (OH, OW, K)
+        self.add_param("weight", weight_init((*shape, self.in_channels, *self.kernel_size), rng))
+        self.add_param("bias", bias_init(shape, rng))
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x, "N C H W")
+        out = self.device.empty((len(x), *self.output_shape(x.shape[1:])), self.dtype)
+        weight, bias = self.params["weight"], self.params["bias"]
+
+        def block(rows: slice, scratch: Scratch) -> None:
+            part, windows = strip(x, self.windows, rows)
+            local_forward(part, weight[rows], bias[rows], windows, out[:, :, rows], scratch)
+
+        self.device.map_blocks(block, self.windows.out[0], self._column_bytes(len(x)))
+        if train:
+            self.keep(out.shape, x)
+        return out
+
+    def backward(self, dout: Array) -> Array | None:
+        (x,) = self.take(dout)
+        weight, dweight = self.params["weight"], self.grads["weight"]
+
+        def weight_block(rows: slice, scratch: Scratch) -> None:
+            part, windows = strip(x, self.windows, rows)
+            dweight[rows] += local_backward_weight(part, dout[:, :, rows], windows, scratch).reshape(dweight[rows].shape)
+
+        self.device.map_blocks(weight_block, self.windows.out[0], self._column_bytes(len(x)))
+        with self.device.activate():
+            self.grads["bias"] += dout.sum(axis=0).transpose(1, 2, 0)  # (K, OH, OW) to (OH, OW, K)
+        if not self.input_gradient:
+            return None
+        dx = self.device.empty(x.shape, self.dtype)
+
+        def input_block(images: slice, scratch: Scratch) -> None:
+            local_backward_input(dout[images], weight, self.windows, dx[images], scratch)
+
+        self.device.map_blocks(input_block, len(x), self._column_bytes(1) * self.windows.out[0])
+        return dx
+
+    def _column_bytes(self, n: int) -> int:
+        """The columns of one row of windows on n images."""
+        return n * self.windows.out[1] * self.in_channels * self.kernel_size[0] * self.kernel_size[1] * self.dtype.itemsize
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        expected = (self.in_channels, *self.in_size)
+        if tuple(in_shape) != expected:
+            raise ShapeError(f"{self.name}: x must have shape {show(('N', *expected))}, got {show(('N', *in_shape))}")
+        return (self.out_channels, *self.windows.out)
+
+    def settings(self) -> str:
+        text = f"{self.in_channels}->{self.out_channels}, input {self.in_size[0]}x{self.in_size[1]}, "
+        text += f"kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
+        padding = self.padding if isinstance(self.padding, str) or len(set(self.padding)) > 1 else self.padding[0]
+        return text + (f", padding {padding}" if padding not in (0, "valid") else "") + (", ceil" if self.ceil_mode else "")

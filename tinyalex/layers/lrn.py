@@ -1,0 +1,148 @@
+"""Local response normalization (paper 3.3): a channel's activity is divided by that of its neighbors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.layers.base import Layer
+
+
+def window_sum(a: Array, before: int, after: int, groups: int, out: Array) -> Array:
+    """out_i = the sum of a_j for i - before <= j <= i + after, j in the group of i. a, out: (B, C, H, W)."""
+    b, c, h, w = a.shape
+    a, total = a.reshape(b, groups, c // groups, h * w), out.reshape(b, groups, c // groups, h * w)
+    total[...] = a
+    for shift in range(1, before + 1):
+        total[:, :, shift:] += a[:, :, :-shift]
+    for shift in range(1, after + 1):
+        total[:, :, :-shift] += a[:, :, shift:]
+    return out
+
+
+def power(scale: Array, beta: float, scratch: Scratch) -> Array:
+    """scale ** beta; for the paper's 0.75 by two square roots, s^(1/2) s^(1/4), which is several times as fast."""
+    xp, out = scratch.xp, scratch(scale.shape, scale.dtype)
+    if beta != 0.75:
+        return xp.power(scale, beta, out=out)
+    xp.sqrt(scale, out=out)
+    quarter = xp.sqrt(out, out=scratch(scale.shape, scale.dtype))
+    return xp.multiply(out, quarter, out=out)
+
+
+class LocalResponseNorm(Layer):
+    """Divide each activity by a power of the summed squares of its channel neighbors.
+
+    Paper: section 3.3, b_i = a_i / (k + alpha * sum_j a_j^2)^beta over the n channels j around i, those that exist.
+
+    Parameters
+    ----------
+    n: channels in a window, 1 or more: from i - n // 2 on. An even n looks one further down than up.
+    k: at least 0, alpha: at least 0, beta: any finite number. The defaults are the paper's.
+    groups: windows end at a group's edge, as at the edge of a device in the split of section 3.2.
+    alpha_over_n: divide alpha by n. The paper's formula does not; the authors' code, Caffe and PyTorch do.
+
+    Raises
+    ------
+    ShapeError: a setting outside these ranges, or channels that are no multiple of `groups`.
+
+    Cache: x and scale = k + alpha * sum_j a_j^2, both (N, C, H, W). b is taken again from them.
+
+    Gradient: with s_j the scale of channel j and b_j = a_j s_j^-beta,
+
+        db_j/da_i = [i = j] s_j^-beta  -  2 alpha beta a_i b_j / s_j   for every j whose window holds i,
+        dx_i = dout_i s_i^-beta  -  2 alpha beta a_i * sum_j dout_j b_j / s_j.
+
+    The sum runs over the j whose window holds i: for an even n that is the mirrored window.
+
+    Example
+    -------
+    >>> round(LocalResponseNorm().forward(np.ones((1, 1, 1, 1), np.float32)).item(), 4)
+    0.5946
+    """
+
+    def __init__(
+        self,
+        n: int = 5,
+        k: float = 2.0,
+        alpha: float = 1e-4,
+        beta: float = 0.75,
+        *,
+        groups: int = 1,
+        alpha_over_n: bool = False,
+        name: str = "norm",
+        device: str | Device = "cpu",
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(name, device, dtype)
+        self.n, self.groups, self.alpha_over_n = require_int(name, "n", n), require_int(name, "groups", groups), bool(alpha_over_n)
+        self.k = require_float(name, "k", k, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self.alpha = require_float(name, "alpha", alpha, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self.beta = require_float(name, "beta", beta, "a finite number", math.isfinite)
+        self.before, self.after = self.n // 2, (self.n - 1) // 2
+
+    @property
+    def alpha_each(self) -> float:
+        """The factor of each square."""
+        return self.alpha / self.n if self.alpha_over_n else self.alpha
+
+    def scale(self, a: Array, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+        """out = k + alpha * sum_j a_j^2, paper 3.3."""
+        square = scratch.xp.multiply(a, a, out=scratch(a.shape, a.dtype))
+        window_sum(square, self.before, self.after, self.groups, out)
+        out *= self.alpha_each
+        out += self.k
+        return out
+
+    def input_gradient(self, a: Array, scale: Array, dout: Array, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
+        """dx_i = dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j a_j s_j^-beta / s_j."""
+        xp = scratch.xp
+        powered = power(scale, self.beta, scratch)  # s^beta
+        direct = xp.divide(dout, powered, out=dx)  # dout s^-beta
+        ratio = xp.multiply(direct, a, out=powered)  # dout b
+        ratio /= scale
+        cross = window_sum(ratio, self.after, self.before, self.groups, scratch(a.shape, a.dtype))  # mirrored window
+        cross *= a
+        cross *= 2 * self.alpha_each * self.beta
+        direct -= cross
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x, "N C H W")
+        self.output_shape(x.shape[1:])
+        xp, out = self.device.xp, self.device.empty(x.shape, self.dtype)
+        scales = self.device.empty(x.shape, self.dtype) if train else None
+
+        def block(images: slice, scratch: Scratch) -> None:
+            a = x[images]
+            scale = scratch(a.shape, self.dtype) if scales is None else scales[images]
+            self.scale(a, scale, scratch)
+            xp.divide(a, power(scale, self.beta, scratch), out=out[images])
+
+        self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
+        if train:
+            self.keep(out.shape, x, scales)
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        x, scales = self.take(dout)
+        dx = self.device.empty(x.shape, self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            self.input_gradient(x[images], scales[images], dout[images], dx[images], scratch)
+
+        self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
+        return dx
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(in_shape) != 3 or in_shape[0] % self.groups:
+            got = show(("N", *in_shape))
+            raise ShapeError(f"{self.name}: channels must be a multiple of groups={self.groups} on axis 1 of (N, C, H, W), got {got}")
+        return in_shape
+
+    def settings(self) -> str:
+        text = f"n {self.n}, k {self.k:g}, alpha {self.alpha:g}{'/n' if self.alpha_over_n else ''}, beta {self.beta:g}"
+        return text + (f", groups {self.groups}" if self.groups > 1 else "")

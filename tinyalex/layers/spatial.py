@@ -1,0 +1,160 @@
+"""Response normalization within a channel: an activity is divided by its neighbors in the image."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.layers.base import Layer
+from tinyalex.layers.lrn import power
+
+
+def band_matrix(size: int, weights: np.ndarray[Any, Any], before: int) -> np.ndarray[Any, Any]:
+    """B (size, size) with (B a)_i = the sum over t of weights_t a_{i - before + t}, zeros standing outside of a.
+
+    Its transpose sums over the mirrored window: (B^T a)_j adds up, with the same weights, every i whose window holds j.
+    """
+    t = np.arange(size) - np.arange(size)[:, None] + before  # (size, size)
+    return np.where((t >= 0) & (t < len(weights)), weights[np.clip(t, 0, len(weights) - 1)], 0.0)
+
+
+def window_sum(down: Array, a: Array, along: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """down @ a @ along^T on the last two axes, (H, W): the weighted sum over a window, its columns first, then its rows.
+
+    On images of up to some 60 pixels these products, most of whose terms are zeros, are faster than shifting and adding.
+    """
+    xp = scratch.xp
+    columns = xp.matmul(down, a, out=scratch(a.shape, a.dtype))
+    return xp.matmul(columns, along.T, out=scratch(a.shape, a.dtype))
+
+
+def spatial_scale(x: Array, down: Array, along: Array, k: float, factor: float, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """out = k + factor * (the sum of x^2 over the window of each place). down (H, H), along (W, W): bands of ones."""
+    xp = scratch.xp
+    square = xp.multiply(x, x, out=scratch(x.shape, x.dtype))
+    xp.multiply(window_sum(down, square, along, scratch), factor, out=out)
+    out += k
+    return out
+
+
+def spatial_forward(x: Array, scale: Array, beta: float, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """out = x / scale^beta."""
+    return scratch.xp.divide(x, power(scale, beta, scratch), out=out)
+
+
+def spatial_backward(
+    x: Array, scale: Array, dout: Array, down: Array, along: Array, factor: float, beta: float, dx: Array, scratch: Scratch = NEW_ARRAYS
+) -> Array:
+    """dx_i = dout_i s_i^-beta - 2 factor beta x_i * sum over the j whose window holds i of dout_j out_j / s_j."""
+    xp = scratch.xp
+    powered = power(scale, beta, scratch)
+    xp.divide(dout, powered, out=dx)
+    ratio = xp.multiply(dx, x, out=powered)  # dout out
+    ratio /= scale
+    cross = window_sum(down.T, ratio, along.T, scratch)  # transposed: the mirrored window
+    cross *= x
+    cross *= 2 * factor * beta
+    dx -= cross
+    return dx
+
+
+class SpatialResponseNorm(Layer):
+    """Divide each activity by a power of the summed squares around it, in its own channel.
+
+    Paper: not in its text. The authors' 2012 net has such a layer after conv2's normalization (n=5, alpha=1e-3), and
+    their CIFAR-10 nets know it as `rnorm`; Caffe calls it WITHIN_CHANNEL.
+
+        out_i = x_i / (k + alpha / n^2 * sum_j x_j^2)^beta over the n x n window of i
+
+    Parameters
+    ----------
+    n: rows and columns of the window, 1 or more, from i - n // 2 on. An even n looks one further up and left. At an edge
+        the window is cut off, and the divisor stays n^2.
+    k: at least 0. alpha: at least 0. beta: any finite number.
+    alpha_over_area: False leaves the division by n^2 out.
+
+    Raises
+    ------
+    ShapeError: a setting or an input outside these ranges.
+
+    Cache: x and scale = k + alpha / n^2 * sum_j x_j^2, both (N, C, H, W).
+
+    Gradient: as in LocalResponseNorm, with places for channels. With s_j the scale and out_j the output at j, and with
+    f = alpha / n^2, d out_j / d x_i = [i = j] s_j^-beta - 2 f beta x_i out_j / s_j for every j whose window holds i:
+
+        dx_i = dout_i s_i^-beta - 2 f beta x_i * sum_j dout_j out_j / s_j
+
+    The j whose window holds i are those of the mirrored window, from i - (n - 1) // 2 on; for odd n it is the same.
+
+    Example
+    -------
+    >>> SpatialResponseNorm(n=3, alpha=9.0, beta=1.0, dtype=np.float64).forward(np.ones((1, 1, 2, 2))).tolist()
+    [[[[0.2, 0.2], [0.2, 0.2]]]]
+    """
+
+    def __init__(
+        self,
+        n: int = 3,
+        k: float = 1.0,
+        alpha: float = 5e-5,
+        beta: float = 0.75,
+        *,
+        alpha_over_area: bool = True,
+        name: str = "rnorm",
+        device: str | Device = "cpu",
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(name, device, dtype)
+        self.n, self.alpha_over_area = require_int(name, "n", n), bool(alpha_over_area)
+        self.k = require_float(name, "k", k, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self.alpha = require_float(name, "alpha", alpha, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self.beta = require_float(name, "beta", beta, "a finite number", math.isfinite)
+
+    @property
+    def factor(self) -> float:
+        """The factor of each square."""
+        return self.alpha / self.n**2 if self.alpha_over_area else self.alpha
+
+    def bands(self, h: int, w: int) -> tuple[Array, Array]:
+        """The band matrices of the window for images of h rows and w columns, on the device."""
+        down, along = (band_matrix(size, np.ones(self.n), self.n // 2) for size in (h, w))
+        return self.device.asarray(down, self.dtype), self.device.asarray(along, self.dtype)
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x, "N C H W")
+        down, along = self.bands(*x.shape[2:])
+        out = self.device.empty(x.shape, self.dtype)
+        scales = self.device.empty(x.shape, self.dtype) if train else None
+
+        def block(images: slice, scratch: Scratch) -> None:
+            scale = scratch(out[images].shape, self.dtype) if scales is None else scales[images]
+            spatial_scale(x[images], down, along, self.k, self.factor, scale, scratch)
+            spatial_forward(x[images], scale, self.beta, out[images], scratch)
+
+        self.device.map_blocks(block, len(x), 6 * out[:1].nbytes)
+        if train:
+            self.keep(out.shape, x, scales)
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        x, scales = self.take(dout)
+        down, along = self.bands(*x.shape[2:])
+        dx = self.device.empty(x.shape, self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            spatial_backward(x[images], scales[images], dout[images], down, along, self.factor, self.beta, dx[images], scratch)
+
+        self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
+        return dx
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(in_shape) != 3:
+            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
+        return in_shape
+
+    def settings(self) -> str:
+        return f"n {self.n}, k {self.k:g}, alpha {self.alpha:g}{'/n^2' if self.alpha_over_area else ''}, beta {self.beta:g}"

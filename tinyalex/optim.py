@@ -1,0 +1,109 @@
+"""Stochastic gradient descent with momentum and weight decay, as section 5 of the paper writes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from tinyalex.devices import Array, Scratch
+from tinyalex.errors import ShapeError, require_float, show
+from tinyalex.layers.base import Layer
+
+
+class SGD:
+    """v <- momentum * v - weight_decay * lr * w - lr * dL/dw,  w <- w + v.
+
+    Paper: section 5, with dL/dw the mean over the batch.
+
+    The velocity keeps the scale of the rate it was made with: after the rate is divided by 10 it dies out over some ten
+    steps, where `torch.optim.SGD`, which multiplies the whole velocity by the rate, would shrink it at once.
+
+    Parameters
+    ----------
+    net: a layer or a network; every parameter of it is updated.
+    lr: the learning rate, at least 0; may be assigned between steps.
+    momentum: from 0 to below 1. weight_decay: at least 0.
+    multipliers: for parameters whose name matches a pattern, factors of lr and of weight_decay; the last match counts.
+        The authors' code: {"*.bias": (2, 0)}. A factor 0 of lr leaves a parameter and its velocity as they are.
+
+    Raises
+    ------
+    ShapeError: a setting outside these ranges, or a pattern that matches no parameter.
+
+    Example
+    -------
+    >>> import numpy as np, tinyalex as ta
+    >>> net = ta.Sequential([ta.Linear(2, 2, rng=np.random.default_rng(0))])
+    >>> sgd = SGD(net, lr=0.01, multipliers={"*.bias": (2, 0)})
+    >>> sgd.step()
+    """
+
+    def __init__(
+        self,
+        net: Layer,
+        lr: float = 0.01,
+        momentum: float = 0.9,
+        weight_decay: float = 5e-4,
+        multipliers: Mapping[str, tuple[float, float]] | None = None,
+    ) -> None:
+        self.net, self.lr = net, lr
+        self.momentum = require_float("sgd", "momentum", momentum, "from 0 to below 1", lambda v: 0 <= v < 1)
+        self.weight_decay = require_float("sgd", "weight_decay", weight_decay, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self.velocity: dict[str, Array] = {}
+        self._parameters: list[tuple[str, Layer, str]] = []
+        self._factors: dict[str, tuple[float, float]] = {}
+        for leaf in net.leaves():
+            for key, weight in leaf.params.items():
+                name = f"{leaf.name}.{key}"
+                self.velocity[name] = leaf.device.zeros(weight.shape, leaf.dtype)
+                self._parameters.append((name, leaf, key))
+                self._factors[name] = (1.0, 1.0)
+        for pattern, factors in (multipliers or {}).items():
+            self._multiply(pattern, factors)
+
+    def _multiply(self, pattern: str, factors: tuple[float, float]) -> None:
+        names = [name for name in self.velocity if fnmatchcase(name, pattern)]
+        if not names:
+            raise ShapeError(f"sgd: a pattern of multipliers must match one of {', '.join(self.velocity)}, got {pattern!r}")
+        if not isinstance(factors, (tuple, list)) or len(factors) != 2:
+            raise ShapeError(f"sgd: the multipliers of {pattern!r} must be two numbers, for lr and for weight_decay, got {show(factors)}")
+        of_lr, of_decay = (
+            require_float("sgd", f"a multiplier of {pattern!r}", factor, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+            for factor in factors
+        )
+        self._factors |= dict.fromkeys(names, (of_lr, of_decay))
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = require_float("sgd", "lr", value, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+
+    def step(self) -> None:
+        """Update every parameter and set its gradient to zero, in one pass over memory."""
+        for name, leaf, key in self._parameters:
+            of_lr, of_decay = self._factors[name]
+            if of_lr > 0:
+                self._update(leaf, key, self.velocity[name], self.lr * of_lr, self.weight_decay * of_decay)
+            else:
+                leaf.grads[key].fill(0)
+
+    def _update(self, leaf: Layer, key: str, velocity: Array, lr: float, decay: float) -> None:
+        xp = leaf.device.xp
+        w, grad, v = (array.reshape(-1) for array in (leaf.params[key], leaf.grads[key], velocity))
+
+        def block(piece: slice, scratch: Scratch) -> None:
+            change = scratch(w[piece].shape, w.dtype)
+            xp.multiply(w[piece], decay, out=change)  # paper 5: both terms are scaled by the present rate
+            change += grad[piece]
+            change *= lr
+            v[piece] *= self.momentum
+            v[piece] -= change
+            w[piece] += v[piece]
+            grad[piece].fill(0)
+
+        leaf.device.map_blocks(block, w.size, 4 * w.dtype.itemsize)  # four arrays pass through the cache

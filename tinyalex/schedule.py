@@ -1,0 +1,117 @@
+"""Learning rates over time: each schedule has an `lr` and is told when an epoch has ended."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from tinyalex.errors import CheckpointError, ShapeError, require_float, require_int, show
+
+ABOVE_ANY_ERROR = 2.0  # finite, so that JSON can hold it
+
+
+class Schedule:
+    """A constant rate, and what all schedules share.
+
+    `end_epoch(val_error)` counts an epoch and sets `lr`; `state()` and `load_state()` go into checkpoints.
+
+    Parameters
+    ----------
+    lr: the first learning rate, above 0.
+    """
+
+    def __init__(self, lr: float = 0.01) -> None:
+        self.base = require_float("schedule", "lr", lr, "a finite number above 0", lambda v: 0 < v < math.inf)
+        self.epochs = 0
+        self.lr = self.base
+
+    def end_epoch(self, val_error: float | None = None) -> float:
+        """Count an epoch and return the rate of the next; `val_error` is a fraction in [0, 1]."""
+        self.epochs += 1
+        self.lr = self._rate(val_error)
+        return self.lr
+
+    def _rate(self, val_error: float | None) -> float:
+        return self.base
+
+    def state(self) -> dict[str, float | int | None]:
+        """Everything that changes over time."""
+        return {key: value for key, value in vars(self).items() if key in self._changing()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        if set(state) != set(self._changing()):
+            raise CheckpointError(f"{type(self).__name__}: state must hold {', '.join(self._changing())}, got {show(sorted(state))}")
+        vars(self).update(state)
+
+    def _changing(self) -> tuple[str, ...]:
+        return ("epochs", "lr")
+
+
+class Plateau(Schedule):
+    """Divide the rate by `factor` when the validation error has stopped improving.
+
+    Paper: section 5, "divide the learning rate by 10 when the validation error rate stopped improving with the current
+    learning rate", from 0.01, three times before termination.
+
+    Parameters
+    ----------
+    patience: epochs without a new lowest error that are waited for, at least 1.
+    factor: above 1. times: how often at most; after that `finished` is true once patience runs out again.
+    """
+
+    def __init__(self, lr: float = 0.01, patience: int = 5, factor: float = 10.0, times: int = 3) -> None:
+        super().__init__(lr)
+        self.patience, self.times = require_int("schedule", "patience", patience), require_int("schedule", "times", times, least=0)
+        self.factor = require_float("schedule", "factor", factor, "a finite number above 1", lambda v: 1 < v < math.inf)
+        self.best, self.waited, self.divided, self.finished = ABOVE_ANY_ERROR, 0, 0, False
+
+    def _rate(self, val_error: float | None) -> float:
+        val_error = require_float("schedule", "val_error", val_error, "a fraction from 0 to 1", lambda v: 0 <= v <= 1)
+        if val_error < self.best:
+            self.best, self.waited = val_error, 0
+            return self.lr
+        self.waited += 1
+        if self.waited < self.patience:
+            return self.lr
+        self.waited, self.best = 0, ABOVE_ANY_ERROR  # "with the current learning rate": the next rate starts afresh
+        if self.divided == self.times:
+            self.finished = True
+            return self.lr
+        self.divided += 1
+        return self.base / self.factor**self.divided
+
+    def _changing(self) -> tuple[str, ...]:
+        return (*super()._changing(), "best", "waited", "divided", "finished")
+
+
+class Steps(Schedule):
+    """Divide the rate by `factor` after each of the given epochs: (120, 130) for the authors' 18 % CIFAR-10 net."""
+
+    def __init__(self, lr: float = 0.01, after: tuple[int, ...] = (), factor: float = 10.0) -> None:
+        super().__init__(lr)
+        self.after = tuple(require_int("schedule", "after", epoch) for epoch in after)
+        if any(a >= b for a, b in zip(self.after, self.after[1:], strict=False)):
+            raise ShapeError(f"schedule: after must be epochs in rising order, got {self.after}")
+        self.factor = require_float("schedule", "factor", factor, "a finite number above 1", lambda v: 1 < v < math.inf)
+
+    def _rate(self, val_error: float | None) -> float:
+        return self.base / self.factor ** sum(self.epochs >= epoch for epoch in self.after)
+
+
+class Dexp(Schedule):
+    """Discrete exponential, as in cuda-convnet2: `steps` levels of equal length from lr down to lr / factor.
+
+    Parameters
+    ----------
+    total: epochs of the whole run. factor: above 1. steps: at least 2; with 4, the rate falls at 25, 50 and 75 %.
+    """
+
+    def __init__(self, lr: float = 0.01, total: int = 90, factor: float = 250.0, steps: int = 4) -> None:
+        super().__init__(lr)
+        self.total, self.steps = require_int("schedule", "total", total), require_int("schedule", "steps", steps, least=2)
+        self.factor = require_float("schedule", "factor", factor, "a finite number above 1", lambda v: 1 < v < math.inf)
+
+    def _rate(self, val_error: float | None) -> float:
+        level = min(self.steps - 1, self.epochs * self.steps // self.total)
+        return self.base / self.factor ** (level / (self.steps - 1))

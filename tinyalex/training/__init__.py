@@ -1,0 +1,31 @@
+"""Training: the loop, checkpoints, the log, evaluation."""
+
+from tinyalex.training.checkpoint import (
+    Checkpoint,
+    Position,
+    latest_checkpoint,
+    load_checkpoint,
+    load_weights,
+    parameters_sha256,
+    save_checkpoint,
+    save_weights,
+)
+from tinyalex.training.evaluate import Evaluation, evaluate
+from tinyalex.training.log import RunLog
+from tinyalex.training.trainer import EpochResult, Trainer
+
+__all__ = [
+    "Checkpoint",
+    "EpochResult",
+    "Evaluation",
+    "Position",
+    "RunLog",
+    "Trainer",
+    "evaluate",
+    "latest_checkpoint",
+    "load_checkpoint",
+    "load_weights",
+    "parameters_sha256",
+    "save_checkpoint",
+    "save_weights",
+]

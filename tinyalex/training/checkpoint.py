@@ -1,0 +1,239 @@
+"""Checkpoints: everything that a run needs to go on as if it had never stopped.
+
+A checkpoint is one safetensors file with the parameters, the velocities, the schedule's state and the position in the
+epoch. The order of the images, the dropout masks and the augmentation are functions of seed and position.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyalex import __version__
+from tinyalex.devices import Array
+from tinyalex.errors import CheckpointError, ShapeError, require_choice, show
+from tinyalex.layers.base import Layer
+from tinyalex.optim import SGD
+from tinyalex.schedule import Schedule
+from tinyalex.training.tensors import Tensor, raw_bytes, read_tensors, write_tensors
+
+FORMAT, WEIGHTS_FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", "tinyalex-weights", 1
+OTHER_NET = "was it made by another network?"
+KEPT = 2  # the newest, and one more in case a disk alters it
+
+
+@dataclass
+class Position:
+    """Where a run is: epochs that are complete, and batches and sums of the one in progress.
+
+    `step` counts updates since the start; `wall_s` and `train_s` are seconds, of the run and of the epoch's steps.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    wall_s: float = 0.0
+    loss_sum: float = 0.0
+    errors: int = 0
+    images: int = 0
+    train_s: float = 0.0
+
+    def next_epoch(self) -> None:
+        """Count an epoch and start the sums of the next."""
+        self.epoch, self.batch, self.loss_sum, self.errors, self.images, self.train_s = self.epoch + 1, 0, 0.0, 0, 0, 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a checkpoint's file holds; `tinyalex` is the version that wrote it."""
+
+    path: Path
+    params: dict[str, Tensor]
+    velocity: dict[str, Tensor]
+    schedule: dict[str, Any]
+    position: Position
+    config: dict[str, Any]
+    tinyalex: str
+
+    def restore(self, net: Layer, sgd: SGD, schedule: Schedule) -> Position:
+        """Bring `net`, `sgd` and `schedule` to the checkpoint's state and return its position.
+
+        Everything is checked before anything is written.
+
+        Raises
+        ------
+        CheckpointError: other names, shapes or types of parameters, or the state of another schedule.
+        """
+        params = dict(parameters(net))
+        _check_tensors(f"{self.path}: param", params, self.params, exact=True)
+        _check_tensors(f"{self.path}: velocity", sgd.velocity, self.velocity, exact=True)
+        _check_schedule(self.path, schedule, self.schedule)
+        for leaf in net.leaves():
+            leaf.zero_grad()
+            for key, array in leaf.params.items():
+                name = f"{leaf.name}.{key}"
+                array[...] = leaf.device.asarray(self.params[name])
+                sgd.velocity[name][...] = leaf.device.asarray(self.velocity[name])
+        schedule.load_state(self.schedule)
+        sgd.lr = schedule.lr
+        return Position(**asdict(self.position))
+
+
+def parameters(net: Layer) -> Iterator[tuple[str, Array]]:
+    """Every parameter's name, such as "conv1.weight", and its array."""
+    for leaf in net.leaves():
+        for key, array in leaf.params.items():
+            yield f"{leaf.name}.{key}", array
+
+
+def parameters_on_host(net: Layer) -> dict[str, Tensor]:
+    """Every parameter as a NumPy array."""
+    return {f"{leaf.name}.{key}": leaf.device.to_numpy(array) for leaf in net.leaves() for key, array in leaf.params.items()}
+
+
+def parameters_sha256(net: Layer) -> str:
+    """SHA-256 over the names and bytes of all parameters: equal for two networks that are equal to the bit."""
+    digest = hashlib.sha256()
+    for name, array in sorted(parameters_on_host(net).items()):
+        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
+        digest.update(raw_bytes(array))
+    return digest.hexdigest()
+
+
+def save_checkpoint(path: Path, net: Layer, sgd: SGD, schedule: Schedule, position: Position, config: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically; raises DiskFull where there is no room."""
+    tensors = {f"param/{name}": array for name, array in parameters_on_host(net).items()}
+    for leaf in net.leaves():
+        for key in leaf.params:
+            tensors[f"velocity/{leaf.name}.{key}"] = leaf.device.to_numpy(sgd.velocity[f"{leaf.name}.{key}"])
+    state = {"schedule": schedule.state(), "position": asdict(position), "config": config, "tinyalex": __version__}
+    write_tensors(path, tensors, FORMAT, FORMAT_VERSION, {key: json.dumps(value, allow_nan=False) for key, value in state.items()})
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint; every byte of it is checked."""
+    tensors, text = read_tensors(path, FORMAT, FORMAT_VERSION)
+    try:
+        state = {key: json.loads(text[key]) for key in ("schedule", "position", "config", "tinyalex")}
+        position = _position(state["position"])
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: the state must be JSON of a run's position, got {show(error)}") from None
+    parts: dict[str, dict[str, Tensor]] = {"param": {}, "velocity": {}}
+    for name, array in tensors.items():
+        kind, _, rest = name.partition("/")
+        if kind not in parts:
+            raise CheckpointError(f"{path}: every tensor must be named param/... or velocity/..., got {show(name)}")
+        parts[kind][rest] = array
+    for key in ("schedule", "config"):
+        if not isinstance(state[key], dict):
+            raise CheckpointError(f"{path}: {key} must be a JSON object, got {show(state[key])}")
+    return Checkpoint(path, parts["param"], parts["velocity"], state["schedule"], position, state["config"], state["tinyalex"])
+
+
+def checkpoint_path(folder: Path, step: int) -> Path:
+    """The file of a checkpoint taken after `step` updates."""
+    return folder / f"checkpoint-{step:06d}.safetensors"
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """The folder's checkpoints, the oldest first."""
+    steps = {path: re.fullmatch(r"checkpoint-([0-9]+)\.safetensors", path.name) for path in folder.glob("checkpoint-*")}
+    return sorted((path for path, match in steps.items() if match), key=lambda path: int(path.stem.partition("-")[2]))
+
+
+def prune_checkpoints(folder: Path) -> None:
+    """Delete all but the newest two."""
+    for path in checkpoint_files(folder)[:-KEPT]:
+        path.unlink(missing_ok=True)
+
+
+def latest_checkpoint(folder: Path) -> Checkpoint | None:
+    """The folder's newest checkpoint; None where there is none.
+
+    Raises
+    ------
+    CheckpointError: it does not load. The message names the one before, if that does; nothing falls back in silence.
+    """
+    files = checkpoint_files(folder)
+    if not files:
+        return None
+    try:
+        return load_checkpoint(files[-1])
+    except CheckpointError as error:
+        for older in reversed(files[:-1]):
+            if _loads(older):
+                raise CheckpointError(f"{error}; delete {files[-1].name} to go on from {older.name}, which is whole") from None
+        raise CheckpointError(f"{error}; there is no other checkpoint in {folder}, so start again in a new folder") from None
+
+
+def save_weights(path: Path, net: Layer, dtype: str = "float32") -> None:
+    """Write the parameters alone, as float32 or, in half the bytes, float16."""
+    require_choice("save_weights", "dtype", dtype, ("float16", "float32"))
+    weights = {}
+    for name, array in parameters_on_host(net).items():
+        with np.errstate(over="ignore"):
+            weights[name] = array.astype(dtype)
+        if not np.array_equal(np.isfinite(weights[name]), np.isfinite(array)):
+            limit = float(np.finfo(dtype).max)
+            raise ShapeError(f"save_weights: {name} must be within {limit:g} to fit {dtype}, got {np.abs(array).max():g}; use float32")
+    write_tensors(path, weights, WEIGHTS_FORMAT, FORMAT_VERSION, {"tinyalex": __version__})
+
+
+def load_weights(path: Path, net: Layer) -> None:
+    """Read what `save_weights` wrote into `net`, whose parameters keep their type; all is checked before any is written."""
+    weights, _ = read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)
+    _check_tensors(f"{path}: param", dict(parameters(net)), weights, exact=False)
+    for leaf in net.leaves():
+        for key, array in leaf.params.items():
+            array[...] = leaf.device.asarray(weights[f"{leaf.name}.{key}"].astype(leaf.dtype))
+
+
+def _loads(path: Path) -> bool:
+    try:
+        load_checkpoint(path)
+    except CheckpointError:
+        return False
+    return True
+
+
+def _position(found: dict[str, Any]) -> Position:
+    """A Position of numbers of the right types, none below zero."""
+    for field in fields(Position):
+        value = found[field.name]
+        if type(value) not in ((int,) if field.type == "int" else (int, float)) or not (0 <= value < math.inf or field.name == "loss_sum"):
+            raise ValueError(f"{field.name} {value!r}")
+    return Position(**found)
+
+
+def _check_tensors(who: str, wanted: Mapping[str, Array], found: Mapping[str, Tensor], exact: bool) -> None:
+    """Raise unless `found` has the names and shapes, and where `exact` the types, of `wanted`."""
+    for name in [*wanted, *found]:
+        if name not in found:
+            raise CheckpointError(f"{who} {name} must be in the file, got none of that name; {OTHER_NET}")
+        if name not in wanted:
+            raise CheckpointError(f"{who} {name} must be a parameter of the network, got none of that name; {OTHER_NET}")
+        (here, there) = wanted[name], found[name]
+        if tuple(here.shape) != there.shape:
+            raise CheckpointError(f"{who} {name} must have shape {tuple(here.shape)}, got {there.shape}; {OTHER_NET}")
+        if exact and here.dtype != there.dtype:
+            raise CheckpointError(f"{who} {name} must be {here.dtype}, got {there.dtype}; make the network with dtype={str(there.dtype)!r}")
+
+
+def _check_schedule(path: Path, schedule: Schedule, state: Mapping[str, Any]) -> None:
+    wanted = schedule.state()
+    if set(state) != set(wanted):
+        raise CheckpointError(
+            f"{path}: the schedule's state must hold {', '.join(wanted)}, as {type(schedule).__name__} does, got {', '.join(state)}; "
+            "use the schedule of the first run"
+        )
+    for key, value in state.items():
+        if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+            raise CheckpointError(f"{path}: the schedule's {key} must be a finite number of at least 0, got {show(value)}")

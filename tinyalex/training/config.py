@@ -1,0 +1,35 @@
+"""What tells one run from another: a tree of JSON values, and where two such trees differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from tinyalex.errors import ShapeError, show
+
+
+def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    """`config` as a JSON file gives it back: tuples become lists, so that it can be compared with a stored one."""
+    try:
+        whole: dict[str, Any] = json.loads(json.dumps(config, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"trainer: config must hold JSON values only, got {show(config)}: {error}") from None
+    return whole
+
+
+def first_difference(there: Any, here: Any, path: str = "") -> tuple[str, str, str] | None:
+    """The first key, with dots, in which two configs differ, and both values as JSON; None where they are equal."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in [*there, *(key for key in here if key not in there)]:
+            inner = f"{path}.{key}" if path else str(key)
+            if key not in there or key not in here:
+                return inner, _json(there, key), _json(here, key)
+            if difference := first_difference(there[key], here[key], inner):
+                return difference
+        return None
+    return None if there == here and type(there) is type(here) else (path, json.dumps(there), json.dumps(here))
+
+
+def _json(config: dict[str, Any], key: str) -> str:
+    return json.dumps(config[key]) if key in config else "nothing"

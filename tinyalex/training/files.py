@@ -1,0 +1,86 @@
+"""Files that are whole or not there: a kill, a crash or a full disk leaves what was there before."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from tinyalex.errors import CheckpointError, DiskFull, TinyalexError
+
+TEMPORARY = ".tinyalex-tmp"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_atomically(path: Path, pieces: Iterable[Any], nbytes: int) -> None:
+    """Write `pieces`, bytes-like and of `nbytes` together, as the file `path`, in place of the one that is there.
+
+    The bytes go into a temporary file of the same folder and to the disk; renaming it is one step for everybody who
+    looks. Raises DiskFull, or CheckpointError where the system refuses for another reason.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    try:
+        free = shutil.disk_usage(path.parent).free
+        if free < nbytes:
+            raise DiskFull(_no_room(path, nbytes, free))
+        with open(temporary, "wb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except DiskFull:
+        raise
+    except OSError as error:
+        _discard(temporary)  # its bytes count as free in the message
+        raise write_error(path, nbytes, error) from None
+    except BaseException:
+        _discard(temporary)
+        raise
+
+
+def write_error(path: Path, nbytes: int, error: OSError) -> TinyalexError:
+    """What to raise for an `error` in writing `nbytes` to `path`."""
+    if error.errno in NO_ROOM:
+        return DiskFull(_no_room(path, nbytes, shutil.disk_usage(path.parent).free))
+    return CheckpointError(f"{path}: the file must be writable, got {error.strerror or error}")
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring a folder's list of names to the disk: after a rename it may otherwise be lost with the power."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: the run's folder must be one that can be made, got {error.strerror or error}") from None
+
+
+def remove_strays(folder: Path) -> None:
+    """Delete the temporary files that a kill left behind."""
+    if folder.is_dir():
+        for stray in folder.glob(f".*{TEMPORARY}"):
+            _discard(stray)
+
+
+def _discard(temporary: Path) -> None:
+    with contextlib.suppress(OSError):
+        temporary.unlink()
+
+
+def _no_room(path: Path, nbytes: int, free: int) -> str:
+    return f"{path}: the disk must have {nbytes:,} bytes free, got {free:,}; make room and run the same command again"
