@@ -1,10 +1,10 @@
 """The numerical proof of a gradient: what backward returns against what forward does when one number moves a little.
 
-**The centred difference.** Taylor's formula at x + h and at x - h gives
+**The centered difference.** Taylor's formula at x + h and at x - h gives
 
     f(x + h) - f(x - h)  =  2 h f'(x) + h^3 f'''(x) / 3 + ...,    so    (f(x + h) - f(x - h)) / 2h  =  f'(x) + h^2 f'''(x) / 6 + ...
 
-The even terms cancel, which is why it is centred: the one-sided (f(x + h) - f(x)) / h is wrong by h f''(x) / 2.
+The even terms cancel, which is why it is centered: the one-sided (f(x + h) - f(x)) / h is wrong by h f''(x) / 2.
 
 **The step.** A smaller h makes that error smaller, but f is known to a relative eps only, so the difference carries a rounding
 error of about eps |f| / h. The sum h^2 + eps / h is least near h = eps^(1/3).
@@ -63,15 +63,14 @@ class Check:
 
 
 def numerical_gradient(f: Callable[[Host], Any], x: Host, step: float, cotangent: Any = 1.0, elements: Host | None = None) -> Host:
-    """The gradient of sum(cotangent * f(x)) by centred differences, of the shape of x.
+    """The gradient of sum(cotangent * f(x)) by centered differences, of the shape of x.
 
     The outputs are subtracted before they are summed: those that x does not reach drop out exactly.
 
     Parameters
     ----------
     f: a function of an array like x; it is given a copy of x of which one element is moved.
-    x: float64, of any shape.
-    step: the h of the difference, above 0, in the units of x.
+    x: float64, of any shape. step: the h of the difference, above 0, in the units of x.
     cotangent: a number, or an array of the shape of f(x).
     elements: flat indices; given them, the gradient of these elements only, in one row.
 
@@ -109,9 +108,7 @@ def kink_free(shape: Sequence[int], rng: np.random.Generator) -> Host:
 
     No two are equal, not even in magnitude, and none is near 0: no maximum is tied and no ReLU sits on its kink.
 
-    Raises
-    ------
-    ShapeError: more than 9000 elements, which would lie nearer together than ten steps of the check.
+    Raises ShapeError for more than 9000 elements, which would lie nearer together than ten steps of the check.
     """
     size = math.prod(shape)
     if not 1 <= size <= 9000:
@@ -132,13 +129,11 @@ def check_layer(
     Parameters
     ----------
     layer: of dtype float64, on any device. x: an input, a NumPy array of float64, away from the layer's kinks.
-    seed: of the cotangent, and of which elements are checked.
+    seed: of the cotangent and of the choice of elements.
     steps: h in parts of the tensor's largest magnitude; a later one is tried where all before it failed, and the best counts.
     elements: check only so many of each tensor, the one of the largest gradient and others drawn at random.
 
-    Raises
-    ------
-    ShapeError: another dtype, or a gradient of another shape than its tensor's.
+    Raises ShapeError for another dtype, and for a gradient of another shape than its tensor's.
 
     Example
     -------
@@ -198,7 +193,6 @@ class _Subject:
         self._masks = [(leaf, leaf.step) for leaf in leaves if hasattr(leaf, "step")]
 
     def write(self, what: str, value: Host) -> None:
-        """Give x or a parameter another value."""
         if what == "x":
             self.x = self.device.asarray(value)
         else:
@@ -213,7 +207,6 @@ class _Subject:
                 leaf.step = step
 
     def at(self, what: str, value: Host) -> Host:
-        """The output with another value of x or of a parameter."""
         self.write(what, value)
         return self.run()
 

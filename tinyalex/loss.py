@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
-from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, require_choice, show
-from tinyalex.layers.base import FLOATS
+from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, show
+from tinyalex.layers.base import require_dtype
 
 
 class SoftmaxCrossEntropy:
@@ -37,7 +37,7 @@ class SoftmaxCrossEntropy:
 
     def __init__(self, *, name: str = "loss", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
         self.name, self.device = name, get_device(device)
-        self.dtype = np.dtype(require_choice(name, "dtype", np.dtype(dtype), FLOATS))
+        self.dtype = require_dtype(name, dtype)
         self._cache: tuple[Array, Array] | None = None
 
     def forward(self, logits: Array, labels: Any) -> Array:

@@ -59,6 +59,8 @@ class SGD:
                 self.velocity[name] = leaf.device.zeros(weight.shape, leaf.dtype)
                 self._parameters.append((name, leaf, key))
                 self._factors[name] = (1.0, 1.0)
+        if not self.velocity:
+            raise ShapeError(f"sgd: net must have parameters, got {net!r}")
         for pattern, factors in (multipliers or {}).items():
             self._multiply(pattern, factors)
 

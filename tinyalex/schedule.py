@@ -90,6 +90,8 @@ class Steps(Schedule):
 
     def __init__(self, lr: float = 0.01, after: tuple[int, ...] = (), factor: float = 10.0) -> None:
         super().__init__(lr)
+        if not isinstance(after, (tuple, list)):
+            raise ShapeError(f"schedule: after must be a tuple of epochs, got {show(after)}")
         self.after = tuple(require_int("schedule", "after", epoch) for epoch in after)
         if any(a >= b for a, b in zip(self.after, self.after[1:], strict=False)):
             raise ShapeError(f"schedule: after must be epochs in rising order, got {self.after}")

@@ -96,7 +96,7 @@ def test_cache_is_x_and_scale():
         ({"n": 0}, "norm: n must be an integer of at least 1, got 0"),
         ({"n": 2.5}, "norm: n must be an integer of at least 1, got 2.5"),
         ({"groups": 0}, "norm: groups must be an integer of at least 1, got 0"),
-        ({"k": -1}, "norm: k must be a finite number of at least 0, got -1"),
+        ({"k": -1}, "norm: k must be a finite number above 0, got -1"),
         ({"alpha": -1e-4}, "norm: alpha must be a finite number of at least 0, got -0.0001"),
         ({"alpha": math.inf}, "norm: alpha must be a finite number of at least 0, got inf"),
         ({"beta": math.nan}, "norm: beta must be a finite number, got nan"),

@@ -79,7 +79,7 @@ def test_two_layers_of_one_name_raise():
 
 
 def test_net_without_layers_raises():
-    with refuses(ta.ShapeError, "net: layers must hold at least one layer, got []"):
+    with refuses(ta.ShapeError, "net: layers must be a list of at least one layer, got []"):
         ta.Sequential([])
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
 from tinyalex.errors import CallOrderError, DeviceError, ShapeError, require_choice, require_int, show
+from tinyalex.init import Init
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -33,7 +34,7 @@ class Layer:
 
     def __init__(self, name: str, device: str | Device = "cpu", dtype: Any = np.float32) -> None:
         self.name, self.device = name, get_device(device)
-        self.dtype = np.dtype(require_choice(name, "dtype", np.dtype(dtype), FLOATS))
+        self.dtype = require_dtype(name, dtype)
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self._cache: tuple[Any, ...] | None = None
@@ -84,6 +85,15 @@ class Layer:
         with self.device.activate():
             self.grads[key] += value.reshape(self.grads[key].shape)
 
+    def draw_param(self, key: str, shape: tuple[int, ...], init: Init, rng: np.random.Generator) -> None:
+        """Add a parameter of `shape` with the initial values that `init` draws from `rng`."""
+        if not isinstance(rng, np.random.Generator):
+            raise ShapeError(f"{self.name}: rng must be a numpy.random.Generator, got {show(rng)}; use np.random.default_rng(seed)")
+        value = init(shape, rng)
+        if getattr(value, "shape", None) != shape:
+            raise ShapeError(f"{self.name}: {key}_init must return an array of shape {shape}, got {show(value)}")
+        self.add_param(key, value)
+
     def keep(self, *cache: Any) -> None:
         """Fill the slot for backward."""
         self._cache = cache
@@ -106,6 +116,14 @@ class Layer:
     def __repr__(self) -> str:
         parts = [repr(self.name), self.settings(), self.device.name]
         return f"{type(self).__name__}({', '.join(part for part in parts if part)})"
+
+
+def require_dtype(who: str, dtype: Any) -> np.dtype[Any]:
+    """float32 or float64 as a NumPy type."""
+    try:
+        return np.dtype(require_choice(who, "dtype", np.dtype(dtype), FLOATS))
+    except TypeError:
+        raise ShapeError(f"{who}: dtype must be float32 or float64, got {show(dtype)}") from None
 
 
 def check_owner(layer: Layer, quantity: str, x: Any) -> None:

@@ -127,8 +127,8 @@ class Conv2d(Layer):
                 raise ShapeError(f"{name}: {quantity} must be a multiple of groups={groups}, got {value}")
         self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
         self.padding, self.ceil_mode, self.input_gradient = check_padding(name, padding), ceil_mode, input_gradient
-        self.add_param("weight", weight_init((out_channels, in_channels // groups, *self.kernel_size), rng))
-        self.add_param("bias", bias_init((out_channels,), rng))
+        self.draw_param("weight", (out_channels, in_channels // groups, *self.kernel_size), weight_init, rng)
+        self.draw_param("bias", (out_channels,), bias_init, rng)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")

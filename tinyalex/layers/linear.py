@@ -80,8 +80,8 @@ class Linear(Layer):
         self.in_features = require_int(name, "in_features", in_features)
         self.out_features = require_int(name, "out_features", out_features)
         self.input_gradient = input_gradient
-        self.add_param("weight", weight_init((out_features, in_features), rng))
-        self.add_param("bias", bias_init((out_features,), rng))
+        self.draw_param("weight", (out_features, in_features), weight_init, rng)
+        self.draw_param("bias", (out_features,), bias_init, rng)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N F")

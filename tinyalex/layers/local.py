@@ -135,8 +135,8 @@ class LocallyConnected2d(Layer):
         self.padding, self.ceil_mode, self.input_gradient = check_padding(name, padding), bool(ceil_mode), input_gradient
         self.windows = windows_of(name, self.in_size, self.kernel_size, self.stride, self.padding, self.ceil_mode)
         shape = (*self.windows.out, self.out_channels)  # (OH, OW, K)
-        self.add_param("weight", weight_init((*shape, self.in_channels, *self.kernel_size), rng))
-        self.add_param("bias", bias_init(shape, rng))
+        self.draw_param("weight", (*shape, self.in_channels, *self.kernel_size), weight_init, rng)
+        self.draw_param("bias", shape, bias_init, rng)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")

@@ -42,7 +42,7 @@ class LocalResponseNorm(Layer):
     Parameters
     ----------
     n: channels in a window, 1 or more: from i - n // 2 on. An even n looks one further down than up.
-    k: at least 0, alpha: at least 0, beta: any finite number. The defaults are the paper's.
+    k: above 0, as 0 would divide a silent window by 0; alpha: at least 0; beta: any finite number. The defaults are the paper's.
     groups: windows end at a group's edge, as at the edge of a device in the split of section 3.2.
     alpha_over_n: divide alpha by n. The paper's formula does not; the authors' code, Caffe and PyTorch do.
 
@@ -80,7 +80,7 @@ class LocalResponseNorm(Layer):
     ) -> None:
         super().__init__(name, device, dtype)
         self.n, self.groups, self.alpha_over_n = require_int(name, "n", n), require_int(name, "groups", groups), bool(alpha_over_n)
-        self.k = require_float(name, "k", k, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self.k = require_float(name, "k", k, "a finite number above 0", lambda v: 0 < v < math.inf)
         self.alpha = require_float(name, "alpha", alpha, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
         self.beta = require_float(name, "beta", beta, "a finite number", math.isfinite)
         self.before, self.after = self.n // 2, (self.n - 1) // 2

@@ -35,8 +35,8 @@ class Sequential(Layer):
     """
 
     def __init__(self, layers: Sequence[Layer], in_shape: tuple[int, ...] | None = None, *, name: str = "net") -> None:
-        if not layers:
-            raise ShapeError(f"{name}: layers must hold at least one layer, got {show(layers)}")
+        if not isinstance(layers, (list, tuple)) or not layers:
+            raise ShapeError(f"{name}: layers must be a list of at least one layer, got {show(layers)}")
         super().__init__(name, layers[0].device, layers[0].dtype)
         self.layers, self.in_shape = list(layers), in_shape
         seen: set[str] = set()
@@ -44,6 +44,8 @@ class Sequential(Layer):
             if leaf.name in seen:
                 raise ShapeError(f"{name}: layer names must differ, got two layers named {leaf.name!r}")
             seen.add(leaf.name)
+            if leaf.dtype != self.dtype:
+                raise ShapeError(f"{name}: layers must be of one dtype, {self.dtype} as the first is, got {leaf.dtype} in {leaf.name!r}")
             self.params |= {f"{leaf.name}.{key}": array for key, array in leaf.params.items()}
             self.grads |= {f"{leaf.name}.{key}": array for key, array in leaf.grads.items()}
         self.shapes = [] if in_shape is None else self._walk(in_shape)
@@ -61,7 +63,8 @@ class Sequential(Layer):
         dx: Array | None = dout
         for layer in reversed(self.layers):
             if dx is None:
-                raise ShapeError(f"{self.name}: input_gradient must be True but in the first layer, got False in the one after {layer.name!r}")
+                got = f"False in the one after {layer.name!r}"
+                raise ShapeError(f"{self.name}: input_gradient must be True but in the first layer, got {got}")
             dx = layer.backward(dx)
         return dx
 
