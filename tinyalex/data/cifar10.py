@@ -1,0 +1,200 @@
+"""CIFAR-10 from the two layouts that its authors publish: plain binary records, and batches pickled by Python 2."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyalex.data.dataset import IMAGE_SHAPE, Dataset, take
+from tinyalex.data.pickles import load_pickle
+from tinyalex.errors import DataError, show
+
+IMAGES_A_FILE = 10_000
+PIXELS = 3 * 32 * 32
+CLASSES = 10
+LARGEST_PICKLE = 64 * 2**20  # bytes; an official batch has 31,035,000 and Python 3 may write 46,000,000
+REMEDY = "get the data again with `tinyalex data cifar10`"
+
+Labels = npt.NDArray[np.int64]
+Pixels = npt.NDArray[np.uint8]
+
+# md5 of the files of cifar-10-python.tar.gz.
+OFFICIAL = {
+    "data_batch_1": "c99cafc152244af753f735de768cd75f",
+    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+    "data_batch_4": "634d18415352ddfa80567beed471001a",
+    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+    "test_batch": "40351d587109b95175f43aff81a1287e",
+}
+# A copy whose images went through JPEG and were decoded by libjpeg-turbo: another decoder gives other bytes.
+RECOMPRESSED = {
+    "data_batch_1.bin": "5a8c645836ad62c48e70a7d7a79c22ff",
+    "data_batch_2.bin": "503d58588ee7a26967747d2c4ff462c2",
+    "data_batch_3.bin": "433fc71ee38f811eaaef6963ade87011",
+    "data_batch_4.bin": "0325f7b600a8f07bca7fde1a39d3f6e1",
+    "data_batch_5.bin": "0f1c07311fc2fd5fa09f24d0dfb4685b",
+    "test_batch.bin": "d6b88c2f0479d3f1cdaaaaab36125498",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The names of a layout's folder and files."""
+
+    folder: str
+    train: tuple[str, ...]
+    test: str
+    meta: str
+
+    def is_at(self, folder: Path) -> bool:
+        """Whether `folder` has this layout, by its own name or by a batch in it; the batches may still be damaged."""
+        return folder.is_dir() and (folder.name == self.folder or any((folder / name).is_file() for name in (*self.train, self.test)))
+
+
+BIN = Layout("cifar-10-batches-bin", tuple(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin", "batches.meta.txt")
+PY = Layout("cifar-10-batches-py", tuple(f"data_batch_{k}" for k in range(1, 6)), "test_batch", "batches.meta")
+
+
+def find_cifar10(folder: Path) -> Path | None:
+    """The folder with the batches: `folder` itself, or `cifar-10-batches-bin` or `cifar-10-batches-py` in it, or None."""
+    for layout in (BIN, PY):
+        for place in (folder, folder / layout.folder):
+            if layout.is_at(place):
+                return place
+    return None
+
+
+def read_cifar10(
+    folder: Path, *, train_images: int | None = None, test_images: int | None = None, _a_file: int = IMAGES_A_FILE
+) -> Dataset:
+    """Read CIFAR-10 from a folder of one of the two layouts.
+
+    Parameters
+    ----------
+    folder : holds `data_batch_1.bin` and so on, or `data_batch_1` and so on.
+    train_images, test_images : how many images to keep of each part, the first ones; None is all 50,000 and 10,000.
+
+    Raises
+    ------
+    DataError : a file is missing, truncated, altered or too long; a label is above 9; more images are wanted than
+        there are. The message names the file.
+    """
+    folder = Path(folder)
+    layout = BIN if BIN.is_at(folder) else PY
+    for name in (*layout.train, layout.test, layout.meta):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder / name}: the file must be there, got none of that name; {REMEDY}")
+    keep = take("CIFAR-10", "train", train_images, _a_file * len(layout.train))
+    keep_test = take("CIFAR-10", "test", test_images, _a_file)
+    needed = layout.train[: -(-keep // _a_file)]
+    digests: dict[str, str] = {}
+    train = _read_part(folder, needed, _a_file, digests)
+    test = _read_part(folder, (layout.test,), _a_file, digests)
+    classes = _classes(folder / layout.meta, pickled=layout is PY)
+    return Dataset(
+        "CIFAR-10", train[0][:keep], train[1][:keep], test[0][:keep_test], test[1][:keep_test], classes, _note(digests), synthetic=False
+    )
+
+
+def _note(digests: dict[str, str]) -> str:
+    """Where the files that were read come from, by the md5 of each."""
+    for known, note in ((OFFICIAL, "official bytes"), (RECOMPRESSED, "JPEG-recompressed copy")):
+        if all(known.get(name) == digest for name, digest in digests.items()):
+            return note
+    return "bytes not verified"
+
+
+def _read_part(folder: Path, names: tuple[str, ...], count: int, digests: dict[str, str]) -> tuple[Pixels, Labels]:
+    """The images and labels of some files, `count` in each; fills in the md5 of each file."""
+    images = np.empty((count * len(names), *IMAGE_SHAPE), np.uint8)
+    labels = np.empty(count * len(names), np.int64)
+    for k, name in enumerate(names):
+        path, rows = folder / name, slice(k * count, (k + 1) * count)
+        pixels, labels[rows], digests[name] = (_read_bin if name.endswith(".bin") else _read_py)(path, count)
+        images[rows] = pixels.reshape(-1, *IMAGE_SHAPE)
+        wrong = np.flatnonzero((labels[rows] < 0) | (labels[rows] >= CLASSES))
+        if wrong.size:
+            raise DataError(f"{path}: labels must be 0 to 9, got {labels[rows][wrong[0]]} for image {wrong[0]}; {REMEDY}")
+    return images, labels
+
+
+def _read_bin(path: Path, count: int) -> tuple[Pixels, Labels, str]:
+    """A file of records: one byte of label, then 3,072 of pixels, the planes red, green and blue, row by row."""
+    size = count * (1 + PIXELS)
+    data = _contents(path, size)
+    if len(data) != size:
+        raise DataError(
+            f"{path}: the file must hold {size:,} bytes, {count:,} records of 3,073, got {path.stat().st_size:,}; {REMEDY}"
+        )
+    records = np.frombuffer(data, np.uint8).reshape(count, 1 + PIXELS)
+    return records[:, 1:], records[:, 0].astype(np.int64), _md5(data)
+
+
+def _read_py(path: Path, count: int) -> tuple[Pixels, Labels, str]:
+    """A pickled dict: `data`, uint8 (count, 3072), planes as above, and `labels`, a list."""
+    batch, digest = _unpickled(path)
+    pixels, labels = batch.get("data"), batch.get("labels")
+    if not isinstance(pixels, np.ndarray) or pixels.shape != (count, PIXELS):  # of uint8: no other type is unpickled
+        raise DataError(f"{path}: data must be a uint8 array of shape ({count}, {PIXELS}), got {_kind(pixels)}; {REMEDY}")
+    if not isinstance(labels, list) or len(labels) != count:
+        got = f"{len(labels):,}" if isinstance(labels, list) else _kind(labels)
+        raise DataError(f"{path}: labels must be a list of {count:,} integers, got {got}; {REMEDY}")
+    for k, label in enumerate(labels):
+        if type(label) is not int or not 0 <= label < CLASSES:
+            got = show(label) if type(label) is int else _kind(label)
+            raise DataError(f"{path}: labels must be 0 to 9, got {got} for image {k}; {REMEDY}")
+    return pixels, np.array(labels, np.int64), digest
+
+
+def _classes(path: Path, pickled: bool) -> tuple[str, ...]:
+    """The ten names, in the order of their labels."""
+    if pickled:
+        found = _unpickled(path)[0].get("label_names")
+        names = found if isinstance(found, list) else []
+    else:
+        names = _contents(path, 4096).splitlines()
+    texts = [_text(name).strip() for name in names]
+    texts = texts if pickled else [text for text in texts if text]  # the official text ends with an empty line
+    if len(set(texts) - {""}) != CLASSES or len(texts) != CLASSES:
+        raise DataError(f"{path}: the classes must be 10 different names, got {len(set(texts) - {''})}; {REMEDY}")
+    return tuple(texts)
+
+
+def _unpickled(path: Path) -> tuple[dict[str, object], str]:
+    """A pickled dict, its keys as str whether Python 2 or 3 wrote them, and the file's md5."""
+    data = _contents(path, LARGEST_PICKLE)
+    if len(data) > LARGEST_PICKLE:
+        raise DataError(f"{path}: the file must hold at most {LARGEST_PICKLE:,} bytes, got {path.stat().st_size:,}; {REMEDY}")
+    batch = load_pickle(data, str(path))
+    if not isinstance(batch, dict):
+        raise DataError(f"{path}: the pickled object must be a dict, got {_kind(batch)}; {REMEDY}")
+    return {_text(key): value for key, value in batch.items()}, _md5(data)
+
+
+def _contents(path: Path, most: int) -> bytes:
+    """The file's bytes, `most` + 1 of them if it is longer."""
+    with open(path, "rb") as file:
+        return file.read(most + 1)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _text(value: object) -> str:
+    """A str or the bytes that Python 2 called a str; nothing for another type."""
+    if isinstance(value, bytes):
+        return value.decode("ascii", "replace")
+    return value if isinstance(value, str) else ""
+
+
+def _kind(value: object) -> str:
+    """An unpickled value in a message: never its contents, which may be deeply nested."""
+    if value is None:
+        return "nothing"
+    return show(value) if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,0 +1,319 @@
+"""A reader for the pickles that CIFAR-10 comes in, safe on a file from a stranger.
+
+A pickle is a program for a small stack machine, and `pickle.load` lets that program call anything. This machine knows
+the instructions of protocols 2 to 5 that build dicts, lists, tuples, texts and numbers, and the few globals with which
+Python 2 and 3 and NumPy 1 and 2 wrote arrays of bytes. It imports nothing: a global is only its name, and each allowed
+name stands for a function of this file. Whatever else a file asks for is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from tinyalex.errors import DataError
+
+MOST_STEPS = 1_000_000  # a batch takes 30,000 to 120,000; each step makes at most one small object
+LONGEST_NAME = 100
+
+
+class Global(NamedTuple):
+    """A module's attribute, by name only."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module[:LONGEST_NAME]}.{self.name[:LONGEST_NAME]}"
+
+
+class DType:
+    """Stands for NumPy's type uint8, the only one allowed."""
+
+
+class RawArray:
+    """Stands for an array between its creation, which pickles put first, and its state, which holds everything."""
+
+
+UINT8 = DType()
+ARRAY_STATE = 1  # the version that NumPy writes
+DTYPE_STATE = (3, "|", None, None, None, -1, -1, 0)
+MARK = object()
+
+
+def load_pickle(data: bytes, who: str) -> Any:
+    """What `data` holds: dict, list, tuple, str, bytes, int, bool, None, and uint8 arrays (read-only, not copied).
+
+    Parameters
+    ----------
+    data : a whole pickle of protocol 2 to 5.
+    who : names the file in messages.
+
+    Raises
+    ------
+    DataError : another global or instruction, an array of another type, a truncated or malformed pickle.
+
+    Example
+    -------
+    >>> import pickle
+    >>> load_pickle(pickle.dumps({"labels": [3, 1]}), "labels")
+    {'labels': [3, 1]}
+    """
+    return _Machine(data, who).run()
+
+
+class _Machine:
+    """The stack machine: `run` reads instructions of one byte, each with its operand behind it."""
+
+    def __init__(self, data: bytes, who: str) -> None:
+        self.data, self.who, self.at = data, who, 0
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.to_encode = len(data)  # characters that may still become bytes: a text can be encoded more than once
+
+    def run(self) -> Any:
+        if not (self.data[:1] == b"\x80" and self.data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
+            self.fail("the file must be a pickle of protocol 2, 3, 4 or 5", f"a file that begins with {self.data[:2]!r}")
+        self.at = 2
+        for _ in range(MOST_STEPS):
+            code = self.take(1)
+            if code == b".":
+                return self.result()
+            act = INSTRUCTIONS.get(code)
+            if act is None:
+                self.fail("instructions must be those that build arrays, lists and dicts", f"{code!r} at byte {self.at - 1:,}")
+            act(self)
+        self.fail(f"the number of instructions must be at most {MOST_STEPS:,}", "more")
+
+    def fail(self, rule: str, got: str) -> NoReturn:
+        raise DataError(f"{self.who}: {rule}, got {got}; get the data again, and from a source that you trust")
+
+    def malformed(self, got: str) -> NoReturn:
+        self.fail("the pickle must be whole and well-formed", f"{got} before byte {self.at:,}")
+
+    def take(self, count: int) -> bytes:
+        piece = self.data[self.at : self.at + count]
+        if len(piece) != count:
+            self.fail("the pickle must be whole", f"its end at byte {len(self.data):,}, where {count:,} more must follow byte {self.at:,}")
+        self.at += count
+        return piece
+
+    def number(self, count: int) -> int:
+        return int.from_bytes(self.take(count), "little")
+
+    def line(self) -> str:
+        end = self.data.find(b"\n", self.at, self.at + LONGEST_NAME)
+        if end < 0:
+            self.malformed("a name without its end")
+        text = self.utf8(self.take(end - self.at))
+        self.at += 1
+        return text
+
+    def utf8(self, data: bytes) -> str:
+        try:
+            return data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            self.malformed("a text that is no UTF-8")
+
+    def push(self, value: object) -> None:
+        self.stack.append(value)
+
+    def pop(self, kind: type | tuple[type, ...] = object) -> Any:
+        if not self.stack or self.stack[-1] is MARK:
+            self.malformed("an empty stack")
+        value = self.stack.pop()
+        if not isinstance(value, kind):
+            self.malformed(f"an unexpected {type(value).__name__}")
+        return value
+
+    def pop_to_mark(self) -> list[Any]:
+        for start in range(len(self.stack) - 1, -1, -1):
+            if self.stack[start] is MARK:
+                items = self.stack[start + 1 :]
+                del self.stack[start:]
+                return items
+        self.malformed("no mark")
+
+    def top(self, kind: type) -> Any:
+        value = self.pop(kind)
+        self.push(value)
+        return value
+
+    def result(self) -> Any:
+        value = self.pop()
+        if self.stack:
+            self.malformed("more than one object")
+        return value
+
+    def remember(self, key: int) -> None:
+        self.memo[key] = self.top(object)
+
+    def recall(self, key: int) -> None:
+        if key not in self.memo:
+            self.malformed(f"memo {key}, which nothing was put in")
+        self.push(self.memo[key])
+
+    def make_tuple(self, count: int) -> None:
+        self.push(tuple(reversed([self.pop() for _ in range(count)])))
+
+    def append(self, items: list[Any]) -> None:
+        self.top(list).extend(items)
+
+    def set_items(self, items: list[Any]) -> None:
+        target = self.top(dict)
+        if len(items) % 2:
+            self.malformed("a key without its value")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, (bytes, str)):  # hashing a deeply nested tuple would overflow the C stack
+                self.malformed(f"a key of type {type(key).__name__}")
+            target[key] = value
+
+    def stack_global(self) -> None:
+        name, module = self.pop(str), self.pop(str)
+        self.push_global(module, name)
+
+    def push_global(self, module: str, name: str) -> None:
+        wanted = Global(module, name)
+        if wanted not in GLOBALS:
+            self.fail("pickled globals must be those of an array of bytes", str(wanted))
+        self.push(wanted)
+
+    def reduce(self) -> None:
+        """Call a global, by its stand-in."""
+        arguments, function = self.pop(tuple), self.pop(Global)
+        self.push(GLOBALS[function](self, function, arguments))
+
+    def build(self) -> None:
+        """Give an object its state."""
+        state, target = self.pop(tuple), self.pop((DType, RawArray))
+        if isinstance(target, DType):
+            if len(state) != 8 or _plain(state) != DTYPE_STATE:
+                self.fail("the state of an array's type must be that of uint8", "another")
+            self.push(target)
+            return
+        if len(state) != 5 or state[0] != ARRAY_STATE or not isinstance(state[3], bool):
+            self.fail("the state of an array must be version 1, shape, type, order and bytes", "another")
+        array = self.array(state[4], state[2], state[1], "F" if state[3] else "C")
+        for key in [key for key, value in self.memo.items() if value is target]:
+            self.memo[key] = array
+        self.push(array)
+
+    def array(self, data: object, dtype: object, shape: object, order: str) -> Any:
+        """A read-only view of bytes as an array; allocates nothing, whatever the shape says."""
+        if dtype is not UINT8:
+            self.fail("the type of arrays must be uint8", "another")
+        if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4 or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
+            self.fail("the shape of arrays must be 1 to 4 sizes from 0 to 2**31 - 1", "another")
+        if not isinstance(data, (bytes, bytearray)) or len(data) != math.prod(shape):
+            got = f"{len(data):,}" if isinstance(data, (bytes, bytearray)) else type(data).__name__
+            self.fail(f"an array of shape {shape} must hold {math.prod(shape):,} bytes", got)
+        array = np.frombuffer(bytes(data), np.uint8).reshape(shape, order="F" if order == "F" else "C")
+        array.flags.writeable = False
+        return array
+
+
+def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Python 2's str, which is read as bytes, as str."""
+    return tuple(value.decode("latin-1") if isinstance(value, bytes) else value for value in values)
+
+
+def _reconstruct(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> RawArray:
+    """`_reconstruct(ndarray, (0,), b"b")`: an empty array, to be given its state."""
+    if len(arguments) != 3 or arguments[0] != NDARRAY or arguments[1] != (0,):
+        machine.fail(f"the arguments of {function} must be ndarray, (0,) and a type code", "others")
+    return RawArray()
+
+
+def _frombuffer(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> Any:
+    """`_frombuffer(bytes, dtype, shape, order)`: what protocol 5 writes."""
+    if len(arguments) != 4 or arguments[3] not in ("C", "F"):
+        machine.fail(f"the arguments of {function} must be bytes, type, shape and order", "others")
+    return machine.array(*arguments)
+
+
+def _dtype(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> DType:
+    """`dtype("u1", False, True)`."""
+    if len(arguments) != 3 or _plain(arguments[:1]) != ("u1",):
+        machine.fail("the type of arrays must be uint8", "another")
+    return UINT8
+
+
+def _encode(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
+    """`encode(text, "latin1")`: bytes as Python 3 writes them for Python 2."""
+    if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] != "latin1":
+        machine.fail(f"the arguments of {function} must be a text and latin1", "others")
+    machine.to_encode -= len(arguments[0])
+    if machine.to_encode < 0:
+        machine.fail("the bytes encoded must be fewer than the file's", "more")
+    try:
+        return arguments[0].encode("latin-1")
+    except UnicodeEncodeError:
+        machine.malformed("a text that is no latin1")
+
+
+def _bytes(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
+    """`bytes()`: how Python 3 writes empty bytes for Python 2."""
+    if arguments:
+        machine.fail(f"the arguments of {function} must be none", f"{len(arguments)}")
+    return b""
+
+
+def _not_callable(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> NoReturn:
+    machine.fail(f"{function} must only be named", "a call of it")
+
+
+NDARRAY = Global("numpy", "ndarray")
+GLOBALS: dict[Global, Callable[[_Machine, Global, tuple[Any, ...]], Any]] = {
+    NDARRAY: _not_callable,
+    Global("numpy", "dtype"): _dtype,
+    Global("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 1
+    Global("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 2
+    Global("numpy.core.numeric", "_frombuffer"): _frombuffer,
+    Global("numpy._core.numeric", "_frombuffer"): _frombuffer,
+    Global("_codecs", "encode"): _encode,
+    Global("__builtin__", "bytes"): _bytes,
+}
+
+INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
+    b"(": lambda m: m.push(MARK),
+    b"N": lambda m: m.push(None),
+    b"\x88": lambda m: m.push(True),
+    b"\x89": lambda m: m.push(False),
+    b"K": lambda m: m.push(m.number(1)),
+    b"M": lambda m: m.push(m.number(2)),
+    b"J": lambda m: m.push(int.from_bytes(m.take(4), "little", signed=True)),
+    b"\x8a": lambda m: m.push(int.from_bytes(m.take(m.number(1)), "little", signed=True)),
+    b"U": lambda m: m.push(m.take(m.number(1))),  # a str of Python 2
+    b"T": lambda m: m.push(m.take(m.number(4))),
+    b"C": lambda m: m.push(m.take(m.number(1))),  # bytes of Python 3
+    b"B": lambda m: m.push(m.take(m.number(4))),
+    b"\x8e": lambda m: m.push(m.take(m.number(8))),
+    b"\x96": lambda m: m.push(m.take(m.number(8))),  # a bytearray; nothing here changes it
+    b"X": lambda m: m.push(m.utf8(m.take(m.number(4)))),
+    b"\x8c": lambda m: m.push(m.utf8(m.take(m.number(1)))),
+    b"\x8d": lambda m: m.push(m.utf8(m.take(m.number(8)))),
+    b")": lambda m: m.push(()),
+    b"\x85": lambda m: m.make_tuple(1),
+    b"\x86": lambda m: m.make_tuple(2),
+    b"\x87": lambda m: m.make_tuple(3),
+    b"t": lambda m: m.push(tuple(m.pop_to_mark())),
+    b"]": lambda m: m.push([]),
+    b"a": lambda m: m.append([m.pop()]),
+    b"e": lambda m: m.append(m.pop_to_mark()),
+    b"}": lambda m: m.push({}),
+    b"s": lambda m: m.set_items([m.pop(), m.pop()][::-1]),
+    b"u": lambda m: m.set_items(m.pop_to_mark()),
+    b"q": lambda m: m.remember(m.number(1)),
+    b"r": lambda m: m.remember(m.number(4)),
+    b"\x94": lambda m: m.remember(len(m.memo)),
+    b"h": lambda m: m.recall(m.number(1)),
+    b"j": lambda m: m.recall(m.number(4)),
+    b"c": lambda m: m.push_global(m.line(), m.line()),
+    b"\x93": lambda m: m.stack_global(),
+    b"R": lambda m: m.reduce(),
+    b"b": lambda m: m.build(),
+    b"\x95": lambda m: None if m.number(8) <= len(m.data) else m.malformed("a frame longer than the file"),
+}
