@@ -50,7 +50,8 @@ class Dataset:
             _check_labels(f"{self.name}: {part}_labels", labels, len(images), len(self.classes))
 
     def __repr__(self) -> str:
-        return f"Dataset({self.name!r}, {len(self.train_labels)} train, {len(self.test_labels)} test, {len(self.classes)} classes, {self.note!r})"
+        train, test, classes = len(self.train_labels), len(self.test_labels), len(self.classes)
+        return f"Dataset({self.name!r}, {train} train, {test} test, {classes} classes, {self.note!r})"
 
     def subset(self, train: int | None = None, test: int | None = None) -> Dataset:
         """The first `train` training images and the first `test` test images; None keeps all. The arrays are views."""
@@ -104,8 +105,18 @@ def load_dataset(
     DataError : nothing is found, a file is damaged, or more images are wanted than there are.
     """
     # Here, not above: both modules build a Dataset and so import this one.
-    from tinyalex.data.cifar10 import find_cifar10, read_cifar10
+    from tinyalex.data.cifar10 import read_cifar10
     from tinyalex.data.synthetic import synthetic_dataset
+
+    folder = locate(data)
+    if folder is not None:
+        return read_cifar10(folder, train_images=train_images, test_images=test_images)
+    return synthetic_dataset(10_000 if train_images is None else train_images, 2_000 if test_images is None else test_images, seed)
+
+
+def locate(data: str | os.PathLike[str]) -> Path | None:
+    """The folder with the batches that `data` names, as for `load_dataset`; None for synthetic images. Reads nothing."""
+    from tinyalex.data.cifar10 import find_cifar10
 
     if data in ("auto", "cifar10"):
         folder = next(filter(None, map(find_cifar10, _search_folders())), None)
@@ -115,18 +126,16 @@ def load_dataset(
                 f"load_dataset: CIFAR-10 must be in $TINYALEX_DATA or in the default data folder, got nothing in {searched}; "
                 "run `tinyalex data cifar10`, or set TINYALEX_DATA to a folder that holds cifar-10-batches-bin or cifar-10-batches-py"
             )
-    elif data == "synthetic":
-        folder = None
-    else:
-        folder = find_cifar10(Path(data))
-        if folder is None:
-            raise DataError(
-                "load_dataset: data must be auto, cifar10, synthetic, or a folder that holds cifar-10-batches-bin or "
-                f"cifar-10-batches-py, got {os.fspath(data)!r}"
-            )
-    if folder is not None:
-        return read_cifar10(folder, train_images=train_images, test_images=test_images)
-    return synthetic_dataset(10_000 if train_images is None else train_images, 2_000 if test_images is None else test_images, seed)
+        return folder
+    if data == "synthetic":
+        return None
+    folder = find_cifar10(Path(data))
+    if folder is None:
+        raise DataError(
+            "load_dataset: data must be auto, cifar10, synthetic, or a folder that holds cifar-10-batches-bin or "
+            f"cifar-10-batches-py, got {os.fspath(data)!r}"
+        )
+    return folder
 
 
 def _search_folders() -> list[Path]:

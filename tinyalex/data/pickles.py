@@ -8,19 +8,21 @@ name stands for a function of this file. Whatever else a file asks for is refuse
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tinyalex.errors import DataError
 
-MOST_STEPS = 1_000_000  # a batch takes 30,000 to 120,000; each step makes at most one small object
+MOST_STEPS = 300_000  # a batch takes 30,000 to 120,000; each step makes at most one small object
 LONGEST_NAME = 100
 
 
-class Global(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Global:
     """A module's attribute, by name only."""
 
     module: str
@@ -37,11 +39,11 @@ class DType:
 class RawArray:
     """Stands for an array between its creation, which pickles put first, and its state, which holds everything."""
 
+    array: Any = None  # once it has its state
+
 
 UINT8 = DType()
-ARRAY_STATE = 1  # the version that NumPy writes
 DTYPE_STATE = (3, "|", None, None, None, -1, -1, 0)
-MARK = object()
 
 
 def load_pickle(data: bytes, who: str) -> Any:
@@ -70,7 +72,8 @@ class _Machine:
 
     def __init__(self, data: bytes, who: str) -> None:
         self.data, self.who, self.at = data, who, 0
-        self.stack: list[Any] = []
+        self.stack: list[Any] = []  # what lies above the last mark
+        self.below: list[list[Any]] = []  # the stacks below each mark
         self.memo: dict[int, Any] = {}
         self.to_encode = len(data)  # characters that may still become bytes: a text can be encoded more than once
 
@@ -81,11 +84,12 @@ class _Machine:
         for _ in range(MOST_STEPS):
             code = self.take(1)
             if code == b".":
-                return self.result()
-            act = INSTRUCTIONS.get(code)
-            if act is None:
+                if len(self.stack) != 1 or self.below:
+                    self.malformed("another number of objects than one")
+                return self.pop()
+            if code not in INSTRUCTIONS:
                 self.fail("instructions must be those that build arrays, lists and dicts", f"{code!r} at byte {self.at - 1:,}")
-            act(self)
+            INSTRUCTIONS[code](self)
         self.fail(f"the number of instructions must be at most {MOST_STEPS:,}", "more")
 
     def fail(self, rule: str, got: str) -> NoReturn:
@@ -108,61 +112,51 @@ class _Machine:
         end = self.data.find(b"\n", self.at, self.at + LONGEST_NAME)
         if end < 0:
             self.malformed("a name without its end")
-        text = self.utf8(self.take(end - self.at))
-        self.at += 1
-        return text
+        return self.utf8(self.take(end + 1 - self.at)[:-1])
 
     def utf8(self, data: bytes) -> str:
-        try:
-            return data.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError:
-            self.malformed("a text that is no UTF-8")
+        return data.decode("utf-8", "replace")
 
     def push(self, value: object) -> None:
         self.stack.append(value)
 
     def pop(self, kind: type | tuple[type, ...] = object) -> Any:
-        if not self.stack or self.stack[-1] is MARK:
+        if not self.stack:
             self.malformed("an empty stack")
-        value = self.stack.pop()
-        if not isinstance(value, kind):
-            self.malformed(f"an unexpected {type(value).__name__}")
+        if not isinstance(value := self.stack.pop(), kind):
+            self.malformed(f"an unexpected value of type {type(value).__name__}")
         return value
+
+    def mark(self) -> None:
+        self.below.append(self.stack)
+        self.stack = []
 
     def pop_to_mark(self) -> list[Any]:
-        for start in range(len(self.stack) - 1, -1, -1):
-            if self.stack[start] is MARK:
-                items = self.stack[start + 1 :]
-                del self.stack[start:]
-                return items
-        self.malformed("no mark")
+        if not self.below:
+            self.malformed("no mark")
+        items, self.stack = self.stack, self.below.pop()
+        return items
 
-    def top(self, kind: type) -> Any:
-        value = self.pop(kind)
-        self.push(value)
-        return value
-
-    def result(self) -> Any:
-        value = self.pop()
-        if self.stack:
-            self.malformed("more than one object")
+    def top(self, kind: type = object) -> Any:
+        self.push(value := self.pop(kind))
         return value
 
     def remember(self, key: int) -> None:
-        self.memo[key] = self.top(object)
+        self.memo[key] = self.top()
 
     def recall(self, key: int) -> None:
         if key not in self.memo:
             self.malformed(f"memo {key}, which nothing was put in")
-        self.push(self.memo[key])
+        value = self.memo[key]
+        self.push(value.array if isinstance(value, RawArray) and value.array is not None else value)
 
-    def make_tuple(self, count: int) -> None:
-        self.push(tuple(reversed([self.pop() for _ in range(count)])))
+    def pop_some(self, count: int, kind: type = object) -> tuple[Any, ...]:
+        return tuple([self.pop(kind) for _ in range(count)][::-1])
 
-    def append(self, items: list[Any]) -> None:
+    def append(self, items: Sequence[Any]) -> None:
         self.top(list).extend(items)
 
-    def set_items(self, items: list[Any]) -> None:
+    def set_items(self, items: Sequence[Any]) -> None:
         target = self.top(dict)
         if len(items) % 2:
             self.malformed("a key without its value")
@@ -170,10 +164,6 @@ class _Machine:
             if not isinstance(key, (bytes, str)):  # hashing a deeply nested tuple would overflow the C stack
                 self.malformed(f"a key of type {type(key).__name__}")
             target[key] = value
-
-    def stack_global(self) -> None:
-        name, module = self.pop(str), self.pop(str)
-        self.push_global(module, name)
 
     def push_global(self, module: str, name: str) -> None:
         wanted = Global(module, name)
@@ -190,46 +180,43 @@ class _Machine:
         """Give an object its state."""
         state, target = self.pop(tuple), self.pop((DType, RawArray))
         if isinstance(target, DType):
-            if len(state) != 8 or _plain(state) != DTYPE_STATE:
+            if _plain(state) != DTYPE_STATE:
                 self.fail("the state of an array's type must be that of uint8", "another")
             self.push(target)
             return
-        if len(state) != 5 or state[0] != ARRAY_STATE or not isinstance(state[3], bool):
+        if len(state) != 5 or _plain(state[:1]) != (1,) or not isinstance(state[3], bool):
             self.fail("the state of an array must be version 1, shape, type, order and bytes", "another")
-        array = self.array(state[4], state[2], state[1], "F" if state[3] else "C")
-        for key in [key for key, value in self.memo.items() if value is target]:
-            self.memo[key] = array
-        self.push(array)
+        target.array = self.array(state[4], state[2], state[1], "F" if state[3] else "C")
+        self.push(target.array)
 
     def array(self, data: object, dtype: object, shape: object, order: str) -> Any:
         """A read-only view of bytes as an array; allocates nothing, whatever the shape says."""
         if dtype is not UINT8:
             self.fail("the type of arrays must be uint8", "another")
-        if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4 or not all(type(n) is int and 0 <= n < 2**31 for n in shape):
-            self.fail("the shape of arrays must be 1 to 4 sizes from 0 to 2**31 - 1", "another")
-        if not isinstance(data, (bytes, bytearray)) or len(data) != math.prod(shape):
-            got = f"{len(data):,}" if isinstance(data, (bytes, bytearray)) else type(data).__name__
+        if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4 or not all(type(n) is int and 1 <= n < 2**31 for n in shape):
+            self.fail("the shape of arrays must be 1 to 4 sizes from 1 to 2**31 - 1", "another")
+        if not isinstance(data, bytes) or len(data) != math.prod(shape):
+            got = f"{len(data):,}" if isinstance(data, bytes) else type(data).__name__
             self.fail(f"an array of shape {shape} must hold {math.prod(shape):,} bytes", got)
-        array = np.frombuffer(bytes(data), np.uint8).reshape(shape, order="F" if order == "F" else "C")
-        array.flags.writeable = False
-        return array
+        return np.frombuffer(data, np.uint8).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Python 2's str, which is read as bytes, as str."""
-    return tuple(value.decode("latin-1") if isinstance(value, bytes) else value for value in values)
+    """For a comparison: Python 2's str, which is read as bytes, as str; of arrays and whatever is nested only the type."""
+    texts = (value.decode("latin-1") if isinstance(value, bytes) else value for value in values)
+    return tuple(value if isinstance(value, (int, str, Global)) or value is None else type(value) for value in texts)
 
 
 def _reconstruct(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> RawArray:
-    """`_reconstruct(ndarray, (0,), b"b")`: an empty array, to be given its state."""
-    if len(arguments) != 3 or arguments[0] != NDARRAY or arguments[1] != (0,):
-        machine.fail(f"the arguments of {function} must be ndarray, (0,) and a type code", "others")
+    """`_reconstruct(ndarray, (0,), b"b")`: an array to be given its state, until when its shape and type mean nothing."""
+    if len(arguments) != 3 or _plain(arguments[:1]) != (NDARRAY,):
+        machine.fail(f"the arguments of {function} must be ndarray, a shape and a type", "others")
     return RawArray()
 
 
 def _frombuffer(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> Any:
     """`_frombuffer(bytes, dtype, shape, order)`: what protocol 5 writes."""
-    if len(arguments) != 4 or arguments[3] not in ("C", "F"):
+    if len(arguments) != 4 or not isinstance(arguments[3], str) or arguments[3] not in ("C", "F"):
         machine.fail(f"the arguments of {function} must be bytes, type, shape and order", "others")
     return machine.array(*arguments)
 
@@ -243,7 +230,7 @@ def _dtype(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> D
 
 def _encode(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
     """`encode(text, "latin1")`: bytes as Python 3 writes them for Python 2."""
-    if len(arguments) != 2 or not isinstance(arguments[0], str) or arguments[1] != "latin1":
+    if len(arguments) != 2 or not isinstance(arguments[0], str) or _plain(arguments[1:]) != ("latin1",):
         machine.fail(f"the arguments of {function} must be a text and latin1", "others")
     machine.to_encode -= len(arguments[0])
     if machine.to_encode < 0:
@@ -254,31 +241,27 @@ def _encode(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> 
         machine.malformed("a text that is no latin1")
 
 
-def _bytes(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
-    """`bytes()`: how Python 3 writes empty bytes for Python 2."""
-    if arguments:
-        machine.fail(f"the arguments of {function} must be none", f"{len(arguments)}")
+def _only_empty(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
+    """`bytes()`: how Python 3 writes empty bytes for Python 2; `ndarray` is only named, never called."""
+    if arguments or function == NDARRAY:
+        machine.fail(f"{function} must not be called with arguments", f"{len(arguments)}")
     return b""
-
-
-def _not_callable(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> NoReturn:
-    machine.fail(f"{function} must only be named", "a call of it")
 
 
 NDARRAY = Global("numpy", "ndarray")
 GLOBALS: dict[Global, Callable[[_Machine, Global, tuple[Any, ...]], Any]] = {
-    NDARRAY: _not_callable,
+    NDARRAY: _only_empty,
     Global("numpy", "dtype"): _dtype,
     Global("numpy.core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 1
     Global("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 2
     Global("numpy.core.numeric", "_frombuffer"): _frombuffer,
     Global("numpy._core.numeric", "_frombuffer"): _frombuffer,
     Global("_codecs", "encode"): _encode,
-    Global("__builtin__", "bytes"): _bytes,
+    Global("__builtin__", "bytes"): _only_empty,
 }
 
-INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
-    b"(": lambda m: m.push(MARK),
+INSTRUCTIONS: dict[bytes, Callable[[_Machine], object]] = {
+    b"(": lambda m: m.mark(),
     b"N": lambda m: m.push(None),
     b"\x88": lambda m: m.push(True),
     b"\x89": lambda m: m.push(False),
@@ -286,25 +269,23 @@ INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"M": lambda m: m.push(m.number(2)),
     b"J": lambda m: m.push(int.from_bytes(m.take(4), "little", signed=True)),
     b"\x8a": lambda m: m.push(int.from_bytes(m.take(m.number(1)), "little", signed=True)),
-    b"U": lambda m: m.push(m.take(m.number(1))),  # a str of Python 2
-    b"T": lambda m: m.push(m.take(m.number(4))),
-    b"C": lambda m: m.push(m.take(m.number(1))),  # bytes of Python 3
-    b"B": lambda m: m.push(m.take(m.number(4))),
-    b"\x8e": lambda m: m.push(m.take(m.number(8))),
-    b"\x96": lambda m: m.push(m.take(m.number(8))),  # a bytearray; nothing here changes it
+    # A str of Python 2, bytes of Python 3, or a bytearray, which nothing here changes.
+    **dict.fromkeys((b"U", b"C"), lambda m: m.push(m.take(m.number(1)))),
+    **dict.fromkeys((b"T", b"B"), lambda m: m.push(m.take(m.number(4)))),
+    **dict.fromkeys((b"\x8e", b"\x96"), lambda m: m.push(m.take(m.number(8)))),
     b"X": lambda m: m.push(m.utf8(m.take(m.number(4)))),
     b"\x8c": lambda m: m.push(m.utf8(m.take(m.number(1)))),
     b"\x8d": lambda m: m.push(m.utf8(m.take(m.number(8)))),
     b")": lambda m: m.push(()),
-    b"\x85": lambda m: m.make_tuple(1),
-    b"\x86": lambda m: m.make_tuple(2),
-    b"\x87": lambda m: m.make_tuple(3),
+    b"\x85": lambda m: m.push(m.pop_some(1)),
+    b"\x86": lambda m: m.push(m.pop_some(2)),
+    b"\x87": lambda m: m.push(m.pop_some(3)),
     b"t": lambda m: m.push(tuple(m.pop_to_mark())),
     b"]": lambda m: m.push([]),
-    b"a": lambda m: m.append([m.pop()]),
+    b"a": lambda m: m.append(m.pop_some(1)),
     b"e": lambda m: m.append(m.pop_to_mark()),
     b"}": lambda m: m.push({}),
-    b"s": lambda m: m.set_items([m.pop(), m.pop()][::-1]),
+    b"s": lambda m: m.set_items(m.pop_some(2)),
     b"u": lambda m: m.set_items(m.pop_to_mark()),
     b"q": lambda m: m.remember(m.number(1)),
     b"r": lambda m: m.remember(m.number(4)),
@@ -312,8 +293,8 @@ INSTRUCTIONS: dict[bytes, Callable[[_Machine], None]] = {
     b"h": lambda m: m.recall(m.number(1)),
     b"j": lambda m: m.recall(m.number(4)),
     b"c": lambda m: m.push_global(m.line(), m.line()),
-    b"\x93": lambda m: m.stack_global(),
+    b"\x93": lambda m: m.push_global(*m.pop_some(2, str)),
     b"R": lambda m: m.reduce(),
     b"b": lambda m: m.build(),
-    b"\x95": lambda m: None if m.number(8) <= len(m.data) else m.malformed("a frame longer than the file"),
+    b"\x95": lambda m: m.take(8),  # how far to read ahead
 }

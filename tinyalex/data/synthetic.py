@@ -36,6 +36,10 @@ def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> 
     train, test : number of images of each part, at least 1.
     seed : 0 to 2**64 - 1.
 
+    Raises
+    ------
+    ShapeError, DataError : a number outside its range.
+
     Example
     -------
     >>> synthetic_dataset(100, 20).train_images.shape
@@ -44,8 +48,9 @@ def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> 
     seed = require_int("synthetic_dataset", "seed", seed, 0)
     if seed >= 2**64:
         raise DataError(f"synthetic_dataset: seed must be below 2**64, got {show(seed)}")
-    train_images, train_labels = _draw(require_int("synthetic_dataset", "train", train), seed, stream=0)
-    test_images, test_labels = _draw(require_int("synthetic_dataset", "test", test), seed, stream=1)
+    train, test = require_int("synthetic_dataset", "train", train), require_int("synthetic_dataset", "test", test)
+    train_images, train_labels = _draw(train, seed, stream=0)
+    test_images, test_labels = _draw(test, seed, stream=1)
     return Dataset(
         "synthetic", train_images, train_labels, test_images, test_labels, CLASSES, f"synthetic shapes, seed {seed}", synthetic=True
     )
@@ -158,8 +163,8 @@ SHAPES: tuple[Callable[[Floats, Floats], Floats], ...] = (
 def _draw_block(random: _Random) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """BLOCK images, uint8 (BLOCK, 3, 32, 32), and their labels, as many of each class."""
     labels = random.order(BLOCK) % len(CLASSES)
-    radius = random.uniform(0.4, 0.8, BLOCK)
-    u, v = _turned(random, radius, random.uniform(-0.35, 0.35, BLOCK), random.uniform(-0.35, 0.35, BLOCK))
+    radius = random.uniform(0.5, 0.85, BLOCK)
+    u, v = _turned(random, radius, random.uniform(-0.3, 0.3, BLOCK), random.uniform(-0.3, 0.3, BLOCK))
     inside = np.empty((BLOCK, SIDE, SIDE), np.float32)
     for label, shape in enumerate(SHAPES):
         rows = np.flatnonzero(labels == label)
@@ -168,12 +173,12 @@ def _draw_block(random: _Random) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
 
     ground = random.uniform(70, 186, BLOCK, 3)  # (B, 3)
     lighter = np.where(random.uniform(-1, 1, BLOCK, 1) < 0, np.float32(-1), np.float32(1))
-    contrast = lighter * random.uniform(25, 90, BLOCK, 1) + random.uniform(-45, 45, BLOCK, 3)
+    contrast = lighter * random.uniform(40, 100, BLOCK, 1) + random.uniform(-40, 40, BLOCK, 3)
     image = _ground(random, ground)  # (B, 3, 32, 32)
     image += cover * contrast[:, :, None, None]
     for _ in range(2):
         _lay_bar(random, image)
-    strength = random.uniform(8, 30, BLOCK)
+    strength = random.uniform(5, 22, BLOCK)
     image += random.noise(*image.shape) * strength[:, None, None, None]
     return np.clip(image, 0, 255).astype(np.uint8), labels
 

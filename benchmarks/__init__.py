@@ -1,0 +1,1 @@
+"""Benchmarks: the same work by tinyalex and by PyTorch, checked to agree, then timed in turns. `python -m benchmarks --help`."""

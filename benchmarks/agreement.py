@@ -1,0 +1,42 @@
+"""Whether two sides have computed the same: nothing is timed before this has passed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.workload import Arrays, Workload
+from tinyalex.errors import TinyalexError
+
+
+class DisagreementError(TinyalexError):
+    """Two libraries gave different answers to the same work, so their times can't be compared."""
+
+    exit_code = 1
+
+
+def worst_error(workload: Workload, ours: Arrays, theirs: Arrays, rival: str) -> float:
+    """The largest difference relative to its array's largest value.
+
+    Raises
+    ------
+    DisagreementError: it is above the workload's tolerance, or the answers are not finite arrays of the same shapes.
+    """
+    who, worst = f"{workload.name}: the answer of tinyalex", 0.0
+    if ours.keys() != theirs.keys() or not ours:
+        here, there = (", ".join(names) or "nothing" for names in (ours, theirs))
+        raise DisagreementError(f"{who} must hold what {rival}'s does, {there}, got {here}")
+    for name, expected in theirs.items():
+        got = ours[name]
+        if got.shape != expected.shape or got.dtype != expected.dtype:
+            want = f"{expected.dtype} {expected.shape}"
+            raise DisagreementError(f"{who} must be {want} in {name} as {rival}'s is, got {got.dtype} {got.shape}")
+        if not (np.isfinite(got).all() and np.isfinite(expected).all()):
+            raise DisagreementError(f"{who} and {rival}'s must be finite in {name}, got others")
+        difference, largest = float(np.abs(got - expected).max()), float(np.abs(expected).max())
+        if not difference <= workload.tolerance * largest:
+            raise DisagreementError(
+                f"{who} must be within {workload.tolerance:g} of {rival}'s in {name}, relative to its largest value {largest:.3g}, "
+                f"got a difference of {difference:.3g}"
+            )
+        worst = max(worst, difference / largest if largest else 0.0)
+    return worst

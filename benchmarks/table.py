@@ -1,0 +1,18 @@
+"""The workloads by name. A new one is a `Workload` in a file of its own kind, and a line here."""
+
+from __future__ import annotations
+
+from benchmarks import figure1, layers
+from benchmarks.workload import Workload
+from tinyalex.errors import ShapeError
+
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*layers.WORKLOADS, *figure1.WORKLOADS)}
+
+
+def choose(names: list[str] | None) -> list[Workload]:
+    """The workloads of those names or groups ("lrn" is "lrn-55" and "lrn-27"), all for None, in the table's order."""
+    groups = {name.partition("-")[0] for name in WORKLOADS}
+    for name in names or ():
+        if name not in WORKLOADS and name not in groups:
+            raise ShapeError(f"benchmarks: --only must be one of {', '.join([*sorted(groups), *WORKLOADS])}, got {name!r}")
+    return [workload for name, workload in WORKLOADS.items() if names is None or name in names or name.partition("-")[0] in names]

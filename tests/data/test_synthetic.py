@@ -1,0 +1,88 @@
+"""The synthetic set: the same bytes everywhere, balanced, and hard for a linear classifier."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from tests.contract import refuses
+from tinyalex.data.synthetic import BLOCK, CLASSES, SHAPES, synthetic_dataset
+from tinyalex.errors import DataError, ShapeError
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return synthetic_dataset(6000, 1000)
+
+
+def test_seed_gives_the_same_bytes_on_every_machine():
+    dataset = synthetic_dataset(600, 100, seed=2**64 - 1)
+    digest = hashlib.sha256()
+    for array in (dataset.train_images, dataset.train_labels.astype("<i8"), dataset.test_images, dataset.test_labels.astype("<i8")):
+        digest.update(array.tobytes())
+    assert digest.hexdigest() == "9db6e3f6486ddda5d0a73374e9a712111d7b982f409c65ba78498e4964e7c890"
+
+
+def test_first_images_do_not_depend_on_how_many_are_drawn(dataset):
+    few = synthetic_dataset(BLOCK + 7, 3)
+    assert np.array_equal(few.train_images, dataset.train_images[: BLOCK + 7])
+    assert np.array_equal(few.train_labels, dataset.train_labels[: BLOCK + 7])
+    assert np.array_equal(few.test_images, dataset.test_images[:3])
+
+
+def test_seeds_and_parts_differ(dataset):
+    other = synthetic_dataset(10, 10, seed=1)
+    assert not np.array_equal(other.train_images, dataset.train_images[:10])
+    assert not np.array_equal(dataset.train_images[:10], dataset.test_images[:10])
+    assert other.note == "synthetic shapes, seed 1" and dataset.note == "synthetic shapes, seed 0"
+
+
+def test_is_called_synthetic_and_has_ten_named_shapes(dataset):
+    assert dataset.name == "synthetic" and dataset.synthetic and dataset.classes == CLASSES
+    assert [shape.__name__ for shape in SHAPES] == ["_" + name for name in CLASSES]
+
+
+def test_classes_are_balanced_in_every_block(dataset):
+    assert (np.bincount(dataset.train_labels) == 600).all() and (np.bincount(dataset.test_labels) == 100).all()
+    for start in range(0, 6000, BLOCK):
+        assert (np.bincount(dataset.train_labels[start : start + BLOCK]) == BLOCK // 10).all()
+
+
+def test_no_image_comes_twice(dataset):
+    images = np.concatenate([dataset.train_images, dataset.test_images])
+    assert len({image.tobytes() for image in images}) == len(images)
+
+
+def test_mean_color_tells_nothing_about_the_class(dataset):
+    means = dataset.train_images.mean(axis=(2, 3))
+    of_class = np.array([means[dataset.train_labels == label].mean(axis=0) for label in range(10)])
+    assert of_class.std(axis=0).max() < 0.15 * means.std()
+
+
+def test_linear_classifier_on_pixels_stays_above_half_the_images_wrong(dataset):
+    def design(images):  # every third value, as all 3,072 need many seconds and 10,000 images for the same result
+        return np.c_[images.reshape(len(images), -1)[:, ::3].astype(np.float32) / 128 - 1, np.ones(len(images), np.float32)]
+
+    x, targets = design(dataset.train_images), np.eye(10, dtype=np.float32)[dataset.train_labels]
+    for ridge in (10, 1000):
+        weights = np.linalg.solve(x.T @ x + ridge * np.eye(x.shape[1], dtype=np.float32), x.T @ targets)
+        wrong = (design(dataset.test_images) @ weights).argmax(axis=1) != dataset.test_labels
+        assert 0.5 < wrong.mean() < 0.95
+
+
+def test_textures_are_rougher_than_plain_shapes(dataset):
+    gray = dataset.train_images[:2000].mean(axis=1, dtype=np.float32)
+    roughness = np.abs(np.diff(gray, axis=2)).mean(axis=(1, 2))
+    of_class = {name: roughness[dataset.train_labels[:2000] == label].mean() for label, name in enumerate(CLASSES)}
+    assert of_class["checks"] > of_class["disk"]
+
+
+@pytest.mark.parametrize(("settings", "error", "message"), [
+    ({"train": 0}, ShapeError, "synthetic_dataset: train must be an integer of at least 1, got 0"),
+    ({"test": 1.5}, ShapeError, "synthetic_dataset: test must be an integer of at least 1, got 1.5"),
+    ({"seed": -1}, ShapeError, "synthetic_dataset: seed must be an integer of at least 0, got -1"),
+    ({"seed": 2**64}, DataError, "synthetic_dataset: seed must be below 2**64, got 18446744073709551616"),
+])  # fmt: skip
+def test_settings_out_of_range_raise(settings, error, message):
+    with refuses(error, message):
+        synthetic_dataset(**settings)

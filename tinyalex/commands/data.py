@@ -1,0 +1,121 @@
+"""`tinyalex data`: fetch CIFAR-10, and see what a data set holds."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyalex.data import download
+from tinyalex.data.dataset import Dataset, default_data_folder, load_dataset, locate
+
+HELP = "fetch and look at the data sets"
+EXAMPLE = "tinyalex data show --data synthetic --out synthetic.png"
+
+A_CLASS = 10  # images of each class on the sheet
+SCALE, GAP, NAMES, CAPTION = 2, 4, 96, 22  # pixels: per image pixel, between images, for the names, for the caption
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The two actions and their options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    fetch = _action(actions, "cifar10", "download CIFAR-10, 162 MiB", "tinyalex data cifar10 --to ~/data")
+    fetch.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: where every command looks)")
+    fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="bin", help="binary records or Python pickles (default: bin)")
+    show = _action(actions, "show", "tell what was found, and draw ten images of each class", EXAMPLE)
+    show.add_argument("--data", default="auto", metavar="DATA", help="auto, cifar10, synthetic or a folder (default: auto)")
+    show.add_argument("--out", type=Path, default=Path("tinyalex-data.png"), metavar="PNG", help="the picture (default: tinyalex-data.png)")
+    show.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
+
+
+def _action(actions: Any, name: str, line: str, example: str) -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser: argparse.ArgumentParser = actions.add_parser(
+        name, help=line, description=line, epilog=f"example:\n  {example}", formatter_class=form, allow_abbrev=False
+    )
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do one of the two and return 0."""
+    return _fetch(args) if args.action == "cifar10" else _show(args)
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    folder, archive = args.to or default_data_folder(), download.ARCHIVES[args.layout]
+    print(f"fetches {archive.size / 2**20:.0f} MiB to {folder} unless it is there; 3 minutes at 1 MB/s", file=sys.stderr)
+    with tqdm(total=archive.size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
+        first: list[int] = []  # bytes of an earlier attempt: they must not count in the speed
+
+        def progress(done: int, total: int) -> None:
+            if not first:
+                first.append(done)
+                bar.initial = done
+                bar.n = done
+            bar.update(done - bar.n)
+
+        place = download.download_cifar10(folder, args.layout, progress=progress)
+    show = "" if args.to is None else f" --data {args.to}"
+    print(f"CIFAR-10 is in {place}; next: tinyalex data show{show}")
+    return 0
+
+
+def _show(args: argparse.Namespace) -> int:
+    from tinyalex.training.files import write_atomically
+
+    print("reads or draws the images; about 5 s", file=sys.stderr)
+    folder, dataset = locate(args.data), load_dataset(args.data)
+    picture = io.BytesIO()
+    contact_sheet(dataset).save(picture, "PNG")
+    write_atomically(args.out, [picture.getbuffer()], picture.getbuffer().nbytes)
+    train, test = (np.bincount(labels, minlength=len(dataset.classes)) for labels in (dataset.train_labels, dataset.test_labels))
+    if args.json:
+        print(json.dumps(_document(dataset, folder, train, test, args.out), indent=1))
+        return 0
+    print(f"{dataset.name}: {dataset.note}" + (f", in {folder}" if folder else ""))
+    print(f"{'class':<12} {'train':>7} {'test':>7}")
+    for name, *counts in zip(dataset.classes, train, test, strict=True):
+        print(f"{name:<12} {counts[0]:>7,} {counts[1]:>7,}")
+    print(f"{'all':<12} {train.sum():>7,} {test.sum():>7,}")
+    print(f"{args.out} shows {A_CLASS} of each class; next: tinyalex figure1 --data {args.data}")
+    return 0
+
+
+def _document(dataset: Dataset, folder: Path | None, train: Any, test: Any, picture: Path) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "name": dataset.name,
+        "note": dataset.note,
+        "synthetic": dataset.synthetic,
+        "folder": None if folder is None else str(folder),
+        "train_images": int(train.sum()),
+        "test_images": int(test.sum()),
+        "classes": [
+            {"name": name, "train": int(a), "test": int(b)} for name, a, b in zip(dataset.classes, train, test, strict=True)
+        ],
+        "picture": str(picture),
+    }
+
+
+def contact_sheet(dataset: Dataset) -> Any:
+    """A Pillow image: a row for each class, its name and its first ten training images; below, where they come from."""
+    from PIL import Image, ImageDraw
+
+    cell = dataset.train_images.shape[-1] * SCALE + GAP
+    width, height = NAMES + A_CLASS * cell + GAP, len(dataset.classes) * cell + GAP + CAPTION
+    sheet = Image.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for row, name in enumerate(dataset.classes):
+        pen.text((GAP * 2, GAP + row * cell + cell // 2), name, fill="black", anchor="lm")
+        for column, k in enumerate(np.flatnonzero(dataset.train_labels == row)[:A_CLASS]):
+            pixels = dataset.train_images[k].transpose(1, 2, 0).repeat(SCALE, 0).repeat(SCALE, 1)  # (H, W, 3)
+            sheet.paste(Image.fromarray(pixels), (NAMES + column * cell, GAP + row * cell))
+    pen.text((GAP * 2, height - CAPTION // 2), f"{dataset.name}: {dataset.note}", fill="black", anchor="lm")
+    return sheet
