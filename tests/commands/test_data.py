@@ -11,7 +11,7 @@ from PIL import Image
 from tests.data.test_cifar10 import write_bin
 from tinyalex import cli
 from tinyalex.commands import data
-from tinyalex.data import cifar10, download, synthetic, synthetic_dataset
+from tinyalex.data import cifar10, download, find, synthetic, synthetic_dataset
 from tinyalex.errors import DataError
 
 
@@ -19,8 +19,8 @@ from tinyalex.errors import DataError
 def small(monkeypatch, tmp_path):
     """An empty working folder without data; few synthetic images; CIFAR-10 with two images a file."""
     read, draw = cifar10.read_cifar10, synthetic.synthetic_dataset
-    monkeypatch.setattr(cifar10, "read_cifar10", lambda folder, **wanted: read(folder, _a_file=2, **wanted))
-    monkeypatch.setattr(synthetic, "synthetic_dataset", lambda train, test, seed: draw(200, 40, seed))
+    monkeypatch.setattr(find, "read_cifar10", lambda folder, **wanted: read(folder, _a_file=2, **wanted))
+    monkeypatch.setattr(find, "synthetic_dataset", lambda train, test, seed: draw(200, 40, seed))
     monkeypatch.delenv("TINYALEX_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinyalex.data import download
-from tinyalex.data.dataset import Dataset, default_data_folder, load_dataset, locate
+from tinyalex.data.dataset import Dataset
+from tinyalex.data.find import default_data_folder, load_dataset, locate
 
 HELP = "fetch and look at the data sets"
 EXAMPLE = "tinyalex data show --data synthetic --out synthetic.png"

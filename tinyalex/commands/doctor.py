@@ -126,7 +126,7 @@ def devices() -> Iterator[Finding]:
 def data() -> Iterator[Finding]:
     """Where data is looked for, and what lies there. Nothing is read."""
     from tinyalex.data.cifar10 import find_cifar10
-    from tinyalex.data.dataset import default_data_folder
+    from tinyalex.data.find import default_data_folder
 
     named, default = os.environ.get("TINYALEX_DATA", ""), default_data_folder()
     if named and not Path(named).is_dir():

@@ -1,10 +1,8 @@
-"""What every data set is once it is read, and the one function that finds it by name or folder."""
+"""What every data set is once it is read."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -73,79 +71,6 @@ def take(who: str, part: str, wanted: int | None, there: int) -> int:
     if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or not 1 <= wanted <= there:
         raise DataError(f"{who}: number of {part} images must be an integer from 1 to {there}, got {show(wanted)}")
     return int(wanted)
-
-
-def default_data_folder() -> Path:
-    """Where `tinyalex data cifar10` puts data: `tinyalex` in $XDG_CACHE_HOME, or in ~/.cache."""
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG rule: a relative path there is invalid and to be ignored.
-    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "tinyalex"
-
-
-def load_dataset(
-    data: str | os.PathLike[str] = "auto",
-    *,
-    train_images: int | None = None,
-    test_images: int | None = None,
-    seed: int = 0,
-) -> Dataset:
-    """The data set that `data` names.
-
-    Parameters
-    ----------
-    data : "cifar10" looks in the folder $TINYALEX_DATA, then in `default_data_folder()`;
-        "synthetic" draws one; "auto" is cifar10 if it is found, else synthetic; anything else is a folder
-        that holds `cifar-10-batches-bin` or `cifar-10-batches-py`, or is one of these.
-    train_images, test_images : how many images to keep of each part, the first ones; None is all that CIFAR-10 has,
-        and 10,000 and 2,000 synthetic ones.
-    seed : of the synthetic images.
-
-    Raises
-    ------
-    DataError : nothing is found, a file is damaged, or more images are wanted than there are.
-    """
-    # Here, not above: both modules build a Dataset and so import this one.
-    from tinyalex.data.cifar10 import read_cifar10
-    from tinyalex.data.synthetic import synthetic_dataset
-
-    folder = locate(data)
-    if folder is not None:
-        return read_cifar10(folder, train_images=train_images, test_images=test_images)
-    return synthetic_dataset(10_000 if train_images is None else train_images, 2_000 if test_images is None else test_images, seed)
-
-
-def locate(data: str | os.PathLike[str]) -> Path | None:
-    """The folder with the batches that `data` names, as for `load_dataset`; None for synthetic images. Reads nothing."""
-    from tinyalex.data.cifar10 import find_cifar10
-
-    if data in ("auto", "cifar10"):
-        folder = next(filter(None, map(find_cifar10, _search_folders())), None)
-        if folder is None and data == "cifar10":
-            searched = " and ".join(map(str, _search_folders()))
-            raise DataError(
-                f"load_dataset: CIFAR-10 must be in $TINYALEX_DATA or in the default data folder, got nothing in {searched}; "
-                "run `tinyalex data cifar10`, or set TINYALEX_DATA to a folder that holds cifar-10-batches-bin or cifar-10-batches-py"
-            )
-        return folder
-    if data == "synthetic":
-        return None
-    folder = find_cifar10(Path(data))
-    if folder is None:
-        raise DataError(
-            "load_dataset: data must be auto, cifar10, synthetic, or a folder that holds cifar-10-batches-bin or "
-            f"cifar-10-batches-py, got {os.fspath(data)!r}"
-        )
-    return folder
-
-
-def _search_folders() -> list[Path]:
-    """The folders that "cifar10" looks in, in order."""
-    named = os.environ.get("TINYALEX_DATA", "")
-    if not named:
-        return [default_data_folder()]
-    if not os.path.isdir(named):
-        raise DataError(f"load_dataset: TINYALEX_DATA must name a folder that exists, got {named!r}; correct it or unset it")
-    return [Path(named), default_data_folder()]
 
 
 def _check_images(who: str, images: object) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import threading
@@ -97,7 +96,6 @@ class CpuDevice(Device):
         self.pool = Pool(name, memory)
         self._local = threading.local()
         self._threads: ThreadPoolExecutor | None = None
-        self._next_core = itertools.count(1)  # core 0 is left to the caller's thread
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         return np.asarray(x, dtype)
@@ -173,7 +171,7 @@ class CpuDevice(Device):
         if workers <= 1:
             return work()
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(self.workers, self.name, self._keep_to_one_core)
+            self._threads = ThreadPoolExecutor(self.workers, self.name)
         others = [self._threads.submit(work) for _ in range(workers - 1)]
         try:
             work()
@@ -181,16 +179,6 @@ class CpuDevice(Device):
             wait(others)
         for other in others:
             other.result()
-
-    def _keep_to_one_core(self) -> None:
-        """Bind a new thread to a core, when there is a worker for every core.
-
-        Else some schedulers leave a thread for whole steps on the core of the thread that woke it, and the step takes
-        twice as long.
-        """
-        if self.workers == cores() and hasattr(os, "sched_setaffinity"):
-            allowed = sorted(os.sched_getaffinity(0))
-            os.sched_setaffinity(threading.get_native_id(), {allowed[next(self._next_core) % len(allowed)]})
 
     def close(self) -> None:
         """End the worker threads and give the memory back; the device may be used again."""

@@ -8,8 +8,8 @@ import pytest
 
 from tests.contract import refuses
 from tests.data.test_cifar10 import write_bin, write_py
-from tinyalex.data import Dataset, cifar10, default_data_folder, load_dataset
-from tinyalex.data.dataset import locate
+from tinyalex.data import Dataset, cifar10, default_data_folder, find, load_dataset
+from tinyalex.data.find import locate
 from tinyalex.errors import DataError, ShapeError
 
 
@@ -75,7 +75,7 @@ def folders(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("TINYALEX_DATA", str(tmp_path / "named"))
     read = cifar10.read_cifar10
-    monkeypatch.setattr(cifar10, "read_cifar10", lambda folder, **wanted: read(folder, _a_file=2, **wanted))
+    monkeypatch.setattr(find, "read_cifar10", lambda folder, **wanted: read(folder, _a_file=2, **wanted))
     (tmp_path / "named").mkdir()
     return tmp_path / "named", tmp_path / "cache" / "tinyalex"
 
