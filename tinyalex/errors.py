@@ -26,9 +26,21 @@ class DeviceError(TinyalexError, RuntimeError):
 
 
 class OutOfMemory(DeviceError, MemoryError):  # noqa: N818 - the field's own term
-    """A device has no room: the message names who asked, the bytes wanted and the bytes left."""
+    """A device has no room: the message names who asked, the bytes wanted and the bytes left.
+
+    Attributes
+    ----------
+    layer: the name of the layer that asked, None where no network did.
+    """
 
     exit_code = 1
+    layer: str | None = None
+
+    def inside(self, layer: str) -> OutOfMemory:
+        """This error with the name of the layer that asked in front; the first name stays, it is the innermost layer's."""
+        if self.layer is None:
+            self.layer, self.args = layer, (f"{layer}: {self}",)
+        return self
 
 
 class DataError(TinyalexError, ValueError):

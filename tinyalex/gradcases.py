@@ -50,7 +50,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def of_layer(layer: str, name: str, shape: tuple[int, ...], *args: Any, steps: tuple[float, ...] = (STEP,), **settings: Any) -> Case:
     """A layer, made with these arguments, on a kink-free input of `shape`."""
-    if layer in ("Conv2d", "Linear", "LocallyConnected2d"):
+    if layer in ("Conv2d", "GroupedLinear", "Linear", "LocallyConnected2d"):
         settings = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5)} | settings
 
     def function(device: Device, classes: Classes) -> list[Check]:
@@ -84,6 +84,29 @@ def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]],
         return check_network(net, loss, rng(seed).standard_normal(shape), np.arange(shape[0]) % 3, steps=NETWORK_STEPS)
 
     return Case("network", name, function)
+
+
+def of_towers(layer: str, name: str, between: Callable[[Classes, dict[str, Any]], list[layers.Layer]]) -> Case:
+    """Two towers on one device, each of which gets the image (3, 4): `between` stands from Split to Gather."""
+
+    def function(device: Device, classes: Classes) -> list[Check]:
+        both: dict[str, Any] = {"devices": (device, device), "dtype": np.float64}
+        one: dict[str, Any] = {"device": device, "dtype": np.float64, "weight_init": Gaussian(0.5), "rng": rng(1)}
+        net = classes["Sequential"]([classes["Split"](**both), *between(classes, one | both), classes["Gather"](**both)], in_shape=(4,))
+        return check_layer(net, kink_free((3, 4), rng()))
+
+    return Case(layer, name, function)
+
+
+def _two_linear(classes: Classes, settings: dict[str, Any], in_features: int, name: str) -> layers.Layer:
+    settings = {key: value for key, value in settings.items() if key != "devices"}
+    a, b = (classes["Linear"](in_features, k, name=f"{name}{tower}", **settings) for tower, k in (("a", 2), ("b", 3)))
+    return classes["Pair"](a, b)
+
+
+def _exchange(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
+    link = classes["Exchange"](settings["devices"], dtype=settings["dtype"])
+    return [_two_linear(classes, settings, 4, "fc1"), link, _two_linear(classes, settings, 5, "fc2")]
 
 
 def ties(name: str, shape: tuple[int, ...], kernel: int, stride: int, padding: int) -> Case:
@@ -212,6 +235,18 @@ FULLY_CONNECTED = [
     of_loss("two classes, N=1", (1, 2), 1.0),
 ]
 
+TOWERS = [
+    of_layer("GroupedLinear", "groups 2", (3, 6), 6, 4, groups=2),
+    of_layer("GroupedLinear", "groups 3, N=1", (1, 6), 6, 9, groups=3),
+    of_towers("Split", "straight to Gather", lambda classes, settings: []),
+    of_towers("Gather", "halves of unlike width", lambda classes, settings: [_two_linear(classes, settings, 4, "fc1")]),
+    of_towers("Pair", "two in a row", lambda classes, settings: [
+        _two_linear(classes, settings, 4, "fc1"),
+        classes["Pair"](*(classes["Tanh"](name=f"tanh{t}", device=settings["device"], dtype=settings["dtype"]) for t in "ab")),
+    ]),
+    of_towers("Exchange", "between two pairs", _exchange),
+]  # fmt: skip
+
 NETWORKS = [
     of_network(
         "Figure 1 in small",
@@ -252,4 +287,4 @@ NETWORKS = [
     ),
 ]
 
-CASES: tuple[Case, ...] = (*ACTIVATIONS, *CONVOLUTIONS, *LOCALS, *POOLS, *NORMALIZATIONS, *FULLY_CONNECTED, *NETWORKS)
+CASES: tuple[Case, ...] = (*ACTIVATIONS, *CONVOLUTIONS, *LOCALS, *POOLS, *NORMALIZATIONS, *FULLY_CONNECTED, *TOWERS, *NETWORKS)

@@ -114,6 +114,10 @@ class Device(ABC):
     def block_size(self, n: int, nbytes: int) -> int:
         """Rows of a block when n rows are to be covered and each needs `nbytes` of scratch."""
 
+    def draw(self, init: Any, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        """Initial values from an init function, on the host; a device that holds no numbers draws none."""
+        return init(shape, rng)
+
     def zeros(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
         """An array of zeros."""
         out = self.empty(shape, dtype)

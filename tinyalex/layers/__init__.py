@@ -5,28 +5,35 @@ from tinyalex.layers.base import Layer
 from tinyalex.layers.contrast import LocalContrastNorm
 from tinyalex.layers.conv import Conv2d
 from tinyalex.layers.dropout import Dropout
+from tinyalex.layers.grouped import GroupedLinear
 from tinyalex.layers.linear import Flatten, Linear
 from tinyalex.layers.local import LocallyConnected2d
 from tinyalex.layers.lrn import LocalResponseNorm
 from tinyalex.layers.pool import AvgPool2d, MaxPool2d
 from tinyalex.layers.sequential import Sequential
 from tinyalex.layers.spatial import SpatialResponseNorm
+from tinyalex.layers.towers import Exchange, Gather, Pair, Split
 
 __all__ = [
     "AbsTanh",
     "AvgPool2d",
     "Conv2d",
     "Dropout",
+    "Exchange",
     "Flatten",
+    "Gather",
+    "GroupedLinear",
     "Layer",
     "Linear",
     "LocalContrastNorm",
     "LocalResponseNorm",
     "LocallyConnected2d",
     "MaxPool2d",
+    "Pair",
     "ReLU",
     "Sequential",
     "Sigmoid",
     "SpatialResponseNorm",
+    "Split",
     "Tanh",
 ]

@@ -40,7 +40,7 @@ class Layer:
         self._cache: tuple[Any, ...] | None = None
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
-        """The layer's output for `x`; the caller owns it, and `x` is never written on."""
+        """The layer's output for `x`; the caller owns it, and `x` is never written on. Between `Split` and `Gather` both are pairs."""
         raise NotImplementedError
 
     def backward(self, dout: Array) -> Array | None:
@@ -89,7 +89,7 @@ class Layer:
         """Add a parameter of `shape` with the initial values that `init` draws from `rng`."""
         if not isinstance(rng, np.random.Generator):
             raise ShapeError(f"{self.name}: rng must be a numpy.random.Generator, got {show(rng)}; use np.random.default_rng(seed)")
-        value = init(shape, rng)
+        value = self.device.draw(init, shape, rng)
         if getattr(value, "shape", None) != shape:
             raise ShapeError(f"{self.name}: {key}_init must return an array of shape {shape}, got {show(value)}")
         self.add_param(key, value)
@@ -100,14 +100,18 @@ class Layer:
 
     def take(self, dout: Any) -> tuple[Any, ...]:
         """Empty the slot; its first entry is the shape that `dout` must have."""
-        if self._cache is None:
-            raise CallOrderError(f"{self.name}: backward must follow a forward(train=True) of its own, got none since the last backward")
+        (shape, *cache) = self.kept()
         check_owner(self, "dout", dout)
-        (shape, *cache) = self._cache
         if dout.shape != shape or dout.dtype != self.dtype:
             raise ShapeError(f"{self.name}: dout must be a {self.dtype} array of shape {shape}, got {show(dout)}")
         self._cache = None
         return tuple(cache)
+
+    def kept(self) -> tuple[Any, ...]:
+        """What is in the slot; raises where it is empty."""
+        if self._cache is None:
+            raise CallOrderError(f"{self.name}: backward must follow a forward(train=True) of its own, got none since the last backward")
+        return self._cache
 
     def settings(self) -> str:
         """What `repr` shows between name and device."""

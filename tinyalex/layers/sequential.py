@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import indent
 
 from tinyalex.devices import Array
-from tinyalex.errors import ShapeError, show
+from tinyalex.errors import OutOfMemory, ShapeError, show
 from tinyalex.layers.base import Layer
 
 
@@ -54,9 +55,16 @@ class Sequential(Layer):
         for layer in self.layers:
             yield from layer.leaves()
 
+    def zero_grad(self) -> None:
+        for leaf in self.leaves():  # each on its own device
+            leaf.zero_grad()
+
     def forward(self, x: Array, *, train: bool = False) -> Array:
         for layer in self.layers:
-            x = layer.forward(x, train=train)
+            try:
+                x = layer.forward(x, train=train)
+            except OutOfMemory as error:
+                raise error.inside(layer.name) from None
         return x
 
     def backward(self, dout: Array) -> Array | None:
@@ -65,7 +73,10 @@ class Sequential(Layer):
             if dx is None:
                 got = f"False in the one after {layer.name!r}"
                 raise ShapeError(f"{self.name}: input_gradient must be True but in the first layer, got {got}")
-            dx = layer.backward(dx)
+            try:
+                dx = layer.backward(dx)
+            except OutOfMemory as error:
+                raise error.inside(layer.name) from None
         return dx
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -85,4 +96,4 @@ class Sequential(Layer):
         raise KeyError(f"{self.name}: layer must be one of {', '.join(leaf.name for leaf in self.leaves())}, got {name!r}")
 
     def __repr__(self) -> str:
-        return f"Sequential({self.name!r}, [\n" + "".join(f"    {layer!r},\n" for layer in self.layers) + "])"
+        return f"Sequential({self.name!r}, [\n" + indent("".join(f"{layer!r},\n" for layer in self.layers), "    ") + "])"

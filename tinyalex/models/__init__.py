@@ -1,5 +1,21 @@
 """Networks: one file a family."""
 
+from tinyalex.models.alexnet import alexnet
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
+from tinyalex.models.registry import MODELS, build
+from tinyalex.models.states import join_state, match_state, split_state
+from tinyalex.models.variants import VARIANTS, differences
 
-__all__ = ["ACTIVATIONS", "SETUPS", "figure1_net"]
+__all__ = [
+    "ACTIVATIONS",
+    "MODELS",
+    "SETUPS",
+    "VARIANTS",
+    "alexnet",
+    "build",
+    "differences",
+    "figure1_net",
+    "join_state",
+    "match_state",
+    "split_state",
+]

@@ -21,6 +21,7 @@ from tinyalex import __version__
 from tinyalex.devices import Array
 from tinyalex.errors import CheckpointError, ShapeError, require_choice, show
 from tinyalex.layers.base import Layer
+from tinyalex.models.states import match_state
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
 from tinyalex.training.tensors import Tensor, raw_bytes, read_tensors, write_tensors
@@ -66,22 +67,23 @@ class Checkpoint:
     def restore(self, net: Layer, sgd: SGD, schedule: Schedule) -> Position:
         """Bring `net`, `sgd` and `schedule` to the checkpoint's state and return its position.
 
-        Everything is checked before anything is written.
+        Everything is checked before anything is written. A checkpoint of one tower fits a net of two, and the other way.
 
         Raises
         ------
         CheckpointError: other names, shapes or types of parameters, or the state of another schedule.
         """
-        params = dict(parameters(net))
-        _check_tensors(f"{self.path}: param", params, self.params, exact=True)
-        _check_tensors(f"{self.path}: velocity", sgd.velocity, self.velocity, exact=True)
+        wanted = dict(parameters(net))
+        params, velocity = match_state(self.params, wanted), match_state(self.velocity, wanted)
+        _check_tensors(f"{self.path}: param", wanted, params, exact=True)
+        _check_tensors(f"{self.path}: velocity", sgd.velocity, velocity, exact=True)
         _check_schedule(self.path, schedule, self.schedule)
         for leaf in net.leaves():
             leaf.zero_grad()
             for key, array in leaf.params.items():
                 name = f"{leaf.name}.{key}"
-                array[...] = leaf.device.asarray(self.params[name])
-                sgd.velocity[name][...] = leaf.device.asarray(self.velocity[name])
+                array[...] = leaf.device.asarray(params[name])
+                sgd.velocity[name][...] = leaf.device.asarray(velocity[name])
         schedule.load_state(self.schedule)
         sgd.lr = schedule.lr
         return Position(**asdict(self.position))
@@ -189,8 +191,9 @@ def save_weights(path: Path, net: Layer, dtype: str = "float32") -> None:
 
 def load_weights(path: Path, net: Layer) -> None:
     """Read what `save_weights` wrote into `net`, whose parameters keep their type; all is checked before any is written."""
-    weights, _ = read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)
-    _check_tensors(f"{path}: param", dict(parameters(net)), weights, exact=False)
+    wanted = dict(parameters(net))
+    weights = match_state(read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)[0], wanted)
+    _check_tensors(f"{path}: param", wanted, weights, exact=False)
     for leaf in net.leaves():
         for key, array in leaf.params.items():
             array[...] = leaf.device.asarray(weights[f"{leaf.name}.{key}"].astype(leaf.dtype))

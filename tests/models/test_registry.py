@@ -1,0 +1,25 @@
+"""Networks by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import ShapeError
+from tinyalex.models.registry import MODELS, build
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_name_builds(name):
+    net = build(name, devices=DryDevice(), seed=1)
+    assert net.in_shape is not None and net.params
+
+
+def test_unknown_name_raises():
+    with pytest.raises(ShapeError, match="net: NAME must be one of alexnet, .*, figure1, got 'alexnet-cafe'; did you mean alexnet-caffe"):
+        build("alexnet-cafe")
+
+
+def test_figure1_has_one_tower():
+    with pytest.raises(ShapeError, match="figure1: towers must be one of 1, got 2"):
+        build("figure1", towers=2)

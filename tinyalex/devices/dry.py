@@ -1,0 +1,78 @@
+"""A device without numbers, for networks that are built to be counted.
+
+AlexNet's 61 million weights and their gradients take half a gigabyte and a second to draw. Whoever only counts them
+builds the net on a `DryDevice`, whose arrays have a shape and one single element behind it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices.base import Array, Device, Scratch
+from tinyalex.errors import DeviceError
+
+
+class DryDevice(Device):
+    """A device for networks that are looked at and never run: every array is one zero, seen as often as its shape says.
+
+    Parameters
+    ----------
+    name: what the table calls the device, such as "cpu:0".
+
+    Raises
+    ------
+    DeviceError: something is to be computed.
+
+    Example
+    -------
+    >>> from tinyalex.models import alexnet
+    >>> net = alexnet(devices=DryDevice("cpu"))
+    >>> sum(weight.size for weight in net.params.values())
+    60965224
+    """
+
+    kind = "dry"
+    xp = np
+
+    def __init__(self, name: str = "cpu") -> None:
+        super().__init__()
+        self.name = name
+
+    def draw(self, init: Any, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        return np.broadcast_to(np.float32(0), shape)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+        return np.lib.stride_tricks.as_strided(np.zeros(1, dtype), shape, (0,) * len(shape))
+
+    def zeros(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
+        return self.empty(shape, dtype)
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        return np.asarray(x, dtype)
+
+    def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
+        raise self._no_numbers()
+
+    def copy_from(self, x: Array, source: Device, label: str = "") -> Array:
+        raise self._no_numbers()
+
+    def owns(self, x: Any) -> bool:
+        raise self._no_numbers()  # every layer asks this first
+
+    def activate(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    def synchronize(self) -> None:
+        pass
+
+    def scratch(self) -> Scratch:
+        raise self._no_numbers()
+
+    def block_size(self, n: int, nbytes: int) -> int:
+        raise self._no_numbers()
+
+    def _no_numbers(self) -> DeviceError:
+        return DeviceError(f"{self.name}: the network must be built on a device to compute, got one that was built to be counted")

@@ -1,0 +1,297 @@
+"""A network split over two devices (paper 3.2): two towers that work at the same time and exchange channels at a few links.
+
+Between `Split` and `Gather` every value is a pair (a, b), one array on each device. `Pair` computes with both at once;
+only `Split`, `Exchange` and `Gather` copy between devices, and the device that receives a copy logs its bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from textwrap import indent
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import Array, Device, get_device
+from tinyalex.errors import DeviceError, ShapeError, show
+from tinyalex.layers.at_once import at_once
+from tinyalex.layers.base import Layer
+
+Both = tuple[Array, Array]
+
+
+def two_devices(who: str, devices: Sequence[str | Device]) -> tuple[Device, Device]:
+    """Two devices of one kind; they may be the same."""
+    if isinstance(devices, str) or len(devices) != 2:
+        raise DeviceError(f"{who}: devices must be two, one a tower, got {show(devices)}")
+    a, b = get_device(devices[0]), get_device(devices[1])
+    if a.kind != b.kind:
+        raise DeviceError(f"{who}: devices must be of one kind, got {a.name} and {b.name}; use {a.name} for both or two of {a.kind}:K")
+    return a, b
+
+
+class Pair(Layer):
+    """Two layers that run at the same time, `left` on a's half of the value and `right` on b's.
+
+    Paper: section 3.2, the layers in which a device sees nothing of the other: conv1, conv2, conv4, conv5, and all that is
+    between two links. "At the same time" is a thread for each tower and, on a CPU, workers of each device.
+
+    Parameters
+    ----------
+    left, right: layers, mostly `Sequential`; on devices of one kind, or on the same.
+
+    Raises
+    ------
+    DeviceError: devices of different kinds.
+
+    Cache: none of its own.
+
+    Gradient: out_a depends on x_a alone and out_b on x_b, so dx_a and dx_b are those of the two layers.
+
+    Example
+    -------
+    >>> from tinyalex.layers import ReLU
+    >>> Pair(ReLU(name="relu1a"), ReLU(name="relu1b")).output_shape(((48, 55, 55), (48, 55, 55)))
+    ((48, 55, 55), (48, 55, 55))
+    """
+
+    def __init__(self, left: Layer, right: Layer, *, name: str = "pair") -> None:
+        self.devices = two_devices(name, (left.device, right.device))
+        super().__init__(name, left.device, left.dtype)
+        self.left, self.right = left, right
+
+    def leaves(self) -> Iterator[Layer]:
+        yield from self.left.leaves()
+        yield from self.right.leaves()
+
+    def zero_grad(self) -> None:
+        for leaf in self.leaves():
+            leaf.zero_grad()
+
+    def forward(self, x: Both, *, train: bool = False) -> Both:
+        return self._both(lambda layer, half: layer.forward(half, train=train), check_two(self, "x", x))
+
+    def backward(self, dout: Both) -> tuple[Array | None, Array | None]:
+        return self._both(lambda layer, half: layer.backward(half), check_two(self, "dout", dout))
+
+    def _both(self, run: Callable[[Layer, Array], Any], value: Both) -> tuple[Any, Any]:
+        def tower(layer: Layer, half: Array) -> Any:
+            with layer.device.activate():  # the current card is a matter of each thread
+                return run(layer, half)
+
+        return at_once(lambda: tower(self.left, value[0]), lambda: tower(self.right, value[1]))
+
+    def output_shape(self, in_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        a, b = check_two(self, "x", in_shape)
+        return self.left.output_shape(a), self.right.output_shape(b)
+
+    def __repr__(self) -> str:
+        return f"Pair({self.name!r}, [\n" + indent(f"{self.left!r},\n{self.right!r},\n", "    ") + "])"
+
+
+class Crossing(Layer):
+    """What the three layers share that copy between two devices: the pair of devices, the copy, the checks."""
+
+    def __init__(self, devices: Sequence[str | Device], *, name: str = "", dtype: Any = np.float32) -> None:
+        name = name or type(self).__name__.lower()
+        self.devices = two_devices(name, devices)
+        super().__init__(name, self.devices[0], dtype)
+
+    def bring(self, x: Array, to: int) -> Array:
+        """`x`, which is on the other tower's device, on that of tower `to`: a copy, unless both are on one device."""
+        here, there = self.devices[to], self.devices[1 - to]
+        return x if here is there else here.copy_from(x, there, self.name)
+
+    def check_halves(self, quantity: str, value: Any) -> Both:
+        """The two halves of `value`, each on its device, of the layer's type and of one batch size."""
+        halves, (a, b) = check_two(self, quantity, value), self.devices
+        for device, half in zip(self.devices, halves, strict=True):
+            if not device.owns(half):
+                got = " and ".join(map(device.where, halves))
+                raise DeviceError(f"{self.name}: {quantity} must be on {a.name} and {b.name}, got {got}")
+            if half.dtype != self.dtype or half.ndim < 2 or math.prod(half.shape) == 0:
+                raise ShapeError(f"{self.name}: {quantity} must be two {self.dtype} batches, got {show(halves[0])} and {show(halves[1])}")
+        self.sum_shape(*(half.shape[1:] for half in halves))
+        if len(halves[0]) != len(halves[1]):
+            raise ShapeError(f"{self.name}: {quantity} must be two batches of one size, got {len(halves[0])} and {len(halves[1])} images")
+        return halves
+
+    def sum_shape(self, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of a's channels followed by b's."""
+        if tuple(a[1:]) != tuple(b[1:]):
+            raise ShapeError(f"{self.name}: the halves must differ in channels alone, got shapes {tuple(a)} and {tuple(b)}")
+        return (a[0] + b[0], *a[1:])
+
+    def whole(self, x: Both, on: int) -> Array:
+        """Both halves on the device of tower `on`, a's channels first, in a new array."""
+        device, channels = self.devices[on], x[0].shape[1]
+        with device.activate():
+            halves = [half if tower == on else self.bring(half, on) for tower, half in enumerate(x)]
+            out = device.empty((len(x[0]), *self.sum_shape(x[0].shape[1:], x[1].shape[1:])), self.dtype)
+            out[:, :channels], out[:, channels:] = halves
+        return out
+
+    def take_two(self, dout: Any) -> tuple[Any, ...]:
+        """Empty the slot: the two halves of `dout`, then what is left. The slot's first entry is the shape both must have."""
+        shape, *cache = self.kept()
+        halves = self.check_halves("dout", dout)
+        if halves[0].shape != shape or halves[1].shape != shape:
+            raise ShapeError(f"{self.name}: dout must be two arrays of shape {shape}, got {show(halves[0])} and {show(halves[1])}")
+        self._cache = None
+        return *halves, *cache
+
+    def settings(self) -> str:
+        return "" if self.devices[0] is self.devices[1] else f"{self.devices[0].name} + {self.devices[1].name}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.settings() or self.device.name})"
+
+
+def check_two(layer: Layer, quantity: str, value: Any) -> tuple[Any, Any]:
+    """`value` as its two halves."""
+    if not isinstance(value, tuple) or len(value) != 2 or not all(hasattr(half, "__len__") for half in value):
+        raise ShapeError(f"{layer.name}: {quantity} must be a pair (a, b), as between Split and Gather, got {show(value)}")
+    return value[0], value[1]
+
+
+class Split(Crossing):
+    """The start of two towers: each gets the whole image.
+
+    Paper: section 3.2 and Figure 2, where both devices' first layers look at the image. As in 2012 a batch in the host's
+    memory goes to each device from there; one that is already on device a is copied to b, and that copy is logged.
+
+    Parameters
+    ----------
+    devices: of tower a and tower b. name: also of the copies in the log.
+    input_gradient: False where the layers that follow return no gradient of their input.
+
+    Raises
+    ------
+    DeviceError: devices of different kinds, or an input that is neither on the host nor on device a.
+
+    Cache: that there was a forward.
+
+    Gradient: y_a = y_b = x, so dx = dy_a + dy_b.
+
+    Example
+    -------
+    >>> Split(("cpu:0", "cpu:1")).output_shape((3, 224, 224))
+    ((3, 224, 224), (3, 224, 224))
+    """
+
+    def __init__(
+        self, devices: Sequence[str | Device], *, input_gradient: bool = True, name: str = "split", dtype: Any = np.float32
+    ) -> None:
+        super().__init__(devices, name=name, dtype=dtype)
+        self.input_gradient = input_gradient
+
+    def forward(self, x: Array, *, train: bool = False) -> Both:
+        a, b = self.devices
+        if isinstance(x, np.ndarray) and x.dtype == self.dtype:
+            on_a = a.asarray(x)
+            on_b = on_a if a is b else b.asarray(x)
+        else:
+            self.check_x(x)
+            on_a, on_b = x, self.bring(x, 1)
+        self.check_x(on_a)
+        if train:
+            self.keep(x.shape)
+        return on_a, on_b
+
+    def backward(self, dout: tuple[Array | None, Array | None]) -> Array | None:
+        if not self.input_gradient:
+            self.kept()
+            self._cache = None
+            return None
+        da, db = self.take_two(dout)
+        with self.device.activate():
+            return da + self.bring(db, 0)
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[Any, ...]:
+        return in_shape, in_shape
+
+
+class Exchange(Crossing):
+    """A link: each tower gets the channels of both, a's first, so that its next layer sees the whole of the last.
+
+    Paper: section 3.2, in front of conv3, fc6 and fc7. Each half goes over once.
+
+    Parameters
+    ----------
+    devices: of tower a and tower b. name: also of the copies in the log.
+
+    Raises
+    ------
+    DeviceError: devices of different kinds, or a half that is not on its own. ShapeError: halves of different sizes.
+
+    Cache: the shapes of the halves.
+
+    Gradient: y_a = y_b = [x_a, x_b], each on its device, so that every half is read in two places:
+
+        dx_a = dy_a[a's channels] + dy_b[a's channels],     dx_b = dy_a[b's channels] + dy_b[b's channels].
+
+    A device keeps what its own tower says of its half and adds what is sent back: as many bytes as went forward.
+
+    Example
+    -------
+    >>> Exchange(("cpu:0", "cpu:1")).output_shape(((128, 13, 13), (128, 13, 13)))
+    ((256, 13, 13), (256, 13, 13))
+    """
+
+    def forward(self, x: Both, *, train: bool = False) -> Both:
+        x = self.check_halves("x", x)
+        if train:
+            self.keep((len(x[0]), *self.sum_shape(x[0].shape[1:], x[1].shape[1:])), x[0].shape, x[1].shape)
+        if self.devices[0] is self.devices[1]:
+            both = self.whole(x, 0)  # nobody writes on it, so the towers may share it
+            return both, both
+        return at_once(lambda: self.whole(x, 0), lambda: self.whole(x, 1))
+
+    def backward(self, dout: Both) -> Both:
+        *douts, shape_a, shape_b = self.take_two(dout)
+        parts, shapes = (slice(0, shape_a[1]), slice(shape_a[1], None)), (shape_a, shape_b)
+
+        def half(tower: int) -> Array:
+            device = self.devices[tower]
+            own, other = douts[tower][:, parts[tower]], douts[1 - tower][:, parts[tower]]
+            with device.activate():
+                return device.xp.add(own, self.bring(other, tower), out=device.empty(shapes[tower], self.dtype))
+
+        return at_once(lambda: half(0), lambda: half(1))
+
+    def output_shape(self, in_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        both = self.sum_shape(*check_two(self, "x", in_shape))
+        return both, both
+
+
+class Gather(Crossing):
+    """The end of two towers: both halves on the device of a.
+
+    Paper: Figure 2, in front of fc8: the softmax of the 1000 classes reads all 4096 units.
+
+    Parameters, Raises: as Exchange.
+
+    Cache: the shapes of the halves.
+
+    Gradient: y = [x_a, x_b], so dx_a and dx_b are the two parts of dy; b's is sent back.
+
+    Example
+    -------
+    >>> Gather(("cpu:0", "cpu:1")).output_shape(((2048,), (2048,)))
+    (4096,)
+    """
+
+    def forward(self, x: Both, *, train: bool = False) -> Array:
+        x = self.check_halves("x", x)
+        out = self.whole(x, 0)
+        if train:
+            self.keep(out.shape, x[0].shape[1])
+        return out
+
+    def backward(self, dout: Array) -> Both:
+        (channels,) = self.take(dout)
+        return dout[:, :channels], self.bring(dout[:, channels:], 1)
+
+    def output_shape(self, in_shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        return self.sum_shape(*check_two(self, "x", in_shape))
