@@ -1,0 +1,53 @@
+"""Plans for cards, and the failure in small."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from tinyalex.analysis.card import fail_in_small, kept_2012, parse_bytes, plan_cards
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import ShapeError
+from tinyalex.models import alexnet
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("text", "nbytes"), [("3GiB", 3 * GIB), ("1.5 GiB", 3 * GIB // 2), ("500MB", 500_000_000), ("1000", 1000), ("8 KiB", 8192), ("7B", 7)]
+)
+def test_bytes_in_words(text, nbytes):
+    assert parse_bytes("net", text) == nbytes
+
+
+@pytest.mark.parametrize("text", ["", "GiB", "3 giga", "-1GiB", "0", "nan", "1e999", "3TiB"])
+def test_bad_bytes_raise(text):
+    with pytest.raises(ShapeError, match="net: memory must be a number with one of B, KB, MB, GB, KiB, MiB, GiB, such as 3GiB, got"):
+        parse_bytes("net", text)
+
+
+def test_two_cards_take_about_twice_the_batch():
+    one = plan_cards(lambda places: alexnet(devices=places), 1, 3 * GIB, 128)
+    two = plan_cards(lambda places: alexnet(towers=2, devices=places), 2, 3 * GIB, 128)
+    assert one.largest < two.largest < 2.2 * one.largest
+    assert one.fullest.peak <= 3 * GIB and two.fullest.peak < 0.6 * one.fullest.peak
+    assert two.fullest.device == "card 0"  # fc8 is there
+
+
+def test_code_of_2012_filled_one_card_with_the_paper_batch():
+    net = alexnet("authors", devices=DryDevice())
+    (kept,) = kept_2012(net, 128).values()
+    assert kept["parameters, gradients, velocities"] == 3 * 4 * 60_965_224
+    assert kept["partial sums of gradients"] == 4 * (605 * 34_848 + 243 * 307_200 + 13 * (884_736 + 663_552 + 442_368))
+    assert kept["outputs"] == kept["gradients of outputs"]
+    plan = plan_cards(lambda places: alexnet("authors", devices=places), 1, 3 * GIB, 128)
+    assert sum(plan.kept_2012.values()) == sum(kept.values()) and 128 <= plan.largest_2012 < 132
+
+
+def test_failure_names_layer_and_bytes_and_two_cards_do_it():
+    failure = fail_in_small(partial(alexnet, "paper"))
+    assert failure.message.startswith(("conv", "relu", "norm", "pool"))
+    for words in ("sim:0: an array of ", " bytes does not fit, ", f" of {failure.memory:,} bytes are left; use a smaller batch or split"):
+        assert words in failure.message
+    assert set(failure.peaks) == {"sim:0", "sim:1"} and max(failure.peaks.values()) <= failure.memory

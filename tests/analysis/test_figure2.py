@@ -1,0 +1,61 @@
+"""What the picture of a network shows; how it looks is for eyes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinyalex.analysis.figure2 import figure, stages
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import ShapeError
+from tinyalex.layers import Flatten, Sequential
+from tinyalex.models import alexnet, figure1_net
+
+
+def two():
+    return alexnet(towers=2, devices=[DryDevice("cpu:0"), DryDevice("cpu:1")])
+
+
+def texts(picture):
+    return [text.get_text() for text in picture.axes[0].texts]
+
+
+def test_columns_of_the_paper():
+    columns = stages(two())
+    assert [column.name for column in columns] == ["image", "conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+    assert [column.shape for column in columns[:3]] == [(3, 224, 224), (48, 55, 55), (128, 27, 27)]
+    assert [column.halves for column in columns] == [1, 2, 2, 2, 2, 2, 2, 2, 1]
+    assert [column.crossing for column in columns] == [0, 0, 0, 86_528, 0, 0, 18_432, 8_192, 8_192]
+    assert columns[1].window == ((11, 11), (4, 4)) and columns[1].pool == ("max", (3, 3), (2, 2))
+
+
+def test_picture_of_two_towers_says_what_crosses():
+    said = texts(figure(two()))
+    assert [text for text in said if text.endswith("B\neach way")] == ["86,528 B\neach way", "18,432 B\neach way", "8,192 B\neach way"]
+    assert "tower a\non cpu:0" in said and "tower b\non cpu:1" in said
+    assert any("234,496 bytes an image forward" in text for text in said)
+    assert {"2 × 48 maps\n55×55", "11×11\nstride 4", "max pool 3×3\nstride 2", "1000"} <= set(said)
+
+
+def test_picture_of_one_tower_shows_groups():
+    said = texts(figure(alexnet(devices=DryDevice())))
+    assert "5×5\n2 groups" in said and "96 maps\n55×55" in said
+    assert not any("tower" in text for text in said)
+
+
+def test_other_networks():
+    assert "mean pool 3×3\nstride 2" in texts(figure(figure1_net(device=DryDevice())))
+
+
+def test_no_text_lies_outside():
+    picture = figure(two())
+    picture.canvas.draw()
+    whole = picture.bbox
+    for text in picture.axes[0].texts:
+        if text.get_text():
+            box = text.get_window_extent()
+            assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, text.get_text()
+
+
+def test_input_that_is_no_image_raises():
+    with pytest.raises(ShapeError, match=r"net: in_shape must be \(C, H, W\) to be drawn, got \(4,\)"):
+        stages(Sequential([Flatten()], in_shape=(4,)))

@@ -1,0 +1,97 @@
+"""The memory that a step is said to need, against what a simulated card counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinyalex.analysis.memory import largest_batch, training_needs
+from tinyalex.devices.dry import DryDevice
+from tinyalex.devices.sim import SimDevice
+from tinyalex.errors import OutOfMemory, ShapeError
+from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.models import alexnet
+from tinyalex.optim import SGD
+
+SMALL = {"width": 1 / 8, "num_classes": 10, "input_size": 67}
+
+
+class OneImageAtATime(SimDevice):
+    """A card that gives a block no more than it must."""
+
+    def block_size(self, n, nbytes):
+        return 1 if nbytes else n
+
+
+def peaks_of_a_step(net, batch):
+    devices = dict.fromkeys(leaf.device for leaf in net.leaves())
+    x = np.random.default_rng(0).standard_normal((batch, *net.in_shape)).astype(np.float32)
+    sgd = SGD(net)
+    if len(devices) == 1:
+        x = net.device.asarray(x)
+    for device in devices:
+        device.peak = device.used
+    loss = SoftmaxCrossEntropy(device=net["fc8"].device)
+    loss.forward(net.forward(x, train=True), np.zeros(batch, np.int64))
+    net.backward(loss.backward())
+    del sgd
+    return {device.name: device.peak for device in devices}
+
+
+@pytest.mark.parametrize("variant", ["paper", "authors"])
+@pytest.mark.parametrize("towers", [1, 2])
+def test_peak_of_a_real_step(variant, towers):
+    batch = 16
+    real = peaks_of_a_step(alexnet(variant, towers, devices=[OneImageAtATime(i) for i in range(towers)], **SMALL), batch)
+    needs = training_needs(alexnet(variant, towers, devices=[DryDevice(f"sim:{i}") for i in range(towers)], **SMALL), batch)
+    assert needs.keys() == real.keys()
+    for name, peak in real.items():
+        assert 0.98 * peak <= needs[name].peak <= 1.05 * peak
+        assert sum(needs[name].parts.values()) == needs[name].peak
+
+
+def test_parameters_gradients_and_velocities_are_apart():
+    (need,) = training_needs(alexnet(devices=DryDevice()), 128).values()
+    assert [need.parts[kind] for kind in ("parameters", "gradients", "velocities")] == [4 * 60_965_224] * 3
+    assert need.parts["input"] == 128 * 224 * 224 * 3 * 4
+    assert need.at == "backward of norm2"
+
+
+def test_nothing_is_left_but_the_peak():
+    (need,) = training_needs(alexnet(devices=DryDevice(), **SMALL), 2).values()
+    assert set(need.now.values()) == {0}
+
+
+def test_workers_need_scratch_of_their_own():
+    one, four = (training_needs(alexnet(devices=DryDevice(), **SMALL), 16, workers=w)["cpu"] for w in (1, 4))
+    assert one.peak < four.peak
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+def test_largest_batch_is_the_last_that_fits(towers):
+    net = alexnet(towers=towers, devices=[DryDevice(f"card {i}") for i in range(towers)])
+    batch = largest_batch(net, 3 * 2**30)
+
+    def peak(n):
+        return max(need.peak for need in training_needs(net, n).values())
+
+    assert peak(batch) <= 3 * 2**30 < peak(batch + 1)
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+def test_largest_batch_trains_on_a_simulated_card_and_a_tenth_more_does_not(towers):
+    memory = 9_000_000
+    batch = largest_batch(alexnet(towers=towers, devices=[DryDevice(f"card {i}") for i in range(towers)], **SMALL), memory)
+    peaks_of_a_step(alexnet(towers=towers, devices=[SimDevice(i, memory) for i in range(towers)], **SMALL), batch)
+    text = r"^\w+\d[ab]?\w*: sim:\d: an array of [\d,]+ bytes does not fit, [\d,]+ of 9,000,000 bytes are left"
+    with pytest.raises(OutOfMemory, match=text):
+        peaks_of_a_step(alexnet(towers=towers, devices=[SimDevice(i, memory) for i in range(towers)], **SMALL), batch + batch // 10)
+
+
+def test_card_too_small_for_one_image():
+    assert largest_batch(alexnet(devices=DryDevice()), 2**20) == 0
+
+
+def test_bad_batch_raises():
+    with pytest.raises(ShapeError, match="memory: batch must be an integer of at least 1, got 0"):
+        training_needs(alexnet(devices=DryDevice(), **SMALL), 0)

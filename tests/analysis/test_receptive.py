@@ -1,0 +1,113 @@
+"""Receptive fields against footprints: the pixels that have a gradient for one output."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tinyalex.analysis.receptive import receptive_fields
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import ShapeError
+from tinyalex.init import Constant
+from tinyalex.layers import (
+    AvgPool2d,
+    Conv2d,
+    Flatten,
+    Linear,
+    LocalContrastNorm,
+    LocallyConnected2d,
+    LocalResponseNorm,
+    MaxPool2d,
+    ReLU,
+    Sequential,
+    SpatialResponseNorm,
+)
+from tinyalex.models import alexnet
+
+IMAGES = 400  # of noise: in some image each place of a pooling window wins
+
+
+def conv(c, k, size, name, **settings):
+    return Conv2d(c, k, size, name=name, rng=np.random.default_rng(0), weight_init=Constant(0.1), dtype=np.float64, **settings)
+
+
+NETS = {
+    "conv": lambda: [conv(1, 1, (3, 2), "conv1", stride=(2, 1), padding=1)],
+    "ceil and uneven padding": lambda: [
+        conv(1, 1, 4, "conv1", stride=3, ceil_mode=True),
+        conv(1, 1, 3, "conv2", padding=(2, 0, 1, 1)),
+    ],
+    "stages": lambda: [
+        conv(1, 2, 4, "conv1", stride=2),
+        ReLU(name="relu1", dtype=np.float64),
+        LocalResponseNorm(name="norm1", alpha=0.1, dtype=np.float64),
+        MaxPool2d(3, stride=2, name="pool1", dtype=np.float64),
+        conv(2, 1, 3, "conv2", padding=1),
+    ],
+    "mean, local and spatial": lambda: [
+        AvgPool2d(2, name="pool0", dtype=np.float64),
+        SpatialResponseNorm(4, alpha=5.0, name="rnorm", dtype=np.float64),
+        LocallyConnected2d(1, 1, 3, in_size=10, stride=2, name="local", rng=np.random.default_rng(0),
+                           weight_init=Constant(0.1), dtype=np.float64),
+    ],
+}  # fmt: skip
+
+
+def footprints(layers, shape, unit):
+    """Pixels that have a gradient for `unit` of the last layer, in any of the images."""
+    net = Sequential(layers, in_shape=shape)
+    x = np.random.default_rng(1).random((IMAGES, *shape)) + 0.5
+    out = net.forward(x, train=True)
+    dout = np.zeros_like(out)
+    dout[(slice(None), 0, *unit)] = 1
+    return np.abs(net.backward(dout)).sum(axis=(0, 1)) > 0, out.shape[2:]
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("corner", [0, 1, -1])
+def test_field_is_the_footprint(name, corner):
+    shape = (1, 20, 20)
+    layers = NETS[name]()
+    field = receptive_fields(Sequential(layers, in_shape=shape))[layers[-1].name]
+    unit = tuple(min(corner, n - 1) % n for n in field.grid)
+    seen, grid = footprints(layers, shape, unit)
+    assert grid == field.grid
+    expected = np.zeros((20, 20), bool)
+    expected[field.inside(unit, (20, 20))] = True
+    assert expected.any()
+    np.testing.assert_array_equal(seen, expected)
+
+
+def test_layers_that_see_everything():
+    linear = Linear(4, 1, rng=np.random.default_rng(0))
+    net = Sequential([LocalContrastNorm(3, name="lcn"), conv32(), Flatten(), linear], in_shape=(1, 4, 4))
+    fields = receptive_fields(net)
+    for name in ("lcn", "conv1", "flatten", "linear"):
+        assert fields[name].inside((0, 0), (4, 4)) == (slice(0, 4), slice(0, 4))
+
+
+def conv32():
+    return Conv2d(1, 1, 3, name="conv1", rng=np.random.default_rng(0))
+
+
+def test_fields_of_the_paper():
+    fields = receptive_fields(alexnet(devices=DryDevice()))
+    sizes = {name: (field.size[0], field.jump[0]) for name, field in fields.items() if name.startswith(("conv", "pool"))}
+    assert sizes == {
+        "conv1": (11, 4), "pool1": (19, 8), "conv2": (51, 8), "pool2": (67, 16),
+        "conv3": (99, 16), "conv4": (131, 16), "conv5": (163, 16), "pool5": (195, 32),
+    }  # fmt: skip
+    assert fields["fc6"].size == (355, 355) and fields["fc8"].grid == (1, 1)
+
+
+def test_two_towers_see_what_one_sees():
+    one = receptive_fields(alexnet(devices=DryDevice()))
+    two = receptive_fields(alexnet(towers=2, devices=[DryDevice("a"), DryDevice("b")]))
+    for name in ("conv1", "conv3", "pool5", "fc6"):
+        assert two[name + "a"] == two[name + "b"] == one[name]
+    assert two["fc8"] == one["fc8"]
+
+
+def test_input_that_is_no_image_raises():
+    with pytest.raises(ShapeError, match=r"net: in_shape must be \(C, H, W\) for receptive fields, got \(4,\)"):
+        receptive_fields(Sequential([Linear(4, 1, rng=np.random.default_rng(0))], in_shape=(4,)))

@@ -1,0 +1,27 @@
+"""The device of networks that are only counted."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import DeviceError
+from tinyalex.models import alexnet
+
+
+def test_alexnet_takes_little_memory():
+    tracemalloc.start()
+    net = alexnet(devices=DryDevice())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(weight.size for weight in net.params.values()) == 60_965_224
+    assert peak < 100e6
+
+
+def test_computing_raises():
+    net = alexnet(devices=DryDevice("cpu:0"), width=1 / 16, input_size=67)
+    with pytest.raises(DeviceError, match="cpu:0: the network must be built on a device to compute, got one that was built to be counted"):
+        net.forward(np.zeros((1, 3, 67, 67), np.float32))

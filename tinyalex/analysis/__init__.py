@@ -1,0 +1,20 @@
+"""What a network is before it runs: its counts, its receptive fields, the memory its training needs, its picture."""
+
+from tinyalex.analysis.count import Row, Totals, count, totals
+from tinyalex.analysis.memory import Need, largest_batch, training_needs
+from tinyalex.analysis.receptive import Field, receptive_fields
+from tinyalex.analysis.walk import Visit, visit
+
+__all__ = [
+    "Field",
+    "Need",
+    "Row",
+    "Totals",
+    "Visit",
+    "count",
+    "largest_batch",
+    "receptive_fields",
+    "totals",
+    "training_needs",
+    "visit",
+]

@@ -1,0 +1,162 @@
+"""Would it fit a card? A plan for one card and for two, what the 2012 code kept, and the failure itself in small."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyalex.analysis.count import elements
+from tinyalex.analysis.memory import Need, largest_batch, training_needs
+from tinyalex.analysis.walk import Visit, input_shape, visit
+from tinyalex.devices import Device
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import OutOfMemory, ShapeError, show
+from tinyalex.layers import Conv2d, Dropout, Exchange, Flatten, Gather, Layer, LocalResponseNorm, Sequential, SpatialResponseNorm, Split
+from tinyalex.layers.activation import Activation
+from tinyalex.layers.dropout import layer_of
+from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.optim import SGD
+
+Build = Callable[[Any], Sequential]  # from devices to a network on them
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+PARTIAL_SUMS = {"conv1": 5, "conv2": 3, "conv3": 13, "conv4": 13, "conv5": 13}  # windows a sum, in the paper's own settings
+SCALED = {"width": 1 / 8, "num_classes": 10, "input_size": 115}
+SCALED_BATCH = 16
+
+
+def parse_bytes(who: str, text: str) -> int:
+    """`3GiB`, `500 MB` or `1000000` as bytes."""
+    digits = text.strip().rstrip("KMGiB").rstrip()
+    unit = text.strip()[len(digits) :].strip() or "B"
+    try:
+        nbytes = round(float(digits) * UNITS[unit])
+    except (KeyError, ValueError, OverflowError):
+        nbytes = 0
+    if nbytes < 1:
+        raise ShapeError(f"{who}: memory must be a number with one of {', '.join(UNITS)}, such as 3GiB, got {show(text)}")
+    return nbytes
+
+
+@dataclass
+class Plan:
+    """How training fits cards.
+
+    memory: bytes of each card. largest: the most images of a batch, 0 if not one fits. needs: for a batch of `batch`, by card.
+    kept_2012: bytes by kind of what the authors' code held for that batch on its fullest card; largest_2012: its batch.
+    """
+
+    cards: int
+    memory: int
+    batch: int
+    largest: int
+    needs: dict[str, Need]
+    kept_2012: dict[str, int]
+    largest_2012: int
+
+    @property
+    def fullest(self) -> Need:
+        """The card with the least room left."""
+        return max(self.needs.values(), key=lambda need: need.peak)
+
+
+def plan_cards(build: Build, cards: int, memory: int, batch: int) -> Plan:
+    """The plan for a network of `build` on so many cards; computes nothing."""
+    places = [DryDevice(f"card {i}") for i in range(cards)]
+    net = build(places if cards > 1 else places[0])
+    one, two = (max(kept_2012(net, n).values(), key=lambda parts: sum(parts.values())) for n in (1, 2))
+    each = sum(two.values()) - sum(one.values())  # what one more image takes
+    room = memory - (sum(one.values()) - each)
+    now = max(kept_2012(net, batch).values(), key=lambda parts: sum(parts.values()))
+    return Plan(cards, memory, batch, largest_batch(net, memory), training_needs(net, batch), now, max(0, room // each))
+
+
+def kept_2012(net: Layer, batch: int) -> dict[str, dict[str, int]]:
+    """What the authors' code of 2012 held for this net, by device and kind: read off its layers, for its default settings.
+
+    It gave each layer a matrix for its output and one for that output's gradient and kept all of them, two batches of
+    images on each card, the divisors of normalizations, dropout masks of four bytes a unit, and the partial sums of the
+    weights' gradients; only activation functions worked in place. Its option --conserve-mem gave some back after use.
+    """
+    kept: dict[str, dict[str, int]] = {}
+
+    def add(device: Device, kind: str, numbers: int) -> None:
+        parts = kept.setdefault(device.name, {})
+        parts[kind] = parts.get(kind, 0) + 4 * numbers
+
+    in_shape = input_shape(net)
+    for place in {leaf.device for leaf in net.leaves()}:
+        add(place, "images, twice", 2 * batch * elements(in_shape))
+    for at in visit(net, in_shape):
+        layer = at.layer
+        for param in layer.params.values():
+            add(layer.device, "parameters, gradients, velocities", 3 * param.size)
+        if isinstance(layer, Conv2d) and layer_of(layer.name) in PARTIAL_SUMS:
+            sums = elements(at.out_shape[1:]) // PARTIAL_SUMS[layer_of(layer.name)]
+            add(layer.device, "partial sums of gradients", sums * layer.params["weight"].size)
+        for device, numbers in _outputs_2012(at):
+            add(device, "outputs", batch * numbers)
+            add(device, "gradients of outputs", batch * numbers)
+        if isinstance(layer, (LocalResponseNorm, SpatialResponseNorm, Dropout)):
+            add(layer.device, "divisors and masks", batch * elements(at.in_shape))
+    return kept
+
+
+def _outputs_2012(at: Visit) -> list[tuple[Device, int]]:
+    layer = at.layer
+    if isinstance(layer, (Activation, Flatten, Split)):
+        return []
+    if isinstance(layer, (Exchange, Gather)):  # a copy of the other's half
+        halves = [elements(shape) for shape in at.in_shape]
+        return [(layer.devices[0], halves[1])] + ([(layer.devices[1], halves[0])] if isinstance(layer, Exchange) else [])
+    return [(layer.device, elements(at.out_shape))]
+
+
+@dataclass
+class Failure:
+    """The failure in small: a net of an eighth of the width on simulated cards of `memory` bytes.
+
+    message: what one card said. peaks: the most that each of two cards held in the same step, by name.
+    """
+
+    settings: dict[str, Any]
+    batch: int
+    memory: int
+    message: str
+    peaks: dict[str, int] = field(default_factory=dict)
+
+
+def fail_in_small(build_scaled: Callable[..., Sequential]) -> Failure:
+    """Run a training step on one simulated card that is too small for it, then on two of that size.
+
+    build_scaled: makes the network from keywords towers, devices and those of `SCALED`.
+    """
+    from tinyalex.devices.sim import SimDevice
+
+    one = training_needs(build_scaled(towers=1, devices=DryDevice(), **SCALED), SCALED_BATCH)
+    two = training_needs(build_scaled(towers=2, devices=[DryDevice("a"), DryDevice("b")], **SCALED), SCALED_BATCH)
+    memory = (max(need.peak for need in one.values()) + max(need.peak for need in two.values())) // 2
+    failure = Failure(dict(SCALED), SCALED_BATCH, memory, "it fits")
+    try:
+        card = SimDevice(0, memory)
+        _step(build_scaled(towers=1, devices=card, **SCALED))
+    except OutOfMemory as error:
+        failure.message = str(error)
+    cards = [SimDevice(i, memory) for i in (0, 1)]
+    _step(build_scaled(towers=2, devices=cards, **SCALED))
+    failure.peaks = {card.name: card.peak for card in cards}
+    return failure
+
+
+def _step(net: Sequential) -> None:
+    """One training step on images of noise."""
+    sgd = SGD(net)
+    x = np.random.default_rng(0).standard_normal((SCALED_BATCH, *input_shape(net)), np.float32)
+    last = [leaf.device for leaf in net.leaves()][-1]
+    loss = SoftmaxCrossEntropy(device=last)
+    split = isinstance(net.layers[0], Split)
+    loss.forward(net.forward(x if split else net.device.asarray(x), train=True), np.zeros(SCALED_BATCH, np.int64))
+    net.backward(loss.backward())
+    sgd.step()

@@ -1,0 +1,241 @@
+"""The paper's Figure 2, drawn from a network: boxes for what its layers give out, arrows for what crosses between two towers.
+
+Colors are those of Okabe and Ito; crossings are dashed as well, so that they stand out without color.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tinyalex.analysis.count import sent_bytes
+from tinyalex.analysis.walk import Visit, input_shape, visit
+from tinyalex.errors import ShapeError
+from tinyalex.layers import AvgPool2d, Conv2d, Exchange, Gather, GroupedLinear, Layer, Linear, LocallyConnected2d, MaxPool2d
+from tinyalex.layers.base import show_pair
+from tinyalex.layers.dropout import layer_of
+
+TOWERS = ("#56B4E9", "#E69F00")  # sky blue and orange
+DARK_TOWERS = ("#0072B2", "#9A6700")  # for text
+SHARED, WINDOW, CROSSING, INK = "#BBBBBB", "#00795A", "#B84A00", "#222222"  # green and vermilion, darker for text on white
+DASHES = (0, (4, 2))
+WIDTH, FONT = 12.0, 12  # inches, points
+OBLIQUE = (0.42, 0.30)  # where a map's width points, for a height of (0, 1)
+CENTERS = (1.72, -1.72)  # of tower a and tower b
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A column of the picture: the image, or the output of a layer with weights.
+
+    shape: of one tower's half, or of the whole. halves: towers it is drawn for, 1 or 2.
+    window: kernel and stride of the layer, None where it is fully connected. pool: those of the pooling after it.
+    crossing: bytes an image that go each way in front of it. groups: those of its channels, on one device.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    halves: int
+    window: tuple[tuple[int, int], tuple[int, int]] | None = None
+    pool: tuple[str, tuple[int, int], tuple[int, int]] | None = None
+    crossing: int = 0
+    groups: int = 1
+
+    @property
+    def flat(self) -> bool:
+        """Whether it is fully connected."""
+        return len(self.shape) == 1
+
+
+def stages(net: Layer) -> list[Stage]:
+    """The columns of the picture, from the net's layers."""
+    shape = input_shape(net)
+    if len(shape) != 3:
+        raise ShapeError(f"{net.name}: in_shape must be (C, H, W) to be drawn, got {shape}")
+    columns = [Stage("image", shape, 1)]
+    link: Visit | None = None
+    for at in visit(net, shape):
+        layer = at.layer
+        if isinstance(layer, (Exchange, Gather)):
+            link = at
+        elif at.tower == 1:
+            continue
+        elif isinstance(layer, (Conv2d, LocallyConnected2d, Linear, GroupedLinear)):
+            window = (layer.kernel_size, layer.stride) if isinstance(layer, (Conv2d, LocallyConnected2d)) else None
+            each = 0 if link is None else sent_bytes(link.layer, link.in_shape) // (2 if isinstance(link.layer, Exchange) else 1)
+            halves, name = (2, layer_of(layer.name)) if at.tower == 0 else (1, layer.name)
+            columns.append(Stage(name, at.out_shape, halves, window, None, each, getattr(layer, "groups", 1)))
+            link = None
+        elif isinstance(layer, (MaxPool2d, AvgPool2d)):
+            kind = "max" if isinstance(layer, MaxPool2d) else "mean"
+            columns[-1] = replace(columns[-1], pool=(kind, layer.kernel_size, layer.stride))
+    return columns
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box in the picture: its near lower left corner, thickness (maps), height and width of the maps."""
+
+    at: Point
+    thick: float
+    high: float
+    wide: float
+
+    def corner(self, x: float, y: float, z: float) -> Point:
+        """The point at fractions x of the thickness, y of the height, z of the width."""
+        return (
+            self.at[0] + x * self.thick + z * self.wide * OBLIQUE[0],
+            self.at[1] + y * self.high + z * self.wide * OBLIQUE[1],
+        )
+
+    @property
+    def right(self) -> float:
+        """Where it ends."""
+        return self.at[0] + self.thick + self.wide * OBLIQUE[0]
+
+
+def figure(net: Layer) -> Any:
+    """The Matplotlib figure of a network of images, with one tower or two."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = stages(net)
+    towers = max(column.halves for column in columns)
+    with rc_context({"font.size": FONT, "svg.fonttype": "none"}):
+        canvas = Figure(figsize=(WIDTH, 6.3 if towers == 2 else 4.0), layout="constrained")
+        FigureCanvasAgg(canvas)
+        panel = canvas.subplots()
+        panel.set_axis_off()
+        panel.set_aspect("equal")
+        boxes = _lay_out(columns)
+        for column, halves in zip(columns, boxes, strict=True):
+            split = column.halves == 2 or (towers == 1 and column is not columns[0])
+            for tower, box in enumerate(halves):
+                _draw_box(panel, box, TOWERS[tower] if split else SHARED)
+        for i in range(1, len(columns)):
+            _draw_windows(panel, columns[i - 1], boxes[i - 1], columns[i], boxes[i])
+            _draw_crossing(panel, columns[i], boxes[i - 1], boxes[i])
+        _write_labels(panel, columns, boxes)
+        if towers == 2:
+            _write_towers(panel, net, boxes)
+        low, top = _edges(boxes)
+        panel.set_xlim(-0.35, boxes[-1][0].right + 0.85)
+        panel.set_ylim(low - (2.3 if towers == 2 else 1.75), top + 0.45)
+    return canvas
+
+
+def _lay_out(columns: Sequence[Stage]) -> list[list[Box]]:
+    """The boxes of each column, a's first. Sizes are drawn by their roots: 3 to 224 pixels must fit one page."""
+    boxes, x = [], 0.0
+    largest = max(columns[0].shape[1:])
+    for column in columns:
+        if column.flat:
+            thick, high, wide = 0.16, 0.75 + 0.7 * min(1.0, column.shape[0] / 4096) ** 0.5, 0.3
+        else:
+            maps, height, width = column.shape
+            thick, high, wide = 0.052 * maps**0.5, 2.5 * (height / largest) ** 0.5, 2.5 * (width / largest) ** 0.5
+        centers = CENTERS if column.halves == 2 else (0.0,)
+        boxes.append([Box((x, center - (high + wide * OBLIQUE[1]) / 2), thick, high, wide) for center in centers])
+        x = boxes[-1][0].right + (1.25 if column.flat else 1.0)
+    return boxes
+
+
+def _draw_box(panel: Any, box: Box, color: str) -> None:
+    """Front, top and right side, the last being the maps' own plane."""
+    for face, light in (
+        (((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)), 0.45),
+        (((0, 1, 0), (1, 1, 0), (1, 1, 1), (0, 1, 1)), 0.7),
+        (((1, 0, 0), (1, 0, 1), (1, 1, 1), (1, 1, 0)), 0.0),
+    ):
+        points = [box.corner(*corner) for corner in face]
+        panel.fill(*zip(*points, strict=True), facecolor=_lighter(color, light), edgecolor=INK, linewidth=0.9, zorder=3)
+
+
+def _lighter(color: str, by: float) -> tuple[float, ...]:
+    rgb = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return tuple(c + (1 - c) * by for c in rgb)
+
+
+def _draw_windows(panel: Any, before: Stage, froms: list[Box], now: Stage, tos: list[Box]) -> None:
+    """The kernel on the maps it slides over and the place of the next layer that it makes; or an arrow, where all are read."""
+    for tower, to in enumerate(tos):
+        box = froms[min(tower, len(froms) - 1)]
+        if now.window is None:
+            _draw_arrow(panel, box.corner(1, 0.5, 0.5), to.corner(0, 0.5, 0.5), INK, "-")
+            continue
+        stride = (1, 1) if before.pool is None else before.pool[2]
+        h, w = (min(0.6, max(0.16, k * s / n)) for k, s, n in zip(now.window[0], stride, before.shape[1:], strict=True))
+        y, z = (min(0.58, 0.9 - h) if tower == 0 else 0.12), min(0.32, 0.9 - w)
+        corners = [box.corner(1, y, z), box.corner(1, y, z + w), box.corner(1, y + h, z + w), box.corner(1, y + h, z)]
+        tip = to.corner(0, 0.72 if tower == 0 else 0.28, 0)
+        for corner in corners:
+            panel.plot(*zip(corner, tip, strict=True), color=WINDOW, linewidth=0.9, zorder=4)
+        panel.fill(*zip(*corners, strict=True), facecolor=_lighter(WINDOW, 0.55), edgecolor=WINDOW, linewidth=1.3, zorder=4)
+        if tower == 0:
+            (kernel, step), x = now.window, (box.right + to.at[0]) / 2
+            text = _times(kernel) + ("" if step == (1, 1) else f"\nstride {show_pair(step)}")
+            text += f"\n{now.groups} groups" if now.groups > 1 else ""
+            peak = max(tip[1], *(corner[1] for corner in corners if corner[0] > box.right - 0.3), box.corner(1, 0.75, 1)[1])
+            panel.text(x, peak + 0.12, text, ha="center", va="bottom", color=WINDOW, fontsize=FONT - 1, linespacing=1.1, zorder=6)
+
+
+def _draw_crossing(panel: Any, now: Stage, froms: list[Box], tos: list[Box]) -> None:
+    """What goes over to the other tower, with its bytes an image each way."""
+    if not now.crossing:
+        return
+    if len(tos) == 2:
+        for source, target in ((1, 0), (0, 1)):
+            start = froms[source].corner(1, 0.25 if source == 0 else 0.75, 0.5)
+            _draw_arrow(panel, start, tos[target].corner(0, 1.0 if source == 0 else 0.0, 0), CROSSING, DASHES)
+        place, text = ((froms[0].right + tos[0].at[0]) / 2 + 0.2, 0.0), f"{now.crossing:,} B\neach way"
+    else:
+        start, end = froms[1].corner(1, 0.75, 0.5), tos[0].corner(0.5, 0, 0)
+        _draw_arrow(panel, start, end, CROSSING, DASHES)
+        place, text = (end[0] - 0.1, (start[1] + end[1]) / 2 - 0.2), f"{now.crossing:,} B"
+    panel.text(*place, text, ha="left", va="center", color=CROSSING, fontsize=FONT - 1, linespacing=1.1, zorder=6)
+
+
+def _draw_arrow(panel: Any, start: Point, end: Point, color: str, style: Any) -> None:
+    look = {"arrowstyle": "-|>", "color": color, "linewidth": 1.4 if color == INK else 2.0, "linestyle": style, "shrinkA": 0, "shrinkB": 0}
+    panel.annotate("", end, start, arrowprops=look, zorder=5)
+
+
+def _write_labels(panel: Any, columns: Sequence[Stage], boxes: Sequence[list[Box]]) -> None:
+    """Names above, sizes and pooling below."""
+    low, top = _edges(boxes)
+    for column, halves in zip(columns, boxes, strict=True):
+        x = (halves[0].at[0] + halves[0].right) / 2
+        panel.text(x, top + 0.1, column.name, ha="center", va="bottom", weight="bold", fontsize=FONT + 1)
+        text = "2 × " * (column.halves == 2) + str(column.shape[0])
+        text += "" if column.flat else f" maps\n{_times(column.shape[1:])}"
+        panel.text(x, low - 0.2, text, ha="center", va="top", linespacing=1.3)
+        if column.pool is not None:
+            kind, kernel, step = column.pool
+            text = f"{kind} pool {_times(kernel)}\nstride {show_pair(step)}"
+            panel.text(x, low - 0.92, text, ha="center", va="top", color="0.35", linespacing=1.2)
+
+
+def _write_towers(panel: Any, net: Layer, boxes: Sequence[list[Box]]) -> None:
+    """Which tower is which, and what crosses in all."""
+    devices = [next(at.layer.device.name for at in visit(net, input_shape(net)) if at.tower == tower) for tower in (0, 1)]
+    for tower, device in enumerate(devices):
+        text = f"tower {'ab'[tower]}\non {device}"
+        x = boxes[-1][0].at[0] - 0.15
+        panel.text(x, CENTERS[tower], text, va="center", weight="bold", color=DARK_TOWERS[tower], linespacing=1.3)
+    sent = sum(sent_bytes(at.layer, at.in_shape) for at in visit(net, input_shape(net)))
+    said = f"dashed: what crosses between the devices, {sent:,} bytes an image forward and as many backward"
+    panel.text(boxes[-1][0].right, _edges(boxes)[0] - 1.85, said, ha="right", va="top", color=CROSSING)
+
+
+def _edges(boxes: Sequence[list[Box]]) -> tuple[float, float]:
+    """The lowest and the highest point of all boxes."""
+    every = [box for halves in boxes for box in halves]
+    return min(box.at[1] for box in every), max(box.corner(0, 1, 1)[1] for box in every)
+
+
+def _times(size: Sequence[int]) -> str:
+    return f"{size[0]}×{size[1]}"

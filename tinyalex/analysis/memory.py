@@ -1,0 +1,221 @@
+"""The memory that training needs, told before anything runs.
+
+A training step is played through with arrays that are only sizes: they are made, kept and dropped in the order in
+which `Sequential`, `Pair` and the layers make, keep and drop the real ones, and a ledger for each device notes the peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tinyalex.analysis.count import elements, keeps
+from tinyalex.analysis.scratch import scratch_bytes
+from tinyalex.analysis.walk import Visit, input_shape
+from tinyalex.errors import require_int
+from tinyalex.layers import Flatten, Gather, Layer, Pair, Sequential, Split
+from tinyalex.layers.towers import Crossing
+
+KINDS = ("parameters", "gradients", "velocities", "input", "outputs", "caches", "gradients of outputs", "scratch")
+
+
+@dataclass
+class Need:
+    """What one device must hold during a training step.
+
+    peak: bytes at the worst moment. at: that moment, such as "backward of norm1".
+    parts: bytes at that moment, by the names of `KINDS`. "outputs" are those that backward still needs or a layer reads;
+        "caches" is what layers keep beside them.
+    """
+
+    device: str
+    peak: int = 0
+    at: str = "the start"
+    parts: dict[str, int] = field(default_factory=dict)
+    now: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    moment: str = "the start"
+
+    def change(self, kind: str, nbytes: int) -> None:
+        """An array was made, or (negative) died."""
+        self.now[kind] += nbytes
+        total = sum(self.now.values())
+        if total > self.peak:
+            self.peak, self.at, self.parts = total, self.moment, dict(self.now)
+
+
+class Ghost:
+    """An array without numbers: its device's ledger counts it as long as somebody holds it."""
+
+    def __init__(self, need: Need, kind: str, nbytes: int) -> None:
+        self.need, self.kind, self.nbytes = need, kind, nbytes
+        need.change(kind, nbytes)
+
+    def __del__(self) -> None:
+        self.need.change(self.kind, -self.nbytes)
+
+
+def training_needs(net: Layer, batch: int, in_shape: tuple[int, ...] | None = None, workers: int | None = None) -> dict[str, Need]:
+    """What one training step with momentum needs on each device, by the device's name.
+
+    Parameters
+    ----------
+    batch: images, at least 1.
+    in_shape: (C, H, W) where the net was built without one.
+    workers: threads of a CPU, each with working memory for a block of images. None for a card, which must have room for a
+        block of one image and takes more where there is more.
+
+    Python, BLAS and the driver of a card need room of their own, which is not counted.
+    """
+    step = _Step(require_int("memory", "batch", batch), workers)
+    return step.run(net, input_shape(net) if in_shape is None else in_shape)
+
+
+def largest_batch(net: Layer, memory: int, in_shape: tuple[int, ...] | None = None) -> int:
+    """The most images whose training step fits into cards of `memory` bytes, one for each device of the net; 0 if not one does."""
+
+    def fits(batch: int) -> bool:
+        return max(need.peak for need in training_needs(net, batch, in_shape).values()) <= memory
+
+    return _last(fits)
+
+
+def _last(fits: Callable[[int], bool]) -> int:
+    """The largest number for which `fits` holds, as it does for all below."""
+    if not fits(1):
+        return 0
+    low = 1
+    while fits(2 * low):
+        low *= 2
+    high = 2 * low  # does not fit
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+class _Step:
+    """One training step of `batch` images, in the order of `Trainer`."""
+
+    def __init__(self, batch: int, workers: int | None) -> None:
+        self.batch, self.workers = batch, workers
+        self.needs: dict[str, Need] = {}
+        self.cached: dict[str, tuple[Any, ...]] = {}
+        self.visits: dict[int, Visit] = {}
+
+    def need(self, device: Any) -> Need:
+        return self.needs.setdefault(device.name, Need(device.name))
+
+    def array(self, device: Any, kind: str, nbytes: int) -> Ghost:
+        return Ghost(self.need(device), kind, nbytes)
+
+    def run(self, net: Layer, in_shape: tuple[int, ...]) -> dict[str, Need]:
+        for_life = [
+            self.array(leaf.device, kind, array.nbytes)
+            for leaf in net.leaves()
+            for array in leaf.params.values()
+            for kind in ("parameters", "gradients", "velocities")
+        ]
+        split = any(isinstance(leaf, Split) for leaf in net.leaves())
+        x = None if split else self.array(net.device, "input", self._bytes(net, in_shape))  # Split copies from the host itself
+        logits = self.forward(net, x, in_shape)
+        loss = [self.array(net.device, "caches", logits.nbytes) for _ in range(2)]  # probabilities, and labels as ones and zeros
+        dlogits = self.array(net.device, "gradients of outputs", logits.nbytes)
+        loss.clear()
+        self.backward(net, dlogits)
+        del for_life, x
+        return self.needs
+
+    def _bytes(self, layer: Layer, shape: tuple[Any, ...]) -> int:
+        return self.batch * elements(shape) * layer.dtype.itemsize
+
+    def forward(self, layer: Layer, x: Any, shape: Any) -> Any:
+        """What `layer.forward(x, train=True)` does."""
+        if isinstance(layer, Sequential):
+            for inner in layer.layers:
+                x = self.forward(inner, x, shape)
+                shape = inner.output_shape(shape)
+            return x
+        if isinstance(layer, Pair):
+            return self.forward(layer.left, x[0], shape[0]), self.forward(layer.right, x[1], shape[1])
+        at = self.visits[id(layer)] = Visit(layer, shape, layer.output_shape(shape))
+        self._now(layer, "forward")
+        if isinstance(layer, Crossing):
+            return self._cross(at, x)
+        if isinstance(layer, Flatten):
+            return x
+        out = self.array(layer.device, "outputs", self._bytes(layer, at.out_shape))
+        kept = keeps(at)
+        own = self.array(layer.device, "caches", self.batch * kept.own)
+        self._scratch(at, backward=False)
+        self.cached[layer.name] = (x if kept.x else None, out if kept.out else None, own)
+        return out
+
+    def backward(self, layer: Layer, dout: Any) -> Any:
+        """What `layer.backward(dout)` does."""
+        if isinstance(layer, Sequential):
+            dx = dout
+            for inner in reversed(layer.layers):
+                dx = self.backward(inner, dx)
+            return dx
+        if isinstance(layer, Pair):
+            return self.backward(layer.left, dout[0]), self.backward(layer.right, dout[1])
+        at = self.visits[id(layer)]
+        self._now(layer, "backward")
+        if isinstance(layer, Crossing):
+            return self._cross_back(at, dout)
+        if isinstance(layer, Flatten):
+            return dout
+        taken = self.cached.pop(layer.name)
+        dx = None
+        if getattr(layer, "input_gradient", True):
+            dx = self.array(layer.device, "gradients of outputs", self._bytes(layer, at.in_shape))
+        self._scratch(at, backward=True)
+        del taken
+        return dx
+
+    def _now(self, layer: Layer, pass_: str) -> None:
+        for device in layer.devices if isinstance(layer, Crossing) else (layer.device,):
+            self.need(device).moment = f"{pass_} of {layer.name}"
+
+    def _scratch(self, at: Visit, backward: bool) -> None:
+        self.array(at.layer.device, "scratch", scratch_bytes(at, self.batch, backward, self.workers))
+
+    def _cross(self, at: Visit, x: Any) -> Any:
+        layer: Any = at.layer
+        a, b = layer.devices
+        if isinstance(layer, Split):
+            on_a = self.array(a, "input", self._bytes(layer, at.in_shape))
+            return on_a, on_a if a is b else self.array(b, "input", on_a.nbytes)
+        if isinstance(layer, Gather):
+            return self._whole(layer, x, 0)
+        whole = self._whole(layer, x, 0)
+        return whole, whole if a is b else self._whole(layer, x, 1)
+
+    def _whole(self, layer: Any, x: Any, on: int) -> Ghost:
+        """The other half is copied over, then both are copied into one array."""
+        brought = None if layer.devices[0] is layer.devices[1] else self.array(layer.devices[on], "outputs", x[1 - on].nbytes)
+        out = self.array(layer.devices[on], "outputs", x[0].nbytes + x[1].nbytes)
+        del brought
+        return out
+
+    def _cross_back(self, at: Visit, dout: Any) -> Any:
+        layer: Any = at.layer
+        a, b = layer.devices
+        kind, apart = "gradients of outputs", a is not b
+        if isinstance(layer, Split):
+            if not layer.input_gradient:
+                return None
+            brought = self.array(a, kind, dout[1].nbytes) if apart else None
+            dx = self.array(a, kind, dout[0].nbytes)
+            del brought
+            return dx
+        halves = [self._bytes(layer, shape) for shape in at.in_shape]
+        if isinstance(layer, Gather):
+            return dout, self.array(b, kind, halves[1]) if apart else dout  # a's half is a view of dout
+        both = []
+        for device, nbytes in zip((a, b), halves, strict=True):
+            brought = self.array(device, kind, nbytes) if apart else None
+            both.append(self.array(device, kind, nbytes))
+            del brought
+        return tuple(both)

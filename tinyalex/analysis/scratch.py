@@ -1,0 +1,49 @@
+"""The working memory of a layer's blocks, estimated: what `map_blocks` is asked for, and the arrays beside it."""
+
+from __future__ import annotations
+
+from tinyalex.analysis.count import elements
+from tinyalex.analysis.walk import Visit
+from tinyalex.devices.cpu import CACHE, SHARES
+from tinyalex.layers import Conv2d, Linear, LocallyConnected2d, MaxPool2d
+from tinyalex.layers.windows import Windows
+
+
+def scratch_bytes(at: Visit, batch: int, backward: bool, workers: int | None) -> int:
+    """Bytes of working memory of a layer: with `workers`, of the blocks they work on together; else of one image's."""
+    image, sums = _of_image(at, backward)
+    if workers is None:
+        return image + 2 * sums
+    images = max(1, min(CACHE // image if image else batch, -(-batch // SHARES)))
+    blocks = min(workers, -(-batch // images))
+    return blocks * (images * image + sums) + sums
+
+
+def _of_image(at: Visit, backward: bool) -> tuple[int, int]:
+    """Bytes for a block of one image, and of the sum that blocks return."""
+    layer = at.layer
+    if isinstance(layer, Conv2d):
+        return _conv(layer, layer.windows(at.in_shape), backward)
+    if isinstance(layer, LocallyConnected2d):
+        columns = _columns(layer.in_channels, layer.windows) * layer.dtype.itemsize
+        return columns + elements(at.out_shape) * layer.dtype.itemsize, 0
+    if isinstance(layer, MaxPool2d):
+        (oh, _), (_, sw) = layer.windows(at.in_shape).out, layer.windows(at.in_shape).sheet
+        return 3 * at.in_shape[0] * oh * sw * layer.dtype.itemsize, 0
+    if isinstance(layer, Linear):
+        return (layer.in_features + layer.out_features) * layer.dtype.itemsize, 0
+    return 3 * elements(at.in_shape) * layer.dtype.itemsize, 0
+
+
+def _columns(channels: int, windows: Windows) -> int:
+    """Numbers that `im2col` makes of one image: the sheet, its shifts along the rows, the columns."""
+    (height, width), (oh, ow), (kh, kw) = windows.sheet, windows.out, windows.kernel
+    return channels * (height * width + kw * height * ow + kh * kw * oh * ow)
+
+
+def _conv(layer: Conv2d, windows: Windows, backward: bool) -> tuple[int, int]:
+    item, (h, w), (oh, ow) = layer.dtype.itemsize, windows.size, windows.out
+    columns, wide = _columns(layer.in_channels, windows), layer.out_channels * oh * ow
+    if not backward:
+        return (columns + wide) * item, 0
+    return (columns + wide + layer.in_channels * h * w) * item, layer.params["weight"].size * item

@@ -1,0 +1,131 @@
+"""The counts of a network as text: a line a layer, totals, and where the paper's own numbers slip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tinyalex.analysis.count import Row, elements, totals
+from tinyalex.analysis.receptive import Field
+from tinyalex.layers.base import show_pair
+from tinyalex.layers.dropout import layer_of
+
+PAPER_PARAMETERS = 60_965_224
+HEAD = ("layer", "output", "field", "jump", "parameters", "MACs", "connections", "output B", "cache B", "to other B", "device")
+
+
+def table(rows: Sequence[Row], fields: Mapping[str, Field], batch: int = 1) -> list[str]:
+    """The lines of the table; the halves of two towers share a line, and bytes are those of `batch` images."""
+    both = list(together(rows))
+    lines = [_line(halves, fields, batch) for halves in both]
+    every = totals(rows)
+    lines.append(
+        ("total", "", "", "", *map(_number, (every.parameters, every.macs, every.connections)))
+        + tuple(_number(batch * n) for n in (every.activation_bytes, every.cache_bytes, every.forward_bytes))
+        + ("",)
+    )
+    widths = [max(len(line[i]) for line in (HEAD, *lines)) for i in range(len(HEAD))]
+
+    def text(line: Sequence[str]) -> str:
+        cells = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        for i in (0, 1, -1):
+            cells[i] = line[i].ljust(widths[i])
+        return "  ".join(cells).rstrip()
+
+    return [text(HEAD), *map(text, lines)]
+
+
+def together(rows: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
+    """The rows, those of the two halves of a layer as one tuple."""
+    i = 0
+    while i < len(rows):
+        a, b = rows[i], rows[i + 1] if i + 1 < len(rows) else None
+        halves = b is not None and (a.tower, b.tower) == (0, 1) and layer_of(a.name) == layer_of(b.name) and a.out_shape == b.out_shape
+        found = (a, b) if halves and b is not None else (a,)
+        yield found
+        i += len(found)
+
+
+def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int) -> tuple[str, ...]:
+    row, sums = halves[0], totals(halves)
+    field = fields.get(row.name)
+    name = row.name if len(halves) == 1 else f"{row.name},b"
+    shape = show_shape(row.out_shape) if len(halves) == 1 else f"2 x {show_shape(row.out_shape)}"
+    size = "" if field is None else show_pair(field.size)
+    jump = "" if field is None or field.grid == (1, 1) else show_pair(field.jump)
+    numbers = [sums.parameters, sums.macs, sums.connections]
+    numbers += [batch * nbytes for nbytes in (sums.activation_bytes, sums.cache_bytes, sums.forward_bytes)]
+    devices = list(dict.fromkeys(part for half in halves for part in half.device.split(" + ")))
+    return (name, shape, size, jump, *map(_number, numbers), " + ".join(devices))
+
+
+def show_shape(shape: tuple[Any, ...]) -> str:
+    """`96x55x55`; `2 x 48x55x55` for a pair of equal shapes."""
+    if isinstance(shape[0], tuple):
+        return f"2 x {show_shape(shape[0])}" if shape[0] == shape[1] else " | ".join(map(show_shape, shape))
+    return "x".join(map(str, shape))
+
+
+def _number(n: int) -> str:
+    return f"{n:,}" if n else "."
+
+
+def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
+    """The totals in words, and the paper's slips where the net is the paper's."""
+    every = totals(rows)
+    lines = [
+        f"{every.parameters:,} parameters: {every.weights:,} weights and {every.biases:,} biases",
+        f"{every.macs:,} multiply-adds (MACs) and {every.connections:,} connections an image forward",
+        f"{every.neurons:,} neurons: the units of the layers with weights",
+    ]
+    if every.forward_bytes:
+        links = ", ".join(f"{row.name} {row.forward_bytes:,}" for row in rows if row.forward_bytes)
+        lines.append(f"{every.forward_bytes:,} bytes an image go between the devices in forward ({links}), as many in backward")
+        own = own_channels(rows)
+        if own:
+            more = every.forward_bytes + sum(own.values())
+            lines.append(
+                f"{', '.join(own)} read their own tower's channels alone, 0 bytes: that is why they are split; "
+                f"if they read both towers' it would be {more:,} bytes, {more / every.forward_bytes:.2f} times as many"
+            )
+    else:
+        lines.append("0 bytes go between devices")
+    if batch > 1:
+        lines.append(f"bytes in the table are for a batch of {batch}")
+    if every.parameters == PAPER_PARAMETERS and every.neurons == 659_272:
+        lines += slips(rows)
+    return lines
+
+
+def own_channels(rows: Sequence[Row]) -> dict[str, int]:
+    """Layers that see their own tower's channels alone, and the bytes an image that a link in front of them would send."""
+    own: dict[str, int] = {}
+    linked = {0: True, 1: True}  # by tower: whether the value holds the channels of both
+    for row in rows:
+        if row.tower is None:
+            linked = {0: True, 1: True}
+        elif row.weights:
+            if not linked[row.tower]:
+                name = layer_of(row.name)
+                own[name] = own.get(name, 0) + elements(row.in_shape) * row.activation_bytes // elements(row.out_shape)
+            linked[row.tower] = False
+    return own
+
+
+def slips(rows: Sequence[Row]) -> list[str]:
+    """Where the numbers that the paper prints are not those of its net."""
+    neurons: dict[str, int] = {}
+    parameters: dict[str, int] = {}
+    for row in rows:
+        name = layer_of(row.name)
+        neurons[name] = neurons.get(name, 0) + row.neurons
+        parameters[name] = parameters.get(name, 0) + row.parameters
+    whole = sum(parameters.values())
+    large = [(name, n / whole) for name, n in parameters.items() if name.startswith("conv") and n > whole / 100]
+    convolutions = sum(n for name, n in neurons.items() if name.startswith("conv"))
+    shares = ", ".join(f"{name} {share:.2%}" for name, share in large)
+    return [
+        f"the paper's Figure 2 gives 253,440 neurons to conv1, that is 55 * 48 * 96; 55 * 55 * 96 is {neurons['conv1']:,}, "
+        f"and its abstract's 650,000 fits the {convolutions:,} of all convolutions",
+        f'the paper says that each convolution holds "no more than 1%" of the parameters; of this net\'s {shares}',
+    ]

@@ -1,0 +1,46 @@
+"""The walk through a network's layers, with the shapes that go in and come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from tinyalex.errors import ShapeError
+from tinyalex.layers import Layer, Pair, Sequential
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A layer met on the walk through a network.
+
+    in_shape, out_shape: without the batch axis; at `Split`, `Exchange` and `Gather` a pair of shapes on the split side.
+    tower: 0 or 1 inside a `Pair`, else None.
+    """
+
+    layer: Layer
+    in_shape: tuple[Any, ...]
+    out_shape: tuple[Any, ...]
+    tower: int | None = None
+
+
+def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None) -> Iterator[Visit]:
+    """The layers of a network in their order, those of two towers in turn: conv1a, conv1b, relu1a, relu1b, ..."""
+    if isinstance(net, Sequential):
+        for layer in net.layers:
+            yield from visit(layer, in_shape, tower)
+            in_shape = layer.output_shape(in_shape)
+    elif isinstance(net, Pair):
+        for both in zip_longest(visit(net.left, in_shape[0], 0), visit(net.right, in_shape[1], 1)):
+            yield from (one for one in both if one is not None)
+    else:
+        yield Visit(net, in_shape, net.output_shape(in_shape), tower)
+
+
+def input_shape(net: Layer) -> tuple[int, ...]:
+    """The shape of one image, which a `Sequential` knows where it was built with one."""
+    shape = getattr(net, "in_shape", None)
+    if shape is None:
+        raise ShapeError(f"{net.name}: in_shape must be given to a network that is to be counted, got None")
+    return tuple(shape)
