@@ -109,9 +109,9 @@ def test_cifar10_goes_where_every_command_looks(capsys, tmp_path, fetched):
     assert cli.main(["data", "cifar10"]) == 0
     out, err = capsys.readouterr()
     place = tmp_path / "cache" / "tinyalex"
-    assert fetched == [(place, "bin")]
-    assert err == f"fetches 162 MiB to {place} unless it is there; 3 minutes at 1 MB/s\n"
-    assert out == f"CIFAR-10 is in {place / 'cifar-10-batches-bin'}; next: tinyalex data show\n"
+    assert fetched == [(place, "py")]
+    assert err == f"fetches 163 MiB to {place} unless it is there; 3 minutes at 1 MB/s\n"
+    assert out == f"CIFAR-10 is in {place / 'cifar-10-batches-py'}; next: tinyalex data show\n"
 
 
 def test_cifar10_goes_to_another_folder_in_another_layout(capsys, tmp_path, fetched):

@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     fetch = _action(actions, "cifar10", "download CIFAR-10, 162 MiB", "tinyalex data cifar10 --to ~/data")
     fetch.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: where every command looks)")
-    fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="bin", help="binary records or Python pickles (default: bin)")
+    known = "py: pickles, whose bytes can be told from others later; bin: binary records (default: py)"
+    fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="py", help=known)
     show = _action(actions, "show", "tell what was found, and draw ten images of each class", EXAMPLE)
     show.add_argument("--data", default="auto", metavar="DATA", help="auto, cifar10, synthetic or a folder (default: auto)")
     show.add_argument("--out", type=Path, default=Path("tinyalex-data.png"), metavar="PNG", help="the picture (default: tinyalex-data.png)")
