@@ -111,6 +111,8 @@ ROWS = [
     Row("linear", lambda **w: ta.Linear(7, 5, rng=rng(), weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), **w), (7,),
         "Linear('linear', 7->5, cpu)",
         (RANK_2, ((2, 6), "x must have shape (N, 7), got ('N', 6)"))),
+    Row("linear-groups", lambda **w: ta.GroupedLinear(6, 4, groups=2, rng=rng(), weight_init=ta.Gaussian(0.5), **w), (6,),
+        "GroupedLinear('linear', 6->4, groups 2, cpu)", (RANK_2, ((2, 5), "x must have shape (N, 6), got ('N', 5)"))),
     Row("flatten", ta.Flatten, (3, 4, 2), "Flatten('flatten', cpu)", (NO_BATCH,)),
     Row("relu", ta.ReLU, (3, 4, 5), "ReLU('relu', cpu)", (NO_BATCH,)),
     Row("relu-flat", ta.ReLU, (6,), "ReLU('relu', cpu)", (NO_BATCH,)),

@@ -50,9 +50,9 @@ def laid_out(array, layout):
 
 
 def test_every_public_layer_has_a_row():
-    abstract = {ta.Layer}
+    pairs = {ta.Split, ta.Pair, ta.Exchange, ta.Gather}  # their values are pairs: tests/layers/test_towers.py holds their rules
     public = {value for value in vars(ta).values() if isinstance(value, type) and issubclass(value, ta.Layer)}
-    assert {type(row.build()) for row in ROWS} == public - abstract
+    assert {type(row.build()) for row in ROWS} == public - {ta.Layer} - pairs
 
 
 @every_layer

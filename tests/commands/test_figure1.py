@@ -1,0 +1,200 @@
+"""`tinyalex figure1`, on so few images that a run takes a second."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+
+import pytest
+from PIL import Image
+
+from tinyalex import cli
+from tinyalex.commands import figure1
+from tinyalex.errors import Interrupted
+from tinyalex.experiments.figure1_rates import load_record, record_of, recorded_rate
+from tinyalex.models.cifar import SETUPS
+
+SMALL = ["--train-images", "130", "--setup", "fan-in", "--rates", "0.01", "--workers", "1"]
+FILES = ("figure1.png", "factor.png", "result.json", "log.jsonl")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished experiment of one epoch; nothing writes here."""
+    folder = tmp_path_factory.mktemp("done") / "out"
+    assert cli.main(["figure1", *SMALL, "--epochs", "1", "--seeds", "1", "--out", str(folder)]) == 0
+    return folder
+
+
+def read(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def curves(folder):
+    return {name: of["train_error"] for name, of in read(folder)["setups"]["fan-in"]["activations"].items()}
+
+
+def test_outputs(folder):
+    assert sorted(path.name for path in folder.iterdir()) == sorted((*FILES, "runs"))
+    for name in FILES[:2]:
+        with Image.open(folder / name) as image:
+            image.load()
+            assert image.format == "PNG" and image.width == 1200
+
+
+def test_result_holds_what_a_reader_needs(folder):
+    document = read(folder)
+    assert (document["format"], document["format_version"], document["finished"]) == ("tinyalex-figure1", 1, True)
+    assert document["dataset"] == {"name": "synthetic", "note": "synthetic shapes, seed 0", "synthetic": True}
+    assert (document["train_images"], document["test_images"], document["batch_size"], document["momentum"]) == (130, 128, 128, 0.9)
+    assert document["command"].startswith("tinyalex figure1 --") and document["wall_s"] > 0
+    assert {"machine", "versions", "blas", "device", "workers", "date", "plans"} <= set(document)
+    of = document["setups"]["fan-in"]
+    assert set(of) == {"setup", "target", "sweep_epochs", "max_epochs", "activations", "factor"}
+    curves = {"train_error", "running_error", "val_error"}
+    assert curves | {"lr", "seeds", "sweep", "epochs_to_target", "epochs_run", "diverged", "wall_s"} <= set(of["activations"]["relu"])
+    assert of["factor"]["tanh"]["train_error"] == {"value": None, "at_least": False}
+
+
+def test_log_has_every_runs_lines_with_its_name(folder):
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [(line["run"], line["kind"]) for line in lines] == [
+        (f"fan-in-{name}-lr0.01-seed0", kind) for name in ("relu", "tanh") for kind in ("config", "epoch")
+    ]
+
+
+def test_same_command_goes_on_and_gives_the_curves_of_one_call(folder, tmp_path, capsys):
+    parts, whole = tmp_path / "parts", tmp_path / "whole"
+    for out, epochs in ((parts, "1"), (parts, "2"), (whole, "2")):
+        assert cli.main(["figure1", *SMALL, "--epochs", epochs, "--seeds", "1", "--out", str(out)]) == 0
+    assert curves(parts) == curves(whole) and len(curves(whole)["relu"][0]) == 2
+    assert {name: [seed[:1] for seed in seeds] for name, seeds in curves(whole).items()} == curves(folder)
+    out, err = capsys.readouterr()
+    assert f"writes to {parts}\n" in err and "at most " in err and f"--epochs 1 --workers 1 --seeds 1 --out {parts}" in err
+    text = "setup fan-in, error after the epoch: ReLU did not reach 25 % in 2 epochs, tanh did not reach 25 % in 2 epochs: no factor"
+    assert f"130 synthetic images:\n  {text}\n" in out
+    assert f"wrote {whole / 'figure1.png'}\n" in out and out.splitlines()[-1].startswith("next: tinyalex figure1 ")
+
+
+def test_plot_only_draws_what_there_is(folder, tmp_path, capsys):
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    assert cli.main(["figure1", "--plot-only", str(tmp_path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == read(tmp_path) and document["finished"] is False and curves(tmp_path) == curves(folder)
+    before = read(tmp_path)
+    assert cli.main(["figure1", "--plot-only", str(tmp_path)]) == 0
+    assert read(tmp_path) == before and (tmp_path / "figure1.png").stat().st_size > 10_000
+
+
+def test_plot_only_of_a_folder_without_runs_exits_2(tmp_path, capsys):
+    assert cli.main(["figure1", "--plot-only", str(tmp_path)]) == 2
+    assert f"{tmp_path}: the folder must hold runs of figure1, got none; run tinyalex figure1 --out {tmp_path}" in capsys.readouterr().err
+
+
+def test_sweep_writes_a_record_in_the_shipped_form(tmp_path, monkeypatch):
+    monkeypatch.setattr(figure1, "SYNTHETIC_RATES", dict.fromkeys(SETUPS, (0.01, 0.02)))
+    options = ["--sweep", "--sweep-epochs", "1", "--epochs", "1", "--seeds", "1", "--train-images", "64", "--activations", "relu"]
+    assert cli.main(["figure1", *options, "--setup", "fan-in", "--out", str(tmp_path)]) == 0
+    record = json.loads((tmp_path / "rates.json").read_text())
+    assert set(record) == set(load_record()) and record == record_of(read(tmp_path))
+    assert [entry["lr"] for entry in record["rates"]["fan-in"]["relu"]["sweep"]] == [0.01, 0.02]
+
+
+def test_other_configuration_exits_2_and_nothing_is_lost(folder, capsys):
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert cli.main(["figure1", *SMALL, "--train-images", "64", "--epochs", "1", "--seeds", "1", "--out", str(folder)]) == 2
+    assert "got trainer.train_images = 64 where that had 130; use its settings or another folder" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_rates_that_all_diverge_exit_1_and_the_rest_is_run_and_drawn(tmp_path, capsys):
+    options = [*SMALL, "--rates", "relu=1e30", "tanh=0.01", "--epochs", "2", "--seeds", "1", "--out", str(tmp_path)]
+    assert cli.main(["figure1", *options]) == 1
+    assert "figure1: a learning rate must let relu train in the setup fan-in, got 1e+30" in capsys.readouterr().err
+    found = read(tmp_path)["setups"]["fan-in"]["activations"]
+    assert found["relu"]["diverged"][0] and len(found["tanh"]["train_error"][0]) == 2 and (tmp_path / "figure1.png").exists()
+
+
+def test_interrupted_run_says_how_to_go_on_in_its_folder(tmp_path, monkeypatch, capsys):
+    from tinyalex.training import Trainer
+
+    train_epoch = Trainer._train_epoch
+
+    def stopped(trainer):
+        if trainer.position.epoch == 1:
+            raise Interrupted("trainer: the run was stopped by SIGTERM after step 2; run the same command again to go on", 143)
+        train_epoch(trainer)
+
+    monkeypatch.setattr(Trainer, "_train_epoch", stopped)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["figure1", *SMALL, "--epochs", "2", "--seeds", "1"]) == 143
+    line = capsys.readouterr().err.splitlines()[-1]
+    (out,) = (tmp_path / "tinyalex-runs").iterdir()
+    assert "was stopped by SIGTERM" in line and line.endswith(f"--seeds 1 --out {out.relative_to(tmp_path)}")
+    assert read(out)["finished"] is False and (out / "figure1.png").exists()
+    monkeypatch.setattr(Trainer, "_train_epoch", train_epoch)
+    assert cli.main(shlex.split(line.partition("go on with: tinyalex ")[2])) == 0
+    assert read(out)["finished"] is True
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--setup", "2013"], "figure1: --setup must be one of '2012', 'fan-in', 'both', got '2013'"),
+        (["--activations", "relu,gelu"], "figure1: --activations must be one of 'relu', 'tanh', 'sigmoid', 'abstanh', got 'gelu'"),
+        (["--activations", "relu,relu"], "figure1: activations must be different names"),
+        (["--rates", "fast"], "figure1: --rates must be numbers with commas between, such as 0.01,0.03, got 'fast'"),
+        (["--rates", "tanh="], "figure1: --rates must be numbers with commas between, such as 0.01,0.03, got 'tanh='"),
+        (["--rates", "gelu=0.1"], "figure1: --rates must be of an activation among relu,tanh, got 'gelu=0.1'"),
+        (["--rates", "-1"], "figure1: learning rates of relu must be numbers above 0, got (-1.0,)"),
+        (["--rates", "0"], "figure1: learning rates of relu must be numbers above 0, got (0.0,)"),
+        (["--seeds", "0"], "figure1: --seeds must be an integer of at least 1, got 0"),
+        (["--epochs", "0"], "figure1: --epochs must be an integer of at least 1, got 0"),
+        (["--target", "1.5"], "a target between 0 and 0.9"),
+        (["--quick", "--data", "cifar10"], "figure1: --data must be synthetic with --quick, got 'cifar10'; leave --quick out"),
+        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic, or a folder"),
+        (["--device", "sim:0", "--workers", "2"], "figure1: --device with --workers must be one of 'cpu', got 'sim:0'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_option_exits_2(options, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["figure1", *options]) == 2
+    assert text in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_that_is_a_file_exits_2(tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    assert cli.main(["figure1", "--out", str(tmp_path / "file")]) == 2
+    assert "the run's folder must be one that can be made, got File exists" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("options", "setups", "seeds"), [(["--quick"], ["fan-in"], 1), ([], ["2012", "fan-in"], 3)], ids=["quick", "default"]
+)
+def test_settings_without_options(options, setups, seeds, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(figure1, "_train", lambda job, dataset, device: seen.append((job, dataset)))
+    monkeypatch.setattr(figure1.Job, "write", lambda job, finished: {})
+    monkeypatch.setattr(figure1, "_report", lambda *args: 0)
+    assert cli.main(["figure1", *options, "--out", str(tmp_path)]) == 0
+    ((job, dataset),) = seen
+    record = load_record()
+    assert dataset.synthetic and len(dataset.train_labels) == record["train_images"] == 384
+    assert [plan.setup for plan in job.plans] == setups
+    for plan in job.plans:
+        assert plan.activations == ("relu", "tanh") and len(plan.seeds) == seeds and (plan.max_epochs, plan.target) == (60, 0.25)
+        assert plan.rates == {name: (recorded_rate(record, plan.setup, name),) for name in plan.activations}
+
+
+def test_shipped_record_chose_the_best_of_at_least_four_rates():
+    record = load_record()
+    assert record["dataset"]["synthetic"] is True
+    for setup in SETUPS:
+        for name in ("relu", "tanh"):
+            known = record["rates"][setup][name]
+            errors = {entry["lr"]: entry["running_errors"][record["sweep_epochs"] - 1] for entry in known["sweep"] if not entry["diverged"]}
+            assert len(known["sweep"]) >= 4 and known["lr"] == min(errors, key=errors.get)

@@ -1,0 +1,142 @@
+"""The experiment: its plans, its runs and what they leave, on a few synthetic images."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.experiments.figure1_fakes import make_plan, make_run
+from tinyalex.data.synthetic import synthetic_dataset
+from tinyalex.devices import CpuDevice
+from tinyalex.errors import CheckpointError, DivergedError, ShapeError
+from tinyalex.experiments.figure1 import Figure1, Plan, chosen_rate, epochs_to, read_run
+from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
+
+WORDS = r"figure1: "
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return synthetic_dataset(260, 20)
+
+
+def figure1(dataset, folder, **settings):
+    return Figure1(dataset, folder, device=CpuDevice(workers=1), progress=False, **settings)
+
+
+@pytest.mark.parametrize(
+    ("errors", "target", "expected"),
+    [
+        ([0.5, 0.3, 0.2], 0.25, 2.5),
+        ([0.2], 0.25, 0.65 / 0.7),
+        ([0.5, 0.25, 0.2], 0.25, 2.0),
+        ([0.5, 0.2, 0.5, 0.1], 0.25, 1 + 0.25 / 0.3),
+        ([0.5, 0.5], 0.25, None),
+        ([], 0.25, None),
+        ([0.95, 0.15], 0.25, 1 + 0.7 / 0.8),
+    ],
+    ids=["between", "in the first epoch", "exactly", "the first of two crossings", "never", "no epochs", "after a rise"],
+)
+def test_epochs_to(errors, target, expected):
+    assert epochs_to(errors, target) == (expected if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"setup": "2013"}, "setup must be one of 2012, fan-in, got '2013'"),
+        ({"activations": ("relu", "gelu")}, "activations must be among relu, tanh, sigmoid, abstanh, got 'gelu'"),
+        ({"activations": ("relu", "relu")}, r"activations must be different names, at least one, got \('relu', 'relu'\)"),
+        ({"activations": ()}, r"activations must be different names, at least one, got \(\)"),
+        ({"rates": {}}, "learning rates of relu must be numbers above 0, got None"),
+        ({"rates": {"relu": ()}}, r"learning rates of relu must be numbers above 0, got \(\)"),
+        ({"rates": {"relu": (0.1, -1.0)}}, r"learning rates of relu must be numbers above 0, got \(0.1, -1.0\)"),
+        ({"rates": {"relu": (float("nan"),)}}, r"learning rates of relu must be numbers above 0, got \(nan,\)"),
+        ({"seeds": ()}, "a plan must have a seed"),
+        ({"target": 0.9}, "a target between 0 and 0.9"),
+        ({"max_epochs": 0}, "at least one epoch"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_bad_plan_raises(change, text):
+    with pytest.raises(ShapeError, match=WORDS + ".*" + text):
+        Plan(**{"setup": "2012", "activations": ("relu",), "rates": {"relu": (0.1,)}} | change)
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_every_activation_starts_from_the_same_weights(setup):
+    first, *others = [figure1_net(name, setup, seed=3).params for name in ACTIVATIONS]
+    for params in others:
+        assert list(params) == list(first)
+        assert all(np.array_equal(params[key], first[key]) for key in first)
+    assert any(np.any(first[key] != value) for key, value in figure1_net("relu", setup, seed=4).params.items())
+
+
+def test_sweep_goes_on_with_the_best_rate_and_other_seeds_follow(dataset, tmp_path):
+    lines, ended = [], []
+    job = figure1(dataset, tmp_path, tell=lines.append, after_run=lambda: ended.append(1))
+    plan = make_plan("fan-in", ("tanh",), (0.001, 0.05), (0, 1), sweep_epochs=1, max_epochs=2)
+    runs = job.run(plan)
+    best = min(runs, key=lambda run: (run.seed, run.sweep_error(1)))
+    assert [(run.lr, run.seed, len(run.epochs)) for run in runs if run.lr == best.lr] == [(best.lr, 0, 2), (best.lr, 1, 2)]
+    assert [(run.seed, len(run.epochs)) for run in runs if run.lr != best.lr] == [(0, 1)]
+    assert len(ended) == 4 and f"fan-in, tanh: chose learning rate {best.lr:g} of 0.001, 0.05" in lines
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(run.name for run in runs)
+
+
+def test_run_ends_at_the_target(dataset, tmp_path):
+    (run,) = figure1(dataset, tmp_path).run(make_plan("fan-in", ("relu",), (0.001,), max_epochs=3, target=0.899))
+    assert run.reached(0.899) or len(run.epochs) == 3
+    assert all(not make_run([a], running=[b]).reached(0.25) for a, b in ((0.2, 0.3), (0.3, 0.2))) and make_run([0.25]).reached(0.25)
+
+
+def test_same_folder_goes_on_to_the_same_curves(dataset, tmp_path):
+    plan = make_plan("fan-in", ("relu",), (0.01, 0.02), sweep_epochs=1, max_epochs=2)
+    whole = figure1(dataset, tmp_path / "whole").run(plan)
+    figure1(dataset, tmp_path / "parts").sweep(plan, "relu")
+    parts = figure1(dataset, tmp_path / "parts").run(plan)
+    assert [(run.name, run.errors("train_error"), run.errors("running_error")) for run in parts] == [
+        (run.name, run.errors("train_error"), run.errors("running_error")) for run in whole
+    ]
+    stored = [read_run(tmp_path / "parts" / "runs" / run.name) for run in parts]
+    assert stored == parts
+
+
+def test_folder_of_other_images_is_refused(dataset, tmp_path):
+    plan = make_plan("fan-in", ("relu",), (0.01,), max_epochs=1)
+    figure1(dataset, tmp_path).run(plan)
+    with pytest.raises(CheckpointError, match="got trainer.train_images = 130 where that had 260"):
+        figure1(dataset.subset(130), tmp_path).run(plan)
+
+
+def test_diverged_run_is_kept_and_not_repeated(dataset, tmp_path):
+    plan = make_plan("2012", ("relu", "tanh"), (1e30,), max_epochs=2)
+    lines = []
+    text = r"a learning rate must let relu train in the setup 2012, got 1e\+30, .*; use lower --rates"
+    with pytest.raises(DivergedError, match=WORDS + text):
+        figure1(dataset, tmp_path, tell=lines.append).run(plan)
+    run = read_run(tmp_path / "runs" / "2012-relu-lr1e+30-seed0")
+    assert re.search("loss must be finite, got (nan|inf)", run.diverged) and run.diverged in lines
+    before = (tmp_path / "runs" / run.name / "log.jsonl").read_bytes()
+    with pytest.raises(DivergedError):
+        figure1(dataset, tmp_path).run(plan)
+    assert (tmp_path / "runs" / run.name / "log.jsonl").read_bytes() == before
+    assert (tmp_path / "runs" / "2012-tanh-lr1e+30-seed0").is_dir()
+
+
+def test_sweep_leaves_out_a_rate_that_diverges(dataset, tmp_path):
+    runs, lr = figure1(dataset, tmp_path).sweep(make_plan("fan-in", ("relu",), (0.001, 1e30), sweep_epochs=1), "relu")
+    assert lr == 0.001 and [run.diverged is None for run in runs] == [True, False]
+
+
+def test_choice_before_the_sweeps_end_is_the_longest_run():
+    plan = make_plan(rates=(0.01, 0.02, 0.03), sweep_epochs=3)
+    assert chosen_rate(plan, [make_run([0.5]), make_run([0.6, 0.5], lr=0.02), make_run([], lr=0.03, diverged="nan")]) == 0.02
+
+
+def test_folder_without_a_log_is_no_run(tmp_path):
+    shutil.rmtree(tmp_path / "none", ignore_errors=True)
+    assert read_run(tmp_path / "none") is None

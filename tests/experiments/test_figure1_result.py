@@ -1,0 +1,131 @@
+"""What curves mean: epochs to the target, factors, sentences, and the files of a folder of runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.experiments.figure1_fakes import make_document, make_plan, make_run
+from tinyalex.errors import CheckpointError
+from tinyalex.experiments.figure1_result import plans_in, read_plans, sentences, shared_factor, shared_factors, summary
+
+
+def of(runs, **plan):
+    return summary(make_plan(**plan), runs)
+
+
+def factor(runs, kind="train_error", **plan):
+    return of(runs, **plan)["factor"]["tanh"][kind]
+
+
+def test_factor_is_the_ratio_of_the_epochs_to_the_target():
+    runs = [make_run([0.5, 0.25]), make_run([0.7, 0.6, 0.5, 0.4, 0.3, 0.25], activation="tanh")]
+    assert factor(runs) == {"value": 3.0, "at_least": False}
+
+
+def test_factor_of_a_curve_that_never_crosses_is_a_lower_bound():
+    runs = [make_run([0.5, 0.25]), make_run([0.7] * 20, activation="tanh")]
+    assert factor(runs) == {"value": 10.0, "at_least": True}
+
+
+def test_there_is_no_factor_where_the_first_never_crosses():
+    runs = [make_run([0.7] * 20), make_run([0.5, 0.25], activation="tanh")]
+    assert factor(runs) == {"value": None, "at_least": False}
+
+
+def test_there_is_no_factor_of_a_diverged_run():
+    runs = [make_run([0.5, 0.25]), make_run([0.7], activation="tanh", diverged="nan")]
+    assert factor(runs) == {"value": None, "at_least": False}
+
+
+def test_both_errors_have_their_own_factor():
+    runs = [make_run([0.25, 0.2], running=[0.5, 0.25]), make_run([0.5, 0.25], running=[0.25, 0.2], activation="tanh")]
+    assert factor(runs)["value"] == 2.0 and factor(runs, "running_error")["value"] == 0.5
+
+
+def test_median_over_the_seeds():
+    runs = [make_run([0.9] * (n - 1) + [0.25], seed=n) for n in (2, 3, 7)]
+    runs += [make_run([0.9] * 5 + [0.25], activation="tanh", seed=n) for n in (2, 3)]
+    assert factor(runs, seeds=(2, 3, 7)) == {"value": 2.0, "at_least": False}
+
+
+def test_chosen_rate_is_the_best_at_the_sweeps_end_not_of_the_longest_run():
+    runs = [make_run([0.5, 0.2], lr=0.01), make_run([0.6, 0.3], lr=0.02)]
+    assert of(runs)["activations"]["relu"]["lr"] == 0.01
+    assert [entry["lr"] for entry in of(runs)["activations"]["relu"]["sweep"]] == [0.01, 0.02]
+
+
+def test_rate_that_diverged_in_the_sweep_is_kept_with_its_message():
+    found = of([make_run([0.5, 0.2], lr=0.01), make_run([], lr=0.02, diverged="nan")])["activations"]["relu"]
+    assert found["lr"] == 0.01 and found["sweep"][1] == {"lr": 0.02, "running_errors": [], "diverged": "nan"}
+
+
+def test_runs_of_other_plans_in_the_folder_are_left_out():
+    runs = [make_run([0.5], lr=0.01), make_run([0.1], lr=0.5), make_run([0.1], seed=9), make_run([0.1], setup="fan-in")]
+    assert of(runs)["activations"]["relu"]["train_error"] == [[0.5]]
+
+
+def test_activation_without_runs_is_left_out():
+    assert list(of([make_run([0.5])])["activations"]) == ["relu"] and of([make_run([0.5])])["factor"] == {}
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "expected"),
+    [
+        ([0.5, 0.4, 0.3], [0.7, 0.6, 0.5], 3.0),
+        ([0.7, 0.6, 0.5], [0.5, 0.4, 0.3], 1 / 3),
+        ([0.5, 0.4], [0.5, 0.4], 1.0),
+        ([0.9, 0.9], [0.5, 0.4], None),
+        ([], [0.5], None),
+        ([0.5, 0.3], [0.7, 0.5, 0.1], 2.0),
+    ],
+)
+def test_factor_at_a_shared_rate(first, other, expected):
+    assert shared_factor(first, other) == (expected if expected is None else pytest.approx(expected))
+
+
+def test_shared_factors_are_of_the_rates_that_both_were_swept_with():
+    runs = [make_run([0.5, 0.3], lr=0.01), make_run([0.4, 0.2], lr=0.02), make_run([0.7, 0.5], lr=0.02, activation="tanh")]
+    assert shared_factors(of(runs), "tanh") == [(0.02, pytest.approx(2 / 0.8))]
+
+
+@pytest.mark.parametrize(
+    ("relu", "tanh", "text"),
+    [
+        ([0.5, 0.25], [0.5, 0.4, 0.25], "ReLU reached 25 % after 2.0 epochs, tanh reached 25 % after 3.0 epochs: 1.5 times as many"),
+        ([0.5, 0.25], [0.5] * 9, "ReLU reached 25 % after 2.0 epochs, tanh did not reach 25 % in 9 epochs: more than 4.5 times as many"),
+        ([0.5] * 7, [0.5, 0.25], "ReLU did not reach 25 % in 7 epochs, tanh reached 25 % after 2.0 epochs: no factor"),
+    ],
+)
+def test_sentences_say_what_was_measured(relu, tanh, text):
+    lines = sentences(make_document([make_run(relu), make_run(tanh, activation="tanh")], [make_plan()]))
+    assert lines == [f"setup 2012, error after the epoch: {text}", f"setup 2012, running mean of the epoch: {text}"]
+
+
+def test_sentence_of_a_diverged_run():
+    runs = [make_run([0.5, 0.25]), make_run([], activation="tanh", diverged="nan")]
+    assert sentences(make_document(runs, [make_plan()]))[0].endswith("tanh diverged at learning rate 0.01: no factor")
+
+
+def test_sentence_of_one_activation_alone():
+    line = sentences(make_document([make_run([0.5, 0.25])], [make_plan()]))[0]
+    assert line == "setup 2012, error after the epoch: ReLU reached 25 % after 2.0 epochs"
+
+
+def test_folder_without_runs_has_no_plans(tmp_path):
+    assert plans_in(tmp_path) == (False, []) and read_plans(tmp_path) is None
+
+
+@pytest.mark.parametrize("rest", ["", "[]", "{}", '{"format_version": 2}', '{"format_version": 1, "plans": [{}]}'])
+def test_result_of_something_else_is_refused(tmp_path, rest):
+    (tmp_path / "result.json").write_text(rest.replace('{"', '{"format": "tinyalex-figure1", "', 1))
+    with pytest.raises(CheckpointError, match=r"result\.json: the file must be a result of figure1 of format version 1, got .*delete it"):
+        read_plans(tmp_path)
+
+
+def test_log_of_something_else_is_refused(tmp_path):
+    (tmp_path / "runs" / "x").mkdir(parents=True)
+    (tmp_path / "runs" / "x" / "log.jsonl").write_text(json.dumps({"kind": "config", "config": {}}) + "\n")
+    with pytest.raises(CheckpointError, match=r"log\.jsonl: the log must be one of a run of figure1, got KeyError\('run'\)"):
+        plans_in(tmp_path)
