@@ -17,22 +17,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Prepare, Standardize, SubtractMean
 from tinyalex.devices import Device, get_device
-from tinyalex.errors import DivergedError, ShapeError, show
+from tinyalex.errors import CheckpointError, DivergedError, ShapeError, show
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
-from tinyalex.training import EpochResult, Trainer
+from tinyalex.training import EpochResult, RunLog, Trainer
+from tinyalex.training.log import NAME as LOG
 
 MOMENTUM, BATCH_SIZE = 0.9, 128
 CROSSED = ("train_error", "running_error")  # the errors whose crossing of the target is measured
 START_ERROR = 0.9  # ten classes, before any training: where the first epoch's interpolation begins
 DEFAULT_RATES = {"2012": (0.001, 0.003, 0.01, 0.03), "fan-in": (0.003, 0.01, 0.03, 0.1)}
+SYNTHETIC_RATES = {"2012": (0.005, 0.01, 0.02, 0.04, 0.08, 0.16), "fan-in": (0.02, 0.04, 0.08, 0.16)}
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ class Plan:
                 raise ShapeError(f"figure1: learning rates of {name} must be numbers above 0, got {show(self.rates.get(name))}")
         if not self.activations or len(set(self.activations)) < len(self.activations):
             raise ShapeError(f"figure1: activations must be different names, at least one, got {show(self.activations)}")
-        if not self.seeds or not 0 < self.target < 1 or min(self.sweep_epochs, self.max_epochs) < 1:
-            raise ShapeError(f"figure1: a plan needs a seed, a target in (0, 1) and at least one epoch, got {show(self)}")
+        if not self.seeds or not 0 < self.target < START_ERROR or min(self.sweep_epochs, self.max_epochs) < 1:
+            rule = f"a seed, a target between 0 and {START_ERROR} and at least one epoch"
+            got = (self.seeds, self.target, self.sweep_epochs, self.max_epochs)
+            raise ShapeError(f"figure1: a plan must have {rule}, got {got}")
 
 
 @dataclass
@@ -89,9 +92,18 @@ class Run:
         """The errors after epochs 1, 2, ...; kind is "train_error" or "running_error"."""
         return [getattr(epoch, kind) for epoch in self.epochs]
 
+    def reached(self, target: float) -> bool:
+        """Whether the run has ended at the target."""
+        return bool(self.epochs) and at_most(self.epochs[-1], target)
+
     def sweep_error(self, epochs: int) -> float:
-        """The running error of the sweep's last epoch; infinite if the run diverged."""
-        return math.inf if self.diverged or len(self.epochs) < epochs else self.epochs[epochs - 1].running_error
+        """The running error of the sweep's last epoch; infinite if the run never finished it."""
+        return math.inf if len(self.epochs) < epochs else self.epochs[epochs - 1].running_error
+
+
+def at_most(epoch: EpochResult, target: float) -> bool:
+    """Whether both errors of the epoch are at the target or below: where a run ends."""
+    return epoch.train_error is not None and max(epoch.train_error, epoch.running_error) <= target
 
 
 def epochs_to(errors: Sequence[float], target: float) -> float | None:
@@ -112,6 +124,29 @@ def epochs_to(errors: Sequence[float], target: float) -> float | None:
     return None
 
 
+def read_run(folder: Path) -> Run | None:
+    """The run that `folder` holds, as far as it got; None where there is none."""
+    lines = RunLog(folder / LOG).read()
+    if not lines:
+        return None
+    try:
+        config = lines[0]["config"]
+        setup, activation = config["run"].partition("-lr")[0].rsplit("-", 1)
+        run = Run(setup, activation, config["trainer"]["first_lr"], config["trainer"]["seed"])
+        fields = EpochResult.__dataclass_fields__
+        run.epochs = [EpochResult(**{key: line[key] for key in fields}) for line in lines if line["kind"] == "epoch"]
+        run.diverged = next((line["message"] for line in lines if line["kind"] == "diverged"), None)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{folder / LOG}: the log must be one of a run of figure1, got {error!r} in reading it") from None
+    return run
+
+
+def chosen_rate(plan: Plan, runs: Sequence[Run]) -> float:
+    """The rate of the lowest running error at the sweep's end; while no run is so far, that of the longest run."""
+    first = [run for run in runs if run.seed == plan.seeds[0]] or runs
+    return min(first, key=lambda run: (run.sweep_error(plan.sweep_epochs), run.diverged is not None, -len(run.epochs))).lr
+
+
 class Figure1:
     """Runs the experiment in a folder and goes on where an earlier call in that folder stopped.
 
@@ -122,6 +157,7 @@ class Figure1:
     device: where the nets live.
     progress: bars on stderr; None shows them where stderr is a terminal.
     tell: called with one line of text when something begins or is decided.
+    after_run: called when a run has ended, or has stopped at its place in the sweep.
     """
 
     def __init__(
@@ -132,24 +168,34 @@ class Figure1:
         device: str | Device = "cpu",
         progress: bool | None = None,
         tell: Callable[[str], None] = lambda line: None,
+        after_run: Callable[[], object] = lambda: None,
     ) -> None:
         self.dataset, self.folder, self.device, self.progress, self.tell = dataset, Path(folder), get_device(device), progress, tell
+        self.after_run = after_run
         self._prepares: dict[str, Prepare] = {}
 
     def run(self, plan: Plan) -> list[Run]:
-        """All runs of the plan: those of the sweep, and those that went on to the target."""
+        """All runs of the plan: those of the sweep, and those that went on to the target.
+
+        Raises
+        ------
+        DivergedError: an activation of which no run with the chosen rate lived to the end. The others are all run first.
+        """
         runs: list[Run] = []
+        failed = []
         for activation in plan.activations:
             sweep, lr = self.sweep(plan, activation)
-            runs += [run for run in sweep if run.lr != lr]
-            for seed in plan.seeds:
-                until = f"to {plan.target:.0%} or {plan.max_epochs} epochs"
-                self.tell(f"{plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: {until}")
-                runs.append(self._train(Run(plan.setup, activation, lr, seed), plan.max_epochs, plan.target))
+            chosen = [self._to_target(plan, activation, lr, seed) for seed in plan.seeds] if lr is not None else []
+            if all(run.diverged for run in chosen):
+                rates = ", ".join(f"{rate:g}" for rate in plan.rates[activation])
+                failed.append(f"a learning rate must let {activation} train in the setup {plan.setup}, got {rates}")
+            runs += [run for run in sweep if run.lr != lr] + chosen
+        if failed:
+            raise DivergedError(f"figure1: {', and '.join(failed)}, where the loss is no number in the end; use lower --rates")
         return runs
 
-    def sweep(self, plan: Plan, activation: str) -> tuple[list[Run], float]:
-        """The sweep's runs and the rate it chooses; one rate alone is not swept."""
+    def sweep(self, plan: Plan, activation: str) -> tuple[list[Run], float | None]:
+        """The sweep's runs and the rate it chooses, None if all diverged; one rate alone is not swept."""
         rates = plan.rates[activation]
         if len(rates) == 1:
             return [], rates[0]
@@ -157,16 +203,20 @@ class Figure1:
         for lr in rates:
             self.tell(f"{plan.setup}, {activation}, sweep: learning rate {lr:g}, {plan.sweep_epochs} epochs")
             runs.append(self._train(Run(plan.setup, activation, lr, plan.seeds[0]), plan.sweep_epochs, None))
-        best = min(runs, key=lambda run: run.sweep_error(plan.sweep_epochs))
-        if math.isinf(best.sweep_error(plan.sweep_epochs)):
-            raise DivergedError(f"figure1: a learning rate must let {activation} train, got {show(rates)}, of which all diverged")
-        self.tell(f"{plan.setup}, {activation}: chose learning rate {best.lr:g} of {', '.join(f'{rate:g}' for rate in rates)}")
-        return runs, best.lr
+        lr = chosen_rate(plan, runs)
+        if all(math.isinf(run.sweep_error(plan.sweep_epochs)) for run in runs):
+            return runs, None
+        self.tell(f"{plan.setup}, {activation}: chose learning rate {lr:g} of {', '.join(f'{rate:g}' for rate in rates)}")
+        return runs, lr
+
+    def _to_target(self, plan: Plan, activation: str, lr: float, seed: int) -> Run:
+        self.tell(f"{plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: to {100 * plan.target:g} % or {plan.max_epochs} epochs")
+        return self._train(Run(plan.setup, activation, lr, seed), plan.max_epochs, plan.target)
 
     def _train(self, run: Run, epochs: int, target: float | None) -> Run:
         """Train `run` in its folder, or go on with it, for so many epochs in all or until both its errors reach the target."""
         net = figure1_net(run.activation, run.setup, seed=run.seed, classes=len(self.dataset.classes), device=self.device)
-        data = self.dataset
+        data, folder = self.dataset, self.folder / "runs" / run.name
         trainer = Trainer(
             net,
             SGD(net, lr=run.lr, momentum=MOMENTUM, weight_decay=0),
@@ -175,21 +225,24 @@ class Figure1:
             train=(data.train_images, data.train_labels),
             val=(data.test_images, data.test_labels),
             prepare=self._prepare(run.setup),
-            folder=self.folder / "runs" / run.name,
+            folder=folder,
             config={"experiment": "figure1", "data": data.name, "note": data.note, "run": run.name},
             batch_size=BATCH_SIZE,
             seed=run.seed,
             progress=self.progress,
         )
 
-        def crossed(result: EpochResult) -> bool:
-            return target is not None and result.train_error is not None and max(result.train_error, result.running_error) <= target
-
+        known = read_run(folder)
+        if known is not None and known.diverged:  # it would only do so again
+            run.epochs, run.diverged = known.epochs, known.diverged
+            return run
         try:
-            run.epochs = trainer.run(epochs, until=crossed)
+            run.epochs = trainer.run(epochs, until=lambda last: target is not None and at_most(last, target))
         except DivergedError as error:
             run.epochs, run.diverged = list(trainer.results), str(error)
-            self.tell(str(error))
+            RunLog(folder / LOG).append({"kind": "diverged", "message": run.diverged})
+            self.tell(run.diverged)
+        self.after_run()
         return run
 
     def _prepare(self, setup: str) -> Prepare:
@@ -197,56 +250,3 @@ class Figure1:
             images = self.dataset.train_images
             self._prepares[setup] = SubtractMean.fit(images) if SETUPS[setup].inputs == "mean-image" else Standardize.fit(images)
         return self._prepares[setup]
-
-
-def summary(plan: Plan, runs: list[Run]) -> dict[str, Any]:
-    """What the runs of one plan show, as `result.json` keeps it.
-
-    `factor` compares each activation with the first: its epochs to the target over the first's, medians over the seeds.
-    Where an activation never crossed, `at_least` is true and the factor is a lower bound.
-    """
-    activations = {}
-    for name in plan.activations:
-        mine = [run for run in runs if run.activation == name]
-        lr = max(mine, key=lambda run: (len(run.epochs), run.diverged is None)).lr
-        chosen = [run for run in mine if run.lr == lr]
-        activations[name] = {
-            "lr": lr,
-            "seeds": [run.seed for run in chosen],
-            "sweep": [
-                {"lr": run.lr, "running_errors": [e.running_error for e in run.epochs[: plan.sweep_epochs]], "diverged": run.diverged}
-                for run in sorted(mine, key=lambda run: run.lr)
-                if run.seed == plan.seeds[0]
-            ],
-            **{kind: [run.errors(kind) for run in chosen] for kind in (*CROSSED, "val_error")},
-            "epochs_to_target": {kind: [epochs_to(run.errors(kind), plan.target) for run in chosen] for kind in CROSSED},
-            "epochs_run": [len(run.epochs) for run in chosen],
-            "diverged": [run.diverged for run in chosen],
-            "wall_s": [run.epochs[-1].wall_s if run.epochs else 0.0 for run in chosen],
-        }
-    first = plan.activations[0]
-    factors = {
-        name: {kind: _factor(activations[first], activations[name], kind) for kind in CROSSED}
-        for name in plan.activations[1:]
-    }
-    return {"setup": plan.setup, "target": plan.target, "max_epochs": plan.max_epochs, "activations": activations, "factor": factors}
-
-
-def _factor(first: dict[str, Any], other: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The ratio of the median epochs to the target; a curve that did not cross counts with the epochs it was given."""
-    base = _median(first, kind)
-    if base is None:
-        return {"value": None, "at_least": False}
-    own = _median(other, kind)
-    if own is not None:
-        return {"value": own / base, "at_least": False}
-    return {"value": min(other["epochs_run"]) / base, "at_least": True}
-
-
-def _median(of: dict[str, Any], kind: str) -> float | None:
-    epochs = of["epochs_to_target"][kind]
-    if any(value is None for value in epochs):
-        return None
-    ordered = sorted(epochs)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
