@@ -239,3 +239,18 @@ def test_memory_of_a_device_is_limited():
 
 def test_cpu_uses_all_cores_and_numbered_ones_half():
     assert ta.get_device("cpu").workers == cores() and ta.get_device("cpu:0").workers == max(1, cores() // 2)
+
+
+def test_workers_keep_the_callers_errstate():
+    device = ta.CpuDevice(workers=2)
+    largest, both = np.full(1, 3e38, np.float32), threading.Barrier(2, timeout=10)
+
+    def block(rows, scratch):
+        both.wait()  # each of the two shares has a thread of its own
+        return (largest * np.float32(10),)
+
+    with np.errstate(over="ignore"):
+        (total,) = device.map_blocks(block, 2, size=1)
+    assert np.isinf(total[0])
+    with pytest.raises(FloatingPointError), np.errstate(over="raise"):
+        device.map_blocks(block, 2, size=1)

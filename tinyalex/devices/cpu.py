@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import copy_context
 from typing import Any
 
 import numpy as np
@@ -172,7 +173,7 @@ class CpuDevice(Device):
             return work()
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self.workers, self.name)
-        others = [self._threads.submit(work) for _ in range(workers - 1)]
+        others = [self._threads.submit(copy_context().run, work) for _ in range(workers - 1)]  # with the caller's np.errstate
         try:
             work()
         finally:
