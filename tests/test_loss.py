@@ -150,3 +150,18 @@ def test_backward_first_or_twice_raises():
 def test_unknown_dtype_raises():
     with refuses(ta.ShapeError, "loss: dtype must be one of dtype('float32'), dtype('float64'), got"):
         ta.SoftmaxCrossEntropy(dtype=np.float16)
+
+
+def test_evaluation_keeps_nothing_for_backward():
+    loss, logits = ta.SoftmaxCrossEntropy(), np.zeros((2, 3), np.float32)
+    loss.forward(logits, [0, 1], train=True)
+    loss.forward(np.zeros((4, 3), np.float32), [0, 1, 2, 0], train=False)
+    assert loss.backward().shape == (2, 3)
+    loss.forward(logits, [0, 1], train=False)
+    with refuses(ta.CallOrderError, "loss: backward must follow a forward of its own"):
+        loss.backward()
+
+
+def test_labels_in_rows_of_different_lengths_raise():
+    with refuses(ta.DataError, "loss: labels must be 2 integers in a NumPy array, one for each row of logits, got [[1], [2, 3]]"):
+        ta.SoftmaxCrossEntropy().forward(np.zeros((2, 3), np.float32), [[1], [2, 3]])

@@ -40,10 +40,10 @@ class SoftmaxCrossEntropy:
         self.dtype = require_dtype(name, dtype)
         self._cache: tuple[Array, Array] | None = None
 
-    def forward(self, logits: Array, labels: Any) -> Array:
+    def forward(self, logits: Array, labels: Any, *, train: bool = True) -> Array:
         """The loss as a 0-d array of the device; float() of it waits for a GPU.
 
-        logits: (N, classes), on the device. labels: N integers on the host.
+        logits: (N, classes), on the device. labels: N integers on the host. train: False keeps nothing for backward.
         """
         xp = self.device.xp
         if not self.device.owns(logits):
@@ -58,7 +58,8 @@ class SoftmaxCrossEntropy:
             probs = xp.exp(z)
             total = probs.sum(axis=1, keepdims=True)  # (N, 1)
             probs /= total
-            self._cache = (probs, one_hot)
+            if train:
+                self._cache = (probs, one_hot)
             return (xp.log(total[:, 0]) - (z * one_hot).sum(axis=1)).mean()
 
     def backward(self) -> Array:
@@ -70,7 +71,11 @@ class SoftmaxCrossEntropy:
             return (probs - one_hot) / len(probs)
 
     def _checked(self, labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
-        labels = np.asarray(labels) if isinstance(labels, (np.ndarray, list, tuple)) else labels
+        if isinstance(labels, (list, tuple)):
+            try:
+                labels = np.asarray(labels)
+            except ValueError:  # rows of different lengths
+                pass
         if not isinstance(labels, np.ndarray) or labels.shape != (n,) or labels.dtype.kind not in "iu":
             raise DataError(f"{self.name}: labels must be {n} integers in a NumPy array, one for each row of logits, got {show(labels)}")
         if labels.min() < 0 or labels.max() >= classes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 
 import pytest
 
 from tinyalex import cli, gradcases
 from tinyalex.commands import doctor
+from tinyalex.devices.cpu import OneBlasThread
 from tinyalex.gradcheck import compare
 
 GIB = 2**30
@@ -111,3 +113,10 @@ def test_data_that_is_there_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("TINYALEX_DATA", str(tmp_path))
     monkeypatch.setattr("tinyalex.data.cifar10.find_cifar10", lambda folder: folder / "cifar-10-batches-bin")
     assert found(doctor.data)["data"].found == f"CIFAR-10 in {tmp_path / 'cifar-10-batches-bin'}"
+
+
+def test_library_that_is_missing_is_reported(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    monkeypatch.setattr("tinyalex.devices.cpu.ONE_BLAS_THREAD", OneBlasThread())
+    assert cli.main(["doctor"]) == 1
+    assert "not run: import of threadpoolctl halted" in capsys.readouterr().out

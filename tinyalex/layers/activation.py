@@ -144,9 +144,11 @@ class AbsTanh(Tanh):
 
 
 class Sigmoid(Activation):
-    """f(x) = 1 / (1 + exp(-x)), taken as (1 + tanh(x / 2)) / 2, which overflows nowhere.
+    """f(x) = 1 / (1 + exp(-x)), taken by way of e = exp(-|x|), which overflows nowhere and keeps small values exact.
 
     Paper: section 3.1 names it as the other standard saturating unit.
+
+    For x >= 0 it is 1 / (1 + e); for x < 0 it is e / (1 + e).
 
     Gradient: f'(x) = f(x) (1 - f(x)).
     """
@@ -155,10 +157,12 @@ class Sigmoid(Activation):
         super().__init__(name, device, dtype)
 
     def function(self, x: Array, out: Array, scratch: Scratch) -> None:
-        scratch.xp.multiply(x, 0.5, out=out)
-        scratch.xp.tanh(out, out=out)
-        out += 1
-        out *= 0.5
+        xp, e = scratch.xp, scratch(x.shape, self.dtype)
+        xp.exp(xp.negative(xp.abs(x, out=e), out=e), out=e)
+        xp.greater_equal(x, 0, out=out)
+        xp.maximum(out, e, out=out)  # 1 where x >= 0, else e, which is below 1
+        e += 1
+        out /= e
 
     def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
         scratch.xp.subtract(1, out, out=dx)

@@ -63,7 +63,7 @@ def evaluate(
     total, wrong, wrong5, count = 0.0, 0, 0, 0
     for x, labels in _batches(data, prepare, batch_size):
         logits = net.forward(net.device.asarray(x, net.dtype), train=False)
-        total += float(loss.forward(logits, labels)) * len(labels)
+        total += float(loss.forward(logits, labels, train=False)) * len(labels)
         before = ranks(loss.device.to_numpy(logits), labels)
         wrong, wrong5, count = wrong + int((before > 0).sum()), wrong5 + int((before > 4).sum()), count + len(labels)
         if after_batch is not None:
