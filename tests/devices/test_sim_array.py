@@ -258,10 +258,14 @@ def test_asarray_copies_the_host_and_keeps_its_own(sim, x):
     assert float(x[0, 0]) == 0
 
 
+NEW_IN_NUMPY_2_1 = {"cumulative_prod", "cumulative_sum", "unstack"}  # all that the oldest NumPy may lack
+
+
 def test_every_name_of_the_table_can_be_had(sim, x):
-    for section in ("functions", "ufuncs", "values"):
-        for name in sim_array.API[section]:
-            assert getattr(sim.xp, name, "missing") is not "missing", name  # noqa: F632 - identity, as None is a value
+    missing = {
+        name for section in ("functions", "ufuncs", "values") for name in sim_array.API[section] if not hasattr(sim.xp, name)
+    }
+    assert missing <= NEW_IN_NUMPY_2_1 and not any(hasattr(np, name) for name in missing)
     for name in [*sim_array.API["methods"], *sim_array.API["attributes"]]:
         assert hasattr(x.reshape(1, 6), name), name
 
