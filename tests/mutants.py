@@ -14,6 +14,7 @@ import pytest
 
 import tinyalex
 from tests import reference
+from tinyalex.devices import CpuDevice
 from tinyalex.gradcases import CLASSES
 from tinyalex.gradcheck import kink_free
 from tinyalex.init import Gaussian
@@ -63,6 +64,13 @@ def mutate(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]
         own = {name: value for name, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__}
         classes |= own
     return classes
+
+
+def one_image_blocks(classes: Mapping[str, Any]) -> CpuDevice:
+    """A device with one-image blocks and three workers, as the mutant has it where the bug is in the device's own files."""
+    shipped = classes.get("CpuDevice", CpuDevice)
+    own = {"_sum_of_blocks": classes["Device"]._sum_of_blocks} if "Device" in classes else {}
+    return type("MutantDevice", (shipped,), own)(workers=3, small=0, cache=1)
 
 
 def _execute(name: str, source: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

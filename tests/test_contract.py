@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
+from tests.blocks import MeetingDevice, one_image_blocks
 from tests.contract import ROWS, refuses
 
 every_layer = pytest.mark.parametrize("row", ROWS, ids=str)
@@ -192,6 +193,20 @@ def test_number_of_workers_does_not_change_a_bit(row, n):
     x, dout = row.x(n), row.dout(n)
     for got, value in zip(round_trip(row.build(THREE), x, dout), round_trip(row.build(ONE), x, dout), strict=True):
         assert np.array_equal(got, value)
+
+
+@every_layer
+@pytest.mark.parametrize("n", [1, 2, 19])
+def test_one_image_blocks_agree_with_one_block_and_with_themselves_on_more_workers(row, n):
+    x, dout, meeting = row.x(n), row.dout(n), MeetingDevice()
+    once = round_trip(row.build(one_image_blocks(workers=1)), x, dout)
+    for got, value in zip(once, round_trip(row.build(ONE), x, dout), strict=True):
+        close(got, value)
+    for got, value in zip(round_trip(row.build(meeting), x, dout), once, strict=True):
+        assert np.array_equal(got, value)
+    meeting.close()
+    if n > 1 and row.label not in ("flatten", "linear-groups"):  # these take the batch in one piece
+        assert meeting.blocks > 1 and meeting.met > 0
 
 
 @every_layer

@@ -5,7 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
-from tinyalex.errors import require_choice, require_float, require_int, show
+from tinyalex.errors import require_bool, require_choice, require_float, require_int, show
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,7 @@ def test_error_is_ours_and_a_python_one_and_has_an_exit_code(error, base, exit_c
         (None, "None"),
         (np.zeros((2, 3), np.float32), "float32 array of shape (2, 3)"),
         (np.array([1, 2], np.int64), "int64 array of shape (2,)"),
+        pytest.param(10**5000, "an integer of 16610 bits", id="an integer too large to write out"),
         ("a" * 100, "'" + "a" * 76 + "..."),
     ],
 )
@@ -66,10 +67,27 @@ def test_require_float_gives_a_python_float(value):
     assert type(require_float("norm", "beta", value, "a number", lambda v: True)) is float
 
 
-@pytest.mark.parametrize(("value", "shown"), [(-1, "-1"), (float("nan"), "nan"), (True, "True"), ("1", "'1'"), (None, "None"), ([], "[]")])
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *((-1, "-1"), (float("nan"), "nan"), (True, "True"), ("1", "'1'"), (None, "None"), ([], "[]")),
+        pytest.param(10**400, "an integer of 1329 bits", id="an integer too large for a float"),
+    ],
+)
 def test_require_float_refuses(value, shown):
     with refuses(ta.ShapeError, f"norm: alpha must be at least 0, got {shown}"):
         require_float("norm", "alpha", value, "at least 0", lambda v: v >= 0)
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.False_])
+def test_require_bool_gives_a_python_bool(value):
+    assert require_bool("conv", "ceil_mode", value) is bool(value)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1, "1"), (0, "0"), ("no", "'no'"), (None, "None"), (1.0, "1.0"), ([], "[]")])
+def test_require_bool_refuses(value, shown):
+    with refuses(ta.ShapeError, f"conv: ceil_mode must be True or False, got {shown}"):
+        require_bool("conv", "ceil_mode", value)
 
 
 def test_require_choice():

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
+from tests.blocks import MeetingDevice, one_image_blocks
 from tests.contract import refuses
 from tinyalex import gradcheck
 from tinyalex.gradcases import CASES
 from tinyalex.gradcheck import check_directions, check_layer, check_loss, check_network, compare, kink_free, numerical_gradient
 
-DEVICES = {"cpu": ta.get_device("cpu"), "cpu with 3 workers": ta.CpuDevice(workers=3), "sim:0": ta.get_device("sim:0")}
+DEVICES = {"cpu": ta.get_device("cpu"), "sim:0": ta.get_device("sim:0")}
 FLOAT64 = {"dtype": np.float64}
 
 
@@ -45,6 +46,24 @@ class OneWrong(ta.Linear):
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.layer}: {case.name}")
 def test_every_row_passes(case, device):
     assert [check for check in case.run(device) if not check.passed] == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.layer}: {case.name}")
+def test_every_row_passes_in_one_image_blocks_and_the_number_of_workers_does_not_change_a_bit(case):
+    device = one_image_blocks(workers=3) if case.layer == "network" else MeetingDevice()  # there every meeting takes its time
+    checks = case.run(device)
+    device.close()
+    assert [check for check in checks if not check.passed] == []
+    assert case.run(one_image_blocks(workers=1)) == checks
+
+
+def test_table_runs_in_more_than_one_block_and_on_more_than_one_worker():
+    whole = {"SoftmaxCrossEntropy", "Flatten", "GroupedLinear", "Split"}  # they take the batch in one piece
+    for layer in sorted({case.layer for case in CASES} - whole - {"network"}):
+        meeting = MeetingDevice()
+        next(case for case in CASES if case.layer == layer).run(meeting)
+        meeting.close()
+        assert meeting.blocks > 1 and meeting.met > 0, layer
 
 
 def test_table_holds_every_layer():
@@ -157,6 +176,26 @@ def test_gradient_of_another_shape_is_refused():
 
     with refuses(ta.ShapeError, "gradcheck: the gradient of x must be of shape (2, 4), got float64 array of shape (8,)"):
         check_layer(linear(Flat), kink_free((2, 4), rng()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"elements": 0}, "gradcheck: elements must be an integer of at least 1, got 0"),
+        ({"elements": -1}, "gradcheck: elements must be an integer of at least 1, got -1"),
+        ({"elements": 2.0}, "gradcheck: elements must be an integer of at least 1, got 2.0"),
+        ({"steps": ()}, "gradcheck: steps must be a tuple of at least one number above 0, got ()"),
+        ({"steps": 1e-5}, "gradcheck: steps must be a tuple of at least one number above 0, got 1e-05"),
+        ({"steps": (0.0,)}, "gradcheck: each of steps must be a finite number above 0, got 0.0"),
+        ({"steps": (1e-5, math.nan)}, "gradcheck: each of steps must be a finite number above 0, got nan"),
+    ],
+)
+def test_bad_settings_raise(settings, text):
+    (net, loss), x = net_and_loss(), kink_free((3, 5), rng())
+    with refuses(ta.ShapeError, text):
+        check_layer(net, x, **settings)
+    with refuses(ta.ShapeError, text):
+        check_network(net, loss, x, [0, 2, 1], **settings)
 
 
 def test_float32_is_refused():

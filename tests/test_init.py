@@ -71,6 +71,7 @@ def test_next_draw_differs(init):
         (lambda: ta.Gaussian(math.inf), "Gaussian: std must be a number of at least 0, got inf"),
         (lambda: ta.Gaussian("0.1"), "Gaussian: std must be a number of at least 0, got '0.1'"),
         (lambda: ta.Constant(math.nan), "Constant: value must be a finite number, got nan"),
+        (lambda: ta.Gaussian(10**400), "Gaussian: std must be a number of at least 0, got an integer of 1329 bits"),
         (lambda: ta.FanIn(0), "FanIn: gain must be a number above 0, got 0"),
     ],
 )

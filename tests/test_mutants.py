@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.mutants import ORACLES, Mutant, mutate
+from tests.mutants import ORACLES, Mutant, mutate, one_image_blocks
 from tinyalex.devices import get_device
 from tinyalex.gradcases import CASES, CLASSES
 from tinyalex.gradcheck import TOLERANCE
@@ -118,6 +118,35 @@ BY_GRADIENTS = [
     Mutant("passes all gradients", "ReLU", "layers.activation",
            "scratch.xp.greater(out, 0, out=dx)",
            "dx.fill(1)"),
+    Mutant("weight gradient written, not added", "LocallyConnected2d", "layers.local",
+           "dweight[rows] += local_backward_weight(part, dout[:, :, rows], windows, scratch).reshape(dweight[rows].shape)",
+           "dweight[rows] = local_backward_weight(part, dout[:, :, rows], windows, scratch).reshape(dweight[rows].shape)"),
+    Mutant("weight gradient of the other groups' inputs", "GroupedLinear", "layers.grouped",
+           'self.add_grad("weight", xp.matmul(d.swapaxes(1, 2), self._groups_first(x)))',
+           'self.add_grad("weight", xp.matmul(d.swapaxes(1, 2), self._groups_first(x)[::-1]))'),
+    Mutant("bias gradient misses the images", "GroupedLinear", "layers.grouped",
+           'self.add_grad("bias", dout.sum(axis=0))',
+           'self.add_grad("bias", dout[0])'),
+    Mutant("a tower's own part in place of what the other sends back", "Exchange", "layers.towers",
+           "own, other = douts[tower][:, parts[tower]], douts[1 - tower][:, parts[tower]]",
+           "own = other = douts[tower][:, parts[tower]]"),
+    Mutant("columns for rows", "Flatten", "layers.linear",
+           "return dout.reshape(shape)",
+           "return dout.reshape(*shape[:2], shape[3], shape[2]).swapaxes(2, 3)"),
+]
+IN_BLOCKS = [  # right for a batch that is one block
+    Mutant("weight gradient of the first images in every block", "Conv2d", "layers.conv",
+           "return conv_backward_weight(x[images], dout[images], windows, groups, scratch)",
+           "return conv_backward_weight(x[: images.stop - images.start], dout[images], windows, groups, scratch)"),
+    Mutant("scales of the first images in every block", "LocalResponseNorm", "layers.lrn",
+           "self.input_gradient(x[images], scales[images], dout[images], dx[images], scratch)",
+           "self.input_gradient(x[images], scales[: images.stop - images.start], dout[images], dx[images], scratch)"),
+    Mutant("sum of a share's blocks dropped", "Conv2d", "devices.base",
+           "sum_ += term",
+           "pass"),
+    Mutant("sum of the shares dropped", "Conv2d", "devices.cpu",
+           "sum_ += term",
+           "pass"),
 ]
 BY_ORACLES = [  # forward and backward agree in these, so no gradient check can see them
     Mutant("window of n - 2", "LocalResponseNorm", "layers.lrn",
@@ -173,28 +202,38 @@ OF_THE_OPTIMIZER = [  # there is no gradient here, only the oracle
 # fmt: on
 
 
-def gradient_error(layer, classes):
+def gradient_error(layer, classes, device="cpu"):
     """The worst error over the layer's rows of the table, until one fails."""
-    error = 0.0
+    error, device = 0.0, get_device(device)
     for case in CASES:
         if case.layer == layer:
-            error = max(error, *(check.error for check in case.run(get_device("cpu"), classes)))
+            error = max(error, *(check.error for check in case.run(device, classes)))
             if error > TOLERANCE:
                 break
     return error
 
 
 def oracle_error(layer, classes):
-    """The largest difference from tests/reference.py, as a part of the largest value."""
+    """The largest difference from tests/reference.py, as a part of the largest value; infinite where it is not a number."""
     error = 0.0
     for found, expected in ORACLES[layer](classes):
-        error = max(error, np.abs(found - expected).max() / np.abs(expected).max() if found.shape == expected.shape else np.inf)
+        off = np.abs(found - expected).max() / np.abs(expected).max() if found.shape == expected.shape else np.inf
+        error = max(error, off if np.isfinite(off) else np.inf)  # max(0.0, nan) is 0.0
     return error
 
 
 @pytest.mark.parametrize("mutant", BY_GRADIENTS + BY_BOTH, ids=str)
 def test_gradient_check_catches(mutant, monkeypatch):
     assert gradient_error(mutant.layer, mutate(mutant, monkeypatch)) > TOLERANCE
+
+
+@pytest.mark.parametrize("mutant", IN_BLOCKS, ids=str)
+def test_gradient_check_in_one_image_blocks_catches(mutant, monkeypatch):
+    classes = mutate(mutant, monkeypatch)
+    assert gradient_error(mutant.layer, classes) <= TOLERANCE  # one block does not show it
+    device = one_image_blocks(classes)
+    assert gradient_error(mutant.layer, classes, device) > TOLERANCE
+    device.close()
 
 
 @pytest.mark.parametrize("mutant", BY_ORACLES + BY_BOTH + OF_THE_OPTIMIZER, ids=str)
@@ -215,6 +254,17 @@ def test_gradient_check_passes_the_shipped_layer(layer):
 @pytest.mark.parametrize("layer", ORACLES)
 def test_oracle_agrees_with_the_shipped_layer(layer):
     assert oracle_error(layer, {**CLASSES, "SGD": SGD}) <= 1e-12
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_forward_that_is_not_finite_is_no_agreement(value):
+    class OneOff(CLASSES["ReLU"]):
+        def forward(self, x, *, train=False):
+            out = super().forward(x, train=train).copy()
+            out[1, 2] = value
+            return out
+
+    assert oracle_error("ReLU", {"ReLU": OneOff}) == np.inf
 
 
 def test_remade_but_unchanged_layer_passes(monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
+from tinyalex.devices.sim import current_device
 
 
 def linear(name="fc", device="cpu", dtype=np.float64):
@@ -127,6 +128,8 @@ def test_workers_and_the_simulated_device_agree():
         ({"weight_decay": math.inf}, "sgd: weight_decay must be a finite number of at least 0, got inf"),
         ({"multipliers": {"conv*": (1, 1)}}, "sgd: a pattern of multipliers must match one of fc.weight, fc.bias, got 'conv*'"),
         ({"multipliers": {"FC.*": (1, 1)}}, "sgd: a pattern of multipliers must match one of fc.weight, fc.bias, got 'FC.*'"),
+        ({"multipliers": {3: (1, 1)}}, "sgd: a pattern of multipliers must match one of fc.weight, fc.bias, got 3"),
+        ({"multipliers": ["*"]}, "sgd: multipliers must be a dict of patterns, such as {'*.bias': (2, 0)}, got ['*']"),
         ({"multipliers": {"*": 2}}, "sgd: the multipliers of '*' must be two numbers, for lr and for weight_decay, got 2"),
         ({"multipliers": {"*": (1, 2, 3)}}, "sgd: the multipliers of '*' must be two numbers, for lr and for weight_decay, got (1, 2, 3)"),
         ({"multipliers": {"*": (1, -2)}}, "sgd: a multiplier of '*' must be a finite number of at least 0, got -2"),
@@ -135,6 +138,25 @@ def test_workers_and_the_simulated_device_agree():
 def test_bad_settings_raise(settings, text):
     with refuses(ta.ShapeError, text):
         ta.SGD(linear(), **settings)
+
+
+@pytest.mark.parametrize("net", [3, None, ta.Linear])
+def test_what_is_no_network_raises(net):
+    with refuses(ta.ShapeError, f"sgd: net must be a layer or a network, got {net!r}"):
+        ta.SGD(net)
+
+
+def test_gradient_of_factor_0_is_zeroed_on_its_own_device():
+    net, seen = linear(device="sim:1"), []
+
+    class Seen:
+        def fill(self, value):
+            seen.append((current_device(), value))
+
+    sgd = ta.SGD(net, multipliers={"*": (0, 0)})
+    net.grads["bias"] = Seen()
+    sgd.step()
+    assert seen == [(net.device, 0)]
 
 
 def test_lr_is_checked_when_assigned():

@@ -109,6 +109,35 @@ def test_foreign_state_raises(state):
         ta.Schedule().load_state(state)
 
 
+@pytest.mark.parametrize("state", [None, 3, ["epochs", "lr"], "epochs"])
+def test_state_that_is_no_dict_raises(state):
+    with refuses(ta.CheckpointError, f"Plateau: state must hold epochs, lr, best, waited, divided, finished, got {state!r}"):
+        ta.Plateau().load_state(state)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"lr": "x"}, "lr must be a finite number above 0, got 'x'"),
+        ({"lr": 0}, "lr must be a finite number above 0, got 0"),
+        ({"epochs": -1}, "epochs must be an integer of at least 0, got -1"),
+        ({"epochs": 1.5}, "epochs must be an integer of at least 0, got 1.5"),
+        ({"best": 1.5}, "best must be from 0 to 1, or 2.0, got 1.5"),
+        ({"best": None}, "best must be from 0 to 1, or 2.0, got None"),
+        ({"waited": "2"}, "waited must be an integer of at least 0, got '2'"),
+        ({"divided": -1}, "divided must be an integer of at least 0, got -1"),
+        ({"divided": 4}, "divided must be at most times=3, got 4"),
+        ({"finished": 1}, "finished must be True or False, got 1"),
+    ],
+)
+def test_state_with_a_wrong_value_raises_and_changes_nothing(change, text):
+    schedule = ta.Plateau()
+    before = schedule.state()
+    with refuses(ta.CheckpointError, f"Plateau: {text}"):
+        schedule.load_state(before | {"epochs": 7} | change)
+    assert schedule.state() == before
+
+
 @pytest.mark.parametrize("error", [None, -0.1, 1.1, math.nan, 37.0])
 def test_plateau_needs_an_error_rate(error):
     with refuses(ta.ShapeError, f"schedule: val_error must be a fraction from 0 to 1, got {error}"):

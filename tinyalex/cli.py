@@ -20,6 +20,7 @@ from tinyalex.errors import TinyalexError
 COMMANDS = {  # name: (module, its HELP); only the chosen module is imported, so `--help` is quick
     "gradcheck": ("tinyalex.commands.gradcheck", "prove every gradient: backward against numerical differences"),
     "net": ("tinyalex.commands.net", "count a network before it runs: parameters, operations, memory, what two cards exchange"),
+    "train": ("tinyalex.commands.train", "train a network on CIFAR-10: resumable, with curve, result and weights"),
     "doctor": ("tinyalex.commands.doctor", "tell what this machine offers, what is missing and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
     "data": ("tinyalex.commands.data", "fetch and look at the data sets"),

@@ -10,6 +10,8 @@ import operator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 
 class TinyalexError(Exception):
     """Something the user can mend; `exit_code` is what the command line leaves with."""
@@ -81,6 +83,8 @@ def show(value: object) -> str:
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is not None and dtype is not None and shape != ():
         return f"{dtype} array of shape {tuple(shape)}"
+    if isinstance(value, int) and value.bit_length() > 256:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out very large ones
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
 
@@ -103,12 +107,19 @@ def require_float(who: str, quantity: str, value: Any, rule: str, holds: Any) ->
     if not isinstance(value, (bool, str)):
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
         else:
             if holds(number):
                 return number
     raise ShapeError(f"{who}: {quantity} must be {rule}, got {show(value)}")
+
+
+def require_bool(who: str, quantity: str, value: Any) -> bool:
+    """`value` as a Python bool; 1 and "no" are not truth values here."""
+    if isinstance(value, (bool, np.bool_)):
+        return bool(value)
+    raise ShapeError(f"{who}: {quantity} must be True or False, got {show(value)}")
 
 
 def require_choice(who: str, quantity: str, value: Any, choices: tuple[Any, ...]) -> Any:

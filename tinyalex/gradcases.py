@@ -1,7 +1,8 @@
 """The gradient check's table: every layer, in the settings where derivations go wrong.
 
 A row names a layer and a case and runs the check on a device. Rows are small, so that every element of every tensor is
-checked. Where a row has two or three images, each is a block of its own on a CPU: the sums over blocks are checked too.
+checked. A `CpuDevice` as it is takes so small a batch as one block on one thread; on `CpuDevice(small=0, cache=1)` every image
+is a block of its own, and the sums over blocks and the work of several threads are checked too.
 """
 
 from __future__ import annotations
@@ -86,14 +87,14 @@ def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]],
     return Case("network", name, function)
 
 
-def of_towers(layer: str, name: str, between: Callable[[Classes, dict[str, Any]], list[layers.Layer]]) -> Case:
-    """Two towers on one device, each of which gets the image (3, 4): `between` stands from Split to Gather."""
+def of_towers(layer: str, name: str, between: Callable[[Classes, dict[str, Any]], list[layers.Layer]], n: int = 3) -> Case:
+    """Two towers on one device, each of which gets the n images (4,): `between` stands from Split to Gather."""
 
     def function(device: Device, classes: Classes) -> list[Check]:
         both: dict[str, Any] = {"devices": (device, device), "dtype": np.float64}
         one: dict[str, Any] = {"device": device, "dtype": np.float64, "weight_init": Gaussian(0.5), "rng": rng(1)}
         net = classes["Sequential"]([classes["Split"](**both), *between(classes, one | both), classes["Gather"](**both)], in_shape=(4,))
-        return check_layer(net, kink_free((3, 4), rng()))
+        return check_layer(net, kink_free((n, 4), rng()))
 
     return Case(layer, name, function)
 
@@ -102,6 +103,19 @@ def _two_linear(classes: Classes, settings: dict[str, Any], in_features: int, na
     settings = {key: value for key, value in settings.items() if key != "devices"}
     a, b = (classes["Linear"](in_features, k, name=f"{name}{tower}", **settings) for tower, k in (("a", 2), ("b", 3)))
     return classes["Pair"](a, b)
+
+
+def _straight(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
+    return []
+
+
+def _one_pair(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
+    return [_two_linear(classes, settings, 4, "fc1")]
+
+
+def _two_pairs(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
+    tanhs = (classes["Tanh"](name=f"tanh{tower}", device=settings["device"], dtype=settings["dtype"]) for tower in "ab")
+    return [*_one_pair(classes, settings), classes["Pair"](*tanhs)]
 
 
 def _exchange(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
@@ -144,8 +158,10 @@ ACTIVATIONS = [
     of_layer("Tanh", "plain", (2, 3, 4, 5)),
     of_layer("Tanh", "a 1.7159, b 2/3", (3, 11), 1.7159, 2 / 3),
     of_layer("Tanh", "a and b negative", (3, 11), -1.5, -0.5),
+    of_layer("Tanh", "N=1", (1, 7)),
     of_layer("AbsTanh", "plain", (2, 3, 4, 5)),
     of_layer("AbsTanh", "a 3, b -0.5", (3, 11), 3.0, -0.5),
+    of_layer("AbsTanh", "N=1", (1, 7)),
     of_layer("Sigmoid", "images", (2, 3, 4, 5)),
     of_layer("Sigmoid", "features, N=1", (1, 7)),
 ]
@@ -187,6 +203,7 @@ POOLS = [
     of_layer("MaxPool2d", "padding on four sides", (2, 2, 4, 5), 3, stride=1, padding=(0, 2, 1, 0)),
     of_layer("MaxPool2d", "padding same, kernel 2x3", (1, 3, 5, 4), (2, 3), stride=(1, 2), padding="same"),
     of_layer("MaxPool2d", "gaps between windows", (2, 2, 7, 8), 2, stride=3),
+    of_layer("MaxPool2d", "N=1", (1, 3, 7, 5), 3, stride=2),
     ties("ties, overlap", (2, 3, 7, 6), 3, 2, 0),
     ties("ties, padding 1", (2, 3, 5, 6), 3, 2, 1),
     of_layer("AvgPool2d", "overlap", (2, 2, 7, 5), 3, stride=2),
@@ -196,6 +213,7 @@ POOLS = [
     of_layer("AvgPool2d", "padding on four sides", (2, 2, 4, 5), 3, stride=1, padding=(0, 2, 1, 0)),
     of_layer("AvgPool2d", "padding same, kernel 2x3", (1, 3, 5, 4), (2, 3), stride=(1, 2), padding="same"),
     of_layer("AvgPool2d", "gaps between windows", (2, 2, 7, 8), 2, stride=3),
+    of_layer("AvgPool2d", "N=1", (1, 3, 7, 5), 3, stride=2),
 ]
 
 NORMALIZATIONS = [  # at alpha 1e-4 the cross-channel term is some 1e-4 of the gradient: alpha 1 is there to see it whole
@@ -226,10 +244,12 @@ FULLY_CONNECTED = [
     of_layer("Linear", "17 images", (17, 3), 3, 5),
     of_layer("Linear", "no input gradient", (3, 5), 5, 4, input_gradient=False),
     of_layer("Flatten", "images", (2, 3, 2, 4)),
+    of_layer("Flatten", "N=1", (1, 3, 2, 4)),
     of_layer("Dropout", "scale test", (3, 11), seed=3),
     of_layer("Dropout", "scale train", (3, 11), seed=3, scale="train"),
     of_layer("Dropout", "images, p 0.2", (2, 3, 4, 5), 0.2, seed=3, scale="train"),
     of_layer("Dropout", "second half of a layer", (3, 11), seed=3, part=(1, 2)),
+    of_layer("Dropout", "N=1", (1, 11), seed=3),
     of_loss("logits near 1", (4, 5), 1.0),
     of_loss("logits near 1e4", (4, 5), 1e4),
     of_loss("two classes, N=1", (1, 2), 1.0),
@@ -238,14 +258,15 @@ FULLY_CONNECTED = [
 TOWERS = [
     of_layer("GroupedLinear", "groups 2", (3, 6), 6, 4, groups=2),
     of_layer("GroupedLinear", "groups 3, N=1", (1, 6), 6, 9, groups=3),
-    of_towers("Split", "straight to Gather", lambda classes, settings: []),
-    of_towers("Gather", "halves of unlike width", lambda classes, settings: [_two_linear(classes, settings, 4, "fc1")]),
-    of_towers("Pair", "two in a row", lambda classes, settings: [
-        _two_linear(classes, settings, 4, "fc1"),
-        classes["Pair"](*(classes["Tanh"](name=f"tanh{t}", device=settings["device"], dtype=settings["dtype"]) for t in "ab")),
-    ]),
+    of_towers("Split", "straight to Gather", _straight),
+    of_towers("Split", "N=1", _straight, n=1),
+    of_towers("Gather", "halves of unlike width", _one_pair),
+    of_towers("Gather", "N=1", _one_pair, n=1),
+    of_towers("Pair", "two in a row", _two_pairs),
+    of_towers("Pair", "N=1", _two_pairs, n=1),
     of_towers("Exchange", "between two pairs", _exchange),
-]  # fmt: skip
+    of_towers("Exchange", "N=1", _exchange, n=1),
+]
 
 NETWORKS = [
     of_network(

@@ -29,8 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.devices import Array, Device
-from tinyalex.errors import ShapeError, show
+from tinyalex.devices import Array
+from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.gradsubject import Subject
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 
@@ -128,12 +129,13 @@ def check_layer(
 
     Parameters
     ----------
-    layer: of dtype float64, on any device. x: an input, a NumPy array of float64, away from the layer's kinks.
+    layer: of dtype float64, on any device or devices. x: an input, a NumPy array of float64, away from the layer's kinks.
     seed: of the cotangent and of the choice of elements.
-    steps: h in parts of the tensor's largest magnitude; a later one is tried where all before it failed, and the best counts.
-    elements: check only so many of each tensor, the one of the largest gradient and others drawn at random.
+    steps: h in parts of the tensor's largest magnitude, above 0, at least one; a later one is tried where all before it failed,
+        and the best counts.
+    elements: check only so many of each tensor, at least 1: the one of the largest gradient and others drawn at random.
 
-    Raises ShapeError for another dtype, and for a gradient of another shape than its tensor's.
+    Raises ShapeError for another dtype, a setting outside its range, and a gradient of another shape than its tensor's.
 
     Example
     -------
@@ -141,10 +143,10 @@ def check_layer(
     >>> [check.passed for check in check_layer(ReLU(dtype=np.float64), np.array([[-1.0, 2.0]]))]
     [True]
     """
-    rng = np.random.default_rng(seed)
-    subject = _Subject(layer, x, lambda value: layer.forward(value, train=True), layer.backward)
+    rng, probe = _probe(seed, elements)
+    subject = Subject(layer, x, lambda value: layer.forward(value, train=True), layer.backward)
     subject.cotangent = np.asarray(rng.standard_normal(subject.run().shape))
-    return _check(subject, partial(_by_elements, elements, rng), steps)
+    return _check(subject, probe, steps)
 
 
 def check_network(
@@ -154,7 +156,7 @@ def check_network(
 
     A network has kinks inside, too many to stay away from: where a step fails, a smaller one passes fewer of them.
     """
-    return _check(_of_network(net, loss, x, labels), partial(_by_elements, elements, np.random.default_rng(seed)), steps)
+    return _check(_of_network(net, loss, x, labels), _probe(seed, elements)[1], steps)
 
 
 def check_directions(
@@ -170,75 +172,26 @@ def check_directions(
 
 def check_loss(loss: SoftmaxCrossEntropy, logits: Host, labels: Any) -> list[Check]:
     """Check the gradient of the loss in its logits."""
-    subject = _Subject(loss, logits, lambda value: loss.forward(value, labels), lambda dout: loss.backward())
+    subject = Subject(loss, logits, lambda value: loss.forward(value, labels), lambda dout: loss.backward())
     return _check(subject, partial(_by_elements, None, np.random.default_rng(0)), (STEP,))
 
 
-class _Subject:
-    """What is checked: a function of x and of a layer's parameters, all of which can be written, and its backward."""
-
-    def __init__(
-        self, of: Layer | SoftmaxCrossEntropy, x: Host, forward: Callable[[Array], Array], backward: Callable[[Array], Array | None]
-    ) -> None:
-        if of.dtype != np.float64 or getattr(x, "dtype", None) != np.float64:
-            raise ShapeError(f"gradcheck: {of.name} and x must be float64, got {of.dtype} and {show(x)}; float32 is too coarse for a check")
-        leaves = list(of.leaves()) if isinstance(of, Layer) else []
-        self.device: Device = of.device
-        self.params: dict[str, Array] = of.params if isinstance(of, Layer) else {}
-        self.grads: dict[str, Array] = of.grads if isinstance(of, Layer) else {}
-        self.values = {"x": x} | {what: np.array(self.device.to_numpy(param)) for what, param in self.params.items()}
-        self.has_dx = not leaves or getattr(leaves[0], "input_gradient", True) is not False
-        self.x, self.cotangent = self.device.asarray(x), np.array(1.0)
-        self._forward, self._backward = forward, backward
-        self._masks = [(leaf, leaf.step) for leaf in leaves if hasattr(leaf, "step")]
-
-    def write(self, what: str, value: Host) -> None:
-        if what == "x":
-            self.x = self.device.asarray(value)
-        else:
-            self.params[what][...] = self.device.asarray(value)
-
-    def run(self) -> Host:
-        """The output for what is written, with the same dropout masks each time: a mask is that of the layer's `step`."""
-        try:
-            return self.device.to_numpy(self._forward(self.x))
-        finally:
-            for leaf, step in self._masks:
-                leaf.step = step
-
-    def at(self, what: str, value: Host) -> Host:
-        self.write(what, value)
-        return self.run()
-
-    def backward(self) -> dict[str, Host]:
-        """What backward says, by tensor. A layer that gives no dx, and was not told so, says that dx is zero."""
-        dx = self._backward(self.device.asarray(self.cotangent))
-        said = {what: np.array(self.device.to_numpy(grad)) for what, grad in self.grads.items()}
-        if self.has_dx:
-            said["x"] = np.zeros_like(self.values["x"]) if dx is None else np.array(self.device.to_numpy(dx))
-        return said
-
-    def scale(self, what: str) -> float:
-        """The largest magnitude of a tensor, or 1 where it is zero throughout."""
-        return float(np.abs(self.values[what]).max()) or 1.0
-
-    def zero_grad(self) -> None:
-        for grad in self.grads.values():
-            grad.fill(0)
-
-
-def _of_network(net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any) -> _Subject:
+def _of_network(net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any) -> Subject:
     def forward(value: Array) -> Array:
         return loss.forward(net.forward(value, train=True), labels)
 
-    return _Subject(net, x, forward, lambda dout: net.backward(loss.backward()))
+    return Subject(net, x, forward, lambda dout: net.backward(loss.backward()))
 
 
-_Probe = Callable[[_Subject, str, Host], Callable[[float], Check]]  # (subject, tensor, its gradient by backward) -> check of a step
+_Probe = Callable[[Subject, str, Host], Callable[[float], Check]]  # (subject, tensor, its gradient by backward) -> check of a step
 
 
-def _check(subject: _Subject, probe: _Probe, steps: Steps) -> list[Check]:
+def _check(subject: Subject, probe: _Probe, steps: Steps) -> list[Check]:
     """Each tensor by the probe; then each parameter's gradient after two rounds, which must be twice that after one."""
+    if not isinstance(steps, (tuple, list)) or not steps:
+        raise ShapeError(f"gradcheck: steps must be a tuple of at least one number above 0, got {show(steps)}")
+    for step in steps:
+        require_float("gradcheck", "each of steps", step, "a finite number above 0", lambda v: 0 < v < math.inf)
     subject.zero_grad()
     subject.run()
     analytic = subject.backward()
@@ -265,7 +218,13 @@ def _check(subject: _Subject, probe: _Probe, steps: Steps) -> list[Check]:
     return checks
 
 
-def _by_elements(elements: int | None, rng: np.random.Generator, subject: _Subject, what: str, analytic: Host) -> Callable[[float], Check]:
+def _probe(seed: int, elements: int | None) -> tuple[np.random.Generator, _Probe]:
+    rng = np.random.default_rng(seed)
+    count = None if elements is None else require_int("gradcheck", "elements", elements)
+    return rng, partial(_by_elements, count, rng)
+
+
+def _by_elements(elements: int | None, rng: np.random.Generator, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
     value, chosen = subject.values[what], None
     if elements is not None and elements < value.size:
         chosen = rng.choice(value.size, elements, replace=False)
@@ -281,7 +240,7 @@ def _by_elements(elements: int | None, rng: np.random.Generator, subject: _Subje
     return at_step
 
 
-def _by_direction(rng: np.random.Generator, subject: _Subject, what: str, analytic: Host) -> Callable[[float], Check]:
+def _by_direction(rng: np.random.Generator, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
     value = subject.values[what]
     direction = rng.standard_normal(value.shape)
     direction /= np.abs(direction).max()

@@ -36,7 +36,7 @@ class SoftmaxCrossEntropy:
     """
 
     def __init__(self, *, name: str = "loss", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
-        self.name, self.device = name, get_device(device)
+        self.name, self.device = name, get_device(device, name)
         self.dtype = require_dtype(name, dtype)
         self._cache: tuple[Array, Array] | None = None
 

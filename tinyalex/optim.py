@@ -29,7 +29,7 @@ class SGD:
 
     Raises
     ------
-    ShapeError: a setting outside these ranges, or a pattern that matches no parameter.
+    ShapeError: what is no layer, a setting outside these ranges, or a pattern that matches no parameter.
 
     Example
     -------
@@ -47,6 +47,8 @@ class SGD:
         weight_decay: float = 5e-4,
         multipliers: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
+        if not isinstance(net, Layer):
+            raise ShapeError(f"sgd: net must be a layer or a network, got {show(net)}")
         self.net, self.lr = net, lr
         self.momentum = require_float("sgd", "momentum", momentum, "from 0 to below 1", lambda v: 0 <= v < 1)
         self.weight_decay = require_float("sgd", "weight_decay", weight_decay, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
@@ -61,13 +63,15 @@ class SGD:
                 self._factors[name] = (1.0, 1.0)
         if not self.velocity:
             raise ShapeError(f"sgd: net must have parameters, got {net!r}")
+        if multipliers is not None and not isinstance(multipliers, Mapping):
+            raise ShapeError(f"sgd: multipliers must be a dict of patterns, such as {{'*.bias': (2, 0)}}, got {show(multipliers)}")
         for pattern, factors in (multipliers or {}).items():
             self._multiply(pattern, factors)
 
     def _multiply(self, pattern: str, factors: tuple[float, float]) -> None:
-        names = [name for name in self.velocity if fnmatchcase(name, pattern)]
+        names = [name for name in self.velocity if fnmatchcase(name, pattern)] if isinstance(pattern, str) else []
         if not names:
-            raise ShapeError(f"sgd: a pattern of multipliers must match one of {', '.join(self.velocity)}, got {pattern!r}")
+            raise ShapeError(f"sgd: a pattern of multipliers must match one of {', '.join(self.velocity)}, got {show(pattern)}")
         if not isinstance(factors, (tuple, list)) or len(factors) != 2:
             raise ShapeError(f"sgd: the multipliers of {pattern!r} must be two numbers, for lr and for weight_decay, got {show(factors)}")
         of_lr, of_decay = (
@@ -92,7 +96,8 @@ class SGD:
             if of_lr > 0:
                 self._update(leaf, key, self.velocity[name], self.lr * of_lr, self.weight_decay * of_decay)
             else:
-                leaf.grads[key].fill(0)
+                with leaf.device.activate():
+                    leaf.grads[key].fill(0)
 
     def _update(self, leaf: Layer, key: str, velocity: Array, lr: float, decay: float) -> None:
         xp = leaf.device.xp

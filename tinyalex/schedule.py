@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
-from tinyalex.errors import CheckpointError, ShapeError, require_float, require_int, show
+from tinyalex.errors import CheckpointError, ShapeError, require_bool, require_float, require_int, show
 
 ABOVE_ANY_ERROR = 2.0  # finite, so that JSON can hold it
+
+Check: TypeAlias = Callable[[str, str, Any], Any]  # (who, quantity, value) -> the value, or ShapeError
+
+
+def _count(who: str, quantity: str, value: Any) -> int:
+    return require_int(who, quantity, value, least=0)
+
+
+def _above_0(who: str, quantity: str, value: Any) -> float:
+    return require_float(who, quantity, value, "a finite number above 0", lambda v: 0 < v < math.inf)
+
+
+def _lowest_error(who: str, quantity: str, value: Any) -> float:
+    return require_float(who, quantity, value, f"from 0 to 1, or {ABOVE_ANY_ERROR}", lambda v: 0 <= v <= 1 or v == ABOVE_ANY_ERROR)
 
 
 class Schedule:
@@ -21,7 +36,7 @@ class Schedule:
     """
 
     def __init__(self, lr: float = 0.01) -> None:
-        self.base = require_float("schedule", "lr", lr, "a finite number above 0", lambda v: 0 < v < math.inf)
+        self.base = _above_0("schedule", "lr", lr)
         self.epochs = 0
         self.lr = self.base
 
@@ -39,13 +54,20 @@ class Schedule:
         return {key: value for key, value in vars(self).items() if key in self._changing()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
-        if set(state) != set(self._changing()):
-            raise CheckpointError(f"{type(self).__name__}: state must hold {', '.join(self._changing())}, got {show(sorted(state))}")
-        vars(self).update(state)
+        """Go on where `state` was taken; raises CheckpointError, and changes nothing, where it cannot be of this schedule."""
+        who, checks = type(self).__name__, self._changing()
+        if not isinstance(state, dict) or set(state) != set(checks):
+            got = sorted(map(str, state)) if isinstance(state, dict) else state
+            raise CheckpointError(f"{who}: state must hold {', '.join(checks)}, got {show(got)}")
+        try:
+            checked = {key: check(who, key, state[key]) for key, check in checks.items()}
+        except ShapeError as error:
+            raise CheckpointError(str(error)) from None
+        vars(self).update(checked)
 
-    def _changing(self) -> tuple[str, ...]:
-        return ("epochs", "lr")
+    def _changing(self) -> dict[str, Check]:
+        """What goes into `state`, each with the check it passes on its way back."""
+        return {"epochs": _count, "lr": _above_0}
 
 
 class Plateau(Schedule):
@@ -81,8 +103,13 @@ class Plateau(Schedule):
         self.divided += 1
         return self.base / self.factor**self.divided
 
-    def _changing(self) -> tuple[str, ...]:
-        return (*super()._changing(), "best", "waited", "divided", "finished")
+    def _changing(self) -> dict[str, Check]:
+        def divided(who: str, quantity: str, value: Any) -> int:
+            if _count(who, quantity, value) > self.times:
+                raise ShapeError(f"{who}: {quantity} must be at most times={self.times}, got {value}")
+            return int(value)
+
+        return super()._changing() | {"best": _lowest_error, "waited": _count, "divided": divided, "finished": require_bool}
 
 
 class Steps(Schedule):

@@ -40,10 +40,10 @@ def test_table_and_last_line(capsys):
     assert cli.main(["gradcheck", "--layer", "Linear", "MaxPool2d"]) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert err == "13 cases on cpu; about 1 s\n"
+    assert err == "14 cases on cpu; about 1 s\n"
     assert re.match(r"layer +case +worst tensor +error +where$", lines[0])
-    assert len(lines) == 15 and sum(line.startswith("Linear ") for line in lines) == 4
-    assert re.match(r"13 cases, worst error \d\.\de-\d\d, all at or below 1e-06$", lines[-1])
+    assert len(lines) == 16 and sum(line.startswith("Linear ") for line in lines) == 4
+    assert re.match(r"14 cases, worst error \d\.\de-\d\d, all at or below 1e-06$", lines[-1])
 
 
 def test_broken_layer_exits_1_and_says_where(monkeypatch, capsys):
@@ -63,7 +63,7 @@ def test_gradients_of_zeros_exit_1(monkeypatch, capsys):
 @pytest.mark.parametrize("options", [["--device", "sim:0"], ["--workers", "3"], ["--device", "cpu:1"]], ids=" ".join)
 def test_devices(options, capsys):
     assert cli.main(["gradcheck", "--layer", "Flatten", *options]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].startswith("1 case, worst error")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 cases, worst error")
 
 
 def test_json_is_one_document(capsys):

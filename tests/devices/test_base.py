@@ -43,7 +43,7 @@ def test_a_device_passes_through():
 
 @pytest.mark.parametrize("name", ["gpu", "", "sim", "cuda", "cpu:", "sim:", "cpu:x", "sim:-1", "cuda: 0", "CPU", "sim:\u0663", None])
 def test_unknown_names_raise(name):
-    text = f"device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got {name!r}"
+    text = f"get_device: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got {name!r}"
     with pytest.raises(ta.DeviceError, match=re.escape(text)):
         ta.get_device(name)
 

@@ -1,5 +1,8 @@
 """The CPU device: every row once, the same bits for any number of workers, and nothing left over after an error."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -67,6 +70,11 @@ def test_little_work_is_one_block():
     assert device.block_size(64, SMALL // 64) == 64 and device.block_size(64, SMALL // 64 + 1) == 64 // SHARES
 
 
+def test_every_image_is_a_block_where_no_work_is_small():
+    device = ta.CpuDevice("cpu", workers=1, small=0, cache=1)
+    assert [device.block_size(3, nbytes) for nbytes in (0, 1, 8, 4000)] == [1, 1, 1, 1]
+
+
 def test_scratch_lies_where_it_lay_in_the_block_before():
     device, seen = ta.CpuDevice("cpu", workers=1), []
 
@@ -94,9 +102,10 @@ def test_workers_have_scratch_of_their_own(device):
     assert right.tolist() == [3]
 
 
-def test_scratch_too_large_is_out_of_memory(device):
-    with pytest.raises(ta.OutOfMemory, match="cpu: a block's working array of .* bytes does not fit; use a smaller batch or one worker"):
-        device.map_blocks(lambda rows, scratch: scratch((2**55,), np.float64), 1)
+@pytest.mark.parametrize("name", ["cpu", "cpu:1"])
+def test_scratch_too_large_is_out_of_memory(name):
+    with pytest.raises(ta.OutOfMemory, match=f"^{name}: a block's working array of .* does not fit; use a smaller batch or one worker"):
+        ta.CpuDevice(name, workers=1).map_blocks(lambda rows, scratch: scratch((2**55,), np.float64), 1)
 
 
 class BoomError(Exception):
@@ -224,11 +233,17 @@ def test_blas_stays_on_one_thread_until_the_last_device_is_done(device):
         assert set(within) == {1} and blas_threads() == before
 
 
-@pytest.mark.parametrize("quantity", ["workers", "cache"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, True])
-def test_bad_settings_raise(quantity, value):
-    with pytest.raises(ta.ShapeError, match=f"cpu: {quantity} must be an integer of at least 1, got {value}"):
+@pytest.mark.parametrize("quantity, least", [("workers", 1), ("cache", 1), ("memory", 1), ("small", 0)])
+@pytest.mark.parametrize("value", [-5, 1.5, True, "1GB"])
+def test_bad_settings_raise(quantity, least, value):
+    with pytest.raises(ta.ShapeError, match=f"^cpu: {quantity} must be an integer of at least {least}, got {value!r}$"):
         ta.CpuDevice("cpu", **{quantity: value})
+
+
+def test_no_workers_no_cache_and_no_memory_raise():
+    for quantity in ("workers", "cache", "memory"):
+        with pytest.raises(ta.ShapeError, match=f"^cpu: {quantity} must be an integer of at least 1, got 0$"):
+            ta.CpuDevice("cpu", **{quantity: 0})
 
 
 def test_memory_of_a_device_is_limited():
@@ -254,3 +269,82 @@ def test_workers_keep_the_callers_errstate():
     assert np.isinf(total[0])
     with pytest.raises(FloatingPointError), np.errstate(over="raise"):
         device.map_blocks(block, 2, size=1)
+
+
+IN_A_FORKED_CHILD = """
+import os, signal, sys, threading
+import numpy as np
+import threadpoolctl
+import tinyalex as ta
+from tinyalex.layers.at_once import at_once
+
+def blas_threads():
+    return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
+
+def total(device):
+    both = threading.Barrier(2, timeout=20)
+    def block(rows, scratch):
+        if rows.start in (0, 2):  # the first two shares
+            both.wait()
+        return (np.ones(1),)
+    return device.map_blocks(block, 32, size=1)[0].item()
+
+devices = [ta.get_device("cpu:0"), ta.CpuDevice(workers=2)]
+threadpoolctl.threadpool_limits(limits=2, user_api="blas")
+free = blas_threads()
+assert total(devices[1]) == 32 and at_once(lambda: 1, lambda: 2) == (1, 2)
+inside, go = threading.Event(), threading.Event()
+def busy(rows, scratch):
+    inside.set()
+    go.wait(30)
+other = threading.Thread(target=ta.CpuDevice(workers=1).map_blocks, args=(busy, 1))
+other.start()  # holds BLAS on one thread while the process forks
+inside.wait(30)
+locked = threading.Thread(target=devices[1].pool._lock.acquire)
+locked.start()  # ends without opening the lock
+locked.join()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    assert blas_threads() == free, blas_threads()
+    assert total(devices[1]) == 32
+    assert blas_threads() == free, blas_threads()
+    devices[1].empty((1 << 20,))
+    assert at_once(lambda: 1, lambda: 2) == (1, 2)
+    devices[1].close()
+    print("child done", flush=True)
+    os._exit(0)
+go.set()
+other.join()
+assert os.waitpid(child, 0)[1] == 0
+assert total(devices[1]) == 32 and at_once(lambda: 1, lambda: 2) == (1, 2)
+print("parent done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_forked_child_starts_threads_of_its_own():
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", IN_A_FORKED_CHILD]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stderr == "" and done.returncode == 0
+    assert done.stdout.split("\n") == ["child done", "parent done", ""]
+
+
+def test_blas_uses_one_thread_whichever_thread_works():
+    """Two towers work in two threads, and either may begin."""
+    device, found = ta.CpuDevice(workers=1), []
+    before = blas_threads()
+
+    def block(rows, scratch):
+        found.extend(blas_threads())
+
+    for begin in (lambda work: work(), in_a_thread, lambda work: work(), in_a_thread):
+        begin(lambda: device.map_blocks(block, 1))
+        assert blas_threads() == before
+    assert len(found) >= 4 and set(found) == {1}
+
+
+def in_a_thread(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()

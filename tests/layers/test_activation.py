@@ -85,6 +85,11 @@ def test_bad_settings_raise(make, who, setting, value):
         make(**{setting: value})
 
 
+def test_scale_too_large_for_a_float_raises():
+    with refuses(ta.ShapeError, "tanh: a must be finite and not 0, got an integer of 1329 bits"):
+        ta.Tanh(10**400)
+
+
 def test_sigmoid_keeps_small_values_exact():
     x = np.array([[-80.0, -40.0, -18.0, -10.0, 0.0, 10.0, 80.0]])
     out = ta.Sigmoid().forward(x.astype(np.float32))

@@ -36,13 +36,15 @@ def test_error_of_the_right_is_raised_when_the_left_has_stopped():
 
 
 def test_error_of_the_left_is_raised_when_the_right_has_stopped():
-    failed, done = threading.Event(), []
+    begun, failed, done = threading.Event(), threading.Event(), []
 
     def left():
+        assert begun.wait(30)
         failed.set()
         raise ta.OutOfMemory("a: no room")
 
     def right():
+        begun.set()
         assert failed.wait(30)
         done.append("right")
         raise ta.OutOfMemory("b: no room")

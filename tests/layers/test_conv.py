@@ -144,12 +144,28 @@ def test_same_generator_gives_the_same_layer():
         ((3, 4, 3), {"groups": 2}, "conv: in_channels must be a multiple of groups=2, got 3"),
         ((4, 3, 3), {"groups": 2}, "conv: out_channels must be a multiple of groups=2, got 3"),
         ((4, 3, 3), {"name": "conv7", "stride": 0}, "conv7: stride must be an integer of at least 1, got 0"),
+        ((4, 3, 3), {"dtype": None}, "conv: dtype must be float32 or float64, got None"),
+        ((4, 3, 3), {"ceil_mode": "floor"}, "conv: ceil_mode must be True or False, got 'floor'"),
+        ((4, 3, 3), {"input_gradient": "no"}, "conv: input_gradient must be True or False, got 'no'"),
+        ((4, 3, 3), {"weight_init": 0.01}, "conv: weight_init must be a function (shape, rng) -> array, got 0.01; see tinyalex.init"),
+        ((4, 3, 3), {"bias_init": None}, "conv: bias_init must be a function (shape, rng) -> array, got None; see tinyalex.init"),
         ((4, 3, 3), {"dtype": "float16"}, "conv: dtype must be one of dtype('float32'), dtype('float64'), got dtype('float16')"),
     ],
 )
 def test_bad_settings_raise(args, settings, text):
     with refuses(ta.ShapeError, text):
         ta.Conv2d(*args, rng=rng(), **settings)
+
+
+def test_device_that_does_not_exist_is_refused_by_the_layer():
+    with refuses(ta.DeviceError, "conv2: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got 'gpu:0'"):
+        ta.Conv2d(4, 3, 3, rng=rng(), device="gpu:0", name="conv2")
+
+
+def test_numpy_integers_count_as_python_s():
+    conv = ta.Conv2d(np.uint8(200), np.uint8(2), np.uint8(16), rng=rng(), groups=np.uint8(2), weight_init=ta.FanIn())
+    assert conv.params["weight"].shape == (2, 100, 16, 16)
+    assert abs(conv.params["weight"].std() - 1 / 160) < 1e-4  # fan_in 25600 has no room in a uint8
 
 
 def test_initial_value_that_is_not_finite_raises():

@@ -163,6 +163,14 @@ def test_negative_step_is_named():
         layer.forward(np.ones((2, 2), np.float32), train=True)
 
 
+def test_step_beyond_the_counter_is_named():
+    layer = Dropout(name="drop6")
+    layer.step = 2**64 - 1
+    assert layer.forward(np.ones((4, 20), np.float32), train=True).any()
+    with pytest.raises(ShapeError, match=r"drop6: step must be below 2\*\*64, got 18446744073709551616"):
+        layer.forward(np.ones((2, 2), np.float32), train=True)
+
+
 def test_repr_shows_the_settings():
     assert repr(Dropout(name="drop6")) == "Dropout('drop6', p 0.5, cpu)"
     assert repr(Dropout(0.3, scale="train", part=(1, 2), name="drop6b")) == "Dropout('drop6b', p 0.3, scale train, part 1 of 2, cpu)"

@@ -38,9 +38,16 @@ def test_one_group_is_linear():
     assert np.allclose(one.forward(values((3, 6))), linear.forward(values((3, 6))), rtol=1e-14, atol=0)
 
 
+def test_numpy_integers_count_as_python_s():
+    linear = GroupedLinear(np.uint8(200), np.uint8(2), groups=np.uint8(2), rng=rng())
+    assert linear.forward(np.ones((1, 200), np.float32)).shape == (1, 2)
+
+
 def test_bad_settings_and_inputs_raise():
     with refuses(ta.ShapeError, "linear: in_features must be a multiple of groups=4, got 6"):
         layer(groups=4)
+    with refuses(ta.ShapeError, "linear: weight_init must be a function (shape, rng) -> array, got 0.01"):
+        layer(weight_init=0.01)
     with refuses(ta.ShapeError, "linear: x must have shape (N, 6), got ('N', 5)"):
         layer().forward(values((3, 5)))
     assert repr(layer()) == "GroupedLinear('linear', 6->4, groups 2, cpu)"

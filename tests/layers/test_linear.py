@@ -6,6 +6,8 @@ import pytest
 import tinyalex as ta
 from tests import reference
 from tests.contract import refuses, rng, values
+from tinyalex.devices.sim import SimDevice, current_device
+from tinyalex.devices.sim_array import SimArray
 
 
 def layer(*args, **settings):
@@ -64,6 +66,7 @@ def test_cache_is_x_itself():
         ((0, 3), {}, "linear: in_features must be an integer of at least 1, got 0"),
         ((3, -1), {}, "linear: out_features must be an integer of at least 1, got -1"),
         ((3, True), {}, "linear: out_features must be an integer of at least 1, got True"),
+        ((3, 3), {"input_gradient": 1}, "linear: input_gradient must be True or False, got 1"),
         ((3, 3), {"name": "fc6", "dtype": "int32"}, "fc6: dtype must be one of dtype('float32'), dtype('float64'), got dtype('int32')"),
     ],
 )
@@ -84,6 +87,21 @@ def test_flatten_goes_channel_by_channel_and_back():
     assert flatten.output_shape((3, 4, 5)) == (60,)
     assert np.array_equal(out[1, 20:40], x[1, 1].ravel())
     assert np.array_equal(flatten.backward(out), x)
+
+
+def test_numpy_integers_count_as_python_s():
+    linear = ta.Linear(np.uint8(200), np.uint8(100), rng=rng(), weight_init=ta.FanIn())
+    assert linear.params["weight"].shape == (100, 200) and abs(linear.params["weight"].std() - 200**-0.5) < 2e-3
+
+
+@pytest.mark.parametrize("method", ["forward", "backward"])
+def test_flatten_copies_on_its_own_device(monkeypatch, method):
+    device, seen, reshape = SimDevice(0), [], SimArray.reshape
+    flatten, x = ta.Flatten(device=device), device.asarray(np.ones((2, 3, 4), np.float32))
+    out = flatten.forward(x, train=True)
+    monkeypatch.setattr(SimArray, "reshape", lambda self, *shape: seen.append(current_device()) or reshape(self, *shape))
+    flatten.forward(x) if method == "forward" else flatten.backward(out)
+    assert seen == [device]
 
 
 def test_flatten_does_not_copy_what_is_contiguous():

@@ -150,6 +150,9 @@ def test_wrong_input_is_named():
         ({"kernel_size": 7}, "input height with padding must be at least 7, the kernel's, got 4"),
         ({"stride": 0}, "stride must be an integer of at least 1"),
         ({"padding": -1}, "padding must be an integer of at least 0"),
+        ({"ceil_mode": "no"}, "ceil_mode must be True or False, got 'no'"),
+        ({"input_gradient": 0}, "input_gradient must be True or False, got 0"),
+        ({"weight_init": 0.01}, "weight_init must be a function"),
     ],
 )
 def test_wrong_settings_are_named(settings, text):

@@ -100,6 +100,7 @@ def test_cache_is_x_and_scale():
         ({"alpha": -1e-4}, "norm: alpha must be a finite number of at least 0, got -0.0001"),
         ({"alpha": math.inf}, "norm: alpha must be a finite number of at least 0, got inf"),
         ({"beta": math.nan}, "norm: beta must be a finite number, got nan"),
+        ({"alpha_over_n": "no"}, "norm: alpha_over_n must be True or False, got 'no'"),
         ({"beta": None}, "norm: beta must be a finite number, got None"),
     ],
 )

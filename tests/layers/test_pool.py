@@ -88,6 +88,12 @@ def test_max_of_minus_infinity():
     assert ta.MaxPool2d(2, dtype=np.float64).forward(x, train=True) == -np.inf
 
 
+def test_gradient_of_a_window_of_minus_infinity_goes_to_its_first_cell_and_is_lost_in_padding():
+    x = np.full((1, 1, 2, 2), -np.inf)
+    assert dx_of_ones(ta.MaxPool2d(2, dtype=np.float64), x).tolist() == [[[[1, 0], [0, 0]]]]
+    assert not dx_of_ones(ta.MaxPool2d(2, padding=1, stride=3, dtype=np.float64), x).any()
+
+
 @BOTH
 def test_window_of_the_whole_image(make):
     x = values((2, 3, 4, 5))
@@ -134,6 +140,9 @@ def test_shifts_tell_which_cells_each_place_of_a_window_sees():
         ({"kernel_size": 2, "stride": 0}, "pool: stride must be an integer of at least 1, got 0"),
         ({"kernel_size": 2, "stride": (1, 2, 3)}, "pool: stride must be one integer or two (height, width), got (1, 2, 3)"),
         ({"kernel_size": 2, "padding": -1}, "pool: padding must be an integer of at least 0, got -1"),
+        ({"kernel_size": 2, "padding": 2}, "pool: padding must be below 2, the kernel's height, got 2"),
+        ({"kernel_size": (3, 2), "padding": (0, 0, 1, 4)}, "pool: padding must be below 2, the kernel's width, got 4"),
+        ({"kernel_size": 2, "ceil_mode": "floor"}, "pool: ceil_mode must be True or False, got 'floor'"),
         ({"kernel_size": 2, "padding": "full"}, "pool: padding must be an integer, 'same', 'valid' or four sides"),
     ],
 )
@@ -148,7 +157,6 @@ def test_bad_settings_raise(make, settings, text):
     [
         ({"kernel_size": 3}, (2, 5), "pool: x must have 4 axes (N, C, H, W), got ('N', 2, 5)"),
         ({"kernel_size": 3}, (2, 2, 5), "pool: input height with padding must be at least 3, the kernel's, got 2"),
-        ({"kernel_size": (3, 2), "padding": 2}, (2, 8, 8), "pool: padding must be below 2, the kernel's width, got 2"),
     ],
 )
 def test_output_shape_refuses(make, settings, in_shape, text):

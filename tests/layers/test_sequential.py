@@ -91,10 +91,37 @@ def test_first_layer_may_leave_the_input_gradient_out():
 
 
 def test_later_layer_may_not():
-    net = ta.Sequential([linear(4, 5, "fc1"), linear(5, 3, "fc2", input_gradient=False)])
+    text = "net: input_gradient must be True but in the first layer, got False in "
+    with refuses(ta.ShapeError, text + "'fc2'"):
+        ta.Sequential([linear(4, 5, "fc1"), linear(5, 3, "fc2", input_gradient=False)])
+    inner = ta.Sequential([linear(5, 3, "fc2", input_gradient=False), relu()], name="inner")
+    with refuses(ta.ShapeError, text + "'fc2'"):
+        ta.Sequential([linear(4, 5, "fc1"), inner])
+    pair = ta.Pair(linear(5, 3, "fc2a"), linear(5, 3, "fc2b", input_gradient=False))
+    with refuses(ta.ShapeError, text + "'fc2b'"):
+        ta.Sequential([ta.Split(("cpu", "cpu"), dtype=np.float64), pair])
+    with refuses(ta.ShapeError, text + "'split'"):
+        ta.Sequential([linear(4, 5, "fc1"), ta.Split(("cpu", "cpu"), input_gradient=False, dtype=np.float64)])
+
+
+def test_later_layer_of_one_s_own_that_returns_none_is_named():
+    class Forgets(ta.ReLU):
+        def backward(self, dout):
+            super().backward(dout)
+
+    net = ta.Sequential([linear(4, 5, "fc1"), Forgets(dtype=np.float64)])
     net.forward(values((2, 4)), train=True)
-    with refuses(ta.ShapeError, "net: input_gradient must be True but in the first layer, got False in the one after 'fc1'"):
-        net.backward(values((2, 3)))
+    with refuses(ta.ShapeError, "net: the gradient of the output of 'fc1' must be an array, got None"):
+        net.backward(values((2, 5)))
+
+
+def test_split_without_input_gradient_may_be_followed_by_layers_without():
+    first = [linear(4, 3, f"fc1{tower}", input_gradient=False) for tower in "ab"]
+    split = ta.Split(("cpu", "cpu"), input_gradient=False, dtype=np.float64)
+    net = ta.Sequential([ta.Sequential([split], name="start"), ta.Pair(*first), ta.Gather(("cpu", "cpu"), dtype=np.float64)])
+    net.forward(values((2, 4)), train=True)
+    assert net.backward(values((2, 6))) is None
+    assert all(grad.any() for grad in net.grads.values())
 
 
 def test_zero_grad_reaches_every_layer():
@@ -110,8 +137,75 @@ def test_repr_lists_the_layers():
     assert repr(net) == "Sequential('net', [\n    Linear('fc1', 4->5, cpu),\n    ReLU('relu', cpu),\n])"
 
 
-@pytest.mark.parametrize("kind", ["dtype", "device"])
-def test_layers_of_another_dtype_or_device_raise(kind):
-    other = ta.ReLU(dtype=np.float32) if kind == "dtype" else ta.ReLU(dtype=np.float64, device="sim:0")
-    with refuses(ta.TinyalexError, "relu"):
-        ta.Sequential([linear(4, 5, "fc1"), other]).forward(values((2, 4)))
+def test_layer_of_another_dtype_raises():
+    with refuses(ta.ShapeError, "net: layers must be of one dtype, float64 as the first is, got float32 in 'relu'"):
+        ta.Sequential([linear(4, 5, "fc1"), ta.ReLU()])
+
+
+A, B = ("cpu:0", "cpu:1"), ("cpu:1", "cpu:0")
+
+
+def towers(a, b, name="relu1"):
+    return ta.Pair(ta.ReLU(name=f"{name}a", device=a), ta.ReLU(name=f"{name}b", device=b))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: [ta.ReLU(name="a"), ta.ReLU(name="b", device="sim:0")], "'b' must be on cpu, where 'a' leaves it, got a layer for sim:0"),
+        (lambda: [ta.ReLU(name="a", device="cpu:0"), ta.ReLU(name="b", device="cpu:1")], "'b' must be on cpu:0, where 'a' leaves it, got"),
+        (lambda: [ta.ReLU(name="a", device="cpu:1"), ta.Split(A)], "'split' must be on cpu:1, where 'a' leaves it, got a layer for cpu:0"),
+        (lambda: [ta.Split(A), towers(*B)], "'pair' must be on cpu:0 and cpu:1, where 'split' leaves it, got a layer for cpu:1 and cpu:0"),
+        (lambda: [ta.Split(A), ta.ReLU(device="cpu:0")], "'relu' must be on cpu:0 and cpu:1, where 'split' leaves it, got"),
+        (lambda: [ta.Split(A), ta.Exchange(B)], "'exchange' must be on cpu:0 and cpu:1, where 'split' leaves it, got a layer for cpu:1"),
+        (lambda: [ta.Split(A), ta.Exchange(A), ta.Gather(B)], "'gather' must be on cpu:0 and cpu:1, where 'exchange' leaves it, got"),
+        (lambda: [ta.Split(A), ta.Gather(A), ta.ReLU(device="cpu:1")], "'relu' must be on cpu:0, where 'gather' leaves it, got"),
+        (
+            lambda: [ta.Sequential([ta.Split(A), ta.Gather(A)], name="in"), ta.Sequential([ta.ReLU(device="cpu:1")], name="out")],
+            "'out' must be on cpu:0, where 'in' leaves it, got a layer for cpu:1",
+        ),
+    ],
+)
+def test_layer_on_another_device_than_the_one_before_raises(make, text):
+    with refuses(ta.DeviceError, f"net: the input of {text}"):
+        ta.Sequential(make())
+
+
+def test_two_devices_of_one_name_are_two():
+    with refuses(ta.DeviceError, "net: the input of 'b' must be on cpu, where 'a' leaves it, got a layer for another device named cpu"):
+        ta.Sequential([ta.ReLU(name="a"), ta.ReLU(name="b", device=ta.CpuDevice(workers=1))])
+
+
+def test_towers_that_fit_make_a_net():
+    net = ta.Sequential([ta.Split(A), towers(*A), ta.Exchange(A), ta.Gather(A), ta.ReLU(device="cpu:0")], in_shape=(3, 4, 4))
+    assert [device.name for device in net.takes + net.gives] == ["cpu:0", "cpu:0"]
+
+
+@pytest.mark.parametrize("value", [3, None, ta.ReLU])
+def test_what_is_no_layer_raises(value):
+    for layers in ([value], [relu(), value]):
+        with refuses(ta.ShapeError, f"net: layers must hold layers alone, got {value!r}"):
+            ta.Sequential(layers)
+
+
+@pytest.mark.parametrize(
+    ("in_shape", "text"),
+    [
+        (3, "net: in_shape must be a tuple of sizes, such as (3, 224, 224), got 3"),
+        ((), "net: in_shape must be a tuple of sizes, such as (3, 224, 224), got ()"),
+        ("4", "net: in_shape must be a tuple of sizes, such as (3, 224, 224), got '4'"),
+        ((3.5, -2), "net: every size of in_shape must be an integer of at least 1, got 3.5"),
+        ((4, 0), "net: every size of in_shape must be an integer of at least 1, got 0"),
+        (((3,), (-1,)), "net: every size of in_shape must be an integer of at least 1, got -1"),
+    ],
+)
+def test_in_shape_that_is_none_raises(in_shape, text):
+    with refuses(ta.ShapeError, text):
+        ta.Sequential([relu()], in_shape=in_shape)
+    with refuses(ta.ShapeError, text):
+        ta.Sequential([relu()]).output_shape(in_shape)
+
+
+def test_in_shape_may_be_numpy_integers_or_two_shapes():
+    assert ta.Sequential([relu()], in_shape=[np.int64(3), 2]).in_shape == (3, 2)
+    assert ta.Sequential([ta.Gather(A)], in_shape=((3,), (2,))).shapes == [(5,)]

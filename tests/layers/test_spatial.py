@@ -87,7 +87,9 @@ def test_strided_and_fortran_inputs_agree():
     ("settings", "text"),
     [
         ({"n": 0}, "n must be an integer of at least 1, got 0"),
-        ({"k": -1.0}, "k must be a finite number of at least 0, got -1.0"),
+        ({"k": 0}, "k must be a finite number above 0, got 0"),
+        ({"k": -1.0}, "k must be a finite number above 0, got -1.0"),
+        ({"alpha_over_area": "no"}, "alpha_over_area must be True or False, got 'no'"),
         ({"alpha": float("nan")}, "alpha must be a finite number of at least 0, got nan"),
         ({"beta": "0.75"}, "beta must be a finite number, got '0.75'"),
     ],

@@ -24,6 +24,16 @@ def test_layers_of_different_kinds_make_no_pair():
         Pair(ta.ReLU(name="a"), ta.ReLU(name="b", device="sim:0"))
 
 
+def test_what_is_no_layer_makes_no_pair():
+    with refuses(ta.ShapeError, "pair: left and right must be layers, got ReLU('a', cpu) and 3"):
+        Pair(ta.ReLU(name="a"), 3)
+
+
+def test_split_s_input_gradient_is_a_truth_value():
+    with refuses(ta.ShapeError, "split: input_gradient must be True or False, got 'no'"):
+        Split(("cpu:0", "cpu:1"), input_gradient="no")
+
+
 def test_what_is_no_pair_raises():
     pair, link = Pair(ta.ReLU(name="a"), ta.ReLU(name="b")), Exchange(("cpu:0", "cpu:1"))
     x = values((2, 3), dtype=np.float32)

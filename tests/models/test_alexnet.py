@@ -175,6 +175,9 @@ def test_bad_options_raise():
         with refuses(error, f"alexnet: {text}"):
             alexnet(**SMALL | options)
 
+    for flag in ("half", "lrn", "overlapping", "dropout", "sixth"):
+        refused(f"{flag} must be True or False, got 'no'", **{flag: "no"})
+
     refused("towers must be one of 1, 2, got 3", towers=3)
     refused("towers must be one of 1, 2, got True", towers=True)
     refused("towers must be 1 for the variant 'caffe', which is for one device, got 2", towers=2, variant="caffe")

@@ -159,8 +159,8 @@ def self_test() -> Iterator[Finding]:
             yield Finding("self-test", f"not run: {error}", "pip install --force-reinstall tinyalex", failed=True)
             return
         wrong = [f"{case.layer} {check.what}" for case, check in checks if not check.passed]
-        error = max(check.error for _, check in checks)
-        found = f"gradients on {name}: {len(first)} layers, worst error {error:.1e}"
+        worst = max(check.error for _, check in checks)
+        found = f"gradients on {name}: {len(first)} layers, worst error {worst:.1e}"
         if wrong:
             remedy = f"run tinyalex gradcheck --device {name} to see where; then reinstall tinyalex and NumPy"
             yield Finding("self-test", f"{found}, wrong: {', '.join(wrong)}", remedy, failed=True)

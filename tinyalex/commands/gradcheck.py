@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers, such as Conv2d, or network (default: all)")
     parser.add_argument("--device", default="cpu", help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
-    parser.add_argument("--workers", type=int, help="threads of the device cpu (default: all cores)")
+    parser.add_argument("--workers", type=int, help="cut every batch into blocks of one image, for so many threads of the device cpu")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
 
 
@@ -64,7 +64,7 @@ def _device(name: str, workers: int | None) -> Device:
         return get_device(name)
     if name != "cpu":
         raise ShapeError(f"gradcheck: --device must be cpu where --workers is given, got {name!r}")
-    return CpuDevice(workers=workers)
+    return CpuDevice(workers=workers, small=0, cache=1)  # every image a block of its own: the sums over blocks are checked too
 
 
 def worst(checks: list[Check]) -> Check:

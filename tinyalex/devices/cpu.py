@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import copy_context
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices.base import Array, Block, Device, Scratch, Transfer
 from tinyalex.devices.pool import Pool
+from tinyalex.devices.together import Threads, together
 from tinyalex.errors import OutOfMemory, require_int
 
 SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers
@@ -23,11 +24,14 @@ CACHE = 6 << 20  # bytes of scratch a block may use: it stays in the processor's
 
 
 class WorkerScratch(Scratch):
-    """The i-th array asked for in a block lies where the i-th of the block before lay, so it is still in cache."""
+    """The i-th array asked for in a block lies where the i-th of the block before lay, so it is still in cache.
 
-    def __init__(self) -> None:
+    owner: the device's name, for messages.
+    """
+
+    def __init__(self, owner: str) -> None:
         super().__init__(np)
-        self.next = 0
+        self.owner, self.next = owner, 0
         self._buffers: list[np.ndarray[Any, Any]] = []
 
     def __call__(self, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -40,7 +44,7 @@ class WorkerScratch(Scratch):
                 self._buffers[self.next] = np.empty(nbytes, np.uint8)
             except MemoryError:
                 raise OutOfMemory(
-                    f"cpu: a block's working array of {nbytes:,} bytes does not fit; use a smaller batch or one worker"
+                    f"{self.owner}: a block's working array of {nbytes:,} bytes does not fit; use a smaller batch or one worker"
                 ) from None
         self.next += 1
         return self._buffers[self.next - 1][:nbytes].view(dtype).reshape(shape)
@@ -50,27 +54,48 @@ class OneBlasThread:
     """BLAS on one thread while any device works: the blocks are the parallelism. Afterwards the caller's setting is back."""
 
     def __init__(self) -> None:
-        self._lock, self._users = threading.Lock(), 0
+        self._lock = threading.Lock()
+        self._users: set[tuple[int, object]] = set()  # (thread, one use)
         self._controller: Any = None
         self._limit: Any = None
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        with self._lock:
-            if self._users == 0:
-                if self._controller is None:
-                    import threadpoolctl  # 20 ms, so not at `import tinyalex`
-
-                    self._controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
-                self._limit = self._controller.limit(limits=1)
-            self._users += 1
+        user = threading.get_ident(), object()
         try:
+            with self._lock:
+                if self._limit is None:
+                    if self._controller is None:
+                        import threadpoolctl  # 20 ms, so not at `import tinyalex`
+
+                        self._controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
+                    self._take_control()
+                    self._limit = self._controller.limit(limits=1)
+                self._users.add(user)
             yield
         finally:
             with self._lock:
-                self._users -= 1
-                if self._users == 0:
-                    self._limit.restore_original_limits()
+                self._users.discard(user)
+                self._let_go()
+
+    def _let_go(self) -> None:
+        if not self._users and self._limit is not None:
+            self._take_control()
+            self._limit.restore_original_limits()
+            self._limit = None
+            self._take_control()  # and leave it to whoever comes next
+
+    def _take_control(self) -> None:
+        """Let this thread set OpenBLAS, which since threadpoolctl 3.8 the first thread that did keeps to itself for life."""
+        for library in self._controller.lib_controllers:
+            if hasattr(library, "clear_controlling_thread"):
+                library.clear_controlling_thread(force=True)
+
+    def after_fork(self) -> None:
+        """In a forked child: of the threads only the one that forked is left, and nobody will open a lock of the others."""
+        self._lock = threading.Lock()
+        self._users = {user for user in self._users if user[0] == threading.get_ident()}
+        self._let_go()
 
 
 ONE_BLAS_THREAD = OneBlasThread()  # BLAS has one setting for the whole process, so all devices share this
@@ -84,19 +109,31 @@ class CpuDevice(Device):
     name: "cpu", or "cpu:0", "cpu:1" ... with workers of their own.
     workers: threads that work on a batch, 1 or more; more than cores or images is allowed.
     cache: bytes of scratch a block may use.
-    memory: bytes the pool may hold, None for no limit.
+    memory: bytes the pool may hold, 1 or more; None for no limit.
+    small: bytes of work, 0 or more, that are one block on one thread. With `small=0, cache=1` every image is a block of its
+        own, however small: for tests of the sums over blocks.
+
+    Raises
+    ------
+    ShapeError: a setting outside these ranges.
+
+    A forked child may use the device too: it starts threads of its own. Only a fork in the middle of a call is of no use.
     """
 
     kind = "cpu"
 
-    def __init__(self, name: str = "cpu", workers: int | None = None, cache: int = CACHE, memory: int | None = None) -> None:
+    def __init__(
+        self, name: str = "cpu", workers: int | None = None, cache: int = CACHE, memory: int | None = None, small: int = SMALL
+    ) -> None:
         super().__init__()
         self.name, self.xp = name, np
         self.workers = require_int(name, "workers", cores() if workers is None else workers)
         self.cache = require_int(name, "cache", cache)
-        self.pool = Pool(name, memory)
+        self.small = require_int(name, "small", small, least=0)
+        self.pool = Pool(name, None if memory is None else require_int(name, "memory", memory))
         self._local = threading.local()
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: Threads | None = None
+        _devices.add(self)
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         return np.asarray(x, dtype)
@@ -125,12 +162,12 @@ class CpuDevice(Device):
 
     def scratch(self) -> WorkerScratch:
         if not hasattr(self._local, "scratch"):
-            self._local.scratch = WorkerScratch()
+            self._local.scratch = WorkerScratch(self.name)
         scratch: WorkerScratch = self._local.scratch
         return scratch
 
     def block_size(self, n: int, nbytes: int) -> int:
-        if nbytes and n * nbytes <= SMALL:
+        if nbytes and n * nbytes <= self.small:
             return max(1, n)
         fits = self.cache // nbytes if nbytes else n
         return max(1, min(fits, -(-n // SHARES)))
@@ -141,21 +178,24 @@ class CpuDevice(Device):
         starts = iter(range(0, n, share))  # the workers take their next share from here: next() is atomic
         sums = _SumInOrder()
 
+        def stop() -> None:
+            deque(starts, maxlen=0)  # takes all that are left: nobody starts another share
+
         def work() -> None:
             scratch = self.scratch()
             outer = scratch.next  # a block inside a block keeps the outer one's arrays
-            inside, self._local.inside = getattr(self._local, "inside", False), True
+            inside = getattr(self._local, "inside", False)
 
             def from_outer(rows: slice, scratch: Any) -> Any:
                 scratch.next = outer
                 return block(rows, scratch)
 
             try:
+                self._local.inside = True
                 for start in starts:
                     sums.add(start // share, self._sum_of_blocks(from_outer, start, min(start + share, n), size, scratch))
             except BaseException:
-                for _ in starts:  # nobody starts another share
-                    pass
+                stop()
                 raise
             finally:
                 scratch.next, self._local.inside = outer, inside
@@ -164,22 +204,21 @@ class CpuDevice(Device):
             work()  # a block inside a block runs where it is
         else:
             with ONE_BLAS_THREAD.hold():
-                self._run(work, min(self.workers, -(-n // share)))
+                self._run(work, stop, min(self.workers, -(-n // share)))
         return sums.total
 
-    def _run(self, work: Any, workers: int) -> None:
+    def _run(self, work: Callable[[], None], stop: Callable[[], None], workers: int) -> None:
         """Call `work` on so many threads, the caller's among them; the first error is raised when all have stopped."""
         if workers <= 1:
             return work()
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(self.workers, self.name)
-        others = [self._threads.submit(copy_context().run, work) for _ in range(workers - 1)]  # with the caller's np.errstate
-        try:
-            work()
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+            self._threads = Threads(self.workers, self.name)
+        together(self._threads, work, [work] * (workers - 1), stop)
+
+    def after_fork(self) -> None:
+        """In a forked child, which has none of the threads and may have a closed lock: start anew, keep the memory."""
+        self._threads = None
+        self.pool.after_fork()
 
     def close(self) -> None:
         """End the worker threads and give the memory back; the device may be used again."""
@@ -214,3 +253,14 @@ class _SumInOrder:
 def cores() -> int:
     """Processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _after_fork() -> None:
+    ONE_BLAS_THREAD.after_fork()
+    for device in _devices:
+        device.after_fork()
+
+
+_devices: weakref.WeakSet[CpuDevice] = weakref.WeakSet()
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)

@@ -55,13 +55,13 @@ class CudaDevice(Device):
         self.name = f"cuda:{self.number}"
         reason = why_no_cuda()
         if reason is not None:
-            raise DeviceError(f"{self.name}: {reason}")
+            raise DeviceError(f"{self.name}: the device must be a GPU that CuPy can use, got none; {reason}")
         import cupy
 
         self.xp = cupy
         count = cupy.cuda.runtime.getDeviceCount()
         if self.number >= count:
-            raise DeviceError(f"device must be one of cuda:0..cuda:{count - 1}, got {self.name}")
+            raise DeviceError(f"{self.name}: number must be below {count}, the GPUs there are, got {self.number}")
 
     @contextmanager
     def activate(self) -> Iterator[None]:

@@ -73,6 +73,10 @@ class Pool:
             self.allocations += 1
             return buffer
 
+    def after_fork(self) -> None:
+        """In a forked child: a lock that another thread held there would never open again."""
+        self._lock = threading.RLock()
+
     def empty_cache(self) -> None:
         """Give every buffer that no array uses back to the system."""
         with self._lock:

@@ -170,7 +170,8 @@ class Figure1:
         tell: Callable[[str], None] = lambda line: None,
         after_run: Callable[[], object] = lambda: None,
     ) -> None:
-        self.dataset, self.folder, self.device, self.progress, self.tell = dataset, Path(folder), get_device(device), progress, tell
+        self.dataset, self.folder, self.device = dataset, Path(folder), get_device(device, "figure1")
+        self.progress, self.tell = progress, tell
         self.after_run = after_run
         self._prepares: dict[str, Prepare] = {}
 

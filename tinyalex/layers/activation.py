@@ -16,7 +16,7 @@ class Activation(Layer):
     """A function of each element whose derivative is a function of its value.
 
     A subclass writes two methods of plain arrays: `function(x, out, scratch)` fills `out`, and
-    `derivative(out, dx, scratch)` fills `dx` with f'(x), read off out = f(x).
+    `derivative(kept, dx, scratch)` fills `dx` with f'(x), read off what forward kept: out = f(x), but x in AbsTanh.
 
     Cache: out, of the shape of x.
 
@@ -26,7 +26,7 @@ class Activation(Layer):
     def function(self, x: Array, out: Array, scratch: Scratch) -> None:
         raise NotImplementedError
 
-    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
+    def derivative(self, kept: Array, dx: Array, scratch: Scratch, /) -> None:
         raise NotImplementedError
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
@@ -42,11 +42,11 @@ class Activation(Layer):
         return out
 
     def backward(self, dout: Array) -> Array:
-        (out,) = self.take(dout)
+        (kept,) = self.take(dout)
         dx = self.device.empty(dout.shape, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
-            self.derivative(out[images], dx[images], scratch)
+            self.derivative(kept[images], dx[images], scratch)
             dx[images] *= dout[images]
 
         self.device.map_blocks(block, len(dout), dx[:1].nbytes)
@@ -101,7 +101,7 @@ class Tanh(Activation):
         scratch.xp.tanh(out, out=out)
         out *= self.a
 
-    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
+    def derivative(self, out: Array, dx: Array, scratch: Scratch, /) -> None:
         scratch.xp.multiply(out, out, out=dx)
         dx *= -self.b / self.a
         dx += self.a * self.b
@@ -135,8 +135,7 @@ class AbsTanh(Tanh):
             self.keep(out.shape, x)
         return out
 
-    def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
-        x = out  # what this layer caches
+    def derivative(self, x: Array, dx: Array, scratch: Scratch, /) -> None:
         inner = scratch(x.shape, self.dtype)
         super().function(x, inner, scratch)  # a tanh(b x)
         super().derivative(inner, dx, scratch)

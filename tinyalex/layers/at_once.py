@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextvars
+import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
+
+from tinyalex.devices.together import Threads, together
 
 T = TypeVar("T")
 
@@ -14,18 +15,27 @@ _local = threading.local()
 
 
 def at_once(left: Callable[[], T], right: Callable[[], T]) -> tuple[T, T]:
-    """(left(), right()): the second in a thread of its own. An error of either is raised when both have stopped; left's first.
+    """(left(), right()): the second in a thread of its own, which sees the caller's NumPy error settings.
 
-    The thread is kept, so that its working memory is too; `right` sees the caller's NumPy error settings.
+    An error of either is raised when both have stopped; left's first. Where left fails before right has begun, right does not.
+    The thread is kept, so that its working memory is too; a pair inside of `left` has a thread of its own, also kept.
     """
-    helper: ThreadPoolExecutor = getattr(_local, "helper", None) or ThreadPoolExecutor(1, "tower")
-    _local.helper = None  # a pair inside of `left` needs another thread
+    if not hasattr(_local, "free"):
+        _local.free = []
+    free: list[Threads] = _local.free  # the innermost pair's thread comes first, so each finds its own again
+    helper = free.pop() if free else Threads(1, "tower")
     try:
-        other = helper.submit(contextvars.copy_context().run, right)
-        try:
-            first = left()
-        finally:
-            wait([other])
-        return first, other.result()
+        first, second = together(helper, left, [right], stop=lambda: None)
+        return first, second
     finally:
-        _local.helper = helper
+        free.append(helper)
+
+
+def _after_fork() -> None:
+    """A forked child has none of these threads: it starts its own."""
+    global _local
+    _local = threading.local()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)

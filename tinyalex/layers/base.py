@@ -30,17 +30,26 @@ class Layer:
     Attributes
     ----------
     params, grads: arrays by "weight" and "bias", allocated once and kept for life. `backward` adds into `grads`.
+    takes, gives: where the input must be and where the output is: one device, or two of which each holds half.
+    needs_dout: whether `backward` reads its argument.
     """
 
+    needs_dout = True
+
     def __init__(self, name: str, device: str | Device = "cpu", dtype: Any = np.float32) -> None:
-        self.name, self.device = name, get_device(device)
+        self.name, self.device = name, get_device(device, name)
         self.dtype = require_dtype(name, dtype)
+        self.takes: tuple[Device, ...] = (self.device,)
+        self.gives: tuple[Device, ...] = (self.device,)
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
         self._cache: tuple[Any, ...] | None = None
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
-        """The layer's output for `x`; the caller owns it, and `x` is never written on. Between `Split` and `Gather` both are pairs."""
+        """The layer's output for `x`, which is never written on. Between `Split` and `Gather` both are pairs.
+
+        With train=True the layer may keep `x` and the output for `backward`: until then the caller must write on neither.
+        """
         raise NotImplementedError
 
     def backward(self, dout: Array) -> Array | None:
@@ -51,15 +60,21 @@ class Layer:
         """The shape of the output for one input of `in_shape`, both without the batch axis; computes nothing."""
         return in_shape
 
+    @property
+    def gives_dx(self) -> bool:
+        """Whether `backward` returns a gradient: not with input_gradient=False."""
+        return getattr(self, "input_gradient", True) is not False  # in LocalResponseNorm a method
+
     def leaves(self) -> Iterator[Layer]:
         """The layers with mathematics of their own: this one, or those inside it."""
         yield self
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
-        with self.device.activate():
-            for grad in self.grads.values():
-                grad.fill(0)
+        for leaf in self.leaves():
+            with leaf.device.activate():
+                for grad in leaf.grads.values():
+                    grad.fill(0)
 
     def add_param(self, key: str, value: np.ndarray[Any, Any]) -> None:
         """Place a parameter, and a gradient of zeros beside it, on the device."""
@@ -89,6 +104,8 @@ class Layer:
         """Add a parameter of `shape` with the initial values that `init` draws from `rng`."""
         if not isinstance(rng, np.random.Generator):
             raise ShapeError(f"{self.name}: rng must be a numpy.random.Generator, got {show(rng)}; use np.random.default_rng(seed)")
+        if not callable(init):
+            raise ShapeError(f"{self.name}: {key}_init must be a function (shape, rng) -> array, got {show(init)}; see tinyalex.init")
         value = self.device.draw(init, shape, rng)
         if getattr(value, "shape", None) != shape:
             raise ShapeError(f"{self.name}: {key}_init must return an array of shape {shape}, got {show(value)}")
@@ -125,9 +142,12 @@ class Layer:
 def require_dtype(who: str, dtype: Any) -> np.dtype[Any]:
     """float32 or float64 as a NumPy type."""
     try:
-        return np.dtype(require_choice(who, "dtype", np.dtype(dtype), FLOATS))
+        given = None if dtype is None else np.dtype(dtype)  # to NumPy None is float64
     except TypeError:
-        raise ShapeError(f"{who}: dtype must be float32 or float64, got {show(dtype)}") from None
+        given = None
+    if given is None:
+        raise ShapeError(f"{who}: dtype must be float32 or float64, got {show(dtype)}")
+    return np.dtype(require_choice(who, "dtype", given, FLOATS))
 
 
 def check_owner(layer: Layer, quantity: str, x: Any) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_float, require_int, show
 from tinyalex.layers.base import Layer
-from tinyalex.layers.spatial import band_matrix, window_sum
+from tinyalex.layers.spatial import band_matrix, band_sum
 
 
 def gaussian_band(size: int, kernel_size: int, sigma: float) -> np.ndarray[Any, Any]:
@@ -31,7 +31,7 @@ def local_mean(a: Array, down: Array, along: Array, scratch: Scratch = NEW_ARRAY
     """
     (b, _, h, w) = a.shape
     mean = scratch.xp.mean(a, axis=1, out=scratch((b, h, w), a.dtype))
-    return window_sum(down, mean, along, scratch)
+    return band_sum(down, mean, along, scratch)
 
 
 def _inverse(a: Array, scratch: Scratch) -> Array:
@@ -76,7 +76,7 @@ def contrast_backward(v: Array, std: Array, dout: Array, down: Array, along: Arr
     dstd += dd.mean(axis=(1, 2), keepdims=True)
 
     dstd *= _inverse(std, scratch)
-    spread = window_sum(down, dstd, along, scratch)
+    spread = band_sum(down, dstd, along, scratch)
     spread /= v.shape[1]
     xp.multiply(v, spread[:, None], out=dx)
     dx += xp.multiply(dout, inverse[:, None], out=product)  # dx holds dv

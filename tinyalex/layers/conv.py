@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_int, show
+from tinyalex.errors import ShapeError, require_bool, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer, pair, show_pair
 from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
@@ -122,13 +122,14 @@ class Conv2d(Layer):
         self.in_channels = require_int(name, "in_channels", in_channels)
         self.out_channels = require_int(name, "out_channels", out_channels)
         self.groups = require_int(name, "groups", groups)
-        for quantity, value in (("in_channels", in_channels), ("out_channels", out_channels)):
-            if value % groups:
-                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={groups}, got {value}")
+        for quantity, value in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
+            if value % self.groups:
+                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={self.groups}, got {value}")
         self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
-        self.padding, self.ceil_mode, self.input_gradient = check_padding(name, padding), ceil_mode, input_gradient
-        self.draw_param("weight", (out_channels, in_channels // groups, *self.kernel_size), weight_init, rng)
-        self.draw_param("bias", (out_channels,), bias_init, rng)
+        self.padding, self.ceil_mode = check_padding(name, padding), require_bool(name, "ceil_mode", ceil_mode)
+        self.input_gradient = require_bool(name, "input_gradient", input_gradient)
+        self.draw_param("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size), weight_init, rng)
+        self.draw_param("bias", (self.out_channels,), bias_init, rng)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")

@@ -27,6 +27,8 @@ def dropout_mask(seed: int, name: str, step: int, shape: tuple[int, ...], p: flo
     so no two steps share a number. Raw words, not `Generator.random`: NumPy promises never to change them.
     """
     seed, step = require_int(name, "seed", seed, least=0), require_int(name, "step", step, least=0)
+    if step >= 2**64:
+        raise ShapeError(f"{name}: step must be below 2**64, got {step}")
     key = hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest()
     philox = np.random.Philox(key=int.from_bytes(key, "little"), counter=step << 192)
     size = math.prod(shape)
@@ -50,7 +52,7 @@ class Dropout(Layer):
 
     Attributes
     ----------
-    step: the mask of a forward(train=True) is that of `step`, which then grows by 1. Set it to resume a run.
+    step: from 0 to below 2^64. The mask of a forward(train=True) is that of `step`, which then grows by 1. Set it to resume a run.
 
     Raises
     ------

@@ -20,8 +20,10 @@ class GroupedLinear(Layer):
 
     Parameters
     ----------
-    in_features, out_features: multiples of `groups`; weight is (out_features, in_features / groups).
-    weight_init, bias_init, rng: as in Conv2d.
+    in_features, out_features: at least 1, multiples of `groups`; weight is (out_features, in_features / groups).
+    groups: at least 1.
+    weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
+    rng: the generator the weights are drawn from.
 
     Raises
     ------
@@ -55,11 +57,11 @@ class GroupedLinear(Layer):
         self.groups = require_int(name, "groups", groups)
         self.in_features = require_int(name, "in_features", in_features)
         self.out_features = require_int(name, "out_features", out_features)
-        for quantity, value in (("in_features", in_features), ("out_features", out_features)):
-            if value % groups:
-                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={groups}, got {value}")
-        self.draw_param("weight", (out_features, in_features // groups), weight_init, rng)
-        self.draw_param("bias", (out_features,), bias_init, rng)
+        for quantity, value in (("in_features", self.in_features), ("out_features", self.out_features)):
+            if value % self.groups:
+                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={self.groups}, got {value}")
+        self.draw_param("weight", (self.out_features, self.in_features // self.groups), weight_init, rng)
+        self.draw_param("bias", (self.out_features,), bias_init, rng)
 
     def _groups_first(self, x: Array) -> Array:
         """(N, F) as (G, N, F/G), a view."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_int, show
+from tinyalex.errors import ShapeError, require_bool, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 
@@ -24,14 +24,16 @@ class Flatten(Layer):
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x)
-        out = x.reshape(len(x), -1)
+        with self.device.activate():  # the input may lie apart: then this copies
+            out = x.reshape(len(x), -1)
         if train:
             self.keep(out.shape, x.shape)
         return out
 
     def backward(self, dout: Array) -> Array:
         (shape,) = self.take(dout)
-        return dout.reshape(shape)
+        with self.device.activate():
+            return dout.reshape(shape)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (math.prod(in_shape),)
@@ -45,7 +47,9 @@ class Linear(Layer):
     Parameters
     ----------
     in_features, out_features: at least 1; weight is (out_features, in_features).
-    weight_init, bias_init, rng, input_gradient: as in Conv2d.
+    weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
+    rng: the generator the weights are drawn from.
+    input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
     Raises
     ------
@@ -79,9 +83,9 @@ class Linear(Layer):
         super().__init__(name, device, dtype)
         self.in_features = require_int(name, "in_features", in_features)
         self.out_features = require_int(name, "out_features", out_features)
-        self.input_gradient = input_gradient
-        self.draw_param("weight", (out_features, in_features), weight_init, rng)
-        self.draw_param("bias", (out_features,), bias_init, rng)
+        self.input_gradient = require_bool(name, "input_gradient", input_gradient)
+        self.draw_param("weight", (self.out_features, self.in_features), weight_init, rng)
+        self.draw_param("bias", (self.out_features,), bias_init, rng)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N F")

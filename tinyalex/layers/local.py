@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_int, show
+from tinyalex.errors import ShapeError, require_bool, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer, pair, show_pair
 from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, windows_of
@@ -132,7 +132,8 @@ class LocallyConnected2d(Layer):
         self.out_channels = require_int(name, "out_channels", out_channels)
         self.in_size = pair(name, "in_size", in_size)
         self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
-        self.padding, self.ceil_mode, self.input_gradient = check_padding(name, padding), bool(ceil_mode), input_gradient
+        self.padding, self.ceil_mode = check_padding(name, padding), require_bool(name, "ceil_mode", ceil_mode)
+        self.input_gradient = require_bool(name, "input_gradient", input_gradient)
         self.windows = windows_of(name, self.in_size, self.kernel_size, self.stride, self.padding, self.ceil_mode)
         shape = (*self.windows.out, self.out_channels)  # (OH, OW, K)
         self.draw_param("weight", (*shape, self.in_channels, *self.kernel_size), weight_init, rng)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.errors import ShapeError, require_bool, require_float, require_int, show
 from tinyalex.layers.base import Layer
 
 
@@ -79,7 +79,8 @@ class LocalResponseNorm(Layer):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(name, device, dtype)
-        self.n, self.groups, self.alpha_over_n = require_int(name, "n", n), require_int(name, "groups", groups), bool(alpha_over_n)
+        self.n, self.groups = require_int(name, "n", n), require_int(name, "groups", groups)
+        self.alpha_over_n = require_bool(name, "alpha_over_n", alpha_over_n)
         self.k = require_float(name, "k", k, "a finite number above 0", lambda v: 0 < v < math.inf)
         self.alpha = require_float(name, "alpha", alpha, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
         self.beta = require_float(name, "beta", beta, "a finite number", math.isfinite)

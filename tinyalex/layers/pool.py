@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.errors import ShapeError, show
+from tinyalex.errors import ShapeError, require_bool, show
 from tinyalex.layers.base import Layer, pair, show_pair
 from tinyalex.layers.windows import Windows, check_padding, windows_of
 
@@ -38,7 +38,17 @@ class Pool2d(Layer):
         if max(self.kernel_size) > self.largest:
             raise ShapeError(f"{name}: kernel_size must be at most {self.largest}, got {self.kernel_size}")
         self.stride = self.kernel_size if stride is None else pair(name, "stride", stride)
-        self.padding, self.ceil_mode = check_padding(name, padding), bool(ceil_mode)
+        self.padding, self.ceil_mode = check_padding(name, padding), require_bool(name, "ceil_mode", ceil_mode)
+        for side, k, widest in zip(("height", "width"), self.kernel_size, self._widest_padding(), strict=True):
+            if widest >= k:
+                raise ShapeError(f"{name}: padding must be below {k}, the kernel's {side}, got {widest}")
+
+    def _widest_padding(self) -> tuple[int, int]:
+        """The larger of top and bottom, and of left and right; "same" is always narrower than the kernel."""
+        if isinstance(self.padding, str):
+            return 0, 0
+        top, bottom, left, right = self.padding
+        return max(top, bottom), max(left, right)
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
         """Where the windows lie on an input of shape (C, H, W)."""
@@ -162,7 +172,8 @@ class MaxPool2d(Pool2d):
 
     Cache: two uint8 places a window: the row that won in each column, and the column that won.
 
-    Gradient: dout goes to the cell that won. Ties: the leftmost column wins, and in it the topmost row.
+    Gradient: dout goes to the cell that won. Ties: the leftmost column wins, and in it the topmost row. A
+    window that sees nothing but -inf sends its gradient to its first cell: where that is padding, it is lost.
 
     Example
     -------

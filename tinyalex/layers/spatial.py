@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.errors import ShapeError, require_bool, require_float, require_int, show
 from tinyalex.layers.base import Layer
 from tinyalex.layers.lrn import power
 
@@ -22,7 +22,7 @@ def band_matrix(size: int, weights: np.ndarray[Any, Any], before: int) -> np.nda
     return np.where((t >= 0) & (t < len(weights)), weights[np.clip(t, 0, len(weights) - 1)], 0.0)
 
 
-def window_sum(down: Array, a: Array, along: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+def band_sum(down: Array, a: Array, along: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
     """down @ a @ along^T on the last two axes, (H, W): the weighted sum over a window, its columns first, then its rows.
 
     On images of up to some 60 pixels these products, most of whose terms are zeros, are faster than shifting and adding.
@@ -36,7 +36,7 @@ def spatial_scale(x: Array, down: Array, along: Array, k: float, factor: float, 
     """out = k + factor * (the sum of x^2 over the window of each place). down (H, H), along (W, W): bands of ones."""
     xp = scratch.xp
     square = xp.multiply(x, x, out=scratch(x.shape, x.dtype))
-    xp.multiply(window_sum(down, square, along, scratch), factor, out=out)
+    xp.multiply(band_sum(down, square, along, scratch), factor, out=out)
     out += k
     return out
 
@@ -55,7 +55,7 @@ def spatial_backward(
     xp.divide(dout, powered, out=dx)
     ratio = xp.multiply(dx, x, out=powered)  # dout out
     ratio /= scale
-    cross = window_sum(down.T, ratio, along.T, scratch)  # transposed: the mirrored window
+    cross = band_sum(down.T, ratio, along.T, scratch)  # transposed: the mirrored window
     cross *= x
     cross *= 2 * factor * beta
     dx -= cross
@@ -74,7 +74,7 @@ class SpatialResponseNorm(Layer):
     ----------
     n: rows and columns of the window, 1 or more, from i - n // 2 on. An even n looks one further up and left. At an edge
         the window is cut off, and the divisor stays n^2.
-    k: at least 0. alpha: at least 0. beta: any finite number.
+    k: above 0, as 0 would divide a silent window by 0. alpha: at least 0. beta: any finite number.
     alpha_over_area: False leaves the division by n^2 out.
 
     Raises
@@ -109,8 +109,8 @@ class SpatialResponseNorm(Layer):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(name, device, dtype)
-        self.n, self.alpha_over_area = require_int(name, "n", n), bool(alpha_over_area)
-        self.k = require_float(name, "k", k, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self.n, self.alpha_over_area = require_int(name, "n", n), require_bool(name, "alpha_over_area", alpha_over_area)
+        self.k = require_float(name, "k", k, "a finite number above 0", lambda v: 0 < v < math.inf)
         self.alpha = require_float(name, "alpha", alpha, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
         self.beta = require_float(name, "beta", beta, "a finite number", math.isfinite)
 

@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
-from tinyalex.errors import DeviceError, ShapeError, show
+from tinyalex.errors import DeviceError, ShapeError, require_bool, show
 from tinyalex.layers.at_once import at_once
 from tinyalex.layers.base import Layer
 
 Both = tuple[Array, Array]
+Places = Sequence[str | Device]
 
 
-def two_devices(who: str, devices: Sequence[str | Device]) -> tuple[Device, Device]:
+def two_devices(who: str, devices: Places) -> tuple[Device, Device]:
     """Two devices of one kind; they may be the same."""
     if isinstance(devices, str) or len(devices) != 2:
         raise DeviceError(f"{who}: devices must be two, one a tower, got {show(devices)}")
-    a, b = get_device(devices[0]), get_device(devices[1])
+    a, b = get_device(devices[0], who), get_device(devices[1], who)
     if a.kind != b.kind:
         raise DeviceError(f"{who}: devices must be of one kind, got {a.name} and {b.name}; use {a.name} for both or two of {a.kind}:K")
     return a, b
@@ -43,7 +44,7 @@ class Pair(Layer):
 
     Raises
     ------
-    DeviceError: devices of different kinds.
+    DeviceError: devices of different kinds. ShapeError: what is no layer.
 
     Cache: none of its own.
 
@@ -57,17 +58,15 @@ class Pair(Layer):
     """
 
     def __init__(self, left: Layer, right: Layer, *, name: str = "pair") -> None:
+        if not isinstance(left, Layer) or not isinstance(right, Layer):
+            raise ShapeError(f"{name}: left and right must be layers, got {show(left)} and {show(right)}")
         self.devices = two_devices(name, (left.device, right.device))
         super().__init__(name, left.device, left.dtype)
-        self.left, self.right = left, right
+        self.left, self.right, self.input_gradient = left, right, left.gives_dx and right.gives_dx
+        self.takes, self.gives = left.takes + right.takes, left.gives + right.gives
 
     def leaves(self) -> Iterator[Layer]:
-        yield from self.left.leaves()
-        yield from self.right.leaves()
-
-    def zero_grad(self) -> None:
-        for leaf in self.leaves():
-            leaf.zero_grad()
+        yield from (*self.left.leaves(), *self.right.leaves())
 
     def forward(self, x: Both, *, train: bool = False) -> Both:
         return self._both(lambda layer, half: layer.forward(half, train=train), check_two(self, "x", x))
@@ -93,10 +92,11 @@ class Pair(Layer):
 class Crossing(Layer):
     """What the three layers share that copy between two devices: the pair of devices, the copy, the checks."""
 
-    def __init__(self, devices: Sequence[str | Device], *, name: str = "", dtype: Any = np.float32) -> None:
+    def __init__(self, devices: Places, *, name: str = "", dtype: Any = np.float32) -> None:
         name = name or type(self).__name__.lower()
         self.devices = two_devices(name, devices)
         super().__init__(name, self.devices[0], dtype)
+        self.takes = self.gives = self.devices
 
     def bring(self, x: Array, to: int) -> Array:
         """`x`, which is on the other tower's device, on that of tower `to`: a copy, unless both are on one device."""
@@ -180,11 +180,10 @@ class Split(Crossing):
     ((3, 224, 224), (3, 224, 224))
     """
 
-    def __init__(
-        self, devices: Sequence[str | Device], *, input_gradient: bool = True, name: str = "split", dtype: Any = np.float32
-    ) -> None:
+    def __init__(self, devices: Places, *, input_gradient: bool = True, name: str = "split", dtype: Any = np.float32) -> None:
         super().__init__(devices, name=name, dtype=dtype)
-        self.input_gradient = input_gradient
+        self.input_gradient = self.needs_dout = require_bool(self.name, "input_gradient", input_gradient)
+        self.takes = self.devices[:1]
 
     def forward(self, x: Array, *, train: bool = False) -> Both:
         a, b = self.devices
@@ -281,6 +280,10 @@ class Gather(Crossing):
     >>> Gather(("cpu:0", "cpu:1")).output_shape(((2048,), (2048,)))
     (4096,)
     """
+
+    def __init__(self, devices: Places, *, name: str = "gather", dtype: Any = np.float32) -> None:
+        super().__init__(devices, name=name, dtype=dtype)
+        self.gives = self.devices[:1]
 
     def forward(self, x: Both, *, train: bool = False) -> Array:
         x = self.check_halves("x", x)

@@ -63,7 +63,7 @@ def figure1_net(
     """
     make = ACTIVATIONS[require_choice("figure1_net", "activation", activation, tuple(ACTIVATIONS))]
     weights = SETUPS[require_choice("figure1_net", "setup", setup, tuple(SETUPS))].weights
-    rng, at = np.random.default_rng(seed), {"device": get_device(device), "dtype": dtype}
+    rng, at = np.random.default_rng(seed), {"device": get_device(device, "figure1_net"), "dtype": dtype}
     conv, pool = {"padding": 2, "rng": rng, **at}, {"stride": 2, "ceil_mode": True, **at}
     return Sequential(
         [

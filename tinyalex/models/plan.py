@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinyalex.devices import Device
-from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
+from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
 from tinyalex.layers import Conv2d, Dropout, Flatten, GroupedLinear, Layer, Linear, LocalResponseNorm, MaxPool2d, ReLU, SpatialResponseNorm
 from tinyalex.layers.windows import windows_of
 from tinyalex.models.variants import LAYERS, VARIANTS, Variant
@@ -85,11 +85,13 @@ class Plan:
     ) -> None:
         self.variant: Variant = VARIANTS[require_choice(WHO, "variant", variant, tuple(VARIANTS))]
         self.name = f"{WHO}-{variant}"
+        self.half, self.lrn = require_bool(WHO, "half", half), require_bool(WHO, "lrn", lrn)
+        self.overlapping, self.dropout = require_bool(WHO, "overlapping", overlapping), require_bool(WHO, "dropout", dropout)
+        self.sixth = require_bool(WHO, "sixth", sixth)
         self.towers = require_choice(WHO, "towers", towers, (1, 2))
         if towers > (1 if half else self.variant.towers):
             reason = "the half-size net, which is for one device" if half else f"the variant {variant!r}, which is for one device"
             raise ShapeError(f"{WHO}: towers must be 1 for {reason}, got {towers}")
-        self.half, self.lrn, self.overlapping, self.dropout, self.sixth = half, lrn, overlapping, dropout, sixth
         self.num_classes = require_int(WHO, "num_classes", num_classes, least=2)
         every = (*LAYERS[:5], *(("conv6",) if sixth else ()), *LAYERS[5:])
         self.removed = _names("remove", remove, every[:-1])

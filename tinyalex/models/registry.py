@@ -11,6 +11,7 @@ from tinyalex.errors import ShapeError, require_choice
 from tinyalex.layers import Sequential
 from tinyalex.models.alexnet import alexnet
 from tinyalex.models.cifar import figure1_net
+from tinyalex.models.cifar_alexnet import cifar_alexnet
 
 Builder: TypeAlias = Callable[..., Sequential]
 
@@ -26,6 +27,7 @@ MODELS: dict[str, Builder] = {
     "alexnet-caffe": partial(alexnet, "caffe"),
     "alexnet-caffenet": partial(alexnet, "caffenet"),
     "alexnet-torchvision": partial(alexnet, "torchvision"),
+    "cifar-alexnet": cifar_alexnet,
     "figure1": _figure1,
 }
 

@@ -176,8 +176,8 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
         raise CheckpointError(f"{error}; there is no other checkpoint in {folder}, so start again in a new folder") from None
 
 
-def save_weights(path: Path, net: Layer, dtype: str = "float32") -> None:
-    """Write the parameters alone, as float32 or, in half the bytes, float16."""
+def save_weights(path: Path, net: Layer, dtype: str = "float32", note: str = "") -> None:
+    """Write the parameters alone, as float32 or, in half the bytes, float16; `note` tells what they were trained on."""
     require_choice("save_weights", "dtype", dtype, ("float16", "float32"))
     weights = {}
     for name, array in parameters_on_host(net).items():
@@ -186,7 +186,7 @@ def save_weights(path: Path, net: Layer, dtype: str = "float32") -> None:
         if not np.array_equal(np.isfinite(weights[name]), np.isfinite(array)):
             limit = float(np.finfo(dtype).max)
             raise ShapeError(f"save_weights: {name} must be within {limit:g} to fit {dtype}, got {np.abs(array).max():g}; use float32")
-    write_tensors(path, weights, WEIGHTS_FORMAT, FORMAT_VERSION, {"tinyalex": __version__})
+    write_tensors(path, weights, WEIGHTS_FORMAT, FORMAT_VERSION, {"tinyalex": __version__} | ({"note": note} if note else {}))
 
 
 def load_weights(path: Path, net: Layer) -> None:

@@ -1,0 +1,203 @@
+"""`tinyalex train`, on so few images that a run takes a second."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tinyalex import cli
+from tinyalex.commands import train
+from tinyalex.devices.sim import SimDevice
+from tinyalex.errors import Interrupted
+from tinyalex.models.registry import build
+from tinyalex.training import Trainer, load_checkpoint, load_weights
+from tinyalex.training.checkpoint import checkpoint_files
+
+SMALL = ["train", "--data", "synthetic", "--train-images", "20", "--test-images", "8", "--batch-size", "8", "--devices", "cpu:0"]
+FILES = ("curve.png", "log.jsonl", "result.json", "weights.safetensors")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A finished run of two epochs; nothing writes here."""
+    folder = tmp_path_factory.mktemp("done") / "run"
+    assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(folder)]) == 0
+    return folder
+
+
+def read(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def curves(folder):
+    return {key: values for key, values in read(folder)["curves"].items() if key not in ("wall_s", "images_per_s")}
+
+
+def test_outputs(folder):
+    assert sorted(path.name for path in folder.iterdir() if not path.name.startswith("checkpoint-")) == sorted(FILES)
+    with Image.open(folder / "curve.png") as image:
+        image.load()
+        assert image.format == "PNG" and image.width == 1200
+
+
+def test_result_holds_what_a_reader_needs(folder):
+    document = read(folder)
+    assert (document["format"], document["format_version"], document["epochs"]) == ("tinyalex-run", 1, 2)
+    assert document["net"] == {"name": "cifar-alexnet", "towers": 1, "devices": "cpu:0", "parameters": 363_018}
+    assert document["config"]["data"]["synthetic"] is True and document["config"]["val"] == "test images"
+    assert document["test"]["images"] == 8 and 0 <= document["test"]["top5_error"] <= document["test"]["error"] <= 1
+    assert len(document["curves"]["val_error"]) == len(document["curves"]["running_error"]) == 2 and document["wall_s"] > 0
+    assert {"machine", "versions", "blas", "device", "workers", "date", "command"} <= set(document)
+    assert "towers" not in json.dumps(document["config"]) and "cpu" not in json.dumps(document["config"])
+
+
+def test_weights_are_half_precision_and_say_what_they_were_trained_on(folder):
+    from safetensors import safe_open
+
+    with safe_open(folder / "weights.safetensors", "numpy") as file:
+        assert file.metadata()["note"] == "trained on synthetic: synthetic shapes, seed 0"
+        assert file.get_tensor("conv1.weight").dtype == np.float16
+    assert (folder / "weights.safetensors").stat().st_size < 1_000_000
+    net = build("cifar-alexnet", towers=2, devices="cpu:0")
+    load_weights(folder / "weights.safetensors", net)
+    trained = load_checkpoint(checkpoint_files(folder)[-1]).params["fc8.weight"]
+    assert np.allclose(net.params["fc8.weight"], trained, rtol=1e-3, atol=1e-6)
+
+
+def test_run_says_what_to_expect_what_came_out_and_what_is_next(tmp_path, capsys):
+    assert cli.main([*SMALL, "--epochs", "1", "--no-augment", "--out", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert f"writes to {tmp_path}\n20 images of synthetic, synthetic shapes, seed 0; cifar-alexnet on cpu:0\nabout " in err
+    assert " for 1 epoch of " in err and f"--no-augment --out {tmp_path}" in err and "\nepoch 1: loss " in err
+    assert "% of 8 images" in out and all(f"wrote {tmp_path / name}\n" in out for name in FILES)
+    assert out.splitlines()[-1].startswith("next: tinyalex train ")
+
+
+def test_json_is_the_result(tmp_path, capsys):
+    assert cli.main([*SMALL, "--epochs", "1", "--json", "--out", str(tmp_path)]) == 0
+    assert json.loads(capsys.readouterr().out) == read(tmp_path)
+
+
+def test_same_command_goes_on_and_two_towers_too(folder, tmp_path, capsys):
+    options = [*SMALL[:-2], "--schedule", "constant", "--out", str(tmp_path)]
+    assert cli.main([*options, "--epochs", "1", "--towers", "2"]) == 0
+    assert cli.main([*options, "--epochs", "2", "--devices", "cpu:0"]) == 0  # the checkpoint of two towers, in one
+    assert "\nepoch 1: " not in capsys.readouterr().err.rpartition("writes to ")[2]
+    for key, values in curves(folder).items():
+        assert np.allclose(curves(tmp_path)[key], values, rtol=1e-4), key
+    before = curves(tmp_path)
+    assert cli.main([*options, "--epochs", "2", "--towers", "2"]) == 0  # there is nothing left to do
+    assert curves(tmp_path) == before
+
+
+def test_interrupted_run_goes_on_exactly(folder, tmp_path, monkeypatch, capsys):
+    step = Trainer._step
+
+    def stopped(trainer, *batch):
+        step(trainer, *batch)
+        if trainer.position.step == 4:
+            trainer._stop.received = 2
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stopped)
+        assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(tmp_path)]) == 130
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"stopped by Ctrl-C after step 4 and saved in {tmp_path}; go on with: tinyalex train --devices cpu:0 --data synthetic" in line
+    assert cli.main(shlex.split(line.partition("go on with: tinyalex ")[2])) == 0
+    assert curves(tmp_path) == curves(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--lr", "0.02"], "got trainer.first_lr = 0.02 where that had 0.01"),
+        (["--seed", "1"], "got net.seed = 1 where that had 0"),
+        (["--no-augment"], "got augment = false where that had true"),
+        (["--net", "figure1"], 'got net.name = "figure1" where that had "cifar-alexnet"'),
+        (["--schedule", "dexp"], "got schedule."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_other_configuration_exits_2_and_nothing_is_lost(folder, options, text, capsys):
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", *options, "--out", str(folder)]) == 2
+    assert text in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "dexp", "steps"])
+def test_every_schedule_trains(schedule, tmp_path):
+    assert cli.main([*SMALL, "--epochs", "1", "--schedule", schedule, "--net", "figure1", "--out", str(tmp_path)]) == 0
+    config = read(tmp_path)["config"]
+    held_out = 2 if schedule == "plateau" else 0
+    assert config["val"] == ("training images held out" if held_out else "test images")
+    assert config["trainer"]["train_images"] == 20 - held_out and config["trainer"]["val_images"] == (held_out or 8)
+
+
+@pytest.mark.parametrize(("epochs", "after"), [(20, (14, 18)), (3, (2,)), (2, (1,)), (1, ())])
+def test_rate_drops_at_70_and_90_percent(epochs, after, tmp_path, monkeypatch):
+    made = []
+
+    def seen(args):
+        made.append(train_schedule(args))
+        raise Interrupted("enough")
+
+    train_schedule = train._schedule
+    monkeypatch.setattr(train, "_schedule", seen)
+    assert cli.main([*SMALL, "--epochs", str(epochs), "--out", str(tmp_path)]) == 130
+    assert made[0].after == after
+
+
+def test_out_of_memory_exits_1(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "build", lambda name, **settings: build(name, **{**settings, "devices": on_card(settings["devices"])}))
+    assert cli.main([*SMALL[:-2], "--devices", "sim:0", "--epochs", "1", "--out", str(tmp_path)]) == 1
+    assert "bytes does not fit" in capsys.readouterr().err
+
+
+def on_card(device):
+    """The small card that stands in for sim:0; the plan without arrays stays what it is."""
+    return SimDevice(0, memory=6_000_000) if device == "sim:0" else device
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--net", "alexnet"], "train: --net must read images of at most 3x32x32, got 'alexnet', which reads 3x224x224; use one of cifar-"),
+        (["--net", "cifar-alexnt"], "net: NAME must be one of alexnet, "),
+        (["--net", "figure1", "--towers", "2"], "figure1: towers must be one of 1, got 2"),
+        (["--towers", "3"], "towers must be one of 1, 2, got 3"),
+        (["--towers", "2", "--devices", "cpu:0,sim:0"], "devices must be of one kind, got cpu:0 and sim:0"),
+        (["--devices", "gpu"], "got 'gpu'"),
+        (["--epochs", "0"], "train: --epochs must be an integer of at least 1, got 0"),
+        (["--train-images", "0"], "train: --train-images must be an integer of at least 1, got 0"),
+        (["--batch-size", "0"], "batch_size must be an integer of at least 1, got 0"),
+        (["--seed", "-1"], "seed must be an integer of at least 0, got -1"),
+        (["--lr", "0"], "schedule: lr must be a finite number above 0, got 0.0"),
+        (["--lr", "nan"], "schedule: lr must be a finite number above 0, got nan"),
+        (["--momentum", "1"], "sgd: momentum must be from 0 to below 1, got 1.0"),
+        (["--schedule", "cosine"], "train: --schedule must be one of 'steps', 'plateau', 'dexp', 'constant', got 'cosine'"),
+        (["--drop-after", "soon"], "train: --drop-after must be epochs with commas between, such as 14,18, got 'soon'"),
+        (["--drop-after", "3,2"], "schedule: after must be epochs in rising order, got (3, 2)"),
+        (["--drop-after", "3", "--schedule", "dexp"], "train: --schedule must be steps where --drop-after is given, got 'dexp'"),
+        (["--val-images", "20"], "train: --val-images must be from 0 to 19 of 20 training images, got 20"),
+        (["--val-images", "0", "--schedule", "plateau"], "train: --val-images must be from 1 to 19 of 20 training images, got 0"),
+        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic, or a folder"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_option_exits_2_and_writes_nothing(options, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*SMALL, *options]) == 2
+    assert text in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_that_is_a_file_exits_2(tmp_path, capsys):
+    (tmp_path / "file").write_text("kept")
+    assert cli.main([*SMALL, "--out", str(tmp_path / "file")]) == 2
+    assert "the run's folder must be one that can be made, got File exists" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "kept"

@@ -1,0 +1,269 @@
+"""`tinyalex train`: a network trained on small images, with a curve, a result and weights at the end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tinyalex.data.augment import CropAndFlip
+from tinyalex.data.dataset import IMAGE_SHAPE, Dataset
+from tinyalex.data.find import load_dataset
+from tinyalex.data.loader import Standardize
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import Interrupted, ShapeError, require_choice, require_int
+from tinyalex.experiments.figure1_time import in_words
+from tinyalex.layers import Layer
+from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.models.registry import MODELS, build
+from tinyalex.optim import SGD
+from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
+from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
+from tinyalex.training.expected import seconds_an_epoch
+from tinyalex.training.files import make_folder
+from tinyalex.training.result import CURVE, RESULT, WEIGHTS, document_of, draw_curve, write_json
+
+HELP = "train a network on CIFAR-10: resumable, with curve, result and weights"
+EXAMPLE = "tinyalex train --net cifar-alexnet --towers 2 --devices cpu:0,cpu:1 --data cifar10 --out run"
+
+SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup that inputs of unit variance are for
+SCHEDULES = ("steps", "plateau", "dexp", "constant")
+HELD_OUT = 0.1  # of the training images, where the schedule follows the error: the test images must decide nothing
+DEFAULTS: dict[str, Any] = {
+    "net": "cifar-alexnet",
+    "towers": 1,
+    "data": "auto",
+    "epochs": 20,
+    "lr": 0.01,
+    "schedule": "steps",
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "batch_size": 128,
+    "seed": 0,
+    "augment": True,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+
+    def add(option: str, words: str, **settings: Any) -> None:
+        default = DEFAULTS.get(option.removeprefix("--").replace("-", "_"))
+        known = f" (default: {default})" if default is not None and "(default" not in words and default is not True else ""
+        parser.add_argument(option, help=words + known, default=default, **settings)
+
+    add("--net", "cifar-alexnet, figure1 or another that reads images of 32x32 pixels or fewer", metavar="NAME")
+    add("--towers", "1, or 2 for a net split over two devices", type=int)
+    add("--devices", "one device, or one a tower, such as cpu:0,cpu:1 (default: cpu, or cpu:0,cpu:1)", metavar="NAMES")
+    add("--data", "auto, cifar10, synthetic or a folder with CIFAR-10", metavar="DATA")
+    add("--train-images", "the first N training images (default: all)", type=int, metavar="N")
+    add("--test-images", "the first N test images (default: all)", type=int, metavar="N")
+    add("--val-images", "the last N training images are held out (default: 0; a tenth with --schedule plateau)", type=int, metavar="N")
+    add("--epochs", "passes over the training images, those before a resume included", type=int, metavar="N")
+    add("--lr", "the first learning rate", type=float)
+    add("--schedule", f"{', '.join(SCHEDULES)}", metavar="NAME")
+    add("--drop-after", "of steps: epochs that the rate is divided by 10 after (default: 70 and 90 %% of --epochs)", metavar="14,18")
+    add("--momentum", "from 0 to below 1", type=float)
+    add("--weight-decay", "at least 0", type=float)
+    add("--batch-size", "images a step", type=int, metavar="N")
+    add("--seed", "of weights, dropout, order and crops", type=int)
+    add("--augment", "random crops and reflections, as in section 4.1 (default: yes)", action=argparse.BooleanOptionalAction)
+    add("--out", "where to write; a run that it holds is gone on with (default: tinyalex-runs/NAME-DATE)", type=Path, metavar="FOLDER")
+    add("--json", "print what result.json holds instead of the sentences", action="store_true")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train or go on, write, and say what came out."""
+    epochs, size = require_int("train", "--epochs", args.epochs), _input_size(args)
+    schedule, dataset = _schedule(args), _dataset(args)
+    train, held_out = _hold_out(args, dataset)
+    net = build(args.net, towers=args.towers, devices=args.devices, seed=args.seed, **SETTINGS.get(args.net, {}))
+    prepare = CropAndFlip(Standardize.fit(train[0]), size, args.augment)
+    test = dataset.test_images, dataset.test_labels
+    folder = args.out or Path("tinyalex-runs") / f"{args.net}-{time.strftime('%Y%m%d-%H%M%S')}"
+    again = _again(args, folder)
+    trainer = Trainer(
+        net,
+        SGD(net, lr=args.lr, momentum=args.momentum, weight_decay=args.weight_decay),
+        schedule,
+        SoftmaxCrossEntropy(device=net.device, dtype=net.dtype),
+        train=train,
+        val=held_out or test,
+        prepare=prepare,
+        folder=folder,
+        config=_config(args, dataset, schedule, size, held_out is not None),
+        batch_size=args.batch_size,
+        seed=args.seed,
+        evaluate_train=False,
+    )
+    make_folder(folder)
+    _tell(f"writes to {folder}")
+    _tell(f"{len(train[0]):,} images of {dataset.name}, {dataset.note}; {args.net} on {_places(net)}")
+    _expect(trainer, epochs, again)
+    tell = _teller(trainer.position.epoch)
+    try:
+        results = trainer.run(epochs, until=tell)
+    except Interrupted as stop:
+        text = str(stop).rpartition("; ")[0]
+        raise Interrupted(f"{text}; go on with: {again}", stop.exit_code, folder) from None
+    tell(results[-1])  # the run does not ask after its last epoch
+    document = _write(args, trainer, results, dataset, test, again)
+    return _report(args, document, folder)
+
+
+def _write(
+    args: argparse.Namespace, trainer: Trainer, results: list[EpochResult], dataset: Dataset, test: tuple[Any, Any], again: str
+) -> dict[str, Any]:
+    """The weights, their error, which is that of the file and not of the float32 numbers it was made from, result and curve."""
+    assert trainer.folder is not None
+    folder, note = trainer.folder, f"trained on {dataset.name}: {dataset.note}"
+    save_weights(folder / WEIGHTS, trainer.net, "float16", note)
+    load_weights(folder / WEIGHTS, trainer.net)
+    document = document_of(folder, again, results, _evaluate(trainer, test))
+    document["net"] = {"name": args.net, "towers": args.towers, "devices": _places(trainer.net), "parameters": _parameters(trainer.net)}
+    write_json(folder / RESULT, document)
+    draw_curve(document, folder / CURVE)
+    return document
+
+
+def _evaluate(trainer: Trainer, test: tuple[Any, Any]) -> Evaluation:
+    from tqdm import tqdm
+
+    with tqdm(total=len(test[0]), desc="testing the weights", unit=" images", disable=not sys.stderr.isatty(), leave=False) as bar:
+        return evaluate(trainer.net, trainer.loss, test, trainer.prepare, trainer.batches.batch_size, bar.update)
+
+
+def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) -> int:
+    if args.json:
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return 0
+    test, data = document["test"], document["config"]["data"]
+    print(f"after epoch {document['epochs']}, {in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
+    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images, {100 * test['top5_error']:.2f} % among the first five")
+    for file in (RESULT, CURVE, WEIGHTS, "log.jsonl"):
+        print(f"wrote {folder / file}")
+    if data["synthetic"]:
+        print("next: tinyalex train --data cifar10, the real images, after tinyalex data cifar10")
+    elif args.net == "cifar-alexnet":
+        other = 1 if args.towers == 2 else 2
+        print(f"next: {_again(args, None)} --towers {other}, the twin, which has the same curve")
+    else:
+        print("next: tinyalex train --net cifar-alexnet --towers 2, AlexNet in small on two devices")
+    return 0
+
+
+def _input_size(args: argparse.Namespace) -> int:
+    """Height and width of what the net reads, known before an array of it is made."""
+    places = DryDevice() if args.towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")]
+    net = build(args.net, towers=args.towers, devices=places, seed=args.seed)
+    channels, height, width = net.in_shape or (0, 0, 0)
+    if channels != IMAGE_SHAPE[0] or height != width or height > IMAGE_SHAPE[1]:
+        small = ", ".join(name for name in MODELS if not name.startswith("alexnet"))
+        got = f"{args.net!r}, which reads {'x'.join(map(str, net.in_shape or ()))}"
+        raise ShapeError(f"train: --net must read images of at most {'x'.join(map(str, IMAGE_SHAPE))}, got {got}; use one of {small}")
+    return height
+
+
+def _schedule(args: argparse.Namespace) -> Schedule:
+    name = require_choice("train", "--schedule", args.schedule, SCHEDULES)
+    if args.drop_after is not None and name != "steps":
+        raise ShapeError(f"train: --schedule must be steps where --drop-after is given, got {name!r}")
+    if name == "steps":
+        return Steps(args.lr, after=_drops(args))
+    if name == "dexp":
+        return Dexp(args.lr, total=args.epochs)
+    return Plateau(args.lr) if name == "plateau" else Schedule(args.lr)
+
+
+def _drops(args: argparse.Namespace) -> tuple[int, ...]:
+    if args.drop_after is None:
+        return tuple(sorted({epoch for epoch in (args.epochs * 7 // 10, args.epochs * 9 // 10) if epoch > 0}))
+    try:
+        return tuple(int(epoch) for epoch in args.drop_after.split(","))
+    except ValueError:
+        raise ShapeError(f"train: --drop-after must be epochs with commas between, such as 14,18, got {args.drop_after!r}") from None
+
+
+def _dataset(args: argparse.Namespace) -> Dataset:
+    for option in ("train_images", "test_images"):
+        if getattr(args, option) is not None:
+            require_int("train", f"--{option.replace('_', '-')}", getattr(args, option))
+    return load_dataset(args.data, train_images=args.train_images, test_images=args.test_images)
+
+
+def _hold_out(args: argparse.Namespace, dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, Any] | None]:
+    """The images to train on, and those held out of them, if any."""
+    n, held = len(dataset.train_labels), args.val_images
+    if held is None:
+        held = math.ceil(n * HELD_OUT) if args.schedule == "plateau" else 0
+    least = 1 if args.schedule == "plateau" else 0
+    if not least <= held < n:
+        raise ShapeError(f"train: --val-images must be from {least} to {n - 1} of {n} training images, got {held}")
+    images, labels = dataset.train_images, dataset.train_labels
+    return (images[: n - held], labels[: n - held]), (images[n - held :], labels[n - held :]) if held else None
+
+
+def _config(args: argparse.Namespace, dataset: Dataset, schedule: Schedule, size: int, held_out: bool) -> dict[str, Any]:
+    """What tells this run from others. Towers and devices are not in it: a run may go on with others, on the same curve."""
+    settled = {key: value for key, value in vars(schedule).items() if key not in schedule.state() and key != "base"}
+    return {
+        "net": {"name": args.net, "seed": args.seed, **SETTINGS.get(args.net, {})},
+        "data": {"name": dataset.name, "note": dataset.note, "synthetic": dataset.synthetic, "test_images": len(dataset.test_labels)},
+        "val": "training images held out" if held_out else "test images",
+        "augment": args.augment,
+        "crop": size,
+        "schedule": settled,
+    }
+
+
+def _expect(trainer: Trainer, epochs: int, again: str) -> None:
+    """Say how long the run will take."""
+    left = epochs - trainer.position.epoch
+    if left > 0:
+        seconds = seconds_an_epoch(trainer)
+        _tell(f"about {in_words(left * seconds)} for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s; after a stop, go on with: {again}")
+
+
+def _teller(known: int) -> Callable[[EpochResult], bool]:
+    """A callback that tells of each epoch after the first `known`, and never ends the run."""
+
+    def tell(result: EpochResult) -> bool:
+        if result.epoch > known:
+            val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
+            errors = f"training error {100 * result.running_error:.2f} %{val}"
+            _tell(f"epoch {result.epoch}: loss {result.loss:.4f}, {errors}, rate {result.lr:g}, {in_words(result.wall_s)}")
+        return False
+
+    return tell
+
+
+def _again(args: argparse.Namespace, folder: Path | None) -> str:
+    """The command that goes on in `folder`; without one, the command but for folder and towers."""
+    words = ["tinyalex", "train"]
+    for key, value in vars(args).items():
+        option = f"--{key.replace('_', '-')}"
+        if key in ("out", "json") or value in (None, DEFAULTS.get(key)) or (folder is None and key in ("towers", "devices")):
+            continue
+        words += [f"--no-{key}"] if value is False else [option, str(value)]
+    return shlex.join([*words, *(["--out", str(folder)] if folder else [])])
+
+
+def _places(net: Layer) -> str:
+    return ", ".join(dict.fromkeys(leaf.device.name for leaf in net.leaves()))
+
+
+def _parameters(net: Layer) -> int:
+    return sum(array.size for leaf in net.leaves() for array in leaf.params.values())
+
+
+def _tell(line: str) -> None:
+    from tqdm import tqdm
+
+    tqdm.write(line, file=sys.stderr)
+    sys.stderr.flush()

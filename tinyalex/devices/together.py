@@ -1,0 +1,97 @@
+"""Several threads on one call, from which nobody is left behind: not after an error, not after Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Threads:
+    """`count` threads that wait for calls, started at the first; they end with this object.
+
+    Not a ThreadPoolExecutor: Ctrl-C in the midst of its `submit` or of `wait` can leave a lock closed for ever. A
+    SimpleQueue has none that Python code holds.
+    """
+
+    def __init__(self, count: int, name: str) -> None:
+        self.count, self.name = count, name
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        weakref.finalize(self, self._calls.put, None)
+
+    def submit(self, call: Callable[[], object]) -> None:
+        """Let a thread make this call, which must not raise."""
+        while len(self._threads) < self.count:
+            thread = threading.Thread(target=_serve, args=(self._calls,), name=f"{self.name}_{len(self._threads)}", daemon=True)
+            thread.start()
+            self._threads.append(thread)  # one whose start Ctrl-C cut short is not counted
+        self._calls.put(call)
+
+    def shutdown(self) -> None:
+        """End the threads after the calls that were submitted."""
+        self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+
+def _serve(calls: SimpleQueue[Callable[[], object] | None]) -> None:
+    while (call := calls.get()) is not None:
+        call()
+        del call  # and what it holds, while this thread waits
+    calls.put(None)  # for the next thread
+
+
+def together(threads: Threads, mine: Callable[[], T], others: Sequence[Callable[[], T]], stop: Callable[[], object]) -> list[T]:
+    """[mine(), and what the others return]: `mine` on the calling thread, each other on one of `threads`.
+
+    The others see the caller's NumPy error settings. An error is raised when all have stopped, the first in the list's
+    order. So is Ctrl-C, which reaches the calling thread alone, at any of these lines: whoever has not begun then does
+    not begin, and `stop()`, which may be called more than once, tells the rest to end soon.
+    """
+    busy: list[None] = []  # an entry for each of the others at work; append and pop are atomic
+    ended: list[None] = []  # holds an entry once nobody may begin
+    done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
+
+    def guarded(number: int, work: Callable[[], T]) -> None:
+        busy.append(None)  # before the look at `ended`, as the caller writes `ended` before it looks here
+        result, error = None, None
+        try:
+            if not ended:
+                result = work()
+        except BaseException as raised:  # it is the caller who raises it
+            error = raised
+        finally:
+            busy.pop()
+        done.put((number, result, error))
+
+    def end() -> None:
+        ended.append(None)
+        stop()
+        while busy:
+            time.sleep(0.001)
+
+    try:
+        for number, work in enumerate(others):
+            threads.submit(partial(copy_context().run, guarded, number, work))
+        first = mine()
+        outcomes = sorted((done.get() for _ in others), key=lambda outcome: outcome[0])
+    except BaseException:
+        while True:
+            try:
+                end()
+                break
+            except BaseException:  # Ctrl-C once more: the first is raised below, and only when all have stopped
+                continue
+        raise
+    for _, _, error in outcomes:
+        if error is not None:
+            raise error
+    return [first, *(result for _, result, _ in outcomes)]
