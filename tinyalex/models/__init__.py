@@ -2,6 +2,7 @@
 
 from tinyalex.models.alexnet import alexnet
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
+from tinyalex.models.cifar_alexnet import cifar_alexnet
 from tinyalex.models.registry import MODELS, build
 from tinyalex.models.states import join_state, match_state, split_state
 from tinyalex.models.variants import VARIANTS, differences
@@ -13,6 +14,7 @@ __all__ = [
     "VARIANTS",
     "alexnet",
     "build",
+    "cifar_alexnet",
     "differences",
     "figure1_net",
     "join_state",

@@ -58,9 +58,9 @@ def alexnet(
     ((8, 3, 5, 5), (12, 16, 3, 3))
     """
     plan = Plan(variant, towers, exchange, num_classes, **options)
-    places = _places(plan, devices)
+    places = places_of(plan, devices)
     whole = Part(0, 1, places[0], dtype, require_int(WHO, "seed", seed, least=0), input_gradient, _initial(plan, seed, places[0]))
-    layers = _two_towers(plan, places, whole) if towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
+    layers = two_towers(plan, places, whole) if towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
     return Sequential(layers, in_shape=(3, plan.input_size, plan.input_size), name=f"{WHO}-{variant}")
 
 
@@ -74,7 +74,7 @@ def _initial(plan: Plan, seed: int, place: Device) -> dict[str, tuple[np.ndarray
     return initial
 
 
-def _two_towers(plan: Plan, places: Sequence[Device], whole: Part) -> list[Layer]:
+def two_towers(plan: Plan, places: Sequence[Device], whole: Part) -> list[Layer]:
     """A pair of towers for what stands between two links, and the links; fc8 stands on the first device."""
     a, b = (replace(whole, index=i, of=2, device=place) for i, place in enumerate(places))
     first_is_conv1 = plan.layers[0] == "conv1"  # else something in front of it passes a gradient on
@@ -92,7 +92,7 @@ def _two_towers(plan: Plan, places: Sequence[Device], whole: Part) -> list[Layer
     return layers + [make(whole) for make in between]
 
 
-def _places(plan: Plan, devices: str | Device | Sequence[str | Device] | None) -> Sequence[Device]:
+def places_of(plan: Plan, devices: str | Device | Sequence[str | Device] | None) -> Sequence[Device]:
     """A device for each tower."""
     if devices is None:
         devices = "cpu" if plan.towers == 1 else "cpu:0,cpu:1"

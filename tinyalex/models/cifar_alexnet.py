@@ -13,7 +13,7 @@ from tinyalex.devices import Device
 from tinyalex.errors import require_int
 from tinyalex.init import FanIn, zeros
 from tinyalex.layers import Flatten, Sequential
-from tinyalex.models.alexnet import _places, _two_towers
+from tinyalex.models.alexnet import places_of, two_towers
 from tinyalex.models.plan import Part, Plan
 from tinyalex.models.variants import LAYERS, VARIANTS
 
@@ -60,13 +60,13 @@ def cifar_alexnet(
     363018
     """
     plan = _SmallPlan("paper", towers, None, num_classes, input_size=input_size, remove=("fc7",), widths=WIDTHS)
-    places, rng = _places(plan, devices), np.random.default_rng(require_int("cifar-alexnet", "seed", seed, least=0))
+    places, rng = places_of(plan, devices), np.random.default_rng(require_int("cifar-alexnet", "seed", seed, least=0))
     initial = {}
     for layer, shape in plan.weight_shapes.items():  # whole layers in order, so that two towers start as one does
         gain = 1.0 if layer == "fc8" else math.sqrt(2)  # a ReLU cuts off half
         initial[layer] = places[0].draw(FanIn(gain), shape, rng), places[0].draw(zeros, shape[:1], rng)
     whole = Part(0, 1, places[0], dtype, seed, False, initial)
-    layers = _two_towers(plan, places, whole) if towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
+    layers = two_towers(plan, places, whole) if towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
     return Sequential(layers, in_shape=(3, input_size, input_size), name="cifar-alexnet")
 
 
