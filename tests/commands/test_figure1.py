@@ -47,7 +47,7 @@ def test_result_holds_what_a_reader_needs(folder):
     document = read(folder)
     assert (document["format"], document["format_version"], document["finished"]) == ("tinyalex-figure1", 1, True)
     assert document["dataset"] == {"name": "synthetic", "note": "synthetic shapes, seed 0", "synthetic": True}
-    assert (document["train_images"], document["test_images"], document["batch_size"], document["momentum"]) == (130, 128, 128, 0.9)
+    assert (document["train_images"], document["test_images"], document["batch_size"], document["momentum"]) == (130, 256, 128, 0.9)
     assert document["command"].startswith("tinyalex figure1 --") and document["wall_s"] > 0
     assert {"machine", "versions", "blas", "device", "workers", "date", "plans"} <= set(document)
     of = document["setups"]["fan-in"]
@@ -183,7 +183,7 @@ def test_settings_without_options(options, setups, seeds, tmp_path, monkeypatch)
     assert cli.main(["figure1", *options, "--out", str(tmp_path)]) == 0
     ((job, dataset),) = seen
     record = load_record()
-    assert dataset.synthetic and len(dataset.train_labels) == record["train_images"] == 384
+    assert dataset.synthetic and len(dataset.train_labels) == record["train_images"] == 2048
     assert [plan.setup for plan in job.plans] == setups
     for plan in job.plans:
         assert plan.activations == ("relu", "tanh") and len(plan.seeds) == seeds and (plan.max_epochs, plan.target) == (60, 0.25)

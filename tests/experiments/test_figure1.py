@@ -78,12 +78,12 @@ def test_every_activation_starts_from_the_same_weights(setup):
 def test_sweep_goes_on_with_the_best_rate_and_other_seeds_follow(dataset, tmp_path):
     lines, ended = [], []
     job = figure1(dataset, tmp_path, tell=lines.append, after_run=lambda: ended.append(1))
-    plan = make_plan("fan-in", ("tanh",), (0.001, 0.05), (0, 1), sweep_epochs=1, max_epochs=2)
+    plan = make_plan("fan-in", ("tanh",), (0.001, 0.02), (0, 1), sweep_epochs=1, max_epochs=2)
     runs = job.run(plan)
     best = min(runs, key=lambda run: (run.seed, run.sweep_error(1)))
     assert [(run.lr, run.seed, len(run.epochs)) for run in runs if run.lr == best.lr] == [(best.lr, 0, 2), (best.lr, 1, 2)]
     assert [(run.seed, len(run.epochs)) for run in runs if run.lr != best.lr] == [(0, 1)]
-    assert len(ended) == 4 and f"fan-in, tanh: chose learning rate {best.lr:g} of 0.001, 0.05" in lines
+    assert len(ended) == 4 and f"fan-in, tanh: chose learning rate {best.lr:g} of 0.001, 0.02" in lines
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(run.name for run in runs)
 
 

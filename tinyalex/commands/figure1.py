@@ -25,7 +25,7 @@ HELP = "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % traini
 EXAMPLE = "tinyalex figure1 --quick"
 
 FILES = ("figure1.png", "factor.png", "result.json", "log.jsonl")
-SYNTHETIC_TRAIN, SYNTHETIC_TEST = 384, 128  # few enough for a run in half a minute; the rates of the record are for these
+SYNTHETIC_TRAIN, SYNTHETIC_TEST = 2048, 256  # few enough for a run in a minute; the rates of the record are for these
 SWEEP_EPOCHS = {True: 20, False: 3}  # synthetic or not: a synthetic epoch has three steps
 EPOCHS, TARGET = 60, 0.25
 DRAW_EVERY_S = 15.0  # the pictures take a second

@@ -33,7 +33,7 @@ MOMENTUM, BATCH_SIZE = 0.9, 128
 CROSSED = ("train_error", "running_error")  # the errors whose crossing of the target is measured
 START_ERROR = 0.9  # ten classes, before any training: where the first epoch's interpolation begins
 DEFAULT_RATES = {"2012": (0.001, 0.003, 0.01, 0.03), "fan-in": (0.003, 0.01, 0.03, 0.1)}
-SYNTHETIC_RATES = {"2012": (0.005, 0.01, 0.02, 0.04, 0.08, 0.16), "fan-in": (0.02, 0.04, 0.08, 0.16)}
+SYNTHETIC_RATES = {"2012": (0.002, 0.005, 0.01, 0.02, 0.04), "fan-in": (0.01, 0.02, 0.04, 0.08)}
 
 
 @dataclass(frozen=True)
