@@ -99,7 +99,7 @@ class _Random:
         Without the library's sine, whose last bit differs between machines.
         """
         half = self.uniform(-most, most, count)
-        scale = 1 / (1 + half * half)
+        scale: Floats = np.float32(1) / (1 + half * half)
         return (1 - half * half) * scale, 2 * half * scale
 
 
