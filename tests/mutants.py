@@ -19,7 +19,10 @@ from tinyalex.gradcases import CLASSES
 from tinyalex.gradcheck import kink_free
 from tinyalex.init import Gaussian
 
-USERS = {"layers.windows": ("layers.conv", "layers.local", "layers.pool")}  # they take names from a mutated file: made again
+USERS = {  # they take names from a mutated file: made again, in this order
+    "layers.windows": ("layers.winograd", "layers.conv", "layers.local", "layers.pool"),
+    "layers.winograd": ("layers.conv",),
+}
 
 
 @dataclass(frozen=True)
@@ -110,8 +113,11 @@ def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], li
 
 def conv_oracle(classes: Classes) -> list[Pair]:
     x, found = _x(2, 4, 6, 8), []
-    for stride, padding, groups, ceil in ((1, 1, 1, False), (2, 0, 1, True), (2, 1, 2, False)):
-        settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "bias_init": Gaussian(0.5)}
+    for stride, padding, groups, ceil, algorithm in (
+        (1, 1, 1, False, "im2col"), (2, 0, 1, True, "im2col"), (2, 1, 2, False, "im2col"), (1, 1, 2, False, "winograd"),
+    ):  # fmt: skip
+        settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
+        settings["bias_init"] = Gaussian(0.5)
         conv = classes["Conv2d"](4, 6, 3, **settings, rng=np.random.default_rng(1), **FLOAT64)
         expected = reference.conv2d(
             x, conv.params["weight"], conv.params["bias"], stride=(stride,) * 2, padding=(padding,) * 4, groups=groups, ceil=ceil

@@ -185,6 +185,19 @@ CONVOLUTIONS = [  # dx by turned weights where the stride is 1 and 2 K <= 3 C, e
     of_layer("Conv2d", "no input gradient", (2, 2, 4, 5), 2, 3, 3, input_gradient=False),
 ]
 
+WINOGRAD = [
+    of_layer("Conv2d", f"winograd, {name}", shape, *args, algorithm="winograd", **settings)
+    for name, shape, args, settings in (
+        ("3x3", (2, 3, 7, 6), (3, 2, 3), {"padding": 1}),
+        ("5x5, groups 2", (2, 4, 5, 9), (4, 6, 5), {"padding": 2, "groups": 2}),
+        ("kernel 2x4, N=1", (1, 2, 6, 5), (2, 3, (2, 4)), {}),
+        ("tiles that hang over", (2, 2, 9, 11), (2, 2, 3), {"padding": (0, 2, 1, 2)}),
+        ("padding above kernel - 1", (2, 2, 3, 4), (2, 3, 3), {"padding": (5, 1, 0, 3)}),
+        ("17 images", (17, 2, 3, 3), (2, 2, 3), {"padding": 1}),
+        ("no input gradient", (2, 2, 4, 5), (2, 3, 3), {"input_gradient": False}),
+    )
+]
+
 LOCALS = [
     of_layer("LocallyConnected2d", "height unlike width", (2, 2, 4, 5), 2, 2, 3, in_size=(4, 5)),
     of_layer("LocallyConnected2d", "padding 1, N=1", (1, 2, 3, 4), 2, 2, 3, in_size=(3, 4), padding=1),
@@ -308,4 +321,14 @@ NETWORKS = [
     ),
 ]
 
-CASES: tuple[Case, ...] = (*ACTIVATIONS, *CONVOLUTIONS, *LOCALS, *POOLS, *NORMALIZATIONS, *FULLY_CONNECTED, *TOWERS, *NETWORKS)
+CASES: tuple[Case, ...] = (
+    *ACTIVATIONS,
+    *CONVOLUTIONS,
+    *WINOGRAD,
+    *LOCALS,
+    *POOLS,
+    *NORMALIZATIONS,
+    *FULLY_CONNECTED,
+    *TOWERS,
+    *NETWORKS,
+)

@@ -85,7 +85,7 @@ def test_json_has_null_for_an_infinite_error(monkeypatch, capsys):
     ("options", "text"),
     [
         (["--layer", "Convolution"], "gradcheck: --layer must be one of ReLU, Tanh, "),
-        (["--device", "gpu"], "device must be 'cpu'"),
+        (["--device", "gpu"], "gradcheck: device must be 'cpu'"),
         (["--device", "sim:0", "--workers", "2"], "gradcheck: --device must be cpu where --workers is given, got 'sim:0'"),
         (["--workers", "0"], "cpu: workers must be an integer of at least 1, got 0"),
     ],

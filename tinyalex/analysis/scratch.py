@@ -7,16 +7,33 @@ from tinyalex.analysis.walk import Visit
 from tinyalex.devices.cpu import CACHE, SHARES
 from tinyalex.layers import Conv2d, Linear, LocallyConnected2d, MaxPool2d
 from tinyalex.layers.windows import Windows
+from tinyalex.layers.winograd import mosaic_of
 
 
 def scratch_bytes(at: Visit, batch: int, backward: bool, workers: int | None) -> int:
     """Bytes of working memory of a layer: with `workers`, of the blocks they work on together; else of one image's."""
+    if workers is not None and isinstance(at.layer, Conv2d):
+        windows = at.layer.windows(at.in_shape)
+        if at.layer.chosen(windows, batch) == "winograd":
+            return _winograd(at.layer, windows, batch, backward, workers)
     image, sums = _of_image(at, backward)
     if workers is None:
         return image + 2 * sums
     images = max(1, min(CACHE // image if image else batch, -(-batch // SHARES)))
     blocks = min(workers, -(-batch // images))
     return blocks * (images * image + sums) + sums
+
+
+def _winograd(layer: Conv2d, windows: Windows, batch: int, backward: bool, workers: int) -> int:
+    """As `scratch_bytes`, with the transformed weights and, backward, their gradients."""
+    mosaic, item, weight = mosaic_of(windows), layer.dtype.itemsize, layer.params["weight"].size
+    images = mosaic.block_size(batch)
+    block = images * mosaic.block_bytes(layer.in_channels, layer.out_channels, item)
+    transformed = mosaic.places * weight * item // (layer.kernel_size[0] * layer.kernel_size[1])
+    blocks = min(workers, -(-batch // images))
+    if not backward:
+        return blocks * block + transformed + weight * item
+    return blocks * (block + transformed + weight * item) + weight * item
 
 
 def _of_image(at: Visit, backward: bool) -> tuple[int, int]:

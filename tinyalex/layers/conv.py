@@ -1,4 +1,8 @@
-"""Convolution (paper 3.5): one matrix product per block of images, forward and backward."""
+"""Convolution (paper 3.5): one matrix product per block of images, forward and backward.
+
+The functions here multiply by the columns of `im2col`; those of `winograd.py` give the same in fewer products where the
+stride is 1. The layer chooses.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,13 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_bool, require_int, show
+from tinyalex.errors import ShapeError, require_bool, require_choice, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer, pair, show_pair
 from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
+from tinyalex.layers.winograd import KERNELS, mosaic_of, transform_weight, winograd_backward_weight, winograd_forward, winograd_pays
+
+ALGORITHMS = ("auto", "im2col", "winograd")
 
 
 def conv_forward(
@@ -83,6 +90,8 @@ class Conv2d(Layer):
     ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
     rng: the generator the weights are drawn from.
+    algorithm: "im2col", any shape; "winograd", stride 1 and kernels of 2 to 5, whose float32 results are within 1e-4 of the
+        largest; "auto", whichever was measured faster at the shape (`winograd_pays`).
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
     Raises
@@ -91,7 +100,7 @@ class Conv2d(Layer):
 
     Cache: x (N, C, H, W). Not its columns: conv1 at N=128 would take 562 MB for them, against 79 MB.
 
-    Gradient: see `conv_backward_weight`, `conv_backward_input` and `turn`.
+    Gradient: see `conv_backward_weight`, `conv_backward_input` and `turn`, or `winograd_backward_weight`.
 
     Example
     -------
@@ -113,6 +122,7 @@ class Conv2d(Layer):
         ceil_mode: bool = False,
         weight_init: Init = Gaussian(0.01),  # noqa: B008 - immutable
         bias_init: Init = zeros,
+        algorithm: str = "auto",
         input_gradient: bool = True,
         name: str = "conv",
         device: str | Device = "cpu",
@@ -128,22 +138,42 @@ class Conv2d(Layer):
         self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
         self.padding, self.ceil_mode = check_padding(name, padding), require_bool(name, "ceil_mode", ceil_mode)
         self.input_gradient = require_bool(name, "input_gradient", input_gradient)
+        self.algorithm = require_choice(name, "algorithm", algorithm, ALGORITHMS)
+        if algorithm == "winograd" and not self._winograd_fits():
+            got = f"kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
+            raise ShapeError(f"{name}: algorithm 'winograd' must have stride 1 and a kernel of 2 to 5, got {got}; use 'im2col'")
         self.draw_param("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size), weight_init, rng)
         self.draw_param("bias", (self.out_channels,), bias_init, rng)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
         windows = self.windows(x.shape[1:])
-        out = self._correlate(x, self.params["weight"], self.params["bias"], windows)
+        out = self._correlate(x, self.params["weight"], self.params["bias"], windows, self.chosen(windows, len(x)))
         if train:
             self.keep(out.shape, x, windows)
         return out
 
     def backward(self, dout: Array) -> Array | None:
         x, windows = self.take(dout)
+        algorithm = self.chosen(windows, len(x))
+        by_correlation = self.input_gradient and (algorithm == "winograd" or self._turns(windows))
+        dx = None
+        if algorithm == "winograd":
+            dweight, dbias = self._backward_by_winograd(x, dout, windows)
+        else:
+            dx = self.device.empty(x.shape, self.dtype) if self.input_gradient and not by_correlation else None
+            dweight, dbias = self._backward_by_im2col(x, dout, windows, dx)
+        self.add_grad("weight", dweight)
+        self.add_grad("bias", dbias)
+        if not by_correlation:
+            return dx
+        with self.device.activate():
+            turned = turn(self.params["weight"], self.groups)
+        return self._correlate(dout, turned, None, windows.turned(), algorithm)
+
+    def _backward_by_im2col(self, x: Array, dout: Array, windows: Windows, dx: Array | None) -> tuple[Array, Array]:
+        """The gradients of weight, (G, K/G, C/G * KH * KW), and of bias, (G, K/G); dx is filled if it is there."""
         weight, groups, rows = self.params["weight"], self.groups, self._column_bytes(windows)
-        by_correlation = self.input_gradient and self._turns(windows)
-        dx = self.device.empty(x.shape, self.dtype) if self.input_gradient and not by_correlation else None
 
         def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
             if dx is not None:
@@ -151,22 +181,47 @@ class Conv2d(Layer):
             return conv_backward_weight(x[images], dout[images], windows, groups, scratch)
 
         dweight_t, dbias = self.device.map_blocks(block, len(x), rows * (1 if dx is None else 2))
-        self.add_grad("weight", dweight_t.swapaxes(1, 2))
-        self.add_grad("bias", dbias)
-        if not by_correlation:
-            return dx
-        with self.device.activate():
-            turned = turn(weight, groups)
-        return self._correlate(dout, turned, None, windows.turned())
+        return dweight_t.swapaxes(1, 2), dbias
 
-    def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
+    def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array]:
+        """The gradients of weight, (K * C/G, KH * KW), and of bias, (K,)."""
+        mosaic = mosaic_of(windows)
+
+        def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
+            return winograd_backward_weight(x[images], dout[images], self.groups, mosaic, scratch)
+
+        dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
+        return dweight, dbias
+
+    def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows, algorithm: str) -> Array:
         out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)
+        if algorithm == "winograd":
+            mosaic = mosaic_of(windows)
+            u = transform_weight(weight, self.groups, mosaic, self.device)
 
-        def block(images: slice, scratch: Scratch) -> None:
-            conv_forward(x[images], weight, bias, windows, self.groups, out[images], scratch)
+            def block(images: slice, scratch: Scratch) -> None:
+                winograd_forward(x[images], u, bias, mosaic, out[images], scratch)
 
-        self.device.map_blocks(block, len(x), x.shape[1] * self._window_bytes(windows))
+            self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
+        else:
+
+            def block(images: slice, scratch: Scratch) -> None:
+                conv_forward(x[images], weight, bias, windows, self.groups, out[images], scratch)
+
+            self.device.map_blocks(block, len(x), x.shape[1] * self._window_bytes(windows))
         return out
+
+    def chosen(self, windows: Windows, n: int) -> str:
+        """The algorithm for n images: "im2col" or "winograd"."""
+        if self.algorithm != "auto":
+            return self.algorithm
+        c, k = self.in_channels // self.groups, self.out_channels // self.groups
+        measured = self.device.name.partition(":")[0] == "cpu"  # a device to be counted bears the name of one to compute on
+        pays = measured and self._winograd_fits() and winograd_pays(mosaic_of(windows), c, k, n)
+        return "winograd" if pays else "im2col"
+
+    def _winograd_fits(self) -> bool:
+        return self.stride == (1, 1) and all(k in KERNELS for k in self.kernel_size)
 
     def _turns(self, windows: Windows) -> bool:
         """Whether dx is taken as a correlation: it needs columns of K channels, where col2im needs columns of C."""
@@ -194,4 +249,5 @@ class Conv2d(Layer):
         padding = self.padding if isinstance(self.padding, str) or len(set(self.padding)) > 1 else self.padding[0]
         text += f", padding {padding}" if padding not in (0, "valid") else ""
         text += ", ceil" if self.ceil_mode else ""
-        return text + (f", groups {self.groups}" if self.groups > 1 else "")
+        text += f", groups {self.groups}" if self.groups > 1 else ""
+        return text + ("" if self.algorithm == "auto" else f", {self.algorithm}")

@@ -1,0 +1,166 @@
+"""Convolution by Winograd's minimal filtering."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tinyalex as ta
+from tests.contract import refuses, rng, values
+from tinyalex.devices import CpuDevice
+from tinyalex.errors import ShapeError
+from tinyalex.layers.windows import windows_of
+from tinyalex.layers.winograd import KERNELS, LARGEST_TILE, Tiles, cook_toom, mosaic_of, winograd_pays
+
+
+def both(args, x, dout_seed=2, dtype=np.float64, device="cpu", **settings_):
+    """Output, dx and gradients of the same layer by im2col and by winograd."""
+    found = []
+    for algorithm in ("im2col", "winograd"):
+        conv = ta.Conv2d(*args, rng=rng(), weight_init=ta.Gaussian(1), bias_init=ta.Gaussian(1), dtype=dtype, device=device,
+                         algorithm=algorithm, **settings_)  # fmt: skip
+        out = conv.forward(x, train=True)
+        dx = conv.backward(values(out.shape, dout_seed, dtype))
+        found.append({"out": out, "dx": dx, "dweight": conv.grads["weight"], "dbias": conv.grads["bias"]})
+    return found
+
+
+def worst(a, b):
+    """The largest difference over the largest value."""
+    assert a.shape == b.shape
+    return np.abs(a - b).max() / np.abs(b).max()
+
+
+@pytest.mark.parametrize(("m", "r"), [(m, r) for r in KERNELS for m in range(2, LARGEST_TILE - r + 2)])
+def test_matrices_give_a_correlation_with_n_products(m, r):
+    b_t, g, a = cook_toom(m, r)
+    x, w = values((m + r - 1,), 1), values((r,), 2)
+    expected = np.correlate(x, w, "valid")
+    assert worst(a.T @ ((g @ w) * (b_t @ x)), expected) < 1e-12
+
+
+def test_matrices_of_two_outputs_and_three_weights_are_the_published_ones():
+    b_t, g, a = cook_toom(2, 3)  # up to signs and the order of points: F(2, 3) with 0, 1, -1 and infinity
+    assert np.abs(b_t).tolist() == [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]]
+    assert np.abs(g).tolist() == [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0, 1]]
+    assert a.T.tolist() == [[1, 1, 1, 0], [0, 1, -1, 1]]
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "size"),
+    [
+        (3, 1, (13, 13)),
+        (5, 2, (27, 9)),
+        ((3, 5), (0, 1, 2, 1), (8, 12)),
+        ((2, 4), (3, 5, 0, 7), (5, 6)),
+        (5, 0, (5, 7)),
+        (4, "same", (6, 6)),
+    ],
+)
+def test_agrees_with_im2col(kernel, padding, size, groups):
+    direct, fast = both((4, 6, kernel), values((3, 4, *size), 1), padding=padding, groups=groups)
+    for key, expected in direct.items():
+        assert worst(fast[key], expected) < 1e-12, key
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_agrees_with_im2col_on_any_shape(data):
+    kernel = tuple(data.draw(st.integers(2, 5)) for _ in range(2))
+    padding = tuple(data.draw(st.integers(0, 6)) for _ in range(4))
+    size = tuple(data.draw(st.integers(max(1, k - padding[2 * i]), 12)) for i, k in enumerate(kernel))
+    n, groups = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 3))
+    c, k = groups * data.draw(st.integers(1, 3)), groups * data.draw(st.integers(1, 3))
+    direct, fast = both((c, k, kernel), values((n, c, *size), 1), padding=padding, groups=groups)
+    for key, expected in direct.items():
+        assert worst(fast[key], expected) < 1e-11, key
+
+
+ALEXNET = [(96, 256, 5, 27, 2), (256, 384, 3, 13, 1), (384, 384, 3, 13, 2), (384, 256, 3, 13, 2)]  # C, K, kernel, size, groups
+
+
+@pytest.mark.parametrize(("c", "k", "kernel", "size", "groups"), ALEXNET, ids=["conv2", "conv3", "conv4", "conv5"])
+def test_float32_error_at_alexnet_s_shapes(c, k, kernel, size, groups):
+    x = np.maximum(values((4, c, size, size), 1), 0)
+    exact, _ = both((c, k, kernel), x, padding=kernel // 2, groups=groups)
+    _, fast = both((c, k, kernel), x.astype(np.float32), dtype=np.float32, padding=kernel // 2, groups=groups)
+    for key, expected in exact.items():
+        assert worst(fast[key], expected) < 1e-4, key
+
+
+def test_every_number_of_workers_gives_the_same_bits():
+    x, found = values((13, 4, 9, 8), 1, np.float32), []
+    for workers in (1, 2, 3, 20):
+        device = CpuDevice("cpu", workers=workers)
+        found.append(both((4, 6, 3), x, dtype=np.float32, device=device, padding=1, groups=2)[1])
+        device.close()
+    for other in found[1:]:
+        assert all(np.array_equal(other[key], found[0][key]) for key in other)
+
+
+def test_tiles_cover_the_axis_once():
+    for size, r, before, after in product((1, 5, 13, 27), KERNELS, (0, 2, 6), (0, 3)):
+        out = size + before + after - r + 1
+        if out < 1:
+            continue
+        for m in range(2, LARGEST_TILE - r + 2):
+            tiles = Tiles(size, out, before, r, m)
+            covered = [i for line, _ in tiles.outputs() for i in range(line.start, line.stop)]
+            assert covered == list(range(out))
+            for tile, (line, inside) in enumerate(tiles.inputs()):
+                assert line.stop - line.start == inside.stop - inside.start
+                assert line.start == line.stop or line.start - inside.start == tile * m - before
+
+
+def test_tiles_with_the_fewest_products_are_taken():
+    conv3 = mosaic_of(windows_of("conv3", (13, 13), 3, 1, 1))
+    assert (conv3.height.m, conv3.tiles, conv3.places) == (5, 9, 49)
+    conv2 = mosaic_of(windows_of("conv2", (27, 27), 5, 1, 2))
+    assert (conv2.height.m, conv2.tiles, conv2.places) == (4, 49, 64)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 31, 32, 128])
+def test_blocks_are_four_or_a_multiple_where_there_are_images_enough(n):
+    for size, kernel in ((27, 5), (13, 3), (8, 5)):
+        images = mosaic_of(windows_of("conv", (size, size), kernel, 1, kernel // 2)).block_size(n)
+        blocks = -(-n // images)
+        assert 1 <= images <= n and blocks <= n and (n < 8 or blocks >= 4)
+
+
+def test_auto_is_decided_by_this_table():
+    table = {  # (kernel, size, channels and filters a group, images): winograd or not
+        (5, 27, 48, 128, 1): False, (5, 27, 48, 128, 2): True, (5, 27, 48, 128, 128): True,
+        (3, 13, 256, 384, 1): False, (3, 13, 256, 384, 8): True, (3, 13, 192, 192, 128): True, (3, 13, 192, 128, 128): True,
+        (5, 16, 32, 32, 128): True, (5, 8, 32, 64, 128): True, (5, 32, 3, 32, 128): False, (5, 8, 32, 64, 1): False,
+    }  # fmt: skip
+    for (kernel, size, c, k, n), pays in table.items():
+        assert winograd_pays(mosaic_of(windows_of("conv", (size, size), kernel, 1, kernel // 2)), c, k, n) == pays
+        conv = ta.Conv2d(c, k, kernel, padding=kernel // 2, rng=rng())
+        assert conv.chosen(conv.windows((c, size, size)), n) == ("winograd" if pays else "im2col")
+
+
+@pytest.mark.parametrize("setting", [{"stride": 2}, {"kernel": 11}, {"kernel": 1}])
+def test_auto_takes_im2col_where_winograd_has_no_form(setting):
+    conv = ta.Conv2d(32, 32, setting.get("kernel", 3), stride=setting.get("stride", 1), rng=rng())
+    assert conv.chosen(conv.windows((32, 31, 31)), 128) == "im2col"
+
+
+def test_auto_takes_im2col_where_it_was_not_measured():
+    conv = ta.Conv2d(32, 32, 3, rng=rng(), device="sim:0")
+    assert conv.chosen(conv.windows((32, 31, 31)), 128) == "im2col"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stride", "got"), [(3, 2, "kernel 3, stride 2"), ((3, 7), 1, "kernel 3x7, stride 1"), (1, 1, "kernel 1, stride 1")]
+)
+def test_refuses_what_it_has_no_form_for(kernel, stride, got):
+    with refuses(ShapeError, f"conv: algorithm 'winograd' must have stride 1 and a kernel of 2 to 5, got {got}; use 'im2col'"):
+        ta.Conv2d(3, 4, kernel, stride=stride, rng=rng(), algorithm="winograd")
+
+
+def test_refuses_an_unknown_algorithm():
+    with refuses(ShapeError, "conv: algorithm must be one of 'auto', 'im2col', 'winograd', got 'fft'"):
+        ta.Conv2d(3, 4, 3, rng=rng(), algorithm="fft")
