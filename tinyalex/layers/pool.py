@@ -82,77 +82,100 @@ def shifts(windows: Windows, axis: int) -> list[tuple[slice, slice]]:
     return pairs
 
 
-def max_down(x: Array, windows: Windows, sheet: Array, place: Array | None, scratch: Scratch) -> None:
-    """The maximum of each window's columns; place = the first row that reaches it.
+def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
+    """What the windows cover, (B, C, SH, SW): x itself where that is all of it, else a copy.
 
-    x (B, C, H, W), sheet and place (B, C, OH, SW): columns of padding hold -inf, not 0, as a padded cell must never win.
+    Padding holds -inf, not 0, as a padded cell must never win.
     """
-    xp, left, w = scratch.xp, windows.before[1], windows.seen[1]
-    sheet.fill(-np.inf)
-    best = sheet[..., left : left + w]
+    (b, c, h, w), (height, width), (top, left), (seen_h, seen_w) = x.shape, windows.sheet, windows.before, windows.seen
+    if (height, width) == (h, w):
+        return x
+    sheet = scratch((b, c, height, width), x.dtype)
+    below, right = top + seen_h, left + seen_w
+    sheet[:, :, top:below, left:right] = x[:, :, :seen_h, :seen_w]
+    for edge in (sheet[:, :, :top], sheet[:, :, below:], sheet[..., :left], sheet[..., right:]):
+        edge.fill(-np.inf)
+    return sheet
+
+
+def neighbors_max(x: Array, k: int, step: int, keep_place: bool, scratch: Scratch) -> tuple[Array, Array | None]:
+    """From every number on, the maximum of k numbers that lie `step` apart in memory; place = the first that reaches it.
+
+    Also where no window begins and over the ends of lines, where it means nothing: work on all numbers in one run takes
+    half the time of work on the right ones, line by line.
+    """
+    xp, n, flat, best = scratch.xp, x.size - (k - 1) * step, x.reshape(-1), scratch(x.shape, x.dtype)
+    b = best.reshape(-1)[:n]
+    b[...] = flat[:n]
+    place = scratch(x.shape, np.uint8) if keep_place else None
     if place is not None:
-        place.fill(0)
-    for i, (to, at) in enumerate(shifts(windows, 0)):
-        b, here = best[:, :, to], x[:, :, at, :w]
-        if place is not None and i:
-            won = xp.greater(here, b, out=scratch(b.shape, np.bool_)).view(np.uint8)
-            won *= i  # 0 where an earlier row keeps the maximum, else i, which is larger than any row before
-            p = place[:, :, to, left : left + w]
+        p, won = place.reshape(-1)[:n], scratch((n,), np.uint8)
+        p.fill(0)
+    for i in range(1, k):
+        here = flat[i * step : i * step + n]
+        if place is not None:
+            xp.greater(here, b, out=won.view(np.bool_))
+            won *= i  # 0 where an earlier one keeps the maximum, else i, which is larger than any before
             xp.maximum(p, won, out=p)
         xp.maximum(b, here, out=b)
+    return best, place
 
 
-def max_along(sheet: Array, windows: Windows, out: Array, place: Array | None, scratch: Scratch) -> None:
-    """The maximum of each window's row of `sheet` (B, C, OH, SW); place = the first column that reaches it. Both (B, C, OH, OW).
+def every(stride: int, count: int) -> slice:
+    """Where `count` windows begin."""
+    return slice(0, stride * (count - 1) + 1, stride)
 
-    The maximum is taken over KW neighbors everywhere and then at every stride-th place: contiguous work on twice the
-    numbers takes half the time of strided work on the right ones.
+
+def max_pool(x: Array, windows: Windows, out: Array, rows: Array | None, columns: Array | None, *, scratch: Scratch) -> None:
+    """out = the maximum of each window, (B, C, OH, OW): of its columns first, then of those.
+
+    rows (B, C, OH, SW) = the first row of each column of windows that reaches the maximum; columns (B, C, OH, OW) = the
+    first column of the window that does. Both uint8, or None for outputs alone.
     """
-    xp, kw, last = scratch.xp, windows.kernel[1], windows.stride[1] * (windows.out[1] - 1) + 1
-    flat = sheet.reshape(-1)
-    best = scratch(sheet.shape, sheet.dtype)
-    best[...] = sheet
-    first = scratch(sheet.shape, np.uint8) if place is not None else None
-    if first is not None:
-        first.fill(0)
-    for j in range(1, kw):
-        b, here = best.reshape(-1)[:-j], flat[j:]
-        if first is not None:
-            won = xp.greater(here, b, out=scratch(b.shape, np.bool_)).view(np.uint8)
-            won *= j
-            f = first.reshape(-1)[:-j]
-            xp.maximum(f, won, out=f)
-        xp.maximum(b, here, out=b)
-    out[...] = best[..., : last : windows.stride[1]]
-    if place is not None and first is not None:
-        place[...] = first[..., : last : windows.stride[1]]
+    (oh, ow), (kh, kw), (sh, sw) = windows.out, windows.kernel, windows.stride
+    sheet = lay_sheet(x, windows, scratch)
+    best, place = neighbors_max(sheet, kh, windows.sheet[1], rows is not None, scratch)
+    lines = scratch((*x.shape[:2], oh, windows.sheet[1]), x.dtype)
+    lines[...] = best[:, :, every(sh, oh)]
+    if rows is not None and place is not None:
+        rows[...] = place[:, :, every(sh, oh)]
+    best, place = neighbors_max(lines, kw, 1, columns is not None, scratch)
+    out[...] = best[..., every(sw, ow)]
+    if columns is not None and place is not None:
+        columns[...] = place[..., every(sw, ow)]
 
 
-def spread_along(dout: Array, windows: Windows, place: Array, dsheet: Array, scratch: Scratch) -> None:
-    """The transpose of max_along: each of `dout` is added at the column of `dsheet` that won."""
-    xp, kw, last = scratch.xp, windows.kernel[1], windows.stride[1] * (windows.out[1] - 1) + 1
-    d, won = scratch(dsheet.shape, dout.dtype), scratch(dsheet.shape, np.uint8)
+def spread_along(dout: Array, windows: Windows, columns: Array, dlines: Array, scratch: Scratch) -> None:
+    """To the place along the lines that won: dlines (B, C, OH, SW) = the sum of what each of dout (B, C, OH, OW) sends there."""
+    xp, begin = scratch.xp, every(windows.stride[1], windows.out[1])
+    d, won = scratch(dlines.shape, dout.dtype), scratch(dlines.shape, np.uint8)
     d.fill(0)
     won.fill(0)
-    d[..., : last : windows.stride[1]] = dout
-    won[..., : last : windows.stride[1]] = place
-    dsheet.fill(0)
-    for j in range(kw):
+    d[..., begin], won[..., begin] = dout, columns
+    dlines.fill(0)
+    for j in range(windows.kernel[1]):
         n = d.size - j
         part = xp.equal(won.reshape(-1)[:n], j, out=scratch((n,), d.dtype))
         part *= d.reshape(-1)[:n]
-        dsheet.reshape(-1)[j:] += part
+        dlines.reshape(-1)[j:] += part
 
 
-def spread_down(dsheet: Array, windows: Windows, place: Array, dx: Array, scratch: Scratch) -> None:
-    """The transpose of max_down: each of `dsheet` is added at the row of `dx` that won."""
-    xp, left, w = scratch.xp, windows.before[1], windows.seen[1]
-    dx.fill(0)
-    for i, (to, at) in enumerate(shifts(windows, 0)):
-        d = dsheet[:, :, to, left : left + w]
-        part = xp.equal(place[:, :, to, left : left + w], i, out=scratch(d.shape, d.dtype))
-        part *= d
-        dx[:, :, at, :w] += part
+def spread_down(dlines: Array, windows: Windows, rows: Array, dx: Array, scratch: Scratch) -> None:
+    """To the row that won: dx (B, C, H, W) = the sum of what each of dlines (B, C, OH, SW) sends there."""
+    xp, left, w, stride = scratch.xp, windows.before[1], windows.seen[1], windows.stride[0]
+    down = shifts(windows, 0)
+    written = {row for _, at in down[:stride] for row in range(*at.indices(dx.shape[2]))}
+    for row in set(range(dx.shape[2])) - written:
+        dx[:, :, row].fill(0)
+    dx[..., w:].fill(0)
+    part = scratch(dlines.shape, dlines.dtype)
+    for i, (to, at) in enumerate(down):
+        xp.equal(rows, i, out=part)
+        part *= dlines
+        if i < stride:  # no two of these reach the same row
+            dx[:, :, at, :w] = part[:, :, to, left : left + w]
+        else:
+            dx[:, :, at, :w] += part[:, :, to, left : left + w]
 
 
 class MaxPool2d(Pool2d):
@@ -192,9 +215,8 @@ class MaxPool2d(Pool2d):
         columns = self.device.empty((n, c, oh, ow), np.uint8) if train else None
 
         def block(images: slice, scratch: Scratch) -> None:
-            sheet = scratch((len(out[images]), c, oh, sw), self.dtype)
-            max_down(x[images], windows, sheet, None if rows is None else rows[images], scratch)
-            max_along(sheet, windows, out[images], None if columns is None else columns[images], scratch)
+            places = (None, None) if rows is None or columns is None else (rows[images], columns[images])
+            max_pool(x[images], windows, out[images], *places, scratch=scratch)
 
         self.device.map_blocks(block, n, 2 * c * h * w * self.dtype.itemsize)
         if train:
@@ -206,9 +228,9 @@ class MaxPool2d(Pool2d):
         dx = self.device.empty(shape, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
-            dsheet = scratch(rows[images].shape, self.dtype)
-            spread_along(dout[images], windows, columns[images], dsheet, scratch)
-            spread_down(dsheet, windows, rows[images], dx[images], scratch)
+            dlines = scratch(rows[images].shape, self.dtype)
+            spread_along(dout[images], windows, columns[images], dlines, scratch)
+            spread_down(dlines, windows, rows[images], dx[images], scratch)
 
         self.device.map_blocks(block, len(dx), 2 * dx[:1].nbytes)
         return dx
