@@ -184,3 +184,21 @@ def test_initial_value_that_is_not_finite_raises():
 def test_output_shape_refuses_what_forward_would(in_shape, text):
     with refuses(ta.ShapeError, text):
         layer(4, 2, 3).output_shape(in_shape)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, (0, 3, 2, 1)), (11, 4, 0), (2, 3, 0)])
+def test_few_images_in_strips_are_the_images_whole(n, kernel, stride, padding):
+    conv, x = layer(4, 6, kernel, stride=stride, padding=padding, groups=2), values((n, 4, 17, 13))
+    windows, whole = conv.windows(x.shape[1:]), np.empty((n, *conv.output_shape(x.shape[1:])))
+    conv_forward(x, conv.params["weight"], conv.params["bias"], windows, 2, whole)
+    close(conv.forward(x), whole)
+
+
+def test_strips_cover_the_windows_once():
+    windows = windows_of("conv", (17, 13), 5, 2, (0, 3, 2, 1))
+    for count in (1, 2, 4, 100):
+        strips = windows.strips(count)
+        assert len(strips) == min(count, windows.out[0])
+        assert [row for rows, _ in strips for row in range(rows.start, rows.stop)] == list(range(windows.out[0]))
+        assert all(part.out == (rows.stop - rows.start, windows.out[1]) for rows, part in strips)

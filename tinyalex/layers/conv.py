@@ -18,6 +18,7 @@ from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, imag
 from tinyalex.layers.winograd import KERNELS, mosaic_of, transform_weight, winograd_backward_weight, winograd_forward, winograd_pays
 
 ALGORITHMS = ("auto", "im2col", "winograd")
+FEWEST_BLOCKS = 4  # of fewer images each is cut into strips, so that several workers find work
 
 
 def conv_forward(
@@ -204,11 +205,17 @@ class Conv2d(Layer):
 
             self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
         else:
+            strips = windows.strips(max(1, FEWEST_BLOCKS // len(x)))
 
-            def block(images: slice, scratch: Scratch) -> None:
-                conv_forward(x[images], weight, bias, windows, self.groups, out[images], scratch)
+            def block(pieces: slice, scratch: Scratch) -> None:
+                if len(strips) == 1:
+                    conv_forward(x[pieces], weight, bias, windows, self.groups, out[pieces], scratch)
+                    return
+                for piece in range(*pieces.indices(len(x) * len(strips))):
+                    image, (rows, part) = slice(piece // len(strips), piece // len(strips) + 1), strips[piece % len(strips)]
+                    conv_forward(x[image], weight, bias, part, self.groups, out[image, :, rows], scratch)
 
-            self.device.map_blocks(block, len(x), x.shape[1] * self._window_bytes(windows))
+            self.device.map_blocks(block, len(x) * len(strips), x.shape[1] * self._window_bytes(windows) // len(strips))
         return out
 
     def chosen(self, windows: Windows, n: int) -> str:

@@ -7,6 +7,7 @@ windows there are, where they begin, and how to copy them out (`im2col`) and add
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tinyalex.devices import NEW_ARRAYS, Array, Scratch
@@ -48,6 +49,15 @@ class Windows:
         """Rows and columns of the image that lie on the sheet; a stride that does not divide may leave some out."""
         (height, width), (top, left), (h, w) = self.sheet, self.before, self.size
         return max(0, min(h, height - top)), max(0, min(w, width - left))
+
+    def strips(self, count: int) -> list[tuple[slice, Windows]]:
+        """The windows cut into at most `count` strips across the image: (rows of windows, the windows in them)."""
+        (oh, ow), (top, left) = self.out, self.before
+        edges = sorted({round(i * oh / count) for i in range(count + 1)})
+        return [
+            (slice(first, last), Windows(self.size, self.kernel, self.stride, (top - first * self.stride[0], left), (last - first, ow)))
+            for first, last in pairwise(edges)
+        ]
 
     def turned(self) -> Windows:
         """The windows through which the input gradient of a stride-1 convolution looks at `dout`."""
