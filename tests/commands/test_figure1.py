@@ -104,7 +104,7 @@ def test_sweep_writes_a_record_in_the_shipped_form(tmp_path, monkeypatch):
 def test_other_configuration_exits_2_and_nothing_is_lost(folder, capsys):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert cli.main(["figure1", *SMALL, "--train-images", "64", "--epochs", "1", "--seeds", "1", "--out", str(folder)]) == 2
-    assert "got trainer.train_images = 64 where that had 130; use its settings or another folder" in capsys.readouterr().err
+    assert "got trainer.train_images = 64 where that had 130; use its settings and data, or another folder" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -170,6 +170,14 @@ def test_out_that_is_a_file_exits_2(tmp_path, capsys):
     assert cli.main(["figure1", "--out", str(tmp_path / "file")]) == 2
     assert "the run's folder must be one that can be made, got File exists" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_out_that_holds_a_run_of_train_exits_2_and_leaves_it(tmp_path, capsys):
+    for name in ("checkpoint-000007.safetensors", "log.jsonl", "result.json"):
+        (tmp_path / name).write_text("kept")
+    assert cli.main(["figure1", *SMALL, "--epochs", "1", "--seeds", "1", "--out", str(tmp_path)]) == 2
+    assert "--out must be a new folder or one of tinyalex figure1, got a run of tinyalex train; name another" in capsys.readouterr().err
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"kept"} and len(list(tmp_path.iterdir())) == 3
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def test_pictures(tmp_path, capsys):
         (["alexnet", "--exchange", "conv9"], "exchange must"),
         (["alexnet", "--remove", "fc8"], "remove must"),
         (["alexnet", "--input-size", "20"], "input_size must be at least"),
+        (["alexnet", "--input-size", "1000000000"], "input_size, num_classes and widths must give at most 4,294,967,296 parameters, got "),
         (["alexnet", "--batch", "0"], "net: --batch must be an integer of at least 1, got 0"),
         (["alexnet", "--card", "big"], "net: memory must be a number with one of"),
         (["figure1", "--towers", "2"], "figure1: towers must be one of 1, got 2"),

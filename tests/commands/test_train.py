@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from tinyalex import cli
 from tinyalex.commands import train
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import Interrupted
+from tinyalex.models.cifar_alexnet import WIDTHS
 from tinyalex.models.registry import build
 from tinyalex.training import Trainer, load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.tensors import write_tensors
 
 SMALL = ["train", "--data", "synthetic", "--train-images", "20", "--test-images", "8", "--batch-size", "8", "--devices", "cpu:0"]
 FILES = ("curve.png", "log.jsonl", "result.json", "weights.safetensors")
@@ -169,9 +172,9 @@ def on_card(device):
         (["--net", "alexnet"], "train: --net must read images of at most 3x32x32, got 'alexnet', which reads 3x224x224; use one of cifar-"),
         (["--net", "cifar-alexnt"], "net: NAME must be one of alexnet, "),
         (["--net", "figure1", "--towers", "2"], "figure1: towers must be one of 1, got 2"),
-        (["--towers", "3"], "towers must be one of 1, 2, got 3"),
-        (["--towers", "2", "--devices", "cpu:0,sim:0"], "devices must be of one kind, got cpu:0 and sim:0"),
-        (["--devices", "gpu"], "got 'gpu'"),
+        (["--towers", "3"], "cifar-alexnet: towers must be one of 1, 2, got 3"),
+        (["--towers", "2", "--devices", "cpu:0,sim:0"], "cifar-alexnet: devices must be of one kind, got cpu:0 and sim:0"),
+        (["--devices", "gpu"], "cifar-alexnet: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got 'gpu'"),
         (["--epochs", "0"], "train: --epochs must be an integer of at least 1, got 0"),
         (["--train-images", "0"], "train: --train-images must be an integer of at least 1, got 0"),
         (["--batch-size", "0"], "batch_size must be an integer of at least 1, got 0"),
@@ -201,3 +204,63 @@ def test_out_that_is_a_file_exits_2(tmp_path, capsys):
     assert cli.main([*SMALL, "--out", str(tmp_path / "file")]) == 2
     assert "the run's folder must be one that can be made, got File exists" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def gone(lines):
+    return []
+
+
+def one_missing(lines):
+    return [lines[0], *lines[2:]]
+
+
+def no_loss(lines):
+    return [*lines[:-1], lines[-1].replace('"loss"', '"lost"')]
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (gone, "log.jsonl: the log must hold the 2 epochs of its checkpoint, got 0; bring it back"),
+        (one_missing, "log.jsonl: epochs must be 1, 2, ... in order, got 2 in place of 1; the file was altered"),
+        (no_loss, "log.jsonl: loss of an epoch must be a finite number, got nothing; the file was altered"),
+    ],
+)
+def test_altered_log_exits_2_and_stays_as_it_is(folder, change, text, tmp_path, capsys):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    lines = (copy / "log.jsonl").read_text().splitlines(keepends=True)
+    (copy / "log.jsonl").write_text("".join(change(lines)))
+    before = {path: path.read_bytes() for path in copy.iterdir()}
+    assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(copy)]) == 2
+    assert text in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in copy.iterdir()} == before
+
+
+def newer(path, whole):
+    write_tensors(path, {}, "tinyalex-checkpoint", 2, {})
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda path, whole: path.write_bytes(whole[:999]), "must be a whole tinyalex-checkpoint file, got 999 bytes; it is truncated"),
+        (lambda path, whole: path.write_bytes(whole[:-1]), "it is truncated or altered"),
+        (lambda path, whole: path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1])), "SHA-256 must be "),
+        (newer, "format_version must be 1, got 2; install the tinyalex that wrote it"),
+    ],
+    ids=["cut short", "a byte too few", "a bit altered", "of a newer format"],
+)
+def test_damaged_checkpoint_exits_2(folder, change, text, tmp_path, capsys):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    change(path := checkpoint_files(copy)[-1], path.read_bytes())
+    assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(copy)]) == 2
+    err = capsys.readouterr().err
+    assert f"tinyalex: error: {path}: " in err and text in err and "Traceback" not in err
+
+
+def test_checkpoint_of_another_architecture_exits_2_and_names_the_tensor(folder, tmp_path, monkeypatch, capsys):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    monkeypatch.setitem(WIDTHS, "conv1", 16)
+    assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(copy)]) == 2
+    text = "param conv1.weight must have shape (16, 3, 5, 5), got (32, 3, 5, 5); was it made by another network?"
+    assert text in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shutil
 
@@ -14,6 +15,7 @@ from tinyalex.devices import CpuDevice
 from tinyalex.errors import CheckpointError, DivergedError, ShapeError
 from tinyalex.experiments.figure1 import Figure1, Plan, chosen_rate, epochs_to, read_run
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
+from tinyalex.training import RunLog
 
 WORDS = r"figure1: "
 
@@ -110,6 +112,25 @@ def test_folder_of_other_images_is_refused(dataset, tmp_path):
     figure1(dataset, tmp_path).run(plan)
     with pytest.raises(CheckpointError, match="got trainer.train_images = 130 where that had 260"):
         figure1(dataset.subset(130), tmp_path).run(plan)
+
+
+def test_folder_of_other_pixels_is_refused_and_one_from_before_fingerprints_goes_on(dataset, tmp_path, monkeypatch):
+    plan = make_plan("fan-in", ("relu",), (0.01,), max_epochs=1)
+    other = dataclasses.replace(dataset, train_images=dataset.train_images[::-1])
+    with monkeypatch.context() as patch:
+        patch.setattr("tinyalex.training.trainer.fingerprint", lambda images, labels: None)
+        patch.setattr("tinyalex.training.trainer.as_json", without_none)
+        (old,) = figure1(dataset, tmp_path / "old").run(plan)
+    (new,) = figure1(dataset, tmp_path / "new").run(plan)
+    assert "train_sha256" not in RunLog(tmp_path / "old" / "runs" / old.name / "log.jsonl").read()[0]["config"]["trainer"]
+    assert [run.epochs[0].epoch for run in figure1(dataset, tmp_path / "old").run(make_plan("fan-in", ("relu",), (0.01,), max_epochs=2))]
+    with pytest.raises(CheckpointError, match="got trainer.train_sha256 = .*; use its settings and data, or another folder"):
+        figure1(other, tmp_path / "new").run(plan)
+    assert old.errors("running_error") == new.errors("running_error")
+
+
+def without_none(config):
+    return {**config, "trainer": {key: value for key, value in config["trainer"].items() if value is not None}}
 
 
 def test_diverged_run_is_kept_and_not_repeated(dataset, tmp_path):

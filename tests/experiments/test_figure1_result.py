@@ -118,9 +118,13 @@ def test_folder_without_runs_has_no_plans(tmp_path):
 
 
 @pytest.mark.parametrize("rest", ["", "[]", "{}", '{"format_version": 2}', '{"format_version": 1, "plans": [{}]}'])
-def test_result_of_something_else_is_refused(tmp_path, rest):
+@pytest.mark.parametrize("runs", [True, False])
+def test_result_of_something_else_is_refused(tmp_path, rest, runs):
     (tmp_path / "result.json").write_text(rest.replace('{"', '{"format": "tinyalex-figure1", "', 1))
-    with pytest.raises(CheckpointError, match=r"result\.json: the file must be a result of figure1 of format version 1, got .*delete it"):
+    if runs:
+        (tmp_path / "runs").mkdir()
+    remedy = "; delete it to draw from the runs alone" if runs else "; name a folder that tinyalex figure1 wrote"
+    with pytest.raises(CheckpointError, match=r"result\.json: the file must be a result of figure1 of format version 1, got .*" + remedy):
         read_plans(tmp_path)
 
 

@@ -198,6 +198,9 @@ def test_bad_options_raise():
     refused("input_size must be an integer of at least 1, got 0", input_size=0)
     refused("input_size must be an integer of at least 1, got 224.0", input_size=224.0)
     refused("num_classes must be an integer of at least 2, got 1", num_classes=1)
+    most = "input_size, num_classes and widths must give at most 4,294,967,296 parameters, got "
+    for slip in ({"input_size": 10**9}, {"num_classes": 10**12}, {"width": 1e6}):
+        refused(most, **slip)
     refused("seed must be an integer of at least 0, got -1", seed=-1)
     refused("width must be a number above 0, got 0", width=0)
     refused("the width of conv2 must be even, got 7", widths={"conv2": 7})

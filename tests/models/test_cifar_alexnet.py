@@ -104,12 +104,15 @@ def test_whole_images_and_other_classes_build():
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"towers": 3}, ShapeError, "towers must be one of 1, 2, got 3"),
-        ({"seed": -1}, ShapeError, "cifar-alexnet: seed must be an integer of at least 0, got -1"),
-        ({"num_classes": 1}, ShapeError, "num_classes must be an integer of at least 2, got 1"),
-        ({"input_size": 0}, ShapeError, "input_size must be an integer of at least 1, got 0"),
-        ({"towers": 2, "devices": "cpu:0,sim:0"}, DeviceError, "devices must be of one kind, got cpu:0 and sim:0"),
-        ({"devices": "cpu:0,cpu:1"}, DeviceError, "devices must be one for one tower, got 2"),
+        ({"towers": 3}, ShapeError, "^cifar-alexnet: towers must be one of 1, 2, got 3"),
+        ({"seed": -1}, ShapeError, "^cifar-alexnet: seed must be an integer of at least 0, got -1"),
+        ({"num_classes": 1}, ShapeError, "^cifar-alexnet: num_classes must be an integer of at least 2, got 1"),
+        ({"input_size": 0}, ShapeError, "^cifar-alexnet: input_size must be an integer of at least 1, got 0"),
+        ({"input_size": 7}, ShapeError, r"^cifar-alexnet: input_size must be at least \d+, got 7 \(pool"),
+        ({"num_classes": 10**9}, ShapeError, "^cifar-alexnet: .* must give at most 4,294,967,296 parameters, got "),
+        ({"devices": "gpu"}, DeviceError, "^cifar-alexnet: device must be 'cpu', .*, got 'gpu'"),
+        ({"towers": 2, "devices": "cpu:0,sim:0"}, DeviceError, "^cifar-alexnet: devices must be of one kind, got cpu:0 and sim:0"),
+        ({"devices": "cpu:0,cpu:1"}, DeviceError, "^cifar-alexnet: devices must be one for one tower, got 2"),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )

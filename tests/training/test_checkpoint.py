@@ -182,6 +182,20 @@ def test_other_schedule_is_refused_before_anything_is_written(tmp_path):
         restored(tmp_path / "c", make_net(seed=2), ta.Plateau(0.1))
 
 
+@pytest.mark.parametrize(
+    ("schedule", "key", "value"), [(ta.Steps(0.1, (1,)), "epochs", 1.5), (ta.Plateau(0.1), "divided", 4), (ta.Plateau(0.1), "lr", 0)]
+)
+def test_schedule_of_a_stranger_is_checked_before_anything_is_written(tmp_path, schedule, key, value):
+    net = make_net()
+    before = schedule.state()
+    schedule.state = lambda: before | {key: value}
+    save_checkpoint(tmp_path / "c", net, with_velocity(net), schedule, POSITION, CONFIG)
+    del schedule.state
+    with refuses(CheckpointError, f"{tmp_path / 'c'}: {type(schedule).__name__}: {key} must be "):
+        restored(tmp_path / "c", make_net(seed=2), schedule)
+    assert schedule.state() == before
+
+
 def test_latest_is_the_highest_number_not_the_last_name(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     for step in (999_999, 1_000_000):

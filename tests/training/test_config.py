@@ -1,10 +1,11 @@
 """Where two configs differ, and what may stand in one."""
 
+import numpy as np
 import pytest
 
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
-from tinyalex.training.config import as_json, first_difference
+from tinyalex.training.config import as_json, comparable, fingerprint, first_difference
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,27 @@ def test_as_json_is_what_a_file_gives_back():
 def test_other_values_are_refused(value):
     with refuses(ShapeError, "config must hold JSON values only"):
         as_json({"a": value})
+
+
+def test_fingerprint_tells_pixels_labels_order_and_shape_apart():
+    images, labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2), np.array([1, 2])
+    first = fingerprint(images, labels)
+    assert len(first) == 16 and first == fingerprint(images.copy(), labels.astype(np.uint8))
+    assert first == fingerprint(np.repeat(images, 2, axis=0)[::2], labels)  # a view
+    others = [(images ^ 1, labels), (images, labels[::-1]), (images[::-1], labels), (images.reshape(2, 3, 1, 4), labels)]
+    assert len({first, *(fingerprint(*other) for other in others)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("there", "compared"),
+    [
+        ({"trainer": {"seed": 0}}, {"seed": 0}),
+        ({"trainer": {"seed": 0, "train_sha256": "c"}}, {"seed": 0, "train_sha256": "a"}),
+        ({"trainer": {"train_sha256": "a", "val_sha256": None}}, {"seed": 0, "train_sha256": "a", "val_sha256": "b"}),
+        ({"trainer": 3}, {"seed": 0}),
+        ({}, {"seed": 0}),
+    ],
+)
+def test_fingerprints_are_compared_where_both_have_them(there, compared):
+    here = {"net": "small", "trainer": {"seed": 0, "train_sha256": "a", "val_sha256": "b"}}
+    assert comparable(here, there) == {"net": "small", "trainer": compared}

@@ -5,7 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.training.small_run import make_net
-from tinyalex.training.diagnose import first_bad
+from tinyalex.training.diagnose import bad_parameter, first_bad
 
 X = np.ones((2, 3, 8, 8), np.float32)
 
@@ -32,3 +32,10 @@ def test_bad_output_of_finite_parameters_is_named_inside_a_network_in_a_network(
     inner = [ta.Linear(1, 1, rng=np.random.default_rng(0), weight_init=ta.Constant(1e30), name=f"fc{i}") for i in (1, 2, 3)]
     net = ta.Sequential([ta.Sequential(inner[:2], name="inner"), inner[2]])
     assert first_bad(net, np.ones((1, 1), np.float32)) == "the output of fc2"
+
+
+def test_bad_parameter_is_named_and_none_where_all_are_finite():
+    net = make_net()
+    assert bad_parameter(net) is None
+    net["fc2"].params["bias"][0] = np.nan
+    assert bad_parameter(net) == "bias of fc2"

@@ -1,5 +1,6 @@
 """Atomic writing: the old file or the new one, never a part, and no litter."""
 
+import json
 import os
 import stat
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.contract import refuses
 from tinyalex.errors import CheckpointError, DiskFull
-from tinyalex.training.files import TEMPORARY, make_folder, remove_strays, write_atomically
+from tinyalex.training.files import TEMPORARY, make_folder, remove_strays, write_atomically, write_bytes, write_json, write_picture
 
 
 def test_pieces_are_joined_and_replace_the_old_file(tmp_path):
@@ -72,3 +73,25 @@ def test_only_strays_of_ours_are_removed(tmp_path):
     remove_strays(tmp_path)
     remove_strays(tmp_path / "nowhere")
     assert sorted(os.listdir(tmp_path)) == [".hidden", "a"]
+
+
+def test_bytes_a_document_and_a_picture_are_written_whole(tmp_path):
+    write_bytes(tmp_path / "b", b"some")
+    write_json(tmp_path / "j", {"a": [1, None]})
+    write_picture(tmp_path / "p", lambda file: file.write(b"pixels"))
+    assert (tmp_path / "b").read_bytes() == b"some" and (tmp_path / "p").read_bytes() == b"pixels"
+    assert json.loads((tmp_path / "j").read_text()) == {"a": [1, None]} and (tmp_path / "j").read_bytes().endswith(b"}\n")
+    assert sorted(os.listdir(tmp_path)) == ["b", "j", "p"]
+
+
+def test_picture_that_cannot_be_drawn_and_number_that_json_lacks_leave_the_old_file(tmp_path):
+    def fail(file):
+        file.write(b"half")
+        raise ZeroDivisionError
+
+    write_bytes(tmp_path / "f", b"old")
+    with pytest.raises(ZeroDivisionError):
+        write_picture(tmp_path / "f", fail)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "f", {"a": float("inf")})
+    assert (tmp_path / "f").read_bytes() == b"old" and os.listdir(tmp_path) == ["f"]

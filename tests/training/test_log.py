@@ -36,7 +36,7 @@ def test_missing_file_has_no_lines(tmp_path):
 
 def test_cut_drops_later_epochs_and_keeps_the_first_line(tmp_path):
     log = log_of(tmp_path, 3)
-    assert log.cut({"config": {"a": 2}}, 1) == [epoch(1)]
+    log.cut({"config": {"a": 2}}, 1)
     assert log.read() == [{"kind": "config", "config": {"a": 1}}, epoch(1)]
 
 

@@ -9,7 +9,8 @@ from PIL import Image
 
 from tests.training.small_run import make_trainer
 from tinyalex.training import Evaluation
-from tinyalex.training.result import document_of, draw_curve, figure_of, write_json
+from tinyalex.training.files import write_json
+from tinyalex.training.result import document_of, draw_curve, figure_of
 
 CONFIG = {
     "net": {"name": "small", "seed": 0},

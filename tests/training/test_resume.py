@@ -8,11 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.training.small_run import PER_EPOCH, make_net, make_trainer, refuses_run, without_times
-from tinyalex.errors import Interrupted
-from tinyalex.training import RunLog, load_checkpoint, parameters_sha256
+from tests.contract import refuses
+from tests.training.small_run import PER_EPOCH, make_net, make_trainer, random_data, refuses_run, without_times
+from tinyalex.errors import CheckpointError, Interrupted
+from tinyalex.training import RunLog, Trainer, load_checkpoint, parameters_sha256
 from tinyalex.training.checkpoint import checkpoint_files
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +96,21 @@ def test_stop_during_evaluation_repeats_only_the_evaluation(whole, tmp_path):
     assert parameters_sha256(again.net) == whole[2]
 
 
+def test_stop_while_the_last_epoch_is_saved_is_not_lost(whole, tmp_path, monkeypatch):
+    trainer, replace, sent = make_trainer(tmp_path, save_every_s=1e9), os.replace, []
+
+    def interrupting(source, destination):
+        if Path(destination).name == f"checkpoint-{2 * PER_EPOCH:06d}.safetensors" and not sent:
+            sent.append(signal.raise_signal(signal.SIGTERM))
+        replace(source, destination)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", interrupting)
+        with refuses_run(Interrupted, f"stopped by SIGTERM after step {2 * PER_EPOCH} and saved in {tmp_path}"):
+            trainer.run(2)
+    assert without_times(make_trainer(tmp_path).run(2)) == without_times(whole[1])
+
+
 def test_wall_time_adds_up_over_a_resume(tmp_path):
     (first,) = make_trainer(tmp_path).run(1)
     second = make_trainer(tmp_path).run(2)[1]
@@ -105,6 +122,53 @@ def test_interrupted_without_a_folder_says_that_nothing_is_saved():
     with refuses_run(Interrupted, "without a folder nothing is saved") as caught:
         stop_after(make_trainer(), 2).run(1)
     assert caught.value.folder is None
+
+
+def other_pixel(data):
+    images = data[0].copy()
+    images[3, 1, 2, 0] ^= 1
+    return images, data[1]
+
+
+def other_label(data):
+    labels = data[1].copy()
+    labels[3] = (labels[3] + 1) % 10
+    return data[0], labels
+
+
+@pytest.mark.parametrize("change", [other_pixel, other_label])
+def test_other_pixels_or_labels_in_data_of_the_same_size_are_refused(tmp_path, change):
+    train, val = random_data(51), random_data(20, seed=1)
+    make_trainer(tmp_path, train=train, val=val).run(1)
+    with refuses(CheckpointError, "the config of a run that goes on must be the first run's, got trainer.train_sha256 = "):
+        make_trainer(tmp_path, train=change(train), val=val)
+    with refuses(CheckpointError, "got trainer.val_sha256 = "):
+        make_trainer(tmp_path, train=train, val=change(val))
+    narrow = val[0], val[1].astype(np.int32)
+    assert make_trainer(tmp_path, train=train, val=narrow).position.epoch == 1  # the same labels in a smaller type
+
+
+def without_fingerprints(trainer, config, made=Trainer._whole_config):
+    """The config as runs had it before there were fingerprints."""
+    whole = made(trainer, config)
+    return {**whole, "trainer": {key: value for key, value in whole["trainer"].items() if not key.endswith("_sha256")}}
+
+
+def test_run_without_fingerprints_goes_on_and_has_them_then(whole, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_whole_config", without_fingerprints)
+        make_trainer(tmp_path).run(1)
+    assert "train_sha256" not in load_checkpoint(checkpoint_files(tmp_path)[-1]).config["trainer"]
+    trainer = make_trainer(tmp_path)
+    assert without_times(trainer.run(2)) == without_times(whole[1]) and parameters_sha256(trainer.net) == whole[2]
+    assert load_checkpoint(checkpoint_files(tmp_path)[-1]).config == trainer.config
+    with refuses(CheckpointError, "got trainer.train_sha256 = "):
+        make_trainer(tmp_path, train=other_pixel(random_data(51)))
+
+
+def test_first_line_of_the_log_names_the_data(whole):
+    config = RunLog(whole[0] / "log.jsonl").read()[0]["config"]["trainer"]
+    assert len(config["train_sha256"]) == len(config["val_sha256"]) == 16 and config["train_sha256"] != config["val_sha256"]
 
 
 def test_signal_handlers_are_restored():

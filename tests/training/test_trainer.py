@@ -1,5 +1,6 @@
 """The loop learns, counts right, refuses the folder of another run and says what went wrong."""
 
+import re
 import threading
 from types import SimpleNamespace
 
@@ -8,10 +9,13 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
-from tests.training.small_run import learnable_data, make_net, make_trainer, random_data, refuses_run, without_times
-from tinyalex.errors import CheckpointError, DiskFull, DivergedError, ShapeError
+from tests.training.small_run import PER_EPOCH, learnable_data, make_net, make_trainer, random_data, refuses_run, without_times
+from tinyalex.devices.sim import SimDevice
+from tinyalex.errors import CheckpointError, DataError, DiskFull, DivergedError, OutOfMemory, ShapeError
+from tinyalex.models.cifar import figure1_net
 from tinyalex.training import load_checkpoint, parameters_sha256
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.files import alone_in
 
 
 def test_one_epoch_lowers_the_loss():
@@ -98,6 +102,12 @@ def test_config_mismatch_names_the_key_and_both_values(tmp_path):
     make_trainer(tmp_path, config={"net": {"width": 4}, "tags": ("a", "b")})  # a tuple is JSON's list
 
 
+@pytest.mark.parametrize("val", [(np.zeros((4, 3, 8, 8)), np.zeros(4, int)), (np.zeros((4, 3, 8, 8), np.uint8), np.zeros(3, int))])
+def test_validation_data_is_checked_before_the_first_epoch(val):
+    with refuses(DataError, "trainer: val: "):
+        make_trainer(val=val)
+
+
 def test_config_that_is_not_json_is_refused():
     with refuses(ShapeError, "config must hold JSON values only"):
         make_trainer(config={"net": np.float32})
@@ -125,8 +135,27 @@ def test_only_two_checkpoints_are_kept_and_strays_removed(tmp_path):
     assert [path.name for path in checkpoint_files(tmp_path)] == ["checkpoint-000006.safetensors", "checkpoint-000007.safetensors"]
     stray = tmp_path / ".checkpoint-000009.safetensors.77.tinyalex-tmp"
     stray.write_bytes(b"torn")
-    make_trainer(tmp_path)
+    make_trainer(tmp_path).run(1)
     assert not stray.exists()
+
+
+def test_folder_in_which_another_process_trains_is_refused_and_left_alone(tmp_path):
+    make_trainer(tmp_path).run(1)
+    stray = tmp_path / ".checkpoint-000009.safetensors.77.tinyalex-tmp"
+    with alone_in(tmp_path):
+        stray.write_bytes(b"half of the other's checkpoint")
+        with refuses(CheckpointError, f"{tmp_path}: processes that train in it must be one, got a second; wait for the first"):
+            make_trainer(tmp_path).run(2)
+        assert stray.exists()
+    assert len(make_trainer(tmp_path).run(2)) == 2
+
+
+def test_checkpoint_newer_than_the_trainer_is_not_overwritten(tmp_path):
+    early = make_trainer(tmp_path)
+    make_trainer(tmp_path).run(1)
+    text = "the newest checkpoint must be checkpoint-000000.safetensors, got checkpoint-000007.safetensors; make the trainer anew"
+    with refuses(CheckpointError, text):
+        early.run(1)
 
 
 def test_altered_newest_checkpoint_is_named_with_the_older_one(tmp_path):
@@ -186,3 +215,45 @@ def test_bar_shows_loss_error_and_speed(capfd):
     make_trainer(progress=True).run(1)
     err = capfd.readouterr().err
     assert "epoch 1/1" in err and "loss=" in err and "error=" in err and "images/s" in err
+
+
+def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
+    trainer = make_trainer(tmp_path, save_every_s=1e9)
+    step = trainer.sgd.step
+
+    def spoiled():
+        step()
+        if trainer.position.step + 1 == PER_EPOCH:  # the epoch's last: no loss of this epoch shows it
+            trainer.net["fc2"].params["weight"][1, 2] = np.inf
+
+    trainer.sgd.step = spoiled
+    with refuses_run(DivergedError, f"parameters must be finite, got a NaN or an infinity in weight of fc2 after step {PER_EPOCH}; use a "):
+        trainer.run(2)
+    (kept,) = checkpoint_files(tmp_path)
+    assert all(np.isfinite(value).all() for value in load_checkpoint(kept).params.values())
+
+
+def test_device_full_in_the_middle_of_a_step_ends_the_run_with_parameters_and_checkpoint_as_they_were(tmp_path):
+    rng = np.random.default_rng(0)
+    train = rng.integers(0, 256, (4, 3, 32, 32), np.uint8), rng.integers(0, 10, 4)
+
+    def one_on(device, folder):
+        net = figure1_net("relu", "fan-in", device=device)
+        return make_trainer(folder, net=net, train=train, val=None, batch_size=4, evaluate_train=False)
+
+    def fails(memory):
+        """Whether a card of so many bytes is too small; then its run must have left all as it was."""
+        trainer = one_on(SimDevice(1, memory), tmp_path / str(memory))
+        before = parameters_sha256(trainer.net)
+        try:
+            trainer.run(1)
+        except OutOfMemory as error:
+            assert re.match(r"\w+: sim:1: an array of [\d,]+ bytes does not fit, [\d,]+ of [\d,]+ bytes are left; use a ", str(error))
+            assert parameters_sha256(trainer.net) == before and trainer.position.step == 0
+            assert load_checkpoint(checkpoint_files(trainer.folder)[-1]).position.step == 0
+            return True
+        return False
+
+    roomy = SimDevice(0)
+    one_on(roomy, None).run(1)
+    assert OutOfMemory.exit_code == 1 and any(fails(roomy.peak * part // 16) for part in range(12, 3, -1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 from pathlib import Path
@@ -70,13 +69,11 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from tinyalex.training.files import write_atomically
+    from tinyalex.training.files import write_picture
 
     print("reads or draws the images; about 5 s", file=sys.stderr)
     folder, dataset = locate(args.data), load_dataset(args.data)
-    picture = io.BytesIO()
-    contact_sheet(dataset).save(picture, "PNG")
-    write_atomically(args.out, [picture.getbuffer()], picture.getbuffer().nbytes)
+    write_picture(args.out, lambda file: contact_sheet(dataset).save(file, "PNG"))
     train, test = (np.bincount(labels, minlength=len(dataset.classes)) for labels in (dataset.train_labels, dataset.test_labels))
     if args.json:
         print(json.dumps(_document(dataset, folder, train, test, args.out), indent=1))

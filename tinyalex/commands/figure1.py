@@ -13,13 +13,14 @@ from typing import Any
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
 from tinyalex.devices import CpuDevice, Device, get_device
-from tinyalex.errors import DivergedError, Interrupted, ShapeError, require_choice, require_int
+from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeError, require_choice, require_int
 from tinyalex.experiments.figure1 import DEFAULT_RATES, SYNTHETIC_RATES, Figure1, Plan
 from tinyalex.experiments.figure1_rates import load_record, record_of, recorded_rate, with_record
-from tinyalex.experiments.figure1_result import plans_in, read_plans, read_runs, result, sentences, write_json, write_result
+from tinyalex.experiments.figure1_result import plans_in, read_plans, read_runs, result, sentences, write_result
 from tinyalex.experiments.figure1_time import epochs_left, in_words, seconds_an_epoch
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
-from tinyalex.training.files import make_folder
+from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.files import make_folder, write_json
 
 HELP = "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"
 EXAMPLE = "tinyalex figure1 --quick"
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         sweep_epochs = args.sweep_epochs or SWEEP_EPOCHS[dataset.synthetic]
         plans.append(Plan(setup, activations, chosen, tuple(range(seeds)), sweep_epochs, args.epochs or EPOCHS, _target(args)))
     folder = args.out or Path("tinyalex-runs") / f"figure1-{time.strftime('%Y%m%d-%H%M%S')}"
-    make_folder(folder)
+    _make_folder(folder)
     _tell(f"writes to {folder}")
     job = Job(folder, plans, _again(args, folder), record)
     _train(job, dataset, device)
@@ -75,6 +76,13 @@ def run(args: argparse.Namespace) -> int:
     if args.sweep:
         write_json(folder / "rates.json", record_of(document))
     return _report(document, folder, args, _next(args, dataset, folder))
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the folder; one that a run of `tinyalex train` lives in would lose its log and its result."""
+    if checkpoint_files(folder):
+        raise CheckpointError(f"{folder}: --out must be a new folder or one of tinyalex figure1, got a run of tinyalex train; name another")
+    make_folder(folder)
 
 
 class Job:
@@ -221,7 +229,7 @@ def _target(args: argparse.Namespace) -> float:
 
 def _device(args: argparse.Namespace) -> Device:
     if args.workers is None:
-        return get_device(args.device)
+        return get_device(args.device, "figure1")
     require_choice("figure1", "--device with --workers", args.device, ("cpu",))
     return CpuDevice(workers=args.workers)
 

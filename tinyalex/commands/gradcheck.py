@@ -61,7 +61,7 @@ def _chosen(names: list[str] | None) -> list[gradcases.Case]:
 
 def _device(name: str, workers: int | None) -> Device:
     if workers is None:
-        return get_device(name)
+        return get_device(name, "gradcheck")
     if name != "cpu":
         raise ShapeError(f"gradcheck: --device must be cpu where --workers is given, got {name!r}")
     return CpuDevice(workers=workers, small=0, cache=1)  # every image a block of its own: the sums over blocks are checked too

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,25 @@ from tinyalex.errors import ShapeError, require_int
 from tinyalex.layers import Sequential
 from tinyalex.models.registry import MODELS, build
 from tinyalex.models.variants import VARIANTS, differences
-from tinyalex.training.files import write_atomically
+from tinyalex.training.files import write_picture
 
 HELP = "count a network before it runs: parameters, operations, memory, what two cards exchange"
 EXAMPLE = "tinyalex net alexnet --towers 2 --batch 128 --memory --png figure2.png"
 SWITCHES = {"half": "half", "no_lrn": "lrn", "no_overlap": "overlapping", "no_dropout": "dropout", "sixth": "sixth"}
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What is known of a network: `needs` by device with --memory, `plans` and `failure` with --card."""
+
+    net: Sequential
+    variant: str
+    batch: int
+    rows: list[Row]
+    fields: dict[str, Field]
+    needs: dict[str, Need] | None
+    plans: list[Plan]
+    failure: Failure | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,14 +70,14 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     make = partial(build, args.name, **settings)
     net = make(towers=args.towers, devices=_places(args.towers))
-    rows, fields = count(net), receptive_fields(net)
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
     plans, failure = ([], None) if card is None else _cards(make, card, 128 if batch == 1 else batch)
     variant = settings.get("variant") or args.name.partition("-")[2]
+    counted = Counted(net, variant, batch, count(net), receptive_fields(net), needs, plans, failure)
     if args.json:
-        print(json.dumps(_document(net, rows, fields, batch, needs, plans, failure), indent=1, allow_nan=False))
+        print(json.dumps(_document(counted), indent=1, allow_nan=False))
     else:
-        print("\n".join(_text(net, rows, fields, batch, needs, plans, failure, variant)))
+        print("\n".join(_text(counted)))
     for path, kind in ((args.png, "png"), (args.svg, "svg")):
         if path is not None:
             draw(net, path, kind)
@@ -107,28 +120,21 @@ def _cards(make: Any, memory: int, batch: int) -> tuple[list[Plan], Failure | No
     return plans, fail_in_small(make)
 
 
-def _text(
-    net: Sequential,
-    rows: list[Row],
-    fields: dict[str, Field],
-    batch: int,
-    needs: dict[str, Need] | None,
-    plans: list[Plan],
-    failure: Failure | None,
-    variant: str,
-) -> list[str]:
-    lines = [f"{net.name}, images of {'x'.join(map(str, net.in_shape or ()))}", "", *table(rows, fields, batch), "", *notes(rows, batch)]
-    if variant in VARIANTS and variant != "paper":
-        lines += ["", "differences from the paper's net:", *(f"  {line}" for line in differences(variant))]
-    if needs is not None:
-        lines += ["", f"a training step of {batch} image{'s' * (batch > 1)} with momentum will hold, beside Python and its libraries:"]
-        for need in needs.values():
+def _text(of: Counted) -> list[str]:
+    lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}", ""]
+    lines += [*table(of.rows, of.fields, of.batch), "", *notes(of.rows, of.batch)]
+    if of.variant in VARIANTS and of.variant != "paper":
+        lines += ["", "differences from the paper's net:", *(f"  {line}" for line in differences(of.variant))]
+    if of.needs is not None:
+        images = f"{of.batch} image{'s' * (of.batch > 1)}"
+        lines += ["", f"a training step of {images} with momentum will hold, beside Python and its libraries:"]
+        for need in of.needs.values():
             lines += ["", *_need(need)]
-    for plan in plans:
+    for plan in of.plans:
         lines += ["", *_plan(plan)]
-    if len(plans) == 1:
+    if len(of.plans) == 1:
         lines += ["", "this net is for one device, so there is no plan for two cards"]
-    return lines + (["", *_failure(failure)] if failure else [])
+    return lines + (["", *_failure(of.failure)] if of.failure else [])
 
 
 def _need(need: Need) -> list[str]:
@@ -168,24 +174,17 @@ def mib(nbytes: int) -> str:
     return f"{nbytes / 2**30:.2f} GiB" if nbytes >= 2**30 else f"{nbytes / 2**20:.1f} MiB"
 
 
-def _document(
-    net: Sequential,
-    rows: list[Row],
-    fields: dict[str, Field],
-    batch: int,
-    needs: dict[str, Need] | None,
-    plans: list[Plan],
-    failure: Failure | None,
-) -> dict[str, Any]:
+def _document(of: Counted) -> dict[str, Any]:
     """What --json prints; bytes are those of one image but under "memory" and "cards"."""
     layers = [
-        asdict(row) | {"parameters": row.parameters, "connections": row.connections, "field": asdict(fields[row.name])} for row in rows
+        asdict(row) | {"parameters": row.parameters, "connections": row.connections, "field": asdict(of.fields[row.name])}
+        for row in of.rows
     ]
-    document: dict[str, Any] = {"net": net.name, "in_shape": net.in_shape, "layers": layers, "totals": asdict(totals(rows))}
-    document |= {"notes": notes(rows), "batch": batch}
-    if needs is not None:
-        document["memory"] = {name: {"peak": need.peak, "at": need.at, "parts": need.parts} for name, need in needs.items()}
-    if plans:
+    document: dict[str, Any] = {"net": of.net.name, "in_shape": of.net.in_shape, "layers": layers, "totals": asdict(totals(of.rows))}
+    document |= {"notes": notes(of.rows), "batch": of.batch}
+    if of.needs is not None:
+        document["memory"] = {name: {"peak": need.peak, "at": need.at, "parts": need.parts} for name, need in of.needs.items()}
+    if of.plans:
         document["cards"] = [
             {
                 "cards": plan.cards,
@@ -197,15 +196,13 @@ def _document(
                 "kept_2012": plan.kept_2012,
                 "largest_batch_2012": plan.largest_2012,
             }
-            for plan in plans
+            for plan in of.plans
         ]
-    return document | ({"failure_in_small": asdict(failure)} if failure else {})
+    return document | ({"failure_in_small": asdict(of.failure)} if of.failure else {})
 
 
 def draw(net: Sequential, path: Path, kind: str) -> None:
     """Write the drawing of the net, as PNG or SVG."""
     from tinyalex.analysis.figure2 import figure
 
-    picture = io.BytesIO()
-    figure(net).savefig(picture, format=kind, dpi=1600 / 12)
-    write_atomically(path, [picture.getbuffer()], picture.getbuffer().nbytes)
+    write_picture(path, lambda file: figure(net).savefig(file, format=kind, dpi=1600 / 12))

@@ -26,8 +26,8 @@ from tinyalex.optim import SGD
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.files import make_folder
-from tinyalex.training.result import CURVE, RESULT, WEIGHTS, document_of, draw_curve, write_json
+from tinyalex.training.files import make_folder, write_json
+from tinyalex.training.result import CURVE, RESULT, WEIGHTS, document_of, draw_curve
 
 HELP = "train a network on CIFAR-10: resumable, with curve, result and weights"
 EXAMPLE = "tinyalex train --net cifar-alexnet --towers 2 --devices cpu:0,cpu:1 --data cifar10 --out run"

@@ -124,9 +124,7 @@ class Batches:
     def __init__(
         self, images: Pixels, labels: npt.NDArray[Any], batch_size: int = 128, *, prepare: Prepare, seed: int = 0, shuffle: bool = True
     ) -> None:
-        check_images("batches", images)
-        if not isinstance(labels, np.ndarray) or labels.shape != (len(images),) or labels.dtype.kind not in "iu":
-            raise DataError(f"batches: labels must be {len(images)} integers, one for each image, got {show(labels)}")
+        check_arrays("batches", images, labels)
         self.images, self.labels, self.prepare, self.shuffle = images, labels, prepare, shuffle
         self.batch_size = require_int("batches", "batch_size", batch_size)
         self.seed = require_int("batches", "seed", seed, least=0)
@@ -161,6 +159,14 @@ class Batches:
     def _philox(self, epoch: int, stream: int) -> np.random.Philox:
         """A generator of its own for each (seed, epoch, stream): the stream is the counter's highest word."""
         return np.random.Philox(key=np.array([self.seed, epoch], np.uint64), counter=np.array([0, 0, 0, stream], np.uint64))
+
+
+def check_arrays(who: str, images: object, labels: object) -> None:
+    """Raise unless these are images and as many labels."""
+    check_images(who, images)
+    assert isinstance(images, np.ndarray)
+    if not isinstance(labels, np.ndarray) or labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise DataError(f"{who}: labels must be {len(images)} integers, one for each image, got {show(labels)}")
 
 
 def check_images(who: str, images: object) -> None:

@@ -27,6 +27,7 @@ from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
 from tinyalex.training import EpochResult, RunLog, Trainer
+from tinyalex.training.epochs import read_epochs
 from tinyalex.training.log import NAME as LOG
 
 MOMENTUM, BATCH_SIZE = 0.9, 128
@@ -129,12 +130,11 @@ def read_run(folder: Path) -> Run | None:
     lines = RunLog(folder / LOG).read()
     if not lines:
         return None
+    epochs = read_epochs(folder / LOG, lines)
     try:
         config = lines[0]["config"]
         setup, activation = config["run"].partition("-lr")[0].rsplit("-", 1)
-        run = Run(setup, activation, config["trainer"]["first_lr"], config["trainer"]["seed"])
-        fields = EpochResult.__dataclass_fields__
-        run.epochs = [EpochResult(**{key: line[key] for key in fields}) for line in lines if line["kind"] == "epoch"]
+        run = Run(setup, activation, config["trainer"]["first_lr"], config["trainer"]["seed"], epochs)
         run.diverged = next((line["message"] for line in lines if line["kind"] == "diverged"), None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"{folder / LOG}: the log must be one of a run of figure1, got {error!r} in reading it") from None

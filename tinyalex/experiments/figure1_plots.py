@@ -5,7 +5,6 @@ Colors are those of Okabe and Ito; dashes and marks tell the curves apart withou
 
 from __future__ import annotations
 
-import io
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 from tinyalex.experiments.figure1 import START_ERROR
 from tinyalex.experiments.figure1_result import LABELS, median_epochs, shared_factors
-from tinyalex.training.files import write_atomically
+from tinyalex.training.files import write_picture
 
 STYLES: dict[str, dict[str, Any]] = {  # as in the paper: ReLU solid, tanh dashed
     "relu": {"color": "#0072B2", "linestyle": "-"},
@@ -166,6 +165,4 @@ def _caption(figure: Any, document: dict[str, Any], more: str = "") -> None:
 
 def write_png(figure: Any, path: Path) -> None:
     """Write a figure as PNG, atomically."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    write_atomically(path, [png.getbuffer()], png.getbuffer().nbytes)
+    write_picture(path, lambda file: figure.savefig(file, format="png"))

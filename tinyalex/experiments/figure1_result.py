@@ -12,7 +12,7 @@ from tinyalex.errors import CheckpointError
 from tinyalex.experiments.figure1 import CROSSED, START_ERROR, Plan, Run, chosen_rate, epochs_to, read_run
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 from tinyalex.training import RunLog
-from tinyalex.training.files import write_atomically
+from tinyalex.training.files import write_bytes, write_json
 from tinyalex.training.log import NAME as LOG
 
 FORMAT, FORMAT_VERSION, RESULT = "tinyalex-figure1", 1, "result.json"
@@ -199,7 +199,9 @@ def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
         return plans, str(document["command"]), bool(document["finished"])
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         text = f"{path}: the file must be a result of figure1 of format version {FORMAT_VERSION}, got {error!r} in reading it"
-        raise CheckpointError(f"{text}; delete it to draw from the runs alone") from None
+        runs = (folder / "runs").is_dir()
+        remedy = "delete it to draw from the runs alone" if runs else "name a folder that tinyalex figure1 wrote"
+        raise CheckpointError(f"{text}; {remedy}") from None
 
 
 def _first_line(folder: Path, run: Run) -> dict[str, Any]:
@@ -212,14 +214,4 @@ def write_result(folder: Path, document: dict[str, Any]) -> None:
     lines = []
     for run in read_runs(folder):
         lines += [json.dumps({"run": run.name, **line}) + "\n" for line in RunLog(folder / "runs" / run.name / LOG).read()]
-    _write(folder / LOG, "".join(lines))
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a JSON file for readers, atomically."""
-    _write(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    data = text.encode()
-    write_atomically(path, [data], len(data))
+    write_bytes(folder / LOG, "".join(lines).encode())

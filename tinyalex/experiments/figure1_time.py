@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from tinyalex.experiments.figure1 import BATCH_SIZE, MOMENTUM, Plan, Run
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.cifar import figure1_net
 from tinyalex.optim import SGD
+from tinyalex.training.expected import least_seconds
 
 
 def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
@@ -27,20 +26,14 @@ def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
         loss.forward(net.forward(x, train=True), labels)
         net.backward(loss.backward())
         sgd.step()
+        device.synchronize()
+
+    def evaluate() -> None:
+        net.forward(x)
+        device.synchronize()
 
     train, test = len(dataset.train_labels), len(dataset.test_labels)
-    evaluate = _best(lambda: net.forward(x), device) * (train + test)
-    return (_best(step, device) * train + evaluate) / len(labels)
-
-
-def _best(work: Callable[[], Any], device: Device, times: int = 3) -> float:
-    seconds = []
-    for _ in range(times + 1):  # the first one warms up
-        start = time.perf_counter()
-        work()
-        device.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    return (least_seconds(step) * train + least_seconds(evaluate) * (train + test)) / len(labels)
 
 
 def epochs_left(plan: Plan, runs: Sequence[Run]) -> int:

@@ -100,7 +100,7 @@ def places_of(plan: Plan, devices: str | Device | Sequence[str | Device] | None)
         devices = [name.strip() for name in devices.split(",")]
     given = [devices] if isinstance(devices, Device) else list(devices)
     if plan.towers == 2:
-        return two_devices(WHO, given * 2 if len(given) == 1 else given)
+        return two_devices(plan.who, given * 2 if len(given) == 1 else given)
     if len(given) != 1:
-        raise DeviceError(f"{WHO}: devices must be one for one tower, got {len(given)}")
-    return [get_device(given[0])]
+        raise DeviceError(f"{plan.who}: devices must be one for one tower, got {len(given)}")
+    return [get_device(given[0], plan.who)]

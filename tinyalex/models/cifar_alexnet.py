@@ -18,6 +18,7 @@ from tinyalex.models.plan import Part, Plan
 from tinyalex.models.variants import LAYERS, VARIANTS
 
 WIDTHS = {"conv1": 32, "conv2": 64, "conv3": 128, "conv4": 128, "conv5": 64, "fc6": 256}
+WHO = "cifar-alexnet"
 KERNELS = (5, 5, 3, 3, 3)
 PIXEL_STD = 64  # of CIFAR-10's bytes: what inputs of unit variance were divided by
 # The paper's pixels are bytes. Sums of squares grow with the square of the scale, so alpha shrinks or grows with its inverse.
@@ -60,18 +61,20 @@ def cifar_alexnet(
     363018
     """
     plan = _SmallPlan("paper", towers, None, num_classes, input_size=input_size, remove=("fc7",), widths=WIDTHS)
-    places, rng = places_of(plan, devices), np.random.default_rng(require_int("cifar-alexnet", "seed", seed, least=0))
+    places, rng = places_of(plan, devices), np.random.default_rng(require_int(WHO, "seed", seed, least=0))
     initial = {}
     for layer, shape in plan.weight_shapes.items():  # whole layers in order, so that two towers start as one does
         gain = 1.0 if layer == "fc8" else math.sqrt(2)  # a ReLU cuts off half
         initial[layer] = places[0].draw(FanIn(gain), shape, rng), places[0].draw(zeros, shape[:1], rng)
     whole = Part(0, 1, places[0], dtype, seed, False, initial)
     layers = two_towers(plan, places, whole) if towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
-    return Sequential(layers, in_shape=(3, input_size, input_size), name="cifar-alexnet")
+    return Sequential(layers, in_shape=(3, input_size, input_size), name=WHO)
 
 
 class _SmallPlan(Plan):
     """A plan that walks down this net with the steps of the large one's."""
+
+    who = WHO
 
     def _walk(self) -> None:
         self.variant = VARIANT

@@ -16,6 +16,7 @@ from tinyalex.layers.windows import windows_of
 from tinyalex.models.variants import LAYERS, VARIANTS, Variant
 
 WHO = "alexnet"
+MOST_PARAMETERS = 2**32  # 17 GB as float32: above it a number is a slip of the finger
 HALF_SIZE = (48, 128, 192, 192, 256)  # footnote 2 of the paper: conv5 is not halved
 
 
@@ -66,6 +67,8 @@ class Plan:
     width: a factor for all widths but fc8's, above 0, for small nets; rounded to even numbers.
     """
 
+    who = WHO  # whose name errors begin with
+
     def __init__(
         self,
         variant: str = "paper",
@@ -83,58 +86,66 @@ class Plan:
         widths: Mapping[str, int] | None = None,
         width: float = 1.0,
     ) -> None:
-        self.variant: Variant = VARIANTS[require_choice(WHO, "variant", variant, tuple(VARIANTS))]
-        self.name = f"{WHO}-{variant}"
-        self.half, self.lrn = require_bool(WHO, "half", half), require_bool(WHO, "lrn", lrn)
-        self.overlapping, self.dropout = require_bool(WHO, "overlapping", overlapping), require_bool(WHO, "dropout", dropout)
-        self.sixth = require_bool(WHO, "sixth", sixth)
-        self.towers = require_choice(WHO, "towers", towers, (1, 2))
+        self.variant: Variant = VARIANTS[require_choice(self.who, "variant", variant, tuple(VARIANTS))]
+        self.half, self.lrn = require_bool(self.who, "half", half), require_bool(self.who, "lrn", lrn)
+        self.overlapping, self.dropout = require_bool(self.who, "overlapping", overlapping), require_bool(self.who, "dropout", dropout)
+        self.sixth = require_bool(self.who, "sixth", sixth)
+        self.towers = require_choice(self.who, "towers", towers, (1, 2))
         if towers > (1 if half else self.variant.towers):
             reason = "the half-size net, which is for one device" if half else f"the variant {variant!r}, which is for one device"
-            raise ShapeError(f"{WHO}: towers must be 1 for {reason}, got {towers}")
-        self.num_classes = require_int(WHO, "num_classes", num_classes, least=2)
+            raise ShapeError(f"{self.who}: towers must be 1 for {reason}, got {towers}")
+        self.num_classes = require_int(self.who, "num_classes", num_classes, least=2)
         every = (*LAYERS[:5], *(("conv6",) if sixth else ()), *LAYERS[5:])
-        self.removed = _names("remove", remove, every[:-1])
+        self.removed = _names(self.who, "remove", remove, every[:-1])
         self.layers = tuple(layer for layer in every if layer not in self.removed)
         if towers == 2 and len(self.layers) == 1:
-            raise ShapeError(f"{WHO}: remove must leave a layer that two towers can share, got {show(tuple(remove))}")
+            raise ShapeError(f"{self.who}: remove must leave a layer that two towers can share, got {show(tuple(remove))}")
         self.links = self._links(exchange, every)
-        self.widths = self._widths(widths or {}, require_float(WHO, "width", width, "a number above 0", lambda v: 0 < v < math.inf))
-        self.input_size = require_int(WHO, "input_size", self.variant.input_size if input_size is None else input_size)
+        self.widths = self._widths(widths or {}, require_float(self.who, "width", width, "a number above 0", lambda v: 0 < v < math.inf))
+        self.input_size = require_int(self.who, "input_size", self.variant.input_size if input_size is None else input_size)
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
         self.steps: list[Recipe | str] = []  # how to build each layer; between them the names of layers with a link in front
         self._channels, self._size, self._whole = 3, self.input_size, True  # whole: each tower has all of the value
         try:
             self._walk()
         except ShapeError as error:
-            raise ShapeError(f"{WHO}: input_size must be at least {self._least_size()}, got {self.input_size} ({error})") from None
+            raise ShapeError(f"{self.who}: input_size must be at least {self._least_size()}, got {self.input_size} ({error})") from None
+        self._check_size()
 
     @property
     def parameters(self) -> int:
         """Weights and biases."""
         return sum(math.prod(shape) + shape[0] for shape in self.weight_shapes.values())
 
+    def _check_size(self) -> None:
+        """Raise for a size or number of classes so large that it would run out of memory in the middle of being counted."""
+        if self.parameters > MOST_PARAMETERS:
+            raise ShapeError(
+                f"{self.who}: input_size, num_classes and widths must give at most {MOST_PARAMETERS:,} parameters, "
+                f"got {self.parameters:,} for input_size {self.input_size} and num_classes {self.num_classes}"
+            )
+
     def _links(self, exchange: Sequence[str] | None, every: tuple[str, ...]) -> frozenset[str]:
         after_first = self.layers[1:-1]
         if self.half:
             if exchange is not None:
-                raise ShapeError(f"{WHO}: exchange must be None for the half-size net, which has no groups, got {show(exchange)}")
+                raise ShapeError(f"{self.who}: exchange must be None for the half-size net, which has no groups, got {show(exchange)}")
             return frozenset(after_first)
         if exchange is not None:
-            return _names("exchange", exchange, after_first)
+            return _names(self.who, "exchange", exchange, after_first)
         wanted = (*self.variant.links, *(("conv6",) if self.sixth else ()))
         moved = (next(layer for layer in every[every.index(link) :] if layer not in self.removed) for link in wanted)
         return frozenset(moved) & frozenset(after_first)
 
     def _widths(self, given: Mapping[str, int], factor: float) -> dict[str, int]:
-        _names("widths", tuple(given), self.layers[:-1])
+        _names(self.who, "widths", tuple(given), self.layers[:-1])
         filters = HALF_SIZE if self.half else self.variant.filters
         own = dict(zip(LAYERS, (*filters, *self.variant.units), strict=False)) | {"conv6": filters[4]}
         widths = {layer: max(2, 2 * round(own[layer] * factor / 2)) for layer in self.layers[:-1]}
         for layer, k in given.items():
-            widths[layer] = require_int(WHO, f"the width of {layer}", k, least=2)
+            widths[layer] = require_int(self.who, f"the width of {layer}", k, least=2)
             if k % 2:
-                raise ShapeError(f"{WHO}: the width of {layer} must be even, got {k}")
+                raise ShapeError(f"{self.who}: the width of {layer} must be even, got {k}")
         return widths | {"fc8": self.num_classes}
 
     def _least_size(self) -> int:
@@ -246,11 +257,11 @@ class Plan:
             self._add(lambda part: Dropout(0.5, scale=scale, seed=part.seed, part=(part.index, part.of), **part.where(name)))
 
 
-def _names(quantity: str, names: Any, choices: tuple[str, ...]) -> frozenset[str]:
+def _names(who: str, quantity: str, names: Any, choices: tuple[str, ...]) -> frozenset[str]:
     """Names of layers, each one of `choices`."""
     if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-        raise ShapeError(f"{WHO}: {quantity} must be a sequence of layer names, got {show(names)}")
+        raise ShapeError(f"{who}: {quantity} must be a sequence of layer names, got {show(names)}")
     for name in names:
         if name not in choices:
-            raise ShapeError(f"{WHO}: {quantity} must hold only names of {', '.join(choices)}, got {name!r}")
+            raise ShapeError(f"{who}: {quantity} must hold only names of {', '.join(choices)}, got {name!r}")
     return frozenset(names)

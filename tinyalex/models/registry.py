@@ -37,7 +37,7 @@ def build(name: str, **settings: Any) -> Sequential:
 
     Raises
     ------
-    ShapeError: no network of that name, or a setting that it does not have.
+    ShapeError: no network of that name, or a setting outside its range. TypeError: a setting that its builder does not have.
 
     Example
     -------

@@ -10,9 +10,10 @@ from tinyalex.training.checkpoint import (
     save_checkpoint,
     save_weights,
 )
+from tinyalex.training.epochs import EpochResult
 from tinyalex.training.evaluate import Evaluation, evaluate
 from tinyalex.training.log import RunLog
-from tinyalex.training.trainer import EpochResult, Trainer
+from tinyalex.training.trainer import Trainer
 
 __all__ = [
     "Checkpoint",

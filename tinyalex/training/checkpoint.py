@@ -77,16 +77,27 @@ class Checkpoint:
         params, velocity = match_state(self.params, wanted), match_state(self.velocity, wanted)
         _check_tensors(f"{self.path}: param", wanted, params, exact=True)
         _check_tensors(f"{self.path}: velocity", sgd.velocity, velocity, exact=True)
-        _check_schedule(self.path, schedule, self.schedule)
+        self._load_schedule(schedule)
         for leaf in net.leaves():
             leaf.zero_grad()
             for key, array in leaf.params.items():
                 name = f"{leaf.name}.{key}"
                 array[...] = leaf.device.asarray(params[name])
                 sgd.velocity[name][...] = leaf.device.asarray(velocity[name])
-        schedule.load_state(self.schedule)
         sgd.lr = schedule.lr
         return Position(**asdict(self.position))
+
+    def _load_schedule(self, schedule: Schedule) -> None:
+        """Give `schedule` the stored state, or raise and leave it as it is."""
+        if set(self.schedule) != set(schedule.state()):
+            raise CheckpointError(
+                f"{self.path}: the schedule's state must hold {', '.join(schedule.state())}, as {type(schedule).__name__} does, "
+                f"got {', '.join(self.schedule)}; use the schedule of the first run"
+            )
+        try:
+            schedule.load_state(self.schedule)
+        except CheckpointError as error:
+            raise CheckpointError(f"{self.path}: {error}; use the schedule of the first run") from None
 
 
 def parameters(net: Layer) -> Iterator[tuple[str, Array]]:
@@ -228,15 +239,3 @@ def _check_tensors(who: str, wanted: Mapping[str, Array], found: Mapping[str, Te
             raise CheckpointError(f"{who} {name} must have shape {tuple(here.shape)}, got {there.shape}; {OTHER_NET}")
         if exact and here.dtype != there.dtype:
             raise CheckpointError(f"{who} {name} must be {here.dtype}, got {there.dtype}; make the network with dtype={str(there.dtype)!r}")
-
-
-def _check_schedule(path: Path, schedule: Schedule, state: Mapping[str, Any]) -> None:
-    wanted = schedule.state()
-    if set(state) != set(wanted):
-        raise CheckpointError(
-            f"{path}: the schedule's state must hold {', '.join(wanted)}, as {type(schedule).__name__} does, got {', '.join(state)}; "
-            "use the schedule of the first run"
-        )
-    for key, value in state.items():
-        if not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
-            raise CheckpointError(f"{path}: the schedule's {key} must be a finite number of at least 0, got {show(value)}")

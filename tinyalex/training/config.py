@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tinyalex.errors import ShapeError, show
+from tinyalex.training.tensors import raw_bytes
+
+FINGERPRINTS = ("train_sha256", "val_sha256")  # of "trainer"; the first runs were made without
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,6 +23,27 @@ def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise ShapeError(f"trainer: config must hold JSON values only, got {show(config)}: {error}") from None
     return whole
+
+
+def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
+    """The first 16 digits of SHA-256 over images and labels: a data set's own name, whatever it is called.
+
+    Example
+    -------
+    >>> fingerprint(np.zeros((1, 3, 2, 2), np.uint8), np.array([7]))
+    '6f189ff9a565fe23'
+    """
+    digest = hashlib.sha256(f"{images.shape} ".encode())
+    digest.update(raw_bytes(images))
+    digest.update(raw_bytes(labels.astype(np.int64)))
+    return digest.hexdigest()[:16]
+
+
+def comparable(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    """The config `here` without the fingerprints that `there`, of an older run, does not know."""
+    old = there.get("trainer")
+    known = old if isinstance(old, dict) else {}
+    return {**here, "trainer": {key: value for key, value in here["trainer"].items() if key in known or key not in FINGERPRINTS}}
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> tuple[str, str, str] | None:

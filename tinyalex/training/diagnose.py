@@ -11,16 +11,23 @@ from tinyalex.layers.base import Layer
 from tinyalex.layers.sequential import Sequential
 
 
+def bad_parameter(net: Layer) -> str | None:
+    """The first parameter that holds a NaN or an infinity, such as "weight of conv1"; None where all are finite."""
+    for leaf in net.leaves():
+        for key, array in leaf.params.items():
+            if not _finite(leaf.device, array):
+                return f"{key} of {leaf.name}"
+    return None
+
+
 def first_bad(net: Layer, x: Array) -> str:
     """The first parameter or output, in the order of the forward pass on the batch `x`, that holds a NaN or an infinity."""
     if not _finite(net.device, x):
         return "the batch itself"
     with np.errstate(all="ignore"):
         for layer in _in_sequence(net):
-            for leaf in layer.leaves():
-                for key, array in leaf.params.items():
-                    if not _finite(leaf.device, array):
-                        return f"{key} of {leaf.name}"
+            if bad := bad_parameter(layer):
+                return bad
             x = layer.forward(x, train=True)
             if layer.device.owns(x) and not _finite(layer.device, x):
                 return f"the output of {layer.name}"

@@ -25,14 +25,15 @@ def seconds_an_epoch(trainer: Trainer) -> float:
                 leaf.zero_grad()
         net.device.synchronize()
 
-    step, test = _least(lambda: forward(True)), _least(lambda: forward(False))
+    step, test = least_seconds(lambda: forward(True)), least_seconds(lambda: forward(False))
     validated = 0 if trainer.val is None else len(trainer.val[0])
     return (step * len(batches.images) + test * validated) / len(images)
 
 
-def _least(work: Callable[[], None], times: int = 3) -> float:
+def least_seconds(work: Callable[[], object], times: int = 3) -> float:
+    """Seconds of the quickest of a few calls, after one that warms up; `work` waits for its device itself."""
     seconds = []
-    for _ in range(times + 1):  # the first one warms up
+    for _ in range(times + 1):
         start = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - start)

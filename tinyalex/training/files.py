@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
+import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,23 @@ def write_atomically(path: Path, pieces: Iterable[Any], nbytes: int) -> None:
         raise
 
 
+def write_bytes(path: Path, data: Any) -> None:
+    """Write `data`, bytes-like, as the file `path`, atomically."""
+    write_atomically(path, [data], len(data))
+
+
+def write_json(path: Path, document: dict[str, Any]) -> None:
+    """Write a JSON file for readers, atomically."""
+    write_bytes(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_picture(path: Path, save: Callable[[io.BytesIO], object]) -> None:
+    """Write what `save` puts into the file that it is called with, atomically."""
+    picture = io.BytesIO()
+    save(picture)
+    write_bytes(path, picture.getbuffer())
+
+
 def write_error(path: Path, nbytes: int, error: OSError) -> TinyalexError:
     """What to raise for an `error` in writing `nbytes` to `path`."""
     if error.errno in NO_ROOM:
@@ -68,6 +87,35 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"{folder}: the run's folder must be one that can be made, got {error.strerror or error}") from None
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path | None) -> Iterator[None]:
+    """Make a folder and hold it: no other process can do so until the block ends or the process does, however it ends.
+
+    Windows, and file systems without locks, let everybody in.
+
+    Raises
+    ------
+    CheckpointError: another process holds it.
+    """
+    if folder is not None:
+        make_folder(folder)
+    if folder is None or os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise CheckpointError(f"{folder}: processes that train in it must be one, got a second; wait for the first") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def remove_strays(folder: Path) -> None:

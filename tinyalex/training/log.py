@@ -17,7 +17,7 @@ from tinyalex import __version__
 from tinyalex.devices import Device
 from tinyalex.devices.cpu import cores
 from tinyalex.errors import CheckpointError
-from tinyalex.training.files import write_atomically, write_error
+from tinyalex.training.files import write_bytes, write_error
 
 NAME = "log.jsonl"
 
@@ -42,14 +42,12 @@ class RunLog:
         *lines, torn = text.split(b"\n")  # what follows the last newline is no whole line
         return [self._parse(number, line) for number, line in enumerate(lines, 1)]
 
-    def cut(self, config: Mapping[str, Any], epoch: int) -> list[dict[str, Any]]:
-        """Keep the first line, or make it of `config`, and the lines of epochs up to `epoch`, which are returned."""
+    def cut(self, config: Mapping[str, Any], epoch: int) -> None:
+        """Keep the first line, or make it of `config`, and the lines of epochs up to `epoch`."""
         lines = self.read()
         first = lines[0] if lines and lines[0].get("kind") == "config" else {"kind": "config", **config}
-        epochs = [line for line in lines if line.get("kind") == "epoch" and line["epoch"] <= epoch]
-        text = b"".join(map(_line, [first, *epochs]))
-        write_atomically(self.path, [text], len(text))
-        return epochs
+        epochs = [line for line in lines if line.get("kind") == "epoch"][:epoch]
+        write_bytes(self.path, b"".join(map(_line, [first, *epochs])))
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Add a line; it is on the disk when this returns."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tinyalex.training.epochs import EpochResult
 from tinyalex.training.evaluate import Evaluation
-from tinyalex.training.files import write_atomically
+from tinyalex.training.files import write_picture
 from tinyalex.training.log import NAME, RunLog
-from tinyalex.training.trainer import EpochResult
 
 FORMAT, FORMAT_VERSION = "tinyalex-run", 1
 RESULT, CURVE, WEIGHTS = "result.json", "curve.png", "weights.safetensors"
@@ -38,20 +36,12 @@ def document_of(folder: Path, command: str, results: Sequence[EpochResult], test
     }
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Write a JSON file for readers, atomically."""
-    data = (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
-    write_atomically(path, [data], len(data))
-
-
 def draw_curve(document: dict[str, Any], path: Path) -> None:
     """Draw training and validation error against epochs, from the document alone."""
     from matplotlib import rc_context
 
-    picture = io.BytesIO()
     with rc_context({"font.size": 13, "lines.linewidth": 2.4, "lines.markersize": 5}):
-        figure_of(document).savefig(picture, format="png", dpi=150)
-    write_atomically(path, [picture.getbuffer()], picture.getbuffer().nbytes)
+        write_picture(path, lambda file: figure_of(document).savefig(file, format="png", dpi=150))
 
 
 def figure_of(document: dict[str, Any]) -> Any:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinyalex.data.loader import Batches, Prepare
+from tinyalex.data.loader import Batches, Prepare, check_arrays
 from tinyalex.devices import Array
 from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeError, require_float, require_int
 from tinyalex.layers.base import Layer
@@ -19,34 +19,15 @@ from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, latest_checkpoint, prune_checkpoints, save_checkpoint
-from tinyalex.training.config import as_json, first_difference
-from tinyalex.training.diagnose import first_bad
+from tinyalex.training.config import as_json, comparable, fingerprint, first_difference
+from tinyalex.training.diagnose import bad_parameter, first_bad
+from tinyalex.training.epochs import EpochResult, read_epochs
 from tinyalex.training.evaluate import Arrays, evaluate
-from tinyalex.training.files import make_folder, remove_strays
+from tinyalex.training.files import alone_in, remove_strays
 from tinyalex.training.log import NAME, RunLog, describe_run
 from tinyalex.training.signals import StopSignals
 
 READ_EVERY = 10  # steps between two looks at the loss where a look has to wait for the device
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """One epoch. Errors are fractions in [0, 1]; `lr` is the rate it was trained with.
-
-    loss, running_error: means over the epoch's batches, each taken before its update and with dropout.
-    train_error, val_error: of the whole sets after the epoch; None where not evaluated.
-    wall_s: seconds since the run's start, evaluation included, pauses between two processes not.
-    images_per_s: of the training steps alone.
-    """
-
-    epoch: int
-    wall_s: float
-    loss: float
-    running_error: float
-    train_error: float | None
-    val_error: float | None
-    lr: float
-    images_per_s: float
 
 
 class Trainer:
@@ -58,7 +39,8 @@ class Trainer:
     train, val: (images uint8 (N, C, H, W), labels); val may be None where the schedule does not need its error.
     prepare: bytes to input, see `tinyalex.data.loader`.
     folder: where log.jsonl and the last two checkpoints go; None keeps nothing. One that holds a checkpoint is gone on from.
-    config: anything of JSON that tells this run from others; a run only goes on from a checkpoint of an equal one.
+    config: anything of JSON that tells this run from others; a run only goes on from a checkpoint of an equal one, and with
+        the same data: the trainer adds fingerprints of `train` and `val`.
     batch_size, seed: of the batches and their order.
     evaluate_train: whether the error on the whole training set is taken after each epoch.
     save_every_s: seconds between checkpoints inside an epoch; 0 saves after each step.
@@ -66,7 +48,8 @@ class Trainer:
 
     Raises
     ------
-    CheckpointError: the folder holds a run of another config, or a checkpoint that does not load.
+    CheckpointError: the folder holds a run of another config or of other data, or a checkpoint or a log that does not load.
+    DataError, ShapeError: images, labels or a setting that cannot be trained with.
     """
 
     def __init__(
@@ -89,6 +72,8 @@ class Trainer:
     ) -> None:
         self.net, self.sgd, self.schedule, self.loss, self.val, self.prepare = net, sgd, schedule, loss, val, prepare
         self.batches = Batches(train[0], train[1], batch_size, prepare=prepare, seed=seed)
+        if val is not None:
+            check_arrays("trainer: val", *val)
         self.evaluate_train, self.progress = evaluate_train, progress
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
         if val is None and isinstance(schedule, Plateau):
@@ -121,13 +106,16 @@ class Trainer:
         DiskFull: no room for a checkpoint; the one before it is kept.
         """
         epochs = require_int("trainer", "epochs", epochs)
-        self._start_folder()
-        with StopSignals() as self._stop, self._open_bar(epochs) as self._bar, np.errstate(over="ignore", invalid="ignore"):
-            self._clock = self._saved_at = time.perf_counter()
-            while self.position.epoch < epochs and not self._ended(until):
-                self._bar.set_description(f"epoch {self.position.epoch + 1}/{epochs}")
-                self._train_epoch()
-                self._end_epoch()
+        with alone_in(self.folder):
+            self._start_folder()
+            with StopSignals() as self._stop, self._open_bar(epochs) as self._bar, np.errstate(over="ignore", invalid="ignore"):
+                self._clock = self._saved_at = time.perf_counter()
+                while self.position.epoch < epochs and not self._ended(until):
+                    self._bar.set_description(f"epoch {self.position.epoch + 1}/{epochs}")
+                    self._train_epoch()
+                    self._end_epoch()
+                    if self._stop.received is not None:  # it came while the epoch was saved
+                        self._interrupted()
         return list(self.results)
 
     def _ended(self, until: Callable[[EpochResult], bool] | None) -> bool:
@@ -169,7 +157,8 @@ class Trainer:
         for loss_on_device, logits, labels in self._pending:
             loss = float(loss_on_device)
             if not math.isfinite(loss):
-                self._diverged(loss, x)
+                at, bad = f"step {position.step + 1}, epoch {position.epoch + 1}", "unknown" if x is None else first_bad(self.net, x)
+                self._diverged(f"loss must be finite, got {loss} at {at}; the first bad numbers are in {bad}")
             position.loss_sum += loss * len(labels)
             position.errors += int((self.loss.device.to_numpy(logits).argmax(axis=1) != labels).sum())
             position.images += len(labels)
@@ -207,6 +196,8 @@ class Trainer:
             if self._pending:
                 self._read_losses()
             self._count_time()
+            if bad := bad_parameter(self.net):
+                self._diverged(f"parameters must be finite, got a NaN or an infinity in {bad} after step {self.position.step}")
             save_checkpoint(checkpoint_path(self.folder, self.position.step), self.net, self.sgd, self.schedule, self.position, self.config)
             prune_checkpoints(self.folder)
         self._saved_at = time.perf_counter()
@@ -228,14 +219,10 @@ class Trainer:
             self.folder,
         )
 
-    def _diverged(self, loss: float, x: Array | None) -> None:
-        bad = "unknown" if x is None else first_bad(self.net, x)
+    def _diverged(self, what: str) -> None:
         saved = [] if self.folder is None else checkpoint_files(self.folder)
         kept = f"; the last good checkpoint is {saved[-1]}" if saved else ""
-        raise DivergedError(
-            f"trainer: loss must be finite, got {loss} at step {self.position.step + 1}, epoch {self.position.epoch + 1}; "
-            f"the first bad numbers are in {bad}; use a learning rate below {self.sgd.lr:g}{kept}"
-        )
+        raise DivergedError(f"trainer: {what}; use a learning rate below {self.sgd.lr:g}{kept}")
 
     def _whole_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         own = {
@@ -243,6 +230,8 @@ class Trainer:
             "seed": self.batches.seed,
             "train_images": len(self.batches.images),
             "val_images": 0 if self.val is None else len(self.val[0]),
+            "train_sha256": fingerprint(self.batches.images, self.batches.labels),
+            "val_sha256": None if self.val is None else fingerprint(*self.val),
             "prepare": type(self.prepare).__name__,
             "schedule": type(self.schedule).__name__,
             "first_lr": self.schedule.base,
@@ -252,34 +241,37 @@ class Trainer:
         return as_json({**config, "trainer": own})
 
     def _go_on(self, folder: Path) -> None:
-        remove_strays(folder)
         checkpoint = latest_checkpoint(folder)
         if checkpoint is None:
             return
-        difference = first_difference(checkpoint.config, self.config)
+        difference = first_difference(checkpoint.config, comparable(self.config, checkpoint.config))
         if difference is not None:
             key, there, here = difference
             raise CheckpointError(
                 f"{folder}: the config of a run that goes on must be the first run's, got {key} = {here} where that had {there}; "
-                "use its settings or another folder"
+                "use its settings and data, or another folder"
             )
+        epochs, log = checkpoint.position.epoch, folder / NAME
+        self.results = read_epochs(log, RunLog(log).read())[:epochs]  # a kill can leave one more than the checkpoint has
+        if len(self.results) < epochs:
+            raise CheckpointError(f"{log}: the log must hold the {epochs} epochs of its checkpoint, got {len(self.results)}; bring it back")
         self.position = checkpoint.restore(self.net, self.sgd, self.schedule)
 
     def _start_folder(self) -> None:
-        """Make the folder, its first checkpoint and its log, cut to what the checkpoint knows."""
+        """The folder's first checkpoint, and its log, cut to what the checkpoint knows."""
         if self.folder is None or self._started:
             return
-        self._started = True
-        make_folder(self.folder)
-        log = RunLog(self.folder / NAME)
-        if not checkpoint_files(self.folder):
+        remove_strays(self.folder)
+        log, saved = RunLog(self.folder / NAME), checkpoint_files(self.folder)
+        if saved and saved[-1] != (mine := checkpoint_path(self.folder, self.position.step)):
+            raise CheckpointError(f"{self.folder}: the newest checkpoint must be {mine.name}, got {saved[-1].name}; make the trainer anew")
+        if not saved:
             if any(line.get("kind") == "epoch" for line in log.read()):
                 raise CheckpointError(f"{log.path}: a folder with a log must hold its checkpoint too, got none; use another folder")
             self._clock = time.perf_counter()
             self._save()  # before the first step, so that a full disk is known now and a log is never without a checkpoint
-        run = describe_run(self.config, self.net.device, self.batches.seed)
-        fields = EpochResult.__dataclass_fields__
-        self.results = [EpochResult(**{key: line[key] for key in fields}) for line in log.cut(run, self.position.epoch)]
+        self._started = True
+        log.cut(describe_run(self.config, self.net.device, self.batches.seed), self.position.epoch)
 
     def _open_bar(self, epochs: int) -> Any:
         from tqdm import tqdm
