@@ -196,27 +196,31 @@ class Conv2d(Layer):
 
     def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows, algorithm: str) -> Array:
         out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)
-        if algorithm == "winograd":
-            mosaic = mosaic_of(windows)
-            u = transform_weight(weight, self.groups, mosaic, self.device)
-
-            def block(images: slice, scratch: Scratch) -> None:
-                winograd_forward(x[images], u, bias, mosaic, out[images], scratch)
-
-            self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
-        else:
-            strips = windows.strips(max(1, FEWEST_BLOCKS // len(x)))
-
-            def block(pieces: slice, scratch: Scratch) -> None:
-                if len(strips) == 1:
-                    conv_forward(x[pieces], weight, bias, windows, self.groups, out[pieces], scratch)
-                    return
-                for piece in range(*pieces.indices(len(x) * len(strips))):
-                    image, (rows, part) = slice(piece // len(strips), piece // len(strips) + 1), strips[piece % len(strips)]
-                    conv_forward(x[image], weight, bias, part, self.groups, out[image, :, rows], scratch)
-
-            self.device.map_blocks(block, len(x) * len(strips), x.shape[1] * self._window_bytes(windows) // len(strips))
+        correlate = self._correlate_by_winograd if algorithm == "winograd" else self._correlate_by_im2col
+        correlate(x, weight, bias, windows, out)
         return out
+
+    def _correlate_by_winograd(self, x: Array, weight: Array, bias: Array | None, windows: Windows, out: Array) -> None:
+        mosaic = mosaic_of(windows)
+        u = transform_weight(weight, self.groups, mosaic, self.device)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            winograd_forward(x[images], u, bias, mosaic, out[images], scratch)
+
+        self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
+
+    def _correlate_by_im2col(self, x: Array, weight: Array, bias: Array | None, windows: Windows, out: Array) -> None:
+        strips = windows.strips(max(1, FEWEST_BLOCKS // len(x)))
+
+        def block(pieces: slice, scratch: Scratch) -> None:
+            if len(strips) == 1:
+                conv_forward(x[pieces], weight, bias, windows, self.groups, out[pieces], scratch)
+                return
+            for piece in range(*pieces.indices(len(x) * len(strips))):
+                image, (rows, part) = slice(piece // len(strips), piece // len(strips) + 1), strips[piece % len(strips)]
+                conv_forward(x[image], weight, bias, part, self.groups, out[image, :, rows], scratch)
+
+        self.device.map_blocks(block, len(x) * len(strips), x.shape[1] * self._window_bytes(windows) // len(strips))
 
     def chosen(self, windows: Windows, n: int) -> str:
         """The algorithm for n images: "im2col" or "winograd"."""
