@@ -28,7 +28,7 @@ def _winograd(layer: Conv2d, windows: Windows, batch: int, backward: bool, worke
     """As `scratch_bytes`, with the transformed weights and, backward, their gradients."""
     mosaic, item, weight = mosaic_of(windows), layer.dtype.itemsize, layer.params["weight"].size
     images = mosaic.block_size(batch)
-    block = images * mosaic.block_bytes(layer.in_channels, layer.out_channels, item)
+    block = mosaic.block_bytes(images, layer.in_channels, layer.out_channels, item)
     transformed = mosaic.places * weight * item // (layer.kernel_size[0] * layer.kernel_size[1])
     blocks = min(workers, -(-batch // images))
     if not backward:

@@ -21,7 +21,6 @@ powers: in float32 results are within 1e-4 of the largest (direct ones within 1e
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -37,6 +36,7 @@ KERNELS = range(2, 6)  # larger ones leave tiles of 8 too few outputs
 LARGEST_TILE = len(POINTS) + 1
 LEAST_CHANNELS = 16
 LEAST_TILES = 64
+AT_ONCE = 2 << 20  # bytes of transformed tiles that a block makes before it uses them
 ROWS = 256  # a product with so many rows runs near the full speed of BLAS
 
 Pieces = list[tuple[slice, slice]]  # for each tile: a part of an image's line, and the part of the tile that it is
@@ -122,11 +122,16 @@ class Mosaic:
         blocks = 4 * max(1, round(n * self.tiles / (4 * ROWS)))
         return -(-n // blocks)
 
-    def block_bytes(self, channels: int, filters: int, itemsize: int) -> int:
-        """Bytes of scratch that an image needs, forward or backward."""
-        x = self.width.n * self.width.count * channels * (self.height.size + self.height.count)
-        y = self.width.n * self.width.count * filters * (self.height.out + self.height.count)
-        return (x + y) * itemsize
+    def parts(self, nbytes: int) -> list[slice]:
+        """The width's places in parts, as large as stay in cache: `nbytes` of a block's channels for each number of a tile."""
+        at_once = max(1, min(self.width.n, AT_ONCE // (self.height.n * self.tiles * nbytes)))
+        return [slice(first, min(first + at_once, self.width.n)) for first in range(0, self.width.n, at_once)]
+
+    def block_bytes(self, images: int, channels: int, filters: int, itemsize: int) -> int:
+        """Bytes of scratch for a block, forward or backward."""
+        nbytes = images * (channels + filters) * itemsize
+        tiles = self.parts(nbytes)[0].stop * self.height.n * self.tiles * nbytes
+        return tiles + self.width.n * self.width.count * images * itemsize * (channels * self.height.size + filters * self.height.out)
 
 
 @lru_cache(maxsize=64)
@@ -185,24 +190,25 @@ def winograd_forward(
 
     x (B, C, H, W), u the transformed weight (NW, NH, G, C/G, K/G), bias (K,) or None, out (B, K, OH, OW), contiguous.
 
-    First the tiles along the width of all lines; then for each of their NW places the tiles along the height, the
+    First the tiles along the width of all lines; then, for P of their NW places at a time, the tiles along the height, the
     products, and the outputs along the height; last the outputs along the width. The value at the points (1, 1) adds to
     every output of a tile, so the bias is added there alone.
     """
     xp, tall, wide = scratch.xp, mosaic.height, mosaic.width
-    (b, k, oh, _), groups = out.shape, u.shape[2]
+    (b, k, oh, _), groups, c = out.shape, u.shape[2], x.shape[1]
     (high_b, high_a), (wide_b, wide_a) = (_on(xp, _matrices(tiles, x.dtype)) for tiles in (tall, wide))
     columns = _along_width(x, wide_b, wide.inputs(), scratch)  # (NW, TW, B * C, H)
     half = matrix(wide.n * wide.count, b * k * oh, x.dtype, scratch).reshape(wide.n, wide.count, b * k, oh)
-    v = _tile_array(mosaic, b * x.shape[1], x.dtype, scratch)  # (NH, TW, TH, B * C)
-    m = _tile_array(mosaic, b * k, x.dtype, scratch)  # (NH, TW, TH, B * K)
-    for place in range(wide.n):
-        _along_height(columns[place], high_b, tall.inputs(), v, xp)
-        xp.matmul(_by_group(v, b, groups), u[place], out=_by_group(m, b, groups))
-        if place == ONE and bias is not None:
-            m[ONE].reshape(-1, k)[...] += bias
+    parts = mosaic.parts(b * (c + k) * x.dtype.itemsize)
+    v_room, m_room = (_room(mosaic, parts[0], b * channels, x.dtype, scratch) for channels in (c, k))
+    for part in parts:
+        v, m = v_room[: part.stop - part.start], m_room[: part.stop - part.start]  # (P, NH, TW, TH, B * C or B * K)
+        _along_height(columns[part], high_b, tall.inputs(), v, xp)
+        xp.matmul(_by_group(v, b, groups), u[part], out=_by_group(m, b, groups))
+        if bias is not None and part.start <= ONE < part.stop:
+            m[ONE - part.start, ONE].reshape(-1, k)[...] += bias
         for tile, (line, inside) in enumerate(tall.outputs()):
-            xp.matmul(m[:, :, tile].transpose(1, 2, 0), high_a[:, inside], out=half[place, :, :, line])
+            xp.matmul(m[:, :, :, tile].transpose(0, 2, 3, 1), high_a[:, inside], out=half[part, :, :, line])
     flat = out.reshape(b * k * oh, wide.out)  # a view
     for tile, (line, inside) in enumerate(wide.outputs()):
         xp.matmul(half[:, tile].reshape(wide.n, -1).T, wide_a[:, inside], out=flat[:, line])
@@ -216,17 +222,19 @@ def winograd_backward_weight(x: Array, dout: Array, groups: int, mosaic: Mosaic,
     """
     xp, tall, wide = scratch.xp, mosaic.height, mosaic.width
     (b, k), c = dout.shape[:2], x.shape[1]
+    parts = mosaic.parts(b * (c + k) * x.dtype.itemsize)
     (high_b, high_a), (wide_b, wide_a) = (_on(xp, _matrices(tiles, x.dtype)) for tiles in (tall, wide))
     x_columns = _along_width(x, wide_b, wide.inputs(), scratch)  # (NW, TW, B * C, H)
     dout_columns = _along_width(dout, wide_a, wide.outputs(), scratch)  # (NW, TW, B * K, OH)
-    v, dm = (_tile_array(mosaic, b * channels, x.dtype, scratch) for channels in (c, k))
+    v_room, dm_room = (_room(mosaic, parts[0], b * channels, x.dtype, scratch) for channels in (c, k))
     du = scratch((wide.n, tall.n, groups, k // groups, c // groups), x.dtype)
-    for place in range(wide.n):
-        _along_height(x_columns[place], high_b, tall.inputs(), v, xp)
-        _along_height(dout_columns[place], high_a, tall.outputs(), dm, xp)
-        xp.matmul(_by_group(dm, b, groups).swapaxes(2, 3), _by_group(v, b, groups), out=du[place])
-        if place == ONE:
-            dbias = dm[ONE].reshape(-1, k).sum(axis=0)
+    for part in parts:
+        v, dm = v_room[: part.stop - part.start], dm_room[: part.stop - part.start]  # (P, NH, TW, TH, B * C or B * K)
+        _along_height(x_columns[part], high_b, tall.inputs(), v, xp)
+        _along_height(dout_columns[part], high_a, tall.outputs(), dm, xp)
+        xp.matmul(_by_group(dm, b, groups).swapaxes(3, 4), _by_group(v, b, groups), out=du[part])
+        if part.start <= ONE < part.stop:
+            dbias = dm[ONE - part.start, ONE].reshape(-1, k).sum(axis=0)
     values = _on(xp, (_weight_matrix(mosaic, x.dtype),))[0]
     dweight = scratch((k * c // groups, values.shape[1]), x.dtype)
     xp.matmul(du.reshape(mosaic.places, -1).T, values, out=dweight)
@@ -249,20 +257,20 @@ def _along_width(x: Array, transform: Array, pieces: Pieces, scratch: Scratch) -
 
 
 def _along_height(columns: Array, transform: Array, pieces: Pieces, out: Array, xp: Any) -> None:
-    """Tiles along the height: columns (TW, B * C, H) to out (N, TW, TH, B * C)."""
-    columns = columns.swapaxes(1, 2)  # (TW, H, B * C)
+    """Tiles along the height: columns (P, TW, B * C, H) to out (P, N, TW, TH, B * C)."""
+    columns = columns.swapaxes(2, 3)  # (P, TW, H, B * C)
     for tile, (line, inside) in enumerate(pieces):
-        xp.matmul(transform[:, inside], columns[:, line], out=out[:, :, tile].swapaxes(0, 1))
+        xp.matmul(transform[:, inside], columns[:, :, line], out=out[:, :, :, tile].swapaxes(1, 2))
 
 
-def _tile_array(mosaic: Mosaic, images_channels: int, dtype: Any, scratch: Scratch) -> Array:
-    """Room for one place along the width of all tiles: (NH, TW, TH, B * C)."""
-    high, wide = mosaic.height, mosaic.width
-    return matrix(high.n, mosaic.tiles * images_channels, dtype, scratch).reshape(high.n, wide.count, high.count, images_channels)
+def _room(mosaic: Mosaic, part: slice, images_channels: int, dtype: Any, scratch: Scratch) -> Array:
+    """Room for some places along the width of all tiles: (P, NH, TW, TH, B * C)."""
+    high, wide, places = mosaic.height, mosaic.width, part.stop - part.start
+    room = matrix(places * high.n, mosaic.tiles * images_channels, dtype, scratch)
+    return room.reshape(places, high.n, wide.count, high.count, images_channels)
 
 
 def _by_group(tiles: Array, b: int, groups: int) -> Array:
-    """(NH, TW, TH, B * C) as matrices (NH, G, TW * TH * B, C/G), a view."""
-    high = len(tiles)
-    channels = math.prod(tiles.shape[3:]) // b
-    return tiles.reshape(high, -1, groups, channels // groups).swapaxes(1, 2)
+    """(P, NH, TW, TH, B * C) as matrices (P, NH, G, TW * TH * B, C/G), a view."""
+    (places, high), channels = tiles.shape[:2], tiles.shape[4] // b
+    return tiles.reshape(places, high, -1, groups, channels // groups).swapaxes(2, 3)
