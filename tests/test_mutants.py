@@ -73,9 +73,9 @@ BY_GRADIENTS = [
     Mutant("the last of equals wins", "MaxPool2d", "layers.pool",
            "won *= i",
            "won = xp.greater_equal(here, b).view(np.uint8) * i"),
-    Mutant("backward divides by the whole window", "AvgPool2d", "layers.pool",
-           "scratch.xp.multiply(dout[images], shares, out=d)",
-           "scratch.xp.multiply(dout[images], 1 / (windows.kernel[0] * windows.kernel[1]), out=d)"),
+    Mutant("backward's columns and rows exchanged", "AvgPool2d", "layers.pool",
+           "d.reshape(ow, b, c, oh)[...] = dout[images].transpose(3, 0, 1, 2)",
+           "d.reshape(b, c, oh, ow)[...] = dout[images]"),
     Mutant("weight gradient written, not added", "Conv2d", "layers.conv",
            'self.add_grad("weight", dweight)',
            'self.grads["weight"][...] = dweight.reshape(self.grads["weight"].shape)'),
@@ -189,8 +189,8 @@ BY_ORACLES = [  # forward and backward agree in these, so no gradient check can 
            'count = 1 + (-(-extra // s) if ceil_mode and padding != "same" else extra // s)',
            "count = 1 + -(-extra // s)"),
     Mutant("the whole window's mean at the edge", "AvgPool2d", "layers.pool",
-           "count[to] += 1",
-           "count += 1"),
+           "both.append(self.device.asarray((means / means.sum(axis=1, keepdims=True)).astype(self.dtype)))",
+           "both.append(self.device.asarray((means / windows.kernel[axis]).astype(self.dtype)))"),
 ]
 BY_BOTH = [
     Mutant("padding with zeros", "MaxPool2d", "layers.pool",

@@ -241,61 +241,55 @@ class AvgPool2d(Pool2d):
 
     Paper: not in AlexNet; the authors' CIFAR-10 nets pool by averages in their second and third stage.
 
-    Parameters, Raises: as MaxPool2d.
+    A mean is linear, and the mean over a rectangle is one along the columns of one along the rows: with a matrix for each
+    axis, out = T x W^T, and backward is the transpose of that, dx = T^T dout W. A NaN, which 0 times it still is, spreads over
+    the whole channel of its image.
+
+    Parameters, Raises: as MaxPool2d, without its limit on the kernel.
 
     Cache: the shape of x.
 
     Gradient: each cell of a window gets its share dout / (cells inside).
     """
 
-    def _shares(self, windows: Windows) -> Array:
-        """1 / (cells that each window sees), (OH, OW)."""
-        counts = []
+    def _means(self, windows: Windows) -> tuple[Array, Array]:
+        """T (OH, H) and W (OW, W): row o holds 1 / (cells that window o sees) at these cells."""
+        both = []
         for axis in (0, 1):
-            count = np.zeros(windows.out[axis])
-            for to, _ in shifts(windows, axis):
-                count[to] += 1
-            counts.append(count)
-        return self.device.asarray((1 / np.outer(*counts)).astype(self.dtype))
+            means = np.zeros((windows.out[axis], windows.size[axis]))
+            for to, at in shifts(windows, axis):
+                outputs = range(*to.indices(windows.out[axis]))
+                means[outputs, range(*at.indices(windows.size[axis]))] = 1
+            both.append(self.device.asarray((means / means.sum(axis=1, keepdims=True)).astype(self.dtype)))
+        return both[0], both[1]
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
         windows, (n, c, h, w) = self.windows(x.shape[1:]), x.shape
-        down, along, shares = shifts(windows, 0), shifts(windows, 1), self._shares(windows)
-        out = self.device.empty((n, c, *windows.out), self.dtype)
+        (oh, ow), (tall, wide) = windows.out, self._means(windows)
+        out = self.device.empty((n, c, oh, ow), self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
-            rows = scratch((len(out[images]), c, windows.out[0], w), self.dtype)  # (B, C, OH, W)
-            rows.fill(0)
-            for to, at in down:
-                rows[:, :, to] += x[images][:, :, at]
-            total = out[images]
-            total.fill(0)
-            for to, at in along:
-                total[..., to] += rows[..., at]
-            total *= shares
+            xp, lines = scratch.xp, x[images].reshape(-1, w)
+            along = xp.matmul(wide, lines.T, out=scratch((ow, len(lines)), self.dtype)).reshape(ow, -1, h)
+            means = xp.matmul(along, tall.T, out=scratch((ow, len(lines) // h, oh), self.dtype))
+            out[images] = means.reshape(ow, -1, c, oh).transpose(1, 2, 3, 0)
 
-        self.device.map_blocks(block, n, 2 * c * h * w * self.dtype.itemsize)
+        self.device.map_blocks(block, n, 2 * c * h * ow * self.dtype.itemsize)
         if train:
-            self.keep(out.shape, x.shape, windows, shares)
+            self.keep(out.shape, x.shape, tall, wide)
         return out
 
     def backward(self, dout: Array) -> Array:
-        shape, windows, shares = self.take(dout)
-        down, along = shifts(windows, 0), shifts(windows, 1)
-        dx = self.device.empty(shape, self.dtype)
+        shape, tall, wide = self.take(dout)
+        (n, c, h, w), (oh, ow), dx = shape, dout.shape[2:], self.device.empty(shape, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
-            d = scratch(dout[images].shape, self.dtype)
-            scratch.xp.multiply(dout[images], shares, out=d)
-            rows = scratch((len(d), shape[1], windows.out[0], shape[3]), self.dtype)  # (B, C, OH, W)
-            rows.fill(0)
-            for to, at in along:
-                rows[..., at] += d[..., to]
-            part = dx[images]
-            part.fill(0)
-            for to, at in down:
-                part[:, :, at] += rows[:, :, to]
+            xp, b = scratch.xp, len(dx[images])
+            d = scratch((ow, b * c, oh), self.dtype)
+            d.reshape(ow, b, c, oh)[...] = dout[images].transpose(3, 0, 1, 2)
+            down = xp.matmul(d, tall, out=scratch((ow, b * c, h), self.dtype)).reshape(ow, -1)
+            xp.matmul(down.T, wide, out=dx[images].reshape(-1, w))
 
-        self.device.map_blocks(block, len(dx), 2 * dx[:1].nbytes)
+        self.device.map_blocks(block, n, 2 * c * h * ow * self.dtype.itemsize)
         return dx
