@@ -72,7 +72,7 @@ def test_groups_are_convolutions_apart():
 @pytest.mark.parametrize("groups", [1, 2])
 def test_both_ways_to_the_input_gradient_agree_with_loops(out_channels, padding, groups):
     conv, x = layer(4, out_channels, 3, padding=padding, groups=groups), values((2, 4, 5, 6), 1)
-    assert conv._turns(conv.windows(x.shape[1:])) == (out_channels == 2)
+    assert conv.turns(conv.windows(x.shape[1:])) == (out_channels == 2)
     dout = values(conv.forward(x, train=True).shape, 2)
     dx, windows = conv.backward(dout), conv.windows(x.shape[1:])
     by_columns, by_correlation = np.empty(x.shape), np.empty(x.shape)

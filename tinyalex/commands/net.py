@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tinyalex.analysis.algorithms import Choice, algorithms, lines_of
 from tinyalex.analysis.card import SCALED_BATCH, Failure, Plan, fail_in_small, parse_bytes, plan_cards
 from tinyalex.analysis.count import Row, count, totals
 from tinyalex.analysis.memory import KINDS, Need, training_needs
@@ -29,7 +30,7 @@ SWITCHES = {"half": "half", "no_lrn": "lrn", "no_overlap": "overlapping", "no_dr
 
 @dataclass(frozen=True)
 class Counted:
-    """What is known of a network: `needs` by device with --memory, `plans` and `failure` with --card."""
+    """What is known of a network: `needs` by device with --memory, `plans` and `failure` with --card, `choices` with --algorithms."""
 
     net: Sequential
     variant: str
@@ -39,6 +40,7 @@ class Counted:
     needs: dict[str, Need] | None
     plans: list[Plan]
     failure: Failure | None
+    choices: list[Choice]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-dropout", action="store_true", help="of alexnet: without dropout")
     parser.add_argument("--sixth", action="store_true", help="of alexnet: a sixth convolution over the last pooling layer")
     parser.add_argument("--memory", action="store_true", help="what a training step of the batch needs")
+    parser.add_argument("--algorithms", action="store_true", help="how each convolution is computed for the batch, on a CPU")
     parser.add_argument("--card", metavar="SIZE", help="the largest batch that trains on cards of SIZE, such as 3GiB, and the failure")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw the network as the paper's Figure 2, 1600 pixels wide")
@@ -73,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
     plans, failure = ([], None) if card is None else _cards(make, card, 128 if batch == 1 else batch)
     variant = settings.get("variant") or args.name.partition("-")[2]
-    counted = Counted(net, variant, batch, count(net), receptive_fields(net), needs, plans, failure)
+    choices = algorithms(net, batch) if args.algorithms else []
+    counted = Counted(net, variant, batch, count(net), receptive_fields(net), needs, plans, failure, choices)
     if args.json:
         print(json.dumps(_document(counted), indent=1, allow_nan=False))
     else:
@@ -125,6 +129,8 @@ def _text(of: Counted) -> list[str]:
     lines += [*table(of.rows, of.fields, of.batch), "", *notes(of.rows, of.batch)]
     if of.variant in VARIANTS and of.variant != "paper":
         lines += ["", "differences from the paper's net:", *(f"  {line}" for line in differences(of.variant))]
+    if of.choices:
+        lines += ["", *lines_of(of.choices, of.batch)]
     if of.needs is not None:
         images = f"{of.batch} image{'s' * (of.batch > 1)}"
         lines += ["", f"a training step of {images} with momentum will hold, beside Python and its libraries:"]
@@ -182,6 +188,8 @@ def _document(of: Counted) -> dict[str, Any]:
     ]
     document: dict[str, Any] = {"net": of.net.name, "in_shape": of.net.in_shape, "layers": layers, "totals": asdict(totals(of.rows))}
     document |= {"notes": notes(of.rows), "batch": of.batch}
+    if of.choices:
+        document["algorithms"] = [asdict(choice) for choice in of.choices]
     if of.needs is not None:
         document["memory"] = {name: {"peak": need.peak, "at": need.at, "parts": need.parts} for name, need in of.needs.items()}
     if of.plans:

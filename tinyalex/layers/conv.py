@@ -157,7 +157,7 @@ class Conv2d(Layer):
     def backward(self, dout: Array) -> Array | None:
         x, windows = self.take(dout)
         algorithm = self.chosen(windows, len(x))
-        by_correlation = self.input_gradient and (algorithm == "winograd" or self._turns(windows))
+        by_correlation = self.input_gradient and (algorithm == "winograd" or self.turns(windows))
         dx = None
         if algorithm == "winograd":
             dweight, dbias = self._backward_by_winograd(x, dout, windows)
@@ -234,7 +234,7 @@ class Conv2d(Layer):
     def _winograd_fits(self) -> bool:
         return self.stride == (1, 1) and all(k in KERNELS for k in self.kernel_size)
 
-    def _turns(self, windows: Windows) -> bool:
+    def turns(self, windows: Windows) -> bool:
         """Whether dx is taken as a correlation: it needs columns of K channels, where col2im needs columns of C."""
         return self.stride == (1, 1) and min(windows.turned().before) >= 0 and 2 * self.out_channels <= 3 * self.in_channels
 
