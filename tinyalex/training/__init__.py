@@ -13,6 +13,7 @@ from tinyalex.training.checkpoint import (
 from tinyalex.training.epochs import EpochResult
 from tinyalex.training.evaluate import Evaluation, evaluate
 from tinyalex.training.log import RunLog
+from tinyalex.training.shipped import Trained, trained_figure1
 from tinyalex.training.trainer import Trainer
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Evaluation",
     "Position",
     "RunLog",
+    "Trained",
     "Trainer",
     "evaluate",
     "latest_checkpoint",
@@ -29,4 +31,5 @@ __all__ = [
     "parameters_sha256",
     "save_checkpoint",
     "save_weights",
+    "trained_figure1",
 ]
