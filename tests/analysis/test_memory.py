@@ -54,7 +54,7 @@ def test_parameters_gradients_and_velocities_are_apart():
     (need,) = training_needs(alexnet(devices=DryDevice()), 128).values()
     assert [need.parts[kind] for kind in ("parameters", "gradients", "velocities")] == [4 * 60_965_224] * 3
     assert need.parts["input"] == 128 * 224 * 224 * 3 * 4
-    assert need.at == "backward of norm2"
+    assert need.at == "backward of relu4"
 
 
 def test_nothing_is_left_but_the_peak():

@@ -14,7 +14,7 @@ from tinyalex.analysis.count import elements, keeps
 from tinyalex.analysis.scratch import scratch_bytes
 from tinyalex.analysis.walk import Visit, input_shape
 from tinyalex.errors import require_int
-from tinyalex.layers import Flatten, Gather, Layer, Pair, Sequential, Split
+from tinyalex.layers import Flatten, Gather, Layer, LocalResponseNorm, Pair, Sequential, Split
 from tinyalex.layers.towers import Crossing
 
 KINDS = ("parameters", "gradients", "velocities", "input", "outputs", "caches", "gradients of outputs", "scratch")
@@ -168,7 +168,9 @@ class _Step:
             return dout
         taken = self.cached.pop(layer.name)
         dx = None
-        if getattr(layer, "input_gradient", True):
+        if isinstance(layer, LocalResponseNorm):
+            dx = taken[2]  # the scales, in whose place it is written
+        elif getattr(layer, "input_gradient", True):
             dx = self.array(layer.device, "gradients of outputs", self._bytes(layer, at.in_shape))
         self._scratch(at, backward=True)
         del taken

@@ -212,7 +212,7 @@ class CpuDevice(Device):
         if workers <= 1:
             return work()
         if self._threads is None:
-            self._threads = Threads(self.workers, self.name)
+            self._threads = Threads(self.workers - 1, self.name)  # the caller is the last worker
         together(self._threads, work, [work] * (workers - 1), stop)
 
     def after_fork(self) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from tinyalex.errors import OutOfMemory
 
+SLACK = 2  # a buffer serves arrays down to this part of its size; what they leave unused was touched before and costs no time
 PAGE = 1 << 21  # sizes are rounded up to whole huge pages
 
 
@@ -46,15 +47,24 @@ class Pool:
         if nbytes < self.smallest:
             return np.empty(shape, dtype)
         size = -(-nbytes // PAGE) * PAGE
-        kept = self._kept.setdefault(size, [])
-        try:
-            buffer = kept.pop()  # list.pop and list.append are atomic: workers share the pool without a lock
-        except IndexError:
+        buffer = self._take(size)
+        if buffer is None:
             buffer = self._allocate(size)
+        kept = self._kept.setdefault(buffer.size, [])
         # NumPy lets a view of a view hold the first array; frombuffer makes `holder` that first array.
         holder = np.frombuffer(buffer.data, np.uint8)
         weakref.finalize(holder, kept.append, buffer).atexit = False
         return holder[:nbytes].view(dtype).reshape(shape)
+
+    def _take(self, size: int) -> np.ndarray[Any, Any] | None:
+        """The smallest kept buffer that holds `size` bytes and is not much larger, if there is one."""
+        for held in sorted(self._kept):
+            if size <= held <= SLACK * size:
+                try:
+                    return self._kept[held].pop()  # list.pop and list.append are atomic: workers share the pool without a lock
+                except IndexError:
+                    pass
+        return None
 
     def _allocate(self, size: int) -> np.ndarray[Any, Any]:
         with self._lock:

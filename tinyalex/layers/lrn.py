@@ -100,16 +100,16 @@ class LocalResponseNorm(Layer):
         return out
 
     def input_gradient(self, a: Array, scale: Array, dout: Array, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
-        """dx_i = dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j a_j s_j^-beta / s_j."""
+        """dx_i = dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j a_j s_j^-beta / s_j. `dx` may be `scale` itself."""
         xp = scratch.xp
         powered = power(scale, self.beta, scratch)  # s^beta
-        direct = xp.divide(dout, powered, out=dx)  # dout s^-beta
+        direct = xp.divide(dout, powered, out=scratch(a.shape, a.dtype))  # dout s^-beta
         ratio = xp.multiply(direct, a, out=powered)  # dout b
         ratio /= scale
         cross = window_sum(ratio, self.after, self.before, self.groups, scratch(a.shape, a.dtype))  # mirrored window
         cross *= a
         cross *= 2 * self.alpha_each * self.beta
-        direct -= cross
+        xp.subtract(direct, cross, out=dx)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
@@ -129,14 +129,13 @@ class LocalResponseNorm(Layer):
         return out
 
     def backward(self, dout: Array) -> Array:
-        x, scales = self.take(dout)
-        dx = self.device.empty(x.shape, self.dtype)
+        x, scales = self.take(dout)  # nobody else holds the scales, so dx takes their place
 
         def block(images: slice, scratch: Scratch) -> None:
-            self.input_gradient(x[images], scales[images], dout[images], dx[images], scratch)
+            self.input_gradient(x[images], scales[images], dout[images], scales[images], scratch)
 
-        self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
-        return dx
+        self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
+        return scales
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(in_shape) != 3 or in_shape[0] % self.groups:
