@@ -1,12 +1,14 @@
 """Stochastic gradient descent, checked number by number against section 5 of the paper."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
+from tinyalex.devices import CpuDevice
 from tinyalex.devices.sim import current_device
 
 
@@ -164,3 +166,24 @@ def test_lr_is_checked_when_assigned():
     with refuses(ta.ShapeError, "sgd: lr must be a finite number of at least 0, got inf"):
         sgd.lr = math.inf
     assert sgd.lr == 0.1
+
+
+def test_two_devices_are_updated_at_the_same_time(monkeypatch):
+    met, begun, shipped = threading.Barrier(2, timeout=20), set(), CpuDevice.map_blocks
+
+    def meet(device, *args):
+        if device.name not in begun:
+            begun.add(device.name)
+            met.wait()  # for the other device's first update
+        return shipped(device, *args)
+
+    a, b = (linear(f"fc{i}", CpuDevice(f"cpu:{i}", workers=1)) for i in range(2))
+    sgd = ta.SGD(ta.Sequential([ta.Pair(a, b)]), lr=0.1, momentum=0.0, weight_decay=0.0)
+    expected = [layer.params["weight"] - 0.1 for layer in (a, b)]
+    for layer in (a, b):
+        layer.grads["weight"][...] = 1
+    monkeypatch.setattr(CpuDevice, "map_blocks", meet)
+    sgd.step()
+    assert begun == {"cpu:0", "cpu:1"}
+    for layer, weight in zip((a, b), expected, strict=True):
+        assert np.allclose(layer.params["weight"], weight) and not layer.grads["weight"].any()

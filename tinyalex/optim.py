@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from tinyalex.devices import Array, Scratch
 from tinyalex.errors import ShapeError, require_float, show
+from tinyalex.layers.at_once import at_once
 from tinyalex.layers.base import Layer
 
 
@@ -90,8 +91,16 @@ class SGD:
         self._lr = require_float("sgd", "lr", value, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
 
     def step(self) -> None:
-        """Update every parameter and set its gradient to zero, in one pass over memory."""
-        for name, leaf, key in self._parameters:
+        """Update every parameter and set its gradient to zero, in one pass over memory; two devices work at the same time."""
+        here = self._parameters[0][1].device
+        there = [parameter for parameter in self._parameters if parameter[1].device is not here]
+        if there:
+            at_once(lambda: self._update_all([p for p in self._parameters if p[1].device is here]), lambda: self._update_all(there))
+        else:
+            self._update_all(self._parameters)
+
+    def _update_all(self, parameters: list[tuple[str, Layer, str]]) -> None:
+        for name, leaf, key in parameters:
             of_lr, of_decay = self._factors[name]
             if of_lr > 0:
                 self._update(leaf, key, self.velocity[name], self.lr * of_lr, self.weight_decay * of_decay)
