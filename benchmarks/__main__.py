@@ -5,34 +5,53 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.contestants import RIVALS, Contestant
-from benchmarks.measure import Result, Settings, expected_s, measure, timings
-from benchmarks.report import document, table, write
+from benchmarks.contestants import RIVALS, Contestant, taking_part
+from benchmarks.document import Document, read, run_of, with_run, write
+from benchmarks.measure import Settings, expected_s, measure, timings
+from benchmarks.report import table
+from benchmarks.scaling import CURVES, QUICK, WHO, Curve, expected_scaling_s, measure_curve, summary
 from benchmarks.table import WORKLOADS, choose
 from benchmarks.workload import Workload
-from tinyalex.errors import DeviceError, TinyalexError, require_int
+from tinyalex.errors import DataError, DeviceError, ShapeError, TinyalexError, require_int
 
-EXAMPLE = "python -m benchmarks --vs torch --only lrn pool --json results.json"
+EPILOG = f"""{textwrap.fill(f"workloads: {', '.join(WORKLOADS)}", 100, break_on_hyphens=False)}
+curves: {", ".join(curve.name for curve in CURVES)}
+examples:
+  python -m benchmarks --vs torch onnxruntime --json results.json          all of it
+  python -m benchmarks --vs torch --only lrn pool --json results.json      these again, the others in the file stay
+  python -m benchmarks --vs self                                           one core, two cores, two towers
+  python -m benchmarks --scaling --json results.json
+  python -m benchmarks --charts results.json --out charts"""
+NEEDS = {"torch": ("torch",), "onnxruntime": ("onnx", "onnxruntime"), "self": ()}
 
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
-        description="Time tinyalex, alone or beside another library, on the same work with the same answers.",
-        epilog=f"workloads: {', '.join(WORKLOADS)}\nexample:\n  {EXAMPLE}",
+        description="Time tinyalex, alone or beside other libraries, on the same work with the same answers.\n"
+        "It first says how many minutes it will take; let nothing else run meanwhile.",
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--vs", choices=list(RIVALS), help="the library to compare with; without it only the share of sgemm is measured")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these workloads or groups of them, such as lrn")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--vs", nargs="+", choices=list(RIVALS), metavar="LIBRARY",
+        help=f"compare with the fastest of {', '.join(RIVALS)}; without it only the share of sgemm is measured",
+    )  # fmt: skip
+    what.add_argument("--scaling", action="store_true", help="time and memory of tinyalex's step against batch, image size and width")
+    what.add_argument("--charts", type=Path, metavar="FILE", help="draw what a file of --json holds; measures nothing")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these workloads or groups of them, such as lrn; with --scaling curves")
     parser.add_argument("--repeats", type=int, metavar="N", help="timings of each pair, 9 by default")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of each contestant, 2 by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write settings, machine and all times there, after each workload")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="add to this file, after each workload; one measured again is replaced")
     parser.add_argument("--quick", action="store_true", help="tiny inputs and 2 repeats: shows that all works, its times mean nothing")
+    parser.add_argument("--out", type=Path, default=Path("."), metavar="FOLDER", help="where --charts writes, here by default")
     return parser
 
 
@@ -40,11 +59,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run, and return the exit code: 0, 1 if answers disagree or a process ended, 2 for bad input, 130 if interrupted."""
     args = parser().parse_args(argv)
     try:
+        if args.charts is not None:
+            return show(args.charts, args.out)
         repeats = (2 if args.quick else 9) if args.repeats is None else require_int("benchmarks", "--repeats", args.repeats)
         settings = Settings(repeats, require_int("benchmarks", "--threads", args.threads), args.quick)
-        run(choose(args.only), rivals(args.vs), settings, args.json)
+        if args.scaling:
+            run_scaling(choose_curves(args.only, args.quick), settings, args.json)
+        else:
+            rivals = rivals_of(args.vs or ())
+            run(choose_comparable(args.only, rivals), rivals, settings, args.json)
     except KeyboardInterrupt:
-        kept = f"; finished workloads are in {args.json}" if args.json else ""
+        kept = f"; what was finished is in {args.json}" if args.json else ""
         print(f"benchmarks: interrupted{kept}", file=sys.stderr)
         return 130
     except TinyalexError as error:
@@ -53,43 +78,116 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def rivals(library: str | None) -> list[Contestant]:
-    """The contestants of a library, none for None."""
-    if library is None:
-        return []
-    if importlib.util.find_spec(library) is None:
-        raise DeviceError(f"benchmarks: {library} must be installed for --vs {library}, got none; use pip install 'tinyalex[bench]'")
-    return RIVALS[library]
+def rivals_of(libraries: Sequence[str]) -> list[Contestant]:
+    """The contestants of the libraries, each of which must be installed."""
+    for library in dict.fromkeys(libraries):
+        absent = [module for module in NEEDS[library] if importlib.util.find_spec(module) is None]
+        if absent:
+            needed = " and ".join(absent)
+            raise DeviceError(f"benchmarks: {needed} must be installed for --vs {library}, got none; use pip install 'tinyalex[bench]'")
+    return [who for library in dict.fromkeys(libraries) for who in RIVALS[library]]
 
 
-def run(workloads: Sequence[Workload], rivals: Sequence[Contestant], settings: Settings, json: Path | None) -> None:
+def choose_comparable(names: list[str] | None, rivals: Sequence[Contestant]) -> list[Workload]:
+    """The chosen workloads; with rivals, those in which one of them takes part."""
+    chosen = choose(names)
+    comparable = [workload for workload in chosen if not rivals or taking_part(workload, rivals)]
+    if not comparable:
+        sides = sorted({side for workload in chosen for side in workload.sides if side in RIVALS} | {"self"})
+        raise ShapeError(f"benchmarks: --vs must name a library that does the work of --only {' '.join(names or ())}, such as {sides[-1]}")
+    return comparable
+
+
+def choose_curves(names: list[str] | None, quick: bool) -> list[Curve]:
+    """The curves of those names, all for None."""
+    every = QUICK if quick else CURVES
+    for name in names or ():
+        if name not in {curve.name for curve in every}:
+            raise ShapeError(f"benchmarks: --only must be one of {', '.join(curve.name for curve in every)} with --scaling, got {name!r}")
+    return [curve for curve in every if names is None or curve.name in names]
+
+
+def open_document(path: Path | None, settings: Settings) -> Document:
+    """The results to add to; a file that can't be written is known now."""
+    document = Document() if path is None else read(path)
+    if path is not None:
+        document.refuse_mixture(path, settings)
+        write(path, document)
+    return document
+
+
+def run(workloads: Sequence[Workload], rivals: Sequence[Contestant], settings: Settings, path: Path | None) -> None:
     """Measure the workloads one after the other, print the table, keep the JSON file up to date."""
     from tqdm import tqdm
 
+    document, done = open_document(path, settings), []
     minutes = expected_s(workloads, rivals, settings) / 60
     against = f" beside {len(rivals)} rivals" if rivals else ""
     print(f"{len(workloads)} workloads{against}, about {minutes:.1f} minutes; let nothing else run meanwhile", file=sys.stderr)
-    results: list[Result] = []
-
-    def keep() -> None:
-        if json is not None:
-            write(json, document(results, rivals, settings, complete=len(results) == len(workloads)))
-
-    keep()  # a file that can't be written is known now
+    total = sum(timings(workload, rivals, settings) for workload in workloads)
     try:
-        with tqdm(total=len(workloads) * timings(rivals, settings), unit=" timings", disable=None, dynamic_ncols=True) as bar:
+        with tqdm(total=total, unit=" timings", disable=None, dynamic_ncols=True) as bar:
             for workload in workloads:
                 bar.set_description(workload.name)
-                results.append(measure(workload, rivals, settings, bar.update))
-                keep()
+                them = taking_part(workload, rivals)
+                done.append(with_run(measure(workload, them, settings, bar.update), them, settings))
+                document.results[workload.name] = done[-1]
+                if path is not None:
+                    write(path, document)
     finally:
-        if results:
-            print(table(results))
+        if done:
+            print(table(done))
+    finish(settings, path)
+
+
+def run_scaling(curves: Sequence[Curve], settings: Settings, path: Path | None) -> None:
+    """Measure the curves one after the other, print a line each, keep the JSON file up to date."""
+    from tqdm import tqdm
+
+    document, done = open_document(path, settings), []
+    minutes = expected_scaling_s(curves, settings) / 60
+    print(f"{len(curves)} curves, about {minutes:.1f} minutes; let nothing else run meanwhile", file=sys.stderr)
+    try:
+        with tqdm(total=sum(len(curve.values) for curve in curves), unit=" points", disable=None, dynamic_ncols=True) as bar:
+            for curve in curves:
+                bar.set_description(curve.name)
+                measured, about = measure_curve(curve, settings, bar.update)
+                measured.run = run_of(settings, [WHO], {WHO.name: about})
+                done.append(measured)
+                document.scaling[curve.name] = measured
+                if path is not None:
+                    write(path, document)
+    finally:
+        if done:
+            print(summary(done))
+    finish(settings, path)
+
+
+def finish(settings: Settings, path: Path | None) -> None:
+    """The last lines: what was written, and what to do with it."""
     if settings.quick:
         print("tiny inputs: these times mean nothing")
-    if json is not None:
-        print(f"wrote {json}")
-    print("next: python -m benchmarks --vs torch" if not rivals else f"next: {EXAMPLE}")
+    if path is not None:
+        print(f"wrote {path}")
+    print(f"next: python -m benchmarks --charts {path}" if path else "next: the same with --json results.json, to keep the times")
+
+
+def show(path: Path, folder: Path) -> int:
+    """Draw a results file and print its table."""
+    from benchmarks.charts import draw
+
+    if not path.exists():
+        raise DataError(f"{path}: the file must be one of benchmark results, got none; write one with --json {path}")
+    document = read(path)
+    if document.results:
+        print(table(document.results.values()))
+    if document.scaling:
+        print(summary(list(document.scaling.values())))
+    written = draw(document, folder)
+    for picture in written:
+        print(f"wrote {picture}")
+    print("next: put them where they are shown, beside the table" if written else f"nothing to draw in {path}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """One contestant's process: `python -m benchmarks.child` reads a message a line and answers each with a line of JSON.
 
-    {"do": "prepare", "side": "torch", "layout": "nchw", "threads": 2, "workload": "lrn-55", "inputs": FOLDER, "quick": false}
+    {"do": "prepare", "side": "torch", "setting": {"threads": 2}, "workload": "lrn-55", "inputs": FOLDER, "quick": false}
     {"do": "answer", "folder": FOLDER}   writes the arrays that must agree, one .npy file each
     {"do": "run", "calls": 4}            works and answers {"s": seconds of one call}
+    {"do": "forget peak"}                peak memory counts from here
     {"do": "about"}                      versions, matrix library, peak memory so far
 
 It ends when its input ends.
@@ -21,8 +22,10 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from benchmarks.machine import copy, copy_size, forget_peak, peak_rss, sgemm, sgemm_size
+from benchmarks.scaling_job import scaling_job
 from benchmarks.table import WORKLOADS
-from benchmarks.workload import SEED, Arrays, Job, Setting
+from benchmarks.workload import Arrays, Job, Setting
 from tinyalex import __version__
 
 
@@ -33,6 +36,8 @@ def serve(messages: Iterable[str], answers: TextIO) -> None:
         message, result = json.loads(line), {}
         if message["do"] == "prepare":
             job = prepare(message)
+        elif message["do"] == "forget peak":
+            forget_peak()
         elif message["do"] == "about":
             result = about()
         else:
@@ -46,13 +51,17 @@ def serve(messages: Iterable[str], answers: TextIO) -> None:
 
 def prepare(message: dict[str, Any]) -> Job:
     """The job of a side, its inputs read."""
+    setting = Setting(**message["setting"])
     if message["side"] == "sgemm":
         return sgemm(sgemm_size(message["quick"]))
+    if message["side"] == "copy":
+        return copy(copy_size(message["quick"]), setting.threads)
+    if message["side"] == "scaling":
+        return scaling_job(message["net"], message["batch"], message["options"], setting.threads)
     if message["side"] == "torch":
         import torch
 
-        torch.set_num_threads(message["threads"])
-    setting = Setting(message["threads"], message["layout"])
+        torch.set_num_threads(setting.threads)
     return WORKLOADS[message["workload"]].sides[message["side"]](load(Path(message["inputs"])), setting)
 
 
@@ -66,18 +75,6 @@ def run(job: Job, calls: int) -> float:
         total += time.perf_counter() - start
         del result  # before the next call, which may then use its memory
     return total / calls
-
-
-def sgemm_size(quick: bool) -> int:
-    """Rows and columns of the matrices of `sgemm`."""
-    return 256 if quick else 2048
-
-
-def sgemm(size: int) -> Job:
-    """A product of two square float32 matrices by NumPy's own BLAS: what this machine can do."""
-    a, b = np.random.default_rng(SEED).standard_normal((2, size, size), np.float32)
-    c = np.empty_like(a)
-    return Job(lambda: np.matmul(a, b, out=c), answer=lambda: {"c": a @ b})
 
 
 def save(arrays: Arrays, folder: Path) -> None:
@@ -106,19 +103,9 @@ def about() -> dict[str, Any]:
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
         result |= {"torch": torch.__version__, "torch_threads": torch.get_num_threads(), "torch_config": torch.__config__.show()}
+    if "onnxruntime" in sys.modules:
+        result["onnxruntime"] = sys.modules["onnxruntime"].__version__
     return result
-
-
-def peak_rss(status: str = "/proc/self/status") -> int | None:
-    """Bytes of memory at the most, None where the system does not say.
-
-    Not `getrusage`: on Linux its figure starts at that of the process that started this one.
-    """
-    try:
-        lines = Path(status).read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def main() -> None:

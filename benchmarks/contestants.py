@@ -8,25 +8,35 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from benchmarks.workload import Workload
 from tinyalex.errors import TinyalexError
 
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "40000000000", "MALLOC_TOP_PAD_": "4000000000"}
+# Of torch.compile: no helper processes, and in inference the weights count as constants, to be laid out anew.
+COMPILE = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCHINDUCTOR_FREEZING": "1"}
+# On its own it may choose channels_last inside, and then gradients of pooling have come out as 0; so "nchw" means it.
+STAY_NCHW = {"TORCHINDUCTOR_LAYOUT_OPTIMIZATION": "0"}
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ContestantError(TinyalexError):
-    """A contestant's process ended before its time."""
+    """A contestant's process ended before its time; `reason` is what it said last."""
 
     exit_code = 1
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -35,28 +45,46 @@ class Contestant:
 
     Parameters
     ----------
-    name: what tables call it. side: the key in `Workload.sides`, or "sgemm".
-    layout: see `workload.Setting`.
+    name: what tables call it. side: the key in `Workload.sides`, or "sgemm" or "copy".
+    layout, compiled: see `workload.Setting`.
     environment: variables of its process. By default glibc gives large blocks back to the system when they are freed, and
         each new one costs its page faults again; `KEEP_MEMORY` makes it keep them.
+    optional: if its process ends early or its answer is another, that is noted, and the others go on: torch.compile needs a
+        C++ compiler, and may be mistaken where PyTorch without it is not.
     """
 
     name: str
     side: str
     layout: str = "nchw"
+    compiled: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    optional: bool = False
 
 
 TINYALEX = Contestant("tinyalex", "tinyalex")
 SGEMM = Contestant("sgemm", "sgemm")
+COPY = Contestant("copy", "copy")
 RIVALS: dict[str, list[Contestant]] = {
     "torch": [
         Contestant("torch", "torch"),
         Contestant("torch channels_last", "torch", "channels_last"),
-        Contestant("torch, memory kept", "torch", "nchw", KEEP_MEMORY),
-        Contestant("torch channels_last, memory kept", "torch", "channels_last", KEEP_MEMORY),
-    ]
+        Contestant("torch, memory kept", "torch", environment=KEEP_MEMORY),
+        Contestant("torch channels_last, memory kept", "torch", "channels_last", environment=KEEP_MEMORY),
+        Contestant("torch.compile, memory kept", "torch", "nchw", True, {**KEEP_MEMORY, **COMPILE, **STAY_NCHW}, optional=True),
+        Contestant("torch.compile channels_last, memory kept", "torch", "channels_last", True, {**KEEP_MEMORY, **COMPILE}, optional=True),
+    ],
+    "onnxruntime": [Contestant("onnxruntime", "onnxruntime")],
+    "self": [Contestant("tinyalex on one core", "one core"), Contestant("tinyalex, two towers", "two towers")],
 }
+
+
+def taking_part(workload: Workload, rivals: Sequence[Contestant]) -> list[Contestant]:
+    """Those of the rivals who have a side in the workload and settings that matter there."""
+
+    def differs(who: Contestant) -> bool:
+        return not (who.layout in workload.same or (who.compiled and "compiled" in workload.same))
+
+    return [who for who in rivals if who.side in workload.sides and differs(who)]
 
 
 class Child:
@@ -93,9 +121,10 @@ class Child:
     def _ended(self) -> ContestantError:
         code = self._process.wait()
         self._errors.seek(0)
-        lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        said = f", which said last: {lines[-1]}" if lines else ""
-        return ContestantError(f"{self.contestant.name}: the process must live until it is told to end, got exit code {code}{said}")
+        reason = last_words(self._errors.read().decode(errors="replace"))
+        said = f", which said last: {reason}" if reason else ""
+        message = f"{self.contestant.name}: the process must live until it is told to end, got exit code {code}{said}"
+        return ContestantError(message, reason or f"exit code {code}")
 
     def __enter__(self) -> Child:
         return self
@@ -110,3 +139,10 @@ class Child:
             except BrokenPipeError:
                 pass  # a message that a dead process never read
         self._errors.close()
+
+
+def last_words(errors: str) -> str:
+    """The line that names the error: advice may follow it."""
+    lines = errors.strip().splitlines()
+    named = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(: |$)", line)]
+    return (named or lines or [""])[-1].strip()

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import cycle
-from typing import Any
-
 import numpy as np
 
 import tinyalex as ta
-from benchmarks.workload import SEED, Arrays, Job, Setting, Workload, from_torch, to_torch
+from benchmarks.steps import Rates, fill, tinyalex_step, torch_step
+from benchmarks.workload import SEED, Arrays, Job, Setting, Workload
 from tinyalex.models import figure1_net
 
-LR, MOMENTUM = 0.01, 0.9  # and no weight decay: "no regularization of any kind"
-CHECKED_STEPS = 3
+RATES = Rates()  # no weight decay: "no regularization of any kind"
 
 
 def inputs(quick: bool) -> Arrays:
@@ -39,28 +36,11 @@ def flops(inputs: Arrays) -> float:
 def tinyalex_side(inputs: Arrays, setting: Setting) -> Job:
     device = ta.CpuDevice("cpu", workers=setting.threads)
     net = figure1_net("relu", "fan-in", seed=SEED, device=device)
-    for name, value in net.params.items():
-        value[...] = inputs[name]
-    loss, sgd = ta.SoftmaxCrossEntropy(device=device), ta.SGD(net, LR, MOMENTUM, weight_decay=0)
-    batches = cycle(zip(inputs["x"], inputs["labels"], strict=True))
-
-    def step() -> float:
-        x, labels = next(batches)
-        value = float(loss.forward(net.forward(x, train=True), labels))
-        net.backward(loss.backward())
-        sgd.step()
-        return value
-
-    def answer() -> Arrays:
-        for _ in range(CHECKED_STEPS):
-            step()
-        return changes(net.params, inputs)
-
-    return Job(step, answer)
+    fill(net.params, inputs)
+    return tinyalex_step(net, inputs, RATES, device)
 
 
 def torch_side(inputs: Arrays, setting: Setting) -> Job:
-    import torch
     from torch import nn
 
     net = nn.Sequential()
@@ -78,34 +58,7 @@ def torch_side(inputs: Arrays, setting: Setting) -> Job:
         ("fc10", nn.Linear(64 * 4 * 4, 10)),
     ):
         net.add_module(name, module)
-    with torch.no_grad():
-        for name, value in net.named_parameters():
-            value.copy_(torch.from_numpy(inputs[name]))
-    if setting.layout == "channels_last":
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # the stub lacks this form
-    sgd = torch.optim.SGD(net.parameters(), LR, MOMENTUM, fused=True)  # at a constant rate the same update as the paper's
-    batches = cycle([(to_torch(x, setting.layout), torch.from_numpy(y)) for x, y in zip(inputs["x"], inputs["labels"], strict=True)])
-
-    def step() -> float:
-        x, labels = next(batches)
-        loss = nn.functional.cross_entropy(net(x), labels)
-        value = loss.item()
-        sgd.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch states no type for it
-        sgd.step()
-        return value
-
-    def answer() -> Arrays:
-        for _ in range(CHECKED_STEPS):
-            step()
-        return changes({name: from_torch(value) for name, value in net.named_parameters()}, inputs)
-
-    return Job(step, answer)
-
-
-def changes(params: dict[str, Any], inputs: Arrays) -> Arrays:
-    """What the steps added to each parameter: a stricter comparison than the parameters, most of which is where they began."""
-    return {f"change of {name}": value - inputs[name] for name, value in params.items()}
+    return torch_step(net, inputs, RATES, setting)
 
 
 WORKLOADS = [

@@ -1,7 +1,8 @@
-"""Timing in turns: sgemm, tinyalex, rival, sgemm, tinyalex, next rival ..., one at a time while the others wait.
+"""Timing in turns: sgemm, tinyalex, rival, sgemm, tinyalex, rival ..., one at a time while the others wait.
 
 A machine's speed wanders by tens of percent over minutes, so times of different minutes say little. Two that follow each
-other can be divided; the median of such ratios is the result, and their lower quartile says how far to trust it.
+other can be divided; the median of such ratios is the result, and their lower quartile says how far to trust it. Rivals
+come one after the other, each with turns of its own: the memory of all of them together would be more than a laptop has.
 """
 
 from __future__ import annotations
@@ -9,21 +10,23 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from benchmarks.agreement import worst_error
-from benchmarks.child import load, save, sgemm_size
-from benchmarks.contestants import SGEMM, TINYALEX, Child, Contestant
+from benchmarks.agreement import DisagreementError, worst_error
+from benchmarks.child import load, save
+from benchmarks.contestants import COPY, SGEMM, TINYALEX, Child, Contestant, ContestantError, taking_part
+from benchmarks.machine import copy_size, sgemm_size
+from benchmarks.results import Pair, Result
 from benchmarks.workload import Workload
 
 WARM_UP = 2  # timings that are thrown away: of first steps that ask for their memory
 PAUSE = 0.1  # seconds before each timing: a library's threads go on looking for work for a while after their last
+
+Tick = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
@@ -35,126 +38,109 @@ class Settings:
     quick: bool = False
 
 
-@dataclass
-class Pair:
-    """Times of tinyalex and one rival that followed each other, in seconds a call; `rival_s` is empty without a rival."""
-
-    rival: str | None
-    sgemm_s: list[float] = field(default_factory=list)
-    tinyalex_s: list[float] = field(default_factory=list)
-    rival_s: list[float] = field(default_factory=list)
-
-    def ratio(self) -> tuple[float, float]:
-        """How many times as fast tinyalex was: the median over the pairs, and the worse quartile."""
-        ratios = np.divide(self.rival_s, self.tinyalex_s)
-        return float(np.median(ratios)), float(np.percentile(ratios, 25))
-
-
-@dataclass
-class Result:
-    """All that was measured of one workload.
-
-    about: what each contestant's process told of itself at the end, its peak memory among it.
-    errors: by rival, the worst relative difference of the answers.
-    """
-
-    workload: str
-    title: str
-    tolerance: float
-    calls: int
-    flops: float | None
-    images: int | None
-    epoch_calls: int | None
-    shapes: dict[str, tuple[int, ...]]
-    sgemm_flops: float
-    pairs: list[Pair]
-    errors: dict[str, float]
-    about: dict[str, dict[str, Any]]
-
-    def fastest(self) -> Pair | None:
-        """The pair of the rival with the lowest median."""
-        rivals = [pair for pair in self.pairs if pair.rival is not None]
-        return min(rivals, key=lambda pair: float(np.median(pair.rival_s))) if rivals else None
-
-    def tinyalex_s(self) -> float:
-        """The median of all of tinyalex's times."""
-        return float(np.median([s for pair in self.pairs for s in pair.tinyalex_s]))
-
-    def sgemm_rate(self) -> float:
-        """What this machine's sgemm did meanwhile, in operations a second: the median."""
-        return self.sgemm_flops / float(np.median([s for pair in self.pairs for s in pair.sgemm_s]))
-
-    def share(self) -> float | None:
-        """The share of sgemm's rate that tinyalex reached: the median over pairs that followed each other."""
-        if self.flops is None:
-            return None
-        pairs = [(product, s) for pair in self.pairs for product, s in zip(pair.sgemm_s, pair.tinyalex_s, strict=True)]
-        return float(np.median([(self.flops / s) / (self.sgemm_flops / product) for product, s in pairs]))
-
-
-def measure(workload: Workload, rivals: Sequence[Contestant], settings: Settings, tick: Callable[[], Any]) -> Result:
-    """Compare the answers, then time; `tick` is called after each timing.
+def measure(workload: Workload, rivals: Sequence[Contestant], settings: Settings, tick: Tick) -> Result:
+    """Compare the answers, then time; `tick(n)` is called after n timings.
 
     Raises
     ------
-    DisagreementError: a rival's answer differs; ContestantError: a process ended.
+    DisagreementError: a rival's answer differs; ContestantError: its process ended. Of an optional rival both are only noted.
     """
-    calls = 1 if settings.quick else workload.calls
     with tempfile.TemporaryDirectory(prefix="tinyalex-benchmark-") as name:
         folder = Path(name)
-        result = _describe(workload, rivals, settings, folder / "inputs", calls)
-        result.errors = agree(workload, rivals, settings, folder)
+        result = _describe(workload, settings, folder / "inputs")
+        result.errors, result.absent = agree(workload, rivals, settings, folder)
         with ExitStack() as stack:
-            children = {who.name: stack.enter_context(Child(who, settings.threads)) for who in (SGEMM, TINYALEX, *rivals)}
-            for child in children.values():
-                _prepare(child, workload, settings, folder / "inputs")
-            for child in children.values():
-                for _ in range(WARM_UP):
-                    child.ask(do="run", calls=calls)
-            for _ in range(settings.repeats):
-                for pair in result.pairs:
-                    turn(pair, children, calls, tick)
-            result.about = {who: child.ask(do="about") for who, child in children.items()}
+            always = {who.name: stack.enter_context(Child(who, settings.threads)) for who in (SGEMM, COPY, TINYALEX)}
+            for child in always.values():
+                _warm_up(child, workload, settings, folder / "inputs", result.calls)
+            for rival in rivals:
+                if rival.name in result.absent:
+                    tick(3 * settings.repeats)
+                else:
+                    _take_turns_with(rival, always, result, workload, settings, folder / "inputs", tick)
+            if not result.pairs:  # nobody takes part, or nobody's side works here: those timings are ticked off
+                result.pairs.append(_turns(Pair(None), always, result, settings, (lambda n: None) if rivals else tick))
+            result.about |= {who: child.ask(do="about") for who, child in always.items()}
     return result
 
 
-def turn(pair: Pair, children: dict[str, Any], calls: int, tick: Callable[[], Any]) -> None:
+def _take_turns_with(
+    rival: Contestant, always: Mapping[str, Child], result: Result, workload: Workload, settings: Settings, inputs: Path, tick: Tick
+) -> None:
+    """Time the pair of a rival; its process lives no longer than that."""
+    pair = Pair(rival.name)
+    try:
+        with Child(rival, settings.threads) as child:
+            _warm_up(child, workload, settings, inputs, result.calls)
+            _turns(pair, {**always, rival.name: child}, result, settings, tick)
+            result.about[rival.name] = child.ask(do="about")
+    except ContestantError as error:
+        if not rival.optional:
+            raise
+        result.absent[rival.name] = error.reason
+        tick(3 * settings.repeats - sum(map(len, (pair.sgemm_s, pair.tinyalex_s, pair.rival_s))))
+    else:
+        result.pairs.append(pair)
+
+
+def _turns(pair: Pair, children: Mapping[str, Any], result: Result, settings: Settings, tick: Tick) -> Pair:
+    for _ in range(settings.repeats):
+        result.copy_s.append(children[COPY.name].ask(do="run", calls=1)["s"])
+        turn(pair, children, result.calls, tick)
+    return pair
+
+
+def turn(pair: Pair, children: Mapping[str, Any], calls: int, tick: Tick) -> None:
     """Time sgemm, tinyalex and the pair's rival, one after the other."""
     for who, times in ((SGEMM.name, pair.sgemm_s), (TINYALEX.name, pair.tinyalex_s), (pair.rival, pair.rival_s)):
         if who is not None:
             time.sleep(PAUSE)
             times.append(children[who].ask(do="run", calls=1 if who == SGEMM.name else calls)["s"])
-            tick()
+            tick(1)
 
 
-def timings(rivals: Sequence[Contestant], settings: Settings) -> int:
-    """How often `measure` calls `tick`."""
-    return settings.repeats * (3 * len(rivals) or 2)
+def timings(workload: Workload, rivals: Sequence[Contestant], settings: Settings) -> int:
+    """How many timings `measure` tells `tick` of."""
+    return settings.repeats * (3 * len(taking_part(workload, rivals)) or 2)
 
 
 def expected_s(workloads: Sequence[Workload], rivals: Sequence[Contestant], settings: Settings) -> float:
     """About how many seconds all will take on two cores: processes that start twice, warm-up, and timings."""
-    start, per_turn = 8 + 10 * len(rivals), 0.6 if rivals else 0.4
-    turns = (settings.repeats + WARM_UP) * max(1, len(rivals))
-    work = [0.0 if settings.quick else workload.rough_s * (1 if rivals else 0.5) for workload in workloads]
-    return sum((4 + 3 * len(rivals) if settings.quick else start) + turns * (per_turn + rough) for rough in work)
+    total = 0.0
+    for workload in workloads:
+        them, whole_net = taking_part(workload, rivals), workload.images is not None
+        rough_s = 0.0 if settings.quick else workload.rough_s * (1 if them else 0.5)
+        translation_s = (40 if whole_net else 10) * sum(rival.compiled for rival in them)
+        answers_s = 1.5 * rough_s * (1 + len(them)) if them else 0.0
+        turns = (settings.repeats + WARM_UP) * max(1, len(them))
+        total += 5 + 5 * len(them) + translation_s + answers_s + turns * ((0.6 if them else 0.4) + rough_s)
+    return total
 
 
-def agree(workload: Workload, rivals: Sequence[Contestant], settings: Settings, folder: Path) -> dict[str, float]:
-    """The worst difference between tinyalex's answer and each rival's; processes of their own, so none later holds an answer."""
+def agree(workload: Workload, rivals: Sequence[Contestant], settings: Settings, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """The worst difference between tinyalex's answer and each rival's, and why an optional rival gave none or another.
+
+    The answers come from processes of their own, so that none that is timed later holds one.
+    """
     ours, theirs = folder / "ours", folder / "theirs"
     if rivals:
         _answer(TINYALEX, workload, settings, folder / "inputs", ours)
-    errors = {}
+    errors, absent = {}, {}
     for rival in rivals:
-        _answer(rival, workload, settings, folder / "inputs", theirs)
-        errors[rival.name] = worst_error(workload, load(ours), load(theirs), rival.name)
-        shutil.rmtree(theirs)
+        try:
+            _answer(rival, workload, settings, folder / "inputs", theirs)
+            errors[rival.name] = worst_error(workload, load(ours), load(theirs), rival.name)
+        except (ContestantError, DisagreementError) as error:
+            if not rival.optional:
+                raise
+            absent[rival.name] = error.reason if isinstance(error, ContestantError) else f"another answer, {error}"
+        finally:
+            shutil.rmtree(theirs, ignore_errors=True)
     shutil.rmtree(ours, ignore_errors=True)
-    return errors
+    return errors, absent
 
 
-def _describe(workload: Workload, rivals: Sequence[Contestant], settings: Settings, folder: Path, calls: int) -> Result:
+def _describe(workload: Workload, settings: Settings, folder: Path) -> Result:
     """A result without times yet; the inputs are written to `folder`."""
     inputs = workload.inputs(settings.quick)
     folder.mkdir()
@@ -163,15 +149,17 @@ def _describe(workload: Workload, rivals: Sequence[Contestant], settings: Settin
         workload.name,
         workload.title,
         workload.tolerance,
-        calls,
+        1 if settings.quick else workload.calls,
         None if workload.flops is None else workload.flops(inputs),
         None if workload.images is None else workload.images(inputs),
         workload.epoch_calls,
         {name: array.shape for name, array in inputs.items()},
         2.0 * sgemm_size(settings.quick) ** 3,
-        [Pair(rival.name) for rival in rivals] or [Pair(None)],
+        pairs=[],
         errors={},
         about={},
+        traffic=None if workload.traffic is None else workload.traffic(inputs),
+        copy_bytes=2.0 * copy_size(settings.quick),
     )
 
 
@@ -182,7 +170,15 @@ def _answer(who: Contestant, workload: Workload, settings: Settings, inputs: Pat
         child.ask(do="answer", folder=str(folder))
 
 
+def _warm_up(child: Child, workload: Workload, settings: Settings, inputs: Path, calls: int) -> None:
+    """Prepare a child and let it work unwatched; its peak memory counts from here."""
+    _prepare(child, workload, settings, inputs)
+    for _ in range(WARM_UP):
+        child.ask(do="run", calls=calls)
+    child.ask(do="forget peak")
+
+
 def _prepare(child: Child, workload: Workload, settings: Settings, inputs: Path) -> None:
     who = child.contestant
-    how = {"side": who.side, "layout": who.layout, "threads": settings.threads, "quick": settings.quick}
-    child.ask(do="prepare", workload=workload.name, inputs=str(inputs), **how)
+    setting = {"threads": settings.threads, "layout": who.layout, "compiled": who.compiled}
+    child.ask(do="prepare", side=who.side, setting=setting, quick=settings.quick, workload=workload.name, inputs=str(inputs))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks import figure1, layers
+from benchmarks import alexnet, figure1, layers, towers, update, weighted
 from benchmarks.workload import Workload
 from tinyalex.errors import ShapeError
 
-WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in (*layers.WORKLOADS, *figure1.WORKLOADS)}
+EVERY = (*alexnet.WORKLOADS, *update.WORKLOADS, *towers.WORKLOADS, *weighted.WORKLOADS, *layers.WORKLOADS, *figure1.WORKLOADS)
+WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in EVERY}
 
 
 def choose(names: list[str] | None) -> list[Workload]:

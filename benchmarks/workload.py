@@ -20,10 +20,12 @@ class Setting:
     ----------
     threads: 1 or more.
     layout: "nchw" or "channels_last", in which order PyTorch keeps images in memory; tinyalex has one order.
+    compiled: whether PyTorch translates the work with `torch.compile` first.
     """
 
     threads: int = 2
     layout: str = "nchw"
+    compiled: bool = False
 
 
 def nothing() -> None:
@@ -58,13 +60,15 @@ class Workload:
     name: what `--only` takes; the part before the first hyphen names its group.
     title: one line for the table.
     inputs: called with `quick`, makes the arrays that every side gets; from `SEED`, so they are always the same.
-    sides: by library, what makes a Job of the inputs. A side imports its library itself.
+    sides: by library, what makes a Job of the inputs. A side imports its library itself, and lets go of the inputs it needs no more.
     tolerance: the largest difference of two answers that is accepted, relative to the array's largest value.
     calls: calls of `work` that are timed together, so that one timing is not over too soon.
     rough_s: about how long one tinyalex and one PyTorch timing take together, for the expected time only.
     flops: of one call, from its inputs: 2 for each multiplication of the direct method; None where products are not the work.
+    traffic: bytes that one call must at least read and write, from its inputs; None where nobody has counted them.
     images: how many images one call trains on or classifies, None for a single layer.
     epoch_calls: calls that make an epoch, None where there is none.
+    same: settings of PyTorch that change nothing here, "channels_last" or "compiled"; contestants with one of them stay out.
     """
 
     name: str
@@ -75,19 +79,7 @@ class Workload:
     calls: int
     rough_s: float
     flops: Callable[[Arrays], float] | None = None
+    traffic: Callable[[Arrays], float] | None = None
     images: Callable[[Arrays], int] | None = None
     epoch_calls: int | None = None
-
-
-def to_torch(array: np.ndarray[Any, Any], layout: str) -> Any:
-    """A tensor of the array's values; images and filters (four axes) in `layout`."""
-    import torch
-
-    tensor = torch.from_numpy(array)
-    return tensor.contiguous(memory_format=torch.channels_last) if layout == "channels_last" and array.ndim == 4 else tensor
-
-
-def from_torch(tensor: Any) -> np.ndarray[Any, Any]:
-    """The tensor's values as an array in the usual order."""
-    array: np.ndarray[Any, Any] = tensor.detach().contiguous().numpy()
-    return array
+    same: tuple[str, ...] = ()

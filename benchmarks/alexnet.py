@@ -1,0 +1,178 @@
+"""The paper's AlexNet as a whole: training steps and inference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import tinyalex as ta
+from benchmarks.alexnet_onnx import alexnet_onnx, session
+from benchmarks.alexnet_torch import alexnet_torch
+from benchmarks.steps import Rates, fill, tinyalex_step, torch_step
+from benchmarks.torch_side import compiled, from_torch, to_torch
+from benchmarks.workload import SEED, Arrays, Job, Setting, Side, Workload
+from tinyalex.models import alexnet
+
+RATES = Rates(lr=1e-4, momentum=0.9, weight_decay=5e-4)  # far below the paper's 0.01, as these images are random
+SIZE = 227  # the paper's 224 gives the same shapes, but PyTorch, whose convolution has no ceil mode, would have to copy each image
+SMALL_SIZE = 67
+STEP_TOLERANCE = 2e-2  # rounding decides for values near 0 whether a ReLU passes them, and which of two near maxima wins
+
+
+def build(weights: Arrays, **settings: Any) -> ta.Sequential:
+    """The net that the arrays are the weights of, without their values: of the paper's width, or a small one."""
+    width = weights["conv1.weight"].shape[0] / 96
+    size = SIZE if width == 1 else SMALL_SIZE
+    return alexnet(input_size=size, num_classes=len(weights["fc8.bias"]), width=width, seed=SEED, **settings)
+
+
+def initial(quick: bool) -> Arrays:
+    """Weights through which the signal keeps its size, and biases of 0.
+
+    From the paper's weights all images give nearly the same activities. Rounding would then decide which of them pooling
+    takes, and the gradients of two libraries differ by percents although both are right.
+    """
+    small: dict[str, Any] = {"width": 1 / 16, "num_classes": 10, "input_size": SMALL_SIZE}
+    rng, weights = np.random.default_rng(SEED), {}
+    for name, value in alexnet(**small if quick else {}).params.items():
+        gain = {"fc6.weight": math.sqrt(2) / 16, "fc8.weight": 0.5}.get(name, math.sqrt(2))  # of pixels to about 1, and small logits
+        std = 0.0 if name.endswith(".bias") else gain / math.sqrt(math.prod(value.shape[1:]))
+        weights[name] = np.float32(std) * rng.standard_normal(value.shape, np.float32)
+    return weights
+
+
+def pixels(quick: bool, *shape: int) -> np.ndarray[Any, Any]:
+    """Images of a spread that response normalization notices, on a bright ground that they have in common."""
+    size = SMALL_SIZE if quick else SIZE
+    return np.float32(30) * (1 + np.random.default_rng(SEED).standard_normal((*shape, 3, size, size), np.float32))
+
+
+def step_inputs(batch: int) -> Callable[[bool], Arrays]:
+    """Two batches to go round, their labels, and the weights to begin with.
+
+    There are two labels, and the images share a ground: gradients of many images then add up. Of pure noise with random
+    labels they cancel out, and what rounding decided would be percents of what is left.
+    """
+
+    def inputs(quick: bool) -> Arrays:
+        n = 4 if quick else batch
+        return {"x": pixels(quick, 2, n), "labels": np.random.default_rng(SEED).integers(0, 2, (2, n)), **initial(quick)}
+
+    return inputs
+
+
+def infer_inputs(batch: int) -> Callable[[bool], Arrays]:
+    return lambda quick: {"x": pixels(quick, min(batch, 2) if quick else batch), **initial(quick)}
+
+
+def products(inputs: Arrays) -> dict[str, float]:
+    """Multiplications of direct convolution by layer, for one image."""
+    size, counts = inputs["x"].shape[-1], {}
+    for layer, stride, padding, pooled in (("conv1", 4, 0, True), ("conv2", 1, 2, True), ("conv3", 1, 1, False)):
+        kernel = inputs[f"{layer}.weight"].shape[-1]
+        size = (size + 2 * padding - kernel) // stride + 1
+        counts[layer] = float(size**2 * inputs[f"{layer}.weight"].size)
+        size = (size - 3) // 2 + 1 if pooled else size
+    counts |= {layer: float(size**2 * inputs[f"{layer}.weight"].size) for layer in ("conv4", "conv5")}
+    return counts | {layer: float(inputs[f"{layer}.weight"].size) for layer in ("fc6", "fc7", "fc8")}
+
+
+def infer_flops(inputs: Arrays) -> float:
+    return 2.0 * len(inputs["x"]) * sum(products(inputs).values())
+
+
+def step_flops(inputs: Arrays) -> float:
+    """Forward, for the weights' gradients, and for the inputs' gradients, which nobody asks of conv1."""
+    counts = products(inputs)
+    return 2.0 * inputs["x"].shape[1] * (3 * sum(counts.values()) - counts["conv1"])
+
+
+def step_images(inputs: Arrays) -> int:
+    return inputs["x"].shape[1]
+
+
+def step_tinyalex(lrn: bool) -> Side:
+    def side(inputs: Arrays, setting: Setting) -> Job:
+        device = ta.CpuDevice("cpu", workers=setting.threads)
+        net = build(inputs, lrn=lrn, devices=device)
+        fill(net.params, inputs)
+        return tinyalex_step(net, inputs, RATES, device)
+
+    return side
+
+
+def step_torch(lrn: bool) -> Side:
+    return lambda inputs, setting: torch_step(alexnet_torch(inputs, lrn), inputs, RATES, setting)
+
+
+def infer_tinyalex(inputs: Arrays, setting: Setting) -> Job:
+    x = inputs["x"]
+    net = build(inputs, devices=ta.CpuDevice("cpu", workers=setting.threads))
+    fill(net.params, inputs)
+
+    def work() -> Any:
+        return net.forward(x)
+
+    return Job(work, answer=lambda: {"logits": work()})
+
+
+def folded(inputs: Arrays) -> Arrays:
+    """The weights with the paper's factor of 0.5 at test time in fc7 and fc8, so that a rival need not multiply."""
+    half = np.float32(0.5)
+    return inputs | {name: half * inputs[name] for name in ("fc7.weight", "fc8.weight")}
+
+
+def infer_torch(inputs: Arrays, setting: Setting) -> Job:
+    import torch
+
+    net, weights = alexnet_torch(inputs, dropout=False).eval(), folded(inputs)
+    net.load_state_dict({name: torch.from_numpy(weights[name]) for name, _ in net.named_parameters()})
+    if setting.layout == "channels_last":
+        net.to(memory_format=torch.channels_last)
+    x, forward = to_torch(inputs["x"], setting.layout), compiled(net, setting)
+
+    def work() -> Any:
+        with torch.inference_mode():
+            return forward(x)
+
+    return Job(work, answer=lambda: {"logits": from_torch(work())})
+
+
+def infer_onnxruntime(inputs: Arrays, setting: Setting) -> Job:
+    x = inputs["x"]
+    runtime = session(alexnet_onnx(folded(inputs), x.shape), setting.threads)
+
+    def work() -> Any:
+        return runtime.run(["logits"], {"x": x})[0]
+
+    return Job(work, answer=lambda: {"logits": work()})
+
+
+def _step(name: str, batch: int, lrn: bool, rough_s: float) -> Workload:
+    without = "" if lrn else " without response normalization"
+    return Workload(
+        name, f"training step of AlexNet{without} at batch {batch}", step_inputs(batch),
+        {"tinyalex": step_tinyalex(lrn), "torch": step_torch(lrn)},
+        STEP_TOLERANCE, 1, rough_s, step_flops, images=step_images,
+    )  # fmt: skip
+
+
+def _infer(batch: int, calls: int, rough_s: float) -> Workload:
+    return Workload(
+        f"alexnet-infer-{batch}", f"inference by AlexNet at batch {batch}", infer_inputs(batch),
+        {"tinyalex": infer_tinyalex, "torch": infer_torch, "onnxruntime": infer_onnxruntime},
+        1e-3, calls, rough_s, infer_flops, images=lambda inputs: len(inputs["x"]),
+    )  # fmt: skip
+
+
+WORKLOADS = [
+    _step("alexnet-step-128", 128, True, 14),
+    _step("alexnet-step-32", 32, True, 4),
+    _step("alexnet-nolrn-128", 128, False, 9),
+    _infer(1, 10, 1),
+    _infer(16, 2, 1),
+    _infer(128, 1, 4),
+]
