@@ -187,7 +187,7 @@ def test_output_shape_refuses_what_forward_would(in_shape, text):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, (0, 3, 2, 1)), (11, 4, 0), (2, 3, 0)])
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, (0, 3, 2, 1)), (11, 4, 0), (2, 1, "same"), (9, 1, "same")])
 def test_few_images_in_strips_are_the_images_whole(n, kernel, stride, padding):
     conv, x = layer(4, 6, kernel, stride=stride, padding=padding, groups=2), values((n, 4, 17, 13))
     windows, whole = conv.windows(x.shape[1:]), np.empty((n, *conv.output_shape(x.shape[1:])))

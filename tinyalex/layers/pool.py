@@ -88,7 +88,7 @@ def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
     Padding holds -inf, not 0, as a padded cell must never win.
     """
     (b, c, h, w), (height, width), (top, left), (seen_h, seen_w) = x.shape, windows.sheet, windows.before, windows.seen
-    if (height, width) == (h, w):
+    if (top, left, height, width) == (0, 0, h, w):
         return x
     sheet = scratch((b, c, height, width), x.dtype)
     below, right = top + seen_h, left + seen_w

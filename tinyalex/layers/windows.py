@@ -150,10 +150,11 @@ def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
     """The part of the images that windows see, with zeros around it, the image index innermost: (C, SH, SW, B)."""
     (b, c), (height, width), (h, w), (top, left) = x.shape[:2], windows.sheet, windows.seen, windows.before
     sheet = scratch((c, height, width, b), x.dtype)  # (C, SH, SW, B)
-    if (h, w) != (height, width):
+    rows, columns = slice(max(0, top), max(0, top + h)), slice(max(0, left), max(0, left + w))
+    if (rows.stop - rows.start, columns.stop - columns.start) != (height, width):
         sheet.fill(0)
     cut = (max(0, -top), max(0, -left))  # a negative `before` leaves the first rows out
-    images_last(x[:, :, cut[0] : h, cut[1] : w], sheet[:, max(0, top) : max(0, top + h), max(0, left) : max(0, left + w)])
+    images_last(x[:, :, cut[0] : h, cut[1] : w], sheet[:, rows, columns])
     return sheet
 
 
