@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -102,10 +103,16 @@ def about() -> dict[str, Any]:
     }
     if "torch" in sys.modules:
         torch = sys.modules["torch"]
-        result |= {"torch": torch.__version__, "torch_threads": torch.get_num_threads(), "torch_config": torch.__config__.show()}
+        result |= {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}
+        result["torch_config"] = without_folders(torch.__config__.show())
     if "onnxruntime" in sys.modules:
         result["onnxruntime"] = sys.modules["onnxruntime"].__version__
     return result
+
+
+def without_folders(text: str) -> str:
+    """Absolute paths cut down to their last name: where somebody's compiler lay says nothing about a setting."""
+    return re.sub(r"(?<![\w.])/(?:[\w.+-]+/)+", "", text)
 
 
 def main() -> None:

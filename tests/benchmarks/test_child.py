@@ -53,3 +53,8 @@ def test_serve_prepares_answers_and_runs(tmp_path):
 def test_work_before_prepare_is_refused():
     with pytest.raises(AssertionError, match="prepare comes first"):
         child.serve(['{"do": "run", "calls": 1}'], io.StringIO())
+
+
+def test_settings_of_a_build_name_no_folder():
+    text = "- AVX512, CXX_COMPILER=/opt/a-1/usr/bin/c++, RATIO 3/4, -O2"
+    assert child.without_folders(text) == "- AVX512, CXX_COMPILER=c++, RATIO 3/4, -O2"
