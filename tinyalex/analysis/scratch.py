@@ -45,8 +45,9 @@ def _of_image(at: Visit, backward: bool) -> tuple[int, int]:
         columns = _columns(layer.in_channels, layer.windows) * layer.dtype.itemsize
         return columns + elements(at.out_shape) * layer.dtype.itemsize, 0
     if isinstance(layer, MaxPool2d):
-        (oh, _), (_, sw) = layer.windows(at.in_shape).out, layer.windows(at.in_shape).sheet
-        return 3 * at.in_shape[0] * oh * sw * layer.dtype.itemsize, 0
+        windows = layer.windows(at.in_shape)
+        numbers = at.in_shape[0] * windows.sheet[1] * (windows.sheet[0] + windows.out[0])  # of the sheet, then of its lines
+        return numbers * 2 * (layer.dtype.itemsize + 1), 0  # themselves and their maxima, with a byte each for places
     if isinstance(layer, Linear):
         return (layer.in_features + layer.out_features) * layer.dtype.itemsize, 0
     return 3 * elements(at.in_shape) * layer.dtype.itemsize, 0

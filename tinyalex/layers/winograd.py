@@ -14,6 +14,7 @@ V evaluates n, and the dot multiplies value by value. Put that in and read off w
 Only the dot multiplies weights with inputs: n products in place of m * r. In two dimensions both axes are transformed, and
 (n / m)^2 products an output replace r^2: 3.1 in place of 25 for r = 5, m = 4, or 2.0 in place of 9 for r = 3, m = 5. Summed
 over channels the dot is a matrix product, one for each of the n * n places in a tile. Backward is the transposed program.
+A NaN or an infinity spreads over the tiles that see it.
 
 Paper: none in it; the authors' code computed its convolutions directly. Points are small, since errors grow with their
 powers: in float32 results are within 1e-4 of the largest (direct ones within 1e-6).
@@ -249,8 +250,8 @@ def _on(xp: Any, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
 def _along_width(x: Array, transform: Array, pieces: Pieces, scratch: Scratch) -> Array:
     """Tiles along the width of every line of x (B, C, H, W): (N, TW, B * C, H)."""
     b, c, h, w = x.shape
-    lines, out = x.reshape(-1, w), matrix(len(transform) * len(pieces), b * c * h, x.dtype, scratch)
-    out = out.reshape(len(transform), len(pieces), b * c * h)
+    lines, rows = x.reshape(-1, w), matrix(len(transform) * len(pieces), b * c * h, x.dtype, scratch)
+    out = rows.reshape(len(transform), len(pieces), b * c * h)
     for tile, (line, inside) in enumerate(pieces):
         scratch.xp.matmul(transform[:, inside], lines[:, line].T, out=out[:, tile])
     return out.reshape(len(transform), len(pieces), b * c, h)
