@@ -71,6 +71,10 @@ def conv(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
     return lambda **where: ta.Conv2d(*args, weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), rng=rng(), **kw, **where)
 
 
+def first(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
+    return lambda **where: ta.FirstConv2d(*args, weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), rng=rng(), **kw, **where)
+
+
 def local(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
     return lambda **where: ta.LocallyConnected2d(*args, weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), rng=rng(), **kw, **where)
 
@@ -105,6 +109,8 @@ ROWS = [
     Row("conv-1x1", conv(5, 2, 1), (5, 4, 4), "Conv2d('conv', 5->2, kernel 1, stride 1, cpu)", (RANK_4,)),
     Row("conv-winograd", conv(4, 6, (3, 5), padding=(2, 0, 1, 3), groups=2, algorithm="winograd"), (4, 8, 7),
         "Conv2d('conv', 4->6, kernel 3x5, stride 1, padding (2, 0, 1, 3), groups 2, winograd, cpu)", (RANK_4,)),
+    Row("conv-first", first(3, 4, (3, 5), stride=(2, 1), padding=(1, 0, 2, 3), least_images=2), (3, 8, 7),
+        "FirstConv2d('conv1', 3->4, kernel 3x5, stride 2x1, padding (1, 0, 2, 3), cpu)", (RANK_4,)),
     Row("local", local(3, 4, (3, 2), in_size=(6, 5), stride=(1, 2), padding=(1, 1, 0, 1)), (3, 6, 5),
         "LocallyConnected2d('local', 3->4, input 6x5, kernel 3x2, stride 1x2, padding (1, 1, 0, 1), cpu)",
         (RANK_4, ((2, 4, 6, 5), "x must have shape ('N', 3, 6, 5), got ('N', 4, 6, 5)"))),

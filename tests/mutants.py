@@ -20,9 +20,15 @@ from tinyalex.gradcheck import kink_free
 from tinyalex.init import Gaussian
 
 USERS = {  # they take names from a mutated file: made again, in this order
-    "layers.windows": ("layers.winograd", "layers.conv", "layers.local", "layers.pool"),
-    "layers.winograd": ("layers.conv",),
-}
+    "layers.windows": (
+        "layers.winograd", "layers.conv", "layers.local", "layers.chwn", "layers.pool", "layers.average", "layers.first",
+    ),
+    "layers.tiles": ("layers.winograd", "layers.conv", "layers.first"),
+    "layers.winograd": ("layers.conv", "layers.first"),
+    "layers.conv": ("layers.first",),
+    "layers.chwn": ("layers.pool", "layers.average", "layers.first"),
+    "layers.pool": ("layers.average",),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,16 @@ def lrn_oracle(classes: Classes) -> list[Pair]:
     return [(classes["LocalResponseNorm"](**s, **FLOAT64).forward(x), reference.local_response_norm(x, **s)) for s in settings]
 
 
+def images_innermost(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The same array, with its first axis the innermost in memory."""
+    return np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+
+
 def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], list[Pair]]:
     def pairs(classes: Classes) -> list[Pair]:
         found = []
-        for x in (_x(2, 2, 6, 8), -np.abs(_x(1, 2, 6, 8))):
+        below_zero = -np.abs(_x(3, 2, 6, 8))
+        for x in (_x(2, 2, 6, 8), below_zero[:1], images_innermost(below_zero)):
             for padding, ceil in ((0, False), (0, True), (1, False)):
                 out = classes[name](3, stride=2, padding=padding, ceil_mode=ceil, **FLOAT64).forward(x)
                 expected = oracle(x, (3, 3), stride=(2, 2), padding=(padding,) * 4, ceil=ceil)
@@ -124,6 +136,14 @@ def conv_oracle(classes: Classes) -> list[Pair]:
         )
         found.append((conv.forward(x), expected))
     return found
+
+
+def first_oracle(classes: Classes) -> list[Pair]:
+    x = _x(3, 4, 6, 8)
+    conv = classes["FirstConv2d"](4, 6, 3, stride=(2, 1), padding=1, groups=2, least_images=1, bias_init=Gaussian(0.5),
+                                  rng=np.random.default_rng(1), **FLOAT64)  # fmt: skip
+    expected = reference.conv2d(x, conv.params["weight"], conv.params["bias"], stride=(2, 1), padding=(1,) * 4, groups=2, ceil=False)
+    return [(conv.forward(x), expected)]
 
 
 def activation_oracle(name: str, oracle: Callable[..., Any], *args: float) -> Callable[[Classes], list[Pair]]:
@@ -166,6 +186,7 @@ ORACLES: dict[str, Callable[[Classes], list[Pair]]] = {
     "MaxPool2d": pool_oracle("MaxPool2d", reference.max_pool2d),
     "AvgPool2d": pool_oracle("AvgPool2d", reference.avg_pool2d),
     "Conv2d": conv_oracle,
+    "FirstConv2d": first_oracle,
     "ReLU": activation_oracle("ReLU", reference.relu),
     "Tanh": activation_oracle("Tanh", reference.tanh, 1.7, 0.6),
     "AbsTanh": activation_oracle("AbsTanh", reference.abstanh, 1.7, -0.6),

@@ -51,7 +51,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def of_layer(layer: str, name: str, shape: tuple[int, ...], *args: Any, steps: tuple[float, ...] = (STEP,), **settings: Any) -> Case:
     """A layer, made with these arguments, on a kink-free input of `shape`."""
-    if layer in ("Conv2d", "GroupedLinear", "Linear", "LocallyConnected2d"):
+    if layer in ("Conv2d", "FirstConv2d", "GroupedLinear", "Linear", "LocallyConnected2d"):
         settings = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5)} | settings
 
     def function(device: Device, classes: Classes) -> list[Check]:
@@ -78,7 +78,8 @@ def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]],
     def function(device: Device, classes: Classes) -> list[Check]:
         common, draw, made = {"device": device, "dtype": np.float64}, rng(1), []
         for i, (layer, *args, settings) in enumerate(layers):
-            weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": draw} if layer in ("Conv2d", "Linear") else {}
+            weighted = layer in ("Conv2d", "FirstConv2d", "Linear")
+            weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": draw} if weighted else {}
             made.append(classes[layer](*args, **weights, **settings, **common, name=f"{layer.lower()}{i}"))
         net = classes["Sequential"](made, in_shape=shape[1:])
         loss = classes["SoftmaxCrossEntropy"](**common)
@@ -185,6 +186,25 @@ CONVOLUTIONS = [  # dx by turned weights where the stride is 1 and 2 K <= 3 C, e
     of_layer("Conv2d", "no input gradient", (2, 2, 4, 5), 2, 3, 3, input_gradient=False),
 ]
 
+FIRST = [
+    of_layer("FirstConv2d", "padding 1", (3, 2, 5, 4), 2, 3, 3, padding=1, least_images=2),
+    of_layer(
+        "FirstConv2d",
+        "stride 3x2, padding on four sides, groups 2",
+        (2, 4, 7, 5),
+        4,
+        6,
+        (4, 3),
+        stride=(3, 2),
+        padding=(0, 2, 1, 3),
+        groups=2,
+        ceil_mode=True,
+        least_images=2,
+    ),  # fmt: skip
+    of_layer("FirstConv2d", "17 lines, N=1", (1, 1, 19, 3), 1, 2, 3, least_images=1),
+    of_layer("FirstConv2d", "few images", (2, 2, 5, 4), 2, 3, 3, padding=1),
+]
+
 WINOGRAD = [
     of_layer("Conv2d", f"winograd, {name}", shape, *args, algorithm="winograd", **settings)
     for name, shape, args, settings in (
@@ -193,6 +213,7 @@ WINOGRAD = [
         ("kernel 2x4, N=1", (1, 2, 6, 5), (2, 3, (2, 4)), {}),
         ("tiles that hang over", (2, 2, 9, 11), (2, 2, 3), {"padding": (0, 2, 1, 2)}),
         ("padding above kernel - 1", (2, 2, 3, 4), (2, 3, 3), {"padding": (5, 1, 0, 3)}),
+        ("lines cut tile by tile", (1, 1, 2, 37), (1, 1, 3), {"padding": 1}),
         ("17 images", (17, 2, 3, 3), (2, 2, 3), {"padding": 1}),
         ("no input gradient", (2, 2, 4, 5), (2, 3, 3), {"input_gradient": False}),
     )
@@ -286,7 +307,7 @@ NETWORKS = [
         "Figure 1 in small",
         (2, 2, 9, 8),
         [
-            ("Conv2d", 2, 3, 3, {"padding": 1}),
+            ("FirstConv2d", 2, 3, 3, {"padding": 1, "least_images": 2}),
             ("MaxPool2d", 3, {"stride": 2, "ceil_mode": True}),
             ("ReLU", {}),
             ("Conv2d", 3, 4, 3, {"padding": 1}),
@@ -294,6 +315,17 @@ NETWORKS = [
             ("AvgPool2d", 3, {"stride": 2, "ceil_mode": True}),
             ("Flatten", {}),
             ("Linear", 16, 3, {}),
+        ],
+    ),
+    of_network(
+        "pooling of images that lie innermost",
+        (3, 1, 6, 9),
+        [
+            ("FirstConv2d", 1, 3, 2, {"padding": 1, "least_images": 2}),
+            ("MaxPool2d", (3, 4), {"stride": (1, 2), "padding": (2, 1, 0, 3), "ceil_mode": True}),
+            ("MaxPool2d", 2, {"stride": 3}),
+            ("Flatten", {}),
+            ("Linear", 18, 3, {}),
         ],
     ),
     of_network(
@@ -324,6 +356,7 @@ NETWORKS = [
 CASES: tuple[Case, ...] = (
     *ACTIVATIONS,
     *CONVOLUTIONS,
+    *FIRST,
     *WINOGRAD,
     *LOCALS,
     *POOLS,

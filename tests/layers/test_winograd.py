@@ -1,7 +1,5 @@
 """Convolution by Winograd's minimal filtering."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +10,7 @@ from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
 from tinyalex.layers.windows import windows_of
-from tinyalex.layers.winograd import KERNELS, LARGEST_TILE, Tiles, cook_toom, mosaic_of, winograd_pays
+from tinyalex.layers.winograd import mosaic_of, winograd_pays
 
 
 def both(args, x, dout_seed=2, dtype=np.float64, device="cpu", **settings_):
@@ -31,21 +29,6 @@ def worst(a, b):
     """The largest difference over the largest value."""
     assert a.shape == b.shape
     return np.abs(a - b).max() / np.abs(b).max()
-
-
-@pytest.mark.parametrize(("m", "r"), [(m, r) for r in KERNELS for m in range(2, LARGEST_TILE - r + 2)])
-def test_matrices_give_a_correlation_with_n_products(m, r):
-    b_t, g, a = cook_toom(m, r)
-    x, w = values((m + r - 1,), 1), values((r,), 2)
-    expected = np.correlate(x, w, "valid")
-    assert worst(a.T @ ((g @ w) * (b_t @ x)), expected) < 1e-12
-
-
-def test_matrices_of_two_outputs_and_three_weights_are_the_published_ones():
-    b_t, g, a = cook_toom(2, 3)  # up to signs and the order of points: F(2, 3) with 0, 1, -1 and infinity
-    assert np.abs(b_t).tolist() == [[1, 0, 1, 0], [0, 1, 1, 0], [0, 1, 1, 0], [0, 1, 0, 1]]
-    assert np.abs(g).tolist() == [[1, 0, 0], [0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [0, 0, 1]]
-    assert a.T.tolist() == [[1, 1, 1, 0], [0, 1, -1, 1]]
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -99,20 +82,6 @@ def test_every_number_of_workers_gives_the_same_bits():
         device.close()
     for other in found[1:]:
         assert all(np.array_equal(other[key], found[0][key]) for key in other)
-
-
-def test_tiles_cover_the_axis_once():
-    for size, r, before, after in product((1, 5, 13, 27), KERNELS, (0, 2, 6), (0, 3)):
-        out = size + before + after - r + 1
-        if out < 1:
-            continue
-        for m in range(2, LARGEST_TILE - r + 2):
-            tiles = Tiles(size, out, before, r, m)
-            covered = [i for line, _ in tiles.outputs() for i in range(line.start, line.stop)]
-            assert covered == list(range(out))
-            for tile, (line, inside) in enumerate(tiles.inputs()):
-                assert line.stop - line.start == inside.stop - inside.start
-                assert line.start == line.stop or line.start - inside.start == tile * m - before
 
 
 def test_tiles_with_the_fewest_products_are_taken():

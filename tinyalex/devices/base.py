@@ -114,6 +114,10 @@ class Device(ABC):
     def block_size(self, n: int, nbytes: int) -> int:
         """Rows of a block when n rows are to be covered and each needs `nbytes` of scratch."""
 
+    def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
+        """Rows of a block, as `block_size`, for blocks that gain by being long; `summed` if they return something to be added."""
+        return self.block_size(n, nbytes)
+
     def draw(self, init: Any, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
         """Initial values from an init function, on the host; a device that holds no numbers draws none."""
         return init(shape, rng)

@@ -172,6 +172,11 @@ class CpuDevice(Device):
         fits = self.cache // nbytes if nbytes else n
         return max(1, min(fits, -(-n // SHARES)))
 
+    def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
+        """Two blocks a worker, for threads get in each other's way at every call of NumPy; eight, whatever their number, for a sum."""
+        blocks = SHARES // 2 if summed else 2 * self.workers
+        return max(self.block_size(n, nbytes), min(self.cache // max(1, nbytes), -(-n // blocks)))
+
     def map_blocks(self, block: Block, n: int, nbytes: int = 0, size: int | None = None) -> Any:
         size = size or self.block_size(n, nbytes)
         share = max(1, -(-n // (SHARES * size))) * size  # consecutive blocks that one worker takes at a time

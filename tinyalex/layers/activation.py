@@ -36,7 +36,7 @@ class Activation(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             self.function(x[images], out[images], scratch)
 
-        self.device.map_blocks(block, len(x), out[:1].nbytes)
+        self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
         if train:
             self.keep(out.shape, out)
         return out
@@ -49,7 +49,7 @@ class Activation(Layer):
             self.derivative(kept[images], dx[images], scratch)
             dx[images] *= dout[images]
 
-        self.device.map_blocks(block, len(dout), dx[:1].nbytes)
+        self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
         return dx
 
 

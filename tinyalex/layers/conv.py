@@ -14,8 +14,9 @@ from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_choice, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.layers.tiles import KERNELS
 from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
-from tinyalex.layers.winograd import KERNELS, mosaic_of, transform_weight, winograd_backward_weight, winograd_forward, winograd_pays
+from tinyalex.layers.winograd import mosaic_of, transform_weight, winograd_backward, winograd_forward, winograd_pays
 
 ALGORITHMS = ("auto", "im2col", "winograd")
 FEWEST_BLOCKS = 4  # of fewer images each is cut into strips, so that several workers find work
@@ -101,7 +102,7 @@ class Conv2d(Layer):
 
     Cache: x (N, C, H, W). Not its columns: conv1 at N=128 would take 562 MB for them, against 79 MB.
 
-    Gradient: see `conv_backward_weight`, `conv_backward_input` and `turn`, or `winograd_backward_weight`.
+    Gradient: see `conv_backward_weight`, `conv_backward_input` and `turn`, or `winograd_backward`.
 
     Example
     -------
@@ -156,25 +157,17 @@ class Conv2d(Layer):
 
     def backward(self, dout: Array) -> Array | None:
         x, windows = self.take(dout)
-        algorithm = self.chosen(windows, len(x))
-        by_correlation = self.input_gradient and (algorithm == "winograd" or self.turns(windows))
-        dx = None
-        if algorithm == "winograd":
-            dweight, dbias = self._backward_by_winograd(x, dout, windows)
-        else:
-            dx = self.device.empty(x.shape, self.dtype) if self.input_gradient and not by_correlation else None
-            dweight, dbias = self._backward_by_im2col(x, dout, windows, dx)
+        by_winograd = self.chosen(windows, len(x)) == "winograd"
+        dweight, dbias, dx = (self._backward_by_winograd if by_winograd else self._backward_by_im2col)(x, dout, windows)
         self.add_grad("weight", dweight)
         self.add_grad("bias", dbias)
-        if not by_correlation:
-            return dx
-        with self.device.activate():
-            turned = turn(self.params["weight"], self.groups)
-        return self._correlate(dout, turned, None, windows.turned(), algorithm)
+        return dx
 
-    def _backward_by_im2col(self, x: Array, dout: Array, windows: Windows, dx: Array | None) -> tuple[Array, Array]:
-        """The gradients of weight, (G, K/G, C/G * KH * KW), and of bias, (G, K/G); dx is filled if it is there."""
+    def _backward_by_im2col(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
+        """The gradients of weight, (G, K/G, C/G * KH * KW), of bias, (G, K/G), and of x."""
         weight, groups, rows = self.params["weight"], self.groups, self._column_bytes(windows)
+        by_correlation = self.input_gradient and self.turns(windows)
+        dx = self.device.empty(x.shape, self.dtype) if self.input_gradient and not by_correlation else None
 
         def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
             if dx is not None:
@@ -182,17 +175,23 @@ class Conv2d(Layer):
             return conv_backward_weight(x[images], dout[images], windows, groups, scratch)
 
         dweight_t, dbias = self.device.map_blocks(block, len(x), rows * (1 if dx is None else 2))
-        return dweight_t.swapaxes(1, 2), dbias
+        if by_correlation:
+            with self.device.activate():
+                turned = turn(weight, groups)
+            dx = self._correlate(dout, turned, None, windows.turned(), "im2col")
+        return dweight_t.swapaxes(1, 2), dbias, dx
 
-    def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array]:
-        """The gradients of weight, (K * C/G, KH * KW), and of bias, (K,)."""
+    def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
+        """The gradients of weight, (K * C/G, KH * KW), of bias, (K,), and of x."""
         mosaic = mosaic_of(windows)
+        u = transform_weight(self.params["weight"], self.groups, mosaic, self.device)
+        dx = self.device.empty(x.shape, self.dtype) if self.input_gradient else None
 
         def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
-            return winograd_backward_weight(x[images], dout[images], self.groups, mosaic, scratch)
+            return winograd_backward(x[images], dout[images], u, mosaic, None if dx is None else dx[images], scratch)
 
         dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
-        return dweight, dbias
+        return dweight, dbias, dx
 
     def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows, algorithm: str) -> Array:
         out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)

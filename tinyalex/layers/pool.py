@@ -10,7 +10,8 @@ import numpy as np
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, show
 from tinyalex.layers.base import Layer, pair, show_pair
-from tinyalex.layers.windows import Windows, check_padding, windows_of
+from tinyalex.layers.chwn import chwn, empty_chwn, is_chwn, max_along, spread
+from tinyalex.layers.windows import Windows, check_padding, images_first, images_last, shifts, windows_of
 
 
 class Pool2d(Layer):
@@ -63,23 +64,6 @@ class Pool2d(Layer):
         text = f"kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
         padding = self.padding if isinstance(self.padding, str) or len(set(self.padding)) > 1 else self.padding[0]
         return text + (f", padding {padding}" if padding not in (0, "valid") else "") + (", ceil" if self.ceil_mode else "")
-
-
-def shifts(windows: Windows, axis: int) -> list[tuple[slice, slice]]:
-    """For each place in a window along `axis` (0 height, 1 width): (windows whose place is inside the image, those places).
-
-    A place in the padding belongs to no pair, so a padded cell can neither win a maximum nor count in an average.
-    """
-    n, k, s = windows.size[axis], windows.kernel[axis], windows.stride[axis]
-    before, count = windows.before[axis], windows.out[axis]
-    pairs = []
-    for i in range(k):
-        first = max(0, -(-(before - i) // s))  # the first window whose place i is not above the image
-        last = min(count - 1, (n - 1 + before - i) // s)  # the last whose place i is not below it
-        start = first * s + i - before
-        inside = (slice(first, last + 1), slice(start, start + (last - first) * s + 1, s))
-        pairs.append(inside if first <= last else (slice(0, 0), slice(0, 0)))
-    return pairs
 
 
 def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
@@ -195,6 +179,8 @@ class MaxPool2d(Pool2d):
 
     Cache: two uint8 places a window: the row that won in each column, and the column that won.
 
+    Images that lie innermost in memory, as `FirstConv2d` leaves them, are pooled as they lie, and so is their dx.
+
     Gradient: dout goes to the cell that won. Ties: the leftmost column wins, and in it the topmost row. A
     window that sees nothing but -inf sends its gradient to its first cell: where that is padding, it is lost.
 
@@ -208,10 +194,23 @@ class MaxPool2d(Pool2d):
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
-        windows, (n, c, h, w) = self.windows(x.shape[1:]), x.shape
-        (oh, ow), (_, sw) = windows.out, windows.sheet
-        out = self.device.empty((n, c, oh, ow), self.dtype)
-        rows = self.device.empty((n, c, oh, sw), np.uint8) if train else None
+        windows, innermost = self.windows(x.shape[1:]), is_chwn(x)
+        out = self.device.empty((*x.shape[:2], *windows.out), self.dtype)
+        rows, columns = (self._forward_chwn if innermost else self._forward_nchw)(x, windows, out, train)
+        if train:
+            self.keep(out.shape, x.shape, windows, innermost, rows, columns)
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        shape, windows, innermost, rows, columns = self.take(dout)
+        dx = empty_chwn(self.device, shape, self.dtype) if innermost else self.device.empty(shape, self.dtype)
+        (self._backward_chwn if innermost else self._backward_nchw)(dout, windows, rows, columns, dx)
+        return dx
+
+    def _forward_nchw(self, x: Array, windows: Windows, out: Array, train: bool) -> tuple[Array | None, Array | None]:
+        """Fill `out`; the places returned are (N, C, OH, SW) and (N, C, OH, OW)."""
+        (n, c, h, w), (oh, ow) = x.shape, windows.out
+        rows = self.device.empty((n, c, oh, windows.sheet[1]), np.uint8) if train else None
         columns = self.device.empty((n, c, oh, ow), np.uint8) if train else None
 
         def block(images: slice, scratch: Scratch) -> None:
@@ -219,77 +218,37 @@ class MaxPool2d(Pool2d):
             max_pool(x[images], windows, out[images], *places, scratch=scratch)
 
         self.device.map_blocks(block, n, 2 * c * h * w * self.dtype.itemsize)
-        if train:
-            self.keep(out.shape, x.shape, windows, rows, columns)
-        return out
+        return rows, columns
 
-    def backward(self, dout: Array) -> Array:
-        shape, windows, rows, columns = self.take(dout)
-        dx = self.device.empty(shape, self.dtype)
-
+    def _backward_nchw(self, dout: Array, windows: Windows, rows: Array, columns: Array, dx: Array) -> None:
         def block(images: slice, scratch: Scratch) -> None:
             dlines = scratch(rows[images].shape, self.dtype)
             spread_along(dout[images], windows, columns[images], dlines, scratch)
             spread_down(dlines, windows, rows[images], dx[images], scratch)
 
         self.device.map_blocks(block, len(dx), 2 * dx[:1].nbytes)
-        return dx
 
+    def _forward_chwn(self, x: Array, windows: Windows, out: Array, train: bool) -> tuple[Array | None, Array | None]:
+        """As `_forward_nchw`, in blocks of channels; the places returned are (C, OH, W, N) and (C, OH, OW, N)."""
+        (n, c, h, w), (oh, ow) = x.shape, windows.out
+        rows = self.device.empty((c, oh, w, n), np.uint8) if train else None
+        columns = self.device.empty((c, oh, ow, n), np.uint8) if train else None
 
-class AvgPool2d(Pool2d):
-    """The mean of what each window sees of the image: padded cells do not count.
+        def block(channels: slice, scratch: Scratch) -> None:
+            row, column = (None, None) if rows is None or columns is None else (rows[channels], columns[channels])
+            lines = max_along(chwn(x)[channels], windows, 0, row, scratch)
+            images_first(max_along(lines, windows, 1, column, scratch), 0, out[:, channels], scratch.xp)
 
-    Paper: not in AlexNet; the authors' CIFAR-10 nets pool by averages in their second and third stage.
+        self.device.map_blocks(block, c, size=self.device.few_blocks(c, 3 * h * w * n * self.dtype.itemsize))
+        return rows, columns
 
-    A mean is linear, and the mean over a rectangle is one along the columns of one along the rows: with a matrix for each
-    axis, out = T x W^T, and backward is the transpose of that, dx = T^T dout W. A NaN, which 0 times it still is, spreads over
-    the whole channel of its image.
+    def _backward_chwn(self, dout: Array, windows: Windows, rows: Array, columns: Array, dx: Array) -> None:
+        n, c, h, w = dx.shape
 
-    Parameters, Raises: as MaxPool2d, without its limit on the kernel.
+        def block(channels: slice, scratch: Scratch) -> None:
+            d, dlines = scratch(columns[channels].shape, self.dtype), scratch(rows[channels].shape, self.dtype)
+            images_last(dout[:, channels], d)
+            spread(d, windows, 1, columns[channels], dlines, scratch)
+            spread(dlines, windows, 0, rows[channels], chwn(dx)[channels], scratch)
 
-    Cache: the shape of x.
-
-    Gradient: each cell of a window gets its share dout / (cells inside).
-    """
-
-    def _means(self, windows: Windows) -> tuple[Array, Array]:
-        """T (OH, H) and W (OW, W): row o holds 1 / (cells that window o sees) at these cells."""
-        both = []
-        for axis in (0, 1):
-            means = np.zeros((windows.out[axis], windows.size[axis]))
-            for to, at in shifts(windows, axis):
-                outputs = range(*to.indices(windows.out[axis]))
-                means[outputs, range(*at.indices(windows.size[axis]))] = 1
-            both.append(self.device.asarray((means / means.sum(axis=1, keepdims=True)).astype(self.dtype)))
-        return both[0], both[1]
-
-    def forward(self, x: Array, *, train: bool = False) -> Array:
-        self.check_x(x, "N C H W")
-        windows, (n, c, h, w) = self.windows(x.shape[1:]), x.shape
-        (oh, ow), (tall, wide) = windows.out, self._means(windows)
-        out = self.device.empty((n, c, oh, ow), self.dtype)
-
-        def block(images: slice, scratch: Scratch) -> None:
-            xp, lines = scratch.xp, x[images].reshape(-1, w)
-            along = xp.matmul(wide, lines.T, out=scratch((ow, len(lines)), self.dtype)).reshape(ow, -1, h)
-            means = xp.matmul(along, tall.T, out=scratch((ow, len(lines) // h, oh), self.dtype))
-            out[images] = means.reshape(ow, -1, c, oh).transpose(1, 2, 3, 0)
-
-        self.device.map_blocks(block, n, 2 * c * h * ow * self.dtype.itemsize)
-        if train:
-            self.keep(out.shape, x.shape, tall, wide)
-        return out
-
-    def backward(self, dout: Array) -> Array:
-        shape, tall, wide = self.take(dout)
-        (n, c, h, w), (oh, ow), dx = shape, dout.shape[2:], self.device.empty(shape, self.dtype)
-
-        def block(images: slice, scratch: Scratch) -> None:
-            xp, b = scratch.xp, len(dx[images])
-            d = scratch((ow, b * c, oh), self.dtype)
-            d.reshape(ow, b, c, oh)[...] = dout[images].transpose(3, 0, 1, 2)
-            down = xp.matmul(d, tall, out=scratch((ow, b * c, h), self.dtype)).reshape(ow, -1)
-            xp.matmul(down.T, wide, out=dx[images].reshape(-1, w))
-
-        self.device.map_blocks(block, n, 2 * c * h * ow * self.dtype.itemsize)
-        return dx
+        self.device.map_blocks(block, c, size=self.device.few_blocks(c, 3 * h * w * n * self.dtype.itemsize))

@@ -15,6 +15,7 @@ from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.layers.base import pair
 
 Pair = tuple[int, int]
+LARGE = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,23 @@ def windows_of(
     return Windows(size, kernel, stride, (before[0], before[1]), (out[0], out[1]))
 
 
+def shifts(windows: Windows, axis: int) -> list[tuple[slice, slice]]:
+    """For each place in a window along `axis` (0 height, 1 width): (windows whose place is inside the image, those places).
+
+    A place in the padding belongs to no pair, so a padded cell can neither win a maximum nor count in an average.
+    """
+    n, k, s = windows.size[axis], windows.kernel[axis], windows.stride[axis]
+    before, count = windows.before[axis], windows.out[axis]
+    pairs = []
+    for i in range(k):
+        first = max(0, -(-(before - i) // s))  # the first window whose place i is not above the image
+        last = min(count - 1, (n - 1 + before - i) // s)  # the last whose place i is not below it
+        start = first * s + i - before
+        inside = (slice(first, last + 1), slice(start, start + (last - first) * s + 1, s))
+        pairs.append(inside if first <= last else (slice(0, 0), slice(0, 0)))
+    return pairs
+
+
 def matrix(rows: int, columns: int, dtype: Any, scratch: Scratch) -> Array:
     """An uninitialized (rows, columns) matrix for a product, its rows set a little apart.
 
@@ -130,26 +148,20 @@ def matrix(rows: int, columns: int, dtype: Any, scratch: Scratch) -> Array:
 
 def images_last(x: Array, out: Array) -> None:
     """out[..., i] = x[i]: the image index becomes the innermost."""
-    if len(x) > 16:
-        out[...] = x.transpose(1, 2, 3, 0)
-    else:  # image by image the reading is contiguous, which a CPU likes
-        for i in range(len(x)):
-            out[..., i] = x[i]
+    at_once = 1 if x[0].size > LARGE else 8  # a CPU reads large images faster one by one, small ones are not worth a call each
+    for first in range(0, len(x), at_once):
+        images = slice(first, first + at_once)
+        out[..., images] = x[images].transpose(1, 2, 3, 0)
 
 
 def images_first(wide: Array, bias: Any, out: Array, xp: Any) -> None:
     """out[i] = wide[..., i] + bias: the image index becomes the outermost again, and the copy is the bias's addition."""
-    if len(out) > 16:
-        xp.add(wide.transpose(3, 0, 1, 2), bias, out=out)
-    else:
-        for i in range(len(out)):
-            xp.add(wide[..., i], bias, out=out[i])
+    xp.add(wide.transpose(3, 0, 1, 2), bias, out=out)
 
 
-def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
-    """The part of the images that windows see, with zeros around it, the image index innermost: (C, SH, SW, B)."""
-    (b, c), (height, width), (h, w), (top, left) = x.shape[:2], windows.sheet, windows.seen, windows.before
-    sheet = scratch((c, height, width, b), x.dtype)  # (C, SH, SW, B)
+def lay_sheet(x: Array, windows: Windows, sheet: Array) -> Array:
+    """The part of the images x (B, C, H, W) that windows see, with zeros around it, on the sheet (C, SH, SW, B)."""
+    (height, width), (h, w), (top, left) = windows.sheet, windows.seen, windows.before
     rows, columns = slice(max(0, top), max(0, top + h)), slice(max(0, left), max(0, left + w))
     if (rows.stop - rows.start, columns.stop - columns.start) != (height, width):
         sheet.fill(0)
@@ -165,7 +177,7 @@ def im2col(x: Array, windows: Windows, groups: int = 1, scratch: Scratch = NEW_A
     larger step then copies whole rows, and with the images innermost so does the first.
     """
     (b, c), (oh, ow), (kh, kw), (sh, sw) = x.shape[:2], windows.out, windows.kernel, windows.stride
-    sheet = lay_sheet(x, windows, scratch)  # (C, SH, SW, B)
+    sheet = lay_sheet(x, windows, scratch((c, *windows.sheet, b), x.dtype))
     rows = scratch((c, kw, sheet.shape[1], ow, b), x.dtype)  # (C, KW, SH, OW, B)
     for j in range(kw):
         rows[:, j] = sheet[:, :, j : j + sw * (ow - 1) + 1 : sw]

@@ -1,0 +1,108 @@
+"""The convolution of a net's input images, which leaves its output with the images innermost in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyalex.devices import Array, Device, Scratch
+from tinyalex.errors import require_int
+from tinyalex.layers.chwn import GAP, chwn, empty_chwn
+from tinyalex.layers.conv import Conv2d
+from tinyalex.layers.windows import Windows, lay_sheet
+
+
+def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:
+    """What the windows see of all images x (N, C, H, W), with zeros around it: (C, SH, SW, N)."""
+    sheet = device.empty((x.shape[1], *windows.sheet, len(x)), x.dtype)
+
+    def block(images: slice, _: Scratch) -> None:
+        lay_sheet(x[images], windows, sheet[..., images])
+
+    device.map_blocks(block, len(x), size=device.few_blocks(len(x), sheet[..., :1].nbytes))
+    return sheet
+
+
+def columns_of(sheet: Array, windows: Windows, groups: int, lines: slice, scratch: Scratch) -> Array:
+    """The windows of some lines of the output as columns, and under them a row of ones: (G, C/G * KH * KW + 1, lines * OW * N).
+
+    In two steps as in `im2col`: the KW shifts along the width, then the KH shifts along the height of those.
+    """
+    c, _, _, n = sheet.shape
+    ow, (kh, kw), (sh, sw) = windows.out[1], windows.kernel, windows.stride
+    count, seen = lines.stop - lines.start, slice(lines.start * sh, (lines.stop - 1) * sh + kh)
+    rows = scratch((c, kw, seen.stop - seen.start, ow, n), sheet.dtype)
+    for j in range(kw):
+        rows[:, j] = sheet[:, seen, j : j + sw * (ow - 1) + 1 : sw]
+    col = scratch((groups, c // groups * kh * kw + 1, count * ow * n + GAP), sheet.dtype)[..., : count * ow * n]
+    col[:, -1].fill(1)
+    by_window = col[:, :-1].reshape(groups, c // groups, kh, kw, count, ow, n)  # a view
+    by_group = rows.reshape(groups, c // groups, *rows.shape[1:])
+    for i in range(kh):
+        by_window[:, :, i] = by_group[:, :, :, i : i + sh * (count - 1) + 1 : sh]
+    return col
+
+
+class FirstConv2d(Conv2d):
+    """The first layer of a net: a `Conv2d` that returns no dx, and leaves images innermost in memory for a pooling that follows.
+
+    Paper: section 3.5; conv1 of the net of Figure 1. The 2012 code had the images of every layer innermost.
+
+    The product (K, C*KH*KW) @ (C*KH*KW, OH*OW*N) then writes its output where it stays and finds dout where it needs it: what
+    Conv2d copies to turn the images outward and back stays as it is. The bias is one more weight, of an input that is always 1.
+    A block is some lines of the output of all images.
+
+    Parameters, Raises: as Conv2d, without `algorithm` and `input_gradient`.
+    least_images: batches of fewer images are done as in Conv2d, at least 1; what lies innermost must be long.
+
+    Cache: the images with their padding, (C, SH, SW, N).
+
+    Gradient: that of weight and bias together is col @ dout^T, see `conv_backward_weight`.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: Any, *, least_images: int = 32, name: str = "conv1", **settings: Any
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, name=name, input_gradient=False, **settings)
+        self.least_images = require_int(name, "least_images", least_images)
+
+    def chosen(self, windows: Windows, n: int) -> str:
+        return "im2col"
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x, "N C H W")
+        if len(x) < self.least_images:
+            return super().forward(x, train=train)
+        windows, xp, shape = self.windows(x.shape[1:]), self.device.xp, (self.groups, self.out_channels // self.groups, -1)
+        with self.device.activate():
+            weights = xp.concatenate((self.params["weight"].reshape(shape), self.params["bias"].reshape(shape)), axis=2)
+        sheet, out = lay_sheets(x, windows, self.device), empty_chwn(self.device, (len(x), self.out_channels, *windows.out), self.dtype)
+
+        def block(lines: slice, scratch: Scratch) -> None:
+            col = columns_of(sheet, windows, self.groups, lines, scratch)
+            scratch.xp.matmul(weights, col, out=chwn(out)[:, lines].reshape(self.groups, shape[1], -1))  # a view of out
+
+        self.device.map_blocks(block, windows.out[0], size=self.device.few_blocks(windows.out[0], self._line_bytes(windows, len(x))))
+        if train:
+            self.keep(out.shape, sheet, windows)
+        return out
+
+    def backward(self, dout: Array) -> None:
+        if len(dout) < self.least_images:
+            super().backward(dout)
+            return
+        sheet, windows = self.take(dout)
+        d, filters = chwn(dout), self.out_channels // self.groups
+
+        def block(lines: slice, scratch: Scratch) -> tuple[Array]:
+            col = columns_of(sheet, windows, self.groups, lines, scratch)
+            dweights_t = scratch((self.groups, col.shape[1], filters), self.dtype)
+            scratch.xp.matmul(col, d[:, lines].reshape(self.groups, filters, -1).swapaxes(1, 2), out=dweights_t)
+            return (dweights_t,)
+
+        size = self.device.few_blocks(windows.out[0], self._line_bytes(windows, len(dout)), summed=True)
+        (dweights_t,) = self.device.map_blocks(block, windows.out[0], size=size)
+        self.add_grad("weight", dweights_t[:, :-1].swapaxes(1, 2))
+        self.add_grad("bias", dweights_t[:, -1])
+
+    def _line_bytes(self, windows: Windows, n: int) -> int:
+        return self._column_bytes(windows) // windows.out[0] * n
