@@ -229,13 +229,13 @@ BY_BOTH = [
 ]
 OF_THE_OPTIMIZER = [  # there is no gradient here, only the oracle
     Mutant("velocity scaled with the rate, as in torch", "SGD", "optim",
-           "change *= lr",
-           "change *= lr; v[piece] *= lr / 0.1  # of the oracle's two steps the first has rate 0.1"),
+           "v[piece] *= self.momentum",
+           "v[piece] *= self.momentum * lr / 0.1  # of the oracle's two steps the first has rate 0.1"),
     Mutant("no weight decay", "SGD", "optim",
-           "xp.multiply(w[piece], decay, out=change)",
-           "change.fill(0)"),
+           "if decay > 0:",
+           "if decay > 1:"),
     Mutant("weight decay not scaled by the rate", "SGD", "optim",
-           "change += grad[piece]",
-           "change /= lr; change += grad[piece]"),
+           "xp.multiply(w[piece], lr * decay, out=change)",
+           "xp.multiply(w[piece], decay, out=change)"),
 ]
 # fmt: on

@@ -93,6 +93,7 @@ def test_require_bool_refuses(value, shown):
 def test_require_choice():
     assert require_choice("net", "mode", "a", ("a", None)) == "a"
     assert require_choice("net", "mode", None, ("a", None)) is None
+    assert type(require_choice("net", "towers", np.int64(2), (1, 2))) is int
     with refuses(ta.ShapeError, "net: mode must be one of 'a', None, got 'b'"):
         require_choice("net", "mode", "b", ("a", None))
     with refuses(ta.ShapeError, "net: k must be one of 1, got True"):

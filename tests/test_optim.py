@@ -171,11 +171,11 @@ def test_lr_is_checked_when_assigned():
 def test_two_devices_are_updated_at_the_same_time(monkeypatch):
     met, begun, shipped = threading.Barrier(2, timeout=20), set(), CpuDevice.map_blocks
 
-    def meet(device, *args):
+    def meet(device, *args, **keywords):
         if device.name not in begun:
             begun.add(device.name)
             met.wait()  # for the other device's first update
-        return shipped(device, *args)
+        return shipped(device, *args, **keywords)
 
     a, b = (linear(f"fc{i}", CpuDevice(f"cpu:{i}", workers=1)) for i in range(2))
     sgd = ta.SGD(ta.Sequential([ta.Pair(a, b)]), lr=0.1, momentum=0.0, weight_decay=0.0)

@@ -123,9 +123,11 @@ def require_bool(who: str, quantity: str, value: Any) -> bool:
 
 
 def require_choice(who: str, quantity: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    """`value` if it is one of `choices`."""
-    if any(value is choice or (type(value) is type(choice) and value == choice) for choice in choices):
-        return value
+    """The one of `choices` that `value` is; a NumPy integer may stand for an int."""
+    for choice in choices:
+        alike = type(value) is type(choice) or (isinstance(value, np.integer) and type(choice) is int)
+        if value is choice or (alike and value == choice):
+            return choice
     raise ShapeError(f"{who}: {quantity} must be one of {', '.join(map(repr, choices))}, got {show(value)}")
 
 

@@ -11,11 +11,15 @@ from tinyalex.errors import ShapeError, require_float, show
 from tinyalex.layers.at_once import at_once
 from tinyalex.layers.base import Layer
 
+LEAST = 1 << 14  # parameters of a block: a full card's own answer would be one, but an update takes no room
+
 
 class SGD:
     """v <- momentum * v - weight_decay * lr * w - lr * dL/dw,  w <- w + v.
 
     Paper: section 5, with dL/dw the mean over the batch.
+
+    A step makes no arrays, so it cannot run out of memory halfway: the gradient, zero in the end, holds the change.
 
     The velocity keeps the scale of the rate it was made with: after the rate is divided by 10 it dies out over some ten
     steps, where `torch.optim.SGD`, which multiplies the whole velocity by the rate, would shrink it at once.
@@ -113,13 +117,15 @@ class SGD:
         w, grad, v = (array.reshape(-1) for array in (leaf.params[key], leaf.grads[key], velocity))
 
         def block(piece: slice, scratch: Scratch) -> None:
-            change = scratch(w[piece].shape, w.dtype)
-            xp.multiply(w[piece], decay, out=change)  # paper 5: both terms are scaled by the present rate
-            change += grad[piece]
+            change = grad[piece]
             change *= lr
             v[piece] *= self.momentum
             v[piece] -= change
+            if decay > 0:
+                xp.multiply(w[piece], lr * decay, out=change)  # paper 5: both terms are scaled by the present rate
+                v[piece] -= change
             w[piece] += v[piece]
-            grad[piece].fill(0)
+            change.fill(0)
 
-        leaf.device.map_blocks(block, w.size, 4 * w.dtype.itemsize)  # four arrays pass through the cache
+        size = leaf.device.block_size(w.size, 3 * w.dtype.itemsize)  # three arrays pass through the cache
+        leaf.device.map_blocks(block, w.size, size=max(size, LEAST))

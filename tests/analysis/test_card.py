@@ -21,9 +21,10 @@ def test_bytes_in_words(text, nbytes):
     assert parse_bytes("net", text) == nbytes
 
 
-@pytest.mark.parametrize("text", ["", "GiB", "3 giga", "-1GiB", "0", "nan", "1e999", "3TiB"])
+@pytest.mark.parametrize("text", ["", "GiB", "3 giga", "-1GiB", "0", "nan", "1e999", "1e20GiB", "3TiB", 5, None])
 def test_bad_bytes_raise(text):
-    with pytest.raises(ShapeError, match="net: memory must be a number with one of B, KB, MB, GB, KiB, MiB, GiB, such as 3GiB, got"):
+    rule = "a number with one of B, KB, MB, GB, KiB, MiB, GiB, such as 3GiB, from 1B to 1,073,741,824GiB"
+    with pytest.raises(ShapeError, match=f"net: memory must be {rule}, got {text!r}"):
         parse_bytes("net", text)
 
 

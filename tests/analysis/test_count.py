@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.contract import refuses
 from tinyalex.analysis.count import cache_bytes, count, totals
+from tinyalex.analysis.figure2 import figure
+from tinyalex.analysis.receptive import receptive_fields
 from tinyalex.analysis.walk import Visit, visit
 from tinyalex.devices import CpuDevice
 from tinyalex.devices.dry import DryDevice
@@ -169,6 +172,18 @@ def test_bytes_sent_are_those_of_a_real_step():
 def test_network_without_input_shape_raises():
     with pytest.raises(ShapeError, match="net: in_shape must be given to a network that is to be counted, got None"):
         count(Sequential([Flatten()]))
+
+
+@pytest.mark.parametrize("function", [count, receptive_fields, figure, lambda net: count(net, (3, 8, 8))])
+@pytest.mark.parametrize("net", [None, "net"])
+def test_what_is_no_network_raises(function, net):
+    with refuses(ShapeError, f"net: what is to be counted must be a layer or a network, got {net!r}; see tinyalex.models.build"):
+        function(net)
+
+
+def test_input_shape_that_is_none_raises():
+    with refuses(ShapeError, "conv: in_shape must be a tuple of sizes, such as (3, 224, 224), got 5"):
+        count(Conv2d(3, 4, 3, rng=RNG), 5)
 
 
 def test_unknown_layer_raises():

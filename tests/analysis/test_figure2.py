@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from itertools import combinations
 
-from tinyalex.analysis.figure2 import figure, stages
+import pytest
+from matplotlib.colors import to_rgba
+
+from tinyalex.analysis.figure2 import CROSSING, INK, figure, stages
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
 from tinyalex.layers import Flatten, Sequential
 from tinyalex.models import alexnet, figure1_net
 
 
-def two():
-    return alexnet(towers=2, devices=[DryDevice("cpu:0"), DryDevice("cpu:1")])
+def two(**settings):
+    return alexnet(towers=2, devices=[DryDevice("cpu:0"), DryDevice("cpu:1")], **settings)
 
 
 def texts(picture):
@@ -25,7 +28,7 @@ def test_columns_of_the_paper():
     assert [column.shape for column in columns[:3]] == [(3, 224, 224), (48, 55, 55), (128, 27, 27)]
     assert [column.halves for column in columns] == [1, 2, 2, 2, 2, 2, 2, 2, 1]
     assert [column.crossing for column in columns] == [0, 0, 0, 86_528, 0, 0, 18_432, 8_192, 8_192]
-    assert columns[1].window == ((11, 11), (4, 4)) and columns[1].pool == ("max", (3, 3), (2, 2))
+    assert columns[1].window == ((11, 11), (4, 4)) and columns[1].pools == (("max", (3, 3), (2, 2)),)
 
 
 def test_picture_of_two_towers_says_what_crosses():
@@ -46,14 +49,52 @@ def test_other_networks():
     assert "mean pool 3×3\nstride 2" in texts(figure(figure1_net(device=DryDevice())))
 
 
-def test_no_text_lies_outside():
+def arrows(picture, color):
+    """Start and end of the arrows of that color."""
+    drawn = [text for text in picture.axes[0].texts if getattr(text, "arrow_patch", None) is not None]
+    return [(text.xyann, text.xy) for text in drawn if text.arrow_patch.get_edgecolor() == to_rgba(color)]
+
+
+def test_arrows_lead_from_tower_to_tower_and_along_them():
     picture = figure(two())
+    crossing, along = arrows(picture, CROSSING), arrows(picture, INK)
+    assert len(crossing) == 7 and len(along) == 5  # conv3, fc6, fc7 both ways, fc8 one way; fc6 and fc7 in each tower, fc8 from a
+    for start, end in (*crossing, *along):
+        assert start[0] < end[0]
+    for start, end in crossing[:6]:
+        assert start[1] * end[1] < 0
+    assert sorted(start[1] < 0 for start, _ in crossing[:6]) == [False] * 3 + [True] * 3
+    assert crossing[6][0][1] < crossing[6][1][1] < 0  # from tower b up to the layer in the middle
+    assert [(start[1] > 0, end[1] > 0) for start, end in along[:4]] == [(True, True), (False, False)] * 2
+
+
+def test_arrows_of_one_tower_cross_nothing():
+    picture = figure(alexnet(devices=DryDevice()))
+    assert arrows(picture, CROSSING) == [] and len(arrows(picture, INK)) == 3
+
+
+def test_crossings_of_other_links_are_theirs():
+    assert len(arrows(figure(two(exchange=())), CROSSING)) == 1
+    assert len(arrows(figure(two(sixth=True)), CROSSING)) == 9
+
+
+def test_every_pooling_layer_is_told():
+    every = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
+    net = alexnet(devices=DryDevice(), remove=every)
+    assert stages(net)[0].pools == (("max", (3, 3), (2, 2)),) * 3
+    assert "max pool 3×3\nstride 2, 3 times" in texts(figure(net))
+
+
+@pytest.mark.parametrize("settings", [{}, {"sixth": True}, {"remove": ("conv2", "conv3", "conv4")}], ids=str)
+def test_texts_lie_inside_and_apart(settings):
+    picture = figure(two(**settings))
     picture.canvas.draw()
     whole = picture.bbox
-    for text in picture.axes[0].texts:
-        if text.get_text():
-            box = text.get_window_extent()
-            assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, text.get_text()
+    boxes = {text: text.get_window_extent() for text in picture.axes[0].texts if text.get_text()}
+    for text, box in boxes.items():
+        assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, text.get_text()
+    for (one, a), (other, b) in combinations(boxes.items(), 2):
+        assert not a.padded(6).overlaps(b), (one.get_text(), other.get_text())
 
 
 def test_input_that_is_no_image_raises():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.contract import refuses
 from tinyalex.analysis.memory import largest_batch, training_needs
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.sim import SimDevice
@@ -92,6 +93,12 @@ def test_card_too_small_for_one_image():
     assert largest_batch(alexnet(devices=DryDevice()), 2**20) == 0
 
 
-def test_bad_batch_raises():
-    with pytest.raises(ShapeError, match="memory: batch must be an integer of at least 1, got 0"):
-        training_needs(alexnet(devices=DryDevice(), **SMALL), 0)
+def test_bad_settings_raise():
+    net = alexnet(devices=DryDevice(), **SMALL)
+    with refuses(ShapeError, "memory: batch must be an integer of at least 1, got 0"):
+        training_needs(net, 0)
+    with refuses(ShapeError, "memory: workers must be an integer of at least 1, got -3"):
+        training_needs(net, 1, workers=-3)
+    for memory in ("3GiB", None, float("nan")):
+        with refuses(ShapeError, f"memory: bytes of a card must be an integer of at least 1, got {memory!r}"):
+            largest_batch(net, memory)

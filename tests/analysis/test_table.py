@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
+
 from tinyalex.analysis.count import count
 from tinyalex.analysis.receptive import receptive_fields
 from tinyalex.analysis.table import notes, own_channels, table, together
 from tinyalex.devices.dry import DryDevice
+from tinyalex.layers import Flatten, Linear, Sequential
 from tinyalex.models import alexnet
 
 
@@ -20,7 +25,7 @@ def test_halves_share_a_line():
     lines = table(rows, fields, batch=128)
     (conv1,) = [line for line in lines if line.startswith("conv1")]
     assert conv1.split() == (
-        "conv1a,b 2 x 48x55x55 11 4 34,944 105,415,200 105,705,600 148,684,800 154,140,672 . cpu:0 + cpu:1".split()
+        "conv1a,b 2 x 48x55x55 11 4 34,944 0.057 105,415,200 105,705,600 148,684,800 154,140,672 . cpu:0 + cpu:1".split()
     )
     assert "30,015,488" in lines[-1]
     assert len(lines) == 2 + len(list(together(rows)))
@@ -38,6 +43,30 @@ def test_notes_tell_where_the_paper_slips():
         assert words in said
     for words in ("253,440", "290,400", "650,080", "conv3 1.45%, conv4 1.09%"):
         assert words in said
+
+
+def test_share_of_each_layer():
+    rows, fields = counted(towers=2)
+    found = [match.groups() for line in table(rows, fields) if (match := re.match(r"(\w+\d)\S* .* (\d+\.\d{3}) ", line))]
+    convolutions = [("conv1", "0.057"), ("conv2", "0.504"), ("conv3", "1.452"), ("conv4", "1.089"), ("conv5", "0.726")]
+    assert found == [*convolutions, ("fc6", "61.925"), ("fc7", "27.526"), ("fc8", "6.720")]
+
+
+def test_notes_hold_the_sizes_that_are_quoted():
+    said = "\n".join(notes(counted(towers=2)[0]))
+    for words in (
+        *("232.6 MiB as float32", "1.449 GFLOP", "2,334,080 of the parameters, 3.83%", "665,784,864 of the MACs", "150,528 numbers"),
+        *("5.376 MiB, and 688.1 MiB for a batch of 128", "629,856 numbers in pool1, 389,376 numbers in pool2, 82,944 numbers in pool5"),
+        *("30,015,488 bytes (28.62 MiB) forward, 60,030,976 (57.25 MiB) forward and backward", "243,860,896 bytes", "622,312"),
+    ):
+        assert words in said
+    assert "a batch of 32 sends 7,503,872 bytes" in "\n".join(notes(counted(towers=2)[0], batch=32))
+
+
+def test_notes_of_a_net_without_convolutions_and_pooling():
+    net = Sequential([Flatten(), Linear(12, 3, rng=np.random.default_rng(0))], in_shape=(3, 2, 2))
+    said = "\n".join(notes(count(net)))
+    assert "39 parameters" in said and "convolutions" not in said and "pooling" not in said
 
 
 def test_notes_of_another_net_say_nothing_of_the_paper():

@@ -9,6 +9,7 @@ import pytest
 
 from tinyalex import cli
 from tinyalex.models.registry import MODELS
+from tinyalex.models.variants import differences
 
 
 def test_two_towers_of_the_paper(capsys):
@@ -56,9 +57,72 @@ def test_card_plans_and_fails_in_small(capsys):
     assert "sim:0: an array of" in out and "two cards: the step is done" in out
 
 
-def test_card_of_a_net_for_one_device(capsys):
-    assert cli.main(["net", "alexnet-torchvision", "--card", "3GiB"]) == 0
-    assert "this net is for one device, so there is no plan for two cards" in capsys.readouterr().out
+@pytest.mark.parametrize("name", MODELS)
+def test_card_of_every_name(name, capsys):
+    assert cli.main(["net", name, "--card", "3GiB"]) == 0
+    out = capsys.readouterr().out
+    assert "one card of 3.00 GiB: the largest batch that trains is " in out and "a batch of 128 takes" in out
+    if name in ("alexnet", "alexnet-authors", "cifar-alexnet"):
+        assert re.search(r"cards of [\d,]+ B:\n  one card: \w+: sim:0: .* does not fit, .*\n  two cards: the step is done", out)
+        scaled = "0.125 of the width, 10 classes, images of 115 pixels, " if name.startswith("alexnet") else ""
+        assert f"the failure itself, in small: the same net, {scaled}a batch of 16, on simulated cards" in out
+    else:
+        assert re.search("there is no plan for two cards: .*: towers must be .*, got 2", out)
+
+
+def test_card_that_nothing_fits_and_a_batch_of_one(capsys):
+    assert cli.main(["net", "alexnet", "--card", "1B", "--batch", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "one card of 1 B: the largest batch that trains is 0\n  a batch of 1 takes" in out and "a batch of 128 takes" not in out
+
+
+def test_net_that_two_cards_cannot_share_says_why(capsys):
+    assert cli.main(["net", "alexnet", "--card", "3GiB", "--remove", "conv1,conv2,conv3,conv4,conv5,fc6,fc7"]) == 0
+    assert "there is no plan for two cards: alexnet: remove must leave a layer that two towers can share, got" in capsys.readouterr().out
+
+
+def test_net_without_a_failure_to_show_says_so(capsys):
+    assert cli.main(["net", "alexnet", "--card", "3GiB", "--remove", "conv1,conv2,conv3,conv4,conv5"]) == 0
+    out = capsys.readouterr().out
+    assert "  one card: the step is done too: one card holds hardly more of this net than each of two" in out
+    assert "two cards: the step is done, at most" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--half", "59,798,312 parameters"),
+        ("--sixth", "61,555,304 parameters"),
+        ("--no-overlap", " 96x28x28 "),
+        ("--exchange conv2,conv3,conv4,conv5,fc6,fc7", "62,378,344 parameters"),
+        ("--exchange none --widths conv2=320,fc6=8192", "60,714,408 parameters"),
+    ],
+)
+def test_each_switch_gives_its_own_net(option, words, capsys):
+    assert cli.main(["net", "alexnet", *option.split()]) == 0
+    assert words in capsys.readouterr().out
+
+
+def differences_said(capsys, *options):
+    assert cli.main(["net", *options]) == 0
+    return capsys.readouterr().out.partition("differences from the paper's net:\n")[2].splitlines()
+
+
+def test_differences_are_those_of_the_net_with_its_options(capsys):
+    authors = differences_said(capsys, "alexnet-authors", "--no-lrn")
+    assert "  k of response normalization: none (paper: 2.0)" in authors
+    assert "  after conv1: pool, relu (paper: relu, norm, pool)" in authors
+    assert not any("within a channel" in line for line in authors)
+    linked = differences_said(capsys, "alexnet-torchvision", "--exchange", "conv3,fc6,fc7")
+    assert linked and not any("that see both halves" in line for line in linked)
+    assert differences_said(capsys, "alexnet", "--num-classes", "10") == ["  classes: 10 (paper: 1000)"]
+    assert differences_said(capsys, "alexnet") == []
+
+
+def test_published_errors_are_of_the_net_as_it_was(capsys):
+    for options, there in (([], True), (["--towers", "2"], True), (["--no-dropout"], False)):
+        assert cli.main(["net", "alexnet", *options]) == 0
+        assert ("37.5 and 17.0 % (ILSVRC-2010 test, ten crops)" in capsys.readouterr().out) == there
 
 
 def test_json_is_one_document(capsys):
@@ -67,6 +131,15 @@ def test_json_is_one_document(capsys):
     assert document["totals"]["parameters"] == 60_965_224 and document["totals"]["forward_bytes"] == 234_496
     assert document["layers"][1]["name"] == "conv1a" and document["layers"][1]["field"]["size"] == [11, 11]
     assert set(document["memory"]) == {"cpu:0", "cpu:1"}
+    assert document["figures"]["flops"] == 2 * 724_406_816 and document["figures"]["sent_in_all"] == 60_030_976
+    assert document["differences"] == [] and document["published"][0]["top1"] == 37.5
+
+
+def test_json_has_the_differences_and_why_there_is_one_card(capsys):
+    assert cli.main(["net", "alexnet-caffe", "--card", "3GiB", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["differences"] == differences("caffe") and document["published"][0]["top5"] == 19.8
+    assert "towers must be 1 for the variant 'caffe'" in document["one_card"]
 
 
 def test_algorithms(capsys):
@@ -85,7 +158,13 @@ def test_pictures(tmp_path, capsys):
     png, svg = tmp_path / "figure2.png", tmp_path / "figure2.svg"
     assert cli.main(["net", "alexnet", "--towers", "2", "--png", str(png), "--svg", str(svg)]) == 0
     assert png.read_bytes().startswith(b"\x89PNG") and b"<svg" in svg.read_bytes()
-    assert f"drew {png}\ndrew {svg}\n" in capsys.readouterr().out
+    assert svg.read_bytes().count(b"<text") > 20  # words, not outlines of letters
+    assert f"drew {png}\ndrew {svg}\nnext: tinyalex net alexnet --towers 2 --card 3GiB, " in capsys.readouterr().out
+
+
+def test_picture_of_one_tower_leads_to_two(tmp_path, capsys):
+    assert cli.main(["net", "figure1", "--svg", str(tmp_path / "one.svg")]) == 0
+    assert capsys.readouterr().out.endswith("one.svg\nnext: tinyalex net alexnet --towers 2 --png towers.png, the split net\n")
 
 
 @pytest.mark.parametrize(
@@ -101,6 +180,15 @@ def test_pictures(tmp_path, capsys):
         (["alexnet", "--input-size", "20"], "input_size must be at least"),
         (["alexnet", "--input-size", "1000000000"], "input_size, num_classes and widths must give at most 4,294,967,296 parameters, got "),
         (["alexnet", "--batch", "0"], "net: --batch must be an integer of at least 1, got 0"),
+        (["alexnet", "--batch", "1" + 400 * "0", "--memory"], "--batch must be at most 1,099,511,627,776, got an integer of 1329 bits"),
+        (["alexnet", "--batch", str(2**40 + 1), "--card", "3GiB"], "net: --batch must be at most 1,099,511,627,776, got 1099511627777"),
+        (["alexnet", "--num-classes", "1" + 400 * "0"], "for input_size 224 and num_classes an integer of 1329 bits"),
+        (["alexnet", "--card", "1e200GiB"], "net: memory must be a number with one of"),
+        (["alexnet", "--widths", "conv2"], "net: --widths must be LAYER=N with commas between, such as conv2=320,fc6=8192, got 'conv2'"),
+        (["alexnet", "--widths", "conv2=3"], "alexnet: the width of conv2 must be even, got 3"),
+        (["figure1", "--widths", "conv2=4"], "net: NAME must be an alexnet for --widths, got 'figure1'"),
+        (["alexnet", "--png", ""], "file: path must be a str or a Path that ends in the name of a file, got "),
+        (["alexnet", "--svg", "/dev/full"], "/dev/full: the file must be a new or a plain one, got a device"),
         (["alexnet", "--card", "big"], "net: memory must be a number with one of"),
         (["figure1", "--towers", "2"], "figure1: towers must be one of 1, got 2"),
         (["figure1", "--no-lrn", "--num-classes", "3"], "net: NAME must be an alexnet for --num-classes, --no-lrn, got 'figure1'"),

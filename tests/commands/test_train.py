@@ -188,6 +188,8 @@ def on_card(device):
         (["--drop-after", "3", "--schedule", "dexp"], "train: --schedule must be steps where --drop-after is given, got 'dexp'"),
         (["--val-images", "20"], "train: --val-images must be from 0 to 19 of 20 training images, got 20"),
         (["--val-images", "0", "--schedule", "plateau"], "train: --val-images must be from 1 to 19 of 20 training images, got 0"),
+        (["--out", ""], "train: --out must be the name of a folder, got ''; use . for the current one"),
+        (["--out", " "], "train: --out must be the name of a folder, got ' '; use . for the current one"),
         (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic, or a folder"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

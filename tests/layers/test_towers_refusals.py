@@ -17,6 +17,15 @@ def test_devices_of_different_kinds_raise(make):
         make(("cpu:0", "sim:0"))
     with refuses(ta.DeviceError, "devices must be two, one a tower, got ('cpu:0',)"):
         make(("cpu:0",))
+    with refuses(ta.DeviceError, "devices must be two, one a tower, got 5"):
+        make(5)
+
+
+@pytest.mark.parametrize("devices", [("cpu:0", "cpu:1"), ("sim:0", "sim:1")])
+@pytest.mark.parametrize("dtype", ["float64", "uint8", "object"])
+def test_host_batch_of_another_type_raises_for_its_type(devices, dtype):
+    with refuses(ta.ShapeError, f"split: x must be float32, got {dtype} array of shape (2, 3); use x.astype('float32')"):
+        Split(devices).forward(np.zeros((2, 3), dtype))
 
 
 def test_layers_of_different_kinds_make_no_pair():

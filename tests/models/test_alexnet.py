@@ -1,10 +1,13 @@
 """AlexNet: its counts, the paper's ablations, other sizes, and what it refuses."""
 
+import math
+
 import numpy as np
 import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
+from tinyalex.errors import show
 from tinyalex.gradcheck import check_directions, check_network
 from tinyalex.models import alexnet
 from tinyalex.models.plan import Plan
@@ -137,6 +140,17 @@ def test_link_of_a_removed_layer_moves_to_the_next():
     assert Plan(remove=("conv1", "conv2")).links == {"fc6", "fc7"}  # conv3 reads the image, which both have
 
 
+def test_factor_is_for_given_widths_too():
+    assert Plan(widths={"conv2": 320}, width=1 / 8).widths == Plan(width=1 / 8).widths | {"conv2": 40}
+
+
+def test_numpy_integers_are_settings_too():
+    plan = Plan(towers=np.int64(2), num_classes=np.int32(10), input_size=np.int16(67), widths={"conv1": np.int64(16)})
+    assert (plan.towers, plan.num_classes, plan.input_size, plan.widths["conv1"]) == (2, 10, 67, 16)
+    assert [type(number) for number in (plan.towers, plan.num_classes, plan.widths["conv1"])] == [int] * 3
+    assert "conv1a" in names(alexnet(towers=np.int64(2), **SMALL))
+
+
 def test_half_size_net_has_no_groups():
     net = alexnet(half=True, width=1 / 8, num_classes=10)
     assert [net[f"conv{i}"].out_channels for i in range(1, 6)] == [6, 16, 24, 24, 32]
@@ -201,9 +215,23 @@ def test_bad_options_raise():
     most = "input_size, num_classes and widths must give at most 4,294,967,296 parameters, got "
     for slip in ({"input_size": 10**9}, {"num_classes": 10**12}, {"width": 1e6}):
         refused(most, **slip)
+    huge = "an integer of 1329 bits"
+    refused(most + f"an integer of 1337 bits for input_size 224 and num_classes {huge}", num_classes=10**400)
+    refused(most + f"an integer of 2660 bits for input_size {huge} and num_classes 10", input_size=10**400)
     refused("seed must be an integer of at least 0, got -1", seed=-1)
-    refused("width must be a number above 0, got 0", width=0)
+    for width in (0, 1e308, math.inf, math.nan):
+        refused(f"width must be a number above 0 and at most 1,000,000, got {width}", width=width)
     refused("the width of conv2 must be even, got 7", widths={"conv2": 7})
+    refused("the width of conv2 must be at most 4,294,967,296, got an integer of 1329 bits", widths={"conv2": 10**400})
+    refused("widths must be a dict of even numbers by layer, such as {'conv2': 320}, got 5", widths=5)
+    for value in (5, math.nan, True, [5], np.array(["conv3"])):
+        refused(f"exchange must be a sequence of layer names, got {show(value)}", exchange=value)
+    for value in (None, 5, math.nan):
+        refused(f"remove must be a sequence of layer names, got {value}", remove=value)
+    options = "input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width"
+    refused(f"options must be among {options}, got 'depth'", depth=3)
+    for value in (5, math.nan, {}):
+        refused(f"devices must be a device or one a tower, such as 'cpu:0,cpu:1', got {value}", ta.DeviceError, devices=value)
     refused("widths must hold only names of conv1, conv2, conv3, conv4, conv5, fc6, fc7, got 'fc8'", widths={"fc8": 10})
     refused("devices must be of one kind, got cpu:0 and sim:0", ta.DeviceError, towers=2, devices="cpu:0,sim:0")
     refused("devices must be two, one a tower, got", ta.DeviceError, towers=2, devices="cpu:0,cpu:1,cpu:2")

@@ -182,3 +182,43 @@ def test_tower_out_of_memory_names_its_device_and_changes_no_parameter(tower):
     with pytest.raises(ta.OutOfMemory, match=rf"sim:{tower}: an array of [\d,]+ bytes does not fit, [\d,]+ of [\d,]+ bytes are left"):
         net.forward(values((16, 3, 224, 224), dtype=np.float32), train=True)
     assert all(np.array_equal(array, before[name]) for name, array in on_host(net, "params").items())
+
+
+def small_step(net, n=2):
+    """Forward and backward of a batch in the host's memory."""
+    out = net.forward(values((n, 3, 67, 67), dtype=np.float32), train=True)
+    return net.backward(net.device.asarray(np.ones(out.shape, np.float32)))
+
+
+@pytest.mark.parametrize("tower", [0, 1])
+def test_update_needs_no_room_on_a_full_card(tower):
+    settings = {"towers": 2, "width": 1 / 8, "num_classes": 10, "input_size": 67}
+    devices = [SimDevice(0), SimDevice(1)]
+    net, twin = alexnet(devices=devices, **settings), alexnet(devices=[SimDevice(0), SimDevice(1)], **settings)
+    for each in (net, twin):
+        sgd = ta.SGD(each, lr=0.1)
+        small_step(each)
+        if each is net:
+            devices[tower].memory = devices[tower].used  # not a byte is left
+        sgd.step()
+    after, expected = on_host(net, "params"), on_host(twin, "params")
+    assert all(np.allclose(after[name], array, rtol=1e-6, atol=0) for name, array in expected.items())
+    assert not any(array.any() for array in on_host(net, "grads").values())
+
+
+@pytest.mark.parametrize("tower", [0, 1])
+def test_out_of_memory_in_backward_leaves_no_gradient_to_the_smaller_batch_after_it(tower):
+    settings = {"towers": 2, "width": 1 / 16, "num_classes": 10, "input_size": 67, "dropout": False}
+    devices = [SimDevice(0), SimDevice(1)]
+    net, twin = alexnet(devices=devices, **settings), alexnet(devices=[SimDevice(0), SimDevice(1)], **settings)
+    out = net.forward(values((8, 3, 67, 67), dtype=np.float32), train=True)
+    dout = net.device.asarray(np.ones(out.shape, np.float32))
+    memory, devices[tower].memory = devices[tower].memory, devices[tower].used + 200_000
+    with pytest.raises(ta.OutOfMemory, match=rf"^\w+: sim:{tower}: an array of"):
+        net.backward(dout)
+    assert not any(array.any() for array in on_host(net, "grads").values())
+    devices[tower].memory = memory
+    for each in (net, twin):
+        small_step(each)
+    gradients = on_host(net, "grads")
+    assert all(np.allclose(gradients[name], array, rtol=1e-6, atol=0) for name, array in on_host(twin, "grads").items())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tinyalex.devices.dry import DryDevice
@@ -18,6 +20,12 @@ def test_every_name_builds(name):
 def test_unknown_name_raises():
     with pytest.raises(ShapeError, match="net: NAME must be one of alexnet, .*, figure1, got 'alexnet-cafe'; did you mean alexnet-caffe"):
         build("alexnet-cafe")
+
+
+@pytest.mark.parametrize("name", [None, 5, ["alexnet"]])
+def test_what_is_no_name_raises(name):
+    with pytest.raises(ShapeError, match=f"net: NAME must be one of alexnet, .*, figure1, got {re.escape(repr(name))}$"):
+        build(name)
 
 
 def test_figure1_has_one_tower():

@@ -52,6 +52,12 @@ def pytorch_bound(layer):
     return 1 / np.sqrt(weight[0].size)
 
 
+def published(images, crops):
+    found = (f"ILSVRC-{images}", crops)
+    return lambda variant: [(errors.top1, errors.top5) for errors in VARIANTS[variant].published if (errors.images, errors.crops) == found]
+
+
+CENTER = published("2012 validation", "center crop")
 RELU_NORM_POOL, RELU_POOL = "ReLU LocalResponseNorm MaxPool2d", "ReLU MaxPool2d"
 RELU_POOL_NORM, FC = "ReLU MaxPool2d LocalResponseNorm", "ReLU Dropout"
 BIAS_1 = [[0], [1], [0], [1], [1], [1], [1], [0]]
@@ -93,6 +99,11 @@ ROWS = {
     "initial biases": (lambda v: biases(v) if v != "torchvision" else None, BIAS_1, BIAS_1, BIAS_01, BIAS_1, None),
     "factors of bias rate and decay": (lambda v: VARIANTS[v].multipliers["*.bias"], (1, 1), (2, 0), (2, 0), (2, 0), (1, 1)),
     "batch size": (lambda v: VARIANTS[v].batch_size, 128, 128, 256, 256, None),
+    "published errors, 2010, ten crops": (published("2010 test", "ten crops"), [(37.5, 17.0)], [(37.4727, 16.9987)], [], [], []),
+    "published errors, 2010, center": (published("2010 test", "center crop"), [(39.0, 18.3)], [(39.0247, 18.2953)], [], [], []),
+    "published errors, 2012, ten crops": (published("2012 validation", "ten crops"), [(40.7, 18.2)], [(40.664, 18.21)], [], [], []),
+    "published accuracy, 2012, center": (lambda v: [(round(100 - a, 1), round(100 - b, 1)) for a, b in CENTER(v)],
+                                           [], [], [(57.1, 80.2)], [(57.4, 80.4)], [(56.5, 79.1)]),
     "parameters": (lambda v: Plan(v).parameters, *[60_965_224] * 4, 61_100_840),
 }  # fmt: skip
 
@@ -150,7 +161,7 @@ def test_differences_name_every_field_that_differs():
         "after conv2: relu, norm, rnorm, pool (paper: relu, norm, pool)",
         "after conv5: pool, relu (paper: relu, pool)",
         "alpha divided by n in response normalization: yes (paper: no)",
-        "normalization within a channel, (n, k, alpha / n^2, beta): 5, 1.0, 0.001, 0.75 (paper: none)",
+        "normalization within a channel, (n, k, alpha, beta), alpha divided by n^2: 5, 1.0, 0.001, 0.75 (paper: none)",
         "standard deviation of the initial weights: conv3 0.03, conv4 0.03, conv5 0.03 (paper: conv3 0.01, conv4 0.01, conv5 0.01)",
         "learning rate of biases, times: 2.0 (paper: 1.0)",
         "weight decay of biases, times: 0.0 (paper: 1.0)",
@@ -160,7 +171,13 @@ def test_differences_name_every_field_that_differs():
         "after conv2: relu, pool, norm (caffe: relu, norm, pool)",
         "initial biases: conv2 1, conv4 1, conv5 1, fc6 1, fc7 1 (caffe: conv2 0.1, conv4 0.1, conv5 0.1, fc6 0.1, fc7 0.1)",
     ]
-    assert [len(differences(name)) for name in ("caffe", "torchvision")] == [11, 15]
+    assert [len(differences(name)) for name in ("caffe", "torchvision")] == [11, 16]
+    adaptive = "left out here: average pooling to 6x6 in front of fc6; images of 224 pixels give 6x6 without it (paper: none)"
+    assert adaptive in differences("torchvision")
+
+
+def test_what_is_left_out_of_torchvisions_is_felt_at_other_sizes_alone():
+    assert [Plan("torchvision", input_size=size).weight_shapes["fc6"][1] for size in (224, 256)] == [9_216, 12_544]
 
 
 def test_unknown_variant_raises():

@@ -3,6 +3,8 @@
 import errno
 import json
 import os
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -274,6 +276,19 @@ def test_weights_of_another_network_or_out_of_range_are_refused(tmp_path):
         save_weights(tmp_path / "w", net, "float16")
     with refuses(ShapeError, "save_weights: dtype must be one of 'float16', 'float32'"):
         save_weights(tmp_path / "w", net, "int8")
+
+
+def test_path_may_be_a_str_and_must_name_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    net = make_net()
+    save_weights("w", net)
+    saved("c", net)
+    load_weights("w", make_net())
+    assert load_checkpoint("c").path == Path("c")
+    for path in ("", "a\0b", None, 5):
+        for use in (load_checkpoint, partial(load_weights, net=net), partial(save_weights, net=net)):
+            with refuses(CheckpointError, f"file: path must be a str or a Path that ends in the name of a file, got {path!r}"):
+                use(path)
 
 
 def test_sha256_of_parameters_tells_names_and_bits_apart():

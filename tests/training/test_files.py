@@ -67,6 +67,40 @@ def test_file_in_place_of_a_folder_is_refused(tmp_path):
         make_folder(tmp_path / "file")
 
 
+@pytest.mark.parametrize("path", ["", ".", "/", "a\0b", None, 5, b"f"])
+def test_path_that_names_no_file_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = f"file: path must be a str or a Path that ends in the name of a file, got {path!r}"
+    with refuses(CheckpointError, text):
+        write_atomically(path, [b"x"], 1)
+    assert os.listdir(tmp_path) == []
+
+
+def test_path_may_be_a_str(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_atomically("f", [b"x"], 1)
+    assert (tmp_path / "f").read_bytes() == b"x"
+
+
+def test_what_is_no_plain_file_stays(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name, kind in (("folder", "folder"), ("pipe", "device"), ("link", "device")):
+        with refuses(CheckpointError, f"{name}: the file must be a new or a plain one, got a {kind}"):
+            write_atomically(tmp_path / name, [b"x"], 1)
+    assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode) and sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
+
+
+def test_link_stays_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder" / "f")
+    for text in (b"old", b"new"):
+        write_atomically(tmp_path / "link", [text], 3)
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "folder" / "f").read_bytes() == b"new"
+    assert os.listdir(tmp_path / "folder") == ["f"]
+
+
 def test_only_strays_of_ours_are_removed(tmp_path):
     for name in (f".a.1{TEMPORARY}", ".hidden", "a"):
         (tmp_path / name).touch()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tinyalex.optim import SGD
 
 Build = Callable[[Any], Sequential]  # from devices to a network on them
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+MOST_BYTES = 2**60
 PARTIAL_SUMS = {"conv1": 5, "conv2": 3, "conv3": 13, "conv4": 13, "conv5": 13}  # windows a sum, in the paper's own settings
 SCALED = {"width": 1 / 8, "num_classes": 10, "input_size": 115}
 SCALED_BATCH = 16
@@ -29,14 +31,15 @@ SCALED_BATCH = 16
 
 def parse_bytes(who: str, text: str) -> int:
     """`3GiB`, `500 MB` or `1000000` as bytes."""
-    digits = text.strip().rstrip("KMGiB").rstrip()
-    unit = text.strip()[len(digits) :].strip() or "B"
-    try:
-        nbytes = round(float(digits) * UNITS[unit])
-    except (KeyError, ValueError, OverflowError):
-        nbytes = 0
-    if nbytes < 1:
-        raise ShapeError(f"{who}: memory must be a number with one of {', '.join(UNITS)}, such as 3GiB, got {show(text)}")
+    nbytes = 0
+    if isinstance(text, str):
+        digits = text.strip().rstrip("KMGiB").rstrip()
+        unit = text.strip()[len(digits) :].strip() or "B"
+        with contextlib.suppress(KeyError, ValueError, OverflowError):
+            nbytes = round(float(digits) * UNITS[unit])
+    if not 1 <= nbytes <= MOST_BYTES:
+        rule = f"a number with one of {', '.join(UNITS)}, such as 3GiB, from 1B to {MOST_BYTES // UNITS['GiB']:,}GiB"
+        raise ShapeError(f"{who}: memory must be {rule}, got {show(text)}")
     return nbytes
 
 
@@ -116,38 +119,46 @@ def _outputs_2012(at: Visit) -> list[tuple[Device, int]]:
 
 @dataclass
 class Failure:
-    """The failure in small: a net of an eighth of the width on simulated cards of `memory` bytes.
+    """A training step on simulated cards of `memory` bytes.
 
-    message: what one card said. peaks: the most that each of two cards held in the same step, by name.
+    settings: what makes the net small, empty where it is already. message: what one card said, None where the step fits.
+    peaks: the most that each of two cards held in the same step, by name.
     """
 
     settings: dict[str, Any]
     batch: int
     memory: int
-    message: str
-    peaks: dict[str, int] = field(default_factory=dict)
+    message: str | None
+    peaks: dict[str, int]
 
 
-def fail_in_small(build_scaled: Callable[..., Sequential]) -> Failure:
+def fail_in_small(build: Callable[..., Sequential], settings: Mapping[str, Any] = SCALED) -> Failure:
     """Run a training step on one simulated card that is too small for it, then on two of that size.
 
-    build_scaled: makes the network from keywords towers, devices and those of `SCALED`.
+    build: makes the network from keywords towers, devices and those of `settings`.
     """
     from tinyalex.devices.sim import SimDevice
 
-    one = training_needs(build_scaled(towers=1, devices=DryDevice(), **SCALED), SCALED_BATCH)
-    two = training_needs(build_scaled(towers=2, devices=[DryDevice("a"), DryDevice("b")], **SCALED), SCALED_BATCH)
-    memory = (max(need.peak for need in one.values()) + max(need.peak for need in two.values())) // 2
-    failure = Failure(dict(SCALED), SCALED_BATCH, memory, "it fits")
-    try:
-        card = SimDevice(0, memory)
-        _step(build_scaled(towers=1, devices=card, **SCALED))
-    except OutOfMemory as error:
-        failure.message = str(error)
+    one = training_needs(build(towers=1, devices=DryDevice(), **settings), SCALED_BATCH)
+    two = training_needs(build(towers=2, devices=[DryDevice("a"), DryDevice("b")], **settings), SCALED_BATCH)
+    most, least = (max(need.peak for need in needs.values()) for needs in (one, two))
+    least = least * 51 // 50  # the plan may be 2 % short of the truth
+    for memory in (max((most + least) // 2, least), least):
+        message = _refusal(build(towers=1, devices=SimDevice(0, memory), **settings))
+        if message is not None:
+            break
     cards = [SimDevice(i, memory) for i in (0, 1)]
-    _step(build_scaled(towers=2, devices=cards, **SCALED))
-    failure.peaks = {card.name: card.peak for card in cards}
-    return failure
+    _step(build(towers=2, devices=cards, **settings))
+    return Failure(dict(settings), SCALED_BATCH, memory, message, {card.name: card.peak for card in cards})
+
+
+def _refusal(net: Sequential) -> str | None:
+    """What the card of the net says to a training step that it has no room for; None where it has."""
+    try:
+        _step(net)
+    except OutOfMemory as error:
+        return str(error)
+    return None
 
 
 def _step(net: Sequential) -> None:

@@ -59,6 +59,7 @@ class Row:
     activation_bytes: the output, 0 where it is the input seen otherwise.
     cache_bytes: what backward needs of forward, see `Keeps`; layers next to each other may hold the same array.
     forward_bytes, backward_bytes: sent to the other device.
+    comparisons: numbers that max pooling looks at, window by window; places beyond the edge count.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Row:
     cache_bytes: int
     forward_bytes: int
     backward_bytes: int
+    comparisons: int
 
     @property
     def parameters(self) -> int:
@@ -116,7 +118,7 @@ def count(net: Layer, in_shape: tuple[int, ...] | None = None) -> list[Row]:
     >>> totals(count(figure1_net())).macs
     12298240
     """
-    return [_row(at) for at in visit(net, input_shape(net) if in_shape is None else in_shape)]
+    return [_row(at) for at in visit(net, input_shape(net, in_shape))]
 
 
 def totals(rows: Iterable[Row]) -> Totals:
@@ -145,6 +147,7 @@ def _row(at: Visit) -> Row:
         0 if crossing else cache_bytes(at),
         sent,
         sent,
+        math.prod(layer.kernel_size) * elements(at.out_shape) if isinstance(layer, MaxPool2d) else 0,
     )
 
 

@@ -5,8 +5,10 @@ Colors are those of Okabe and Ito; crossings are dashed as well, so that they st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from tinyalex.analysis.count import sent_bytes
@@ -20,11 +22,12 @@ TOWERS = ("#56B4E9", "#E69F00")  # sky blue and orange
 DARK_TOWERS = ("#0072B2", "#9A6700")  # for text
 SHARED, WINDOW, CROSSING, INK = "#BBBBBB", "#00795A", "#B84A00", "#222222"  # green and vermilion, darker for text on white
 DASHES = (0, (4, 2))
-WIDTH, FONT = 12.0, 12  # inches, points
+WIDTH, UNIT, FONT = 12.0, 0.735, 12  # inches at least, inches of a unit at least, points
 OBLIQUE = (0.42, 0.30)  # where a map's width points, for a height of (0, 1)
 CENTERS = (1.72, -1.72)  # of tower a and tower b
 
 Point = tuple[float, float]
+Pool = tuple[str, tuple[int, int], tuple[int, int]]  # "max" or "mean", kernel, stride
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Stage:
     """A column of the picture: the image, or the output of a layer with weights.
 
     shape: of one tower's half, or of the whole. halves: towers it is drawn for, 1 or 2.
-    window: kernel and stride of the layer, None where it is fully connected. pool: those of the pooling after it.
+    window: kernel and stride of the layer, None where it is fully connected. pools: the pooling layers after it.
     crossing: bytes an image that go each way in front of it. groups: those of its channels, on one device.
     """
 
@@ -40,7 +43,7 @@ class Stage:
     shape: tuple[int, ...]
     halves: int
     window: tuple[tuple[int, int], tuple[int, int]] | None = None
-    pool: tuple[str, tuple[int, int], tuple[int, int]] | None = None
+    pools: tuple[Pool, ...] = ()
     crossing: int = 0
     groups: int = 1
 
@@ -67,11 +70,11 @@ def stages(net: Layer) -> list[Stage]:
             window = (layer.kernel_size, layer.stride) if isinstance(layer, (Conv2d, LocallyConnected2d)) else None
             each = 0 if link is None else sent_bytes(link.layer, link.in_shape) // (2 if isinstance(link.layer, Exchange) else 1)
             halves, name = (2, layer_of(layer.name)) if at.tower == 0 else (1, layer.name)
-            columns.append(Stage(name, at.out_shape, halves, window, None, each, getattr(layer, "groups", 1)))
+            columns.append(Stage(name, at.out_shape, halves, window, (), each, getattr(layer, "groups", 1)))
             link = None
         elif isinstance(layer, (MaxPool2d, AvgPool2d)):
             kind = "max" if isinstance(layer, MaxPool2d) else "mean"
-            columns[-1] = replace(columns[-1], pool=(kind, layer.kernel_size, layer.stride))
+            columns[-1] = replace(columns[-1], pools=(*columns[-1].pools, (kind, layer.kernel_size, layer.stride)))
     return columns
 
 
@@ -105,13 +108,14 @@ def figure(net: Layer) -> Any:
 
     columns = stages(net)
     towers = max(column.halves for column in columns)
-    with rc_context({"font.size": FONT, "svg.fonttype": "none"}):
-        canvas = Figure(figsize=(WIDTH, 6.3 if towers == 2 else 4.0), layout="constrained")
+    boxes = _lay_out(columns)
+    left, right = -0.35, boxes[-1][0].right + 0.85
+    with rc_context({"font.size": FONT}):
+        canvas = Figure(figsize=(max(WIDTH, UNIT * (right - left)), 6.3 if towers == 2 else 4.0), layout="constrained")
         FigureCanvasAgg(canvas)
         panel = canvas.subplots()
         panel.set_axis_off()
         panel.set_aspect("equal")
-        boxes = _lay_out(columns)
         for column, halves in zip(columns, boxes, strict=True):
             split = column.halves == 2 or (towers == 1 and column is not columns[0])
             for tower, box in enumerate(halves):
@@ -123,8 +127,9 @@ def figure(net: Layer) -> Any:
         if towers == 2:
             _write_towers(panel, net, boxes)
         low, top = _edges(boxes)
-        panel.set_xlim(-0.35, boxes[-1][0].right + 0.85)
-        panel.set_ylim(low - (2.3 if towers == 2 else 1.75), top + 0.45)
+        lines = max(len(_pooling(column)) for column in columns)
+        panel.set_xlim(left, right)
+        panel.set_ylim(low - (2.3 if towers == 2 else 1.75) - 0.6 * max(0, lines - 1), top + 0.45)
     return canvas
 
 
@@ -167,8 +172,8 @@ def _draw_windows(panel: Any, before: Stage, froms: list[Box], now: Stage, tos: 
         if now.window is None:
             _draw_arrow(panel, box.corner(1, 0.5, 0.5), to.corner(0, 0.5, 0.5), INK, "-")
             continue
-        stride = (1, 1) if before.pool is None else before.pool[2]
-        h, w = (min(0.6, max(0.16, k * s / n)) for k, s, n in zip(now.window[0], stride, before.shape[1:], strict=True))
+        steps = [math.prod(pool[2][axis] for pool in before.pools) for axis in (0, 1)]
+        h, w = (min(0.6, max(0.16, k * s / n)) for k, s, n in zip(now.window[0], steps, before.shape[1:], strict=True))
         y, z = (min(0.58, 0.9 - h) if tower == 0 else 0.12), min(0.32, 0.9 - w)
         corners = [box.corner(1, y, z), box.corner(1, y, z + w), box.corner(1, y + h, z + w), box.corner(1, y + h, z)]
         tip = to.corner(0, 0.72 if tower == 0 else 0.28, 0)
@@ -213,10 +218,13 @@ def _write_labels(panel: Any, columns: Sequence[Stage], boxes: Sequence[list[Box
         text = "2 × " * (column.halves == 2) + str(column.shape[0])
         text += "" if column.flat else f" maps\n{_times(column.shape[1:])}"
         panel.text(x, low - 0.2, text, ha="center", va="top", linespacing=1.3)
-        if column.pool is not None:
-            kind, kernel, step = column.pool
-            text = f"{kind} pool {_times(kernel)}\nstride {show_pair(step)}"
-            panel.text(x, low - 0.92, text, ha="center", va="top", color="0.35", linespacing=1.2)
+        panel.text(x, low - 0.92, "\n".join(_pooling(column)), ha="center", va="top", color="0.35", linespacing=1.2)
+
+
+def _pooling(column: Stage) -> list[str]:
+    """The pooling after a column in words, equal layers told once."""
+    counted = [(pool, len(list(alike))) for pool, alike in groupby(column.pools)]
+    return [f"{kind} pool {_times(kernel)}\nstride {show_pair(step)}{f', {n} times' * (n > 1)}" for (kind, kernel, step), n in counted]
 
 
 def _write_towers(panel: Any, net: Layer, boxes: Sequence[list[Box]]) -> None:
@@ -225,7 +233,7 @@ def _write_towers(panel: Any, net: Layer, boxes: Sequence[list[Box]]) -> None:
     for tower, device in enumerate(devices):
         text = f"tower {'ab'[tower]}\non {device}"
         x = boxes[-1][0].at[0] - 0.15
-        panel.text(x, CENTERS[tower], text, va="center", weight="bold", color=DARK_TOWERS[tower], linespacing=1.3)
+        panel.text(x, 1.15 * CENTERS[tower], text, va="center", weight="bold", color=DARK_TOWERS[tower], linespacing=1.3)
     sent = sum(sent_bytes(at.layer, at.in_shape) for at in visit(net, input_shape(net)))
     said = f"dashed: what crosses between the devices, {sent:,} bytes an image forward and as many backward"
     panel.text(boxes[-1][0].right, _edges(boxes)[0] - 1.85, said, ha="right", va="top", color=CROSSING)

@@ -62,17 +62,18 @@ def training_needs(net: Layer, batch: int, in_shape: tuple[int, ...] | None = No
     ----------
     batch: images, at least 1.
     in_shape: (C, H, W) where the net was built without one.
-    workers: threads of a CPU, each with working memory for a block of images. None for a card, which must have room for a
+    workers: threads of a CPU, at least 1, each with working memory for a block of images. None for a card, which must have room for a
         block of one image and takes more where there is more.
 
     Python, BLAS and the driver of a card need room of their own, which is not counted.
     """
-    step = _Step(require_int("memory", "batch", batch), workers)
-    return step.run(net, input_shape(net) if in_shape is None else in_shape)
+    step = _Step(require_int("memory", "batch", batch), None if workers is None else require_int("memory", "workers", workers))
+    return step.run(net, input_shape(net, in_shape))
 
 
 def largest_batch(net: Layer, memory: int, in_shape: tuple[int, ...] | None = None) -> int:
     """The most images whose training step fits into cards of `memory` bytes, one for each device of the net; 0 if not one does."""
+    memory = require_int("memory", "bytes of a card", memory)
 
     def fits(batch: int) -> bool:
         return max(need.peak for need in training_needs(net, batch, in_shape).values()) <= memory

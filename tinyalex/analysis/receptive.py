@@ -57,7 +57,7 @@ def receptive_fields(net: Layer, in_shape: tuple[int, ...] | None = None) -> dic
 
     A fully connected layer is a window over the whole grid.
     """
-    shape = input_shape(net) if in_shape is None else in_shape
+    shape = input_shape(net, in_shape)
     if len(shape) != 3:
         raise ShapeError(f"{net.name}: in_shape must be (C, H, W) for receptive fields, got {shape}")
     image = Field((0, 0), (1, 1), (1, 1), (shape[1], shape[2]))

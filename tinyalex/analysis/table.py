@@ -6,21 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinyalex.analysis.count import Row, elements, totals
+from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures, mib
 from tinyalex.analysis.receptive import Field
 from tinyalex.layers.base import show_pair
 from tinyalex.layers.dropout import layer_of
 
 PAPER_PARAMETERS = 60_965_224
-HEAD = ("layer", "output", "field", "jump", "parameters", "MACs", "connections", "output B", "cache B", "to other B", "device")
+PAPER_CONV1 = 253_440  # neurons, as its Figure 2 says
+HEAD = ("layer", "output", "field", "jump", "parameters", "%", "MACs", "connections", "output B", "cache B", "to other B", "device")
 
 
 def table(rows: Sequence[Row], fields: Mapping[str, Field], batch: int = 1) -> list[str]:
     """The lines of the table; the halves of two towers share a line, and bytes are those of `batch` images."""
-    both = list(together(rows))
-    lines = [_line(halves, fields, batch) for halves in both]
     every = totals(rows)
+    lines = [_line(halves, fields, batch, every.parameters) for halves in together(rows)]
     lines.append(
-        ("total", "", "", "", *map(_number, (every.parameters, every.macs, every.connections)))
+        ("total", "", "", "", _number(every.parameters), "100", _number(every.macs), _number(every.connections))
         + tuple(_number(batch * n) for n in (every.activation_bytes, every.cache_bytes, every.forward_bytes))
         + ("",)
     )
@@ -46,17 +47,18 @@ def together(rows: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
         i += len(found)
 
 
-def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int) -> tuple[str, ...]:
+def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int, whole: int) -> tuple[str, ...]:
     row, sums = halves[0], totals(halves)
     field = fields.get(row.name)
     name = row.name if len(halves) == 1 else f"{row.name},b"
     shape = show_shape(row.out_shape) if len(halves) == 1 else f"2 x {show_shape(row.out_shape)}"
     size = "" if field is None else show_pair(field.size)
     jump = "" if field is None or field.grid == (1, 1) else show_pair(field.jump)
-    numbers = [sums.parameters, sums.macs, sums.connections]
+    share = f"{100 * sums.parameters / whole:.3f}" if sums.parameters else "."
+    numbers = [sums.macs, sums.connections]
     numbers += [batch * nbytes for nbytes in (sums.activation_bytes, sums.cache_bytes, sums.forward_bytes)]
     devices = list(dict.fromkeys(part for half in halves for part in half.device.split(" + ")))
-    return (name, shape, size, jump, *map(_number, numbers), " + ".join(devices))
+    return (name, shape, size, jump, _number(sums.parameters), share, *map(_number, numbers), " + ".join(devices))
 
 
 def show_shape(shape: tuple[Any, ...]) -> str:
@@ -72,15 +74,33 @@ def _number(n: int) -> str:
 
 def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
     """The totals in words, and the paper's slips where the net is the paper's."""
-    every = totals(rows)
+    every, these = totals(rows), figures(rows, batch if batch > 1 else PAPER_BATCH)
     lines = [
-        f"{every.parameters:,} parameters: {every.weights:,} weights and {every.biases:,} biases",
-        f"{every.macs:,} multiply-adds (MACs) and {every.connections:,} connections an image forward",
+        f"{every.parameters:,} parameters, {mib(these.parameter_bytes)} as float32: {every.weights:,} weights and {every.biases:,} biases",
+        f"{every.macs:,} multiply-adds (MACs), {these.flops / 1e9:.4g} GFLOP, and {every.connections:,} connections an image forward",
         f"{every.neurons:,} neurons: the units of the layers with weights",
     ]
+    parameters, macs = these.convolutions
+    if macs:
+        lines.append(
+            f"convolutions hold {parameters:,} of the parameters, {parameters / every.parameters:.2%}, "
+            f"and do {macs:,} of the MACs, {macs / every.macs:.1%}"
+        )
+    lines.append(
+        f"an image is {these.image_numbers:,} numbers; with the outputs of all layers, activation functions and dropout in place, "
+        f"{mib(these.blob_bytes)}, and {mib(these.batch_blob_bytes)} for a batch of {these.batch}"
+    )
+    if these.comparisons:
+        compared = ", ".join(f"{n:,} numbers in {name}" for name, n in these.comparisons.items())
+        lines.append(f"max pooling compares {compared}")
     if every.forward_bytes:
         links = ", ".join(f"{row.name} {row.forward_bytes:,}" for row in rows if row.forward_bytes)
         lines.append(f"{every.forward_bytes:,} bytes an image go between the devices in forward ({links}), as many in backward")
+        lines.append(
+            f"a batch of {these.batch} sends {these.sent_forward:,} bytes ({mib(these.sent_forward)}) forward, {these.sent_in_all:,} "
+            f"({mib(these.sent_in_all)}) forward and backward; two whole nets that share out the images would send their "
+            f"gradients, {these.parameter_bytes:,} bytes"
+        )
         own = own_channels(rows)
         if own:
             more = every.forward_bytes + sum(own.values())
@@ -114,18 +134,12 @@ def own_channels(rows: Sequence[Row]) -> dict[str, int]:
 
 def slips(rows: Sequence[Row]) -> list[str]:
     """Where the numbers that the paper prints are not those of its net."""
-    neurons: dict[str, int] = {}
-    parameters: dict[str, int] = {}
-    for row in rows:
-        name = layer_of(row.name)
-        neurons[name] = neurons.get(name, 0) + row.neurons
-        parameters[name] = parameters.get(name, 0) + row.parameters
-    whole = sum(parameters.values())
-    large = [(name, n / whole) for name, n in parameters.items() if name.startswith("conv") and n > whole / 100]
+    neurons, shares = by_layer(rows, "neurons"), figures(rows).shares
     convolutions = sum(n for name, n in neurons.items() if name.startswith("conv"))
-    shares = ", ".join(f"{name} {share:.2%}" for name, share in large)
+    large = ", ".join(f"{name} {share:.2%}" for name, share in shares.items() if name.startswith("conv") and share > 0.01)
+    slip = sum(neurons.values()) - neurons["conv1"] + PAPER_CONV1
     return [
-        f"the paper's Figure 2 gives 253,440 neurons to conv1, that is 55 * 48 * 96; 55 * 55 * 96 is {neurons['conv1']:,}, "
-        f"and its abstract's 650,000 fits the {convolutions:,} of all convolutions",
-        f'the paper says that each convolution holds "no more than 1%" of the parameters; of this net\'s {shares}',
+        f"the paper's Figure 2 gives {PAPER_CONV1:,} neurons to conv1, that is 55 * 48 * 96; 55 * 55 * 96 is {neurons['conv1']:,}, "
+        f"and its abstract's 650,000 fits the {convolutions:,} of all convolutions; with the slip the whole net would have {slip:,}",
+        f'the paper says that each convolution holds "no more than 1%" of the parameters; of this net\'s {large}',
     ]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from tinyalex.errors import ShapeError
+from tinyalex.errors import ShapeError, show
 from tinyalex.layers import Layer, Pair, Sequential
+from tinyalex.layers.sequential import require_shape
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,12 @@ def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None) -> It
         yield Visit(net, in_shape, net.output_shape(in_shape), tower)
 
 
-def input_shape(net: Layer) -> tuple[int, ...]:
-    """The shape of one image, which a `Sequential` knows where it was built with one."""
+def input_shape(net: Layer, given: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
+    """The shape of one image: the one given, or that with which a `Sequential` was built."""
+    if not isinstance(net, Layer):
+        raise ShapeError(f"net: what is to be counted must be a layer or a network, got {show(net)}; see tinyalex.models.build")
+    if given is not None:
+        return require_shape(net.name, given)
     shape = getattr(net, "in_shape", None)
     if shape is None:
         raise ShapeError(f"{net.name}: in_shape must be given to a network that is to be counted, got None")

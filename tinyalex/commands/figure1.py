@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tinyalex.commands.out import out_folder
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
 from tinyalex.devices import CpuDevice, Device, get_device
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sweep-epochs", type=int, metavar="N", help="epochs of each run of a sweep (default: 3; 20 on synthetic images)")
     add("--epochs", type=int, metavar="N", help=f"epochs at most (default: {EPOCHS})")
     add("--target", type=float, metavar="T", help=f"the training error to reach (default: {TARGET})")
-    add("--out", type=Path, metavar="FOLDER", help="where to write; runs that it holds are gone on with (default: tinyalex-runs/NAME-DATE)")
+    add("--out", metavar="FOLDER", help="where to write; runs that it holds are gone on with (default: tinyalex-runs/NAME-DATE)")
     add("--plot-only", type=Path, metavar="FOLDER", help="draw the runs that FOLDER holds, finished or not, and train nothing")
     add("--device", default=DEFAULTS["device"], help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
     add("--workers", type=int, metavar="K", help="threads of the device cpu (default: all cores)")
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         chosen = {name: rates.get(name) or _known_rates(setup, name, dataset, None if args.sweep else record) for name in activations}
         sweep_epochs = args.sweep_epochs or SWEEP_EPOCHS[dataset.synthetic]
         plans.append(Plan(setup, activations, chosen, tuple(range(seeds)), sweep_epochs, args.epochs or EPOCHS, _target(args)))
-    folder = args.out or Path("tinyalex-runs") / f"figure1-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = out_folder("figure1", args.out, "figure1")
     _make_folder(folder)
     _tell(f"writes to {folder}")
     job = Job(folder, plans, _again(args, folder), record)

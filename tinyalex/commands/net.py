@@ -10,35 +10,45 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.analysis.algorithms import Choice, algorithms, lines_of
-from tinyalex.analysis.card import SCALED_BATCH, Failure, Plan, fail_in_small, parse_bytes, plan_cards
+from tinyalex.analysis.card import SCALED, SCALED_BATCH, Failure, Plan, fail_in_small, parse_bytes, plan_cards
 from tinyalex.analysis.count import Row, count, totals
+from tinyalex.analysis.figures import PAPER_BATCH, figures
 from tinyalex.analysis.memory import KINDS, Need, training_needs
 from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.analysis.table import notes, table
 from tinyalex.devices.cpu import cores
 from tinyalex.devices.dry import DryDevice
-from tinyalex.errors import ShapeError, require_int
+from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.layers import Sequential
+from tinyalex.models.built import as_built
 from tinyalex.models.registry import MODELS, build
-from tinyalex.models.variants import VARIANTS, differences
+from tinyalex.models.variants import VARIANTS, Published, differences
 from tinyalex.training.files import write_picture
 
 HELP = "count a network before it runs: parameters, operations, memory, what two cards exchange"
 EXAMPLE = "tinyalex net alexnet --towers 2 --batch 128 --memory --png figure2.png"
+PIXELS = 1600  # the width of a PNG
+MOST_IMAGES = 2**40  # of a batch
 SWITCHES = {"half": "half", "no_lrn": "lrn", "no_overlap": "overlapping", "no_dropout": "dropout", "sixth": "sixth"}
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What is known of a network: `needs` by device with --memory, `plans` and `failure` with --card, `choices` with --algorithms."""
+    """What is known of a network: `needs` by device with --memory, `choices` with --algorithms.
+
+    differences: of an AlexNet, from the paper's. published: errors, where the net is as its makers have it.
+    plans, failure: with --card; `one_card` says why there is no plan for two.
+    """
 
     net: Sequential
-    variant: str
+    differences: list[str]
+    published: tuple[Published, ...]
     batch: int
     rows: list[Row]
     fields: dict[str, Field]
     needs: dict[str, Need] | None
     plans: list[Plan]
+    one_card: str
     failure: Failure | None
     choices: list[Choice]
 
@@ -47,12 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("name", metavar="NAME", help=", ".join(MODELS))
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
-    parser.add_argument("--batch", type=int, default=1, help="images that bytes and memory are counted for (default: 1)")
+    parser.add_argument("--batch", type=int, help=f"images that bytes and memory are counted for (default: 1; {PAPER_BATCH} in --card)")
     parser.add_argument("--variant", help=f"of alexnet: {', '.join(VARIANTS)} (default: paper)")
     parser.add_argument("--exchange", metavar="LAYERS", help="of alexnet: layers that see both towers, such as conv3,fc6,fc7, or none")
     parser.add_argument("--num-classes", type=int, help="outputs of the last layer of alexnet (default: 1000)")
     parser.add_argument("--input-size", type=int, help="height and width of alexnet's images (default: the variant's)")
     parser.add_argument("--remove", metavar="LAYERS", help="of alexnet: layers to leave out, such as conv3 or conv3,conv4")
+    parser.add_argument("--widths", metavar="LAYER=N,...", help="of alexnet: filters or units, such as conv2=320,fc6=8192")
     parser.add_argument("--half", action="store_true", help="of alexnet: the half-size net of the paper's footnote 2")
     parser.add_argument("--no-lrn", action="store_true", help="of alexnet: without response normalization")
     parser.add_argument("--no-overlap", action="store_true", help="of alexnet: pooling 2x2 with stride 2")
@@ -62,22 +73,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--algorithms", action="store_true", help="how each convolution is computed for the batch, on a CPU")
     parser.add_argument("--card", metavar="SIZE", help="the largest batch that trains on cards of SIZE, such as 3GiB, and the failure")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
-    parser.add_argument("--png", type=Path, metavar="FILE", help="draw the network as the paper's Figure 2, 1600 pixels wide")
+    parser.add_argument("--png", type=Path, metavar="FILE", help=f"draw the network as the paper's Figure 2, {PIXELS} pixels wide")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="the same drawing as SVG")
 
 
 def run(args: argparse.Namespace) -> int:
     """Count, print, draw, and return 0."""
-    batch = require_int("net", "--batch", args.batch)
+    batch = 1 if args.batch is None else require_int("net", "--batch", args.batch)
+    if batch > MOST_IMAGES:
+        raise ShapeError(f"net: --batch must be at most {MOST_IMAGES:,}, got {show(batch)}")
     card = None if args.card is None else parse_bytes("net", args.card)
     settings = _settings(args)
     make = partial(build, args.name, **settings)
     net = make(towers=args.towers, devices=_places(args.towers))
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
-    plans, failure = ([], None) if card is None else _cards(make, card, 128 if batch == 1 else batch)
-    variant = settings.get("variant") or args.name.partition("-")[2]
+    large = args.name.startswith("alexnet")
+    cards = ([], "", None) if card is None else _cards(make, card, args.batch or PAPER_BATCH, SCALED if large else {})
+    apart, published = _compared(args, settings) if large else ([], ())
     choices = algorithms(net, batch) if args.algorithms else []
-    counted = Counted(net, variant, batch, count(net), receptive_fields(net), needs, plans, failure, choices)
+    counted = Counted(net, apart, published, batch, count(net), receptive_fields(net), needs, *cards, choices)
     if args.json:
         print(json.dumps(_document(counted), indent=1, allow_nan=False))
     else:
@@ -87,6 +101,9 @@ def run(args: argparse.Namespace) -> int:
             draw(net, path, kind)
             if not args.json:
                 print(f"drew {path}")
+    if (args.png or args.svg) and not args.json:
+        more = "--towers 2 --card 3GiB, what fits one card and two" if args.towers == 2 else "--towers 2 --png towers.png, the split net"
+        print(f"next: tinyalex net alexnet {more}")
     return 0
 
 
@@ -98,6 +115,8 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         names = getattr(args, key)
         if names is not None:
             settings[key] = () if names == "none" else tuple(name.strip() for name in names.split(","))
+    if args.widths is not None:
+        settings["widths"] = _widths(args.widths)
     for option, key in SWITCHES.items():
         if getattr(args, option):
             settings[key] = not option.startswith("no_")
@@ -110,25 +129,42 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     return settings
 
 
+def _widths(text: str) -> dict[str, int]:
+    try:
+        return {layer.strip(): int(k) for layer, k in (part.split("=") for part in text.split(","))}
+    except ValueError:
+        raise ShapeError(f"net: --widths must be LAYER=N with commas between, such as conv2=320,fc6=8192, got {show(text)}") from None
+
+
+def _compared(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[list[str], tuple[Published, ...]]:
+    """What sets an AlexNet apart from the paper's, and the errors published of it, if no option has made it another net."""
+    variant = settings.get("variant") or args.name.partition("-")[2] or "paper"
+    built = as_built(**settings | {"variant": variant, "towers": args.towers})
+    return differences(built), VARIANTS[variant].published if built == VARIANTS[variant] else ()
+
+
 def _places(towers: int) -> Any:
     return DryDevice("cpu") if towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")]
 
 
-def _cards(make: Any, memory: int, batch: int) -> tuple[list[Plan], Failure | None]:
-    """Plans for one card and, where the net can be split, for two, with the failure in small."""
+def _cards(make: Any, memory: int, batch: int, scaled: dict[str, Any]) -> tuple[list[Plan], str, Failure | None]:
+    """Plans for one card and, where the net can be split, for two, with the failure in small; else why it can't."""
     plans = [plan_cards(lambda places: make(towers=1, devices=places), 1, memory, batch)]
     try:
         plans.append(plan_cards(lambda places: make(towers=2, devices=places), 2, memory, batch))
-    except ShapeError:  # a net for one device
-        return plans, None
-    return plans, fail_in_small(make)
+    except ShapeError as error:
+        return plans, str(error), None
+    return plans, "", fail_in_small(make, scaled)
 
 
 def _text(of: Counted) -> list[str]:
     lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}", ""]
     lines += [*table(of.rows, of.fields, of.batch), "", *notes(of.rows, of.batch)]
-    if of.variant in VARIANTS and of.variant != "paper":
-        lines += ["", "differences from the paper's net:", *(f"  {line}" for line in differences(of.variant))]
+    if of.published:
+        errors = "; ".join(f"{each.top1} and {each.top5} % ({each.images}, {each.crops})" for each in of.published)
+        lines.append(f"published top-1 and top-5 errors, not measured here: {errors}")
+    if of.differences:
+        lines += ["", "differences from the paper's net:", *(f"  {line}" for line in of.differences)]
     if of.choices:
         lines += ["", *lines_of(of.choices, of.batch)]
     if of.needs is not None:
@@ -138,8 +174,8 @@ def _text(of: Counted) -> list[str]:
             lines += ["", *_need(need)]
     for plan in of.plans:
         lines += ["", *_plan(plan)]
-    if len(of.plans) == 1:
-        lines += ["", "this net is for one device, so there is no plan for two cards"]
+    if of.one_card:
+        lines += ["", f"there is no plan for two cards: {of.one_card}"]
     return lines + (["", *_failure(of.failure)] if of.failure else [])
 
 
@@ -165,29 +201,34 @@ def _plan(plan: Plan) -> list[str]:
 
 
 def _failure(failure: Failure) -> list[str]:
-    width = failure.settings["width"]
     peaks = " and ".join(f"{name} {peak:,} B" for name, peak in failure.peaks.items())
+    size = failure.settings
+    scaled = f"{size['width']:g} of the width, {size['num_classes']} classes, images of {size['input_size']} pixels, " if size else ""
+    said = failure.message or "the step is done too: one card holds hardly more of this net than each of two, so no failure can be shown"
     return [
-        f"the failure itself, in small: the same net with {width:g} of the width, {failure.settings['num_classes']} classes, images of "
-        f"{failure.settings['input_size']} pixels, a batch of {SCALED_BATCH}, on simulated cards of {failure.memory:,} B:",
-        f"  one card: {failure.message}",
+        f"the failure itself, in small: the same net, {scaled}a batch of {SCALED_BATCH}, on simulated cards of {failure.memory:,} B:",
+        f"  one card: {said}",
         f"  two cards: the step is done, at most {peaks} in use",
     ]
 
 
 def mib(nbytes: int) -> str:
-    """Bytes in MiB or GiB."""
+    """Bytes in words."""
+    if nbytes < 2**20:
+        return f"{nbytes:,} B"
     return f"{nbytes / 2**30:.2f} GiB" if nbytes >= 2**30 else f"{nbytes / 2**20:.1f} MiB"
 
 
 def _document(of: Counted) -> dict[str, Any]:
-    """What --json prints; bytes are those of one image but under "memory" and "cards"."""
+    """What --json prints; bytes are those of one image but under "memory", "cards" and "figures"."""
     layers = [
         asdict(row) | {"parameters": row.parameters, "connections": row.connections, "field": asdict(of.fields[row.name])}
         for row in of.rows
     ]
     document: dict[str, Any] = {"net": of.net.name, "in_shape": of.net.in_shape, "layers": layers, "totals": asdict(totals(of.rows))}
-    document |= {"notes": notes(of.rows), "batch": of.batch}
+    sizes = figures(of.rows, of.batch if of.batch > 1 else PAPER_BATCH)
+    document |= {"figures": asdict(sizes), "notes": notes(of.rows), "batch": of.batch}
+    document |= {"differences": of.differences, "published": [asdict(each) for each in of.published]}
     if of.choices:
         document["algorithms"] = [asdict(choice) for choice in of.choices]
     if of.needs is not None:
@@ -206,11 +247,16 @@ def _document(of: Counted) -> dict[str, Any]:
             }
             for plan in of.plans
         ]
+        document["one_card"] = of.one_card
     return document | ({"failure_in_small": asdict(of.failure)} if of.failure else {})
 
 
 def draw(net: Sequential, path: Path, kind: str) -> None:
     """Write the drawing of the net, as PNG or SVG."""
+    from matplotlib import rc_context
+
     from tinyalex.analysis.figure2 import figure
 
-    write_picture(path, lambda file: figure(net).savefig(file, format=kind, dpi=1600 / 12))
+    picture = figure(net)
+    with rc_context({"svg.fonttype": "none"}):  # words that can be searched and copied
+        write_picture(path, lambda file: picture.savefig(file, format=kind, dpi=PIXELS / picture.get_figwidth()))

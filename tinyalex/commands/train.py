@@ -7,11 +7,11 @@ import json
 import math
 import shlex
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinyalex.commands.out import out_folder
 from tinyalex.data.augment import CropAndFlip
 from tinyalex.data.dataset import IMAGE_SHAPE, Dataset
 from tinyalex.data.find import load_dataset
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch-size", "images a step", type=int, metavar="N")
     add("--seed", "of weights, dropout, order and crops", type=int)
     add("--augment", "random crops and reflections, as in section 4.1 (default: yes)", action=argparse.BooleanOptionalAction)
-    add("--out", "where to write; a run that it holds is gone on with (default: tinyalex-runs/NAME-DATE)", type=Path, metavar="FOLDER")
+    add("--out", "where to write; a run that it holds is gone on with (default: tinyalex-runs/NAME-DATE)", metavar="FOLDER")
     add("--json", "print what result.json holds instead of the sentences", action="store_true")
 
 
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     net = build(args.net, towers=args.towers, devices=args.devices, seed=args.seed, **SETTINGS.get(args.net, {}))
     prepare = CropAndFlip(Standardize.fit(train[0]), size, args.augment)
     test = dataset.test_images, dataset.test_labels
-    folder = args.out or Path("tinyalex-runs") / f"{args.net}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = out_folder("train", args.out, args.net)
     again = _again(args, folder)
     trainer = Trainer(
         net,

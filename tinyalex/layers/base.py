@@ -88,12 +88,16 @@ class Layer:
     def check_x(self, x: Any, axes: str | None = None) -> None:
         """Raise unless `x` lives here, is of the layer's type, is not empty and has the axes, such as "N C H W"."""
         check_owner(self, "x", x)
-        if x.dtype != self.dtype:
-            raise ShapeError(f"{self.name}: x must be {self.dtype}, got {show(x)}; use x.astype({str(self.dtype)!r})")
+        self.check_dtype(x)
         if axes is not None and x.ndim != len(axes.split()):
             raise ShapeError(f"{self.name}: x must have {len(axes.split())} axes ({', '.join(axes.split())}), got {show(x)}")
         if x.ndim < 2 or math.prod(x.shape) == 0:
             raise ShapeError(f"{self.name}: x must hold at least one image on its first axis and be nowhere empty, got {show(x)}")
+
+    def check_dtype(self, x: Array) -> None:
+        """Raise unless `x` is of the layer's type."""
+        if x.dtype != self.dtype:
+            raise ShapeError(f"{self.name}: x must be {self.dtype}, got {show(x)}; use x.astype({str(self.dtype)!r})")
 
     def add_grad(self, key: str, value: Array) -> None:
         """Add to a gradient; `value` has as many elements as the parameter, in its order."""

@@ -25,6 +25,8 @@ class Sequential(Layer):
     Raises
     ------
     ShapeError: no layers, two of one name, or a layer that does not fit the one before. DeviceError: one on another device.
+    OutOfMemory: in `forward` and `backward`, with the layer's name; `backward` sets every gradient to zero first, so that a
+        smaller batch may follow.
 
     Gradient: out = f_L(... f_2(f_1(x))), so by the chain rule each layer turns the gradient of its output into that of
     its input, the last layer first.
@@ -92,6 +94,7 @@ class Sequential(Layer):
             try:
                 dx = layer.backward(dx)
             except OutOfMemory as error:
+                self.zero_grad()  # else the next backward would add to the half that is done
                 raise error.inside(layer.name) from None
         return dx
 

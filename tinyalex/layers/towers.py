@@ -24,7 +24,7 @@ Places = Sequence[str | Device]
 
 def two_devices(who: str, devices: Places) -> tuple[Device, Device]:
     """Two devices of one kind; they may be the same."""
-    if isinstance(devices, str) or len(devices) != 2:
+    if not isinstance(devices, (tuple, list)) or len(devices) != 2:
         raise DeviceError(f"{who}: devices must be two, one a tower, got {show(devices)}")
     a, b = get_device(devices[0], who), get_device(devices[1], who)
     if a.kind != b.kind:
@@ -186,14 +186,12 @@ class Split(Crossing):
         self.takes = self.devices[:1]
 
     def forward(self, x: Array, *, train: bool = False) -> Both:
-        a, b = self.devices
-        if isinstance(x, np.ndarray) and x.dtype == self.dtype:
-            on_a = a.asarray(x)
-            on_b = on_a if a is b else b.asarray(x)
-        else:
-            self.check_x(x)
-            on_a, on_b = x, self.bring(x, 1)
+        (a, b), from_host = self.devices, isinstance(x, np.ndarray)
+        if from_host:
+            self.check_dtype(x)
+        on_a = a.asarray(x) if from_host else x
         self.check_x(on_a)
+        on_b = on_a if a is b else b.asarray(x) if from_host else self.bring(x, 1)
         if train:
             self.keep(x.shape)
         return on_a, on_b

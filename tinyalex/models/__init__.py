@@ -1,6 +1,7 @@
 """Networks: one file a family."""
 
 from tinyalex.models.alexnet import alexnet
+from tinyalex.models.built import as_built
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
 from tinyalex.models.cifar_alexnet import cifar_alexnet
 from tinyalex.models.registry import MODELS, build
@@ -13,6 +14,7 @@ __all__ = [
     "SETUPS",
     "VARIANTS",
     "alexnet",
+    "as_built",
     "build",
     "cifar_alexnet",
     "differences",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from inspect import Parameter, signature
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices import Device, get_device
-from tinyalex.errors import DeviceError, require_int
+from tinyalex.errors import DeviceError, ShapeError, require_int, show
 from tinyalex.layers import Exchange, Gather, Layer, Pair, Sequential, Split
 from tinyalex.layers.towers import two_devices
 from tinyalex.models.plan import WHO, Part, Plan, Recipe
+
+OPTIONS = tuple(name for name, parameter in signature(Plan).parameters.items() if parameter.kind == Parameter.KEYWORD_ONLY)
 
 
 def alexnet(
@@ -57,10 +60,13 @@ def alexnet(
     >>> net.params["conv2a.weight"].shape, net.params["conv3a.weight"].shape
     ((8, 3, 5, 5), (12, 16, 3, 3))
     """
+    for option in options:
+        if option not in OPTIONS:
+            raise ShapeError(f"{WHO}: options must be among {', '.join(OPTIONS)}, got {show(option)}")
     plan = Plan(variant, towers, exchange, num_classes, **options)
     places = places_of(plan, devices)
     whole = Part(0, 1, places[0], dtype, require_int(WHO, "seed", seed, least=0), input_gradient, _initial(plan, seed, places[0]))
-    layers = two_towers(plan, places, whole) if towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
+    layers = two_towers(plan, places, whole) if plan.towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
     return Sequential(layers, in_shape=(3, plan.input_size, plan.input_size), name=f"{WHO}-{variant}")
 
 
@@ -98,6 +104,8 @@ def places_of(plan: Plan, devices: str | Device | Sequence[str | Device] | None)
         devices = "cpu" if plan.towers == 1 else "cpu:0,cpu:1"
     if isinstance(devices, str):
         devices = [name.strip() for name in devices.split(",")]
+    if not isinstance(devices, (Device, tuple, list)):
+        raise DeviceError(f"{plan.who}: devices must be a device or one a tower, such as 'cpu:0,cpu:1', got {show(devices)}")
     given = [devices] if isinstance(devices, Device) else list(devices)
     if plan.towers == 2:
         return two_devices(plan.who, given * 2 if len(given) == 1 else given)

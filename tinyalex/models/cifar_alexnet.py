@@ -67,7 +67,7 @@ def cifar_alexnet(
         gain = 1.0 if layer == "fc8" else math.sqrt(2)  # a ReLU cuts off half
         initial[layer] = places[0].draw(FanIn(gain), shape, rng), places[0].draw(zeros, shape[:1], rng)
     whole = Part(0, 1, places[0], dtype, seed, False, initial)
-    layers = two_towers(plan, places, whole) if towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
+    layers = two_towers(plan, places, whole) if plan.towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
     return Sequential(layers, in_shape=(3, input_size, input_size), name=WHO)
 
 

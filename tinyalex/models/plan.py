@@ -64,7 +64,7 @@ class Plan:
         with padding 1 and conv3 with none, as the authors did), dropout.
     sixth: a sixth convolution over the last pooling layer, of both towers' channels (section 6 of the paper).
     widths: filters or units by layer instead of the variant's, even numbers.
-    width: a factor for all widths but fc8's, above 0, for small nets; rounded to even numbers.
+    width: a factor for all widths but fc8's, above 0 and at most 1e6, for small nets; rounded to even numbers.
     """
 
     who = WHO  # whose name errors begin with
@@ -98,10 +98,11 @@ class Plan:
         every = (*LAYERS[:5], *(("conv6",) if sixth else ()), *LAYERS[5:])
         self.removed = _names(self.who, "remove", remove, every[:-1])
         self.layers = tuple(layer for layer in every if layer not in self.removed)
-        if towers == 2 and len(self.layers) == 1:
-            raise ShapeError(f"{self.who}: remove must leave a layer that two towers can share, got {show(tuple(remove))}")
+        if self.towers == 2 and len(self.layers) == 1:
+            raise ShapeError(f"{self.who}: remove must leave a layer that two towers can share, got {show(remove)}")
         self.links = self._links(exchange, every)
-        self.widths = self._widths(widths or {}, require_float(self.who, "width", width, "a number above 0", lambda v: 0 < v < math.inf))
+        factor = require_float(self.who, "width", width, "a number above 0 and at most 1,000,000", lambda v: 0 < v <= 1e6)
+        self.widths = self._widths({} if widths is None else widths, factor)
         self.input_size = require_int(self.who, "input_size", self.variant.input_size if input_size is None else input_size)
         self.weight_shapes: dict[str, tuple[int, ...]] = {}
         self.steps: list[Recipe | str] = []  # how to build each layer; between them the names of layers with a link in front
@@ -122,7 +123,7 @@ class Plan:
         if self.parameters > MOST_PARAMETERS:
             raise ShapeError(
                 f"{self.who}: input_size, num_classes and widths must give at most {MOST_PARAMETERS:,} parameters, "
-                f"got {self.parameters:,} for input_size {self.input_size} and num_classes {self.num_classes}"
+                f"got {_count(self.parameters)} for input_size {show(self.input_size)} and num_classes {show(self.num_classes)}"
             )
 
     def _links(self, exchange: Sequence[str] | None, every: tuple[str, ...]) -> frozenset[str]:
@@ -138,15 +139,18 @@ class Plan:
         return frozenset(moved) & frozenset(after_first)
 
     def _widths(self, given: Mapping[str, int], factor: float) -> dict[str, int]:
+        if not isinstance(given, Mapping):
+            raise ShapeError(f"{self.who}: widths must be a dict of even numbers by layer, such as {{'conv2': 320}}, got {show(given)}")
         _names(self.who, "widths", tuple(given), self.layers[:-1])
         filters = HALF_SIZE if self.half else self.variant.filters
         own = dict(zip(LAYERS, (*filters, *self.variant.units), strict=False)) | {"conv6": filters[4]}
-        widths = {layer: max(2, 2 * round(own[layer] * factor / 2)) for layer in self.layers[:-1]}
         for layer, k in given.items():
-            widths[layer] = require_int(self.who, f"the width of {layer}", k, least=2)
+            own[layer] = require_int(self.who, f"the width of {layer}", k, least=2)
             if k % 2:
-                raise ShapeError(f"{self.who}: the width of {layer} must be even, got {k}")
-        return widths | {"fc8": self.num_classes}
+                raise ShapeError(f"{self.who}: the width of {layer} must be even, got {show(k)}")
+            if k > MOST_PARAMETERS:
+                raise ShapeError(f"{self.who}: the width of {layer} must be at most {MOST_PARAMETERS:,}, got {show(k)}")
+        return {layer: max(2, 2 * round(own[layer] * factor / 2)) for layer in self.layers[:-1]} | {"fc8": self.num_classes}
 
     def _least_size(self) -> int:
         size, self.input_size = self.input_size, 0
@@ -259,9 +263,13 @@ class Plan:
 
 def _names(who: str, quantity: str, names: Any, choices: tuple[str, ...]) -> frozenset[str]:
     """Names of layers, each one of `choices`."""
-    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in names):
         raise ShapeError(f"{who}: {quantity} must be a sequence of layer names, got {show(names)}")
     for name in names:
         if name not in choices:
-            raise ShapeError(f"{who}: {quantity} must hold only names of {', '.join(choices)}, got {name!r}")
+            raise ShapeError(f"{who}: {quantity} must hold only names of {', '.join(choices)}, got {show(name)}")
     return frozenset(names)
+
+
+def _count(n: int) -> str:
+    return f"{n:,}" if n < 2**128 else show(n)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from tinyalex.errors import ShapeError, require_choice
+from tinyalex.errors import ShapeError, require_choice, show
 from tinyalex.layers import Sequential
 from tinyalex.models.alexnet import alexnet
 from tinyalex.models.cifar import figure1_net
@@ -37,14 +37,15 @@ def build(name: str, **settings: Any) -> Sequential:
 
     Raises
     ------
-    ShapeError: no network of that name, or a setting outside its range. TypeError: a setting that its builder does not have.
+    ShapeError: no network of that name, or a setting outside its range. TypeError: a setting that the builder of a small net
+        does not have.
 
     Example
     -------
     >>> build("figure1").name
     'figure1-relu'
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, 1)
-        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {name!r}" + (f"; did you mean {near[0]}?" if near else ""))
+    if not isinstance(name, str) or name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, 1) if isinstance(name, str) else []
+        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {show(name)}" + (f"; did you mean {near[0]}?" if near else ""))
     return MODELS[name](**settings)

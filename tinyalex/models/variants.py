@@ -34,6 +34,20 @@ def _of(words: str, **settings: Any) -> Any:
 
 
 @dataclass(frozen=True)
+class Published:
+    """Errors that its makers report of a net, in percent: `top1`, and `top5` among the five classes it thinks likeliest."""
+
+    top1: float
+    top5: float
+    images: str
+    crops: str
+
+
+def _ilsvrc(top1: float, top5: float, images: str = "2012 validation", crops: str = "center crop") -> Published:
+    return Published(top1, top5, f"ILSVRC-{images}", crops)
+
+
+@dataclass(frozen=True)
 class Variant:
     """One column of the table. Where a field has a value a layer, they are in the order of `LAYERS`, which ends with fc8.
 
@@ -42,6 +56,9 @@ class Variant:
     `rnorm`: (n, k, alpha, beta) of the normalization within a channel, where a stage has one.
     `std`: standard deviations of the initial weights. `bias`: initial biases. Either may be PYTORCH.
     `bias_rate`, `bias_decay`: factors of the learning rate and of the weight decay for biases.
+    `left_out`: what the original has and the net here has not.
+    `num_classes`, `pool_kernel`, `removed`, `sixth`: the same in all columns; options change them, see `as_built`.
+    `published`: what its makers report; nothing of it was measured here.
     """
 
     origin: str
@@ -57,7 +74,7 @@ class Variant:
     norm_k: float | None = _of("k of response normalization")
     norm_alpha_over_n: bool | None = _of("alpha divided by n in response normalization")
     norm_groups: int | None = _of("groups that response normalization stays in")
-    rnorm: tuple[int, float, float, float] | None = _of("normalization within a channel, (n, k, alpha / n^2, beta)")
+    rnorm: tuple[int, float, float, float] | None = _of("normalization within a channel, (n, k, alpha, beta), alpha divided by n^2")
     dropout_place: str = _of("place of dropout")
     dropout_scale: str = _of("dropout scales by 1 - p while")
     std: tuple[float, ...] | str = _of("standard deviation of the initial weights")
@@ -71,6 +88,12 @@ class Variant:
     norm_n: int = _of("n of response normalization", default=5)
     norm_alpha: float = _of("alpha of response normalization", default=1e-4)
     norm_beta: float = _of("beta of response normalization", default=0.75)
+    left_out: str | None = _of("left out here", default=None)
+    num_classes: int = _of("classes", default=1000)
+    pool_kernel: int = _of("kernel size of pooling", default=3)
+    removed: tuple[str, ...] = _of("layers removed", default=())
+    sixth: int | None = _of("filters of a sixth convolution", default=None)
+    published: tuple[Published, ...] = ()
 
     @property
     def towers(self) -> int:
@@ -118,6 +141,11 @@ _PAPER: dict[str, Any] = {
     "bias_rate": 1.0,
     "bias_decay": 1.0,
     "batch_size": 128,
+    "published": (
+        _ilsvrc(37.5, 17.0, "2010 test", "ten crops"),
+        _ilsvrc(39.0, 18.3, "2010 test"),
+        _ilsvrc(40.7, 18.2, crops="ten crops"),
+    ),
 }
 _AUTHORS = _PAPER | {
     "origin": "the authors' code of 2012, layers-145.cfg: the net whose errors the paper prints",
@@ -129,6 +157,11 @@ _AUTHORS = _PAPER | {
     "std": (0.01, 0.01, 0.03, 0.03, 0.03, 0.01, 0.01, 0.01),
     "bias_rate": 2.0,
     "bias_decay": 0.0,
+    "published": (  # logs of the code
+        _ilsvrc(37.4727, 16.9987, "2010 test", "ten crops"),
+        _ilsvrc(39.0247, 18.2953, "2010 test"),
+        _ilsvrc(40.664, 18.21, crops="ten crops"),
+    ),
 }
 _CAFFE = _PAPER | {
     "origin": "Caffe's bvlc_alexnet: a replication on one device",
@@ -143,11 +176,13 @@ _CAFFE = _PAPER | {
     "bias_rate": 2.0,
     "bias_decay": 0.0,
     "batch_size": 256,
+    "published": (_ilsvrc(42.9, 19.8),),
 }
 _CAFFENET = _CAFFE | {
     "origin": "Caffe's bvlc_reference_caffenet: a replication on one device, normalizing after pooling",
     "stage1": ("relu", "pool", "norm"),
     "stage2": ("relu", "pool", "norm"),
+    "published": (_ilsvrc(42.6, 19.6),),
     "bias": (0.0, 1.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0),
 }
 _TORCHVISION = _PAPER | {
@@ -167,6 +202,8 @@ _TORCHVISION = _PAPER | {
     "std": PYTORCH,
     "bias": PYTORCH,
     "batch_size": None,
+    "left_out": "average pooling to 6x6 in front of fc6; images of 224 pixels give 6x6 without it",
+    "published": (_ilsvrc(43.5, 20.9),),
 }
 VARIANTS = {
     "paper": Variant(**_PAPER),
@@ -177,26 +214,30 @@ VARIANTS = {
 }
 
 
-def differences(variant: str, of: str = "paper") -> list[str]:
-    """What sets a variant apart from another, a line a field of the table.
+def differences(variant: str | Variant, of: str = "paper") -> list[str]:
+    """What sets a variant, or a net `as_built`, apart from another, a line a field of the table.
 
     Example
     -------
     >>> differences("caffenet", of="caffe")[0]
     'after conv1: relu, pool, norm (caffe: relu, norm, pool)'
     """
-    here, there = (VARIANTS[require_choice("differences", "variant", name, tuple(VARIANTS))] for name in (variant, of))
+    here, there = (
+        name if isinstance(name, Variant) else VARIANTS[require_choice("differences", "variant", name, tuple(VARIANTS))]
+        for name in (variant, of)
+    )
     lines = []
     for each in fields(Variant):
         mine, theirs = getattr(here, each.name), getattr(there, each.name)
-        if mine != theirs and "words" in each.metadata:
-            lines.append(f"{each.metadata['words']}: {_differing(mine, theirs)} ({of}: {_differing(theirs, mine)})")
+        words = _differing(mine, theirs, here.removed)
+        if mine != theirs and "words" in each.metadata and words:
+            lines.append(f"{each.metadata['words']}: {words} ({of}: {_differing(theirs, mine, here.removed)})")
     return lines
 
 
-def _differing(value: Any, other: Any) -> str:
-    """`value` in words; of two rows with a number a layer the entries that differ."""
-    if value is None:
+def _differing(value: Any, other: Any, removed: tuple[str, ...]) -> str:
+    """`value` in words; of two rows with a number a layer the entries that differ, but for the layers `removed`."""
+    if value is None or value == ():
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -204,4 +245,5 @@ def _differing(value: Any, other: Any) -> str:
         return str(value)
     if isinstance(value[0], str) or not isinstance(other, tuple) or len(value) < 5:
         return ", ".join(map(str, value))
-    return ", ".join(f"{layer} {mine:g}" for layer, mine, theirs in zip(LAYERS, value, other, strict=False) if mine != theirs)
+    rows = zip(LAYERS, value, other, strict=False)
+    return ", ".join(f"{layer} {mine:g}" for layer, mine, theirs in rows if mine != theirs and layer not in removed)

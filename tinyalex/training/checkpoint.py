@@ -24,6 +24,7 @@ from tinyalex.layers.base import Layer
 from tinyalex.models.states import match_state
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
+from tinyalex.training.files import require_path
 from tinyalex.training.tensors import Tensor, raw_bytes, read_tensors, write_tensors
 
 FORMAT, WEIGHTS_FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", "tinyalex-weights", 1
@@ -68,6 +69,8 @@ class Checkpoint:
         """Bring `net`, `sgd` and `schedule` to the checkpoint's state and return its position.
 
         Everything is checked before anything is written. A checkpoint of one tower fits a net of two, and the other way.
+        Of the nets only names, shapes and types of parameters are compared: one of the paper's AlexNet fits Caffe's, which
+        computes something else. It is `Trainer` that compares what else `config` holds.
 
         Raises
         ------
@@ -121,7 +124,7 @@ def parameters_sha256(net: Layer) -> str:
     return digest.hexdigest()
 
 
-def save_checkpoint(path: Path, net: Layer, sgd: SGD, schedule: Schedule, position: Position, config: Mapping[str, Any]) -> None:
+def save_checkpoint(path: Path | str, net: Layer, sgd: SGD, schedule: Schedule, position: Position, config: Mapping[str, Any]) -> None:
     """Write a checkpoint atomically; raises DiskFull where there is no room."""
     tensors = {f"param/{name}": array for name, array in parameters_on_host(net).items()}
     for leaf in net.leaves():
@@ -131,8 +134,9 @@ def save_checkpoint(path: Path, net: Layer, sgd: SGD, schedule: Schedule, positi
     write_tensors(path, tensors, FORMAT, FORMAT_VERSION, {key: json.dumps(value, allow_nan=False) for key, value in state.items()})
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path | str) -> Checkpoint:
     """Read a checkpoint; every byte of it is checked."""
+    path = require_path(path)
     tensors, text = read_tensors(path, FORMAT, FORMAT_VERSION)
     try:
         state = {key: json.loads(text[key]) for key in ("schedule", "position", "config", "tinyalex")}
@@ -187,7 +191,7 @@ def latest_checkpoint(folder: Path) -> Checkpoint | None:
         raise CheckpointError(f"{error}; there is no other checkpoint in {folder}, so start again in a new folder") from None
 
 
-def save_weights(path: Path, net: Layer, dtype: str = "float32", note: str = "") -> None:
+def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str = "") -> None:
     """Write the parameters alone, as float32 or, in half the bytes, float16; `note` tells what they were trained on."""
     require_choice("save_weights", "dtype", dtype, ("float16", "float32"))
     weights = {}
@@ -200,9 +204,13 @@ def save_weights(path: Path, net: Layer, dtype: str = "float32", note: str = "")
     write_tensors(path, weights, WEIGHTS_FORMAT, FORMAT_VERSION, {"tinyalex": __version__} | ({"note": note} if note else {}))
 
 
-def load_weights(path: Path, net: Layer) -> None:
-    """Read what `save_weights` wrote into `net`, whose parameters keep their type; all is checked before any is written."""
-    wanted = dict(parameters(net))
+def load_weights(path: Path | str, net: Layer) -> None:
+    """Read what `save_weights` wrote into `net`, whose parameters keep their type; all is checked before any is written.
+
+    Names and shapes are all that a file has of its net: the weights of the paper's AlexNet load into Caffe's, which has the
+    same shapes and computes something else with them.
+    """
+    path, wanted = require_path(path), dict(parameters(net))
     weights = match_state(read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)[0], wanted)
     _check_tensors(f"{path}: param", wanted, weights, exact=False)
     for leaf in net.leaves():

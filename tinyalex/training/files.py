@@ -12,21 +12,33 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tinyalex.errors import CheckpointError, DiskFull, TinyalexError
+from tinyalex.errors import CheckpointError, DiskFull, TinyalexError, show
 
 TEMPORARY = ".tinyalex-tmp"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_atomically(path: Path, pieces: Iterable[Any], nbytes: int) -> None:
+def require_path(path: Any) -> Path:
+    """`path`, a str or a Path, as the Path of a file."""
+    if isinstance(path, (str, Path)) and Path(path).name and "\0" not in str(path):
+        return Path(path)
+    raise CheckpointError(f"file: path must be a str or a Path that ends in the name of a file, got {show(path)}")
+
+
+def write_atomically(path: Path | str, pieces: Iterable[Any], nbytes: int) -> None:
     """Write `pieces`, bytes-like and of `nbytes` together, as the file `path`, in place of the one that is there.
 
     The bytes go into a temporary file of the same folder and to the disk; renaming it is one step for everybody who
-    looks. Raises DiskFull, or CheckpointError where the system refuses for another reason.
+    looks. A link stays: the file that it leads to is replaced. Raises DiskFull, or CheckpointError for a path that is no
+    file's and where the system refuses for another reason.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
+    path = require_path(path)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
     try:
-        free = shutil.disk_usage(path.parent).free
+        if target.exists() and not target.is_file():
+            raise CheckpointError(f"{path}: the file must be a new or a plain one, got a {'folder' if target.is_dir() else 'device'}")
+        free = shutil.disk_usage(target.parent).free
         if free < nbytes:
             raise DiskFull(_no_room(path, nbytes, free))
         with open(temporary, "wb") as file:
@@ -34,9 +46,9 @@ def write_atomically(path: Path, pieces: Iterable[Any], nbytes: int) -> None:
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        sync_folder(path.parent)
-    except DiskFull:
+        os.replace(temporary, target)
+        sync_folder(target.parent)
+    except TinyalexError:
         raise
     except OSError as error:
         _discard(temporary)  # its bytes count as free in the message
@@ -46,17 +58,17 @@ def write_atomically(path: Path, pieces: Iterable[Any], nbytes: int) -> None:
         raise
 
 
-def write_bytes(path: Path, data: Any) -> None:
+def write_bytes(path: Path | str, data: Any) -> None:
     """Write `data`, bytes-like, as the file `path`, atomically."""
     write_atomically(path, [data], len(data))
 
 
-def write_json(path: Path, document: dict[str, Any]) -> None:
+def write_json(path: Path | str, document: dict[str, Any]) -> None:
     """Write a JSON file for readers, atomically."""
     write_bytes(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
-def write_picture(path: Path, save: Callable[[io.BytesIO], object]) -> None:
+def write_picture(path: Path | str, save: Callable[[io.BytesIO], object]) -> None:
     """Write what `save` puts into the file that it is called with, atomically."""
     picture = io.BytesIO()
     save(picture)

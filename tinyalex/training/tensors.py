@@ -26,7 +26,7 @@ LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
 CHUNK = 1 << 20
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], kind: str, version: int, text: Mapping[str, str]) -> None:
+def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], kind: str, version: int, text: Mapping[str, str]) -> None:
     """Write `tensors` (float16, float32 or float64) and `text` atomically as a file of this kind and format version."""
     header: dict[str, Any] = {"__metadata__": {"format": kind, "format_version": str(version), "sha256": NO_DIGEST, **text}}
     pieces: list[memoryview] = []

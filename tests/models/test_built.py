@@ -1,0 +1,58 @@
+"""Nets with options, told apart by the table of the variants."""
+
+from __future__ import annotations
+
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses
+from tinyalex.models import VARIANTS, differences
+from tinyalex.models.built import as_built
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_without_options_it_is_the_variant(name):
+    assert as_built(name) == VARIANTS[name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"towers": 2}, []),
+        ({"num_classes": 10}, ["classes: 10 (paper: 1000)"]),
+        ({"input_size": 227}, ["input size: 227 (paper: 224)"]),
+        ({"exchange": ()}, ["layers after conv1 that see both halves: none (paper: conv3, fc6, fc7)"]),
+        ({"sixth": True}, ["layers after conv1 that see both halves: conv3, conv6, fc6, fc7 (paper: conv3, fc6, fc7)",
+                           "filters of a sixth convolution: 256 (paper: none)"]),
+        ({"widths": {"conv2": 320, "fc6": 8192}}, ["filters: conv2 320 (paper: conv2 256)",
+                                                   "units of fc6 and fc7: 8192, 4096 (paper: 4096, 4096)"]),
+        ({"overlapping": False}, ["padding of conv2 to conv5: 1, 0, 1, 1 (paper: 2, 1, 1, 1)", "kernel size of pooling: 2 (paper: 3)"]),
+        ({"dropout": False}, ["place of dropout: nowhere (paper: after the ReLU of fc6 and fc7)",
+                              "dropout scales by 1 - p while: never (paper: testing)"]),
+        ({"lrn": False}, ["after conv1: relu, pool (paper: relu, norm, pool)", "after conv2: relu, pool (paper: relu, norm, pool)",
+                          "k of response normalization: none (paper: 2.0)",
+                          "alpha divided by n in response normalization: none (paper: no)",
+                          "groups that response normalization stays in: none (paper: 2)"]),
+        ({"half": True}, ["filters: conv1 48, conv2 128, conv3 192, conv4 192 (paper: conv1 96, conv2 256, conv3 384, conv4 384)",
+                          "layers after conv1 that see both halves: conv2, conv3, conv4, conv5, fc6, fc7 (paper: conv3, fc6, fc7)",
+                          "groups that response normalization stays in: 1 (paper: 2)"]),
+        ({"remove": ("conv5",)}, ["after conv5: pool (paper: relu, pool)", "layers removed: conv5 (paper: none)"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_options_of_the_papers_net(settings, expected):
+    assert differences(as_built("paper", **settings)) == expected
+
+
+def test_options_overrule_what_the_variant_had():
+    assert not any("within a channel" in line for line in differences(as_built("authors", lrn=False)))
+    assert not any("both halves" in line for line in differences(as_built("torchvision", exchange=("conv3", "fc6", "fc7"))))
+    without = differences(as_built("authors", remove=("conv3", "conv4", "conv5")))
+    assert not any("standard deviation" in line for line in without) and "layers removed: conv3, conv4, conv5 (paper: none)" in without
+    without = differences(as_built("authors", remove=("conv3",)))
+    assert any(line.startswith("standard deviation of the initial weights: conv4 0.03, conv5 0.03 (") for line in without)
+
+
+def test_bad_option_raises():
+    with refuses(ta.ShapeError, "alexnet: remove must hold only names of conv1, "):
+        as_built(remove=("fc8",))

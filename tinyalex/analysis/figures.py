@@ -1,0 +1,79 @@
+"""What a network's counts come to: the sizes that are quoted of AlexNet, each worked out from its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyalex.analysis.count import Row, elements, totals
+from tinyalex.layers import AbsTanh, Dropout, Exchange, Gather, ReLU, Sigmoid, Tanh
+from tinyalex.layers.dropout import layer_of
+
+PAPER_BATCH = 128
+FLOAT32 = 4  # bytes
+IN_PLACE = {layer.__name__ for layer in (ReLU, Tanh, AbsTanh, Sigmoid, Dropout)}  # their output may lie where their input does
+COPIES = {layer.__name__ for layer in (Exchange, Gather)}
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Sizes of a network; bytes are those of float32.
+
+    flops: two for each multiply-add of one image forward.
+    parameter_bytes: also what a step of data-parallel training, each device with a whole net, sends of gradients.
+    shares: of each layer with weights, the part of all parameters.
+    convolutions: parameters and MACs of these alone.
+    image_numbers: numbers of one image.
+    blob_bytes: the image and the outputs of all layers, but for those that may work in place and for copies to a device.
+    comparisons: numbers that each max pooling layer looks at, window by window.
+    batch: images that what follows is for.
+    sent_forward, sent_in_all: bytes between two devices, forward alone and with backward.
+    """
+
+    flops: int
+    parameter_bytes: int
+    shares: dict[str, float]
+    convolutions: tuple[int, int]
+    image_numbers: int
+    blob_bytes: int
+    comparisons: dict[str, int]
+    batch: int
+    batch_blob_bytes: int
+    sent_forward: int
+    sent_in_all: int
+
+
+def figures(rows: Sequence[Row], batch: int = PAPER_BATCH) -> Figures:
+    """The figures of a network from its rows; halves of two towers count as one layer."""
+    every, image = totals(rows), elements(rows[0].in_shape)
+    parameters, comparisons = by_layer(rows, "parameters"), by_layer(rows, "comparisons")
+    convolutions = totals(row for row in rows if row.kind == "Conv2d")
+    blobs = FLOAT32 * (image + sum(elements(row.out_shape) for row in rows if row.activation_bytes and row.kind not in IN_PLACE | COPIES))
+    return Figures(
+        flops=2 * every.macs,
+        parameter_bytes=FLOAT32 * every.parameters,
+        shares={name: n / every.parameters for name, n in parameters.items()},
+        convolutions=(convolutions.parameters, convolutions.macs),
+        image_numbers=image,
+        blob_bytes=blobs,
+        comparisons=comparisons,
+        batch=batch,
+        batch_blob_bytes=batch * blobs,
+        sent_forward=batch * every.forward_bytes,
+        sent_in_all=batch * (every.forward_bytes + every.backward_bytes),
+    )
+
+
+def by_layer(rows: Sequence[Row], quantity: str) -> dict[str, int]:
+    """What is not zero of a column, the halves of two towers added up."""
+    sums: dict[str, int] = {}
+    for row in rows:
+        if getattr(row, quantity):
+            name = layer_of(row.name)
+            sums[name] = sums.get(name, 0) + getattr(row, quantity)
+    return sums
+
+
+def mib(nbytes: int) -> str:
+    """Bytes in MiB to four digits."""
+    return f"{nbytes / 2**20:.4g} MiB"
