@@ -48,6 +48,7 @@ def test_options_reach_the_command_and_its_code_comes_back(command):
         (tinyalex.ShapeError("conv1: groups must be 1, got 2"), 2, "tinyalex: error: conv1: groups must be 1, got 2\n"),
         (tinyalex.DivergedError("loss must be finite, got nan"), 1, "tinyalex: error: loss must be finite, got nan\n"),
         (tinyalex.OutOfMemory("sim:0: no room"), 1, "tinyalex: error: sim:0: no room\n"),
+        (tinyalex.Interrupted("the run was stopped; go on with: a", 143), 143, "tinyalex: the run was stopped; go on with: a\n"),
         (KeyboardInterrupt(), 130, "tinyalex: interrupted\n"),
         (MemoryError(), 1, "tinyalex: error: memory must suffice for the work, got none left; use a smaller batch or fewer images\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 1,

@@ -56,6 +56,13 @@ def test_require_int_refuses(value, shown):
         require_int("conv", "stride", value)
 
 
+def test_require_int_most_is_allowed_and_no_more():
+    assert require_int("conv", "padding", 7, most=7) == 7
+    for value, shown in ((1001, "1001"), (10**5000, "an integer of 16610 bits")):
+        with refuses(ta.ShapeError, f"conv: padding must be at most 1,000, got {shown}; use fewer"):
+            require_int("conv", "padding", value, most=1000)
+
+
 def test_require_int_least_is_allowed():
     assert require_int("conv", "padding", 0, least=0) == 0
     with refuses(ta.ShapeError, "conv: padding must be an integer of at least 0, got -1"):

@@ -1,6 +1,7 @@
 """The command `tinyalex`: a table of sub-commands, and what all of them share when something goes wrong.
 
-Exit codes: 0 done, 1 a check failed or room ran out, 2 bad input, 130 interrupted, 141 the reader of the output went away.
+Exit codes: 0 done, 1 a check failed or room ran out, 2 bad input, 130 interrupted, 143
+terminated, 141 the reader of the output went away.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from importlib import import_module
 from typing import Any
 
 from tinyalex import __version__
-from tinyalex.errors import TinyalexError
+from tinyalex.errors import Interrupted, TinyalexError
 
 COMMANDS = {  # name: (module, its HELP); only the chosen module is imported, so `--help` is quick
     "gradcheck": ("tinyalex.commands.gradcheck", "prove every gradient: backward against numerical differences"),
@@ -40,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         return 141
+    except Interrupted as stop:  # nobody's mistake
+        return _complain(str(stop), stop.exit_code)
     except TinyalexError as error:
         return _complain(f"error: {error}", error.exit_code)
     except MemoryError:

@@ -89,14 +89,16 @@ def show(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def require_int(who: str, quantity: str, value: Any, least: int = 1) -> int:
-    """`value` as an int of at least `least`; True and 2.0 are not integers here."""
+def require_int(who: str, quantity: str, value: Any, least: int = 1, most: int | None = None) -> int:
+    """`value` as an int of at least `least` and at most `most`; True and 2.0 are not integers here."""
     if not isinstance(value, bool):
         try:
             number = operator.index(value)
         except TypeError:
             pass
         else:
+            if most is not None and number > most:
+                raise ShapeError(f"{who}: {quantity} must be at most {most:,}, got {show(number)}; use fewer")
             if number >= least:
                 return number
     raise ShapeError(f"{who}: {quantity} must be an integer of at least {least}, got {show(value)}")

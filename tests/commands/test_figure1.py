@@ -5,6 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
@@ -15,6 +21,7 @@ from tinyalex.errors import Interrupted
 from tinyalex.experiments.figure1_rates import load_record, record_of, recorded_rate
 from tinyalex.models.cifar import SETUPS
 
+ROOT = Path(__file__).parents[2]
 SMALL = ["--train-images", "130", "--setup", "fan-in", "--rates", "0.01", "--workers", "1"]
 FILES = ("figure1.png", "factor.png", "result.json", "log.jsonl")
 
@@ -101,10 +108,14 @@ def test_sweep_writes_a_record_in_the_shipped_form(tmp_path, monkeypatch):
     assert [entry["lr"] for entry in record["rates"]["fan-in"]["relu"]["sweep"]] == [0.01, 0.02]
 
 
-def test_other_configuration_exits_2_and_nothing_is_lost(folder, capsys):
+@pytest.mark.parametrize("rate", ["0.01", "0.02"])
+def test_other_images_exit_2_and_nothing_is_lost(folder, capsys, rate):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert cli.main(["figure1", *SMALL, "--train-images", "64", "--epochs", "1", "--seeds", "1", "--out", str(folder)]) == 2
-    assert "got trainer.train_images = 64 where that had 130; use its settings and data, or another folder" in capsys.readouterr().err
+    options = [*SMALL, "--train-images", "64", "--rates", rate, "--epochs", "1", "--seeds", "1"]
+    assert cli.main(["figure1", *options, "--out", str(folder)]) == 2
+    out, err = capsys.readouterr()
+    assert "got train_images = 130 in fan-in-relu-lr0.01-seed0 where this call has 64; use another folder for other images" in err
+    assert "at most" not in err and out == ""
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
@@ -148,13 +159,17 @@ def test_interrupted_run_says_how_to_go_on_in_its_folder(tmp_path, monkeypatch, 
         (["--rates", "fast"], "figure1: --rates must be numbers with commas between, such as 0.01,0.03, got 'fast'"),
         (["--rates", "tanh="], "figure1: --rates must be numbers with commas between, such as 0.01,0.03, got 'tanh='"),
         (["--rates", "gelu=0.1"], "figure1: --rates must be of an activation among relu,tanh, got 'gelu=0.1'"),
-        (["--rates", "-1"], "figure1: learning rates of relu must be numbers above 0, got (-1.0,)"),
-        (["--rates", "0"], "figure1: learning rates of relu must be numbers above 0, got (0.0,)"),
+        (["--rates", "-1"], "figure1: learning rates of relu must be numbers above 0, got -1.0"),
+        (["--rates", "0"], "figure1: learning rates of relu must be numbers above 0, got 0.0"),
         (["--seeds", "0"], "figure1: --seeds must be an integer of at least 1, got 0"),
         (["--epochs", "0"], "figure1: --epochs must be an integer of at least 1, got 0"),
-        (["--target", "1.5"], "a target between 0 and 0.9"),
+        (["--seeds", "1001"], "figure1: --seeds must be at most 1,000, got 1001; use fewer"),
+        (["--epochs", "9" * 400], "figure1: --epochs must be at most 1,000,000, got an integer of 1329 bits; use fewer"),
+        (["--train-images", "9" * 23], "figure1: --train-images must be at most 4,294,967,296, got 99999999999999999999999; use fewer"),
+        (["--workers", "100000"], "cpu: workers must be at most 1,024, got 100000; use fewer"),
+        (["--target", "25"], "figure1: --target must be a fraction above 0 and below 0.9, such as 0.25, got 25.0"),
         (["--quick", "--data", "cifar10"], "figure1: --data must be synthetic with --quick, got 'cifar10'; leave --quick out"),
-        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic, or a folder"),
+        (["--data", "nowhere"], "got 'nowhere'; correct it, or run `tinyalex data cifar10` and use cifar10"),
         (["--device", "sim:0", "--workers", "2"], "figure1: --device with --workers must be one of 'cpu', got 'sim:0'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -174,11 +189,65 @@ def test_out_that_is_a_file_exits_2(tmp_path, capsys):
 
 
 def test_out_that_holds_a_run_of_train_exits_2_and_leaves_it(tmp_path, capsys):
-    for name in ("checkpoint-000007.safetensors", "log.jsonl", "result.json"):
+    for name in ("log.jsonl", "result.json"):
         (tmp_path / name).write_text("kept")
     assert cli.main(["figure1", *SMALL, "--epochs", "1", "--seeds", "1", "--out", str(tmp_path)]) == 2
-    assert "--out must be a new folder or one of tinyalex figure1, got a run of tinyalex train; name another" in capsys.readouterr().err
-    assert {path.read_text() for path in tmp_path.iterdir()} == {"kept"} and len(list(tmp_path.iterdir())) == 3
+    text = "--out must be a new folder or one of tinyalex figure1, got files of something else, such as result.json; name another"
+    assert text in capsys.readouterr().err
+    assert {path.read_text() for path in tmp_path.iterdir()} == {"kept"} and len(list(tmp_path.iterdir())) == 2
+
+
+def test_altered_log_exits_2_before_anything_is_trained(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "out")
+    (log,) = tmp_path.glob("out/runs/*tanh*/log.jsonl")
+    log.write_text(log.read_text().replace('"train_error": ', '"train_error": 7, "": '))
+    for options in ([*SMALL, "--epochs", "2", "--seeds", "1", "--out"], ["--plot-only"]):
+        assert cli.main(["figure1", *options, str(tmp_path / "out")]) == 2
+        out, err = capsys.readouterr()
+        assert err.endswith(f"got 7; bring the file back, or delete {log.parent} to train this run again\n")
+        assert out == "" and err.count("\n") == 1
+
+
+def test_finished_folder_is_drawn_again_and_nothing_is_told_of_training(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "out")
+    assert cli.main(["figure1", *SMALL, "--epochs", "1", "--seeds", "1", "--out", str(tmp_path / "out")]) == 0
+    out, err = capsys.readouterr()
+    assert err == f"writes to {tmp_path / 'out'}\n" and "130 synthetic images:" in out
+    assert curves(tmp_path / "out") == curves(folder)
+
+
+@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_signal_to_the_command_ends_it_with_the_command_that_goes_on(tmp_path, number, code, name):
+    out = tmp_path / "out"
+    options = ["--train-images", "130", "--setup", "fan-in", "--rates", "0.001", "--epochs", "100000", "--workers", "1", "--seeds", "1"]
+    command = [sys.executable, "-m", "tinyalex", "figure1", *options, "--out", str(out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and "go on with:" not in process.stderr.readline():
+        pass
+    while process.poll() is None and not list(out.glob("runs/*/log.jsonl")):
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    last = err.splitlines()[-1]
+    assert last.startswith("tinyalex: ") and f"was stopped by {name}" in last and "error" not in last and "Traceback" not in err
+    assert last.endswith(f"go on with: {shlex.join(['tinyalex', 'figure1', *REORDERED, '--out', str(out)])}")
+    assert read(out)["finished"] is False
+
+
+REORDERED = ["--setup", "fan-in", "--train-images", "130", "--rates", "0.001", "--epochs", "100000", "--workers", "1", "--seeds", "1"]
+
+
+def test_full_disk_exits_1_with_the_command_that_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=100))
+        assert cli.main(["figure1", *SMALL, "--epochs", "1", "--seeds", "1"]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "the disk must have " in line and "bytes free, got 100; make room and go on with: tinyalex figure1 " in line
+    assert cli.main(shlex.split(line.partition("go on with: tinyalex ")[2])) == 0
+    assert len(list((tmp_path / "tinyalex-runs").iterdir())) == 1
 
 
 @pytest.mark.parametrize(
@@ -186,7 +255,7 @@ def test_out_that_holds_a_run_of_train_exits_2_and_leaves_it(tmp_path, capsys):
 )
 def test_settings_without_options(options, setups, seeds, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(figure1, "_train", lambda job, dataset, device: seen.append((job, dataset)))
+    monkeypatch.setattr(figure1.Job, "train", lambda job, dataset, device: seen.append((job, dataset)))
     monkeypatch.setattr(figure1.Job, "write", lambda job, finished: {})
     monkeypatch.setattr(figure1, "_report", lambda *args: 0)
     assert cli.main(["figure1", *options, "--out", str(tmp_path)]) == 0

@@ -97,6 +97,26 @@ def test_prepare_leaves_the_bytes_alone():
     assert images.tobytes() == before
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 5), (4, 4, 5), (3, 4, 4), (3, 1, 5), (3, 5, 5)])
+def test_mean_image_of_another_size_is_refused(shape):
+    prepare = SubtractMean.fit(pixels(6))
+    with refuses(DataError, "SubtractMean: images must be (N, C, H, W) with C x H x W of 3 x 4 x 5, got uint8 array of shape (2, "):
+        prepare(pixels(2, shape))
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 5), (4, 4, 5)])
+@pytest.mark.parametrize("prepare", [Standardize([0] * 3, [1] * 3), SubtractMean(np.zeros((3, 1, 1)))], ids=["Standardize", "SubtractMean"])
+def test_means_of_other_channels_are_refused_and_other_sizes_are_not(prepare, shape):
+    text = f"{type(prepare).__name__}: images must be (N, C, H, W) with C x H x W of 3 x any x any, got uint8 array of shape (2, "
+    with refuses(DataError, text):
+        prepare(pixels(2, shape))
+    with refuses(DataError, f"{type(prepare).__name__}: images must be (N, C, H, W)"):
+        prepare(pixels(2)[0])
+    for size in ((4, 5), (1, 1), (7, 2)):
+        images = pixels(2, (3, *size))
+        assert np.array_equal(prepare(images), images.astype(np.float32))
+
+
 def test_wrong_data_is_refused():
     images, labels = pixels(4), np.arange(4)
     prepare = SubtractMean.fit(images)

@@ -80,6 +80,8 @@ def test_textures_are_rougher_than_plain_shapes(dataset):
 @pytest.mark.parametrize(("settings", "error", "message"), [
     ({"train": 0}, ShapeError, "synthetic_dataset: train must be an integer of at least 1, got 0"),
     ({"test": 1.5}, ShapeError, "synthetic_dataset: test must be an integer of at least 1, got 1.5"),
+    ({"train": 10**23}, ShapeError, "synthetic_dataset: train must be at most 4,294,967,296, got 100000000000000000000000; use fewer"),
+    ({"test": 2**32 + 1}, ShapeError, "synthetic_dataset: test must be at most 4,294,967,296, got 4294967297; use fewer"),
     ({"seed": -1}, ShapeError, "synthetic_dataset: seed must be an integer of at least 0, got -1"),
     ({"seed": 2**64}, DataError, "synthetic_dataset: seed must be below 2**64, got 18446744073709551616"),
 ])  # fmt: skip

@@ -246,6 +246,12 @@ def test_no_workers_no_cache_and_no_memory_raise():
             ta.CpuDevice("cpu", **{quantity: 0})
 
 
+def test_workers_without_end_raise():
+    assert ta.CpuDevice("cpu", workers=1024).workers == 1024
+    with pytest.raises(ta.ShapeError, match="^cpu: workers must be at most 1,024, got 1025; use fewer$"):
+        ta.CpuDevice("cpu", workers=1025)
+
+
 def test_memory_of_a_device_is_limited():
     device = ta.CpuDevice("cpu", workers=1, memory=4 << 20)
     with pytest.raises(ta.OutOfMemory, match="cpu: an array of 8,388,608 bytes does not fit, 4,194,304 of 4,194,304 bytes are left"):

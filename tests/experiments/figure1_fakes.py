@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tinyalex.experiments.figure1 import Plan, Run
+import json
+
+from tinyalex.experiments.figure1 import Plan
 from tinyalex.experiments.figure1_result import summary
+from tinyalex.experiments.figure1_runs import Run
 from tinyalex.training import EpochResult
 
 RATES = (0.01, 0.02)
@@ -29,3 +32,18 @@ def make_document(runs, plans, synthetic=True):
         "versions": {"tinyalex": "0.1.0"},
         "setups": {plan.setup: summary(plan, runs) for plan in plans},
     }
+
+
+def write_log(folder, change=lambda header, epochs: None, *, errors=(0.5, 0.4), **settings):
+    """The log that a run on 64 synthetic images would leave below `folder`, after `change` has altered it; returns its path."""
+    run = make_run(list(errors), **settings)
+    trainer = {"batch_size": 128, "seed": run.seed, "train_images": 64, "val_images": 20, "first_lr": run.lr, "momentum": 0.9}
+    config = {"experiment": "figure1", "data": "synthetic", "note": "synthetic shapes, seed 0", "run": run.name, "trainer": trainer}
+    header = {"kind": "config", "config": config, "versions": {"tinyalex": "0.1.0"}, "blas": {}, "device": "cpu", "workers": 1}
+    header |= {"seed": run.seed, "machine": {"cores": 2}, "time": "2026-01-01T00:00:00Z"}
+    epochs = [{"kind": "epoch", **vars(epoch)} for epoch in run.epochs]
+    change(header, epochs)
+    path = folder / "runs" / run.name / "log.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in (header, *epochs)))
+    return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -13,9 +12,11 @@ from tests.experiments.figure1_fakes import make_plan, make_run
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import CheckpointError, DivergedError, ShapeError
-from tinyalex.experiments.figure1 import Figure1, Plan, chosen_rate, epochs_to, read_run
+from tinyalex.experiments.figure1 import Figure1, Plan, chosen_rate
+from tinyalex.experiments.figure1_rates import load_record, recorded_rate
+from tinyalex.experiments.figure1_runs import epochs_to, read_run
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
-from tinyalex.training import RunLog
+from tinyalex.training import RunLog, Trainer
 
 WORDS = r"figure1: "
 
@@ -30,23 +31,6 @@ def figure1(dataset, folder, **settings):
 
 
 @pytest.mark.parametrize(
-    ("errors", "target", "expected"),
-    [
-        ([0.5, 0.3, 0.2], 0.25, 2.5),
-        ([0.2], 0.25, 0.65 / 0.7),
-        ([0.5, 0.25, 0.2], 0.25, 2.0),
-        ([0.5, 0.2, 0.5, 0.1], 0.25, 1 + 0.25 / 0.3),
-        ([0.5, 0.5], 0.25, None),
-        ([], 0.25, None),
-        ([0.95, 0.15], 0.25, 1 + 0.7 / 0.8),
-    ],
-    ids=["between", "in the first epoch", "exactly", "the first of two crossings", "never", "no epochs", "after a rise"],
-)
-def test_epochs_to(errors, target, expected):
-    assert epochs_to(errors, target) == (expected if expected is None else pytest.approx(expected))
-
-
-@pytest.mark.parametrize(
     ("change", "text"),
     [
         ({"setup": "2013"}, "setup must be one of 2012, fan-in, got '2013'"),
@@ -55,11 +39,15 @@ def test_epochs_to(errors, target, expected):
         ({"activations": ()}, r"activations must be different names, at least one, got \(\)"),
         ({"rates": {}}, "learning rates of relu must be numbers above 0, got None"),
         ({"rates": {"relu": ()}}, r"learning rates of relu must be numbers above 0, got \(\)"),
-        ({"rates": {"relu": (0.1, -1.0)}}, r"learning rates of relu must be numbers above 0, got \(0.1, -1.0\)"),
-        ({"rates": {"relu": (float("nan"),)}}, r"learning rates of relu must be numbers above 0, got \(nan,\)"),
-        ({"seeds": ()}, "a plan must have a seed"),
-        ({"target": 0.9}, "a target between 0 and 0.9"),
-        ({"max_epochs": 0}, "at least one epoch"),
+        ({"rates": {"relu": (0.1, -1.0)}}, r"learning rates of relu must be numbers above 0, got -1.0"),
+        ({"rates": {"relu": (float("nan"),)}}, r"learning rates of relu must be numbers above 0, got nan"),
+        ({"rates": {"relu": ("0.1",)}}, "learning rates of relu must be numbers above 0, got '0.1'"),
+        ({"seeds": ()}, r"seeds must be integers, at least one, got \(\)"),
+        ({"seeds": ("a",)}, "seeds must be an integer of at least 0, got 'a'"),
+        ({"target": 0.9}, "target must be a fraction above 0 and below 0.9, such as 0.25, got 0.9"),
+        ({"target": "0.2"}, "target must be a fraction above 0 and below 0.9, such as 0.25, got '0.2'"),
+        ({"max_epochs": 0}, "max_epochs must be an integer of at least 1, got 0"),
+        ({"sweep_epochs": 1.5}, "sweep_epochs must be an integer of at least 1, got 1.5"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -110,8 +98,11 @@ def test_same_folder_goes_on_to_the_same_curves(dataset, tmp_path):
 def test_folder_of_other_images_is_refused(dataset, tmp_path):
     plan = make_plan("fan-in", ("relu",), (0.01,), max_epochs=1)
     figure1(dataset, tmp_path).run(plan)
-    with pytest.raises(CheckpointError, match="got trainer.train_images = 130 where that had 260"):
-        figure1(dataset.subset(130), tmp_path).run(plan)
+    for changed in (plan, make_plan("fan-in", ("relu",), (0.02,), max_epochs=1)):
+        text = "must be of the same images, got train_images = 260 in fan-in-relu-lr0.01-seed0 where this call has 130; use another folder"
+        with pytest.raises(CheckpointError, match=text):
+            figure1(dataset.subset(130), tmp_path).run(changed)
+    assert len(list((tmp_path / "runs").iterdir())) == 1
 
 
 def test_folder_of_other_pixels_is_refused_and_one_from_before_fingerprints_goes_on(dataset, tmp_path, monkeypatch):
@@ -124,7 +115,7 @@ def test_folder_of_other_pixels_is_refused_and_one_from_before_fingerprints_goes
     (new,) = figure1(dataset, tmp_path / "new").run(plan)
     assert "train_sha256" not in RunLog(tmp_path / "old" / "runs" / old.name / "log.jsonl").read()[0]["config"]["trainer"]
     assert [run.epochs[0].epoch for run in figure1(dataset, tmp_path / "old").run(make_plan("fan-in", ("relu",), (0.01,), max_epochs=2))]
-    with pytest.raises(CheckpointError, match="got trainer.train_sha256 = .*; use its settings and data, or another folder"):
+    with pytest.raises(CheckpointError, match="got train_sha256 = .* where this call has .*; use another folder for other images"):
         figure1(other, tmp_path / "new").run(plan)
     assert old.errors("running_error") == new.errors("running_error")
 
@@ -153,11 +144,38 @@ def test_sweep_leaves_out_a_rate_that_diverges(dataset, tmp_path):
     assert lr == 0.001 and [run.diverged is None for run in runs] == [True, False]
 
 
+def test_what_is_done_is_neither_done_nor_told_again(dataset, tmp_path):
+    plan = make_plan("fan-in", ("relu",), (0.01, 0.02), sweep_epochs=1, max_epochs=2)
+    runs = figure1(dataset, tmp_path).run(plan)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    lines, ended = [], []
+    assert figure1(dataset, tmp_path, tell=lines.append, after_run=lambda: ended.append(1)).run(plan) == runs
+    assert [line for line in lines if "chose" not in line] == ended == []
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_rate_that_a_name_cannot_tell_from_another_is_refused(dataset, tmp_path):
+    figure1(dataset, tmp_path).run(make_plan("fan-in", ("relu",), (0.01,), max_epochs=1))
+    with pytest.raises(CheckpointError, match="got trainer.first_lr = 0.010000001 where that had 0.01"):
+        figure1(dataset, tmp_path).run(make_plan("fan-in", ("relu",), (0.010000001,), max_epochs=1))
+
+
+def test_bar_counts_to_the_epoch_that_is_likely_the_last(dataset, tmp_path, monkeypatch):
+    seen, run = [], Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda trainer, epochs, **settings: seen.append(settings) or run(trainer, 1))
+    plan = make_plan("fan-in", ("relu", "tanh"), (0.01,), max_epochs=9)
+    figure1(dataset, tmp_path, usual={("fan-in", "relu"): 4}).run(plan)
+    assert [settings["expected"] for settings in seen] == [4, None]
+
+
+@pytest.mark.slow
+def test_net_needs_several_epochs_to_25_percent_of_the_synthetic_images(tmp_path):
+    rate = recorded_rate(load_record(), "fan-in", "relu")
+    plan = make_plan("fan-in", ("relu",), (rate,), max_epochs=15)
+    (run,) = Figure1(synthetic_dataset(2048, 20), tmp_path, progress=False).run(plan)
+    assert 3 < epochs_to(run.errors("train_error"), 0.25) < 15
+
+
 def test_choice_before_the_sweeps_end_is_the_longest_run():
     plan = make_plan(rates=(0.01, 0.02, 0.03), sweep_epochs=3)
     assert chosen_rate(plan, [make_run([0.5]), make_run([0.6, 0.5], lr=0.02), make_run([], lr=0.03, diverged="nan")]) == 0.02
-
-
-def test_folder_without_a_log_is_no_run(tmp_path):
-    shutil.rmtree(tmp_path / "none", ignore_errors=True)
-    assert read_run(tmp_path / "none") is None

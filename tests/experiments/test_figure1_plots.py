@@ -73,12 +73,39 @@ def test_sweep_factors_and_diverged_runs_are_drawn(runs):
     sweep, factors = figure_of_factors(make_document(runs, [plan])).axes
     assert lines(sweep)["ReLU"] == [(0.01, 0.4), (0.02, 0.9), (0.04, 0.7)] and lines(sweep)["tanh"] == [(0.01, 0.7), (0.04, 0.9)]
     assert lines(sweep)["tanh diverged"] == [(0.02, 0.9)]
-    assert lines(factors)["tanh, same rate"] == [(0.01, pytest.approx(2 / (0.2 / 0.3)))]
-    assert lines(factors)["own rates: over 1.1"][0][1] == pytest.approx(3 / 2.75)
-    assert lines(factors)["the paper's 6"][0][1] == 6
+    assert lines(factors)["same rate, to the slower's\nerror after 2 epochs"] == [(0.01, pytest.approx(2 / (0.2 / 0.3)))]
+    assert [lr for lr, _ in lines(factors)["same rate: a net\nlearned nothing"]] == [0.02, 0.04]
+    assert lines(factors)["own rates, to 25 %: over 1.1"][0][1] == pytest.approx(3 / 2.75)
+    assert lines(factors)["the paper's 6, to 25 %"][0][1] == 6
 
 
-@pytest.mark.parametrize(("draw", "height"), [(draw_figure, 840), (draw_factor, 1350)])
+def test_factors_of_each_setup_and_activation_are_inside_the_panel(runs):
+    slow = [make_run([0.8, 0.8, 0.25], setup="fan-in", lr=0.01), make_run([0.26, 0.25], setup="fan-in", activation="tanh", lr=0.01)]
+    slow.append(make_run([0.3] * 59 + [0.25], setup="fan-in", activation="sigmoid", lr=0.01))
+    plan = make_plan("fan-in", ("relu", "tanh", "sigmoid"), (0.01,))
+    *_, factors, other = figure_of_factors(make_document([*runs, *slow], [PLAN, plan])).axes
+    low, high = other.get_ylim()
+    assert factors.get_ylim() == (low, high)
+    shown = {label: line for label, line in lines(other).items() if "," in label}
+    assert {label.partition(",")[0] for label in shown} == {"tanh", "sigmoid", "the paper's 6"}
+    assert all(low < factor < high for line in shown.values() for _, factor in line)
+
+
+def test_first_activation_without_runs_leaves_the_others_drawn(tmp_path):
+    others = [make_run([0.5, 0.25], activation=name) for name in ("tanh", "sigmoid")]
+    document = make_document(others, [make_plan(activations=("relu", "tanh", "sigmoid"))])
+    assert document["setups"]["2012"]["factor"] == {}
+    for draw in (draw_figure, draw_factor):
+        draw(document, tmp_path / "a.png")
+
+
+def test_signs_of_mathematics_in_a_note_are_text(runs, tmp_path):
+    document = make_document(runs, [PLAN])
+    document["dataset"]["note"] = r"a $\nothing$ of TeX"
+    draw_figure(document, tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(("draw", "height"), [(draw_figure, 840), (draw_factor, 1500)])
 def test_pictures_are_png_of_a_known_size(runs, draw, height, tmp_path):
     draw(make_document(runs, [PLAN]), tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as image:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
+from pathlib import Path
 
 import pytest
 
-from tests.experiments.figure1_fakes import make_document, make_plan, make_run
+from tests.contract import refuses
+from tests.experiments.figure1_fakes import make_document, make_plan, make_run, write_log
 from tinyalex.errors import CheckpointError
-from tinyalex.experiments.figure1_result import plans_in, read_plans, sentences, shared_factor, shared_factors, summary
+from tinyalex.experiments.figure1_rates import load_record, with_record
+from tinyalex.experiments.figure1_result import plans_in, read_plans, result, sentences, shared_factor, shared_factors, summary
+from tinyalex.experiments.figure1_time import CIFAR10
+
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "examples" / "results" / "figure1"
 
 
 def of(runs, **plan):
@@ -78,6 +87,7 @@ def test_activation_without_runs_is_left_out():
         ([0.5, 0.4], [0.5, 0.4], 1.0),
         ([0.9, 0.9], [0.5, 0.4], None),
         ([], [0.5], None),
+        ([0.893, 0.902, 0.898], [0.7, 0.6, 0.5], None),
         ([0.5, 0.3], [0.7, 0.5, 0.1], 2.0),
     ],
 )
@@ -128,8 +138,84 @@ def test_result_of_something_else_is_refused(tmp_path, rest, runs):
         read_plans(tmp_path)
 
 
-def test_log_of_something_else_is_refused(tmp_path):
-    (tmp_path / "runs" / "x").mkdir(parents=True)
-    (tmp_path / "runs" / "x" / "log.jsonl").write_text(json.dumps({"kind": "config", "config": {}}) + "\n")
-    with pytest.raises(CheckpointError, match=r"log\.jsonl: the log must be one of a run of figure1, got KeyError\('run'\)"):
-        plans_in(tmp_path)
+@pytest.mark.parametrize(
+    "change",
+    [{"seeds": ["a"]}, {"seeds": []}, {"sweep_epochs": 1.5}, {"max_epochs": "60"}, {"setup": "2013"}, {"setup": ["2012"]},
+     {"target": "low"}, {"rates": {"relu": ["fast"]}}, {"activations": [["relu"]]}, {"more": 1}],
+    ids=str,
+)  # fmt: skip
+def test_altered_plan_in_a_result_is_refused(tmp_path, change):
+    write_log(tmp_path)
+    write_result_of(tmp_path, change)
+    text = r"result\.json: the file must be a result of figure1 of format version 1, got .*; delete it to draw from the runs alone"
+    with pytest.raises(CheckpointError, match=text):
+        read_plans(tmp_path)
+
+
+def write_result_of(folder, *changes):
+    """A result.json of a plan for each change of the plan of `write_log`."""
+    plan = dataclasses.asdict(make_plan(activations=("relu",), rates=(0.01,)))
+    document = {"format": "tinyalex-figure1", "format_version": 1, "command": "tinyalex figure1", "finished": True}
+    (folder / "result.json").write_text(json.dumps(document | {"plans": [plan | change for change in changes]}))
+
+
+def test_result_without_plans_is_refused(tmp_path):
+    write_result_of(tmp_path)
+    with refuses(CheckpointError, "got ValueError('no plans') in reading it; name a folder that tinyalex figure1 wrote"):
+        read_plans(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"seeds": (5,)}, {"setup": "fan-in"}], ids=str)
+def test_plans_of_which_the_folder_holds_no_run_are_refused(tmp_path, change):
+    write_log(tmp_path)
+    plan = dataclasses.replace(make_plan(rates=(0.01,)), **change)
+    with refuses(CheckpointError, f"{tmp_path}: plans must be of runs that the folder holds, got others; delete result.json to draw what"):
+        result([plan], tmp_path, "tinyalex figure1", True)
+
+
+def test_result_is_of_one_set_of_images(tmp_path):
+    write_log(tmp_path)
+    document = result([make_plan(rates=(0.01,))], tmp_path, "tinyalex figure1", True)
+    assert (document["dataset"]["name"], document["train_images"], document["finished"]) == ("synthetic", 64, True)
+    write_log(tmp_path, lambda header, epochs: header["config"].update(data="CIFAR-10"), lr=0.5)
+    with refuses(CheckpointError, "must be of the same images, got data = 'CIFAR-10' in 2012-relu-lr0.5-seed0 where "):
+        result([make_plan(rates=(0.01,))], tmp_path, "tinyalex figure1", True)
+
+
+def committed():
+    return json.loads((COMMITTED / "result.json").read_text())
+
+
+def test_committed_result_is_what_the_committed_runs_give():
+    plans, command, finished = read_plans(COMMITTED)
+    load = json.dumps(with_record(result(plans, COMMITTED, command, finished), load_record()))
+    assert json.loads(load) == committed()
+
+
+def test_committed_curves_are_of_real_images_and_cross_25_percent_in_both_setups():
+    document = committed()
+    assert document["dataset"] == {"name": "CIFAR-10", "note": "JPEG-recompressed copy", "synthetic": False}
+    assert document["train_images"] == 50_000 and document["finished"] and list(document["setups"]) == ["2012", "fan-in"]
+    for of in document["setups"].values():
+        for name in ("relu", "tanh"):
+            mine = of["activations"][name]
+            assert len(mine["sweep"]) >= 4 and all(len(entry["running_errors"]) == 3 for entry in mine["sweep"])
+            assert min(mine["train_error"][0]) <= 0.25 and mine["epochs_to_target"]["train_error"][0] is not None
+
+
+def test_readme_and_the_expected_time_have_the_committed_numbers():
+    measured = {}
+    for setup, of in committed()["setups"].items():
+        for name, mine in of["activations"].items():
+            assert CIFAR10[setup][name] == {"lr": mine["lr"], "epochs_run": mine["epochs_run"]}
+            measured[setup, name] = f"{mine['epochs_to_target']['train_error'][0]:.1f}"
+        measured[setup] = f"{of['factor']['tanh']['train_error']['value']:.1f}"
+    first, table = ((ROOT / path).read_text() for path in ("README.md", "examples/results/figure1/README.md"))
+    first = " ".join(first.partition("\n## ")[0].split())
+    assert f"ReLU reaches 25 % training error after {measured['2012', 'relu']} epochs and tanh," in first
+    assert f"after {measured['2012', 'tanh']}, {measured['2012']} times as many" in first
+    assert f"tanh needs {measured['fan-in']} times as many" in first
+    for setup in ("2012", "fan-in"):
+        row = next(line for line in table.splitlines() if line.startswith(f"| {setup} | of the whole set"))
+        numbers = re.findall(r"(\d+\.\d) epochs at|(\d+\.\d) times", row)
+        assert [one or two for one, two in numbers] == [measured[setup, "relu"], measured[setup, "tanh"], measured[setup]]

@@ -204,6 +204,7 @@ def test_latest_is_the_highest_number_not_the_last_name(tmp_path):
         saved(checkpoint_path(tmp_path, step))
     (tmp_path / "checkpoint-2000000.txt").touch()
     assert latest_checkpoint(tmp_path).path.name == "checkpoint-1000000.safetensors"
+    assert latest_checkpoint(str(tmp_path)).path == latest_checkpoint(tmp_path).path
 
 
 def test_no_silent_fall_back_to_an_older_checkpoint(tmp_path):

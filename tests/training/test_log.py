@@ -34,6 +34,23 @@ def test_missing_file_has_no_lines(tmp_path):
     assert RunLog(tmp_path / "none").read() == []
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-1e999"])
+def test_number_that_is_no_json_is_refused(tmp_path, number):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"kind": "config", "workers": [' + number + "]}\n")
+    with refuses(CheckpointError, f"{path}: line 1 must be a JSON object"):
+        RunLog(path).read()
+
+
+def test_folder_in_the_place_of_the_log_is_refused(tmp_path):
+    (tmp_path / "log.jsonl").mkdir()
+    text = f"{tmp_path / 'log.jsonl'}: the log must be a file that can be read, got Is a directory; use another folder"
+    with refuses(CheckpointError, text):
+        RunLog(tmp_path / "log.jsonl").read()
+    with refuses(CheckpointError, text):
+        make_trainer(tmp_path).run(1)
+
+
 def test_cut_drops_later_epochs_and_keeps_the_first_line(tmp_path):
     log = log_of(tmp_path, 3)
     log.cut({"config": {"a": 2}}, 1)

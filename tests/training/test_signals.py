@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tinyalex.training.signals import StopSignals
+from tinyalex.training.signals import StopSignals, Terminated, sigterm_raises
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -36,6 +36,32 @@ def test_other_threads_leave_the_handlers_alone():
     def work():
         with StopSignals():
             seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]
+
+
+def test_sigterm_raises_at_once_and_after_a_loop_that_noted_the_first():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Terminated), sigterm_raises():
+        signal.raise_signal(signal.SIGTERM)
+    with sigterm_raises():
+        with StopSignals() as stop:
+            signal.raise_signal(signal.SIGTERM)
+            with pytest.raises(Terminated):
+                signal.raise_signal(signal.SIGTERM)
+        assert stop.received == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_sigterm_raises_nothing_in_other_threads():
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def work():
+        with sigterm_raises():
+            seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -108,6 +108,11 @@ def test_validation_data_is_checked_before_the_first_epoch(val):
         make_trainer(val=val)
 
 
+def test_validation_images_of_another_size_are_refused_before_the_first_epoch():
+    with refuses(DataError, "trainer: val images must be of the training images' shape (3, 8, 8), got (3, 8, 7)"):
+        make_trainer(val=(np.zeros((4, 3, 8, 7), np.uint8), np.zeros(4, int)))
+
+
 def test_config_that_is_not_json_is_refused():
     with refuses(ShapeError, "config must hold JSON values only"):
         make_trainer(config={"net": np.float32})
@@ -215,6 +220,13 @@ def test_bar_shows_loss_error_and_speed(capfd):
     make_trainer(progress=True).run(1)
     err = capfd.readouterr().err
     assert "epoch 1/1" in err and "loss=" in err and "error=" in err and "images/s" in err
+
+
+def test_bar_counts_to_the_expected_end(capfd):
+    for expected in (None, 1, 2, 9):
+        make_trainer(progress=True).run(2, until=lambda last: last.epoch == 2, expected=expected)
+        err = capfd.readouterr().err
+        assert ("/51.0" in err) == (expected == 1) and ("/102" in err) == (expected != 1)
 
 
 def test_parameters_that_are_not_finite_are_never_saved(tmp_path):

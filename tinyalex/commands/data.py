@@ -24,7 +24,7 @@ SCALE, GAP, NAMES, CAPTION = 2, 4, 96, 22  # pixels: per image pixel, between im
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    fetch = _action(actions, "cifar10", "download CIFAR-10, 162 MiB", "tinyalex data cifar10 --to ~/data")
+    fetch = _action(actions, "cifar10", f"download CIFAR-10, {_mebibytes('py')}", "tinyalex data cifar10 --to ~/data")
     fetch.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: where every command looks)")
     known = "py: pickles, whose bytes can be told from others later; bin: binary records (default: py)"
     fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="py", help=known)
@@ -42,6 +42,10 @@ def _action(actions: Any, name: str, line: str, example: str) -> argparse.Argume
     return parser
 
 
+def _mebibytes(layout: str) -> str:
+    return f"{download.ARCHIVES[layout].size / 2**20:.0f} MiB"
+
+
 def run(args: argparse.Namespace) -> int:
     """Do one of the two and return 0."""
     return _fetch(args) if args.action == "cifar10" else _show(args)
@@ -51,7 +55,7 @@ def _fetch(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     folder, archive = args.to or default_data_folder(), download.ARCHIVES[args.layout]
-    print(f"fetches {archive.size / 2**20:.0f} MiB to {folder} unless it is there; 3 minutes at 1 MB/s", file=sys.stderr)
+    print(f"fetches {_mebibytes(args.layout)} to {folder} unless it is there; 3 minutes at 1 MB/s", file=sys.stderr)
     with tqdm(total=archive.size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
         first: list[int] = []  # bytes of an earlier attempt: they must not count in the speed
 

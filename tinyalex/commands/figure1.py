@@ -14,23 +14,21 @@ from tinyalex.commands.out import out_folder
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
 from tinyalex.devices import CpuDevice, Device, get_device
-from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeError, require_choice, require_int
-from tinyalex.experiments.figure1 import DEFAULT_RATES, SYNTHETIC_RATES, Figure1, Plan
-from tinyalex.experiments.figure1_rates import load_record, record_of, recorded_rate, with_record
-from tinyalex.experiments.figure1_result import plans_in, read_plans, read_runs, result, sentences, write_result
-from tinyalex.experiments.figure1_time import epochs_left, in_words, seconds_an_epoch
+from tinyalex.errors import ShapeError, require_choice, require_int
+from tinyalex.experiments.figure1 import DEFAULT_RATES, SYNTHETIC_RATES, TARGET, Plan, require_target
+from tinyalex.experiments.figure1_job import FILES, RATES, Job, open_folder
+from tinyalex.experiments.figure1_rates import load_record, record_of, recorded_rate
+from tinyalex.experiments.figure1_result import plans_in, read_plans, sentences
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
-from tinyalex.training.checkpoint import checkpoint_files
-from tinyalex.training.files import make_folder, write_json
+from tinyalex.training.files import write_json
 
 HELP = "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"
 EXAMPLE = "tinyalex figure1 --quick"
 
-FILES = ("figure1.png", "factor.png", "result.json", "log.jsonl")
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 2048, 256  # few enough for a run in a minute; the rates of the record are for these
 SWEEP_EPOCHS = {True: 20, False: 3}  # synthetic or not: a synthetic epoch has three steps
-EPOCHS, TARGET = 60, 0.25
-DRAW_EVERY_S = 15.0  # the pictures take a second
+EPOCHS = 60
+MOST = {"seeds": 1000, "sweep_epochs": 10**6, "epochs": 10**6, "train_images": 2**32}
 DEFAULTS = {"activations": "relu,tanh", "data": "synthetic", "device": "cpu"}
 
 
@@ -59,8 +57,8 @@ def run(args: argparse.Namespace) -> int:
     """Train or go on, draw, and say what was measured."""
     if args.plot_only is not None:
         return _report(_redraw(args), args.plot_only, args, "tinyalex figure1")
-    activations, rates, device = tuple(args.activations.split(",")), _given_rates(args), _device(args)
     _check_numbers(args)
+    activations, rates, device = tuple(args.activations.split(",")), _given_rates(args), _device(args)
     dataset, record = _dataset(args), load_record()
     seeds = args.seeds or (3 if dataset.synthetic and not args.quick else 1)
     plans = []
@@ -69,70 +67,15 @@ def run(args: argparse.Namespace) -> int:
         sweep_epochs = args.sweep_epochs or SWEEP_EPOCHS[dataset.synthetic]
         plans.append(Plan(setup, activations, chosen, tuple(range(seeds)), sweep_epochs, args.epochs or EPOCHS, _target(args)))
     folder = out_folder("figure1", args.out, "figure1")
-    _make_folder(folder)
+    open_folder(folder)
+    job = Job(folder, plans, _again(args, folder), record, _tell)
     _tell(f"writes to {folder}")
-    job = Job(folder, plans, _again(args, folder), record)
-    _train(job, dataset, device)
-    document = job.write(finished=True)
-    if args.sweep:
-        write_json(folder / "rates.json", record_of(document))
+    with job.resumable():
+        job.train(dataset, device)
+        document = job.write(finished=True)
+        if args.sweep:
+            write_json(folder / RATES, record_of(document))
     return _report(document, folder, args, _next(args, dataset, folder))
-
-
-def _make_folder(folder: Path) -> None:
-    """Make the folder; one that a run of `tinyalex train` lives in would lose its log and its result."""
-    if checkpoint_files(folder):
-        raise CheckpointError(f"{folder}: --out must be a new folder or one of tinyalex figure1, got a run of tinyalex train; name another")
-    make_folder(folder)
-
-
-class Job:
-    """What one call of the command does, and the files that it leaves."""
-
-    def __init__(self, folder: Path, plans: list[Plan], command: str, record: dict[str, Any]) -> None:
-        self.folder, self.plans, self.command, self.record = folder, plans, command, record
-        self._written = -DRAW_EVERY_S
-
-    def write_now_and_then(self) -> None:
-        """`write`, unless that was a moment ago."""
-        if time.monotonic() - self._written >= DRAW_EVERY_S:
-            self.write()
-            self._written = time.monotonic()
-
-    def write(self, finished: bool = False) -> dict[str, Any]:
-        """Write `result.json`, `log.jsonl` and the pictures from what the folder holds, and return the document."""
-        from tinyalex.experiments.figure1_plots import draw_factor, draw_figure
-
-        document = with_record(result(self.plans, self.folder, self.command, finished), self.record)
-        write_result(self.folder, document)
-        draw_figure(document, self.folder / FILES[0])
-        draw_factor(document, self.folder / FILES[1])
-        return document
-
-
-def _train(job: Job, dataset: Dataset, device: Device) -> None:
-    """All runs of all plans; whatever ends them, what there is is drawn."""
-    runs = read_runs(job.folder)
-    epochs = sum(epochs_left(plan, runs) for plan in job.plans)
-    if epochs:
-        seconds = seconds_an_epoch(dataset, device)
-        _tell(f"{len(dataset.train_labels):,} images of {dataset.name}, {dataset.note}; {seconds:.2f} s an epoch")
-        _tell(f"at most {in_words(epochs * seconds)}; after a stop, go on with: {job.command}")
-    figure1 = Figure1(dataset, job.folder, device=device, tell=_tell, after_run=job.write_now_and_then)
-    failed = []
-    try:
-        for plan in job.plans:
-            try:
-                figure1.run(plan)
-            except DivergedError as error:
-                failed.append(error)
-    except Interrupted as stop:
-        job.write()
-        text = str(stop).rpartition("; ")[0]
-        raise Interrupted(f"{text}; go on with: {job.command}", stop.exit_code, job.folder) from None
-    if failed:
-        job.write(finished=True)
-        raise failed[0]
 
 
 def _redraw(args: argparse.Namespace) -> dict[str, Any]:
@@ -140,11 +83,11 @@ def _redraw(args: argparse.Namespace) -> dict[str, Any]:
     folder, record = args.plot_only, load_record()
     saved = read_plans(folder)
     if saved is not None:
-        return Job(folder, saved[0], saved[1], record).write(saved[2])
+        return Job(folder, saved[0], saved[1], record, _tell).write(saved[2])
     synthetic, runs = plans_in(folder)
     sweep_epochs = args.sweep_epochs or SWEEP_EPOCHS[synthetic]
     plans = [Plan(*run, sweep_epochs, args.epochs or EPOCHS, _target(args)) for run in runs]
-    return Job(folder, plans, f"tinyalex figure1 --plot-only {shlex.quote(str(folder))}", record).write()
+    return Job(folder, plans, f"tinyalex figure1 --plot-only {shlex.quote(str(folder))}", record, _tell).write()
 
 
 def _report(document: dict[str, Any], folder: Path, args: argparse.Namespace, following: str) -> int:
@@ -214,18 +157,19 @@ def _known_rates(setup: str, activation: str, dataset: Dataset, record: dict[str
 
 
 def _check_numbers(args: argparse.Namespace) -> None:
-    for option in ("seeds", "sweep_epochs", "epochs", "train_images"):
+    for option, most in MOST.items():
         if getattr(args, option) is not None:
-            require_int("figure1", f"--{option.replace('_', '-')}", getattr(args, option))
+            require_int("figure1", f"--{option.replace('_', '-')}", getattr(args, option), most=most)
     if args.quick and args.data != "synthetic":
         raise ShapeError(f"figure1: --data must be synthetic with --quick, got {args.data!r}; leave --quick out")
     for name in args.activations.split(","):
         require_choice("figure1", "--activations", name, tuple(ACTIVATIONS))
     _setups(args)
+    _target(args)
 
 
 def _target(args: argparse.Namespace) -> float:
-    return TARGET if args.target is None else float(args.target)
+    return TARGET if args.target is None else require_target("--target", args.target)
 
 
 def _device(args: argparse.Namespace) -> Device:

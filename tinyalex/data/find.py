@@ -63,7 +63,7 @@ def locate(data: str | os.PathLike[str]) -> Path | None:
     if folder is None:
         raise DataError(
             "load_dataset: data must be auto, cifar10, synthetic, or a folder that holds cifar-10-batches-bin or "
-            f"cifar-10-batches-py, got {os.fspath(data)!r}"
+            f"cifar-10-batches-py, got {os.fspath(data)!r}; correct it, or run `tinyalex data cifar10` and use cifar10"
         )
     return folder
 

@@ -33,7 +33,11 @@ class SubtractMean:
 
     Parameters
     ----------
-    mean: (C, H, W), one value a pixel.
+    mean: (C, H, W), one value a pixel; H and W of 1 are one value a channel.
+
+    Raises
+    ------
+    DataError: a mean of another form, or images of another size.
 
     Example
     -------
@@ -58,6 +62,7 @@ class SubtractMean:
 
     def __call__(self, images: Pixels, rng: np.random.Generator | None = None) -> Floats:
         """Subtract the mean; draws nothing."""
+        _check_fits("SubtractMean", images, self.mean)
         return np.subtract(images, self.mean, dtype=np.float32)  # (N, C, H, W)
 
 
@@ -67,6 +72,10 @@ class Standardize:
     Parameters
     ----------
     mean, std: (C,), in units of a pixel's 0 to 255; std above 0.
+
+    Raises
+    ------
+    DataError: numbers of another form, or images of another number of channels.
 
     Example
     -------
@@ -97,6 +106,7 @@ class Standardize:
 
     def __call__(self, images: Pixels, rng: np.random.Generator | None = None) -> Floats:
         """Subtract the mean, divide by the deviation; draws nothing."""
+        _check_fits("Standardize", images, self.mean)
         out = np.subtract(images, self.mean, dtype=np.float32)  # (N, C, H, W)
         out /= self.std
         return out
@@ -159,6 +169,14 @@ class Batches:
     def _philox(self, epoch: int, stream: int) -> np.random.Philox:
         """A generator of its own for each (seed, epoch, stream): the stream is the counter's highest word."""
         return np.random.Philox(key=np.array([self.seed, epoch], np.uint64), counter=np.array([0, 0, 0, stream], np.uint64))
+
+
+def _check_fits(who: str, images: Pixels, mean: Floats) -> None:
+    """Raise unless the mean has the images' channels, and their height and width or 1: anything else would change their shape."""
+    shape = images.shape[1:]
+    if images.ndim != 4 or shape[0] != len(mean) or any(n not in (1, wide) for n, wide in zip(mean.shape, shape, strict=True)):
+        rule = " x ".join([str(len(mean)), *("any" if n == 1 else str(n) for n in mean.shape[1:])])
+        raise DataError(f"{who}: images must be (N, C, H, W) with C x H x W of {rule}, got {show(images)}; fit it on such images")
 
 
 def check_arrays(who: str, images: object, labels: object) -> None:

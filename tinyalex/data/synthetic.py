@@ -19,6 +19,7 @@ from tinyalex.errors import DataError, require_int, show
 CLASSES = ("disk", "ring", "square", "triangle", "cross", "stripes", "checks", "crescent", "star", "corner")
 BLOCK = 500  # Images drawn at a time: a multiple of ten, so that a block is balanced, and few enough to stay in cache.
 SIDE = 32
+MOST_IMAGES = 2**32  # 13 TB
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,7 +34,7 @@ def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> 
 
     Parameters
     ----------
-    train, test : number of images of each part, at least 1.
+    train, test : number of images of each part, 1 to 2**32.
     seed : 0 to 2**64 - 1.
 
     Raises
@@ -48,7 +49,7 @@ def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> 
     seed = require_int("synthetic_dataset", "seed", seed, 0)
     if seed >= 2**64:
         raise DataError(f"synthetic_dataset: seed must be below 2**64, got {show(seed)}")
-    train, test = require_int("synthetic_dataset", "train", train), require_int("synthetic_dataset", "test", test)
+    train, test = (require_int("synthetic_dataset", key, n, most=MOST_IMAGES) for key, n in (("train", train), ("test", test)))
     train_images, train_labels = _draw(train, seed, stream=0)
     test_images, test_labels = _draw(test, seed, stream=1)
     return Dataset(

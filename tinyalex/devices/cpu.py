@@ -20,6 +20,7 @@ from tinyalex.errors import OutOfMemory, require_int
 
 SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers
 SMALL = 1 << 18  # bytes of work that are done sooner than a second worker is woken
+MOST_WORKERS = 1024  # a system refuses to start threads without end
 CACHE = 6 << 20  # bytes of scratch a block may use: it stays in the processor's cache
 
 
@@ -107,7 +108,7 @@ class CpuDevice(Device):
     Parameters
     ----------
     name: "cpu", or "cpu:0", "cpu:1" ... with workers of their own.
-    workers: threads that work on a batch, 1 or more; more than cores or images is allowed.
+    workers: threads that work on a batch, 1 to 1,024; more than cores or images is allowed.
     cache: bytes of scratch a block may use.
     memory: bytes the pool may hold, 1 or more; None for no limit.
     small: bytes of work, 0 or more, that are one block on one thread. With `small=0, cache=1` every image is a block of its
@@ -127,7 +128,7 @@ class CpuDevice(Device):
     ) -> None:
         super().__init__()
         self.name, self.xp = name, np
-        self.workers = require_int(name, "workers", cores() if workers is None else workers)
+        self.workers = require_int(name, "workers", min(cores(), MOST_WORKERS) if workers is None else workers, most=MOST_WORKERS)
         self.cache = require_int(name, "cache", cache)
         self.small = require_int(name, "small", small, least=0)
         self.pool = Pool(name, None if memory is None else require_int(name, "memory", memory))

@@ -14,25 +14,25 @@ An experiment is a set of runs, one for each setup, activation, learning rate an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.loader import Prepare, Standardize, SubtractMean
 from tinyalex.devices import Device, get_device
-from tinyalex.errors import CheckpointError, DivergedError, ShapeError, show
+from tinyalex.errors import DivergedError, ShapeError, require_float, require_int, show
+from tinyalex.experiments.figure1_runs import START_ERROR, Run, at_most, check_images, images_of, read_run, read_runs
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
-from tinyalex.training import EpochResult, RunLog, Trainer
-from tinyalex.training.epochs import read_epochs
+from tinyalex.training import RunLog, Trainer
 from tinyalex.training.log import NAME as LOG
 
 MOMENTUM, BATCH_SIZE = 0.9, 128
+TARGET = 0.25  # the paper's training error
 CROSSED = ("train_error", "running_error")  # the errors whose crossing of the target is measured
-START_ERROR = 0.9  # ten classes, before any training: where the first epoch's interpolation begins
 DEFAULT_RATES = {"2012": (0.001, 0.003, 0.01, 0.03), "fan-in": (0.003, 0.01, 0.03, 0.1)}
 SYNTHETIC_RATES = {"2012": (0.002, 0.005, 0.01, 0.02, 0.04), "fan-in": (0.01, 0.02, 0.04, 0.08)}
 
@@ -55,90 +55,33 @@ class Plan:
     seeds: tuple[int, ...] = (0,)
     sweep_epochs: int = 3
     max_epochs: int = 60
-    target: float = 0.25
+    target: float = TARGET
 
     def __post_init__(self) -> None:
-        if self.setup not in SETUPS:
-            raise ShapeError(f"figure1: setup must be one of {', '.join(SETUPS)}, got {self.setup!r}")
+        if self.setup not in tuple(SETUPS):
+            raise ShapeError(f"figure1: setup must be one of {', '.join(SETUPS)}, got {show(self.setup)}")
         for name in self.activations:
-            if name not in ACTIVATIONS:
-                raise ShapeError(f"figure1: activations must be among {', '.join(ACTIVATIONS)}, got {name!r}")
-            if not self.rates.get(name) or any(not 0 < rate < math.inf for rate in self.rates[name]):
+            if name not in tuple(ACTIVATIONS):
+                raise ShapeError(f"figure1: activations must be among {', '.join(ACTIVATIONS)}, got {show(name)}")
+            if not self.rates.get(name):
                 raise ShapeError(f"figure1: learning rates of {name} must be numbers above 0, got {show(self.rates.get(name))}")
+            for rate in self.rates[name]:
+                require_float("figure1", f"learning rates of {name}", rate, "numbers above 0", lambda value: 0 < value < math.inf)
         if not self.activations or len(set(self.activations)) < len(self.activations):
             raise ShapeError(f"figure1: activations must be different names, at least one, got {show(self.activations)}")
-        if not self.seeds or not 0 < self.target < START_ERROR or min(self.sweep_epochs, self.max_epochs) < 1:
-            rule = f"a seed, a target between 0 and {START_ERROR} and at least one epoch"
-            got = (self.seeds, self.target, self.sweep_epochs, self.max_epochs)
-            raise ShapeError(f"figure1: a plan must have {rule}, got {got}")
+        if not self.seeds:
+            raise ShapeError("figure1: seeds must be integers, at least one, got ()")
+        for seed in self.seeds:
+            require_int("figure1", "seeds", seed, least=0)
+        require_int("figure1", "sweep_epochs", self.sweep_epochs)
+        require_int("figure1", "max_epochs", self.max_epochs)
+        require_target("target", self.target)
 
 
-@dataclass
-class Run:
-    """One training run and its result; `diverged` holds the message if its loss stopped being a number."""
-
-    setup: str
-    activation: str
-    lr: float
-    seed: int
-    epochs: list[EpochResult] = field(default_factory=list)
-    diverged: str | None = None
-
-    @property
-    def name(self) -> str:
-        """What its folder is called."""
-        return f"{self.setup}-{self.activation}-lr{self.lr:g}-seed{self.seed}"
-
-    def errors(self, kind: str) -> list[float]:
-        """The errors after epochs 1, 2, ...; kind is "train_error" or "running_error"."""
-        return [getattr(epoch, kind) for epoch in self.epochs]
-
-    def reached(self, target: float) -> bool:
-        """Whether the run has ended at the target."""
-        return bool(self.epochs) and at_most(self.epochs[-1], target)
-
-    def sweep_error(self, epochs: int) -> float:
-        """The running error of the sweep's last epoch; infinite if the run never finished it."""
-        return math.inf if len(self.epochs) < epochs else self.epochs[epochs - 1].running_error
-
-
-def at_most(epoch: EpochResult, target: float) -> bool:
-    """Whether both errors of the epoch are at the target or below: where a run ends."""
-    return epoch.train_error is not None and max(epoch.train_error, epoch.running_error) <= target
-
-
-def epochs_to(errors: Sequence[float], target: float) -> float | None:
-    """After how many epochs the error first reached the target, by linear interpolation; None if it never did.
-
-    `errors` are those after epochs 1, 2, ...; before any training the error is 0.9.
-
-    Example
-    -------
-    >>> epochs_to([0.5, 0.3, 0.2], 0.25)
-    2.5
-    """
-    before = START_ERROR
-    for epoch, error in enumerate(errors):
-        if error <= target:
-            return epoch + (before - target) / (before - error)
-        before = error
-    return None
-
-
-def read_run(folder: Path) -> Run | None:
-    """The run that `folder` holds, as far as it got; None where there is none."""
-    lines = RunLog(folder / LOG).read()
-    if not lines:
-        return None
-    epochs = read_epochs(folder / LOG, lines)
-    try:
-        config = lines[0]["config"]
-        setup, activation = config["run"].partition("-lr")[0].rsplit("-", 1)
-        run = Run(setup, activation, config["trainer"]["first_lr"], config["trainer"]["seed"], epochs)
-        run.diverged = next((line["message"] for line in lines if line["kind"] == "diverged"), None)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{folder / LOG}: the log must be one of a run of figure1, got {error!r} in reading it") from None
-    return run
+def require_target(quantity: str, value: object) -> float:
+    """`value` as a training error to reach."""
+    rule = f"a fraction above 0 and below {START_ERROR}, such as 0.25"
+    return require_float("figure1", quantity, value, rule, lambda number: 0 < number < START_ERROR)
 
 
 def chosen_rate(plan: Plan, runs: Sequence[Run]) -> float:
@@ -158,6 +101,11 @@ class Figure1:
     progress: bars on stderr; None shows them where stderr is a terminal.
     tell: called with one line of text when something begins or is decided.
     after_run: called when a run has ended, or has stopped at its place in the sweep.
+    usual: epochs that a run of (setup, activation) is expected to take, for the bars.
+
+    Raises
+    ------
+    CheckpointError: the folder holds runs of other images, or a log that cannot be read.
     """
 
     def __init__(
@@ -169,11 +117,14 @@ class Figure1:
         progress: bool | None = None,
         tell: Callable[[str], None] = lambda line: None,
         after_run: Callable[[], object] = lambda: None,
+        usual: Mapping[tuple[str, str], int] | None = None,
     ) -> None:
         self.dataset, self.folder, self.device = dataset, Path(folder), get_device(device, "figure1")
         self.progress, self.tell = progress, tell
-        self.after_run = after_run
+        self.after_run, self.usual = after_run, usual or {}
         self._prepares: dict[str, Prepare] = {}
+        if runs := read_runs(self.folder):
+            check_images(self.folder, runs, images_of(dataset))
 
     def run(self, plan: Plan) -> list[Run]:
         """All runs of the plan: those of the sweep, and those that went on to the target.
@@ -202,8 +153,8 @@ class Figure1:
             return [], rates[0]
         runs = []
         for lr in rates:
-            self.tell(f"{plan.setup}, {activation}, sweep: learning rate {lr:g}, {plan.sweep_epochs} epochs")
-            runs.append(self._train(Run(plan.setup, activation, lr, plan.seeds[0]), plan.sweep_epochs, None))
+            line = f"{plan.setup}, {activation}, sweep: learning rate {lr:g}, {plan.sweep_epochs} epochs"
+            runs.append(self._train(Run(plan.setup, activation, lr, plan.seeds[0]), plan.sweep_epochs, None, line))
         lr = chosen_rate(plan, runs)
         if all(math.isinf(run.sweep_error(plan.sweep_epochs)) for run in runs):
             return runs, None
@@ -211,13 +162,20 @@ class Figure1:
         return runs, lr
 
     def _to_target(self, plan: Plan, activation: str, lr: float, seed: int) -> Run:
-        self.tell(f"{plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: to {100 * plan.target:g} % or {plan.max_epochs} epochs")
-        return self._train(Run(plan.setup, activation, lr, seed), plan.max_epochs, plan.target)
+        line = f"{plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: to {100 * plan.target:g} % or {plan.max_epochs} epochs"
+        return self._train(Run(plan.setup, activation, lr, seed), plan.max_epochs, plan.target, line)
 
-    def _train(self, run: Run, epochs: int, target: float | None) -> Run:
+    def _train(self, run: Run, epochs: int, target: float | None, line: str) -> Run:
         """Train `run` in its folder, or go on with it, for so many epochs in all or until both its errors reach the target."""
+        folder = self.folder / "runs" / run.name
+        known = read_run(folder)
+        if known is not None and known.lr == run.lr:  # a name has six digits of a rate: the trainer refuses another
+            ended = known.diverged or len(known.epochs) >= epochs or (target is not None and known.reached(target))
+            if ended:
+                return known
+        self.tell(line)
         net = figure1_net(run.activation, run.setup, seed=run.seed, classes=len(self.dataset.classes), device=self.device)
-        data, folder = self.dataset, self.folder / "runs" / run.name
+        data = self.dataset
         trainer = Trainer(
             net,
             SGD(net, lr=run.lr, momentum=MOMENTUM, weight_decay=0),
@@ -232,13 +190,9 @@ class Figure1:
             seed=run.seed,
             progress=self.progress,
         )
-
-        known = read_run(folder)
-        if known is not None and known.diverged:  # it would only do so again
-            run.epochs, run.diverged = known.epochs, known.diverged
-            return run
+        usual = None if target is None else self.usual.get((run.setup, run.activation))
         try:
-            run.epochs = trainer.run(epochs, until=lambda last: target is not None and at_most(last, target))
+            run.epochs = trainer.run(epochs, until=lambda last: target is not None and at_most(last, target), expected=usual)
         except DivergedError as error:
             run.epochs, run.diverged = list(trainer.results), str(error)
             RunLog(folder / LOG).append({"kind": "diverged", "message": run.diverged})

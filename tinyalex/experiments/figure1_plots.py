@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyalex.experiments.figure1 import START_ERROR
 from tinyalex.experiments.figure1_result import LABELS, median_epochs, shared_factors
+from tinyalex.experiments.figure1_runs import START_ERROR
 from tinyalex.training.files import write_picture
 
 STYLES: dict[str, dict[str, Any]] = {  # as in the paper: ReLU solid, tanh dashed
@@ -63,10 +63,12 @@ def figure_of_curves(document: dict[str, Any]) -> Any:
 def figure_of_factors(document: dict[str, Any]) -> Any:
     """The Matplotlib figure that `draw_factor` writes."""
     setups = list(document["setups"].values())
-    figure, panels = _canvas(2, len(setups), 9)
+    figure, panels = _canvas(2, len(setups), 10)
     for column, of in enumerate(setups):
         _draw_sweep(panels[0][column], of)
         _draw_factors(panels[1][column], of)
+    low, high = panels[1][0].get_ylim()  # of all panels of the row
+    panels[1][0].set_ylim(min(low, 0.4), max(high, 8) * 18)  # the legend stands above the paper's 6
     panels[0][0].set_ylabel(f"running error\nafter {setups[0]['sweep_epochs']} epochs")
     first = LABELS[next(iter(setups[0]["activations"]))]
     panels[1][0].set_ylabel(f"epochs needed,\nas a multiple of {first}'s")
@@ -121,29 +123,34 @@ def _draw_sweep(panel: Any, of: dict[str, Any]) -> None:
 
 
 def _draw_factors(panel: Any, of: dict[str, Any]) -> None:
-    """Points at each shared rate, from the sweep; a level line for the own best rates, to the target."""
-    names = list(of["activations"])
-    for name in names[1:]:
-        style = STYLES[name]
-        points = [(lr, factor) for lr, factor in shared_factors(of, name) if factor is not None]
+    """Two measures: a point at each rate that both were swept with, to an error of the sweep; a level line for own rates, to the target.
+
+    A cross on the axis stands for a rate at which a net learned nothing, so that there is no factor.
+    """
+    for name, factor in of["factor"].items():
+        style, whose = STYLES[name], f"{LABELS[name]}, " if len(of["factor"]) > 1 else ""
+        points = shared_factors(of, name)
+        known = [(lr, value) for lr, value in points if value is not None]
         panel.plot(
-            [lr for lr, _ in points], [factor for _, factor in points], linestyle="", marker=MARKS[name], color=style["color"],
-            label=f"{LABELS[name]}, same rate",
+            [lr for lr, _ in known], [value for _, value in known], linestyle="", marker=MARKS[name], color=style["color"],
+            label=f"{whose}same rate, to the slower's\nerror after {of['sweep_epochs']} epochs",
         )  # fmt: skip
-        own = of["factor"][name]["train_error"]
+        none = [lr for lr, value in points if value is None]
+        if none:
+            bottom = {"transform": panel.get_xaxis_transform(), "label": f"{whose}same rate: a net\nlearned nothing"}
+            panel.plot(none, [0.04] * len(none), "x", color=style["color"], markersize=11, markeredgewidth=2.6, **bottom)
+        own = factor["train_error"]
         if own["value"] is not None:
-            more = "over " if own["at_least"] else ""
-            panel.axhline(own["value"], color=style["color"], linestyle=style["linestyle"], label=f"own rates: {more}{own['value']:.1f}")
+            text = f"{whose}own rates, to {100 * of['target']:g} %: {'over ' if own['at_least'] else ''}{own['value']:.1f}"
+            panel.axhline(own["value"], color=style["color"], linestyle=style["linestyle"], label=text)
     panel.axhline(1, color="0.35", linewidth=1)
-    panel.axhline(PAPER_FACTOR, color="0.35", linestyle=(0, (1, 2)), linewidth=1.5, label=f"the paper's {PAPER_FACTOR}")
+    panel.axhline(PAPER_FACTOR, color="0.35", linestyle=(0, (1, 2)), linewidth=1.5, label=f"the paper's {PAPER_FACTOR}, to 25 %")
     panel.set_yscale("log")
     panel.set_yticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"], minor=False)
     panel.set_yticks([], minor=True)
-    low, high = panel.get_ylim()
-    panel.set_ylim(min(low, 0.4), max(high, 8) * 4)  # the legend stands above the paper's 6
     _rate_axis(panel, of)
     panel.set_xlabel("learning rate")
-    panel.legend(loc="upper right", handlelength=2.2, ncols=1)
+    panel.legend(loc="upper right", handlelength=1.8, fontsize=12.5)
 
 
 def _rate_axis(panel: Any, of: dict[str, Any]) -> None:
@@ -158,9 +165,9 @@ def _caption(figure: Any, document: dict[str, Any], more: str = "") -> None:
     """The data in the title, since no figure means anything without; its note below."""
     data, count = document["dataset"], f"{document['train_images']:,}"
     title = f"{count} synthetic images, not photographs" if data["synthetic"] else f"{count} images of {data['name']}"
-    figure.suptitle(title, fontsize=17)
+    figure.suptitle(title, fontsize=17, parse_math=False)
     note = f"{data['note']}; {more}no regularization; tinyalex {document['versions']['tinyalex']}"
-    figure.supxlabel("\n".join(textwrap.wrap(note, 88)), fontsize=12, color="0.3")
+    figure.supxlabel("\n".join(textwrap.wrap(note, 88)), fontsize=12, color="0.3", parse_math=False)
 
 
 def write_png(figure: Any, path: Path) -> None:

@@ -13,7 +13,7 @@ FORMAT, FORMAT_VERSION = "tinyalex-figure1-rates", 1
 
 
 def load_record() -> dict[str, Any]:
-    """The shipped record; its `rates` lead from setup and activation to `lr` and the `sweep` that chose it."""
+    """The shipped record; its `rates` lead from setup and activation to `lr`, its runs' epochs and the `sweep` that chose it."""
     record: dict[str, Any] = json.loads(files("tinyalex.experiments").joinpath("figure1_record.json").read_text(encoding="utf-8"))
     return record
 
@@ -26,7 +26,7 @@ def record_of(document: dict[str, Any]) -> dict[str, Any]:
         **{key: document[key] for key in ("command", "date", "dataset", "train_images", "versions")},
         "sweep_epochs": max(of["sweep_epochs"] for of in document["setups"].values()),
         "rates": {
-            setup: {name: {"lr": mine["lr"], "sweep": mine["sweep"]} for name, mine in of["activations"].items()}
+            setup: {name: {key: mine[key] for key in ("lr", "epochs_run", "sweep")} for name, mine in of["activations"].items()}
             for setup, of in document["setups"].items()
         },
     }

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.errors import CheckpointError
-from tinyalex.experiments.figure1 import CROSSED, START_ERROR, Plan, Run, chosen_rate, epochs_to, read_run
+from tinyalex.experiments.figure1 import CROSSED, Plan, chosen_rate
+from tinyalex.experiments.figure1_runs import START_ERROR, Run, check_images, epochs_to, read_runs
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 from tinyalex.training import RunLog
 from tinyalex.training.files import write_bytes, write_json
@@ -82,7 +83,7 @@ def shared_factor(first: Sequence[float], other: Sequence[float]) -> float | Non
     """How many times as many epochs `other` takes as `first`, from two sweeps' errors at one learning rate.
 
     Both are measured at the error that the slower one has in the end; above 1 `first` was the faster.
-    None where either has learned nothing.
+    None where either has learned nothing: its error is that of chance, give or take what chance does on a few images.
 
     Example
     -------
@@ -93,7 +94,7 @@ def shared_factor(first: Sequence[float], other: Sequence[float]) -> float | Non
     if epochs == 0:
         return None
     level = max(first[epochs - 1], other[epochs - 1])
-    if level >= START_ERROR:
+    if level > START_ERROR - 0.02:
         return None
     mine, theirs = epochs_to(first[:epochs], level), epochs_to(other[:epochs], level)
     return theirs / mine if mine and theirs else None
@@ -140,18 +141,16 @@ def _reached(of: dict[str, Any], name: str, kind: str) -> str:
     return f"did not reach {100 * of['target']:g} % in {epochs:.3g} epochs"
 
 
-def read_runs(folder: Path) -> list[Run]:
-    """Every run below `folder`, finished or not, in the order of names."""
-    found = (read_run(path) for path in sorted((folder / "runs").glob("*")) if path.is_dir())
-    return [run for run in found if run is not None]
-
-
 def result(plans: Sequence[Plan], folder: Path, command: str, finished: bool) -> dict[str, Any]:
     """The document of `result.json`, from the runs in `folder`; `command` is what goes on with them."""
     runs = read_runs(folder)
     if not runs:
         raise CheckpointError(f"{folder}: the folder must hold runs of figure1, got none; run tinyalex figure1 --out {folder}")
-    first = _first_line(folder, runs[0])
+    check_images(folder, runs)
+    setups = {of["setup"]: of for of in (summary(plan, runs) for plan in plans) if of["activations"]}
+    if not setups:
+        raise CheckpointError(f"{folder}: plans must be of runs that the folder holds, got others; delete {RESULT} to draw what there is")
+    first = runs[0].header
     config = first["config"]
     return {
         "format": FORMAT,
@@ -164,7 +163,7 @@ def result(plans: Sequence[Plan], folder: Path, command: str, finished: bool) ->
         "command": command,
         "finished": finished,
         "plans": [asdict(plan) for plan in plans],
-        "setups": {of["setup"]: of for of in (summary(plan, runs) for plan in plans) if of["activations"]},
+        "setups": setups,
         "wall_s": sum(run.epochs[-1].wall_s for run in runs if run.epochs),
         **{key: first[key] for key in ("machine", "versions", "blas", "device", "workers")},
         "date": first["time"],
@@ -180,7 +179,7 @@ def plans_in(folder: Path) -> tuple[bool, list[tuple[str, tuple[str, ...], dict[
         rates = {name: found for name, found in rates.items() if found}
         if mine:
             plans.append((setup, tuple(rates), rates, tuple(sorted({run.seed for run in mine}))))
-    return bool(runs) and _first_line(folder, runs[0])["config"]["data"] == "synthetic", plans
+    return bool(runs) and runs[0].header["config"]["data"] == "synthetic", plans
 
 
 def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
@@ -196,16 +195,14 @@ def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
         for plan in document["plans"]:
             rates = {str(name): tuple(values) for name, values in plan["rates"].items()}
             plans.append(Plan(**plan | {"rates": rates, "activations": tuple(plan["activations"]), "seeds": tuple(plan["seeds"])}))
+        if not plans:
+            raise ValueError("no plans")
         return plans, str(document["command"]), bool(document["finished"])
-    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OSError) as error:
         text = f"{path}: the file must be a result of figure1 of format version {FORMAT_VERSION}, got {error!r} in reading it"
         runs = (folder / "runs").is_dir()
         remedy = "delete it to draw from the runs alone" if runs else "name a folder that tinyalex figure1 wrote"
         raise CheckpointError(f"{text}; {remedy}") from None
-
-
-def _first_line(folder: Path, run: Run) -> dict[str, Any]:
-    return RunLog(folder / "runs" / run.name / LOG).read()[0]
 
 
 def write_result(folder: Path, document: dict[str, Any]) -> None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Device
-from tinyalex.experiments.figure1 import BATCH_SIZE, MOMENTUM, Plan, Run
+from tinyalex.experiments.figure1 import BATCH_SIZE, MOMENTUM, TARGET, Plan, chosen_rate
+from tinyalex.experiments.figure1_runs import Run
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.cifar import figure1_net
 from tinyalex.optim import SGD
 from tinyalex.training.expected import least_seconds
+
+CIFAR10: dict[str, dict[str, dict[str, Any]]] = {  # the runs in examples/results/figure1, to 25 % by both errors or to the last epoch
+    "2012": {"relu": {"lr": 0.003, "epochs_run": [7]}, "tanh": {"lr": 0.03, "epochs_run": [60]}},
+    "fan-in": {"relu": {"lr": 0.03, "epochs_run": [7]}, "tanh": {"lr": 0.03, "epochs_run": [10]}},
+}
 
 
 def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
@@ -36,16 +43,51 @@ def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
     return (least_seconds(step) * train + least_seconds(evaluate) * (train + test)) / len(labels)
 
 
-def epochs_left(plan: Plan, runs: Sequence[Run]) -> int:
-    """Epochs that the plan can still take, if no more run reaches the target before its last; `runs` are what there is."""
+def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, int]:
+    """Epochs that a run is likely to take, by activation; those that nothing is known of are left out.
+
+    They are those of a run that has ended in this folder, `runs`, or else of a shipped one of the same images, rate and target.
+    """
+    usual = {}
+    for name, known in _shipped(dataset, record).get(plan.setup, {}).items():
+        if name in plan.activations and known["lr"] in plan.rates[name] and plan.target == TARGET:
+            usual[name] = max(known.get("epochs_run", [plan.max_epochs]))
+    for run in runs:
+        if _is_of(plan, run) and (run.reached(plan.target) or len(run.epochs) >= plan.max_epochs):
+            usual[run.activation] = len(run.epochs)
+    return {name: min(epochs, plan.max_epochs) for name, epochs in usual.items()}
+
+
+def _shipped(dataset: Dataset, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Rates and epochs by setup and activation of earlier runs on images like these; empty where there were none."""
+    if (dataset.note, len(dataset.train_labels)) == (record["dataset"]["note"], record["train_images"]):
+        return record["rates"]
+    return CIFAR10 if (dataset.name, len(dataset.train_labels)) == ("CIFAR-10", 50_000) else {}
+
+
+def epochs_left(plan: Plan, runs: Sequence[Run], usual: Mapping[str, int] | None = None) -> int:
+    """Epochs that the plan can still take; `runs` are what there is.
+
+    With `usual`, those that it is likely to take; a run that has already had more than usual may go on to the last.
+    """
     left = 0
     for name in plan.activations:
-        rates = plan.rates[name]
-        left += (len(rates) - 1) * plan.sweep_epochs + len(plan.seeds) * plan.max_epochs
-        for run in runs:
-            if (run.setup, run.activation) == (plan.setup, name) and run.lr in rates and run.seed in plan.seeds:
-                left -= plan.max_epochs if run.reached(plan.target) else len(run.epochs)
+        mine = [run for run in runs if run.activation == name and _is_of(plan, run)]
+        rates, chosen = plan.rates[name], chosen_rate(plan, mine) if mine else None
+        ended = [run.diverged is not None or run.reached(plan.target) for run in mine]
+        most = (usual or {}).get(name, plan.max_epochs)
+        if any(run.lr == chosen and len(run.epochs) >= most and not over for run, over in zip(mine, ended, strict=True)):
+            most = plan.max_epochs
+        most = max(most, plan.sweep_epochs) if len(rates) > 1 else most
+        left += (len(rates) - 1) * plan.sweep_epochs + len(plan.seeds) * most
+        for run, over in zip(mine, ended, strict=True):
+            whole = most if run.lr == chosen else plan.sweep_epochs
+            left -= whole if over else min(len(run.epochs), whole)
     return max(left, 0)
+
+
+def _is_of(plan: Plan, run: Run) -> bool:
+    return run.setup == plan.setup and run.lr in plan.rates.get(run.activation, ()) and run.seed in plan.seeds
 
 
 def in_words(seconds: float) -> str:

@@ -172,14 +172,14 @@ def prune_checkpoints(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def latest_checkpoint(folder: Path) -> Checkpoint | None:
+def latest_checkpoint(folder: Path | str) -> Checkpoint | None:
     """The folder's newest checkpoint; None where there is none.
 
     Raises
     ------
     CheckpointError: it does not load. The message names the one before, if that does; nothing falls back in silence.
     """
-    files = checkpoint_files(folder)
+    files = checkpoint_files(Path(folder))
     if not files:
         return None
     try:
@@ -207,8 +207,9 @@ def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str
 def load_weights(path: Path | str, net: Layer) -> None:
     """Read what `save_weights` wrote into `net`, whose parameters keep their type; all is checked before any is written.
 
-    Names and shapes are all that a file has of its net: the weights of the paper's AlexNet load into Caffe's, which has the
-    same shapes and computes something else with them.
+    What is checked are the parameters' names and shapes. Layers without parameters leave no trace in the file: the weights of
+    a net with ReLU load into the same net with tanh, and those of the paper's AlexNet into Caffe's, which then compute
+    something else. The file's note tells what it is of.
     """
     path, wanted = require_path(path), dict(parameters(net))
     weights = match_state(read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)[0], wanted)

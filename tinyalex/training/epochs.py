@@ -51,9 +51,11 @@ def read_epochs(path: Path, lines: Sequence[Mapping[str, Any]]) -> list[EpochRes
 
 
 def _number(path: Path, line: Mapping[str, Any], key: str, may_be_none: bool) -> Any:
-    value = line.get(key)
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if is_number or (value is None and may_be_none and key in line):
+    value, is_error = line.get(key), key.endswith("_error")
+    small = isinstance(value, float) or (type(value) is int and abs(value) < 2**53)  # others need not fit a float
+    if value is not None and small and (0 <= value <= 1 if is_error else math.isfinite(value)):
         return value
-    got = show(value) if key in line else "nothing"
-    raise CheckpointError(f"{path}: {key} of an epoch must be a finite number, got {got}; the file was altered")
+    if value is None and may_be_none and key in line:
+        return None
+    rule, got = "from 0 to 1" if is_error else "a finite number", show(value) if key in line else "nothing"
+    raise CheckpointError(f"{path}: {key} of an epoch must be {rule}, got {got}; the file was altered")

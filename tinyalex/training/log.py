@@ -27,7 +27,8 @@ class RunLog:
 
     Raises
     ------
-    CheckpointError: a line other than the last is not a JSON object. A torn last line, which a kill leaves, is dropped.
+    CheckpointError: the file cannot be read, or a line other than the last is not a JSON object. A torn last line, which a
+        kill leaves, is dropped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -39,6 +40,9 @@ class RunLog:
             text = self.path.read_bytes()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            got = error.strerror or error
+            raise CheckpointError(f"{self.path}: the log must be a file that can be read, got {got}; use another folder") from None
         *lines, torn = text.split(b"\n")  # what follows the last newline is no whole line
         return [self._parse(number, line) for number, line in enumerate(lines, 1)]
 
@@ -63,6 +67,7 @@ class RunLog:
     def _parse(self, number: int, line: bytes) -> dict[str, Any]:
         try:
             entry = json.loads(line)
+            json.dumps(entry, allow_nan=False)  # what is read here is written again, and NaN is no JSON
         except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict):

@@ -35,7 +35,8 @@ def trained_figure1(device: str | Device = "cpu", dtype: Any = np.float32) -> Tr
     """The ReLU net of Figure 1 in the setup "fan-in" after seven epochs: 27.5 % of CIFAR-10's test images wrong, 21.0 % of the others.
 
     Paper: section 3.1 and Figure 1. The weights are those of the run in `examples/results/figure1`, rounded to float16. It saw
-    a JPEG-recompressed copy of CIFAR-10 and had no regularization, as the experiment demands.
+    a JPEG-recompressed copy of CIFAR-10 and had no regularization, as the experiment demands. They are of use in this net
+    alone: they would load into the same net with tanh too, since activations have no parameters, but were not trained for it.
 
     Example
     -------

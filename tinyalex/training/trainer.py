@@ -13,7 +13,7 @@ import numpy as np
 
 from tinyalex.data.loader import Batches, Prepare, check_arrays
 from tinyalex.devices import Array
-from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeError, require_float, require_int
+from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupted, ShapeError, require_float, require_int
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
@@ -25,7 +25,7 @@ from tinyalex.training.epochs import EpochResult, read_epochs
 from tinyalex.training.evaluate import Arrays, evaluate
 from tinyalex.training.files import alone_in, remove_strays
 from tinyalex.training.log import NAME, RunLog, describe_run
-from tinyalex.training.signals import StopSignals
+from tinyalex.training.signals import NAMES, StopSignals
 
 READ_EVERY = 10  # steps between two looks at the loss where a look has to wait for the device
 
@@ -74,6 +74,8 @@ class Trainer:
         self.batches = Batches(train[0], train[1], batch_size, prepare=prepare, seed=seed)
         if val is not None:
             check_arrays("trainer: val", *val)
+            if (shape := train[0].shape[1:]) != val[0].shape[1:]:
+                raise DataError(f"trainer: val images must be of the training images' shape {shape}, got {val[0].shape[1:]}")
         self.evaluate_train, self.progress = evaluate_train, progress
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
         if val is None and isinstance(schedule, Plateau):
@@ -92,12 +94,15 @@ class Trainer:
             self._go_on(self.folder)
         sgd.lr = schedule.lr
 
-    def run(self, epochs: int, until: Callable[[EpochResult], bool] | None = None) -> list[EpochResult]:
+    def run(
+        self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None
+    ) -> list[EpochResult]:
         """Train until `epochs` epochs are complete, those before a resume included, and return all their results.
 
         Parameters
         ----------
         until: asked after each epoch; True ends the run. A Plateau schedule that has finished ends it too.
+        expected: epochs after which `until` is likely to end the run: the bar tells the time left to there.
 
         Raises
         ------
@@ -108,7 +113,8 @@ class Trainer:
         epochs = require_int("trainer", "epochs", epochs)
         with alone_in(self.folder):
             self._start_folder()
-            with StopSignals() as self._stop, self._open_bar(epochs) as self._bar, np.errstate(over="ignore", invalid="ignore"):
+            bar = self._open_bar(epochs if expected is None else min(expected, epochs))
+            with StopSignals() as self._stop, bar as self._bar, np.errstate(over="ignore", invalid="ignore"):
                 self._clock = self._saved_at = time.perf_counter()
                 while self.position.epoch < epochs and not self._ended(until):
                     self._bar.set_description(f"epoch {self.position.epoch + 1}/{epochs}")
@@ -210,7 +216,7 @@ class Trainer:
     def _interrupted(self) -> None:
         number = self._stop.received or 0
         self._save()
-        step, how = self.position.step, {2: "Ctrl-C", 15: "SIGTERM"}.get(number, f"signal {number}")
+        step, how = self.position.step, NAMES.get(number, f"signal {number}")
         if self.folder is None:
             raise Interrupted(f"trainer: the run was stopped by {how} after step {step}; without a folder nothing is saved", 128 + number)
         raise Interrupted(
