@@ -25,10 +25,10 @@ def rewind(layer):
 
 
 def dx_of(layer, dout):
-    """What backward returns; an empty array where the layer is a first one, which returns None."""
+    """What backward returns; a zero where the layer is a first one, which returns None."""
     dx = layer.backward(dout)
     assert (dx is None) == (not layer.gives_dx)
-    return layer.device.zeros((0,)) if dx is None else dx
+    return layer.device.zeros((1,)) if dx is None else dx
 
 
 def round_trip(layer, x, dout):
