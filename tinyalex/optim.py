@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from tinyalex.devices import Array, Scratch
 from tinyalex.errors import ShapeError, require_float, show
 from tinyalex.layers.at_once import at_once
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, require_thawed
 
 LEAST = 1 << 14  # parameters of a block: a full card's own answer would be one, but an update takes no room
 
@@ -96,6 +96,8 @@ class SGD:
 
     def step(self) -> None:
         """Update every parameter and set its gradient to zero, in one pass over memory; two devices work at the same time."""
+        for _, leaf, _ in self._parameters:
+            require_thawed("sgd", leaf)
         here = self._parameters[0][1].device
         there = [parameter for parameter in self._parameters if parameter[1].device is not here]
         if there:

@@ -10,7 +10,7 @@ from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
 from tinyalex.layers.windows import windows_of
-from tinyalex.layers.winograd import mosaic_of, winograd_pays
+from tinyalex.layers.winograd import mosaic_of, transform_weight, winograd_forward, winograd_forward_few, winograd_pays
 
 
 def both(args, x, dout_seed=2, dtype=np.float64, device="cpu", **settings_):
@@ -47,6 +47,26 @@ def test_agrees_with_im2col(kernel, padding, size, groups):
     direct, fast = both((4, 6, kernel), values((3, 4, *size), 1), padding=padding, groups=groups)
     for key, expected in direct.items():
         assert worst(fast[key], expected) < 1e-12, key
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_many_images_in_blocks_agree_with_im2col(groups):
+    x = values((31, 4, 27, 9), 1)
+    assert not mosaic_of(windows_of("conv", (27, 9), 5, 1, 2)).few(len(x))
+    direct, fast = both((4, 6, 5), x, padding=2, groups=groups)
+    for key, expected in direct.items():
+        assert worst(fast[key], expected) < 1e-12, key
+
+
+def test_few_images_by_places_are_what_they_are_by_blocks():
+    x, conv = values((3, 4, 13, 11), 1), ta.Conv2d(4, 6, 3, rng=rng(), groups=2, dtype=np.float64)
+    mosaic, device = mosaic_of(conv.windows(x.shape[1:])), CpuDevice(workers=3)
+    u, bias = transform_weight(conv.params["weight"], 2, mosaic, device), values((6,), 2)
+    by_blocks, by_places = np.empty((3, 6, 11, 9)), np.empty((3, 6, 11, 9))
+    winograd_forward(x, u, bias, mosaic, by_blocks)
+    winograd_forward_few(x, u, bias, mosaic, by_places, device)
+    device.close()
+    assert worst(by_places, by_blocks) < 1e-14
 
 
 @settings(max_examples=40, deadline=None)
@@ -109,6 +129,15 @@ def test_auto_is_decided_by_this_table():
         assert winograd_pays(mosaic_of(windows_of("conv", (size, size), kernel, 1, kernel // 2)), c, k, n) == pays
         conv = ta.Conv2d(c, k, kernel, padding=kernel // 2, rng=rng())
         assert conv.chosen(conv.windows((c, size, size)), n) == ("winograd" if pays else "im2col")
+
+
+@pytest.mark.parametrize(("n", "frozen"), [(1, "winograd"), (8, "winograd")])
+def test_frozen_layer_takes_winograd_for_fewer_tiles(n, frozen):
+    conv = ta.Conv2d(384, 384, 3, padding=1, groups=2, rng=rng())
+    windows = conv.windows((384, 13, 13))
+    before = conv.chosen(windows, n)
+    conv.freeze()
+    assert (before, conv.chosen(windows, n)) == ("im2col" if n == 1 else "winograd", frozen)
 
 
 @pytest.mark.parametrize("setting", [{"stride": 2}, {"kernel": 11}, {"kernel": 1}])

@@ -32,6 +32,7 @@ class Layer:
     params, grads: arrays by "weight" and "bias", allocated once and kept for life. `backward` adds into `grads`.
     takes, gives: where the input must be and where the output is: one device, or two of which each holds half.
     needs_dout: whether `backward` reads its argument.
+    frozen: see `freeze`. made: what a frozen layer has made of its parameters alone.
     """
 
     needs_dout = True
@@ -43,6 +44,8 @@ class Layer:
         self.gives: tuple[Device, ...] = (self.device,)
         self.params: dict[str, Array] = {}
         self.grads: dict[str, Array] = {}
+        self.frozen = False
+        self.made: dict[Any, Any] = {}
         self._cache: tuple[Any, ...] | None = None
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
@@ -75,6 +78,25 @@ class Layer:
             with leaf.device.activate():
                 for grad in leaf.grads.values():
                     grad.fill(0)
+
+    def freeze(self) -> None:
+        """Make the parameters read-only until `thaw`: what a layer makes of them alone, such as Winograd's weights, it then makes once.
+
+        For inference on few images, where that is a good part of the work. A step of SGD and the loading of weights raise meanwhile.
+        """
+        self._freeze(True)
+
+    def thaw(self) -> None:
+        """The end of `freeze`."""
+        self._freeze(False)
+
+    def _freeze(self, frozen: bool) -> None:
+        for leaf in self.leaves():
+            leaf.frozen = frozen
+            leaf.made.clear()
+            for array in leaf.params.values():
+                if isinstance(array, np.ndarray):  # a GPU's arrays are never read-only
+                    array.flags.writeable = not frozen
 
     def add_param(self, key: str, value: np.ndarray[Any, Any]) -> None:
         """Place a parameter, and a gradient of zeros beside it, on the device."""
@@ -161,6 +183,12 @@ def check_owner(layer: Layer, quantity: str, x: Any) -> None:
             f"{layer.name}: {quantity} must be on {layer.device.name}, got {layer.device.where(x)}; "
             f"use device.asarray({quantity}) or, from another device, device.copy_from"
         )
+
+
+def require_thawed(who: str, layer: Layer) -> None:
+    """Raise if a parameter of the layer may not be written."""
+    if layer.frozen:
+        raise CallOrderError(f"{who}: {layer.name} must not be frozen when its parameters are written, got a frozen layer; call thaw() of the net first")
 
 
 def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:

@@ -16,7 +16,15 @@ from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer, pair, show_pair
 from tinyalex.layers.tiles import KERNELS
 from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
-from tinyalex.layers.winograd import mosaic_of, transform_weight, winograd_backward, winograd_forward, winograd_pays
+from tinyalex.layers.winograd import (
+    Mosaic,
+    mosaic_of,
+    transform_weight,
+    winograd_backward,
+    winograd_forward,
+    winograd_forward_few,
+    winograd_pays,
+)
 
 ALGORITHMS = ("auto", "im2col", "winograd")
 FEWEST_BLOCKS = 4  # of fewer images each is cut into strips, so that several workers find work
@@ -150,7 +158,10 @@ class Conv2d(Layer):
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
         windows = self.windows(x.shape[1:])
-        out = self._correlate(x, self.params["weight"], self.params["bias"], windows, self.chosen(windows, len(x)))
+        if self.chosen(windows, len(x)) == "winograd":
+            out = self._forward_by_winograd(x, windows)
+        else:
+            out = self._correlate(x, self.params["weight"], self.params["bias"], windows)
         if train:
             self.keep(out.shape, x, windows)
         return out
@@ -178,13 +189,13 @@ class Conv2d(Layer):
         if by_correlation:
             with self.device.activate():
                 turned = turn(weight, groups)
-            dx = self._correlate(dout, turned, None, windows.turned(), "im2col")
+            dx = self._correlate(dout, turned, None, windows.turned())
         return dweight_t.swapaxes(1, 2), dbias, dx
 
     def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
         """The gradients of weight, (K * C/G, KH * KW), of bias, (K,), and of x."""
         mosaic = mosaic_of(windows)
-        u = transform_weight(self.params["weight"], self.groups, mosaic, self.device)
+        u = self._transformed(mosaic)
         dx = self.device.empty(x.shape, self.dtype) if self.input_gradient else None
 
         def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
@@ -193,22 +204,9 @@ class Conv2d(Layer):
         dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
         return dweight, dbias, dx
 
-    def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows, algorithm: str) -> Array:
+    def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
+        """The output by im2col; or dx, with turned weights."""
         out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)
-        correlate = self._correlate_by_winograd if algorithm == "winograd" else self._correlate_by_im2col
-        correlate(x, weight, bias, windows, out)
-        return out
-
-    def _correlate_by_winograd(self, x: Array, weight: Array, bias: Array | None, windows: Windows, out: Array) -> None:
-        mosaic = mosaic_of(windows)
-        u = transform_weight(weight, self.groups, mosaic, self.device)
-
-        def block(images: slice, scratch: Scratch) -> None:
-            winograd_forward(x[images], u, bias, mosaic, out[images], scratch)
-
-        self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
-
-    def _correlate_by_im2col(self, x: Array, weight: Array, bias: Array | None, windows: Windows, out: Array) -> None:
         strips = windows.strips(max(1, FEWEST_BLOCKS // len(x)))
 
         def block(pieces: slice, scratch: Scratch) -> None:
@@ -220,6 +218,29 @@ class Conv2d(Layer):
                 conv_forward(x[image], weight, bias, part, self.groups, out[image, :, rows], scratch)
 
         self.device.map_blocks(block, len(x) * len(strips), x.shape[1] * self._window_bytes(windows) // len(strips))
+        return out
+
+    def _forward_by_winograd(self, x: Array, windows: Windows) -> Array:
+        mosaic, bias = mosaic_of(windows), self.params["bias"]
+        out, u = self.device.empty((len(x), self.out_channels, *windows.out), self.dtype), self._transformed(mosaic)
+        if mosaic.few(len(x)):
+            winograd_forward_few(x, u, bias, mosaic, out, self.device)
+            return out
+
+        def block(images: slice, scratch: Scratch) -> None:
+            winograd_forward(x[images], u, bias, mosaic, out[images], scratch)
+
+        self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
+        return out
+
+    def _transformed(self, mosaic: Mosaic) -> Array:
+        """The weights as Winograd's products need them; a frozen layer keeps them."""
+        if mosaic in self.made:
+            return self.made[mosaic]
+        u = transform_weight(self.params["weight"], self.groups, mosaic, self.device)
+        if self.frozen:
+            self.made[mosaic] = u
+        return u
 
     def chosen(self, windows: Windows, n: int) -> str:
         """The algorithm for n images: "im2col" or "winograd"."""
@@ -227,7 +248,7 @@ class Conv2d(Layer):
             return self.algorithm
         c, k = self.in_channels // self.groups, self.out_channels // self.groups
         measured = self.device.name.partition(":")[0] == "cpu"  # a device to be counted bears the name of one to compute on
-        pays = measured and self._winograd_fits() and winograd_pays(mosaic_of(windows), c, k, n)
+        pays = measured and self._winograd_fits() and winograd_pays(mosaic_of(windows), c, k, n, self.frozen)
         return "winograd" if pays else "im2col"
 
     def _winograd_fits(self) -> bool:

@@ -23,6 +23,7 @@ powers: in float32 results are within 1e-4 of the largest (direct ones within 1e
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -34,7 +35,7 @@ from tinyalex.layers.tiles import LARGEST_TILE, ONE, WHOLE, Pieces, Tiles, cook_
 from tinyalex.layers.windows import Windows, matrix
 
 LEAST_CHANNELS = 16
-LEAST_TILES = 64
+LEAST_TILES, LEAST_FROZEN = 64, 9
 AT_ONCE = 2 << 20  # bytes of transformed tiles that a block makes before it uses them
 ROWS = 300  # tiles of a block: its products run near the full speed of BLAS, and few blocks have few sums
 
@@ -55,6 +56,10 @@ class Mosaic:
     def places(self) -> int:
         """Numbers of a transformed tile, which is how many matrix products there are."""
         return self.height.n * self.width.n
+
+    def few(self, n: int) -> bool:
+        """Whether one block could hold n images."""
+        return n * self.tiles <= ROWS
 
     def block_size(self, n: int) -> int:
         """Images of a block: enough for tall products, and four blocks or a multiple so that workers end together.
@@ -88,13 +93,13 @@ def mosaic_of(windows: Windows) -> Mosaic:
     return Mosaic(*lines)
 
 
-def winograd_pays(mosaic: Mosaic, inputs: int, outputs: int, n: int) -> bool:
+def winograd_pays(mosaic: Mosaic, inputs: int, outputs: int, n: int, frozen: bool = False) -> bool:
     """Whether n images of so many channels a group were measured faster this way than by im2col, on CPUs.
 
     Transforming takes time for each channel, products for each pair of channels: a group must have 16 on both sides.
-    The weights are transformed at each call, which fewer than `LEAST_TILES` tiles do not repay.
+    The weights are transformed at each call, which fewer than `LEAST_TILES` tiles do not repay; in a frozen layer only once.
     """
-    return min(inputs, outputs) >= LEAST_CHANNELS and n * mosaic.tiles >= LEAST_TILES
+    return min(inputs, outputs) >= LEAST_CHANNELS and n * mosaic.tiles >= (LEAST_FROZEN if frozen else LEAST_TILES)
 
 
 @lru_cache(maxsize=64)
@@ -127,26 +132,60 @@ def winograd_forward(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out
     x (B, C, H, W), u the transformed weight (NW, NH, G, C/G, K/G), bias (K,) or None, out (B, K, OH, OW), contiguous.
 
     First the tiles along the width of all lines; then, for P of their NW places at a time, the tiles along the height, the
-    products, and the outputs along the height; last the outputs along the width. The value at the points (1, 1) adds to
-    every output of a tile, so the bias is added there alone.
+    products, and the outputs along the height; last the outputs along the width.
     """
-    xp, tall, wide = scratch.xp, mosaic.height, mosaic.width
-    (b, k, oh, ow), groups, c = out.shape, u.shape[2], x.shape[1]
-    columns = _into_width(x, wide, True, scratch)  # (NW, TW, B * C, H)
-    half_rows = matrix(wide.n * wide.count, b * k * oh, x.dtype, scratch)
-    half = half_rows.reshape(wide.n, wide.count, b * k, oh)
-    parts = mosaic.parts(b * (c + k) * x.dtype.itemsize)
-    v_room, m_room = (_room(mosaic, parts[0], b * channels, x.dtype, scratch) for channels in (c, k))
+    columns = _into_width(x, mosaic.width, True, scratch)  # (NW, TW, B * C, H)
+    half_rows, channels = _half_rows(out, mosaic.width, scratch), (x.shape[1], out.shape[1])
+    parts = mosaic.parts(len(x) * sum(channels) * x.dtype.itemsize)
+    rooms = _rooms(mosaic, parts[0], len(x), channels, x.dtype, scratch)
     for part in parts:
-        v, m = v_room[: part.stop - part.start], m_room[: part.stop - part.start]  # (P, NH * TH, TW, B * C or B * K)
-        _into_height(columns[part], tall, True, v, xp)
-        xp.matmul(_by_group(v, tall, b, groups), u[part], out=_by_group(m, tall, b, groups))
-        if bias is not None and part.start <= ONE < part.stop:
-            m.reshape(len(m), tall.n, -1, k)[ONE - part.start, ONE] += bias
-        for line, rows, a in pieces(tall, False, WHOLE, x.dtype):
-            xp.matmul(m[:, rows].transpose(0, 2, 3, 1), _on(xp, a), out=half[part, :, :, line])
-    for line, rows, a in pieces(wide, False, WHOLE, x.dtype):
-        xp.matmul(half_rows[rows].T, _on(xp, a), out=out.reshape(-1, ow)[:, line])  # a view of out
+        _products(columns, u, bias, mosaic, part, half_rows, rooms, scratch.xp)
+    _out_of_width(half_rows, mosaic.width, out, scratch.xp)
+
+
+def winograd_forward_few(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out: Array, device: Device) -> None:
+    """As `winograd_forward`, for all of a few images: the blocks are places of the width instead of images, and u is read once."""
+    scratch = Scratch(device.xp)
+    with device.activate():
+        columns, half_rows = _into_width(x, mosaic.width, True, scratch), _half_rows(out, mosaic.width, scratch)
+
+    def block(part: slice, scratch: Scratch) -> None:
+        rooms = _rooms(mosaic, part, len(x), (x.shape[1], out.shape[1]), x.dtype, scratch)
+        _products(columns, u, bias, mosaic, part, half_rows, rooms, scratch.xp)
+
+    device.map_blocks(block, mosaic.width.n, size=1)
+    with device.activate():
+        _out_of_width(half_rows, mosaic.width, out, device.xp)
+
+
+def _products(
+    columns: Array, u: Array, bias: Array | None, mosaic: Mosaic, part: slice, half_rows: Array, rooms: list[Array], xp: Any
+) -> None:
+    """From some places along the width to their halves of the output: tiles, products and outputs along the height.
+
+    columns (NW, TW, B * C, H), half_rows (NW * TW, B * K * OH). The value at the points (1, 1) adds to every output of a tile,
+    so the bias is added there alone.
+    """
+    tall, wide, groups = mosaic.height, mosaic.width, u.shape[2]
+    b, k = columns.shape[2] // (groups * u.shape[3]), groups * u.shape[4]
+    v, m = (room[: part.stop - part.start] for room in rooms)  # (P, NH * TH, TW, B * C or B * K)
+    _into_height(columns[part], tall, True, v, xp)
+    xp.matmul(_by_group(v, tall, b, groups), u[part], out=_by_group(m, tall, b, groups))
+    if bias is not None and part.start <= ONE < part.stop:
+        m.reshape(len(m), tall.n, -1, k)[ONE - part.start, ONE] += bias
+    half = half_rows.reshape(wide.n, wide.count, b * k, tall.out)[part]
+    for line, rows, a in pieces(tall, False, WHOLE, columns.dtype):
+        xp.matmul(m[:, rows].transpose(0, 2, 3, 1), _on(xp, a), out=half[..., line])
+
+
+def _half_rows(out: Array, wide: Tiles, scratch: Scratch) -> Array:
+    """Room for outputs along the height of tiles along the width: (NW * TW, B * K * OH)."""
+    return matrix(wide.n * wide.count, math.prod(out.shape[:3]), out.dtype, scratch)
+
+
+def _out_of_width(half_rows: Array, wide: Tiles, out: Array, xp: Any) -> None:
+    for line, rows, a in pieces(wide, False, WHOLE, out.dtype):
+        xp.matmul(half_rows[rows].T, _on(xp, a), out=out.reshape(-1, wide.out)[:, line])  # a view of out
 
 
 def winograd_backward(
@@ -164,10 +203,10 @@ def winograd_backward(
     columns = _into_width(x, wide, True, scratch)  # (NW, TW, B * C, H)
     dout_columns = _into_width(dout, wide, False, scratch)  # (NW, TW, B * K, OH)
     parts = mosaic.parts(b * (c + k) * x.dtype.itemsize)
-    v_room, dm_room = (_room(mosaic, parts[0], b * channels, x.dtype, scratch) for channels in (c, k))
+    rooms = _rooms(mosaic, parts[0], b, (c, k), x.dtype, scratch)
     du = scratch((wide.n, tall.n, groups, k // groups, c // groups), x.dtype)
     for part in parts:
-        v, dm = v_room[: part.stop - part.start], dm_room[: part.stop - part.start]  # (P, NH * TH, TW, B * C or B * K)
+        v, dm = (room[: part.stop - part.start] for room in rooms)  # (P, NH * TH, TW, B * C or B * K)
         _into_height(columns[part], tall, True, v, xp)
         _into_height(dout_columns[part], tall, False, dm, xp)
         of_v, of_dm = _by_group(v, tall, b, groups), _by_group(dm, tall, b, groups)
@@ -218,10 +257,10 @@ def _out_of(pieces_: Pieces, tiles: Array, out: Array, scratch: Scratch) -> None
         out[..., line] += xp.matmul(tiles[..., rows], _on(xp, transform))
 
 
-def _room(mosaic: Mosaic, part: slice, images_channels: int, dtype: Any, scratch: Scratch) -> Array:
-    """Room for some places along the width of all tiles: (P, NH * TH, TW, B * C)."""
+def _rooms(mosaic: Mosaic, part: slice, b: int, channels: tuple[int, int], dtype: Any, scratch: Scratch) -> list[Array]:
+    """Room for some places along the width of all tiles: (P, NH * TH, TW, B * C), and the same for K."""
     high, wide = mosaic.height, mosaic.width
-    return scratch((part.stop - part.start, high.n * high.count, wide.count, images_channels), dtype)
+    return [scratch((part.stop - part.start, high.n * high.count, wide.count, b * c), dtype) for c in channels]
 
 
 def _by_group(tiles: Array, tall: Tiles, b: int, groups: int) -> Array:

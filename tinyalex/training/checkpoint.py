@@ -20,7 +20,7 @@ import numpy as np
 from tinyalex import __version__
 from tinyalex.devices import Array
 from tinyalex.errors import CheckpointError, ShapeError, require_choice, show
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, require_thawed
 from tinyalex.models.states import match_state
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
@@ -80,6 +80,8 @@ class Checkpoint:
         params, velocity = match_state(self.params, wanted), match_state(self.velocity, wanted)
         _check_tensors(f"{self.path}: param", wanted, params, exact=True)
         _check_tensors(f"{self.path}: velocity", sgd.velocity, velocity, exact=True)
+        for leaf in net.leaves():
+            require_thawed(str(self.path), leaf)
         self._load_schedule(schedule)
         for leaf in net.leaves():
             leaf.zero_grad()
@@ -214,6 +216,8 @@ def load_weights(path: Path | str, net: Layer) -> None:
     path, wanted = require_path(path), dict(parameters(net))
     weights = match_state(read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)[0], wanted)
     _check_tensors(f"{path}: param", wanted, weights, exact=False)
+    for leaf in net.leaves():
+        require_thawed(str(path), leaf)
     for leaf in net.leaves():
         for key, array in leaf.params.items():
             array[...] = leaf.device.asarray(weights[f"{leaf.name}.{key}"].astype(leaf.dtype))
