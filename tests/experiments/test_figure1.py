@@ -65,16 +65,22 @@ def test_every_activation_starts_from_the_same_weights(setup):
     assert any(np.any(first[key] != value) for key, value in figure1_net("relu", setup, seed=4).params.items())
 
 
-def test_sweep_goes_on_with_the_best_rate_and_other_seeds_follow(dataset, tmp_path):
+def test_sweep_is_of_every_seed_and_goes_on_with_the_best_rate(dataset, tmp_path):
     lines, ended = [], []
     job = figure1(dataset, tmp_path, tell=lines.append, after_run=lambda: ended.append(1))
     plan = make_plan("fan-in", ("tanh",), (0.001, 0.02), (0, 1), sweep_epochs=1, max_epochs=2)
     runs = job.run(plan)
-    best = min(runs, key=lambda run: (run.seed, run.sweep_error(1)))
-    assert [(run.lr, run.seed, len(run.epochs)) for run in runs if run.lr == best.lr] == [(best.lr, 0, 2), (best.lr, 1, 2)]
-    assert [(run.seed, len(run.epochs)) for run in runs if run.lr != best.lr] == [(0, 1)]
-    assert len(ended) == 4 and f"fan-in, tanh: chose learning rate {best.lr:g} of 0.001, 0.02" in lines
+    best = min((0.001, 0.02), key=lambda lr: max(run.sweep_error(1) for run in runs if run.lr == lr))
+    assert [(run.seed, len(run.epochs)) for run in runs if run.lr == best] == [(0, 2), (1, 2)]
+    assert [(run.seed, len(run.epochs)) for run in runs if run.lr != best] == [(0, 1), (1, 1)]
+    assert len(ended) == 6 and f"fan-in, tanh: chose learning rate {best:g} of 0.001, 0.02" in lines
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(run.name for run in runs)
+
+
+def test_rate_that_fails_one_seed_is_not_chosen():
+    plan = make_plan(rates=(0.01, 0.02), seeds=(0, 1), sweep_epochs=2)
+    runs = [make_run([0.6, 0.5]), make_run([0.6, 0.6], seed=1), make_run([0.4, 0.3], lr=0.02), make_run([0.9], lr=0.02, seed=1, diverged="nan")]
+    assert chosen_rate(plan, runs[:3]) == 0.02 and chosen_rate(plan, runs) == 0.01
 
 
 def test_run_ends_at_the_target(dataset, tmp_path):

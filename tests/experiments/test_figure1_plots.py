@@ -71,9 +71,9 @@ def test_sweep_factors_and_diverged_runs_are_drawn(runs):
     runs.append(make_run([0.8, 0.7], lr=0.04))
     plan = make_plan(rates=(0.01, 0.02, 0.04), seeds=(0, 1, 2))
     sweep, factors = figure_of_factors(make_document(runs, [plan])).axes
-    assert lines(sweep)["ReLU"] == [(0.01, 0.4), (0.02, 0.9), (0.04, 0.7)] and lines(sweep)["tanh"] == [(0.01, 0.7), (0.04, 0.9)]
+    assert lines(sweep)["ReLU"] == [(0.01, 0.5), (0.02, 0.9), (0.04, 0.7)] and lines(sweep)["tanh"] == [(0.01, 0.7), (0.04, 0.9)]
     assert lines(sweep)["tanh diverged"] == [(0.02, 0.9)]
-    assert lines(factors)["same rate, to the slower's\nerror after 2 epochs"] == [(0.01, pytest.approx(2 / (0.2 / 0.3)))]
+    assert lines(factors)["same rate, to the slower's\nerror after 2 epochs"] == [(0.01, pytest.approx(2 / 1))]
     assert [lr for lr, _ in lines(factors)["same rate: a net\nlearned nothing"]] == [0.02, 0.04]
     assert lines(factors)["own rates, to 25 %: over 1.1"][0][1] == pytest.approx(3 / 2.75)
     assert lines(factors)["the paper's 6, to 25 %"][0][1] == 6

@@ -17,7 +17,7 @@ from tinyalex.experiments.figure1_time import CIFAR10, epochs_left, in_words, se
     [
         ({"rates": (0.01,)}, [], 20),
         ({}, [], 24),
-        ({"seeds": (0, 1)}, [], 44),
+        ({"seeds": (0, 1)}, [], 48),
         ({}, [make_run([0.5, 0.4])], 22),
         ({}, [make_run([0.5, 0.2]), make_run([0.5, 0.4], lr=0.02)], 12),
         ({}, [make_run([0.5], setup="fan-in"), make_run([0.5], lr=7.0), make_run([0.5], seed=7)], 24),

@@ -61,7 +61,7 @@ def test_update_of_a_frozen_net_is_refused():
     net = small_net()
     sgd, before = ta.SGD(net, lr=0.1), net.params["fc.weight"].copy()
     net["fc"].freeze()
-    with refuses(ta.CallOrderError, "sgd: fc must not be frozen when its parameters are written, got a frozen layer; call thaw() of the net first"):
+    with refuses(ta.CallOrderError, "sgd: fc must not be frozen when its parameters are written, got a frozen layer; call thaw()"):
         sgd.step()
     assert np.array_equal(net.params["fc.weight"], before)
 
@@ -70,5 +70,5 @@ def test_weights_are_not_loaded_into_a_frozen_net(tmp_path):
     net = small_net()
     ta.training.save_weights(tmp_path / "w.safetensors", net)
     net.freeze()
-    with refuses(ta.CallOrderError, f"{tmp_path / 'w.safetensors'}: conv1 must not be frozen when its parameters are written, got a frozen layer"):
+    with refuses(ta.CallOrderError, "w.safetensors: conv1 must not be frozen when its parameters are written, got a frozen layer"):
         ta.training.load_weights(tmp_path / "w.safetensors", net)

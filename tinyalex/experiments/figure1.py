@@ -6,9 +6,9 @@ independently to make training as fast as possible. No regularization of any kin
 
 An experiment is a set of runs, one for each setup, activation, learning rate and seed, each in a folder of its own:
 
-1. the sweep: every rate with the first seed, for `sweep_epochs`; the rate with the lowest running error is chosen;
-2. the runs: the chosen rate goes on (the sweep's run of it is continued, not repeated) until both errors have crossed the
-   target or `max_epochs` are over; then the other seeds.
+1. the sweep: every rate and seed, for `sweep_epochs`; the rate whose worst seed has the lowest running error is chosen;
+2. the runs: those of the chosen rate go on (the sweep's are continued, not repeated) until both errors have crossed the
+   target or `max_epochs` are over.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from tinyalex.data.dataset import Dataset
@@ -85,9 +86,14 @@ def require_target(quantity: str, value: object) -> float:
 
 
 def chosen_rate(plan: Plan, runs: Sequence[Run]) -> float:
-    """The rate of the lowest running error at the sweep's end; while no run is so far, that of the longest run."""
-    first = [run for run in runs if run.seed == plan.seeds[0]] or runs
-    return min(first, key=lambda run: (run.sweep_error(plan.sweep_epochs), run.diverged is not None, -len(run.epochs))).lr
+    """The rate whose worst seed has the lowest running error at the sweep's end; while no run is so far, that of the longest run."""
+    worst = [worst_seed(plan, [run for run in runs if run.lr == lr]) for lr in dict.fromkeys(run.lr for run in runs)]
+    return min(worst, key=lambda run: (run.sweep_error(plan.sweep_epochs), run.diverged is not None, -len(run.epochs))).lr
+
+
+def worst_seed(plan: Plan, runs: Sequence[Run]) -> Run:
+    """Of the runs with one rate, the one that stands worst at the sweep's end: a rate must serve every seed."""
+    return max(runs, key=lambda run: (run.sweep_error(plan.sweep_epochs), run.diverged is not None))
 
 
 class Figure1:
@@ -152,11 +158,11 @@ class Figure1:
         if len(rates) == 1:
             return [], rates[0]
         runs = []
-        for lr in rates:
-            line = f"{plan.setup}, {activation}, sweep: learning rate {lr:g}, {plan.sweep_epochs} epochs"
-            runs.append(self._train(Run(plan.setup, activation, lr, plan.seeds[0]), plan.sweep_epochs, None, line))
+        for lr, seed in product(rates, plan.seeds):
+            line = f"{plan.setup}, {activation}, sweep: learning rate {lr:g}, seed {seed}, {plan.sweep_epochs} epochs"
+            runs.append(self._train(Run(plan.setup, activation, lr, seed), plan.sweep_epochs, None, line))
         lr = chosen_rate(plan, runs)
-        if all(math.isinf(run.sweep_error(plan.sweep_epochs)) for run in runs):
+        if math.isinf(max(run.sweep_error(plan.sweep_epochs) for run in runs if run.lr == lr)):
             return runs, None
         self.tell(f"{plan.setup}, {activation}: chose learning rate {lr:g} of {', '.join(f'{rate:g}' for rate in rates)}")
         return runs, lr

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.errors import CheckpointError
-from tinyalex.experiments.figure1 import CROSSED, Plan, chosen_rate
+from tinyalex.experiments.figure1 import CROSSED, Plan, chosen_rate, worst_seed
 from tinyalex.experiments.figure1_runs import START_ERROR, Run, check_images, epochs_to, read_runs
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 from tinyalex.training import RunLog
@@ -48,7 +48,7 @@ def summary(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
 def _of_activation(plan: Plan, mine: Sequence[Run]) -> dict[str, Any]:
     lr = chosen_rate(plan, mine)
     chosen = sorted((run for run in mine if run.lr == lr), key=lambda run: run.seed)
-    swept = sorted((run for run in mine if run.seed == plan.seeds[0]), key=lambda run: run.lr)
+    swept = [worst_seed(plan, [run for run in mine if run.lr == rate]) for rate in sorted({run.lr for run in mine})]
     return {
         "lr": lr,
         "seeds": [run.seed for run in chosen],

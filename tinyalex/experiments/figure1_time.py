@@ -79,7 +79,7 @@ def epochs_left(plan: Plan, runs: Sequence[Run], usual: Mapping[str, int] | None
         if any(run.lr == chosen and len(run.epochs) >= most and not over for run, over in zip(mine, ended, strict=True)):
             most = plan.max_epochs
         most = max(most, plan.sweep_epochs) if len(rates) > 1 else most
-        left += (len(rates) - 1) * plan.sweep_epochs + len(plan.seeds) * most
+        left += len(plan.seeds) * ((len(rates) - 1) * plan.sweep_epochs + most)
         for run, over in zip(mine, ended, strict=True):
             whole = most if run.lr == chosen else plan.sweep_epochs
             left -= whole if over else min(len(run.epochs), whole)

@@ -188,7 +188,8 @@ def check_owner(layer: Layer, quantity: str, x: Any) -> None:
 def require_thawed(who: str, layer: Layer) -> None:
     """Raise if a parameter of the layer may not be written."""
     if layer.frozen:
-        raise CallOrderError(f"{who}: {layer.name} must not be frozen when its parameters are written, got a frozen layer; call thaw() of the net first")
+        rule = "must not be frozen when its parameters are written"
+        raise CallOrderError(f"{who}: {layer.name} {rule}, got a frozen layer; call thaw() of the net first")
 
 
 def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:
