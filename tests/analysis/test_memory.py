@@ -11,7 +11,7 @@ from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import OutOfMemory, ShapeError
 from tinyalex.loss import SoftmaxCrossEntropy
-from tinyalex.models import alexnet
+from tinyalex.models import alexnet, figure1_net
 from tinyalex.optim import SGD
 
 SMALL = {"width": 1 / 8, "num_classes": 10, "input_size": 67}
@@ -102,3 +102,16 @@ def test_bad_settings_raise():
     for memory in ("3GiB", None, float("nan")):
         with refuses(ShapeError, f"memory: bytes of a card must be an integer of at least 1, got {memory!r}"):
             largest_batch(net, memory)
+
+
+def test_peak_of_a_real_step_of_the_figure_1_net():
+    net = figure1_net("relu", "fan-in", device=OneImageAtATime(0))
+    real = net.device
+    x = real.asarray(np.random.default_rng(0).standard_normal((64, 3, 32, 32)).astype(np.float32))
+    sgd, loss = SGD(net), SoftmaxCrossEntropy(device=real)
+    real.peak = real.used
+    loss.forward(net.forward(x, train=True), np.zeros(64, np.int64))
+    net.backward(loss.backward())
+    del sgd
+    (need,) = training_needs(figure1_net("relu", "fan-in", device=DryDevice("sim:0")), 64).values()
+    assert 0.95 * real.peak <= need.peak <= 1.1 * real.peak

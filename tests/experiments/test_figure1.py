@@ -79,7 +79,8 @@ def test_sweep_is_of_every_seed_and_goes_on_with_the_best_rate(dataset, tmp_path
 
 def test_rate_that_fails_one_seed_is_not_chosen():
     plan = make_plan(rates=(0.01, 0.02), seeds=(0, 1), sweep_epochs=2)
-    runs = [make_run([0.6, 0.5]), make_run([0.6, 0.6], seed=1), make_run([0.4, 0.3], lr=0.02), make_run([0.9], lr=0.02, seed=1, diverged="nan")]
+    runs = [make_run([0.6, 0.5]), make_run([0.6, 0.6], seed=1), make_run([0.4, 0.3], lr=0.02)]
+    runs.append(make_run([0.9], lr=0.02, seed=1, diverged="nan"))
     assert chosen_rate(plan, runs[:3]) == 0.02 and chosen_rate(plan, runs) == 0.01
 
 

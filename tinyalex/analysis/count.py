@@ -18,6 +18,7 @@ from tinyalex.layers import (
     Conv2d,
     Dropout,
     Exchange,
+    FirstConv2d,
     Flatten,
     Gather,
     GroupedLinear,
@@ -179,6 +180,8 @@ def keeps(at: Visit) -> Keeps:
     """What the layer's cache holds, as its docstring says under "Cache"."""
     layer, item = at.layer, at.layer.dtype.itemsize
     match layer:
+        case FirstConv2d():
+            return Keeps(own=layer.in_channels * math.prod(layer.windows(at.in_shape).sheet) * item)  # x with its padding
         case Conv2d() | Linear() | GroupedLinear() | LocallyConnected2d() | AbsTanh():
             return Keeps(x=True)
         case Activation():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinyalex.analysis.count import elements
 from tinyalex.analysis.walk import Visit
 from tinyalex.devices.cpu import CACHE, SHARES
-from tinyalex.layers import Conv2d, Linear, LocallyConnected2d, MaxPool2d
+from tinyalex.layers import Conv2d, FirstConv2d, Linear, LocallyConnected2d, MaxPool2d
 from tinyalex.layers.windows import Windows
 from tinyalex.layers.winograd import mosaic_of
 
@@ -16,12 +16,23 @@ def scratch_bytes(at: Visit, batch: int, backward: bool, workers: int | None) ->
         windows = at.layer.windows(at.in_shape)
         if at.layer.chosen(windows, batch) == "winograd":
             return _winograd(at.layer, windows, batch, backward, workers)
+    if isinstance(at.layer, FirstConv2d) and batch >= at.layer.least_images:
+        return _first(at.layer, at.layer.windows(at.in_shape), batch, workers)
     image, sums = _of_image(at, backward)
     if workers is None:
         return image + 2 * sums
     images = max(1, min(CACHE // image if image else batch, -(-batch // SHARES)))
     blocks = min(workers, -(-batch // images))
     return blocks * (images * image + sums) + sums
+
+
+def _first(layer: FirstConv2d, windows: Windows, batch: int, workers: int | None) -> int:
+    """As `scratch_bytes`, for blocks of lines of all images: their windows in two steps, and a row of ones."""
+    item, (kh, kw), (oh, ow) = layer.dtype.itemsize, layer.kernel_size, windows.out
+    line = (2 * layer.in_channels * kh * kw + 1) * ow * batch * item
+    sums = (layer.params["weight"].size + layer.out_channels) * item
+    lines = 1 if workers is None else max(1, min(CACHE // line, -(-2 * oh // SHARES)))
+    return (workers or 1) * (lines * line + sums) + sums
 
 
 def _winograd(layer: Conv2d, windows: Windows, batch: int, backward: bool, workers: int) -> int:

@@ -1,0 +1,75 @@
+"""The first convolution, whose output has its images innermost in memory, and the pooling of it."""
+
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses, rng, values
+from tinyalex.layers.chwn import chwn, empty_chwn, is_chwn
+
+SETTINGS = {"stride": (2, 1), "padding": (1, 0, 2, 3), "groups": 2, "bias_init": ta.Gaussian(1), "dtype": np.float64}
+
+
+def gradients(layer, x, dout):
+    """Output and gradients."""
+    out = layer.forward(x, train=True)
+    layer.backward(dout)
+    return out, layer.grads["weight"], layer.grads["bias"]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("layout", ["images first", "images innermost"])
+def test_agrees_with_conv(workers, layout):
+    device = ta.CpuDevice(workers=workers, small=0, cache=1 << 14)
+    x = values((33, 4, 9, 8), 1)
+    first = ta.FirstConv2d(4, 6, (3, 4), rng=rng(), device=device, **SETTINGS)
+    conv = ta.Conv2d(4, 6, (3, 4), rng=rng(), algorithm="im2col", **SETTINGS)
+    dout = values((33, *conv.output_shape(x.shape[1:])), 2)
+    expected = gradients(conv, x, dout)
+    if layout == "images innermost":
+        lying = empty_chwn(device, dout.shape, dout.dtype)
+        lying[...] = dout
+        dout = lying
+    for mine, other in zip(gradients(first, x, dout), expected, strict=True):
+        assert np.abs(mine - other).max() <= 1e-13 * np.abs(other).max()
+    device.close()
+
+
+def test_images_lie_innermost_where_there_are_enough_and_as_elsewhere_where_not():
+    layer = ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=4)
+    many, few = (layer.forward(values((n, 3, 5, 6), 1, np.float32)) for n in (4, 3))
+    assert is_chwn(many) and chwn(many).strides[-1] == many.itemsize and many.shape == (4, 2, 3, 4)
+    assert not is_chwn(few) and few.flags.c_contiguous
+
+
+def test_backward_gives_no_dx():
+    layer = ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=2)
+    for n in (1, 2):
+        out = layer.forward(values((n, 3, 5, 6), 1, np.float32), train=True)
+        assert layer.backward(np.ones_like(out)) is None and not layer.gives_dx
+
+
+@pytest.mark.parametrize(
+    "settings", [{"stride": 2}, {"stride": 2, "padding": 1, "ceil_mode": True}, {"stride": (1, 3), "padding": (2, 0, 1, 2)}]
+)
+def test_pooling_gives_the_same_bits_however_the_images_lie(settings):
+    x = np.round(values((5, 4, 9, 8), 1))  # whole numbers: many ties
+    lying = empty_chwn(ta.CpuDevice(workers=1), x.shape, x.dtype)
+    lying[...] = x
+    pools = [ta.MaxPool2d(3, dtype=np.float64, **settings) for _ in range(2)]
+    outs = [pool.forward(images, train=True) for pool, images in zip(pools, (x, lying), strict=True)]
+    dout = values(outs[0].shape, 2)
+    dxs = [pool.backward(dout) for pool in pools]
+    assert np.array_equal(*outs) and np.allclose(*dxs, rtol=1e-14, atol=0)
+    assert is_chwn(dxs[1]) and not is_chwn(dxs[0])
+
+
+def test_array_with_gaps_between_pixels_is_not_taken_for_images_innermost():
+    x = np.zeros((3, 4, 5, 8))[..., 1:7].transpose(3, 0, 1, 2)  # six images of eight
+    assert x.strides[0] == x.itemsize and not is_chwn(x)
+    assert is_chwn(np.zeros((3, 4, 5, 6)).transpose(3, 0, 1, 2))
+
+
+def test_least_images_must_be_a_number():
+    with refuses(ta.ShapeError, "conv1: least_images must be an integer of at least 1, got 0"):
+        ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=0)
