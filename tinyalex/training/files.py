@@ -79,7 +79,7 @@ def write_error(path: Path, nbytes: int, error: OSError) -> TinyalexError:
     """What to raise for an `error` in writing `nbytes` to `path`."""
     if error.errno in NO_ROOM:
         return DiskFull(_no_room(path, nbytes, shutil.disk_usage(path.parent).free))
-    return CheckpointError(f"{path}: the file must be writable, got {error.strerror or error}")
+    return CheckpointError(f"{path}: the file must be writable, got {error.strerror or error}; choose another place")
 
 
 def sync_folder(folder: Path) -> None:
@@ -98,7 +98,8 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CheckpointError(f"{folder}: the run's folder must be one that can be made, got {error.strerror or error}") from None
+        got = error.strerror or error
+        raise CheckpointError(f"{folder}: the run's folder must be one that can be made, got {got}; choose another place") from None
 
 
 @contextlib.contextmanager
