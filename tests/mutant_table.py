@@ -202,6 +202,12 @@ BY_ORACLES = [  # forward and backward agree in these, so no gradient check can 
            "best.fill(0)"),
 ]
 BY_BOTH = [
+    Mutant("few images: forward without its bias", "Conv2d", "layers.conv",
+           "shift = 0 if bias is None else bias[filters, None, None]",
+           "shift = 0"),
+    Mutant("few images: the first group's columns for every group", "Conv2d", "layers.conv",
+           "scratch.xp.matmul(weight[filters].reshape(len(wide), -1), by_group[group], out=wide)",
+           "scratch.xp.matmul(weight[filters].reshape(len(wide), -1), by_group[0], out=wide)"),
     Mutant("winograd: tiles of outputs overlap", "Conv2d", "layers.tiles",
            "return [_piece(tile * self.m, self.m, self.out) for tile in range(self.count)]",
            "return [_piece(max(tile * self.m - 1, 0), self.m, self.out) for tile in range(self.count)]"),

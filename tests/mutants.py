@@ -124,10 +124,12 @@ def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], li
 
 
 def conv_oracle(classes: Classes) -> list[Pair]:
-    x, found = _x(2, 4, 6, 8), []
-    for stride, padding, groups, ceil, algorithm in (
-        (1, 1, 1, False, "im2col"), (2, 0, 1, True, "im2col"), (2, 1, 2, False, "im2col"), (1, 1, 2, False, "winograd"),
+    found = []
+    for n, stride, padding, groups, ceil, algorithm in (
+        (5, 1, 1, 1, False, "im2col"), (2, 2, 0, 1, True, "im2col"), (5, 2, 1, 2, False, "im2col"), (3, 1, 0, 2, False, "im2col"),
+        (2, 1, 1, 2, False, "winograd"),
     ):  # fmt: skip
+        x = _x(n, 4, 6, 8)  # few images and others
         settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
         settings["bias_init"] = Gaussian(0.5)
         conv = classes["Conv2d"](4, 6, 3, **settings, rng=np.random.default_rng(1), **FLOAT64)

@@ -11,7 +11,7 @@ from tinyalex.errors import ShapeError, require_float, show
 from tinyalex.layers.at_once import at_once
 from tinyalex.layers.base import Layer, require_thawed
 
-LEAST = 1 << 14  # parameters of a block: a full card's own answer would be one, but an update takes no room
+LEAST = 1 << 16  # parameters of a block: fewer are not worth a second thread, or a block of their own on a full card
 
 
 class SGD:

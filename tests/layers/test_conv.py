@@ -188,17 +188,9 @@ def test_output_shape_refuses_what_forward_would(in_shape, text):
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, (0, 3, 2, 1)), (11, 4, 0), (2, 1, "same"), (9, 1, "same")])
-def test_few_images_in_strips_are_the_images_whole(n, kernel, stride, padding):
-    conv, x = layer(4, 6, kernel, stride=stride, padding=padding, groups=2), values((n, 4, 17, 13))
+@pytest.mark.parametrize("filters", [2, 6, 10])
+def test_few_images_by_channels_and_filters_are_the_images_whole(filters, n, kernel, stride, padding):
+    conv, x = layer(4, filters, kernel, stride=stride, padding=padding, groups=2), values((n, 4, 17, 13))
     windows, whole = conv.windows(x.shape[1:]), np.empty((n, *conv.output_shape(x.shape[1:])))
     conv_forward(x, conv.params["weight"], conv.params["bias"], windows, 2, whole)
     close(conv.forward(x), whole)
-
-
-def test_strips_cover_the_windows_once():
-    windows = windows_of("conv", (17, 13), 5, 2, (0, 3, 2, 1))
-    for count in (1, 2, 4, 100):
-        strips = windows.strips(count)
-        assert len(strips) == min(count, windows.out[0])
-        assert [row for rows, _ in strips for row in range(rows.start, rows.stop)] == list(range(windows.out[0]))
-        assert all(part.out == (rows.stop - rows.start, windows.out[1]) for rows, part in strips)

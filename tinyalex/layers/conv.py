@@ -6,6 +6,7 @@ stride is 1. The layer chooses.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from tinyalex.layers.winograd import (
 )
 
 ALGORITHMS = ("auto", "im2col", "winograd")
-FEWEST_BLOCKS = 4  # of fewer images each is cut into strips, so that several workers find work
+FEWEST_BLOCKS = 4  # of fewer images channels and filters are shared out, so that several workers find work
 
 
 def conv_forward(
@@ -207,18 +208,36 @@ class Conv2d(Layer):
     def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
         """The output by im2col; or dx, with turned weights."""
         out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)
-        strips = windows.strips(max(1, FEWEST_BLOCKS // len(x)))
+        if len(x) < FEWEST_BLOCKS:
+            self._correlate_few(x, weight, bias, windows, out)
+            return out
 
-        def block(pieces: slice, scratch: Scratch) -> None:
-            if len(strips) == 1:
-                conv_forward(x[pieces], weight, bias, windows, self.groups, out[pieces], scratch)
-                return
-            for piece in range(*pieces.indices(len(x) * len(strips))):
-                image, (rows, part) = slice(piece // len(strips), piece // len(strips) + 1), strips[piece % len(strips)]
-                conv_forward(x[image], weight, bias, part, self.groups, out[image, :, rows], scratch)
+        def block(images: slice, scratch: Scratch) -> None:
+            conv_forward(x[images], weight, bias, windows, self.groups, out[images], scratch)
 
-        self.device.map_blocks(block, len(x) * len(strips), x.shape[1] * self._window_bytes(windows) // len(strips))
+        self.device.map_blocks(block, len(x), x.shape[1] * self._window_bytes(windows))
         return out
+
+    def _correlate_few(self, x: Array, weight: Array, bias: Array | None, windows: Windows, out: Array) -> None:
+        """As `conv_forward`, for all of a few images: blocks of channels become columns, then blocks of filters are multiplied."""
+        groups, of_channel, of_group = self.groups, math.prod(self.kernel_size), len(weight) // self.groups
+        columns = matrix(x.shape[1] * of_channel, len(x) * math.prod(windows.out), self.dtype, self.device.empty)
+        by_group = columns.reshape(groups, -1, columns.shape[1])
+        parts = min(of_group, max(1, FEWEST_BLOCKS // groups))  # of a group's filters
+
+        def lay_out(channels: slice, scratch: Scratch) -> None:
+            im2col(x[:, channels], windows, 1, scratch, columns[channels.start * of_channel : channels.stop * of_channel])
+
+        def multiply(blocks: slice, scratch: Scratch) -> None:
+            for group, part in (divmod(block, parts) for block in range(blocks.start, blocks.stop)):
+                filters = slice(group * of_group + part * of_group // parts, group * of_group + (part + 1) * of_group // parts)
+                wide = matrix(filters.stop - filters.start, columns.shape[1], self.dtype, scratch)
+                scratch.xp.matmul(weight[filters].reshape(len(wide), -1), by_group[group], out=wide)
+                shift = 0 if bias is None else bias[filters, None, None]
+                images_first(wide.reshape(len(wide), *windows.out, len(x)), shift, out[:, filters], scratch.xp)
+
+        self.device.map_blocks(lay_out, x.shape[1], self._window_bytes(windows) * len(x))
+        self.device.map_blocks(multiply, groups * parts, size=1)
 
     def _forward_by_winograd(self, x: Array, windows: Windows) -> Array:
         mosaic, bias = mosaic_of(windows), self.params["bias"]

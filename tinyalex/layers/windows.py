@@ -6,8 +6,8 @@ windows there are, where they begin, and how to copy them out (`im2col`) and add
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from tinyalex.devices import NEW_ARRAYS, Array, Scratch
@@ -50,15 +50,6 @@ class Windows:
         """Rows and columns of the image that lie on the sheet; a stride that does not divide may leave some out."""
         (height, width), (top, left), (h, w) = self.sheet, self.before, self.size
         return max(0, min(h, height - top)), max(0, min(w, width - left))
-
-    def strips(self, count: int) -> list[tuple[slice, Windows]]:
-        """The windows cut into at most `count` strips across the image: (rows of windows, the windows in them)."""
-        (oh, ow), (top, left) = self.out, self.before
-        edges = sorted({round(i * oh / count) for i in range(count + 1)})
-        return [
-            (slice(first, last), Windows(self.size, self.kernel, self.stride, (top - first * self.stride[0], left), (last - first, ow)))
-            for first, last in pairwise(edges)
-        ]
 
     def turned(self) -> Windows:
         """The windows through which the input gradient of a stride-1 convolution looks at `dout`."""
@@ -137,13 +128,13 @@ def shifts(windows: Windows, axis: int) -> list[tuple[slice, slice]]:
     return pairs
 
 
-def matrix(rows: int, columns: int, dtype: Any, scratch: Scratch) -> Array:
-    """An uninitialized (rows, columns) matrix for a product, its rows set a little apart.
+def matrix(rows: int, columns: int, dtype: Any, empty: Callable[[tuple[int, ...], Any], Array]) -> Array:
+    """An uninitialized (rows, columns) matrix for a product, made by `empty` as a scratch or a device does, its rows set a little apart.
 
     Rows that begin a multiple of 4096 bytes after one another compete for the same places in the cache, and 16 x 16
     images in blocks of 8 make just such rows: without the gap their products take 1.4 times as long.
     """
-    return scratch((rows, columns + 16), dtype)[:, :columns]
+    return empty((rows, columns + 16), dtype)[:, :columns]
 
 
 def images_last(x: Array, out: Array) -> None:
@@ -162,16 +153,14 @@ def images_first(wide: Array, bias: Any, out: Array, xp: Any) -> None:
 def lay_sheet(x: Array, windows: Windows, sheet: Array) -> Array:
     """The part of the images x (B, C, H, W) that windows see, with zeros around it, on the sheet (C, SH, SW, B)."""
     (height, width), (h, w), (top, left) = windows.sheet, windows.seen, windows.before
-    rows, columns = slice(max(0, top), max(0, top + h)), slice(max(0, left), max(0, left + w))
-    if (rows.stop - rows.start, columns.stop - columns.start) != (height, width):
+    if (h, w) != (height, width):
         sheet.fill(0)
-    cut = (max(0, -top), max(0, -left))  # a negative `before` leaves the first rows out
-    images_last(x[:, :, cut[0] : h, cut[1] : w], sheet[:, rows, columns])
+    images_last(x[:, :, :h, :w], sheet[:, top : top + h, left : left + w])
     return sheet
 
 
-def im2col(x: Array, windows: Windows, groups: int = 1, scratch: Scratch = NEW_ARRAYS) -> Array:
-    """Every window of x as a column: (G, C/G * KH * KW, OH * OW * B), image index innermost.
+def im2col(x: Array, windows: Windows, groups: int = 1, scratch: Scratch = NEW_ARRAYS, out: Array | None = None) -> Array:
+    """Every window of x as a column: (G, C/G * KH * KW, OH * OW * B), image index innermost; written into `out` if it is there.
 
     In two steps: first the KW shifts along the width, then the KH shifts along the height of those. The second,
     larger step then copies whole rows, and with the images innermost so does the first.
@@ -181,7 +170,7 @@ def im2col(x: Array, windows: Windows, groups: int = 1, scratch: Scratch = NEW_A
     rows = scratch((c, kw, sheet.shape[1], ow, b), x.dtype)  # (C, KW, SH, OW, B)
     for j in range(kw):
         rows[:, j] = sheet[:, :, j : j + sw * (ow - 1) + 1 : sw]
-    col = matrix(c * kh * kw, oh * ow * b, x.dtype, scratch)
+    col = matrix(c * kh * kw, oh * ow * b, x.dtype, scratch) if out is None else out
     by_window = col.reshape(c, kh, kw, oh, ow, b)  # a view
     for i in range(kh):
         by_window[:, i] = rows[:, :, i : i + sh * (oh - 1) + 1 : sh]

@@ -15,7 +15,7 @@ Only the dot multiplies weights with inputs: n products in place of m * r. In tw
 (n / m)^2 products an output replace r^2: 4 in place of 25 for r = 5, m = 4, or 2.0 in place of 9 for r = 3, m = 5. Summed
 over channels the dot is a matrix product, one for each of the n * n places in a tile. Backward is the transposed program:
 dout goes through A, and from there to the weights by way of B^T x, and through G w and B to the inputs.
-A NaN or an infinity spreads over the tiles that see it.
+A NaN or an infinity spreads over the tiles that see it, and where one matrix cuts an axis (see `tiles.py`) over its image.
 
 Paper: none in it; the authors' code computed its convolutions directly. Points are small, since errors grow with their
 powers: in float32 results are within 1e-4 of the largest (direct ones within 1e-6).
