@@ -49,6 +49,14 @@ def test_backward_gives_no_dx():
         assert layer.backward(np.ones_like(out)) is None and not layer.gives_dx
 
 
+@pytest.mark.parametrize("n", [1, 4])
+def test_backward_of_what_is_no_array_is_refused(n):
+    layer = ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=2)
+    layer.forward(values((n, 3, 5, 6), 1, np.float32), train=True)
+    with refuses(ta.DeviceError, "conv1: dout must be on cpu, got NoneType"):
+        layer.backward(None)
+
+
 @pytest.mark.parametrize(
     "settings", [{"stride": 2}, {"stride": 2, "padding": 1, "ceil_mode": True}, {"stride": (1, 3), "padding": (2, 0, 1, 2)}]
 )

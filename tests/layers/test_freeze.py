@@ -6,6 +6,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.layers import conv as conv_module
+from tinyalex.training import load_weights, save_weights
 
 
 def small_net():
@@ -68,7 +69,7 @@ def test_update_of_a_frozen_net_is_refused():
 
 def test_weights_are_not_loaded_into_a_frozen_net(tmp_path):
     net = small_net()
-    ta.training.save_weights(tmp_path / "w.safetensors", net)
+    save_weights(tmp_path / "w.safetensors", net)
     net.freeze()
     with refuses(ta.CallOrderError, "w.safetensors: conv1 must not be frozen when its parameters are written, got a frozen layer"):
-        ta.training.load_weights(tmp_path / "w.safetensors", net)
+        load_weights(tmp_path / "w.safetensors", net)

@@ -159,10 +159,8 @@ class Conv2d(Layer):
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
         windows = self.windows(x.shape[1:])
-        if self.chosen(windows, len(x)) == "winograd":
-            out = self._forward_by_winograd(x, windows)
-        else:
-            out = self._correlate(x, self.params["weight"], self.params["bias"], windows)
+        weight, bias, by_winograd = self.params["weight"], self.params["bias"], self.chosen(windows, len(x)) == "winograd"
+        out = self._forward_by_winograd(x, windows) if by_winograd else self._correlate(x, weight, bias, windows)
         if train:
             self.keep(out.shape, x, windows)
         return out
@@ -195,8 +193,7 @@ class Conv2d(Layer):
 
     def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
         """The gradients of weight, (K * C/G, KH * KW), of bias, (K,), and of x."""
-        mosaic = mosaic_of(windows)
-        u = self._transformed(mosaic)
+        u = self._transformed(mosaic := mosaic_of(windows))
         dx = self.device.empty(x.shape, self.dtype) if self.input_gradient else None
 
         def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:

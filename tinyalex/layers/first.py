@@ -87,7 +87,7 @@ class FirstConv2d(Conv2d):
         return out
 
     def backward(self, dout: Array) -> None:
-        if len(dout) < self.least_images:
+        if self.kept()[0][0] < self.least_images:
             super().backward(dout)
             return
         sheet, windows = self.take(dout)
