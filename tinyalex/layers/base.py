@@ -185,11 +185,12 @@ def check_owner(layer: Layer, quantity: str, x: Any) -> None:
         )
 
 
-def require_thawed(who: str, layer: Layer) -> None:
-    """Raise if a parameter of the layer may not be written."""
-    if layer.frozen:
-        rule = "must not be frozen when its parameters are written"
-        raise CallOrderError(f"{who}: {layer.name} {rule}, got a frozen layer; call thaw() of the net first")
+def require_thawed(who: str, net: Layer) -> None:
+    """Raise if a parameter of the net may not be written."""
+    for leaf in net.leaves():
+        if leaf.frozen:
+            rule = "must not be frozen when its parameters are written"
+            raise CallOrderError(f"{who}: {leaf.name} {rule}, got a frozen layer; call thaw() of the net first")
 
 
 def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:

@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.layers.windows import Windows, shifts
+from tinyalex.layers.windows import Windows, matrix, shifts
 
 Index = tuple[slice, ...]
-
-GAP = 16  # numbers between channels: without them rows of the product can be a multiple of 4096 bytes apart, see `matrix`
 
 
 def chwn(x: Array) -> Array:
@@ -27,8 +25,7 @@ def chwn(x: Array) -> Array:
 def empty_chwn(device: Device, shape: tuple[int, ...], dtype: Any) -> Array:
     """An uninitialized array of shape (N, C, H, W) whose images lie innermost."""
     n, c, h, w = shape
-    channels = device.empty((c, h * w * n + GAP), dtype)[:, : h * w * n]
-    return channels.reshape(c, h, w, n).transpose(3, 0, 1, 2)
+    return matrix(c, h * w * n, dtype, device.empty).reshape(c, h, w, n).transpose(3, 0, 1, 2)
 
 
 def is_chwn(x: Array) -> bool:

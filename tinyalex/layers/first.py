@@ -6,9 +6,9 @@ from typing import Any
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import require_int
-from tinyalex.layers.chwn import GAP, chwn, empty_chwn
+from tinyalex.layers.chwn import chwn, empty_chwn
 from tinyalex.layers.conv import Conv2d
-from tinyalex.layers.windows import Windows, lay_sheet
+from tinyalex.layers.windows import GAP, Windows, copy_windows, lay_sheet
 
 
 def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:
@@ -23,22 +23,13 @@ def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:
 
 
 def columns_of(sheet: Array, windows: Windows, groups: int, lines: slice, scratch: Scratch) -> Array:
-    """The windows of some lines of the output as columns, and under them a row of ones: (G, C/G * KH * KW + 1, lines * OW * N).
-
-    In two steps as in `im2col`: the KW shifts along the width, then the KH shifts along the height of those.
-    """
-    c, _, _, n = sheet.shape
-    ow, (kh, kw), (sh, sw) = windows.out[1], windows.kernel, windows.stride
-    count, seen = lines.stop - lines.start, slice(lines.start * sh, (lines.stop - 1) * sh + kh)
-    rows = scratch((c, kw, seen.stop - seen.start, ow, n), sheet.dtype)
-    for j in range(kw):
-        rows[:, j] = sheet[:, seen, j : j + sw * (ow - 1) + 1 : sw]
+    """The windows of some lines of the output as columns, and under them a row of ones: (G, C/G * KH * KW + 1, lines * OW * N)."""
+    c, _, width, n = sheet.shape
+    ow, (kh, kw), sh, count = windows.out[1], windows.kernel, windows.stride[0], lines.stop - lines.start
     col = scratch((groups, c // groups * kh * kw + 1, count * ow * n + GAP), sheet.dtype)[..., : count * ow * n]
     col[:, -1].fill(1)
-    by_window = col[:, :-1].reshape(groups, c // groups, kh, kw, count, ow, n)  # a view
-    by_group = rows.reshape(groups, c // groups, *rows.shape[1:])
-    for i in range(kh):
-        by_window[:, :, i] = by_group[:, :, :, i : i + sh * (count - 1) + 1 : sh]
+    seen = sheet.reshape(groups, c // groups, -1, width, n)[:, :, lines.start * sh : (lines.stop - 1) * sh + kh]
+    copy_windows(seen, windows, col[:, :-1].reshape(groups, c // groups, kh, kw, count, ow, n), scratch)  # into a view
     return col
 
 

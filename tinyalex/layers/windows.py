@@ -15,7 +15,8 @@ from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.layers.base import pair
 
 Pair = tuple[int, int]
-LARGE = 1 << 15
+LARGE = 1 << 15  # numbers of an image that is worth a copy of its own
+GAP = 16  # numbers between the rows of a `matrix`
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def matrix(rows: int, columns: int, dtype: Any, empty: Callable[[tuple[int, ...]
     Rows that begin a multiple of 4096 bytes after one another compete for the same places in the cache, and 16 x 16
     images in blocks of 8 make just such rows: without the gap their products take 1.4 times as long.
     """
-    return empty((rows, columns + 16), dtype)[:, :columns]
+    return empty((rows, columns + GAP), dtype)[:, :columns]
 
 
 def images_last(x: Array, out: Array) -> None:
@@ -159,21 +160,26 @@ def lay_sheet(x: Array, windows: Windows, sheet: Array) -> Array:
     return sheet
 
 
-def im2col(x: Array, windows: Windows, groups: int = 1, scratch: Scratch = NEW_ARRAYS, out: Array | None = None) -> Array:
-    """Every window of x as a column: (G, C/G * KH * KW, OH * OW * B), image index innermost; written into `out` if it is there.
+def copy_windows(sheet: Array, windows: Windows, out: Array, scratch: Scratch) -> None:
+    """out (..., C, KH, KW, L, OW, B) = the windows of L lines; sheet (..., C, rows, SW, B) are the rows that those lines see.
 
     In two steps: first the KW shifts along the width, then the KH shifts along the height of those. The second,
     larger step then copies whole rows, and with the images innermost so does the first.
     """
-    (b, c), (oh, ow), (kh, kw), (sh, sw) = x.shape[:2], windows.out, windows.kernel, windows.stride
-    sheet = lay_sheet(x, windows, scratch((c, *windows.sheet, b), x.dtype))
-    rows = scratch((c, kw, sheet.shape[1], ow, b), x.dtype)  # (C, KW, SH, OW, B)
+    (kh, kw), (sh, sw), (*channels, height, _, b), (lines, ow) = windows.kernel, windows.stride, sheet.shape, out.shape[-3:-1]
+    rows = scratch((*channels, kw, height, ow, b), sheet.dtype)  # (..., C, KW, rows, OW, B)
     for j in range(kw):
-        rows[:, j] = sheet[:, :, j : j + sw * (ow - 1) + 1 : sw]
-    col = matrix(c * kh * kw, oh * ow * b, x.dtype, scratch) if out is None else out
-    by_window = col.reshape(c, kh, kw, oh, ow, b)  # a view
+        rows[..., j, :, :, :] = sheet[..., j : j + sw * (ow - 1) + 1 : sw, :]
     for i in range(kh):
-        by_window[:, i] = rows[:, :, i : i + sh * (oh - 1) + 1 : sh]
+        out[..., i, :, :, :, :] = rows[..., i : i + sh * (lines - 1) + 1 : sh, :, :]
+
+
+def im2col(x: Array, windows: Windows, groups: int = 1, scratch: Scratch = NEW_ARRAYS, out: Array | None = None) -> Array:
+    """Every window of x as a column: (G, C/G * KH * KW, OH * OW * B), image index innermost; written into `out` if it is there."""
+    (b, c), (oh, ow), (kh, kw) = x.shape[:2], windows.out, windows.kernel
+    sheet = lay_sheet(x, windows, scratch((c, *windows.sheet, b), x.dtype))
+    col = matrix(c * kh * kw, oh * ow * b, x.dtype, scratch) if out is None else out
+    copy_windows(sheet, windows, col.reshape(c, kh, kw, oh, ow, b), scratch)  # into a view
     return col.reshape(groups, c // groups * kh * kw, oh * ow * b)
 
 

@@ -80,8 +80,7 @@ class Checkpoint:
         params, velocity = match_state(self.params, wanted), match_state(self.velocity, wanted)
         _check_tensors(f"{self.path}: param", wanted, params, exact=True)
         _check_tensors(f"{self.path}: velocity", sgd.velocity, velocity, exact=True)
-        for leaf in net.leaves():
-            require_thawed(str(self.path), leaf)
+        require_thawed(str(self.path), net)
         self._load_schedule(schedule)
         for leaf in net.leaves():
             leaf.zero_grad()
@@ -216,8 +215,7 @@ def load_weights(path: Path | str, net: Layer) -> None:
     path, wanted = require_path(path), dict(parameters(net))
     weights = match_state(read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)[0], wanted)
     _check_tensors(f"{path}: param", wanted, weights, exact=False)
-    for leaf in net.leaves():
-        require_thawed(str(path), leaf)
+    require_thawed(str(path), net)
     for leaf in net.leaves():
         for key, array in leaf.params.items():
             array[...] = leaf.device.asarray(weights[f"{leaf.name}.{key}"].astype(leaf.dtype))
