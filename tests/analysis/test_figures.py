@@ -47,3 +47,9 @@ def test_224_pixels_are_602112_bytes_and_227_are_618348():
 
 def test_mean_pooling_compares_nothing():
     assert set(asdict(figures(count(figure1_net(device=DryDevice()))))["comparisons"]) == {"pool1"}
+
+
+def test_a_first_convolution_is_one_of_the_convolutions():
+    rows = count(figure1_net(device=DryDevice("cpu")))
+    weights = [row for row in rows if row.parameters and row.name != "fc10"]
+    assert figures(rows).convolutions == (sum(row.parameters for row in weights), sum(row.macs for row in weights)) == (79_328, 12_288_000)
