@@ -100,7 +100,7 @@ class Device(ABC):
 
     @abstractmethod
     def activate(self) -> AbstractContextManager[Any]:
-        """Make this the current device of the calling thread (a GPU needs it; elsewhere it does nothing)."""
+        """Make this the current device of the calling thread; on a CPU, BLAS then works on that thread alone. It may be nested."""
 
     @abstractmethod
     def synchronize(self) -> None:

@@ -79,23 +79,25 @@ class Sequential(Layer):
             yield from layer.leaves()
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
-        for layer in self.layers:
-            try:
-                x = layer.forward(x, train=train)
-            except OutOfMemory as error:
-                raise error.inside(layer.name) from None
+        with self.device.activate():  # once for all layers
+            for layer in self.layers:
+                try:
+                    x = layer.forward(x, train=train)
+                except OutOfMemory as error:
+                    raise error.inside(layer.name) from None
         return x
 
     def backward(self, dout: Array) -> Array | None:
         dx: Array | None = dout
-        for layer in reversed(self.layers):
-            if dx is None:
-                raise ShapeError(f"{self.name}: the gradient of the output of {layer.name!r} must be an array, got None")
-            try:
-                dx = layer.backward(dx)
-            except OutOfMemory as error:
-                self.zero_grad()  # else the next backward would add to the half that is done
-                raise error.inside(layer.name) from None
+        with self.device.activate():
+            for layer in reversed(self.layers):
+                if dx is None:
+                    raise ShapeError(f"{self.name}: the gradient of the output of {layer.name!r} must be an array, got None")
+                try:
+                    dx = layer.backward(dx)
+                except OutOfMemory as error:
+                    self.zero_grad()  # else the next backward would add to the half that is done
+                    raise error.inside(layer.name) from None
         return dx
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
