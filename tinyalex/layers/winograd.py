@@ -38,6 +38,7 @@ LEAST_CHANNELS = 16
 LEAST_TILES, LEAST_FROZEN = 64, 9
 AT_ONCE = 2 << 20  # bytes of transformed tiles that a block makes before it uses them
 ROWS = 300  # tiles of a block: its products run near the full speed of BLAS, and few blocks have few sums
+FEW = 50  # tiles of all images that are not worth several blocks
 
 
 @dataclass(frozen=True)
@@ -58,17 +59,17 @@ class Mosaic:
         return self.height.n * self.width.n
 
     def few(self, n: int) -> bool:
-        """Whether one block could hold n images."""
-        return n * self.tiles <= ROWS
+        """Whether n images are one block."""
+        return n * self.tiles <= FEW
 
     def block_size(self, n: int) -> int:
-        """Images of a block: enough for tall products, and four blocks or a multiple so that workers end together.
+        """Images of a block: enough for tall products, and an even number of blocks so that two workers end together.
 
         Many are an odd number: times a power of two, as channels and tiles often are, rows would compete for places in the cache.
         """
-        blocks = 4
+        blocks = 2
         while (size := -(-n // blocks)) * self.tiles > ROWS:
-            blocks += 4
+            blocks += 2
         return size if size < 8 else size | 1
 
     def parts(self, nbytes: int) -> list[slice]:
@@ -113,16 +114,16 @@ def transform_weight(weight: Array, groups: int, mosaic: Mosaic, device: Device)
     """G w G^T of every kernel, ready for the products: (NW, NH, G, C/G, K/G)."""
     k, c, kh, kw = weight.shape
     values = device.asarray(_weight_matrix(mosaic, weight.dtype))
-    with device.activate():
-        kernels = device.empty((groups * c, k // groups, kh * kw), weight.dtype)
-        kernels.reshape(groups, c, k // groups, kh * kw)[...] = weight.reshape(groups, k // groups, c, kh * kw).swapaxes(1, 2)
-    out = device.empty((mosaic.places, groups * c, k // groups), weight.dtype)
+    kernels = weight.reshape(groups, k // groups, c, kh * kw).transpose(3, 0, 2, 1)  # (KH * KW, G, C/G, K/G)
+    out = device.empty((mosaic.places, groups, c, k // groups), weight.dtype)
 
-    def block(rows: slice, scratch: Scratch) -> None:
-        part = kernels[rows].reshape(-1, kh * kw)
-        scratch.xp.matmul(values, part.T, out=out[:, rows].reshape(mosaic.places, -1))
+    def block(inputs: slice, scratch: Scratch) -> None:
+        some = scratch((kh * kw, inputs.stop - inputs.start, k // groups), weight.dtype)
+        for group in range(groups):
+            some[...] = kernels[:, group, inputs]
+            scratch.xp.matmul(values, some.reshape(kh * kw, -1), out=out[:, group, inputs].reshape(mosaic.places, -1))
 
-    device.map_blocks(block, groups * c, mosaic.places * k // groups * weight.dtype.itemsize)
+    device.map_blocks(block, c, mosaic.places * k * weight.dtype.itemsize)
     return out.reshape(mosaic.width.n, mosaic.height.n, groups, c, k // groups)
 
 
