@@ -109,6 +109,8 @@ ROWS = [
     Row("conv-1x1", conv(5, 2, 1), (5, 4, 4), "Conv2d('conv', 5->2, kernel 1, stride 1, cpu)", (RANK_4,)),
     Row("conv-winograd", conv(4, 6, (3, 5), padding=(2, 0, 1, 3), groups=2, algorithm="winograd"), (4, 8, 7),
         "Conv2d('conv', 4->6, kernel 3x5, stride 1, padding (2, 0, 1, 3), groups 2, winograd, cpu)", (RANK_4,)),
+    Row("conv-strips", conv(4, 6, (3, 5), stride=(1, 2), padding=(2, 0, 1, 3), groups=2, algorithm="strips"), (4, 8, 7),
+        "Conv2d('conv', 4->6, kernel 3x5, stride 1x2, padding (2, 0, 1, 3), groups 2, strips, cpu)", (RANK_4,)),
     Row("conv-first", first(3, 4, (3, 5), stride=(2, 1), padding=(1, 0, 2, 3), least_images=2), (3, 8, 7),
         "FirstConv2d('conv1', 3->4, kernel 3x5, stride 2x1, padding (1, 0, 2, 3), cpu)", (RANK_4,)),
     Row("local", local(3, 4, (3, 2), in_size=(6, 5), stride=(1, 2), padding=(1, 1, 0, 1)), (3, 6, 5),

@@ -186,6 +186,16 @@ CONVOLUTIONS = [  # dx by turned weights where the stride is 1 and 2 K <= 3 C, e
     of_layer("Conv2d", "no input gradient", (2, 2, 4, 5), 2, 3, 3, input_gradient=False),
 ]
 
+STRIPS = [
+    of_layer("Conv2d", f"strips, {name}", shape, *args, algorithm="strips", **settings)
+    for name, shape, args, settings in (
+        ("dx by turned weights", (2, 4, 5, 6), (4, 3, 3), {"padding": (0, 1, 2, 1), "groups": 1}),
+        ("dx by col2im, groups 2", (2, 4, 7, 5), (4, 6, (3, 2)), {"stride": (2, 1), "groups": 2}),
+        ("no input gradient, N=1", (1, 2, 6, 5), (2, 3, 3), {"padding": 1, "input_gradient": False}),
+        ("a single line", (2, 2, 3, 6), (2, 3, 3), {}),
+    )
+]
+
 FIRST = [
     of_layer("FirstConv2d", "padding 1", (3, 2, 5, 4), 2, 3, 3, padding=1, least_images=2),
     of_layer(
@@ -356,6 +366,7 @@ NETWORKS = [
 CASES: tuple[Case, ...] = (
     *ACTIVATIONS,
     *CONVOLUTIONS,
+    *STRIPS,
     *FIRST,
     *WINOGRAD,
     *LOCALS,

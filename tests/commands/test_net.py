@@ -146,11 +146,11 @@ def test_algorithms(capsys):
     assert cli.main(["net", "alexnet", "--batch", "128", "--algorithms"]) == 0
     out = capsys.readouterr().out
     assert "algorithms for 128 images; multiplications of an image in forward" in out
-    assert re.search(r"conv1 +im2col +none +- +105,415,200 +105,415,200 +1.0x", out)
+    assert re.search(r"conv1 +strips +none +- +105,415,200 +105,415,200 +1.0x", out)
     assert re.search(r"conv2 +winograd +winograd +49 of 4x4 +223,948,800 +38,535,168 +5.8x", out)
     assert cli.main(["net", "alexnet", "--batch", "1", "--algorithms", "--json"]) == 0
     chosen = json.loads(capsys.readouterr().out)["algorithms"]
-    assert [(row["layer"], row["algorithm"]) for row in chosen] == [(f"conv{i}", "im2col") for i in range(1, 6)]
+    assert [(row["layer"], row["algorithm"]) for row in chosen] == [(f"conv{i}", "strips" if i < 3 else "im2col") for i in range(1, 6)]
     assert {row["input_gradient"] for row in chosen} == {"none", "turned weights", "col2im"}
 
 

@@ -120,15 +120,18 @@ def test_blocks_are_even_in_number_where_there_are_images_enough(n):
 
 
 def test_auto_is_decided_by_this_table():
-    table = {  # (kernel, size, channels and filters a group, images): winograd or not
-        (5, 27, 48, 128, 1): False, (5, 27, 48, 128, 2): True, (5, 27, 48, 128, 128): True,
-        (3, 13, 256, 384, 1): False, (3, 13, 256, 384, 8): True, (3, 13, 192, 192, 128): True, (3, 13, 192, 128, 128): True,
-        (5, 16, 32, 32, 128): True, (5, 8, 32, 64, 128): True, (5, 32, 3, 32, 128): False, (5, 8, 32, 64, 1): False,
+    table = {  # (kernel, stride, padding, size, channels and filters a group, images)
+        (11, 4, 0, 227, 3, 96, 1): "strips", (11, 4, 0, 227, 3, 96, 128): "strips",
+        (5, 1, 2, 27, 48, 128, 1): "strips", (5, 1, 2, 27, 48, 128, 2): "winograd", (5, 1, 2, 27, 48, 128, 128): "winograd",
+        (3, 1, 1, 13, 256, 384, 1): "im2col", (3, 1, 1, 13, 256, 384, 8): "winograd", (3, 1, 1, 13, 192, 192, 128): "winograd",
+        (3, 1, 1, 13, 192, 128, 128): "winograd", (5, 1, 2, 16, 32, 32, 128): "winograd", (5, 1, 2, 8, 32, 64, 128): "winograd",
+        (5, 1, 2, 32, 3, 32, 128): "im2col", (5, 1, 2, 8, 32, 64, 1): "im2col",
     }  # fmt: skip
-    for (kernel, size, c, k, n), pays in table.items():
-        assert winograd_pays(mosaic_of(windows_of("conv", (size, size), kernel, 1, kernel // 2)), c, k, n) == pays
-        conv = ta.Conv2d(c, k, kernel, padding=kernel // 2, rng=rng())
-        assert conv.chosen(conv.windows((c, size, size)), n) == ("winograd" if pays else "im2col")
+    for (kernel, stride, padding, size, c, k, n), algorithm in table.items():
+        conv = ta.Conv2d(c, k, kernel, stride=stride, padding=padding, rng=rng())
+        assert conv.chosen(conv.windows((c, size, size)), n) == algorithm
+        if stride == 1:
+            assert winograd_pays(mosaic_of(windows_of("conv", (size, size), kernel, 1, padding)), c, k, n) == (algorithm == "winograd")
 
 
 @pytest.mark.parametrize(("n", "frozen"), [(1, "winograd"), (8, "winograd")])
@@ -140,14 +143,15 @@ def test_frozen_layer_takes_winograd_for_fewer_tiles(n, frozen):
     assert (before, conv.chosen(windows, n)) == ("im2col" if n == 1 else "winograd", frozen)
 
 
-@pytest.mark.parametrize("setting", [{"stride": 2}, {"kernel": 11}, {"kernel": 1}])
-def test_auto_takes_im2col_where_winograd_has_no_form(setting):
+@pytest.mark.parametrize(("setting", "algorithm"), [({"stride": 2}, "im2col"), ({"kernel": 11}, "strips"), ({"kernel": 1}, "im2col")])
+def test_auto_takes_columns_where_winograd_has_no_form(setting, algorithm):
     conv = ta.Conv2d(32, 32, setting.get("kernel", 3), stride=setting.get("stride", 1), rng=rng())
-    assert conv.chosen(conv.windows((32, 31, 31)), 128) == "im2col"
+    assert conv.chosen(conv.windows((32, 31, 31)), 128) == algorithm
 
 
-def test_auto_takes_im2col_where_it_was_not_measured():
-    conv = ta.Conv2d(32, 32, 3, rng=rng(), device="sim:0")
+@pytest.mark.parametrize("kernel", [3, 11])
+def test_auto_takes_im2col_where_it_was_not_measured(kernel):
+    conv = ta.Conv2d(32, 32, kernel, rng=rng(), device="sim:0")
     assert conv.chosen(conv.windows((32, 31, 31)), 128) == "im2col"
 
 
@@ -160,5 +164,5 @@ def test_refuses_what_it_has_no_form_for(kernel, stride, got):
 
 
 def test_refuses_an_unknown_algorithm():
-    with refuses(ShapeError, "conv: algorithm must be one of 'auto', 'im2col', 'winograd', got 'fft'"):
+    with refuses(ShapeError, "conv: algorithm must be one of 'auto', 'im2col', 'strips', 'winograd', got 'fft'"):
         ta.Conv2d(3, 4, 3, rng=rng(), algorithm="fft")

@@ -13,8 +13,8 @@ from tinyalex.layers.winograd import mosaic_of
 class Choice:
     """The algorithm of one convolution for batches of one size.
 
-    algorithm: "im2col" or "winograd". input_gradient: "winograd", "turned weights" (a correlation by im2col), "col2im" or
-    "none" in a first layer. tile: outputs of a tile as (height, width), None for im2col. tiles: of an image.
+    algorithm: "im2col", "strips" or "winograd". input_gradient: "winograd", "turned weights" (a correlation by columns),
+    "col2im" or "none" in a first layer. tile: outputs of a tile as (height, width), None but for winograd. tiles: of an image.
     direct, products: multiplications of an image in forward, by the definition and as computed; transforms not counted.
     """
 
@@ -42,7 +42,7 @@ def _choice(layer: Conv2d, in_shape: tuple[int, ...], batch: int) -> Choice:
         input_gradient = algorithm
     else:
         input_gradient = "turned weights" if layer.turns(windows) else "col2im"
-    if algorithm == "im2col":
+    if algorithm != "winograd":
         return Choice(layer.name, algorithm, input_gradient, None, 0, direct, direct)
     mosaic = mosaic_of(windows)
     tile = mosaic.height.m, mosaic.width.m

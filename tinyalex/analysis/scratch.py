@@ -6,6 +6,7 @@ from tinyalex.analysis.count import elements
 from tinyalex.analysis.walk import Visit
 from tinyalex.devices.cpu import CACHE, SHARES
 from tinyalex.layers import Conv2d, FirstConv2d, Linear, LocallyConnected2d, MaxPool2d
+from tinyalex.layers.strips import lines_at_once
 from tinyalex.layers.windows import Windows
 from tinyalex.layers.winograd import mosaic_of
 
@@ -16,6 +17,8 @@ def scratch_bytes(at: Visit, batch: int, backward: bool, workers: int | None) ->
         windows = at.layer.windows(at.in_shape)
         if at.layer.chosen(windows, batch) == "winograd":
             return _winograd(at.layer, windows, batch, backward, workers)
+        if at.layer.chosen(windows, batch) == "strips" and not (backward and at.layer.gives_dx):
+            return _strips(at.layer, windows, batch, workers)
     if isinstance(at.layer, FirstConv2d) and batch >= at.layer.least_images:
         return _first(at.layer, at.layer.windows(at.in_shape), batch, workers)
     image, sums = _of_image(at, backward)
@@ -33,6 +36,13 @@ def _first(layer: FirstConv2d, windows: Windows, batch: int, workers: int | None
     sums = (layer.params["weight"].size + layer.out_channels) * item
     lines = 1 if workers is None else max(1, min(CACHE // line, -(-2 * oh // SHARES)))
     return (workers or 1) * (lines * line + sums) + sums
+
+
+def _strips(layer: Conv2d, windows: Windows, batch: int, workers: int) -> int:
+    """As `scratch_bytes`, for blocks of lines of one image."""
+    item, oh = layer.dtype.itemsize, windows.out[0]
+    lines, sums = lines_at_once(windows, layer.in_channels, item), (layer.params["weight"].size + layer.out_channels) * item
+    return min(workers, batch * -(-oh // lines)) * (_columns(layer.in_channels, windows) * item * lines // oh + sums) + sums
 
 
 def _winograd(layer: Conv2d, windows: Windows, batch: int, backward: bool, workers: int) -> int:

@@ -6,7 +6,6 @@ stride is 1. The layer chooses.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_choice, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.layers.strips import FEWEST_BLOCKS, Strips, backward_weight_in_strips, forward_few, forward_in_strips, lines_at_once
 from tinyalex.layers.tiles import KERNELS
 from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
 from tinyalex.layers.winograd import (
@@ -27,8 +27,7 @@ from tinyalex.layers.winograd import (
     winograd_pays,
 )
 
-ALGORITHMS = ("auto", "im2col", "winograd")
-FEWEST_BLOCKS = 4  # of fewer images channels and filters are shared out, so that several workers find work
+ALGORITHMS = ("auto", "im2col", "strips", "winograd")
 
 
 def conv_forward(
@@ -101,8 +100,8 @@ class Conv2d(Layer):
     ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
     rng: the generator the weights are drawn from.
-    algorithm: "im2col", any shape; "winograd", stride 1 and kernels of 2 to 5, whose float32 results are within 1e-4 of the
-        largest; "auto", whichever was measured faster at the shape (`winograd_pays`).
+    algorithm: "im2col", any shape; "strips", the same for some lines of one image at a time; "winograd", stride 1 and kernels of
+        2 to 5, whose float32 results are within 1e-4 of the largest; "auto", whichever was measured faster at the shape.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
     Raises
@@ -179,12 +178,20 @@ class Conv2d(Layer):
         by_correlation = self.input_gradient and self.turns(windows)
         dx = self.device.empty(x.shape, self.dtype) if self.input_gradient and not by_correlation else None
 
-        def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
+        def input_block(images: slice, scratch: Scratch) -> None:
             if dx is not None:
                 conv_backward_input(dout[images], weight, windows, groups, dx[images], scratch)
+
+        def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
+            input_block(images, scratch)
             return conv_backward_weight(x[images], dout[images], windows, groups, scratch)
 
-        dweight_t, dbias = self.device.map_blocks(block, len(x), rows * (1 if dx is None else 2))
+        if (lines := self._lines(windows, self.in_channels)) < windows.out[0]:
+            dweight_t, dbias = backward_weight_in_strips(Strips(x, windows, groups, lines), dout, self.device)
+            if dx is not None:
+                self.device.map_blocks(input_block, len(x), rows)
+        else:
+            dweight_t, dbias = self.device.map_blocks(block, len(x), rows * (1 if dx is None else 2))
         if by_correlation:
             with self.device.activate():
                 turned = turn(weight, groups)
@@ -205,8 +212,11 @@ class Conv2d(Layer):
     def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
         """The output by im2col; or dx, with turned weights."""
         out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)
+        if (lines := self._lines(windows, x.shape[1])) < windows.out[0]:
+            forward_in_strips(Strips(x, windows, self.groups, lines), weight, bias, out, self.device)
+            return out
         if len(x) < FEWEST_BLOCKS:
-            self._correlate_few(x, weight, bias, windows, out)
+            forward_few(x, weight, bias, windows, self.groups, out, self.device)
             return out
 
         def block(images: slice, scratch: Scratch) -> None:
@@ -215,26 +225,12 @@ class Conv2d(Layer):
         self.device.map_blocks(block, len(x), x.shape[1] * self._window_bytes(windows))
         return out
 
-    def _correlate_few(self, x: Array, weight: Array, bias: Array | None, windows: Windows, out: Array) -> None:
-        """As `conv_forward`, for all of a few images: blocks of channels become columns, then blocks of filters are multiplied."""
-        groups, of_channel, of_group = self.groups, math.prod(self.kernel_size), len(weight) // self.groups
-        columns = matrix(x.shape[1] * of_channel, len(x) * math.prod(windows.out), self.dtype, self.device.empty)
-        by_group = columns.reshape(groups, -1, columns.shape[1])
-        parts = min(of_group, max(1, FEWEST_BLOCKS // groups))  # of a group's filters
-
-        def lay_out(channels: slice, scratch: Scratch) -> None:
-            im2col(x[:, channels], windows, 1, scratch, columns[channels.start * of_channel : channels.stop * of_channel])
-
-        def multiply(blocks: slice, scratch: Scratch) -> None:
-            for group, part in (divmod(block, parts) for block in range(blocks.start, blocks.stop)):
-                filters = slice(group * of_group + part * of_group // parts, group * of_group + (part + 1) * of_group // parts)
-                wide = matrix(filters.stop - filters.start, columns.shape[1], self.dtype, scratch)
-                scratch.xp.matmul(weight[filters].reshape(len(wide), -1), by_group[group], out=wide)
-                shift = 0 if bias is None else bias[filters, None, None]
-                images_first(wide.reshape(len(wide), *windows.out, len(x)), shift, out[:, filters], scratch.xp)
-
-        self.device.map_blocks(lay_out, x.shape[1], self._window_bytes(windows) * len(x))
-        self.device.map_blocks(multiply, groups * parts, size=1)
+    def _lines(self, windows: Windows, channels: int) -> int:
+        """Lines of the output that are done at a time, with columns of so many channels: all, if not in strips."""
+        oh, lines = windows.out[0], lines_at_once(windows, channels, self.dtype.itemsize)
+        if self.algorithm == "strips":
+            return min(lines, -(-oh // 2))
+        return lines if self.algorithm == "auto" and self._measured() else oh
 
     def _forward_by_winograd(self, x: Array, windows: Windows) -> Array:
         mosaic, bias = mosaic_of(windows), self.params["bias"]
@@ -259,13 +255,17 @@ class Conv2d(Layer):
         return u
 
     def chosen(self, windows: Windows, n: int) -> str:
-        """The algorithm for n images: "im2col" or "winograd"."""
+        """The algorithm for n images: "im2col", "strips" or "winograd"."""
         if self.algorithm != "auto":
             return self.algorithm
         c, k = self.in_channels // self.groups, self.out_channels // self.groups
-        measured = self.device.name.partition(":")[0] == "cpu"  # a device to be counted bears the name of one to compute on
-        pays = measured and self._winograd_fits() and winograd_pays(mosaic_of(windows), c, k, n, self.frozen)
-        return "winograd" if pays else "im2col"
+        if self._measured() and self._winograd_fits() and winograd_pays(mosaic_of(windows), c, k, n, self.frozen):
+            return "winograd"
+        return "strips" if self._lines(windows, self.in_channels) < windows.out[0] else "im2col"
+
+    def _measured(self) -> bool:
+        """Whether this is a CPU, on which alone algorithms were compared."""
+        return self.device.name.partition(":")[0] == "cpu"  # a device to be counted bears the name of one to compute on
 
     def _winograd_fits(self) -> bool:
         return self.stride == (1, 1) and all(k in KERNELS for k in self.kernel_size)

@@ -8,7 +8,8 @@ from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import require_int
 from tinyalex.layers.chwn import chwn, empty_chwn
 from tinyalex.layers.conv import Conv2d
-from tinyalex.layers.windows import GAP, Windows, copy_windows, lay_sheet
+from tinyalex.layers.strips import columns_of, weight_and_bias
+from tinyalex.layers.windows import Windows, lay_sheet
 
 
 def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:
@@ -20,17 +21,6 @@ def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:
 
     device.map_blocks(block, len(x), size=device.few_blocks(len(x), sheet[..., :1].nbytes))
     return sheet
-
-
-def columns_of(sheet: Array, windows: Windows, groups: int, lines: slice, scratch: Scratch) -> Array:
-    """The windows of some lines of the output as columns, and under them a row of ones: (G, C/G * KH * KW + 1, lines * OW * N)."""
-    c, _, width, n = sheet.shape
-    ow, (kh, kw), sh, count = windows.out[1], windows.kernel, windows.stride[0], lines.stop - lines.start
-    col = scratch((groups, c // groups * kh * kw + 1, count * ow * n + GAP), sheet.dtype)[..., : count * ow * n]
-    col[:, -1].fill(1)
-    seen = sheet.reshape(groups, c // groups, -1, width, n)[:, :, lines.start * sh : (lines.stop - 1) * sh + kh]
-    copy_windows(seen, windows, col[:, :-1].reshape(groups, c // groups, kh, kw, count, ow, n), scratch)  # into a view
-    return col
 
 
 class FirstConv2d(Conv2d):
@@ -63,14 +53,13 @@ class FirstConv2d(Conv2d):
         self.check_x(x, "N C H W")
         if len(x) < self.least_images:
             return super().forward(x, train=train)
-        windows, xp, shape = self.windows(x.shape[1:]), self.device.xp, (self.groups, self.out_channels // self.groups, -1)
-        with self.device.activate():
-            weights = xp.concatenate((self.params["weight"].reshape(shape), self.params["bias"].reshape(shape)), axis=2)
+        windows, by_group = self.windows(x.shape[1:]), (self.groups, self.out_channels // self.groups, -1)
+        weights = weight_and_bias(self.params["weight"], self.params["bias"], self.groups, self.device)
         sheet, out = lay_sheets(x, windows, self.device), empty_chwn(self.device, (len(x), self.out_channels, *windows.out), self.dtype)
 
         def block(lines: slice, scratch: Scratch) -> None:
             col = columns_of(sheet, windows, self.groups, lines, scratch)
-            scratch.xp.matmul(weights, col, out=chwn(out)[:, lines].reshape(self.groups, shape[1], -1))  # a view of out
+            scratch.xp.matmul(weights, col, out=chwn(out)[:, lines].reshape(by_group))  # a view of out
 
         self.device.map_blocks(block, windows.out[0], size=self.device.few_blocks(windows.out[0], self._line_bytes(windows, len(x))))
         if train:
