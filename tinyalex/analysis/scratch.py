@@ -48,7 +48,7 @@ def _strips(layer: Conv2d, windows: Windows, batch: int, workers: int) -> int:
 def _winograd(layer: Conv2d, windows: Windows, batch: int, backward: bool, workers: int) -> int:
     """As `scratch_bytes`, with the transformed weights and, backward, their gradients."""
     mosaic, item, weight = mosaic_of(windows), layer.dtype.itemsize, layer.params["weight"].size
-    images = mosaic.block_size(batch)
+    images = mosaic.block_size(batch, layer.in_channels * layer.out_channels // layer.groups**2)
     block = mosaic.block_bytes(images, layer.in_channels, layer.out_channels, item)
     transformed = mosaic.places * weight * item // (layer.kernel_size[0] * layer.kernel_size[1])
     blocks = min(workers, -(-batch // images))

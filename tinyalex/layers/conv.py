@@ -200,13 +200,14 @@ class Conv2d(Layer):
 
     def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
         """The gradients of weight, (K * C/G, KH * KW), of bias, (K,), and of x."""
-        u = self._transformed(mosaic := mosaic_of(windows))
+        mosaic = mosaic_of(windows)
+        u = transform_weight(self.params["weight"], self.groups, mosaic, self.device, backward=True)
         dx = self.device.empty(x.shape, self.dtype) if self.input_gradient else None
 
         def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
             return winograd_backward(x[images], dout[images], u, mosaic, None if dx is None else dx[images], scratch)
 
-        dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
+        dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
         return dweight, dbias, dx
 
     def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
@@ -242,7 +243,7 @@ class Conv2d(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             winograd_forward(x[images], u, bias, mosaic, out[images], scratch)
 
-        self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x)))
+        self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
         return out
 
     def _transformed(self, mosaic: Mosaic) -> Array:

@@ -11,9 +11,11 @@ from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
+from tinyalex.layers.windows import SMALL_PRODUCT
 
 LONG = 256  # rows of a product that runs near the full speed of BLAS
-SMALL_PRODUCT, FEW_IMAGES = 10**6, 8  # so few multiplications OpenBLAS does without copying its operands first
+FEW_IMAGES = 8
+
 
 class Flatten(Layer):
     """(N, C, H, W) to (N, C * H * W), channel by channel. No copy where the input is contiguous.

@@ -17,6 +17,7 @@ from tinyalex.layers.base import pair
 Pair = tuple[int, int]
 LARGE = 1 << 15  # numbers of an image that is worth a copy of its own
 GAP = 16  # numbers between the rows of a `matrix`
+SMALL_PRODUCT = 10**6  # so few multiplications OpenBLAS does without copying its operands first
 
 
 @dataclass(frozen=True)
@@ -140,10 +141,20 @@ def matrix(rows: int, columns: int, dtype: Any, empty: Callable[[tuple[int, ...]
 
 def images_last(x: Array, out: Array) -> None:
     """out[..., i] = x[i]: the image index becomes the innermost."""
-    at_once = 1 if x[0].size > LARGE else 8  # a CPU reads large images faster one by one, small ones are not worth a call each
-    for first in range(0, len(x), at_once):
-        images = slice(first, first + at_once)
+    for images in _at_once(x):
         out[..., images] = x[images].transpose(1, 2, 3, 0)
+
+
+def channels_last(x: Array, out: Array) -> None:
+    """out[:, :, i] = the pixels of x[i] with their channels innermost: x (B, C, H, W), out (H, W, B, C)."""
+    for images in _at_once(x):
+        out[:, :, images] = x[images].transpose(2, 3, 0, 1)
+
+
+def _at_once(x: Array) -> list[slice]:
+    """A CPU turns large images faster one by one; small ones are not worth a call each."""
+    at_once = 1 if x[0].size > LARGE else 8
+    return [slice(first, first + at_once) for first in range(0, len(x), at_once)]
 
 
 def images_first(wide: Array, bias: Any, out: Array, xp: Any) -> None:

@@ -23,7 +23,6 @@ powers: in float32 results are within 1e-4 of the largest (direct ones within 1e
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -31,8 +30,8 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.layers.tiles import LARGEST_TILE, ONE, WHOLE, Pieces, Tiles, cook_toom, pieces
-from tinyalex.layers.windows import Windows, matrix
+from tinyalex.layers.tiles import LARGEST_TILE, ONE, WHOLE, Tiles, cook_toom, pieces
+from tinyalex.layers.windows import SMALL_PRODUCT, Windows, channels_last, matrix
 
 LEAST_CHANNELS = 16
 LEAST_TILES, LEAST_FROZEN = 64, 9
@@ -62,13 +61,16 @@ class Mosaic:
         """Whether n images are one block."""
         return n * self.tiles <= FEW
 
-    def block_size(self, n: int) -> int:
+    def block_size(self, n: int, pairs: int) -> int:
         """Images of a block: enough for tall products, and an even number of blocks so that two workers end together.
 
-        Many are an odd number: times a power of two, as channels and tiles often are, rows would compete for places in the cache.
+        pairs: inputs times outputs of a group. Where they are few, products are kept so small that OpenBLAS does not copy
+        their operands first. Many images are an odd number: times a power of two, as channels and tiles often are, rows would
+        compete for places in the cache.
         """
-        blocks = 2
-        while (size := -(-n // blocks)) * self.tiles > ROWS:
+        blocks, small = 2, SMALL_PRODUCT // pairs
+        rows = small if ROWS / 2 <= small < ROWS else ROWS
+        while (size := -(-n // blocks)) * self.tiles > rows:
             blocks += 2
         return size if size < 8 else size | 1
 
@@ -81,7 +83,9 @@ class Mosaic:
         """Bytes of scratch for a block, forward or backward."""
         nbytes = images * (channels + filters) * itemsize
         tiles = self.parts(nbytes)[0].stop * self.height.n * self.tiles * nbytes
-        return tiles + self.width.n * self.width.count * images * itemsize * (channels * self.height.size + filters * self.height.out)
+        lines = self.width.n * self.width.count  # numbers that a line becomes, beside its own
+        sheets = channels * self.height.size * (lines + self.width.size) + filters * self.height.out * (lines + self.width.out)
+        return tiles + sheets * images * itemsize
 
 
 @lru_cache(maxsize=64)
@@ -110,116 +114,104 @@ def _weight_matrix(mosaic: Mosaic, dtype: Any) -> np.ndarray[Any, Any]:
     return np.einsum("jq,ip->jipq", wide, high).reshape(mosaic.places, -1).astype(dtype)
 
 
-def transform_weight(weight: Array, groups: int, mosaic: Mosaic, device: Device) -> Array:
-    """G w G^T of every kernel, ready for the products: (NW, NH, G, C/G, K/G)."""
+def transform_weight(weight: Array, groups: int, mosaic: Mosaic, device: Device, backward: bool = False) -> Array:
+    """G w G^T of every kernel, ready for the products: (NW, NH, G, C/G, K/G), or for those of backward (NW, NH, G, K/G, C/G)."""
     k, c, kh, kw = weight.shape
     values = device.asarray(_weight_matrix(mosaic, weight.dtype))
-    kernels = weight.reshape(groups, k // groups, c, kh * kw).transpose(3, 0, 2, 1)  # (KH * KW, G, C/G, K/G)
-    out = device.empty((mosaic.places, groups, c, k // groups), weight.dtype)
+    kernels = weight.reshape(groups, k // groups, c, kh * kw).transpose((3, 0, 1, 2) if backward else (3, 0, 2, 1))
+    _, _, rows, columns = kernels.shape  # (KH * KW, G, C/G, K/G)
+    out = device.empty((mosaic.places, groups, rows, columns), weight.dtype)
 
-    def block(inputs: slice, scratch: Scratch) -> None:
-        some = scratch((kh * kw, inputs.stop - inputs.start, k // groups), weight.dtype)
+    def block(part: slice, scratch: Scratch) -> None:
+        some = scratch((kh * kw, part.stop - part.start, columns), weight.dtype)
         for group in range(groups):
-            some[...] = kernels[:, group, inputs]
-            scratch.xp.matmul(values, some.reshape(kh * kw, -1), out=out[:, group, inputs].reshape(mosaic.places, -1))
+            some[...] = kernels[:, group, part]
+            scratch.xp.matmul(values, some.reshape(kh * kw, -1), out=out[:, group, part].reshape(mosaic.places, -1))
 
-    device.map_blocks(block, c, mosaic.places * k * weight.dtype.itemsize)
-    return out.reshape(mosaic.width.n, mosaic.height.n, groups, c, k // groups)
+    device.map_blocks(block, rows, mosaic.places * groups * columns * weight.dtype.itemsize)
+    return out.reshape(mosaic.width.n, mosaic.height.n, groups, rows, columns)
 
 
 def winograd_forward(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:
     """out[n, k, y, x] = bias[k] + sum over c, i, j of weight[k, c, i, j] * window(y, x)[n, c, i, j].
 
-    x (B, C, H, W), u the transformed weight (NW, NH, G, C/G, K/G), bias (K,) or None, out (B, K, OH, OW), contiguous.
+    x (B, C, H, W), u the transformed weight (NW, NH, G, C/G, K/G), bias (K,) or None, out (B, K, OH, OW).
 
-    First the tiles along the width of all lines; then, for P of their NW places at a time, the tiles along the height, the
-    products, and the outputs along the height; last the outputs along the width.
+    First all lines are cut into tiles along the width; then, for P of the NW places in them at a time, along the height, come
+    the products, and the outputs along the height; last the outputs along the width. Images and channels lie innermost
+    meanwhile, so that each transform is a small matrix times long rows.
     """
-    columns = _into_width(x, mosaic.width, True, scratch)  # (NW, TW, B * C, H)
-    half_rows, channels = _half_rows(out, mosaic.width, scratch), (x.shape[1], out.shape[1])
+    xp, channels = scratch.xp, (x.shape[1], out.shape[1])
+    columns, half = _columns_of(x, mosaic.width, True, scratch), _half_of(out, mosaic.width, scratch)
     parts = mosaic.parts(len(x) * sum(channels) * x.dtype.itemsize)
     rooms = _rooms(mosaic, parts[0], len(x), channels, x.dtype, scratch)
     for part in parts:
-        _products(columns, u, bias, mosaic, part, half_rows, rooms, scratch.xp)
-    _out_of_width(half_rows, mosaic.width, out, scratch.xp)
+        _products(columns, u, bias, mosaic, part, half, rooms, xp)
+    _out_of_columns(half, mosaic.width, False, out, scratch)
 
 
 def winograd_forward_few(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out: Array, device: Device) -> None:
     """As `winograd_forward`, for all of a few images: the blocks are places of the width instead of images, and u is read once."""
     scratch = Scratch(device.xp)
     with device.activate():
-        columns, half_rows = _into_width(x, mosaic.width, True, scratch), _half_rows(out, mosaic.width, scratch)
+        columns, half = _columns_of(x, mosaic.width, True, scratch), _half_of(out, mosaic.width, scratch)
 
     def block(part: slice, scratch: Scratch) -> None:
         rooms = _rooms(mosaic, part, len(x), (x.shape[1], out.shape[1]), x.dtype, scratch)
-        _products(columns, u, bias, mosaic, part, half_rows, rooms, scratch.xp)
+        _products(columns, u, bias, mosaic, part, half, rooms, scratch.xp)
 
     device.map_blocks(block, mosaic.width.n, size=1)
     with device.activate():
-        _out_of_width(half_rows, mosaic.width, out, device.xp)
+        _out_of_columns(half, mosaic.width, False, out, scratch)
 
 
-def _products(
-    columns: Array, u: Array, bias: Array | None, mosaic: Mosaic, part: slice, half_rows: Array, rooms: list[Array], xp: Any
-) -> None:
+def _products(columns: Array, u: Array, bias: Array | None, mosaic: Mosaic, part: slice, half: Array, rooms: list[Array], xp: Any) -> None:
     """From some places along the width to their halves of the output: tiles, products and outputs along the height.
 
-    columns (NW, TW, B * C, H), half_rows (NW * TW, B * K * OH). The value at the points (1, 1) adds to every output of a tile,
-    so the bias is added there alone.
+    columns (NW, TW, H, B * C), half (NW, TW, OH, B * K). The value at the points (1, 1) adds to every output of a tile, so the
+    bias is added there alone.
     """
-    tall, wide, groups = mosaic.height, mosaic.width, u.shape[2]
-    b, k = columns.shape[2] // (groups * u.shape[3]), groups * u.shape[4]
+    tall, groups = mosaic.height, u.shape[2]
+    b, k = columns.shape[3] // (groups * u.shape[3]), groups * u.shape[4]
     v, m = (room[: part.stop - part.start] for room in rooms)  # (P, NH * TH, TW, B * C or B * K)
-    _into_height(columns[part], tall, True, v, xp)
+    _into_tiles(tall, True, columns[part], v.swapaxes(1, 2), xp)
     xp.matmul(_by_group(v, tall, b, groups), u[part], out=_by_group(m, tall, b, groups))
     if bias is not None and part.start <= ONE < part.stop:
         m.reshape(len(m), tall.n, -1, k)[ONE - part.start, ONE] += bias
-    half = half_rows.reshape(wide.n, wide.count, b * k, tall.out)[part]
-    for line, rows, a in pieces(tall, False, WHOLE, columns.dtype):
-        xp.matmul(m[:, rows].transpose(0, 2, 3, 1), _on(xp, a), out=half[..., line])
-
-
-def _half_rows(out: Array, wide: Tiles, scratch: Scratch) -> Array:
-    """Room for outputs along the height of tiles along the width: (NW * TW, B * K * OH)."""
-    return matrix(wide.n * wide.count, math.prod(out.shape[:3]), out.dtype, scratch)
-
-
-def _out_of_width(half_rows: Array, wide: Tiles, out: Array, xp: Any) -> None:
-    for line, rows, a in pieces(wide, False, WHOLE, out.dtype):
-        xp.matmul(half_rows[rows].T, _on(xp, a), out=out.reshape(-1, wide.out)[:, line])  # a view of out
+    _out_of_tiles(tall, False, m.swapaxes(1, 2), half[part], xp)
 
 
 def winograd_backward(
     x: Array, dout: Array, u: Array, mosaic: Mosaic, dx: Array | None, scratch: Scratch = NEW_ARRAYS
 ) -> tuple[Array, Array]:
-    """The gradients of weight, as (K * C/G, KH * KW), and of bias, (K,); dx (B, C, H, W), contiguous, is filled if it is there.
+    """The gradients of weight, as (K * C/G, KH * KW), and of bias, (K,); dx (B, C, H, W) is filled if it is there.
+
+    u: the transformed weight for backward, (NW, NH, G, K/G, C/G).
 
     With y = A^T ((G w) . (B^T x)), the gradient of the dot is dM = A dout. That of G w is dM . (B^T x), summed over tiles and
     images: a product of matrices for each place of a tile. That of B^T x is dM . (G w), summed over filters, and B takes it to
     dx, where tiles overlap. At the points (1, 1) A sums a tile of dout, so dbias is the sum of those.
     """
-    xp, tall, wide = scratch.xp, mosaic.height, mosaic.width
-    b, c, _, w = x.shape
-    k, groups = dout.shape[1], u.shape[2]
-    columns = _into_width(x, wide, True, scratch)  # (NW, TW, B * C, H)
-    dout_columns = _into_width(dout, wide, False, scratch)  # (NW, TW, B * K, OH)
+    xp, tall, wide, groups = scratch.xp, mosaic.height, mosaic.width, u.shape[2]
+    (b, c), k = x.shape[:2], dout.shape[1]
+    columns = _columns_of(x, wide, True, scratch)  # (NW, TW, H, B * C)
+    dout_columns = _columns_of(dout, wide, False, scratch)  # (NW, TW, OH, B * K)
     parts = mosaic.parts(b * (c + k) * x.dtype.itemsize)
     rooms = _rooms(mosaic, parts[0], b, (c, k), x.dtype, scratch)
     du = scratch((wide.n, tall.n, groups, k // groups, c // groups), x.dtype)
     for part in parts:
         v, dm = (room[: part.stop - part.start] for room in rooms)  # (P, NH * TH, TW, B * C or B * K)
-        _into_height(columns[part], tall, True, v, xp)
-        _into_height(dout_columns[part], tall, False, dm, xp)
+        _into_tiles(tall, True, columns[part], v.swapaxes(1, 2), xp)
+        _into_tiles(tall, False, dout_columns[part], dm.swapaxes(1, 2), xp)
         of_v, of_dm = _by_group(v, tall, b, groups), _by_group(dm, tall, b, groups)
         xp.matmul(of_dm.swapaxes(3, 4), of_v, out=du[part])
         if part.start <= ONE < part.stop:
             dbias = dm.reshape(len(dm), tall.n, -1, k)[ONE - part.start, ONE].sum(axis=0)
         if dx is not None:  # in the places of x and its tiles, which are no longer needed
-            xp.matmul(of_dm, u[part].swapaxes(3, 4), out=of_v)
-            _out_of(pieces(tall, True, 2 * WHOLE, x.dtype), v.transpose(0, 2, 3, 1), columns[part], scratch)
+            xp.matmul(of_dm, u[part], out=of_v)
+            _out_of_tiles(tall, True, v.swapaxes(1, 2), columns[part], xp)
     if dx is not None:
-        lines = columns.reshape(wide.n * wide.count, -1)
-        _out_of(pieces(wide, True, 2 * WHOLE, x.dtype), lines.T, dx.reshape(-1, w), scratch)
+        _out_of_columns(columns, wide, True, dx, scratch)
     values = _on(xp, _weight_matrix(mosaic, x.dtype))
     dweight = scratch((k * c // groups, values.shape[1]), x.dtype)
     xp.matmul(du.reshape(mosaic.places, -1).T, values, out=dweight)
@@ -231,31 +223,48 @@ def _on(xp: Any, matrix_: Any) -> Any:
     return matrix_ if xp is np else xp.asarray(matrix_)
 
 
-def _into_width(x: Array, tiles: Tiles, inputs: bool, scratch: Scratch) -> Array:
-    """Tiles along the width of every line of x (B, C, H, W): (N, TW, B * C, H)."""
-    b, c, h, w = x.shape
-    lines, out = x.reshape(-1, w), matrix(tiles.n * tiles.count, b * c * h, x.dtype, scratch)
-    for line, rows, transform in pieces(tiles, inputs, WHOLE, x.dtype):
-        scratch.xp.matmul(_on(scratch.xp, transform), lines[:, line].T, out=out[rows])
-    return out.reshape(tiles.n, tiles.count, b * c, h)
+def _into_tiles(tiles: Tiles, inputs: bool, lines: Array, out: Array, xp: Any) -> None:
+    """B^T, or A for gradients of outputs: an axis (..., H or OH, L) to tiles along it, (..., N * T, L)."""
+    for line, rows, transform in pieces(tiles, inputs, WHOLE, out.dtype):
+        xp.matmul(_on(xp, transform), lines[..., line, :], out=out[..., rows, :])
 
 
-def _into_height(columns: Array, tiles: Tiles, inputs: bool, out: Array, xp: Any) -> None:
-    """Tiles along the height: columns (P, TW, B * C, H) to out (P, N * TH, TW, B * C)."""
-    columns = columns.swapaxes(2, 3)  # (P, TW, H, B * C)
-    for line, rows, transform in pieces(tiles, inputs, WHOLE, columns.dtype):
-        xp.matmul(_on(xp, transform), columns[:, :, line], out=out[:, rows].swapaxes(1, 2))
-
-
-def _out_of(pieces_: Pieces, tiles: Array, out: Array, scratch: Scratch) -> None:
-    """The transpose of a transform of inputs: tiles (..., N * T) to out (..., H or W), the sum of what tiles see there."""
-    xp = scratch.xp
-    if len(pieces_) == 1:
-        xp.matmul(tiles, _on(xp, pieces_[0][2]), out=out)
-        return
-    out.fill(0)
+def _out_of_tiles(tiles: Tiles, inputs: bool, transformed: Array, out: Array, xp: Any) -> None:
+    """The transposes, A^T or B: tiles (..., N * T, L) to an axis (..., OH or H, L), where tiles of inputs overlap and add up."""
+    whole = 2 * WHOLE if inputs else WHOLE
+    several = len(pieces_ := pieces(tiles, inputs, whole, out.dtype)) > 1
+    if inputs and several:
+        out.fill(0)
     for line, rows, transform in pieces_:
-        out[..., line] += xp.matmul(tiles[..., rows], _on(xp, transform))
+        transposed = _on(xp, transform).T
+        if inputs and several:
+            out[..., line, :] += xp.matmul(transposed, transformed[..., rows, :])
+        else:
+            xp.matmul(transposed, transformed[..., rows, :], out=out[..., line, :])
+
+
+def _columns_of(x: Array, wide: Tiles, inputs: bool, scratch: Scratch) -> Array:
+    """Tiles along the width of every line of x (B, C, H, W): (N, TW, H, B * C)."""
+    b, c, h, w = x.shape
+    sheet = matrix(h * w, b * c, x.dtype, scratch)
+    channels_last(x, sheet.reshape(h, w, b, c))
+    columns = matrix(wide.n * wide.count, h * b * c, x.dtype, scratch).reshape(-1, h, b * c)
+    _into_tiles(wide, inputs, sheet.reshape(h, w, b * c), columns.swapaxes(0, 1), scratch.xp)
+    return columns.reshape(wide.n, wide.count, h, b * c)
+
+
+def _half_of(out: Array, wide: Tiles, scratch: Scratch) -> Array:
+    """Room for outputs along the height of tiles along the width: (N, TW, OH, B * K)."""
+    b, k, oh, _ = out.shape
+    return matrix(wide.n * wide.count, oh * b * k, out.dtype, scratch).reshape(wide.n, wide.count, oh, b * k)
+
+
+def _out_of_columns(columns: Array, wide: Tiles, inputs: bool, out: Array, scratch: Scratch) -> None:
+    """The transpose of `_columns_of`; out (B, C or K, H or OH, W or OW)."""
+    b, c, h, w = out.shape
+    sheet = matrix(h * w, b * c, out.dtype, scratch)
+    _out_of_tiles(wide, inputs, columns.reshape(-1, h, b * c).swapaxes(0, 1), sheet.reshape(h, w, b * c), scratch.xp)
+    out.transpose(2, 3, 0, 1)[...] = sheet.reshape(h, w, b, c)
 
 
 def _rooms(mosaic: Mosaic, part: slice, b: int, channels: tuple[int, int], dtype: Any, scratch: Scratch) -> list[Array]:
