@@ -199,7 +199,7 @@ class Conv2d(Layer):
         return dweight_t.swapaxes(1, 2), dbias, dx
 
     def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
-        """The gradients of weight, (K * C/G, KH * KW), of bias, (K,), and of x."""
+        """The gradients of weight, (K * C/G, KH, KW), of bias, (K,), and of x."""
         mosaic = mosaic_of(windows)
         u = transform_weight(self.params["weight"], self.groups, mosaic, self.device, backward=True)
         dx = self.device.empty(x.shape, self.dtype) if self.input_gradient else None
@@ -208,7 +208,7 @@ class Conv2d(Layer):
             return winograd_backward(x[images], dout[images], u, mosaic, None if dx is None else dx[images], scratch)
 
         dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
-        return dweight, dbias, dx
+        return dweight.transpose(2, 0, 1), dbias, dx
 
     def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
         """The output by im2col; or dx, with turned weights."""

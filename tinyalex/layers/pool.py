@@ -93,14 +93,17 @@ def neighbors_max(x: Array, k: int, step: int, keep_place: bool, scratch: Scratc
     b[...] = flat[:n]
     place = scratch(x.shape, np.uint8) if keep_place else None
     if place is not None:
-        p, won = place.reshape(-1)[:n], scratch((n,), np.uint8)
-        p.fill(0)
+        p, spare = place.reshape(-1)[:n], scratch((n,), np.uint8)
+        if k == 1:
+            p.fill(0)
     for i in range(1, k):
         here = flat[i * step : i * step + n]
         if place is not None:
+            won = p if i == 1 else spare
             xp.greater(here, b, out=won.view(np.bool_))
-            won *= i  # 0 where an earlier one keeps the maximum, else i, which is larger than any before
-            xp.maximum(p, won, out=p)
+            if i > 1:
+                won *= i  # 0 where an earlier one keeps the maximum, else i, which is larger than any before
+                xp.maximum(p, won, out=p)
         xp.maximum(b, here, out=b)
     return best, place
 
@@ -133,15 +136,15 @@ def spread_along(dout: Array, windows: Windows, columns: Array, dlines: Array, s
     """To the place along the lines that won: dlines (B, C, OH, SW) = the sum of what each of dout (B, C, OH, OW) sends there."""
     xp, begin = scratch.xp, every(windows.stride[1], windows.out[1])
     d, won = scratch(dlines.shape, dout.dtype), scratch(dlines.shape, np.uint8)
-    d.fill(0)
-    won.fill(0)
+    d.fill(0)  # where no window begins; what `won` holds there then does not matter
     d[..., begin], won[..., begin] = dout, columns
-    dlines.fill(0)
     for j in range(windows.kernel[1]):
         n = d.size - j
-        part = xp.equal(won.reshape(-1)[:n], j, out=scratch((n,), d.dtype))
+        part = dlines.reshape(-1) if j == 0 else scratch((n,), d.dtype)
+        xp.equal(won.reshape(-1)[:n], j, out=part)
         part *= d.reshape(-1)[:n]
-        dlines.reshape(-1)[j:] += part
+        if j > 0:
+            dlines.reshape(-1)[j:] += part
 
 
 def spread_down(dlines: Array, windows: Windows, rows: Array, dx: Array, scratch: Scratch) -> None:

@@ -88,3 +88,9 @@ def pieces(tiles: Tiles, inputs: bool, whole: int, dtype: Any) -> Pieces:
     for tile, (line, inside) in enumerate(parts):
         matrix_[:, tile, line] = one[:, inside]
     return ((slice(None), slice(None), matrix_.reshape(-1, size)),)
+
+
+@lru_cache(maxsize=64)
+def kernel_values(tiles: Tiles, dtype: Any) -> np.ndarray[Any, Any]:
+    """G (n, r), which takes a kernel to the values of its polynomial; its transpose takes their gradients to the kernel's."""
+    return cook_toom(tiles.m, tiles.r)[1].astype(dtype)

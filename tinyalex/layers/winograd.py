@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.layers.tiles import LARGEST_TILE, ONE, WHOLE, Tiles, cook_toom, pieces
+from tinyalex.layers.tiles import LARGEST_TILE, ONE, WHOLE, Tiles, kernel_values, pieces
 from tinyalex.layers.windows import SMALL_PRODUCT, Windows, channels_last, matrix
 
 LEAST_CHANNELS = 16
@@ -110,7 +110,7 @@ def winograd_pays(mosaic: Mosaic, inputs: int, outputs: int, n: int, frozen: boo
 @lru_cache(maxsize=64)
 def _weight_matrix(mosaic: Mosaic, dtype: Any) -> np.ndarray[Any, Any]:
     """(n * n, KH * KW): the values at all pairs of points of a kernel's two-dimensional polynomial, width's points first."""
-    (_, high, _), (_, wide, _) = (cook_toom(tiles.m, tiles.r) for tiles in (mosaic.height, mosaic.width))
+    high, wide = (kernel_values(tiles, np.float64) for tiles in (mosaic.height, mosaic.width))
     return np.einsum("jq,ip->jipq", wide, high).reshape(mosaic.places, -1).astype(dtype)
 
 
@@ -184,13 +184,13 @@ def _products(columns: Array, u: Array, bias: Array | None, mosaic: Mosaic, part
 def winograd_backward(
     x: Array, dout: Array, u: Array, mosaic: Mosaic, dx: Array | None, scratch: Scratch = NEW_ARRAYS
 ) -> tuple[Array, Array]:
-    """The gradients of weight, as (K * C/G, KH * KW), and of bias, (K,); dx (B, C, H, W) is filled if it is there.
+    """The gradients of weight, as (KH, KW, K * C/G), and of bias, (K,); dx (B, C, H, W) is filled if it is there.
 
     u: the transformed weight for backward, (NW, NH, G, K/G, C/G).
 
     With y = A^T ((G w) . (B^T x)), the gradient of the dot is dM = A dout. That of G w is dM . (B^T x), summed over tiles and
-    images: a product of matrices for each place of a tile. That of B^T x is dM . (G w), summed over filters, and B takes it to
-    dx, where tiles overlap. At the points (1, 1) A sums a tile of dout, so dbias is the sum of those.
+    images: a product of matrices for each place of a tile, which G takes to dweight. That of B^T x is dM . (G w), summed over
+    filters, and B takes it to dx, where tiles overlap. At the points (1, 1) A sums a tile of dout: dbias is the sum of those.
     """
     xp, tall, wide, groups = scratch.xp, mosaic.height, mosaic.width, u.shape[2]
     (b, c), k = x.shape[:2], dout.shape[1]
@@ -198,13 +198,15 @@ def winograd_backward(
     dout_columns = _columns_of(dout, wide, False, scratch)  # (NW, TW, OH, B * K)
     parts = mosaic.parts(b * (c + k) * x.dtype.itemsize)
     rooms = _rooms(mosaic, parts[0], b, (c, k), x.dtype, scratch)
-    du = scratch((wide.n, tall.n, groups, k // groups, c // groups), x.dtype)
+    places = scratch((parts[0].stop, tall.n, groups, k // groups, c // groups), x.dtype)
+    half, dweight = (scratch((*shape, k * c // groups), x.dtype) for shape in ((wide.n, tall.r), (tall.r, wide.r)))
     for part in parts:
-        v, dm = (room[: part.stop - part.start] for room in rooms)  # (P, NH * TH, TW, B * C or B * K)
+        v, dm, du = (room[: part.stop - part.start] for room in (*rooms, places))  # v and dm (P, NH * TH, TW, B * C or B * K)
         _into_tiles(tall, True, columns[part], v.swapaxes(1, 2), xp)
         _into_tiles(tall, False, dout_columns[part], dm.swapaxes(1, 2), xp)
         of_v, of_dm = _by_group(v, tall, b, groups), _by_group(dm, tall, b, groups)
-        xp.matmul(of_dm.swapaxes(3, 4), of_v, out=du[part])
+        xp.matmul(of_dm.swapaxes(3, 4), of_v, out=du)
+        xp.matmul(_on(xp, kernel_values(tall, x.dtype)).T, du.reshape(len(du), tall.n, -1), out=half[part])
         if part.start <= ONE < part.stop:
             dbias = dm.reshape(len(dm), tall.n, -1, k)[ONE - part.start, ONE].sum(axis=0)
         if dx is not None:  # in the places of x and its tiles, which are no longer needed
@@ -212,9 +214,7 @@ def winograd_backward(
             _out_of_tiles(tall, True, v.swapaxes(1, 2), columns[part], xp)
     if dx is not None:
         _out_of_columns(columns, wide, True, dx, scratch)
-    values = _on(xp, _weight_matrix(mosaic, x.dtype))
-    dweight = scratch((k * c // groups, values.shape[1]), x.dtype)
-    xp.matmul(du.reshape(mosaic.places, -1).T, values, out=dweight)
+    xp.matmul(_on(xp, kernel_values(wide, x.dtype)).T, half.swapaxes(0, 1), out=dweight)
     return dweight, dbias
 
 
