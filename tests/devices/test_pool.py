@@ -56,20 +56,20 @@ def test_small_arrays_do_not_come_from_the_pool():
     assert pool.allocations == 1
 
 
-def test_a_dead_array_serves_smaller_ones_down_to_half_its_size():
+def test_a_dead_array_serves_smaller_ones_down_to_a_tenth_of_its_size():
     pool = Pool()
-    large, small = pool.empty((4 * PAGE,), np.uint8), pool.empty((3 * PAGE,), np.uint8)
+    large, small = pool.empty((40 * PAGE,), np.uint8), pool.empty((30 * PAGE,), np.uint8)
     at = address(large), address(small)
     del large, small
-    a = pool.empty((2 * PAGE,), np.uint8)  # the smallest that will do
-    b = pool.empty((2 * PAGE,), np.uint8)
+    a = pool.empty((20 * PAGE,), np.uint8)  # the smallest that will do
+    b = pool.empty((4 * PAGE,), np.uint8)
     assert (address(b), address(a)) == at and pool.allocations == 2
-    c = pool.empty((2 * PAGE,), np.uint8)
+    c = pool.empty((20 * PAGE,), np.uint8)
     del a, b
-    d = pool.empty((PAGE,), np.uint8)  # less than half of either
-    assert pool.allocations == 4 and pool.nbytes == 10 * PAGE
+    d = pool.empty((2 * PAGE,), np.uint8)  # less than a tenth of either
+    assert pool.allocations == 4 and pool.nbytes == 92 * PAGE
     del c, d
-    e = pool.empty((4 * PAGE,), np.uint8)
+    e = pool.empty((40 * PAGE,), np.uint8)
     assert address(e) == at[0] and pool.allocations == 4
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyalex.errors import OutOfMemory
 
-SLACK = 2  # a buffer serves arrays down to this part of its size; what they leave unused was touched before and costs no time
+SLACK = 10  # a buffer serves arrays down to this part of its size; what they leave unused was touched before and costs no time
 PAGE = 1 << 21  # sizes are rounded up to whole huge pages
 
 
