@@ -123,10 +123,11 @@ def test_blocks_are_even_in_number_where_there_are_images_enough(n):
 def test_auto_is_decided_by_this_table():
     table = {  # (kernel, stride, padding, size, channels and filters a group, images)
         (11, 4, 0, 227, 3, 96, 1): "strips", (11, 4, 0, 227, 3, 96, 128): "strips",
-        (5, 1, 2, 27, 48, 128, 1): "strips", (5, 1, 2, 27, 48, 128, 2): "winograd", (5, 1, 2, 27, 48, 128, 128): "winograd",
-        (3, 1, 1, 13, 256, 384, 1): "im2col", (3, 1, 1, 13, 256, 384, 8): "winograd", (3, 1, 1, 13, 192, 192, 128): "winograd",
+        (5, 1, 2, 27, 48, 128, 1): "winograd", (5, 1, 2, 27, 48, 128, 2): "winograd", (5, 1, 2, 27, 48, 128, 128): "winograd",
+        (3, 1, 1, 13, 256, 384, 2): "im2col", (3, 1, 1, 13, 256, 384, 4): "winograd", (3, 1, 1, 13, 192, 192, 128): "winograd",
         (3, 1, 1, 13, 192, 128, 128): "winograd", (5, 1, 2, 16, 32, 32, 128): "winograd", (5, 1, 2, 8, 32, 64, 128): "winograd",
-        (5, 1, 2, 32, 3, 32, 128): "im2col", (5, 1, 2, 8, 32, 64, 1): "im2col",
+        (5, 1, 2, 32, 3, 32, 128): "im2col", (5, 1, 2, 8, 32, 64, 1): "im2col", (3, 1, 1, 4, 96, 96, 8): "im2col",
+        (3, 1, 1, 4, 96, 96, 16): "winograd",
     }  # fmt: skip
     for (kernel, stride, padding, size, c, k, n), algorithm in table.items():
         conv = ta.Conv2d(c, k, kernel, stride=stride, padding=padding, rng=rng())

@@ -34,7 +34,8 @@ from tinyalex.layers.tiles import LARGEST_TILE, ONE, WHOLE, Tiles, kernel_values
 from tinyalex.layers.windows import SMALL_PRODUCT, Windows, channels_last, matrix
 
 LEAST_CHANNELS = 16
-LEAST_TILES, LEAST_FROZEN = 64, 9
+LEAST_TILES, LEAST_FROZEN = 32, 9  # tiles of all images that repay the transformation of the weights; that of frozen ones
+LEAST_IMAGES = 16  # as well, however small
 AT_ONCE = 2 << 20  # bytes of transformed tiles that a block makes before it uses them
 ROWS = 300  # tiles of a block: its products run near the full speed of BLAS, and few blocks have few sums
 FEW = 50  # tiles of all images that are not worth several blocks
@@ -102,9 +103,10 @@ def winograd_pays(mosaic: Mosaic, inputs: int, outputs: int, n: int, frozen: boo
     """Whether n images of so many channels a group were measured faster this way than by im2col, on CPUs.
 
     Transforming takes time for each channel, products for each pair of channels: a group must have 16 on both sides.
-    The weights are transformed at each call, which fewer than `LEAST_TILES` tiles do not repay; in a frozen layer only once.
+    The weights are transformed at each call, which few tiles do not repay; in a frozen layer only once.
     """
-    return min(inputs, outputs) >= LEAST_CHANNELS and n * mosaic.tiles >= (LEAST_FROZEN if frozen else LEAST_TILES)
+    enough = n >= LEAST_IMAGES or n * mosaic.tiles >= (LEAST_FROZEN if frozen else LEAST_TILES)
+    return min(inputs, outputs) >= LEAST_CHANNELS and enough
 
 
 @lru_cache(maxsize=64)
