@@ -15,7 +15,7 @@ import pytest
 import tinyalex
 from tests import reference
 from tinyalex.devices import CpuDevice
-from tinyalex.gradcases import CLASSES
+from tinyalex.gradbuilders import CLASSES
 from tinyalex.gradcheck import kink_free
 from tinyalex.init import Gaussian
 

@@ -11,6 +11,7 @@ import pytest
 from tinyalex import cli, gradcases
 from tinyalex.commands import doctor
 from tinyalex.devices.cpu import OneBlasThread
+from tinyalex.gradbuilders import Case, rng
 from tinyalex.gradcheck import compare
 
 GIB = 2**30
@@ -45,7 +46,7 @@ def test_json_is_one_document(capsys):
 
 
 def test_failed_self_test_exits_1(capsys, monkeypatch):
-    case = gradcases.Case("ReLU", "broken", lambda device, classes: [compare("x", gradcases.rng().random(3), gradcases.rng(1).random(3))])
+    case = Case("ReLU", "broken", lambda device, classes: [compare("x", rng().random(3), rng(1).random(3))])
     monkeypatch.setattr(gradcases, "CASES", (case, *gradcases.CASES[1:]))
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out

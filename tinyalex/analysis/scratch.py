@@ -15,9 +15,10 @@ def scratch_bytes(at: Visit, batch: int, backward: bool, workers: int | None) ->
     """Bytes of working memory of a layer: with `workers`, of the blocks they work on together; else of one image's."""
     if workers is not None and isinstance(at.layer, Conv2d):
         windows = at.layer.windows(at.in_shape)
-        if at.layer.chosen(windows, batch) == "winograd":
+        algorithm = at.layer.chosen(windows, batch)
+        if algorithm == "winograd":
             return _winograd(at.layer, windows, batch, backward, workers)
-        if at.layer.chosen(windows, batch) == "strips" and not (backward and at.layer.gives_dx):
+        if algorithm == "strips" and not (backward and at.layer.gives_dx):
             return _strips(at.layer, windows, batch, workers)
     if isinstance(at.layer, FirstConv2d) and batch >= at.layer.least_images:
         return _first(at.layer, at.layer.windows(at.in_shape), batch, workers)

@@ -12,6 +12,7 @@ from typing import Any
 from tinyalex import gradcases
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import ShapeError
+from tinyalex.gradbuilders import Case
 from tinyalex.gradcheck import TOLERANCE, Check
 
 HELP = "prove every gradient: backward against numerical differences"
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if passed else 1
 
 
-def _chosen(names: list[str] | None) -> list[gradcases.Case]:
+def _chosen(names: list[str] | None) -> list[Case]:
     layers = list(dict.fromkeys(case.layer for case in gradcases.CASES))
     for name in names or []:
         if name not in layers:
@@ -72,7 +73,7 @@ def worst(checks: list[Check]) -> Check:
     return max(checks, key=lambda check: check.error)
 
 
-def _line(case: gradcases.Case, checks: list[Check]) -> str:
+def _line(case: Case, checks: list[Check]) -> str:
     check = worst(checks)
     line = f"{case.layer:<21} {case.name:<33} {check.what:<24} {check.error:>8.1e}  {check.where}"
     if check.passed:
@@ -86,7 +87,7 @@ def _cases(count: int) -> str:
     return f"{count} case" if count == 1 else f"{count} cases"
 
 
-def _summary(rows: list[tuple[gradcases.Case, list[Check]]], passed: bool) -> str:
+def _summary(rows: list[tuple[Case, list[Check]]], passed: bool) -> str:
     error = max(worst(checks).error for _, checks in rows)
     text = f"{_cases(len(rows))}, worst error {error:.1e}, "
     if passed:
@@ -94,7 +95,7 @@ def _summary(rows: list[tuple[gradcases.Case, list[Check]]], passed: bool) -> st
     return text + f"{sum(not worst(checks).passed for _, checks in rows)} of them above {TOLERANCE:g}"
 
 
-def _document(rows: list[tuple[gradcases.Case, list[Check]]], device: Device, passed: bool, wall_s: float) -> dict[str, Any]:
+def _document(rows: list[tuple[Case, list[Check]]], device: Device, passed: bool, wall_s: float) -> dict[str, Any]:
     """What --json prints; an infinite error is null, as JSON has no infinity."""
     return {
         "passed": passed,

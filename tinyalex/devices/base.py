@@ -100,7 +100,7 @@ class Device(ABC):
 
     @abstractmethod
     def activate(self) -> AbstractContextManager[Any]:
-        """Make this the current device of the calling thread; on a CPU, BLAS then works on that thread alone. It may be nested."""
+        """Make this the current device of the calling thread; on a CPU, BLAS then has one thread a call. It may be nested."""
 
     @abstractmethod
     def synchronize(self) -> None:

@@ -174,29 +174,32 @@ class Conv2d(Layer):
 
     def _backward_by_im2col(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
         """The gradients of weight, (G, K/G, C/G * KH * KW), of bias, (G, K/G), and of x."""
-        weight, groups, rows = self.params["weight"], self.groups, self._column_bytes(windows)
-        by_correlation = self.input_gradient and self.turns(windows)
-        dx = self.device.empty(x.shape, self.dtype) if self.input_gradient and not by_correlation else None
+        groups = self.groups
 
-        def input_block(images: slice, scratch: Scratch) -> None:
-            if dx is not None:
-                conv_backward_input(dout[images], weight, windows, groups, dx[images], scratch)
-
-        def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
-            input_block(images, scratch)
+        def weight_block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
             return conv_backward_weight(x[images], dout[images], windows, groups, scratch)
 
         if (lines := self._lines(windows, self.in_channels)) < windows.out[0]:
             dweight_t, dbias = backward_weight_in_strips(Strips(x, windows, groups, lines), dout, self.device)
-            if dx is not None:
-                self.device.map_blocks(input_block, len(x), rows)
         else:
-            dweight_t, dbias = self.device.map_blocks(block, len(x), rows * (1 if dx is None else 2))
-        if by_correlation:
-            with self.device.activate():
-                turned = turn(weight, groups)
-            dx = self._correlate(dout, turned, None, windows.turned())
+            dweight_t, dbias = self.device.map_blocks(weight_block, len(x), windows.column_bytes(self.in_channels, self.dtype.itemsize))
+        dx = self._input_gradient(dout, windows) if self.input_gradient else None
         return dweight_t.swapaxes(1, 2), dbias, dx
+
+    def _input_gradient(self, dout: Array, windows: Windows) -> Array:
+        """The gradient of x as a correlation where that needs fewer columns, else by col2im."""
+        weight = self.params["weight"]
+        if self.turns(windows):
+            with self.device.activate():
+                turned = turn(weight, self.groups)
+            return self._correlate(dout, turned, None, windows.turned())
+        dx = self.device.empty((len(dout), self.in_channels, *windows.size), self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            conv_backward_input(dout[images], weight, windows, self.groups, dx[images], scratch)
+
+        self.device.map_blocks(block, len(dout), windows.column_bytes(self.in_channels, self.dtype.itemsize))
+        return dx
 
     def _backward_by_winograd(self, x: Array, dout: Array, windows: Windows) -> tuple[Array, Array, Array | None]:
         """The gradients of weight, (K * C/G, KH, KW), of bias, (K,), and of x."""
@@ -223,7 +226,7 @@ class Conv2d(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             conv_forward(x[images], weight, bias, windows, self.groups, out[images], scratch)
 
-        self.device.map_blocks(block, len(x), x.shape[1] * self._window_bytes(windows))
+        self.device.map_blocks(block, len(x), windows.column_bytes(x.shape[1], self.dtype.itemsize))
         return out
 
     def _lines(self, windows: Windows, channels: int) -> int:
@@ -274,13 +277,6 @@ class Conv2d(Layer):
     def turns(self, windows: Windows) -> bool:
         """Whether dx is taken as a correlation: it needs columns of K channels, where col2im needs columns of C."""
         return self.stride == (1, 1) and min(windows.turned().before) >= 0 and 2 * self.out_channels <= 3 * self.in_channels
-
-    def _column_bytes(self, windows: Windows) -> int:
-        return self.in_channels * self._window_bytes(windows)
-
-    def _window_bytes(self, windows: Windows) -> int:
-        (oh, ow), (kh, kw) = windows.out, self.kernel_size
-        return kh * kw * oh * ow * self.dtype.itemsize
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
         """Where this layer's windows lie on an input of shape (C, H, W)."""

@@ -85,4 +85,4 @@ class FirstConv2d(Conv2d):
         self.add_grad("bias", dweights_t[:, -1])
 
     def _line_bytes(self, windows: Windows, n: int) -> int:
-        return self._column_bytes(windows) // windows.out[0] * n
+        return windows.column_bytes(self.in_channels, self.dtype.itemsize) // windows.out[0] * n

@@ -17,8 +17,8 @@ FEWEST_BLOCKS = 4  # of fewer images channels and filters are shared out, so tha
 
 def lines_at_once(windows: Windows, channels: int, itemsize: int) -> int:
     """Lines of the output in a strip: all, or an equal part of them whose columns are no larger than `STRIP`."""
-    (oh, ow), (kh, kw) = windows.out, windows.kernel
-    return -(-oh // max(1, -(-channels * kh * kw * oh * ow * itemsize // STRIP)))
+    strips = max(1, -(-windows.column_bytes(channels, itemsize) // STRIP))
+    return -(-windows.out[0] // strips)
 
 
 def columns_of(sheet: Array, windows: Windows, groups: int, lines: slice, scratch: Scratch) -> Array:

@@ -53,6 +53,11 @@ class Windows:
         (height, width), (top, left), (h, w) = self.sheet, self.before, self.size
         return max(0, min(h, height - top)), max(0, min(w, width - left))
 
+    def column_bytes(self, channels: int, itemsize: int) -> int:
+        """Bytes of the columns that `im2col` makes of one image."""
+        (oh, ow), (kh, kw) = self.out, self.kernel
+        return channels * kh * kw * oh * ow * itemsize
+
     def turned(self) -> Windows:
         """The windows through which the input gradient of a stride-1 convolution looks at `dout`."""
         (kh, kw), (top, left) = self.kernel, self.before
