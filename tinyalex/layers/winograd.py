@@ -249,7 +249,7 @@ def _columns_of(x: Array, wide: Tiles, inputs: bool, scratch: Scratch) -> Array:
     """Tiles along the width of every line of x (B, C, H, W): (N, TW, H, B * C)."""
     b, c, h, w = x.shape
     sheet = matrix(h * w, b * c, x.dtype, scratch)
-    channels_last(x, sheet.reshape(h, w, b, c))
+    channels_last(x, sheet.reshape(h, w, b, c), scratch)
     columns = matrix(wide.n * wide.count, h * b * c, x.dtype, scratch).reshape(-1, h, b * c)
     _into_tiles(wide, inputs, sheet.reshape(h, w, b * c), columns.swapaxes(0, 1), scratch.xp)
     return columns.reshape(wide.n, wide.count, h, b * c)
