@@ -107,6 +107,8 @@ ROWS = [
         "Conv2d('conv', 3->4, kernel 5, stride 2x3, padding (1, 2, 0, 3), cpu)", (RANK_4,)),
     Row("conv-ceil", conv(3, 4, 3, stride=2, ceil_mode=True), (3, 6, 8), "Conv2d('conv', 3->4, kernel 3, stride 2, ceil, cpu)", (RANK_4,)),
     Row("conv-1x1", conv(5, 2, 1), (5, 4, 4), "Conv2d('conv', 5->2, kernel 1, stride 1, cpu)", (RANK_4,)),
+    Row("conv-winograd-strided", conv(4, 6, (3, 5), stride=(1, 2), padding=(2, 0, 1, 3), groups=2, algorithm="winograd"), (4, 8, 7),
+        "Conv2d('conv', 4->6, kernel 3x5, stride 1x2, padding (2, 0, 1, 3), groups 2, winograd, cpu)", (RANK_4,)),
     Row("conv-winograd", conv(4, 6, (3, 5), padding=(2, 0, 1, 3), groups=2, algorithm="winograd"), (4, 8, 7),
         "Conv2d('conv', 4->6, kernel 3x5, stride 1, padding (2, 0, 1, 3), groups 2, winograd, cpu)", (RANK_4,)),
     Row("conv-strips", conv(4, 6, (3, 5), stride=(1, 2), padding=(2, 0, 1, 3), groups=2, algorithm="strips"), (4, 8, 7),

@@ -21,10 +21,11 @@ from tinyalex.init import Gaussian
 
 USERS = {  # they take names from a mutated file: made again, in this order
     "layers.windows": (
-        "layers.winograd", "layers.strips", "layers.conv", "layers.local", "layers.chwn", "layers.pool", "layers.average",
+        "layers.phases", "layers.winograd", "layers.strips", "layers.conv", "layers.local", "layers.chwn", "layers.pool", "layers.average",
         "layers.first",
     ),
     "layers.strips": ("layers.conv", "layers.first"),
+    "layers.phases": ("layers.winograd", "layers.conv", "layers.first"),
     "layers.tiles": ("layers.winograd", "layers.conv", "layers.first"),
     "layers.winograd": ("layers.conv", "layers.first"),
     "layers.conv": ("layers.first",),
@@ -129,7 +130,7 @@ def conv_oracle(classes: Classes) -> list[Pair]:
     found = []
     for n, stride, padding, groups, ceil, algorithm in (
         (5, 1, 1, 1, False, "im2col"), (2, 2, 0, 1, True, "im2col"), (5, 2, 1, 2, False, "im2col"), (3, 1, 0, 2, False, "im2col"),
-        (2, 1, 1, 2, False, "winograd"), (2, 1, 1, 2, False, "strips"),
+        (2, 1, 1, 2, False, "winograd"), (2, 2, 1, 2, True, "winograd"), (2, 1, 1, 2, False, "strips"),
     ):  # fmt: skip
         x = _x(n, 4, 6, 8)  # few images and others
         settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}

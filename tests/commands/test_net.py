@@ -146,7 +146,7 @@ def test_algorithms(capsys):
     assert cli.main(["net", "alexnet", "--batch", "128", "--algorithms"]) == 0
     out = capsys.readouterr().out
     assert "algorithms for 128 images; multiplications of an image in forward" in out
-    assert re.search(r"conv1 +strips +none +- +105,415,200 +105,415,200 +1.0x", out)
+    assert re.search(r"conv1 +winograd +none +121 of 5x5 +105,415,200 +27,320,832 +3.9x", out)
     assert re.search(r"conv2 +winograd +winograd +49 of 4x4 +223,948,800 +38,535,168 +5.8x", out)
     assert cli.main(["net", "alexnet", "--batch", "1", "--algorithms", "--json"]) == 0
     chosen = json.loads(capsys.readouterr().out)["algorithms"]

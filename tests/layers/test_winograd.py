@@ -50,6 +50,23 @@ def test_agrees_with_im2col(kernel, padding, size, groups):
 
 
 @pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel", "stride", "padding", "size"),
+    [
+        (11, 4, 0, (51, 39)),
+        (11, 4, 2, (50, 41)),  # the last lines and columns are seen by no window
+        ((5, 3), (3, 1), (1, 2, 0, 3), (20, 13)),
+        (3, 2, "same", (9, 8)),
+        (4, (1, 3), (5, 0, 0, 7), (4, 6)),
+    ],
+)
+def test_agrees_with_im2col_at_strides(kernel, stride, padding, size, groups):
+    direct, fast = both((4, 6, kernel), values((3, 4, *size), 1), stride=stride, padding=padding, groups=groups)
+    for key, expected in direct.items():
+        assert worst(fast[key], expected) < 1e-12, key
+
+
+@pytest.mark.parametrize("groups", [1, 2])
 def test_many_images_in_blocks_agree_with_im2col(groups):
     x = values((31, 4, 27, 9), 1)
     assert not mosaic_of(windows_of("conv", (27, 9), 5, 1, 2)).few(len(x))
@@ -72,24 +89,33 @@ def test_few_images_by_places_are_what_they_are_by_blocks():
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_agrees_with_im2col_on_any_shape(data):
-    kernel = tuple(data.draw(st.integers(2, 5)) for _ in range(2))
+    stride = tuple(data.draw(st.integers(1, 4)) for _ in range(2))
+    kernel = tuple(data.draw(st.integers(s + 1, min(5 * s, 11))) for s in stride)
     padding = tuple(data.draw(st.integers(0, 6)) for _ in range(4))
     size = tuple(data.draw(st.integers(max(1, k - padding[2 * i]), 12)) for i, k in enumerate(kernel))
+    ceil = data.draw(st.booleans())
     n, groups = data.draw(st.integers(1, 9)), data.draw(st.integers(1, 3))
     c, k = groups * data.draw(st.integers(1, 3)), groups * data.draw(st.integers(1, 3))
-    direct, fast = both((c, k, kernel), values((n, c, *size), 1), padding=padding, groups=groups)
+    direct, fast = both((c, k, kernel), values((n, c, *size), 1), stride=stride, padding=padding, groups=groups, ceil_mode=ceil)
     for key, expected in direct.items():
         assert worst(fast[key], expected) < 1e-11, key
 
 
-ALEXNET = [(96, 256, 5, 27, 2), (256, 384, 3, 13, 1), (384, 384, 3, 13, 2), (384, 256, 3, 13, 2)]  # C, K, kernel, size, groups
+ALEXNET = {  # channels, filters, kernel, size, and the rest
+    "conv1": (3, 96, 11, 227, {"stride": 4}),
+    "conv2": (96, 256, 5, 27, {"padding": 2, "groups": 2}),
+    "conv3": (256, 384, 3, 13, {"padding": 1}),
+    "conv4": (384, 384, 3, 13, {"padding": 1, "groups": 2}),
+    "conv5": (384, 256, 3, 13, {"padding": 1, "groups": 2}),
+}
 
 
-@pytest.mark.parametrize(("c", "k", "kernel", "size", "groups"), ALEXNET, ids=["conv2", "conv3", "conv4", "conv5"])
-def test_float32_error_at_alexnet_s_shapes(c, k, kernel, size, groups):
+@pytest.mark.parametrize("layer", ALEXNET)
+def test_float32_error_at_alexnet_s_shapes(layer):
+    c, k, kernel, size, rest = ALEXNET[layer]
     x = np.maximum(values((4, c, size, size), 1), 0)
-    exact, _ = both((c, k, kernel), x, padding=kernel // 2, groups=groups)
-    _, fast = both((c, k, kernel), x.astype(np.float32), dtype=np.float32, padding=kernel // 2, groups=groups)
+    exact, _ = both((c, k, kernel), x, **rest)
+    _, fast = both((c, k, kernel), x.astype(np.float32), dtype=np.float32, **rest)
     for key, expected in exact.items():
         assert worst(fast[key], expected) < 1e-4, key
 
@@ -113,8 +139,10 @@ def test_tiles_with_the_fewest_products_are_taken():
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 31, 32, 128])
 def test_blocks_are_even_in_number_where_there_are_images_enough(n):
-    for size, kernel, pairs, most in ((27, 5, 48 * 128, 3), (27, 5, 1, 6), (13, 3, 192 * 192, 33), (8, 5, 32 * 64, 75)):
-        images = mosaic_of(windows_of("conv", (size, size), kernel, 1, kernel // 2)).block_size(n, pairs)
+    for size, kernel, stride, pairs, most in (
+        (227, 11, 4, 48 * 96, 8), (27, 5, 1, 48 * 128, 3), (27, 5, 1, 1, 8), (13, 3, 1, 192 * 192, 33), (8, 5, 1, 32 * 64, 75),
+    ):  # fmt: skip
+        images = mosaic_of(windows_of("conv", (size, size), kernel, stride, kernel // 2)).block_size(n, pairs)
         blocks = -(-n // images)
         assert images <= most
         assert 1 <= images <= n and blocks <= n and (n == 1 or blocks % 2 == 0 or blocks > 8)
@@ -122,7 +150,9 @@ def test_blocks_are_even_in_number_where_there_are_images_enough(n):
 
 def test_auto_is_decided_by_this_table():
     table = {  # (kernel, stride, padding, size, channels and filters a group, images)
-        (11, 4, 0, 227, 3, 96, 1): "strips", (11, 4, 0, 227, 3, 96, 128): "strips",
+        (11, 4, 0, 227, 3, 96, 1): "strips", (11, 4, 0, 227, 3, 96, 2): "winograd", (11, 4, 0, 227, 3, 96, 128): "winograd",
+        (7, 2, 1, 224, 3, 96, 128): "strips", (5, 2, 0, 55, 96, 256, 32): "winograd", (3, 2, 1, 28, 128, 128, 32): "winograd",
+        (3, 2, 1, 14, 256, 256, 32): "im2col",
         (5, 1, 2, 27, 48, 128, 1): "winograd", (5, 1, 2, 27, 48, 128, 2): "winograd", (5, 1, 2, 27, 48, 128, 128): "winograd",
         (3, 1, 1, 13, 256, 384, 2): "im2col", (3, 1, 1, 13, 256, 384, 4): "winograd", (3, 1, 1, 13, 192, 192, 128): "winograd",
         (3, 1, 1, 13, 192, 128, 128): "winograd", (5, 1, 2, 16, 32, 32, 128): "winograd", (5, 1, 2, 8, 32, 64, 128): "winograd",
@@ -132,8 +162,8 @@ def test_auto_is_decided_by_this_table():
     for (kernel, stride, padding, size, c, k, n), algorithm in table.items():
         conv = ta.Conv2d(c, k, kernel, stride=stride, padding=padding, rng=rng())
         assert conv.chosen(conv.windows((c, size, size)), n) == algorithm
-        if stride == 1:
-            assert winograd_pays(mosaic_of(windows_of("conv", (size, size), kernel, 1, padding)), c, k, n) == (algorithm == "winograd")
+        pays = winograd_pays(mosaic_of(windows_of("conv", (size, size), kernel, stride, padding)), c, k, n)
+        assert pays == (algorithm == "winograd")
 
 
 @pytest.mark.parametrize(("n", "frozen"), [(1, "winograd"), (8, "winograd")])
@@ -145,7 +175,10 @@ def test_frozen_layer_takes_winograd_for_fewer_tiles(n, frozen):
     assert (before, conv.chosen(windows, n)) == ("im2col" if n == 1 else "winograd", frozen)
 
 
-@pytest.mark.parametrize(("setting", "algorithm"), [({"stride": 2}, "im2col"), ({"kernel": 11}, "strips"), ({"kernel": 1}, "im2col")])
+@pytest.mark.parametrize(
+    ("setting", "algorithm"),
+    [({"stride": 3}, "im2col"), ({"stride": 2}, "winograd"), ({"kernel": 11}, "strips"), ({"kernel": 1}, "im2col")],
+)
 def test_auto_takes_columns_where_winograd_has_no_form(setting, algorithm):
     conv = ta.Conv2d(32, 32, setting.get("kernel", 3), stride=setting.get("stride", 1), rng=rng())
     assert conv.chosen(conv.windows((32, 31, 31)), 128) == algorithm
@@ -158,10 +191,12 @@ def test_auto_takes_im2col_where_it_was_not_measured(kernel):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "stride", "got"), [(3, 2, "kernel 3, stride 2"), ((3, 7), 1, "kernel 3x7, stride 1"), (1, 1, "kernel 1, stride 1")]
+    ("kernel", "stride", "got"),
+    [(2, 2, "kernel 2, stride 2"), ((3, 6), 1, "kernel 3x6, stride 1"), ((4, 11), 2, "kernel 4x11, stride 2"),
+     (1, 1, "kernel 1, stride 1")],  # fmt: skip
 )
 def test_refuses_what_it_has_no_form_for(kernel, stride, got):
-    with refuses(ShapeError, f"conv: algorithm 'winograd' must have stride 1 and a kernel of 2 to 5, got {got}; use 'im2col'"):
+    with refuses(ShapeError, f"conv: algorithm 'winograd' must have a kernel above 1 and up to 5 strides, got {got}; use 'im2col'"):
         ta.Conv2d(3, 4, kernel, stride=stride, rng=rng(), algorithm="winograd")
 
 

@@ -45,8 +45,8 @@ def _choice(layer: Conv2d, in_shape: tuple[int, ...], batch: int) -> Choice:
     if algorithm != "winograd":
         return Choice(layer.name, algorithm, input_gradient, None, 0, direct, direct)
     mosaic = mosaic_of(windows)
-    tile = mosaic.height.m, mosaic.width.m
-    return Choice(layer.name, algorithm, input_gradient, tile, mosaic.tiles, direct, pairs * mosaic.places * mosaic.tiles)
+    tile, phases = (mosaic.height.m, mosaic.width.m), layer.stride[0] * layer.stride[1]
+    return Choice(layer.name, algorithm, input_gradient, tile, mosaic.tiles, direct, pairs * phases * mosaic.places * mosaic.tiles)
 
 
 def lines_of(choices: list[Choice], batch: int) -> list[str]:

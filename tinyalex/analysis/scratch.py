@@ -49,9 +49,10 @@ def _strips(layer: Conv2d, windows: Windows, batch: int, workers: int) -> int:
 def _winograd(layer: Conv2d, windows: Windows, batch: int, backward: bool, workers: int) -> int:
     """As `scratch_bytes`, with the transformed weights and, backward, their gradients."""
     mosaic, item, weight = mosaic_of(windows), layer.dtype.itemsize, layer.params["weight"].size
-    images = mosaic.block_size(batch, layer.in_channels * layer.out_channels // layer.groups**2)
-    block = mosaic.block_bytes(images, layer.in_channels, layer.out_channels, item)
-    transformed = mosaic.places * weight * item // (layer.kernel_size[0] * layer.kernel_size[1])
+    channels, filters = layer.in_channels * layer.stride[0] * layer.stride[1], layer.out_channels  # of phases
+    images = mosaic.block_size(batch, channels * filters // layer.groups**2)
+    block = mosaic.block_bytes(images, channels, filters, item)
+    transformed = mosaic.places * channels * filters // layer.groups * item
     blocks = min(workers, -(-batch // images))
     if not backward:
         return blocks * block + transformed + weight * item

@@ -1,7 +1,6 @@
 """Convolution (paper 3.5): one matrix product per block of images, forward and backward.
 
-The functions here multiply by the columns of `im2col`; those of `winograd.py` give the same in fewer products where the
-stride is 1. The layer chooses.
+The functions here multiply by the columns of `im2col`; those of `winograd.py` give the same in fewer products. The layer chooses.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_choice, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.layers.phases import phase_kernel, whole_kernels
 from tinyalex.layers.strips import FEWEST_BLOCKS, Strips, backward_weight_in_strips, forward_few, forward_in_strips, lines_at_once
 from tinyalex.layers.tiles import KERNELS
 from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
@@ -100,8 +100,8 @@ class Conv2d(Layer):
     ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
     rng: the generator the weights are drawn from.
-    algorithm: "im2col", any shape; "strips", the same for some lines of one image at a time; "winograd", stride 1 and kernels of
-        2 to 5, whose float32 results are within 1e-4 of the largest; "auto", whichever was measured faster at the shape.
+    algorithm: "im2col", any shape; "strips", the same for some lines of one image at a time; "winograd", kernels above
+        one stride and up to 5, whose float32 results are within 1e-4 of the largest; "auto", whichever was measured faster at the shape.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
     Raises
@@ -151,7 +151,7 @@ class Conv2d(Layer):
         self.algorithm = require_choice(name, "algorithm", algorithm, ALGORITHMS)
         if algorithm == "winograd" and not self._winograd_fits():
             got = f"kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
-            raise ShapeError(f"{name}: algorithm 'winograd' must have stride 1 and a kernel of 2 to 5, got {got}; use 'im2col'")
+            raise ShapeError(f"{name}: algorithm 'winograd' must have a kernel above 1 and up to 5 strides, got {got}; use 'im2col'")
         self.draw_param("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size), weight_init, rng)
         self.draw_param("bias", (self.out_channels,), bias_init, rng)
 
@@ -211,7 +211,7 @@ class Conv2d(Layer):
             return winograd_backward(x[images], dout[images], u, mosaic, None if dx is None else dx[images], scratch)
 
         dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
-        return dweight.transpose(2, 0, 1), dbias, dx
+        return whole_kernels(dweight, self.params["weight"].shape, windows.stride), dbias, dx
 
     def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
         """The output by im2col; or dx, with turned weights."""
@@ -272,7 +272,7 @@ class Conv2d(Layer):
         return self.device.name.partition(":")[0] == "cpu"  # a device to be counted bears the name of one to compute on
 
     def _winograd_fits(self) -> bool:
-        return self.stride == (1, 1) and all(k in KERNELS for k in self.kernel_size)
+        return all(k in KERNELS for k in phase_kernel(self.kernel_size, self.stride))
 
     def turns(self, windows: Windows) -> bool:
         """Whether dx is taken as a correlation: it needs columns of K channels, where col2im needs columns of C."""

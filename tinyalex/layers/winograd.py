@@ -1,4 +1,4 @@
-"""Winograd's minimal filtering: a convolution of stride 1 with a quarter of the multiplications, or less.
+"""Winograd's minimal filtering: a convolution with a quarter of the multiplications, or less.
 
 In one dimension, take m outputs of a correlation with r weights, y[t] = sum over k of w[k] x[t + k]. They need
 n = m + r - 1 inputs and m * r products. Now let u be any m numbers. Then
@@ -15,6 +15,7 @@ Only the dot multiplies weights with inputs: n products in place of m * r. In tw
 (n / m)^2 products an output replace r^2: 4 in place of 25 for r = 5, m = 4, or 2.0 in place of 9 for r = 3, m = 5. Summed
 over channels the dot is a matrix product, one for each of the n * n places in a tile. Backward is the transposed program:
 dout goes through A, and from there to the weights by way of B^T x, and through G w and B to the inputs.
+A stride above 1 is one of 1 on the phases of the images, see `phases.py`.
 A NaN or an infinity spreads over the tiles that see it, and where one matrix cuts an axis (see `tiles.py`) over its image.
 
 Paper: none in it; the authors' code computed its convolutions directly. Points are small, since errors grow with their
@@ -30,14 +31,17 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, out_of_sheet, phases, sheet_of
 from tinyalex.layers.tiles import LARGEST_TILE, ONE, WHOLE, Tiles, kernel_values, pieces
-from tinyalex.layers.windows import SMALL_PRODUCT, Windows, channels_last, matrix
+from tinyalex.layers.windows import SMALL_PRODUCT, Windows, matrix
 
 LEAST_CHANNELS = 16
 LEAST_TILES, LEAST_FROZEN = 32, 9  # tiles of all images that repay the transformation of the weights; that of frozen ones
 LEAST_IMAGES = 16  # as well, however small
+LEAST_PHASED = 4  # tiles of all images for each number that a weight becomes, where the stride is above 1
 AT_ONCE = 2 << 20  # bytes of transformed tiles that a block makes before it uses them
 ROWS = 300  # tiles of a block: its products run near the full speed of BLAS, and few blocks have few sums
+IMAGES = 8  # of a block, however many tiles they have: each tile along an axis is a call, the same for all images
 FEW = 50  # tiles of all images that are not worth several blocks
 
 
@@ -47,6 +51,7 @@ class Mosaic:
 
     height: Tiles
     width: Tiles
+    windows: Windows  # the layer's own, whose stride may be above 1: the tiles are then of the phases
 
     @property
     def tiles(self) -> int:
@@ -65,15 +70,16 @@ class Mosaic:
     def block_size(self, n: int, pairs: int) -> int:
         """Images of a block: enough for tall products, and an even number of blocks so that two workers end together.
 
-        pairs: inputs times outputs of a group. Where they are few, products are kept so small that OpenBLAS does not copy
+        pairs: inputs times outputs of a group. Where they are few, products may be kept so small that OpenBLAS does not copy
         their operands first. Many images are an odd number: times a power of two, as channels and tiles often are, rows would
         compete for places in the cache.
         """
         blocks, small = 2, SMALL_PRODUCT // pairs
-        rows = small if ROWS / 2 <= small < ROWS else ROWS
-        while (size := -(-n // blocks)) * self.tiles > rows:
+        most = small // self.tiles if ROWS / 2 <= small < ROWS else 0
+        most = most if most > 1 else max(IMAGES, ROWS // self.tiles)
+        while (size := -(-n // blocks)) > most:
             blocks += 2
-        return size if size < 8 else size | 1
+        return size if size <= IMAGES else size | 1
 
     def parts(self, nbytes: int) -> list[slice]:
         """The width's places in parts, as large as stay in cache: `nbytes` of a block's channels for each number of a tile."""
@@ -91,22 +97,30 @@ class Mosaic:
 
 @lru_cache(maxsize=64)
 def mosaic_of(windows: Windows) -> Mosaic:
-    """The tiles that need the fewest products, of at most 8 x 8 numbers; the windows' stride is 1."""
-    lines = []
-    for size, out, before, r in zip(windows.size, windows.out, windows.before, windows.kernel, strict=True):
-        choices = (Tiles(size, out, before, r, m) for m in range(2, LARGEST_TILE - r + 2))
-        lines.append(min(choices, key=lambda tiles: (tiles.count * tiles.n, tiles.n)))
-    return Mosaic(*lines)
+    """The tiles that need the fewest products, of at most 8 x 8 numbers."""
+    cut = phases(windows)
+    height, width = (_tiles_of(*axis) for axis in zip(cut.size, cut.out, cut.before, cut.kernel, strict=True))
+    return Mosaic(height, width, windows)
+
+
+def _tiles_of(size: int, out: int, before: int, r: int) -> Tiles:
+    """The tiles of an axis that need the fewest products."""
+    choices = (Tiles(size, out, before, r, m) for m in range(2, LARGEST_TILE - r + 2))
+    return min(choices, key=lambda tiles: (tiles.count * tiles.n, tiles.n))
 
 
 def winograd_pays(mosaic: Mosaic, inputs: int, outputs: int, n: int, frozen: bool = False) -> bool:
     """Whether n images of so many channels a group were measured faster this way than by im2col, on CPUs.
 
-    Transforming takes time for each channel, products for each pair of channels: a group must have 16 on both sides.
-    The weights are transformed at each call, which few tiles do not repay; in a frozen layer only once.
+    Transforming takes time for each channel, products for each pair of channels: a group must have 16 on both sides, of phases
+    where the stride is above 1. The weights are transformed at each call, which few tiles do not repay; in a frozen layer only once.
     """
-    enough = n >= LEAST_IMAGES or n * mosaic.tiles >= (LEAST_FROZEN if frozen else LEAST_TILES)
-    return min(inputs, outputs) >= LEAST_CHANNELS and enough
+    (kh, kw), (sh, sw), tiles = mosaic.windows.kernel, mosaic.windows.stride, n * mosaic.tiles
+    if sh * sw == 1:
+        enough = n >= LEAST_IMAGES or tiles >= (LEAST_FROZEN if frozen else LEAST_TILES)
+    else:  # a single image of so many tiles would be one worker's
+        enough = n > 1 and tiles >= LEAST_PHASED * mosaic.places * sh * sw / (kh * kw)
+    return min(inputs * sh * sw, outputs) >= LEAST_CHANNELS and enough
 
 
 @lru_cache(maxsize=64)
@@ -118,6 +132,8 @@ def _weight_matrix(mosaic: Mosaic, dtype: Any) -> np.ndarray[Any, Any]:
 
 def transform_weight(weight: Array, groups: int, mosaic: Mosaic, device: Device, backward: bool = False) -> Array:
     """G w G^T of every kernel, ready for the products: (NW, NH, G, C/G, K/G), or for those of backward (NW, NH, G, K/G, C/G)."""
+    with device.activate():
+        weight = kernel_phases(weight, mosaic.windows.stride, device.empty)
     k, c, kh, kw = weight.shape
     values = device.asarray(_weight_matrix(mosaic, weight.dtype))
     kernels = weight.reshape(groups, k // groups, c, kh * kw).transpose((3, 0, 1, 2) if backward else (3, 0, 2, 1))
@@ -137,34 +153,34 @@ def transform_weight(weight: Array, groups: int, mosaic: Mosaic, device: Device,
 def winograd_forward(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:
     """out[n, k, y, x] = bias[k] + sum over c, i, j of weight[k, c, i, j] * window(y, x)[n, c, i, j].
 
-    x (B, C, H, W), u the transformed weight (NW, NH, G, C/G, K/G), bias (K,) or None, out (B, K, OH, OW).
+    x (B, C, H, W), u the transformed weight (NW, NH, G, C/G, K/G), C counting phases, bias (K,) or None, out (B, K, OH, OW).
 
     First all lines are cut into tiles along the width; then, for P of the NW places in them at a time, along the height, come
     the products, and the outputs along the height; last the outputs along the width. Images and channels lie innermost
     meanwhile, so that each transform is a small matrix times long rows.
     """
-    xp, channels = scratch.xp, (x.shape[1], out.shape[1])
-    columns, half = _columns_of(x, mosaic.width, True, scratch), _half_of(out, mosaic.width, scratch)
+    xp, channels = scratch.xp, (u.shape[2] * u.shape[3], out.shape[1])
+    columns, half = _input_columns(x, mosaic, u.shape[2], scratch), _half_of(out, mosaic.width, scratch)
     parts = mosaic.parts(len(x) * sum(channels) * x.dtype.itemsize)
     rooms = _rooms(mosaic, parts[0], len(x), channels, x.dtype, scratch)
     for part in parts:
         _products(columns, u, bias, mosaic, part, half, rooms, xp)
-    _out_of_columns(half, mosaic.width, False, out, scratch)
+    out_of_sheet(_out_of_columns(half, mosaic.width, False, scratch), out)
 
 
 def winograd_forward_few(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out: Array, device: Device) -> None:
     """As `winograd_forward`, for all of a few images: the blocks are places of the width instead of images, and u is read once."""
     scratch = Scratch(device.xp)
     with device.activate():
-        columns, half = _columns_of(x, mosaic.width, True, scratch), _half_of(out, mosaic.width, scratch)
+        columns, half = _input_columns(x, mosaic, u.shape[2], scratch), _half_of(out, mosaic.width, scratch)
 
     def block(part: slice, scratch: Scratch) -> None:
-        rooms = _rooms(mosaic, part, len(x), (x.shape[1], out.shape[1]), x.dtype, scratch)
+        rooms = _rooms(mosaic, part, len(x), (u.shape[2] * u.shape[3], out.shape[1]), x.dtype, scratch)
         _products(columns, u, bias, mosaic, part, half, rooms, scratch.xp)
 
     device.map_blocks(block, mosaic.width.n, size=1)
     with device.activate():
-        _out_of_columns(half, mosaic.width, False, out, scratch)
+        out_of_sheet(_out_of_columns(half, mosaic.width, False, scratch), out)
 
 
 def _products(columns: Array, u: Array, bias: Array | None, mosaic: Mosaic, part: slice, half: Array, rooms: list[Array], xp: Any) -> None:
@@ -195,9 +211,9 @@ def winograd_backward(
     filters, and B takes it to dx, where tiles overlap. At the points (1, 1) A sums a tile of dout: dbias is the sum of those.
     """
     xp, tall, wide, groups = scratch.xp, mosaic.height, mosaic.width, u.shape[2]
-    (b, c), k = x.shape[:2], dout.shape[1]
-    columns = _columns_of(x, wide, True, scratch)  # (NW, TW, H, B * C)
-    dout_columns = _columns_of(dout, wide, False, scratch)  # (NW, TW, OH, B * K)
+    b, c, k = len(x), groups * u.shape[4], dout.shape[1]
+    columns = _input_columns(x, mosaic, groups, scratch)  # (NW, TW, H, B * C)
+    dout_columns = _columns_of(sheet_of(dout, scratch), wide, False, scratch)  # (NW, TW, OH, B * K)
     parts = mosaic.parts(b * (c + k) * x.dtype.itemsize)
     rooms = _rooms(mosaic, parts[0], b, (c, k), x.dtype, scratch)
     places = scratch((parts[0].stop, tall.n, groups, k // groups, c // groups), x.dtype)
@@ -215,7 +231,7 @@ def winograd_backward(
             xp.matmul(of_dm, u[part], out=of_v)
             _out_of_tiles(tall, True, v.swapaxes(1, 2), columns[part], xp)
     if dx is not None:
-        _out_of_columns(columns, wide, True, dx, scratch)
+        out_of_inputs(_out_of_columns(columns, wide, True, scratch), mosaic.windows, groups, dx, scratch)
     xp.matmul(_on(xp, kernel_values(wide, x.dtype)).T, half.swapaxes(0, 1), out=dweight)
     return dweight, dbias
 
@@ -245,28 +261,31 @@ def _out_of_tiles(tiles: Tiles, inputs: bool, transformed: Array, out: Array, xp
             xp.matmul(transposed, transformed[..., rows, :], out=out[..., line, :])
 
 
-def _columns_of(x: Array, wide: Tiles, inputs: bool, scratch: Scratch) -> Array:
-    """Tiles along the width of every line of x (B, C, H, W): (N, TW, H, B * C)."""
-    b, c, h, w = x.shape
-    sheet = matrix(h * w, b * c, x.dtype, scratch)
-    channels_last(x, sheet.reshape(h, w, b, c), scratch)
-    columns = matrix(wide.n * wide.count, h * b * c, x.dtype, scratch).reshape(-1, h, b * c)
-    _into_tiles(wide, inputs, sheet.reshape(h, w, b * c), columns.swapaxes(0, 1), scratch.xp)
-    return columns.reshape(wide.n, wide.count, h, b * c)
+def _input_columns(x: Array, mosaic: Mosaic, groups: int, scratch: Scratch) -> Array:
+    """Tiles along the width of every line of the images x: (NW, TW, H, B * C)."""
+    return _columns_of(inputs_of(x, mosaic.windows, groups, scratch), mosaic.width, True, scratch)
+
+
+def _columns_of(sheet: Array, wide: Tiles, inputs: bool, scratch: Scratch) -> Array:
+    """Tiles along the width of every line of a sheet (H, W, B * C): (N, TW, H, B * C)."""
+    h, _, long = sheet.shape
+    columns = matrix(wide.n * wide.count, h * long, sheet.dtype, scratch).reshape(-1, h, long)
+    _into_tiles(wide, inputs, sheet, columns.swapaxes(0, 1), scratch.xp)
+    return columns.reshape(wide.n, wide.count, h, long)
+
+
+def _out_of_columns(columns: Array, wide: Tiles, inputs: bool, scratch: Scratch) -> Array:
+    """The transpose of `_columns_of`."""
+    _, _, h, long = columns.shape
+    sheet = matrix(h * (wide.size if inputs else wide.out), long, columns.dtype, scratch).reshape(h, -1, long)
+    _out_of_tiles(wide, inputs, columns.reshape(-1, h, long).swapaxes(0, 1), sheet, scratch.xp)
+    return sheet
 
 
 def _half_of(out: Array, wide: Tiles, scratch: Scratch) -> Array:
     """Room for outputs along the height of tiles along the width: (N, TW, OH, B * K)."""
     b, k, oh, _ = out.shape
     return matrix(wide.n * wide.count, oh * b * k, out.dtype, scratch).reshape(wide.n, wide.count, oh, b * k)
-
-
-def _out_of_columns(columns: Array, wide: Tiles, inputs: bool, out: Array, scratch: Scratch) -> None:
-    """The transpose of `_columns_of`; out (B, C or K, H or OH, W or OW)."""
-    b, c, h, w = out.shape
-    sheet = matrix(h * w, b * c, out.dtype, scratch)
-    _out_of_tiles(wide, inputs, columns.reshape(-1, h, b * c).swapaxes(0, 1), sheet.reshape(h, w, b * c), scratch.xp)
-    out.transpose(2, 3, 0, 1)[...] = sheet.reshape(h, w, b, c)
 
 
 def _rooms(mosaic: Mosaic, part: slice, b: int, channels: tuple[int, int], dtype: Any, scratch: Scratch) -> list[Array]:
