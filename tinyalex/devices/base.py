@@ -128,6 +128,12 @@ class Device(ABC):
         out.fill(0)
         return out
 
+    def copy(self, x: Array) -> Array:
+        """An array of the same numbers, in C order, from the pool."""
+        out = self.empty(x.shape, x.dtype)
+        out[...] = x
+        return out
+
     def map_blocks(self, block: Block, n: int, nbytes: int = 0, size: int | None = None) -> Any:
         """Call `block(rows, scratch)` for slices that cover range(n); return the sums of what the calls return.
 
@@ -152,7 +158,7 @@ class Device(ABC):
             if terms is None:
                 continue
             if total is None:
-                total = tuple(term.copy() for term in terms)  # the terms may be scratch
+                total = tuple(self.copy(term) for term in terms)  # the terms may be scratch
             else:
                 for sum_, term in zip(total, terms, strict=True):
                     sum_ += term

@@ -1,4 +1,4 @@
-"""Memory that outlives the arrays in it: a dead array's buffer serves the next array of its size.
+"""Memory that outlives the arrays in it: where a dead array was, the next ones find room.
 
 A fresh large array costs a page fault for every page it touches, which takes 1.6 to 6 times as long as the
 write itself. A training step makes the same arrays again and again, so after the first step it needs no new memory.
@@ -9,14 +9,45 @@ from __future__ import annotations
 import math
 import threading
 import weakref
+from bisect import bisect_left
+from collections import deque
 from typing import Any
 
 import numpy as np
 
 from tinyalex.errors import OutOfMemory
 
-SLACK = 10  # a buffer serves arrays down to this part of its size; what they leave unused was touched before and costs no time
-PAGE = 1 << 21  # sizes are rounded up to whole huge pages
+GRAIN = 1 << 16  # sizes are rounded up to multiples of this many bytes
+GROWTH = 0.5  # of what the pool has, a new region is at least: arrays share few large regions better than many small ones
+
+
+class Region:
+    """One piece of the system's memory, and which parts of it no array uses: (start, stop) in order, no two of them adjacent."""
+
+    def __init__(self, size: int) -> None:
+        self.buffer = np.empty(size, np.uint8)
+        self.free = [(0, size)]
+
+    @property
+    def unused(self) -> bool:
+        """Whether no array is in it."""
+        return self.free == [(0, self.buffer.size)]
+
+    def take(self, size: int, part: tuple[int, int]) -> int:
+        """Where an array begins that takes `size` bytes of a free part."""
+        at, (start, stop) = self.free.index(part), part
+        self.free[at : at + 1] = [(start + size, stop)] if start + size < stop else []
+        return start
+
+    def give(self, start: int, stop: int) -> None:
+        """A dead array's part is free again, and one with the free parts before and behind it."""
+        at = bisect_left(self.free, (start, stop))
+        first = last = at
+        if at > 0 and self.free[at - 1][1] == start:
+            first, start = at - 1, self.free[at - 1][0]
+        if at < len(self.free) and self.free[at][0] == stop:
+            last, stop = at + 1, self.free[at][1]
+        self.free[first:last] = [(start, stop)]
 
 
 class Pool:
@@ -25,20 +56,20 @@ class Pool:
     Parameters
     ----------
     owner: the device's name, for messages.
-    limit: bytes that live and kept buffers may take together; None for no limit.
+    limit: bytes that live and kept memory may take together; None for no limit.
     smallest: arrays below this many bytes are ordinary NumPy arrays.
 
     Raises
     ------
-    OutOfMemory: the limit would be passed even with every kept buffer given back.
+    OutOfMemory: the limit would be passed even with every region that holds no array given back.
     """
 
     def __init__(self, owner: str = "pool", limit: int | None = None, smallest: int = 1 << 20) -> None:
         self.owner, self.limit, self.smallest = owner, limit, smallest
         self.allocations = 0  # how often the pool had to ask the system: still after the first training step
-        self._kept: dict[int, list[np.ndarray[Any, Any]]] = {}
-        self._total = 0  # bytes of all buffers, live and kept
-        self._lock = threading.RLock()  # held while `_total` changes
+        self._regions: list[Region] = []
+        self._dead: deque[tuple[Region, int, int]] = deque()  # an array may die anywhere, also while the lock is held
+        self._lock = threading.RLock()
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
         """An uninitialized array, C-contiguous; its memory returns to the pool with its last view."""
@@ -46,59 +77,61 @@ class Pool:
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < self.smallest:
             return np.empty(shape, dtype)
-        size = -(-nbytes // PAGE) * PAGE
-        buffer = self._take(size)
-        if buffer is None:
-            buffer = self._allocate(size)
-        kept = self._kept.setdefault(buffer.size, [])
+        size = -(-nbytes // GRAIN) * GRAIN
+        with self._lock:
+            region, start = self._find(size) or self._allocate(size)
         # NumPy lets a view of a view hold the first array; frombuffer makes `holder` that first array.
-        holder = np.frombuffer(buffer.data, np.uint8)
-        weakref.finalize(holder, kept.append, buffer).atexit = False
+        holder = np.frombuffer(region.buffer.data, np.uint8, size, start)
+        weakref.finalize(holder, self._dead.append, (region, start, start + size)).atexit = False
         return holder[:nbytes].view(dtype).reshape(shape)
 
-    def _take(self, size: int) -> np.ndarray[Any, Any] | None:
-        """The smallest kept buffer that holds `size` bytes and is not much larger, if there is one."""
-        for held in sorted(self._kept):
-            if size <= held <= SLACK * size:
-                try:
-                    return self._kept[held].pop()  # list.pop and list.append are atomic: workers share the pool without a lock
-                except IndexError:
-                    pass
-        return None
+    def _find(self, size: int) -> tuple[Region, int] | None:
+        """A place in the smallest free part that holds `size` bytes, if there is one."""
+        self._bury()
+        parts = [(stop - start, i, (start, stop)) for i, region in enumerate(self._regions) for start, stop in region.free]
+        fits = min((part for part in parts if part[0] >= size), default=None)
+        return None if fits is None else (self._regions[fits[1]], self._regions[fits[1]].take(size, fits[2]))
 
-    def _allocate(self, size: int) -> np.ndarray[Any, Any]:
-        with self._lock:
-            if self.limit is not None and self._total + size > self.limit:
-                self.empty_cache()
-                if self._total + size > self.limit:
-                    raise OutOfMemory(
-                        f"{self.owner}: an array of {size:,} bytes does not fit, {self.limit - self._total:,} of "
-                        f"{self.limit:,} bytes are left; use a smaller batch or a higher limit"
-                    )
-            try:
-                buffer = np.empty(size, np.uint8)
-            except MemoryError:
-                raise OutOfMemory(f"{self.owner}: the system has no {size:,} bytes left; use a smaller batch") from None
-            self._total += size
-            self.allocations += 1
-            return buffer
+    def _bury(self) -> None:
+        """Free the parts of arrays that have died."""
+        while self._dead:
+            region, start, stop = self._dead.popleft()
+            region.give(start, stop)
+
+    def _allocate(self, size: int) -> tuple[Region, int]:
+        """A place in a new region, larger than asked by what the next arrays will need: untouched memory costs nothing."""
+        if self.limit is not None and self.nbytes + size > self.limit:
+            self.empty_cache()
+            if self.nbytes + size > self.limit:
+                raise OutOfMemory(
+                    f"{self.owner}: an array of {size:,} bytes does not fit, {self.limit - self.nbytes:,} of "
+                    f"{self.limit:,} bytes are left; use a smaller batch or a higher limit"
+                )
+        more = int(GROWTH * self.nbytes) // GRAIN * GRAIN
+        region = self._region(max(size, more if self.limit is None else min(more, self.limit - self.nbytes)), size)
+        self._regions.append(region)
+        self.allocations += 1
+        return region, region.take(size, region.free[0])
+
+    def _region(self, wanted: int, needed: int) -> Region:
+        try:
+            return Region(wanted)
+        except MemoryError:
+            if wanted > needed:
+                return self._region(needed, needed)
+            raise OutOfMemory(f"{self.owner}: the system has no {needed:,} bytes left; use a smaller batch") from None
 
     def after_fork(self) -> None:
         """In a forked child: a lock that another thread held there would never open again."""
         self._lock = threading.RLock()
 
     def empty_cache(self) -> None:
-        """Give every buffer that no array uses back to the system."""
+        """Give every region that holds no array back to the system."""
         with self._lock:
-            for size, kept in list(self._kept.items()):
-                while kept:
-                    try:
-                        kept.pop()
-                    except IndexError:  # another thread took the last one
-                        break
-                    self._total -= size
+            self._bury()
+            self._regions = [region for region in self._regions if not region.unused]
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all buffers, those in use and those kept."""
-        return self._total
+        """Bytes of all regions, those in use and those kept."""
+        return sum(region.buffer.size for region in self._regions)

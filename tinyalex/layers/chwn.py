@@ -79,4 +79,5 @@ def spread(dout: Array, windows: Windows, axis: int, place: Array, dx: Array, sc
             xp.multiply(part[to], dout[to], out=dx[at])
         else:
             part[to] *= dout[to]
-            dx[at] += part[to]
+            for channel, more in zip(dx[at], part[to], strict=True):  # across the gap between channels NumPy would add in a copy
+                channel += more
