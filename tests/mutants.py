@@ -21,12 +21,12 @@ from tinyalex.init import Gaussian
 
 USERS = {  # they take names from a mutated file: made again, in this order
     "layers.windows": (
-        "layers.phases", "layers.winograd", "layers.strips", "layers.conv", "layers.local", "layers.chwn", "layers.pool", "layers.average",
-        "layers.first",
+        "layers.phases", "layers.mosaic", "layers.winograd", "layers.strips", "layers.conv", "layers.local", "layers.chwn",
+        "layers.pool", "layers.average", "layers.first",
     ),
     "layers.strips": ("layers.conv", "layers.first"),
-    "layers.phases": ("layers.winograd", "layers.conv", "layers.first"),
-    "layers.tiles": ("layers.winograd", "layers.conv", "layers.first"),
+    "layers.phases": ("layers.mosaic", "layers.winograd", "layers.conv", "layers.first"),
+    "layers.tiles": ("layers.mosaic", "layers.winograd", "layers.conv", "layers.first"),
     "layers.winograd": ("layers.conv", "layers.first"),
     "layers.conv": ("layers.first",),
     "layers.chwn": ("layers.pool", "layers.average", "layers.first"),
@@ -132,7 +132,7 @@ def conv_oracle(classes: Classes) -> list[Pair]:
         (5, 1, 1, 1, False, "im2col"), (2, 2, 0, 1, True, "im2col"), (5, 2, 1, 2, False, "im2col"), (3, 1, 0, 2, False, "im2col"),
         (2, 1, 1, 2, False, "winograd"), (2, 2, 1, 2, True, "winograd"), (2, 1, 1, 2, False, "strips"),
     ):  # fmt: skip
-        x = _x(n, 4, 6, 8)  # few images and others
+        x = _x(n, 4, *((7, 9) if algorithm == "winograd" else (6, 8)))  # few images and others; tiles of two sizes
         settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
         settings["bias_init"] = Gaussian(0.5)
         conv = classes["Conv2d"](4, 6, 3, **settings, rng=np.random.default_rng(1), **FLOAT64)

@@ -94,6 +94,7 @@ WINOGRAD = [
         ("lines cut tile by tile", (1, 1, 2, 37), (1, 1, 3), {"padding": 1}),
         ("17 images", (17, 2, 3, 3), (2, 2, 3), {"padding": 1}),
         ("no input gradient", (2, 2, 4, 5), (2, 3, 3), {"input_gradient": False}),
+        ("tiles of two sizes, groups 2", (2, 4, 9, 7), (4, 6, 3), {"padding": 1, "groups": 2}),
         ("stride 2, groups 2", (2, 4, 7, 6), (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}),
         ("stride 1x3, padding on four sides", (2, 2, 5, 9), (2, 3, (2, 5)), {"stride": (1, 3), "padding": (0, 1, 3, 1)}),
     )

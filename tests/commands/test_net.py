@@ -148,6 +148,7 @@ def test_algorithms(capsys):
     assert "algorithms for 128 images; multiplications of an image in forward" in out
     assert re.search(r"conv1 +winograd +none +121 of 5x5 +105,415,200 +27,320,832 +3.9x", out)
     assert re.search(r"conv2 +winograd +winograd +49 of 4x4 +223,948,800 +38,535,168 +5.8x", out)
+    assert re.search(r"conv3 +winograd +winograd +9 up to 5x5 +149,520,384 +35,487,744 +4.2x", out)
     assert cli.main(["net", "alexnet", "--batch", "1", "--algorithms", "--json"]) == 0
     chosen = json.loads(capsys.readouterr().out)["algorithms"]
     assert [row["layer"] for row in chosen] == [f"conv{i}" for i in range(1, 6)]

@@ -9,8 +9,9 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
+from tinyalex.layers.mosaic import mosaic_of, winograd_pays
 from tinyalex.layers.windows import windows_of
-from tinyalex.layers.winograd import mosaic_of, transform_weight, winograd_forward, winograd_forward_few, winograd_pays
+from tinyalex.layers.winograd import transform_weight, winograd_forward, winograd_forward_few
 
 
 def both(args, x, dout_seed=2, dtype=np.float64, device="cpu", **settings_):
@@ -132,9 +133,11 @@ def test_every_number_of_workers_gives_the_same_bits():
 
 def test_tiles_with_the_fewest_products_are_taken():
     conv3 = mosaic_of(windows_of("conv3", (13, 13), 3, 1, 1))
-    assert (conv3.height.m, conv3.tiles, conv3.places) == (5, 9, 49)
+    assert (conv3.height.m, conv3.tiles, conv3.places, conv3.products) == (5, 9, 49, 19 * 19)  # 5 + 4 + 4 outputs
     conv2 = mosaic_of(windows_of("conv2", (27, 27), 5, 1, 2))
-    assert (conv2.height.m, conv2.tiles, conv2.places) == (4, 49, 64)
+    assert (conv2.height.m, conv2.tiles, conv2.places, conv2.products) == (4, 49, 64, 56 * 56)
+    conv1 = mosaic_of(windows_of("conv1", (227, 227), 11, 4))
+    assert (conv1.height.m, conv1.tiles, conv1.places, conv1.products) == (5, 121, 49, 77 * 77)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 31, 32, 128])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tinyalex.analysis.walk import input_shape, visit
 from tinyalex.layers import Conv2d, Layer
-from tinyalex.layers.winograd import mosaic_of
+from tinyalex.layers.mosaic import mosaic_of
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Choice:
     """The algorithm of one convolution for batches of one size.
 
     algorithm: "im2col", "strips" or "winograd". input_gradient: "winograd", "turned weights" (a correlation by columns),
-    "col2im" or "none" in a first layer. tile: outputs of a tile as (height, width), None but for winograd. tiles: of an image.
+    "col2im" or "none" in a first layer. tile: outputs of a tile as (height, width), None but for winograd; uneven: whether some
+    have one less. tiles: of an image.
     direct, products: multiplications of an image in forward, by the definition and as computed; transforms not counted.
     """
 
@@ -22,6 +23,7 @@ class Choice:
     algorithm: str
     input_gradient: str
     tile: tuple[int, int] | None
+    uneven: bool
     tiles: int
     direct: int
     products: int
@@ -43,10 +45,11 @@ def _choice(layer: Conv2d, in_shape: tuple[int, ...], batch: int) -> Choice:
     else:
         input_gradient = "turned weights" if layer.turns(windows) else "col2im"
     if algorithm != "winograd":
-        return Choice(layer.name, algorithm, input_gradient, None, 0, direct, direct)
+        return Choice(layer.name, algorithm, input_gradient, None, False, 0, direct, direct)
     mosaic = mosaic_of(windows)
     tile, phases = (mosaic.height.m, mosaic.width.m), layer.stride[0] * layer.stride[1]
-    return Choice(layer.name, algorithm, input_gradient, tile, mosaic.tiles, direct, pairs * phases * mosaic.places * mosaic.tiles)
+    uneven, products = mosaic.height.uneven or mosaic.width.uneven, pairs * phases * mosaic.products
+    return Choice(layer.name, algorithm, input_gradient, tile, uneven, mosaic.tiles, direct, products)
 
 
 def lines_of(choices: list[Choice], batch: int) -> list[str]:
@@ -57,7 +60,7 @@ def lines_of(choices: list[Choice], batch: int) -> list[str]:
         f"  {'layer':<10} {'forward, dweight':<17} {'dx':<15} {'tiles':<12} {'direct':>13} {'computed':>13} {'saved':>6}",
     ]
     for c in choices:
-        tiles = f"{c.tiles} of {c.tile[0]}x{c.tile[1]}" if c.tile else "-"
+        tiles = f"{c.tiles} {'up to' if c.uneven else 'of'} {c.tile[0]}x{c.tile[1]}" if c.tile else "-"
         saved = f"{c.direct / c.products:.1f}x"
         lines.append(f"  {c.layer:<10} {c.algorithm:<17} {c.input_gradient:<15} {tiles:<12} {c.direct:>13,} {c.products:>13,} {saved:>6}")
     return lines
