@@ -56,7 +56,7 @@ def test_uneven_tiles_cover_the_axis_once_and_lack_the_last_place():
     assert [(line.start, line.stop) for line, _ in tiles.outputs()] == [(0, 5), (5, 9), (9, 13)]
     assert [(line.start, line.stop) for line, _ in tiles.inputs()] == [(0, 6), (4, 10), (8, 13)]
     assert (tiles.n, tiles.count, tiles.full, tiles.rows) == (7, 3, 1, 19)
-    assert tiles.parts() == [Part(slice(0, 6), slice(0, 18), 3), Part(slice(6, 7), slice(18, 19), 1)]
+    assert tiles.parts == [Part(slice(0, 6), slice(0, 18), 3), Part(slice(6, 7), slice(18, 19), 1)]
     for first, last in ((0, 1), (4, 6), (6, 7)):
         part = tiles.part(first, last)
         assert (part.rows.stop - part.rows.start) == part.tiles * (last - first)

@@ -31,12 +31,11 @@ def scratch_bytes(at: Visit, batch: int, backward: bool, workers: int | None) ->
 
 
 def _first(layer: FirstConv2d, windows: Windows, batch: int, workers: int | None) -> int:
-    """As `scratch_bytes`, for blocks of lines of all images: their windows in two steps, and a row of ones."""
-    item, (kh, kw), (oh, ow) = layer.dtype.itemsize, layer.kernel_size, windows.out
-    line = (2 * layer.in_channels * kh * kw + 1) * ow * batch * item
-    sums = (layer.params["weight"].size + layer.out_channels) * item
+    """As `scratch_bytes`, for blocks of lines of all images: the shifts of what they see."""
+    (kh, _), (sh, _), oh, line = layer.kernel_size, layer.stride, windows.out[0], layer.line_bytes(windows, batch)
+    sums = 2 * (layer.params["weight"].size + layer.out_channels * kh) * layer.dtype.itemsize
     lines = 1 if workers is None else max(1, min(CACHE // line, -(-2 * oh // SHARES)))
-    return (workers or 1) * (lines * line + sums) + sums
+    return (workers or 1) * ((lines * sh + kh - sh) * (line // sh) + sums) + sums
 
 
 def _strips(layer: Conv2d, windows: Windows, batch: int, workers: int) -> int:

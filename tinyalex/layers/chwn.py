@@ -48,7 +48,13 @@ def max_along(x: Array, windows: Windows, axis: int, place: Array | None, scratc
     """The maxima along the height (axis 0) or the width (1) of x (C, H, W, N); place = the first in its window that reaches it."""
     xp, (c, h, w, n), pairs = scratch.xp, x.shape, places(windows, axis)[0]
     best = scratch((c, windows.out[0], w, n) if axis == 0 else (c, h, windows.out[1], n), x.dtype)
-    for i, (to, at) in enumerate(pairs):
+    known = 0  # places of a window that `best` has seen
+    if len(pairs) > 1 and x[pairs[0][1]].shape == x[pairs[1][1]].shape == best.shape:  # every window has the first two
+        first, second, known = x[pairs[0][1]], x[pairs[1][1]], 2
+        xp.maximum(first, second, out=best)
+        if place is not None:
+            xp.greater(second, first, out=place.view(np.bool_))
+    for i, (to, at) in enumerate(pairs[known:], known):
         here = x[at]
         if i == 0:
             if here.shape != best.shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from tinyalex.layers.phases import phases
 from tinyalex.layers.tiles import LARGEST_TILE, Part, Tiles
@@ -28,7 +28,7 @@ class Mosaic:
     width: Tiles
     windows: Windows  # the layer's own, whose stride may be above 1: the tiles are then of the phases
 
-    @property
+    @cached_property
     def tiles(self) -> int:
         """Tiles of an image, for each channel."""
         return self.height.count * self.width.count
@@ -65,7 +65,7 @@ class Mosaic:
         """The width's places in parts, as large as stay in cache: `nbytes` of a block's channels for each number of a tile."""
         at_once = max(1, AT_ONCE // (self.height.rows * self.width.count * nbytes))
         parts = []
-        for whole in self.width.parts():
+        for whole in self.width.parts:
             start, stop = whole.places.start, whole.places.stop
             parts += [self.width.part(first, min(first + at_once, stop)) for first in range(start, stop, at_once)]
         return parts

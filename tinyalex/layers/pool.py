@@ -89,22 +89,23 @@ def neighbors_max(x: Array, k: int, step: int, keep_place: bool, scratch: Scratc
     half the time of work on the right ones, line by line.
     """
     xp, n, flat, best = scratch.xp, x.size - (k - 1) * step, x.reshape(-1), scratch(x.shape, x.dtype)
-    b = best.reshape(-1)[:n]
-    b[...] = flat[:n]
+    b, before = best.reshape(-1)[:n], flat[:n]  # before: the maximum so far
     place = scratch(x.shape, np.uint8) if keep_place else None
     if place is not None:
         p, spare = place.reshape(-1)[:n], scratch((n,), np.uint8)
         if k == 1:
             p.fill(0)
+    if k == 1:
+        b[...] = before
     for i in range(1, k):
         here = flat[i * step : i * step + n]
         if place is not None:
             won = p if i == 1 else spare
-            xp.greater(here, b, out=won.view(np.bool_))
+            xp.greater(here, before, out=won.view(np.bool_))
             if i > 1:
                 won *= i  # 0 where an earlier one keeps the maximum, else i, which is larger than any before
                 xp.maximum(p, won, out=p)
-        xp.maximum(b, here, out=b)
+        before = xp.maximum(before, here, out=b)
     return best, place
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -79,20 +79,20 @@ class Tiles:
     m: int
     uneven: bool = False
 
-    @property
+    @cached_property
     def n(self) -> int:
         return self.m + self.r - 1
 
-    @property
+    @cached_property
     def count(self) -> int:
         return -(-self.out // self.m)
 
-    @property
+    @cached_property
     def full(self) -> int:
         """Tiles that have m outputs; the others have m - 1."""
         return self.count - (self.count * self.m - self.out) * self.uneven
 
-    @property
+    @cached_property
     def rows(self) -> int:
         """Numbers of all transformed tiles."""
         return (self.n - 1) * self.count + self.full
@@ -102,10 +102,10 @@ class Tiles:
         rows = slice(first * self.count, min(last * self.count, self.rows))
         return Part(slice(first, last), rows, (rows.stop - rows.start) // (last - first))
 
+    @cached_property
     def parts(self) -> list[Part]:
         """All places, in as few parts as can be."""
-        n = self.n
-        return [self.part(0, n)] if self.full == self.count else [self.part(0, n - 1), self.part(n - 1, n)]
+        return [self.part(0, self.n)] if self.full == self.count else [self.part(0, self.n - 1), self.part(self.n - 1, self.n)]
 
     def inputs(self) -> list[tuple[slice, slice]]:
         """What each tile sees: a part of the axis, and of the tile; the rest of the tile is padding."""

@@ -153,13 +153,14 @@ def images_last(x: Array, out: Array) -> None:
 def channels_last(x: Array, out: Array, scratch: Scratch) -> None:
     """out[:, :, i] = the pixels of x[i] with their channels innermost: x (B, C, H, W), out (H, W, B, C).
 
-    Line by line memory comes several times as fast as number by number, so an image is copied as it is and then turned in cache.
+    Line by line memory comes several times as fast as number by number, so a large image is copied as it is and then turned in cache.
     """
-    parts = _at_once(x)
-    room = scratch((len(x[parts[0]]), *x.shape[1:]), x.dtype)
-    for images in parts:
-        part = room[: len(x[images])]
-        part[...] = x[images]
+    room = scratch((1, *x.shape[1:]), x.dtype) if x[0].size > LARGE else None
+    for images in _at_once(x):
+        part = x[images]
+        if room is not None:
+            room[...] = part
+            part = room
         out[:, :, images] = part.transpose(2, 3, 0, 1)
 
 

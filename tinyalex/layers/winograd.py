@@ -108,7 +108,7 @@ def _products(columns: Array, u: Array, bias: Array | None, part: Part, tall: Ti
     b = columns.shape[2] // (groups * u.shape[3])
     v, m = (_tiles_in(room, part, tall) for room in rooms)  # (P, RH, TW, B * C or B * K)
     _into_tiles(tall, True, _lines_of(columns, part), v.swapaxes(1, 2), xp)
-    for of in tall.parts():
+    for of in tall.parts:
         xp.matmul(_by_group(v, of, b, groups), u[part.places, of.places], out=_by_group(m, of, b, groups))
     if bias is not None and part.has(ONE):
         _at_one(m, part, tall, k)[...] += bias
@@ -140,7 +140,7 @@ def winograd_backward(
         _into_tiles(tall, False, _lines_of(dout_columns, part), dm.swapaxes(1, 2), xp)
         if part.has(ONE):
             dbias = _at_one(dm, part, tall, k).sum(axis=0)
-        for of in tall.parts():
+        for of in tall.parts:
             of_v, of_dm = _by_group(v, of, b, groups), _by_group(dm, of, b, groups)
             xp.matmul(of_dm.swapaxes(3, 4), of_v, out=du[:, of.places])
             if dx is not None:  # in the places of x and its tiles, which are no longer needed
