@@ -37,10 +37,10 @@ def test_each_phase_is_every_s_th_pixel_of_the_padded_image(windows, groups):
     x = values((2, 4, *windows.size), 1)
     padded = np.zeros((2, 4, size[0] * sh, size[1] * sw))
     padded[:, :, top : top + h, left : left + w] = x[:, :, :h, :w]
-    found = inputs_of(x, windows, groups, NEW_ARRAYS).reshape(*size, 2, groups, sw, sh, 4 // groups)
-    for group, q_wide, q_high, c in np.ndindex(found.shape[3:]):
+    found = inputs_of(x, windows, groups, NEW_ARRAYS).reshape(*size, 2, groups, sh, 4 // groups, sw)
+    for group, q_high, c, q_wide in np.ndindex(found.shape[3:]):
         expected = padded[:, group * (4 // groups) + c, q_high::sh, q_wide::sw]
-        assert np.array_equal(found[:, :, :, group, q_wide, q_high, c], expected.transpose(1, 2, 0))
+        assert np.array_equal(found[:, :, :, group, q_high, c, q_wide], expected.transpose(1, 2, 0))
 
 
 def test_out_of_phases_is_the_transpose(windows):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tinyalex.devices import Array, Scratch
 from tinyalex.layers.windows import Windows, channels_last, matrix
 
@@ -28,30 +30,33 @@ def phase_kernel(kernel: tuple[int, int], stride: tuple[int, int]) -> tuple[int,
 
 
 def lay_phases(x: Array, windows: Windows, groups: int, out: Array, scratch: Scratch) -> None:
-    """out (PH, PW, B, G, SW, SH, C/G) = the phases of the images x (B, C, H, W), channels innermost.
+    """out (PH, PW, B, G, SH, C/G, SW) = the phases of the images x (B, C, H, W), channels innermost.
 
     Each image first becomes lines of PW * SW numbers with its padding, every line of all channels, which are then dealt out.
     """
-    (ph, pw, _, _, sw, sh, _), c = out.shape, x.shape[1]
+    (ph, pw, _, _, sh, _, sw), c = out.shape, x.shape[1]
     room, of_image, of_room = _room(x, windows, ph * sh, pw * sw, scratch)
-    lines = room.reshape(ph, sh, groups, c // groups, pw, sw)
+    lines, phased = _runs(room.reshape(ph, sh, groups, c // groups, pw, sw)), _runs(out)
     for i, image in enumerate(x):
         room[of_room] = image[of_image].swapaxes(0, 1)
-        for q in range(sw):
-            out[:, :, i, :, q] = lines[..., q].transpose(0, 4, 2, 1, 3)
+        phased[:, :, i] = lines.transpose(0, 4, 2, 1, 3, 5)
 
 
 def take_phases(phased: Array, windows: Windows, groups: int, out: Array, scratch: Scratch) -> None:
-    """The transpose of `lay_phases`: out (B, C, H, W) from phased (PH, PW, B, G, SW, SH, C/G), zero where no window sees."""
-    (ph, pw, _, _, sw, sh, _), c = phased.shape, out.shape[1]
+    """The transpose of `lay_phases`: out (B, C, H, W) from phased (PH, PW, B, G, SH, C/G, SW), zero where no window sees."""
+    (ph, pw, _, _, sh, _, sw), c = phased.shape, out.shape[1]
     room, of_image, of_room = _room(out, windows, ph * sh, pw * sw, scratch)
-    lines = room.reshape(ph, sh, groups, c // groups, pw, sw)
+    lines, phased = _runs(room.reshape(ph, sh, groups, c // groups, pw, sw)), _runs(phased)
     if windows.seen != windows.size:
         out.fill(0)
     for i, image in enumerate(out):
-        for q in range(sw):
-            lines[..., q] = phased[:, :, i, :, q].transpose(0, 3, 2, 4, 1)
+        lines[...] = phased[:, :, i].transpose(0, 3, 2, 4, 1, 5)
         image[of_image] = room[of_room].swapaxes(0, 1)
+
+
+def _runs(a: Array) -> Array:
+    """The last axis as one element, which NumPy then copies at once: (..., S) as (..., 1)."""
+    return a.view(np.dtype((np.void, a.shape[-1] * a.itemsize))) if isinstance(a, np.ndarray) else a
 
 
 def _room(x: Array, windows: Windows, height: int, width: int, scratch: Scratch) -> tuple[Array, Any, Any]:
@@ -63,20 +68,20 @@ def _room(x: Array, windows: Windows, height: int, width: int, scratch: Scratch)
 
 
 def kernel_phases(weight: Array, stride: tuple[int, int], empty: Any) -> Array:
-    """weight (K, C/G, KH, KW) as kernels of the phases: (K, SW * SH * C/G, ceil(KH / SH), ceil(KW / SW))."""
+    """weight (K, C/G, KH, KW) as kernels of the phases: (K, SH * C/G * SW, ceil(KH / SH), ceil(KW / SW))."""
     if stride == (1, 1):
         return weight
     (k, c, kh, kw), (sh, sw), (ph, pw) = weight.shape, stride, phase_kernel(weight.shape[2:], stride)
     whole = empty((k, c, ph * sh, pw * sw), weight.dtype)
     whole.fill(0)
     whole[:, :, :kh, :kw] = weight
-    return whole.reshape(k, c, ph, sh, pw, sw).transpose(0, 5, 3, 1, 2, 4).reshape(k, sw * sh * c, ph, pw)
+    return whole.reshape(k, c, ph, sh, pw, sw).transpose(0, 3, 1, 5, 2, 4).reshape(k, sh * c * sw, ph, pw)
 
 
 def whole_kernels(phased: Array, shape: tuple[int, ...], stride: tuple[int, int]) -> Array:
-    """The transpose of `kernel_phases` for a gradient (PH, PW, K * SW * SH * C/G): (K, C/G, KH, KW), the given shape."""
+    """The transpose of `kernel_phases` for a gradient (PH, PW, K * SH * C/G * SW): (K, C/G, KH, KW), the given shape."""
     (k, c, kh, kw), (sh, sw), (ph, pw) = shape, stride, phased.shape[:2]
-    whole = phased.reshape(ph, pw, k, sw, sh, c).transpose(2, 5, 0, 4, 1, 3).reshape(k, c, ph * sh, pw * sw)
+    whole = phased.reshape(ph, pw, k, sh, c, sw).transpose(2, 4, 0, 3, 1, 5).reshape(k, c, ph * sh, pw * sw)
     return whole[:, :, :kh, :kw]
 
 
@@ -86,7 +91,7 @@ def inputs_of(x: Array, windows: Windows, groups: int, scratch: Scratch) -> Arra
         return sheet_of(x, scratch)
     (h, w), (sh, sw), (b, c) = phases(windows).size, windows.stride, x.shape[:2]
     sheet = matrix(h * w, b * c * sh * sw, x.dtype, scratch)
-    lay_phases(x, windows, groups, sheet.reshape(h, w, b, groups, sw, sh, c // groups), scratch)
+    lay_phases(x, windows, groups, sheet.reshape(h, w, b, groups, sh, c // groups, sw), scratch)
     return sheet.reshape(h, w, b * c * sh * sw)
 
 
@@ -95,7 +100,7 @@ def out_of_inputs(sheet: Array, windows: Windows, groups: int, out: Array, scrat
     if windows.stride == (1, 1):
         return out_of_sheet(sheet, out)
     (b, c), (sh, sw) = out.shape[:2], windows.stride
-    take_phases(sheet.reshape(*sheet.shape[:2], b, groups, sw, sh, c // groups), windows, groups, out, scratch)
+    take_phases(sheet.reshape(*sheet.shape[:2], b, groups, sh, c // groups, sw), windows, groups, out, scratch)
 
 
 def sheet_of(x: Array, scratch: Scratch) -> Array:
