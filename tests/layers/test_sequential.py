@@ -5,6 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, small_net, values
+from tinyalex.layers.activation import Activation
 
 
 def linear(i, k, name, **settings):
@@ -209,3 +210,38 @@ def test_in_shape_that_is_none_raises(in_shape, text):
 def test_in_shape_may_be_numpy_integers_or_two_shapes():
     assert ta.Sequential([relu()], in_shape=[np.int64(3), 2]).in_shape == (3, 2)
     assert ta.Sequential([ta.Gather(A)], in_shape=((3,), (2,))).shapes == [(5,)]
+
+
+@pytest.mark.parametrize("activation", [ta.ReLU, ta.Tanh, ta.AbsTanh, ta.Sigmoid])
+@pytest.mark.parametrize(
+    ("conv", "algorithm", "n"),
+    [
+        (ta.Conv2d, "im2col", 9), (ta.Conv2d, "im2col", 2), (ta.Conv2d, "strips", 3), (ta.Conv2d, "winograd", 40),
+        (ta.Conv2d, "winograd", 2), (ta.FirstConv2d, None, 40), (ta.FirstConv2d, None, 2),
+    ],
+)  # fmt: skip
+def test_activation_applied_by_the_convolution_before_gives_the_same_bits(conv, algorithm, n, activation):
+    settings = {"padding": 1, "groups": 2, "bias_init": ta.Gaussian(1), "device": (device := ta.CpuDevice(workers=2))}
+    settings |= {} if algorithm is None else {"algorithm": algorithm}
+    pairs = [(conv(4, 6, 3, rng=rng(), name="conv", **settings), activation(device=device)) for _ in range(2)]
+    net, (layer, function) = ta.Sequential(pairs[0]), pairs[1]
+    x, dout = values((n, 4, 9, 7), 1, np.float32), values((n, 6, 9, 7), 2, np.float32)
+    assert np.array_equal(net.forward(x), function.forward(layer.forward(x)))
+    assert np.array_equal(net.forward(x, train=True), function.forward(layer.forward(x, train=True), train=True))
+    dx, expected = net.backward(dout), layer.backward(function.backward(dout))
+    assert (dx is None and expected is None) or np.array_equal(dx, expected)
+    for key, grad in layer.grads.items():
+        assert np.array_equal(net.grads[f"conv.{key}"], grad)
+    device.close()
+
+
+def test_activation_is_applied_where_the_output_is_made(monkeypatch):
+    net = ta.Sequential([ta.Conv2d(2, 3, 3, rng=rng()), ta.ReLU(name="relu1"), ta.ReLU(name="relu2"), ta.Sigmoid()])
+    called, forward = [], Activation.forward
+    monkeypatch.setattr(Activation, "forward", lambda self, x, train: called.append(self.name) or forward(self, x, train=train))
+    x = values((2, 2, 5, 5), 1, np.float32)
+    expected = net.forward(x, train=True)
+    assert called == ["relu2", "sigmoid"]
+    net["relu1"].forward = lambda x, train: called.append("mine") or np.maximum(x, 0)  # whoever replaces a layer's forward is called
+    assert np.array_equal(net.forward(x, train=True), expected)
+    assert called[2:] == ["mine", "relu2", "sigmoid"]

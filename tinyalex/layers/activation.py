@@ -18,10 +18,14 @@ class Activation(Layer):
     A subclass writes two methods of plain arrays: `function(x, out, scratch)` fills `out`, and
     `derivative(kept, dx, scratch)` fills `dx` with f'(x), read off what forward kept: out = f(x), but x in AbsTanh.
 
+    in_place: whether `out` may be `x`, so that the layer before can apply the function to each block that it has made.
+
     Cache: out, of the shape of x.
 
     Gradient: dx = dout * f'(x), element by element.
     """
+
+    in_place = False
 
     def function(self, x: Array, out: Array, scratch: Scratch) -> None:
         raise NotImplementedError
@@ -37,6 +41,10 @@ class Activation(Layer):
             self.function(x[images], out[images], scratch)
 
         self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
+        return self.applied(out, train)
+
+    def applied(self, out: Array, train: bool) -> Array:
+        """`out`, to which the function has been applied, kept for backward."""
         if train:
             self.keep(out.shape, out)
         return out
@@ -66,6 +74,8 @@ class ReLU(Activation):
     [[0.0, 2.0]]
     """
 
+    in_place = True
+
     def __init__(self, *, name: str = "relu", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
         super().__init__(name, device, dtype)
 
@@ -88,6 +98,8 @@ class Tanh(Activation):
 
     Gradient: f'(x) = a b (1 - tanh(b x)^2) = a b - (b / a) f(x)^2.
     """
+
+    in_place = True
 
     def __init__(
         self, a: float = 1.0, b: float = 1.0, *, name: str = "tanh", device: str | Device = "cpu", dtype: Any = np.float32
@@ -119,6 +131,8 @@ class AbsTanh(Tanh):
 
     Gradient: f'(x) = sign(a b x) |a b| (1 - tanh(b x)^2); at the kink x = 0 it is 0.
     """
+
+    in_place = False
 
     def __init__(
         self, a: float = 1.0, b: float = 1.0, *, name: str = "abstanh", device: str | Device = "cpu", dtype: Any = np.float32

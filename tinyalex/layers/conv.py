@@ -12,7 +12,7 @@ import numpy as np
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_choice, require_int, show
 from tinyalex.init import Gaussian, Init, zeros
-from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.layers.base import Layer, Then, apply, pair, show_pair
 from tinyalex.layers.mosaic import Mosaic, mosaic_of, winograd_pays
 from tinyalex.layers.phases import phase_kernel, whole_kernels
 from tinyalex.layers.strips import FEWEST_BLOCKS, Strips, backward_weight_in_strips, forward_few, forward_in_strips, lines_at_once
@@ -112,6 +112,8 @@ class Conv2d(Layer):
     (96, 55, 55)
     """
 
+    fuses = True
+
     def __init__(
         self,
         in_channels: int,
@@ -148,11 +150,11 @@ class Conv2d(Layer):
         self.draw_param("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size), weight_init, rng)
         self.draw_param("bias", (self.out_channels,), bias_init, rng)
 
-    def forward(self, x: Array, *, train: bool = False) -> Array:
+    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
         self.check_x(x, "N C H W")
         windows = self.windows(x.shape[1:])
         weight, bias, by_winograd = self.params["weight"], self.params["bias"], self.chosen(windows, len(x)) == "winograd"
-        out = self._forward_by_winograd(x, windows) if by_winograd else self._correlate(x, weight, bias, windows)
+        out = self._forward_by_winograd(x, windows, then) if by_winograd else self._correlate(x, weight, bias, windows, then)
         if train:
             self.keep(out.shape, x, windows)
         return out
@@ -206,18 +208,19 @@ class Conv2d(Layer):
         dweight, dbias = self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
         return whole_kernels(dweight, self.params["weight"].shape, windows.stride), dbias, dx
 
-    def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows) -> Array:
+    def _correlate(self, x: Array, weight: Array, bias: Array | None, windows: Windows, then: Then | None = None) -> Array:
         """The output by im2col; or dx, with turned weights."""
         out = self.device.empty((len(x), len(weight), *windows.out), self.dtype)
         if (lines := self._lines(windows, x.shape[1])) < windows.out[0]:
-            forward_in_strips(Strips(x, windows, self.groups, lines), weight, bias, out, self.device)
+            forward_in_strips(Strips(x, windows, self.groups, lines), weight, bias, out, self.device, then)
             return out
         if len(x) < FEWEST_BLOCKS:
-            forward_few(x, weight, bias, windows, self.groups, out, self.device)
+            forward_few(x, weight, bias, windows, self.groups, out, self.device, then)
             return out
 
         def block(images: slice, scratch: Scratch) -> None:
             conv_forward(x[images], weight, bias, windows, self.groups, out[images], scratch)
+            apply(then, out[images], scratch)
 
         self.device.map_blocks(block, len(x), windows.column_bytes(x.shape[1], self.dtype.itemsize))
         return out
@@ -229,15 +232,16 @@ class Conv2d(Layer):
             return min(lines, -(-oh // 2))
         return lines if self.algorithm == "auto" and self._measured() else oh
 
-    def _forward_by_winograd(self, x: Array, windows: Windows) -> Array:
+    def _forward_by_winograd(self, x: Array, windows: Windows, then: Then | None) -> Array:
         mosaic, bias = mosaic_of(windows), self.params["bias"]
         out, u = self.device.empty((len(x), self.out_channels, *windows.out), self.dtype), self._transformed(mosaic)
         if mosaic.few(len(x)):
-            winograd_forward_few(x, u, bias, mosaic, out, self.device)
+            winograd_forward_few(x, u, bias, mosaic, out, self.device, then)
             return out
 
         def block(images: slice, scratch: Scratch) -> None:
             winograd_forward(x[images], u, bias, mosaic, out[images], scratch)
+            apply(then, out[images], scratch)
 
         self.device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
         return out

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import require_int
+from tinyalex.layers.base import Then, apply
 from tinyalex.layers.chwn import chwn, empty_chwn
 from tinyalex.layers.conv import Conv2d
 from tinyalex.layers.windows import GAP, SMALL_PRODUCT, Windows, lay_sheet
@@ -86,10 +87,10 @@ class FirstConv2d(Conv2d):
     def chosen(self, windows: Windows, n: int) -> str:
         return "im2col"
 
-    def forward(self, x: Array, *, train: bool = False) -> Array:
+    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
         self.check_x(x, "N C H W")
         if len(x) < self.least_images:
-            return super().forward(x, train=train)
+            return super().forward(x, train=train, then=then)
         windows, (sh, _), (kh, _) = self.windows(x.shape[1:]), self.stride, self.kernel_size
         weights = line_weights(self.params["weight"], self.params["bias"], self.groups, self.device)
         pieces = pieces_of_line(windows.out[1], weights[0].size * len(x))
@@ -101,6 +102,7 @@ class FirstConv2d(Conv2d):
                 seen = in_pieces(shifted[:, i * sh : i * sh + kh], pieces)
                 of_line = in_pieces(chwn(out)[:, lines.start + i].reshape(self.groups, -1, 1, shifted.shape[3]), pieces)
                 scratch.xp.matmul(weights, seen, out=of_line)
+            apply(then, chwn(out)[:, lines], scratch)
 
         self.device.map_blocks(block, windows.out[0], size=self.device.few_blocks(windows.out[0], self.line_bytes(windows, len(x))))
         if train:

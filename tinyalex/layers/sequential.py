@@ -9,6 +9,7 @@ from typing import Any
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import DeviceError, OutOfMemory, ShapeError, require_int, show
+from tinyalex.layers.activation import Activation
 from tinyalex.layers.base import Layer
 
 
@@ -59,6 +60,7 @@ class Sequential(Layer):
             self.grads |= {f"{leaf.name}.{key}": array for key, array in leaf.grads.items()}
         for before, layer in pairwise(self.layers):
             self._check_link(before, layer)
+        self._steps = self._fused()
         self.takes, self.gives = self.layers[0].takes, self.layers[-1].gives
         self.input_gradient, self.needs_dout = self.layers[0].gives_dx, self.layers[-1].needs_dout
         self.shapes = [] if self.in_shape is None else self._walk(self.in_shape)
@@ -80,12 +82,29 @@ class Sequential(Layer):
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         with self.device.activate():  # once for all layers
-            for layer in self.layers:
+            for layer, activation in self._steps:
                 try:
-                    x = layer.forward(x, train=train)
+                    if activation is None:
+                        x = layer.forward(x, train=train)
+                    elif "forward" in vars(activation):  # somebody looks on
+                        x = activation.forward(layer.forward(x, train=train), train=train)
+                    else:
+                        x = activation.applied(layer.forward(x, train=train, then=activation.function), train)  # type: ignore[call-arg]
                 except OutOfMemory as error:
                     raise error.inside(layer.name) from None
         return x
+
+    def _fused(self) -> list[tuple[Layer, Activation | None]]:
+        """The layers in order, each with the activation function that it applies to a block before that leaves the cache."""
+        steps: list[tuple[Layer, Activation | None]] = []
+        for layer in self.layers:
+            before, taken = steps[-1] if steps else (None, None)
+            fits = before is not None and taken is None and before.fuses and before.dtype == layer.dtype
+            if before is not None and fits and isinstance(layer, Activation) and layer.in_place:
+                steps[-1] = before, layer
+            else:
+                steps.append((layer, None))
+        return steps
 
     def backward(self, dout: Array) -> Array | None:
         dx: Array | None = dout

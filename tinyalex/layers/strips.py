@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from tinyalex.devices import Array, Device, Scratch
+from tinyalex.layers.base import Then, apply
 from tinyalex.layers.windows import GAP, Windows, copy_windows, im2col, images_first, lay_sheet, matrix
 
 STRIP = 3 << 20  # bytes of columns that are made at a time; they stay in cache
@@ -64,13 +65,17 @@ class Strips:
         return columns_of(sheet, self.windows, self.groups, lines, scratch), image, slice(lines.start * ow, lines.stop * ow)
 
 
-def forward_in_strips(strips: Strips, weight: Array, bias: Array | None, out: Array, device: Device) -> None:
-    """As `conv_forward`, for all images; out (N, K, OH, OW), contiguous."""
+def forward_in_strips(
+    strips: Strips, weight: Array, bias: Array | None, out: Array, device: Device, then: Then | None = None
+) -> None:
+    """As `conv_forward`, for all images; out (N, K, OH, OW), contiguous. `then` is applied to it."""
     weights, by_group = weight_and_bias(weight, bias, strips.groups, device), (strips.groups, len(weight) // strips.groups, -1)
 
     def block(blocks: slice, scratch: Scratch) -> None:
         columns, image, places = strips.columns(blocks.start, scratch)
-        scratch.xp.matmul(weights, columns, out=out[image].reshape(by_group)[..., places])  # a view of out
+        part = out[image].reshape(by_group)[..., places]  # a view
+        scratch.xp.matmul(weights, columns, out=part)
+        apply(then, part, scratch)
 
     device.map_blocks(block, strips.count, size=1)
 
@@ -89,7 +94,9 @@ def backward_weight_in_strips(strips: Strips, dout: Array, device: Device) -> tu
     return dweight_t[:, :-1], dweight_t[:, -1]
 
 
-def forward_few(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int, out: Array, device: Device) -> None:
+def forward_few(
+    x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int, out: Array, device: Device, then: Then | None = None
+) -> None:
     """As `conv_forward`, for all of a few images: blocks of channels become columns, then blocks of filters are multiplied."""
     of_channel, of_group = math.prod(windows.kernel), len(weight) // groups
     columns = matrix(x.shape[1] * of_channel, len(x) * math.prod(windows.out), x.dtype, device.empty)
@@ -106,6 +113,7 @@ def forward_few(x: Array, weight: Array, bias: Array | None, windows: Windows, g
             scratch.xp.matmul(weight[filters].reshape(len(wide), -1), by_group[group], out=wide)
             shift = 0 if bias is None else bias[filters, None, None]
             images_first(wide.reshape(len(wide), *windows.out, len(x)), shift, out[:, filters], scratch.xp)
+            apply(then, out[:, filters], scratch)
 
     device.map_blocks(lay_out, x.shape[1], of_channel * columns.shape[1] * x.dtype.itemsize)
     device.map_blocks(multiply, groups * parts, size=1)

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.layers.base import Then, apply
 from tinyalex.layers.mosaic import Mosaic
 from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, out_of_sheet, sheet_of
 from tinyalex.layers.tiles import ONE, WHOLE, Part, Tiles, kernel_values, pieces
@@ -81,7 +82,9 @@ def winograd_forward(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out
     out_of_sheet(_out_of_columns(half, mosaic.width, False, scratch), out)
 
 
-def winograd_forward_few(x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out: Array, device: Device) -> None:
+def winograd_forward_few(
+    x: Array, u: Array, bias: Array | None, mosaic: Mosaic, out: Array, device: Device, then: Then | None = None
+) -> None:
     """As `winograd_forward`, for all of a few images: the blocks are places of the width instead of images, and u is read once."""
     scratch = Scratch(device.xp)
     channels, groups = (u.shape[2] * u.shape[3], out.shape[1]), u.shape[2]
@@ -96,6 +99,7 @@ def winograd_forward_few(x: Array, u: Array, bias: Array | None, mosaic: Mosaic,
     device.map_blocks(block, mosaic.width.n, size=1)
     with device.activate():
         out_of_sheet(_out_of_columns(half, mosaic.width, False, scratch), out)
+        apply(then, out, scratch)
 
 
 def _products(columns: Array, u: Array, bias: Array | None, part: Part, tall: Tiles, half: Array, rooms: list[Array], xp: Any) -> None:
