@@ -106,12 +106,12 @@ class SGD:
             self._update_all(self._parameters)
 
     def _update_all(self, parameters: list[tuple[str, Layer, str]]) -> None:
-        for name, leaf, key in parameters:
-            of_lr, of_decay = self._factors[name]
-            if of_lr > 0:
-                self._update(leaf, key, self.velocity[name], self.lr * of_lr, self.weight_decay * of_decay)
-            else:
-                with leaf.device.activate():
+        with parameters[0][1].device.activate():  # once for all
+            for name, leaf, key in parameters:
+                of_lr, of_decay = self._factors[name]
+                if of_lr > 0:
+                    self._update(leaf, key, self.velocity[name], self.lr * of_lr, self.weight_decay * of_decay)
+                else:
                     leaf.grads[key].fill(0)
 
     def _update(self, leaf: Layer, key: str, velocity: Array, lr: float, decay: float) -> None:

@@ -212,6 +212,18 @@ def test_in_shape_may_be_numpy_integers_or_two_shapes():
     assert ta.Sequential([ta.Gather(A)], in_shape=((3,), (2,))).shapes == [(5,)]
 
 
+@pytest.mark.parametrize("innermost", [False, True])
+@pytest.mark.parametrize("activation", [ta.ReLU, ta.Tanh, ta.AbsTanh, ta.Sigmoid])
+def test_activation_applied_by_the_pooling_before_gives_the_same_bits(activation, innermost):
+    net, pool, function = ta.Sequential([ta.MaxPool2d(3, stride=2), activation()]), ta.MaxPool2d(3, stride=2), activation()
+    x, dout = values((6, 4, 9, 7), 1, np.float32), values((6, 4, 4, 3), 2, np.float32)
+    if innermost:
+        x = np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+    for train in (False, True):
+        assert np.array_equal(net.forward(x, train=train), function.forward(pool.forward(x, train=train), train=train))
+    assert np.array_equal(net.backward(dout), pool.backward(function.backward(dout)))
+
+
 @pytest.mark.parametrize("activation", [ta.ReLU, ta.Tanh, ta.AbsTanh, ta.Sigmoid])
 @pytest.mark.parametrize(
     ("conv", "algorithm", "n"),

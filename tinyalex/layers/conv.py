@@ -35,7 +35,7 @@ def conv_forward(
     col = im2col(x, windows, groups, scratch)  # (G, C/G * KH * KW, OH * OW * B)
     wide = matrix(k, col.shape[2], x.dtype, scratch)
     xp.matmul(weight.reshape(groups, k // groups, -1), col, out=wide.reshape(groups, k // groups, -1))  # (G, K/G, OH * OW * B)
-    images_first(wide.reshape(k, *windows.out, len(x)), 0 if bias is None else bias[:, None, None], out, xp)
+    images_first(wide.reshape(k, *windows.out, len(x)), None if bias is None else bias[:, None, None], out, xp)
 
 
 def conv_backward_weight(x: Array, dout: Array, windows: Windows, groups: int, scratch: Scratch = NEW_ARRAYS) -> tuple[Array, Array]:

@@ -9,9 +9,11 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, show
-from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.layers.base import Layer, Then, apply, pair, show_pair
 from tinyalex.layers.chwn import chwn, empty_chwn, is_chwn, max_along, spread
 from tinyalex.layers.windows import Windows, check_padding, images_first, images_last, shifts, windows_of
+
+Places = tuple[Array | None, Array | None]  # of the rows and of the columns that won
 
 
 class Pool2d(Layer):
@@ -196,11 +198,13 @@ class MaxPool2d(Pool2d):
 
     largest = 256  # a place in a window is kept as one byte
 
-    def forward(self, x: Array, *, train: bool = False) -> Array:
+    fuses = True
+
+    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
         self.check_x(x, "N C H W")
         windows, innermost = self.windows(x.shape[1:]), is_chwn(x)
         out = self.device.empty((*x.shape[:2], *windows.out), self.dtype)
-        rows, columns = (self._forward_chwn if innermost else self._forward_nchw)(x, windows, out, train)
+        rows, columns = (self._forward_chwn if innermost else self._forward_nchw)(x, windows, out, train, then)
         if train:
             self.keep(out.shape, x.shape, windows, innermost, rows, columns)
         return out
@@ -211,7 +215,7 @@ class MaxPool2d(Pool2d):
         (self._backward_chwn if innermost else self._backward_nchw)(dout, windows, rows, columns, dx)
         return dx
 
-    def _forward_nchw(self, x: Array, windows: Windows, out: Array, train: bool) -> tuple[Array | None, Array | None]:
+    def _forward_nchw(self, x: Array, windows: Windows, out: Array, train: bool, then: Then | None) -> Places:
         """Fill `out`; the places returned are (N, C, OH, SW) and (N, C, OH, OW)."""
         (n, c, h, w), (oh, ow) = x.shape, windows.out
         rows = self.device.empty((n, c, oh, windows.sheet[1]), np.uint8) if train else None
@@ -220,6 +224,7 @@ class MaxPool2d(Pool2d):
         def block(images: slice, scratch: Scratch) -> None:
             places = (None, None) if rows is None or columns is None else (rows[images], columns[images])
             max_pool(x[images], windows, out[images], *places, scratch=scratch)
+            apply(then, out[images], scratch)
 
         self.device.map_blocks(block, n, 2 * c * h * w * self.dtype.itemsize)
         return rows, columns
@@ -232,7 +237,7 @@ class MaxPool2d(Pool2d):
 
         self.device.map_blocks(block, len(dx), 2 * dx[:1].nbytes)
 
-    def _forward_chwn(self, x: Array, windows: Windows, out: Array, train: bool) -> tuple[Array | None, Array | None]:
+    def _forward_chwn(self, x: Array, windows: Windows, out: Array, train: bool, then: Then | None) -> Places:
         """As `_forward_nchw`, in blocks of channels; the places returned are (C, OH, W, N) and (C, OH, OW, N)."""
         (n, c, h, w), (oh, ow) = x.shape, windows.out
         rows = self.device.empty((c, oh, w, n), np.uint8) if train else None
@@ -241,7 +246,8 @@ class MaxPool2d(Pool2d):
         def block(channels: slice, scratch: Scratch) -> None:
             row, column = (None, None) if rows is None or columns is None else (rows[channels], columns[channels])
             lines = max_along(chwn(x)[channels], windows, 0, row, scratch)
-            images_first(max_along(lines, windows, 1, column, scratch), 0, out[:, channels], scratch.xp)
+            images_first(max_along(lines, windows, 1, column, scratch), None, out[:, channels], scratch.xp)
+            apply(then, out[:, channels], scratch)
 
         self.device.map_blocks(block, c, size=self.device.few_blocks(c, 3 * h * w * n * self.dtype.itemsize))
         return rows, columns

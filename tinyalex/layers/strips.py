@@ -111,7 +111,7 @@ def forward_few(
             filters = slice(group * of_group + part * of_group // parts, group * of_group + (part + 1) * of_group // parts)
             wide = matrix(filters.stop - filters.start, columns.shape[1], x.dtype, scratch)
             scratch.xp.matmul(weight[filters].reshape(len(wide), -1), by_group[group], out=wide)
-            shift = 0 if bias is None else bias[filters, None, None]
+            shift = None if bias is None else bias[filters, None, None]
             images_first(wide.reshape(len(wide), *windows.out, len(x)), shift, out[:, filters], scratch.xp)
             apply(then, out[:, filters], scratch)
 

@@ -171,8 +171,11 @@ def _at_once(x: Array) -> list[slice]:
 
 
 def images_first(wide: Array, bias: Any, out: Array, xp: Any) -> None:
-    """out[i] = wide[..., i] + bias: the image index becomes the outermost again, and the copy is the bias's addition."""
-    xp.add(wide.transpose(3, 0, 1, 2), bias, out=out)
+    """out[i] = wide[..., i] + bias: the image index becomes the outermost again, and the copy is the bias's addition, if there is one."""
+    if bias is None:
+        out[...] = wide.transpose(3, 0, 1, 2)
+    else:
+        xp.add(wide.transpose(3, 0, 1, 2), bias, out=out)
 
 
 def lay_sheet(x: Array, windows: Windows, sheet: Array) -> Array:
@@ -222,4 +225,4 @@ def col2im(col: Array, windows: Windows, dx: Array, scratch: Scratch = NEW_ARRAY
         sheet[:, :, j : j + sw * (ow - 1) + 1 : sw] += rows[:, j]
     if (h, w) != windows.size:
         dx.fill(0)  # what no window sees has no gradient
-    images_first(sheet[:, top : top + h, left : left + w], 0, dx[:, :, :h, :w], scratch.xp)
+    images_first(sheet[:, top : top + h, left : left + w], None, dx[:, :, :h, :w], scratch.xp)
