@@ -9,26 +9,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from benchmarks.algorithms import SHAPES
 from benchmarks.workload import SEED
 from tinyalex.layers import Conv2d
 
-SHAPES = {  # name: images, channels, filters, kernel, height and width, groups
-    "conv2": (4, 96, 256, 5, 27, 2),
-    "conv3": (8, 256, 384, 3, 13, 1),
-    "conv4": (8, 384, 384, 3, 13, 2),
-    "conv5": (8, 384, 256, 3, 13, 2),
-    "figure1 conv2": (32, 32, 32, 5, 16, 1),
-    "figure1 conv3": (32, 32, 64, 5, 8, 1),
-}
+IMAGES = {"conv1": 2, "conv2": 4, "conv3": 8, "conv4": 8, "conv5": 8, "figure1 conv2": 32, "figure1 conv3": 32}
 RESULTS = ("output", "dx", "dweight", "dbias")
 
 
-def results(shape: tuple[int, ...], algorithm: str, dtype: type) -> list[np.ndarray]:
-    """Output and gradients of the layer."""
-    n, c, k, kernel, size, groups = shape
+def results(name: str, n: int, algorithm: str, dtype: type) -> list[np.ndarray]:
+    """Output and gradients of a layer of `algorithms.SHAPES` on n images."""
+    size, *shape, rest = SHAPES[name]
     rng = np.random.default_rng(SEED)
-    conv = Conv2d(c, k, kernel, padding=kernel // 2, groups=groups, rng=rng, algorithm=algorithm, dtype=dtype)
-    x = np.maximum(rng.standard_normal((n, c, size, size)), 0)
+    conv = Conv2d(*shape, rng=rng, algorithm=algorithm, dtype=dtype, **{**rest, "input_gradient": True})
+    x = np.maximum(rng.standard_normal((n, conv.in_channels, size, size)), 0)
     out = conv.forward(x.astype(dtype), train=True)
     dx = conv.backward(rng.standard_normal(out.shape).astype(dtype))
     assert dx is not None
@@ -37,10 +31,10 @@ def results(shape: tuple[int, ...], algorithm: str, dtype: type) -> list[np.ndar
 
 def rows() -> Iterator[tuple[str, str, list[float]]]:
     """(layer, algorithm, an error for each of `RESULTS`)."""
-    for name, shape in SHAPES.items():
-        exact = results(shape, "im2col", np.float64)
+    for name, n in IMAGES.items():
+        exact = results(name, n, "im2col", np.float64)
         for algorithm in ("im2col", "winograd"):
-            found = results(shape, algorithm, np.float32)
+            found = results(name, n, algorithm, np.float32)
             yield name, algorithm, [float(np.abs(a - b).max() / np.abs(b).max()) for a, b in zip(found, exact, strict=True)]
 
 

@@ -6,7 +6,7 @@ from benchmarks import algorithms
 
 
 def test_table(monkeypatch, capsys):
-    monkeypatch.setattr(algorithms, "SHAPES", {"small": (4, 6, 3, 8, 2)})
+    monkeypatch.setattr(algorithms, "SHAPES", {"small": (8, 4, 6, 3, {"padding": 1, "groups": 2})})
     monkeypatch.setattr(algorithms, "BATCHES", (1, 2))
     monkeypatch.setattr(algorithms, "REPEATS", 1)
     algorithms.main()

@@ -16,7 +16,7 @@ LEAST_PHASED = 4  # tiles of all images for each number that a weight becomes, w
 AT_ONCE = 2 << 20  # bytes of transformed tiles that a block makes before it uses them
 ROWS = 300  # tiles of a block: its products run near the full speed of BLAS, and few blocks have few sums
 UNEVEN = 0.95  # of the numbers of equal tiles, at most, are worth two products where there was one
-IMAGES = 8  # of a block, however many tiles they have: each tile along an axis is a call, the same for all images
+IMAGES = 8  # of a block, however many tiles they have: the rows of a transform are images times channels long
 FEW = 50  # tiles of all images that are not worth several blocks
 
 
