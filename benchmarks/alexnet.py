@@ -20,6 +20,7 @@ RATES = Rates(lr=1e-4, momentum=0.9, weight_decay=5e-4)  # far below the paper's
 SIZE = 227  # the paper's 224 gives the same shapes, but PyTorch, whose convolution has no ceil mode, would have to copy each image
 SMALL_SIZE = 67
 STEP_TOLERANCE = 2e-2  # rounding decides for values near 0 whether a ReLU passes them, and which of two near maxima wins
+NOLRN_TOLERANCE = 5e-2  # one unit of fc7 in 524,288 passed its ReLU in one library alone, which is 3 percent of a row of its weights
 
 
 def build(weights: Arrays, **settings: Any) -> ta.Sequential:
@@ -157,7 +158,7 @@ def _step(name: str, batch: int, lrn: bool, rough_s: float) -> Workload:
     return Workload(
         name, f"training step of AlexNet{without} at batch {batch}", step_inputs(batch),
         {"tinyalex": step_tinyalex(lrn), "torch": step_torch(lrn)},
-        STEP_TOLERANCE, 1, rough_s, step_flops, images=step_images,
+        STEP_TOLERANCE if lrn else NOLRN_TOLERANCE, 1, rough_s, step_flops, images=step_images,
     )  # fmt: skip
 
 
