@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -165,6 +165,12 @@ class Layer:
     def __repr__(self) -> str:
         parts = [repr(self.name), self.settings(), self.device.name]
         return f"{type(self).__name__}({', '.join(part for part in parts if part)})"
+
+
+class Fusing(Protocol):
+    """A layer that `fuses`."""
+
+    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array: ...
 
 
 def apply(then: Then | None, out: Array, scratch: Scratch) -> None:

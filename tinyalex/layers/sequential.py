@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from textwrap import indent
-from typing import Any
+from typing import Any, cast
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import DeviceError, OutOfMemory, ShapeError, require_int, show
 from tinyalex.layers.activation import Activation
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Fusing, Layer
 
 
 class Sequential(Layer):
@@ -89,7 +89,7 @@ class Sequential(Layer):
                     elif "forward" in vars(activation):  # somebody looks on
                         x = activation.forward(layer.forward(x, train=train), train=train)
                     else:
-                        x = activation.applied(layer.forward(x, train=train, then=activation.function), train)  # type: ignore[call-arg]
+                        x = activation.applied(cast(Fusing, layer).forward(x, train=train, then=activation.function), train)
                 except OutOfMemory as error:
                     raise error.inside(layer.name) from None
         return x
