@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.document import Document
 from benchmarks.results import Result
-from tinyalex.training.files import make_folder, write_atomically
+from tinyalex.files.atomic import make_folder, write_atomically
 
 BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "0.35"
 WIDTH, DPI = 8, 150  # inches, pixels an inch

@@ -16,7 +16,7 @@ from benchmarks.results import Pair, Result
 from benchmarks.scaling import Measured
 from benchmarks.workload import SEED
 from tinyalex.errors import DataError
-from tinyalex.training.files import write_atomically
+from tinyalex.files.atomic import write_atomically
 
 FORMAT = 2  # 1 had one machine and one date for all results
 LIBRARIES = ("python", "numpy", "tinyalex", "torch", "onnxruntime")

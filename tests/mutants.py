@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,23 +18,34 @@ import pytest
 import tinyalex
 from tests import reference
 from tinyalex.devices import CpuDevice
-from tinyalex.gradbuilders import CLASSES
 from tinyalex.gradcheck import kink_free
+from tinyalex.gradcheck.builders import CLASSES
 from tinyalex.init import Gaussian
 
-USERS = {  # they take names from a mutated file: made again, in this order
-    "layers.windows": (
-        "layers.phases", "layers.mosaic", "layers.winograd", "layers.strips", "layers.conv", "layers.local", "layers.chwn",
-        "layers.pool", "layers.average", "layers.first",
-    ),
-    "layers.strips": ("layers.conv", "layers.first"),
-    "layers.phases": ("layers.mosaic", "layers.winograd", "layers.conv", "layers.first"),
-    "layers.tiles": ("layers.mosaic", "layers.winograd", "layers.conv", "layers.first"),
-    "layers.winograd": ("layers.conv", "layers.first"),
-    "layers.conv": ("layers.first",),
-    "layers.chwn": ("layers.pool", "layers.average", "layers.first"),
-    "layers.pool": ("layers.average",),
-}  # fmt: skip
+ROOT = Path(tinyalex.__file__).parent
+REMADE = ("geometry", "layers.", "fast.", "loss", "optim")  # what a bug is planted in, and what the classes are taken from
+
+
+@lru_cache(maxsize=1)
+def imports() -> dict[str, set[str]]:
+    """By module below tinyalex, such as "layers.conv": the modules it takes names from, read off its source."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if path.name != "__init__.py":  # packages only hand names on: whoever needs a mutated class gets it from the tests
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            froms = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+            found[name] = {module.removeprefix("tinyalex.") for module in froms if module.startswith("tinyalex.")}
+    return found
+
+
+def users_of(module: str) -> list[str]:
+    """The modules that take names from a mutated one, directly or by way of others: they are made again, in this order."""
+    affected = {module}
+    while more := {name for name, taken in imports().items() if taken & affected and name.startswith(REMADE)} - affected:
+        affected |= more
+    order = TopologicalSorter({name: imports()[name] & affected for name in affected}).static_order()
+    return [name for name in order if name != module]
 
 
 @dataclass(frozen=True)
@@ -54,7 +68,7 @@ class Mutant:
 
 def line_of(module: str, old: str) -> tuple[list[str], int]:
     """The lines of the shipped file and the number of the one that is `old`, which must be there once."""
-    path = Path(tinyalex.__file__).parent.joinpath(*module.split(".")).with_suffix(".py")
+    path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
     lines = path.read_text(encoding="utf-8").splitlines()
     found = [number for number, line in enumerate(lines) if line.partition("  # ")[0].strip() == old]
     if len(found) != 1:
@@ -68,8 +82,8 @@ def mutate(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]
     indent = lines[number][: -len(lines[number].lstrip())]
     lines[number] = indent + mutant.new
     made = [_execute(mutant.module, "\n".join(lines), monkeypatch)]
-    for user in USERS.get(mutant.module, ()):
-        source = Path(tinyalex.__file__).parent.joinpath(*user.split(".")).with_suffix(".py").read_text(encoding="utf-8")
+    for user in users_of(mutant.module):
+        source = ROOT.joinpath(*user.split(".")).with_suffix(".py").read_text(encoding="utf-8")
         made.append(_execute(user, source, monkeypatch))
     classes = dict(CLASSES)
     for module in made:

@@ -11,9 +11,9 @@ import pytest
 from tests.mutant_table import BY_BOTH, BY_GRADIENTS, BY_ORACLES, IN_BLOCKS, OF_THE_OPTIMIZER
 from tests.mutants import ORACLES, Mutant, mutate, one_image_blocks
 from tinyalex.devices import get_device
-from tinyalex.gradbuilders import CLASSES
-from tinyalex.gradcases import CASES
 from tinyalex.gradcheck import TOLERANCE
+from tinyalex.gradcheck.builders import CLASSES
+from tinyalex.gradcheck.table import CASES
 from tinyalex.optim import SGD
 
 

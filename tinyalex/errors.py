@@ -78,6 +78,10 @@ class Interrupted(TinyalexError):  # noqa: N818 - not a mistake of anybody's
         self.exit_code, self.folder = exit_code, folder
 
 
+class CallOrderError(TinyalexError, RuntimeError):
+    """backward() without a forward(train=True) of its own before it."""
+
+
 def show(value: object) -> str:
     """A value as an error message names it: arrays by shape and type, never by their contents."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
@@ -133,5 +137,14 @@ def require_choice(who: str, quantity: str, value: Any, choices: tuple[Any, ...]
     raise ShapeError(f"{who}: {quantity} must be one of {', '.join(map(repr, choices))}, got {show(value)}")
 
 
-class CallOrderError(TinyalexError, RuntimeError):
-    """backward() without a forward(train=True) of its own before it."""
+def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:
+    """An integer, or two for height and width, as two."""
+    values = value if isinstance(value, (tuple, list)) else (value, value)
+    if len(values) != 2:
+        raise ShapeError(f"{who}: {quantity} must be one integer or two (height, width), got {show(value)}")
+    return require_int(who, quantity, values[0], least), require_int(who, quantity, values[1], least)
+
+
+def show_pair(value: tuple[int, int]) -> str:
+    """`3` for (3, 3), `3x5` for (3, 5)."""
+    return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"

@@ -9,7 +9,7 @@ from benchmarks.document import Document, read, run_of, with_run, write
 from benchmarks.measure import Settings
 from tests.benchmarks.fakes import QUICK, curve, finished
 from tinyalex.errors import DataError
-from tinyalex.training.files import TEMPORARY
+from tinyalex.files.atomic import TEMPORARY
 
 RECORD = Path(__file__).parents[2] / "benchmarks" / "results.json"
 

@@ -10,7 +10,7 @@ from benchmarks.document import Document, read, write
 from benchmarks.table import WORKLOADS, choose
 from tests.benchmarks.fakes import curve, finished
 from tinyalex.errors import ShapeError
-from tinyalex.training.files import TEMPORARY
+from tinyalex.files.atomic import TEMPORARY
 
 TINY = ["--quick", "--repeats", "1", "--threads", "1"]
 

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from tinyalex import cli, gradcases
+from tinyalex import cli
 from tinyalex.commands import doctor
 from tinyalex.devices.cpu import OneBlasThread
-from tinyalex.gradbuilders import Case, rng
-from tinyalex.gradcheck import compare
+from tinyalex.gradcheck import compare, table
+from tinyalex.gradcheck.builders import Case, rng
 
 GIB = 2**30
 
@@ -47,7 +47,7 @@ def test_json_is_one_document(capsys):
 
 def test_failed_self_test_exits_1(capsys, monkeypatch):
     case = Case("ReLU", "broken", lambda device, classes: [compare("x", rng().random(3), rng(1).random(3))])
-    monkeypatch.setattr(gradcases, "CASES", (case, *gradcases.CASES[1:]))
+    monkeypatch.setattr(table, "CASES", (case, *table.CASES[1:]))
     assert cli.main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert "wrong: ReLU x" in out and "-> run tinyalex gradcheck --device cpu" in out

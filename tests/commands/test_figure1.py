@@ -18,7 +18,7 @@ from PIL import Image
 from tinyalex import cli
 from tinyalex.commands import figure1
 from tinyalex.errors import Interrupted
-from tinyalex.experiments.figure1_rates import load_record, record_of, recorded_rate
+from tinyalex.experiments.figure1.rates import load_record, record_of, recorded_rate
 from tinyalex.models.cifar import SETUPS
 
 ROOT = Path(__file__).parents[2]

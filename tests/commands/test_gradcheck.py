@@ -9,8 +9,8 @@ import re
 import numpy as np
 import pytest
 
-from tinyalex import cli, gradcases
-from tinyalex.gradcheck import check_layer, compare, kink_free
+from tinyalex import cli
+from tinyalex.gradcheck import check_layer, compare, kink_free, table
 from tinyalex.layers import ReLU
 
 
@@ -24,8 +24,8 @@ class Wrong(ReLU):
 
 def plant(monkeypatch, function):
     """The first row of the table is `function`."""
-    case = dataclasses.replace(gradcases.CASES[0], function=function)
-    monkeypatch.setattr(gradcases, "CASES", (case, *gradcases.CASES[1:]))
+    case = dataclasses.replace(table.CASES[0], function=function)
+    monkeypatch.setattr(table, "CASES", (case, *table.CASES[1:]))
 
 
 def wrong(device, classes):

@@ -14,11 +14,11 @@ from tinyalex import cli
 from tinyalex.commands import train
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import Interrupted
+from tinyalex.files.tensors import write_tensors
 from tinyalex.models.cifar_alexnet import WIDTHS
 from tinyalex.models.registry import build
 from tinyalex.training import Trainer, load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
-from tinyalex.training.tensors import write_tensors
 
 SMALL = ["train", "--data", "synthetic", "--train-images", "20", "--test-images", "8", "--batch-size", "8", "--devices", "cpu:0"]
 FILES = ("curve.png", "log.jsonl", "result.json", "weights.safetensors")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinyalex.data.augment import CropAndFlip
-from tinyalex.data.loader import Batches, Standardize
+from tinyalex.data.batches import Batches, Standardize
 from tinyalex.errors import DataError, ShapeError
 
 N, SIZE, EXTENT = 2000, 3, 5

@@ -5,7 +5,8 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
-from tinyalex.layers.base import Layer, pair, show_pair
+from tinyalex.errors import pair, show_pair
+from tinyalex.layers.base import Layer
 
 
 class Doubling(Layer):

@@ -6,8 +6,8 @@ import pytest
 import tinyalex as ta
 from tests import reference
 from tests.contract import refuses, rng, values
+from tinyalex.geometry import windows_of
 from tinyalex.layers.conv import conv_backward_input, conv_backward_weight, conv_forward, turn
-from tinyalex.layers.windows import windows_of
 
 
 def layer(*args, **settings):

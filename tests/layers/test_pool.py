@@ -5,7 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, values
-from tinyalex.layers.windows import shifts, windows_of
+from tinyalex.geometry import shifts, windows_of
 
 BOTH = pytest.mark.parametrize("make", [ta.MaxPool2d, ta.AvgPool2d])
 

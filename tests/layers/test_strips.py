@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 import tinyalex as ta
 from tinyalex.devices import Scratch
+from tinyalex.geometry import windows_of
 from tinyalex.layers.strips import Strips, lines_at_once
-from tinyalex.layers.windows import im2col, windows_of
+from tinyalex.layers.windows import im2col
 
 
 def values(shape, seed):

@@ -5,7 +5,8 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, values
-from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, windows_of
+from tinyalex.geometry import Windows, check_padding, windows_of
+from tinyalex.layers.windows import col2im, im2col, images_first, images_last
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
+from tinyalex.geometry import windows_of
 from tinyalex.layers.mosaic import mosaic_of, winograd_pays
-from tinyalex.layers.windows import windows_of
 from tinyalex.layers.winograd import transform_weight, winograd_forward, winograd_forward_few
 
 

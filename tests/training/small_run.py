@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 import tinyalex as ta
-from tinyalex.data.loader import SubtractMean
+from tinyalex.data.batches import SubtractMean
 from tinyalex.training import Trainer, parameters_sha256
 
 PER_EPOCH = 7  # batches: six of 8 images and one of 3

@@ -15,9 +15,9 @@ import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import make_net
 from tinyalex.errors import CheckpointError, DiskFull, ShapeError
+from tinyalex.files.tensors import write_tensors
 from tinyalex.training import Position, latest_checkpoint, load_checkpoint, load_weights, parameters_sha256, save_checkpoint, save_weights
 from tinyalex.training.checkpoint import checkpoint_path
-from tinyalex.training.tensors import write_tensors
 
 POSITION = Position(epoch=2, batch=3, step=17, wall_s=1.25, loss_sum=0.1 + 0.2, errors=5, images=24, train_s=0.5)
 CONFIG = {"net": "small", "sizes": [1, 2], "none": None, "text": 'a "quoted" \u00e9'}

@@ -6,7 +6,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.training.small_run import make_net, random_data
-from tinyalex.data.loader import Batches, SubtractMean
+from tinyalex.data.batches import Batches, SubtractMean
 from tinyalex.errors import DataError
 from tinyalex.training import evaluate
 from tinyalex.training.evaluate import ranks

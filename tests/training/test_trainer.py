@@ -12,10 +12,10 @@ from tests.contract import refuses
 from tests.training.small_run import PER_EPOCH, learnable_data, make_net, make_trainer, random_data, refuses_run, without_times
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import CheckpointError, DataError, DiskFull, DivergedError, OutOfMemory, ShapeError
+from tinyalex.files.atomic import alone_in
 from tinyalex.models.cifar import figure1_net
 from tinyalex.training import load_checkpoint, parameters_sha256
 from tinyalex.training.checkpoint import checkpoint_files
-from tinyalex.training.files import alone_in
 
 
 def test_one_epoch_lowers_the_loss():

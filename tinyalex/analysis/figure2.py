@@ -13,9 +13,8 @@ from typing import Any
 
 from tinyalex.analysis.count import sent_bytes
 from tinyalex.analysis.walk import Visit, input_shape, visit
-from tinyalex.errors import ShapeError
+from tinyalex.errors import ShapeError, show_pair
 from tinyalex.layers import AvgPool2d, Conv2d, Exchange, Gather, GroupedLinear, Layer, Linear, LocallyConnected2d, MaxPool2d
-from tinyalex.layers.base import show_pair
 from tinyalex.layers.dropout import layer_of
 
 TOWERS = ("#56B4E9", "#E69F00")  # sky blue and orange

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.errors import ShapeError
+from tinyalex.geometry import Pair
 from tinyalex.layers import (
     AvgPool2d,
     Conv2d,
@@ -21,7 +22,6 @@ from tinyalex.layers import (
     MaxPool2d,
     SpatialResponseNorm,
 )
-from tinyalex.layers.windows import Pair
 
 
 @dataclass(frozen=True)

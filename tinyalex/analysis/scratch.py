@@ -5,10 +5,10 @@ from __future__ import annotations
 from tinyalex.analysis.count import elements
 from tinyalex.analysis.walk import Visit
 from tinyalex.devices.cpu import CACHE, SHARES
+from tinyalex.geometry import Windows
 from tinyalex.layers import Conv2d, FirstConv2d, Linear, LocallyConnected2d, MaxPool2d
 from tinyalex.layers.mosaic import mosaic_of
 from tinyalex.layers.strips import lines_at_once
-from tinyalex.layers.windows import Windows
 
 
 def scratch_bytes(at: Visit, batch: int, backward: bool, workers: int | None) -> int:

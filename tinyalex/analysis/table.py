@@ -8,7 +8,7 @@ from typing import Any
 from tinyalex.analysis.count import Row, elements, totals
 from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures, mib
 from tinyalex.analysis.receptive import Field
-from tinyalex.layers.base import show_pair
+from tinyalex.errors import show_pair
 from tinyalex.layers.dropout import layer_of
 
 PAPER_PARAMETERS = 60_965_224

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinyalex.data import download
-from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import default_data_folder, load_dataset, locate
+from tinyalex.data.source import Dataset
 
 HELP = "fetch and look at the data sets"
 EXAMPLE = "tinyalex data show --data synthetic --out synthetic.png"
@@ -73,7 +73,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    from tinyalex.training.files import write_picture
+    from tinyalex.files.atomic import write_picture
 
     print("reads or draws the images; about 5 s", file=sys.stderr)
     folder, dataset = locate(args.data), load_dataset(args.data)

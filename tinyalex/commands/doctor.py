@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex import Conv2d, __version__, gradcases
+from tinyalex import Conv2d, __version__
 from tinyalex.devices import get_device
 from tinyalex.devices.cpu import cores
 from tinyalex.devices.cuda import why_no_cuda
+from tinyalex.gradcheck import table
 
 HELP = "tell what this machine offers, what is missing and how to mend it"
 EXAMPLE = "tinyalex doctor --json"
@@ -150,7 +151,7 @@ def disk() -> Iterator[Finding]:
 
 def self_test() -> Iterator[Finding]:
     """Every layer's first gradient case on two devices, and the speed of a convolution beside a plain matrix product."""
-    first = list({case.layer: case for case in reversed(gradcases.CASES) if case.layer != "network"}.values())
+    first = list({case.layer: case for case in reversed(table.CASES) if case.layer != "network"}.values())
     for name in ("cpu", "sim:0"):
         device = get_device(name)
         try:

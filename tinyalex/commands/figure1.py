@@ -9,17 +9,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.out import out_folder
-from tinyalex.data.dataset import Dataset
+from tinyalex.commands.shared import out_folder
 from tinyalex.data.find import load_dataset
+from tinyalex.data.source import Dataset
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import ShapeError, require_choice, require_int
-from tinyalex.experiments.figure1 import DEFAULT_RATES, SYNTHETIC_RATES, TARGET, Plan, require_target
-from tinyalex.experiments.figure1_job import FILES, RATES, Job, open_folder
-from tinyalex.experiments.figure1_rates import load_record, record_of, recorded_rate
-from tinyalex.experiments.figure1_result import plans_in, read_plans, sentences
+from tinyalex.experiments.figure1.experiment import DEFAULT_RATES, SYNTHETIC_RATES, TARGET, Plan, require_target
+from tinyalex.experiments.figure1.job import FILES, RATES, Job, open_folder
+from tinyalex.experiments.figure1.rates import load_record, record_of, recorded_rate
+from tinyalex.experiments.figure1.result import plans_in, read_plans, sentences
+from tinyalex.files.atomic import write_json
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
-from tinyalex.training.files import write_json
 
 HELP = "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"
 EXAMPLE = "tinyalex figure1 --quick"

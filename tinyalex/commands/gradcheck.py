@@ -1,4 +1,4 @@
-"""`tinyalex gradcheck`: the table of `tinyalex.gradcases`, row by row."""
+"""`tinyalex gradcheck`: the table of `tinyalex.gradcheck.table`, row by row."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import sys
 import time
 from typing import Any
 
-from tinyalex import gradcases
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import ShapeError
-from tinyalex.gradbuilders import Case
-from tinyalex.gradcheck import TOLERANCE, Check
+from tinyalex.gradcheck import TOLERANCE, Check, table
+from tinyalex.gradcheck.builders import Case
 
 HELP = "prove every gradient: backward against numerical differences"
 EXAMPLE = "tinyalex gradcheck --layer Conv2d LocalResponseNorm --device sim:0"
@@ -53,11 +52,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _chosen(names: list[str] | None) -> list[Case]:
-    layers = list(dict.fromkeys(case.layer for case in gradcases.CASES))
+    layers = list(dict.fromkeys(case.layer for case in table.CASES))
     for name in names or []:
         if name not in layers:
             raise ShapeError(f"gradcheck: --layer must be one of {', '.join(layers)}, got {name!r}")
-    return [case for case in gradcases.CASES if names is None or case.layer in names]
+    return [case for case in table.CASES if names is None or case.layer in names]
 
 
 def _device(name: str, workers: int | None) -> Device:

@@ -19,11 +19,11 @@ from tinyalex.analysis.table import notes, table
 from tinyalex.devices.cpu import cores
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError, require_int, show
+from tinyalex.files.atomic import write_picture
 from tinyalex.layers import Sequential
 from tinyalex.models.built import as_built
 from tinyalex.models.registry import MODELS, build
 from tinyalex.models.variants import VARIANTS, Published, differences
-from tinyalex.training.files import write_picture
 
 HELP = "count a network before it runs: parameters, operations, memory, what two cards exchange"
 EXAMPLE = "tinyalex net alexnet --towers 2 --batch 128 --memory --png figure2.png"

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.out import out_folder
+from tinyalex.commands.shared import out_folder
 from tinyalex.data.augment import CropAndFlip
-from tinyalex.data.dataset import IMAGE_SHAPE, Dataset
+from tinyalex.data.batches import Standardize
 from tinyalex.data.find import load_dataset
-from tinyalex.data.loader import Standardize
+from tinyalex.data.source import IMAGE_SHAPE, Dataset
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import Interrupted, ShapeError, require_choice, require_int
-from tinyalex.experiments.figure1_time import in_words
+from tinyalex.experiments.figure1.time import in_words
+from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.registry import MODELS, build
@@ -26,8 +27,7 @@ from tinyalex.optim import SGD
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.files import make_folder, write_json
-from tinyalex.training.result import CURVE, RESULT, WEIGHTS, document_of, draw_curve
+from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve
 
 HELP = "train a network on CIFAR-10: resumable, with curve, result and weights"
 EXAMPLE = "tinyalex train --net cifar-alexnet --towers 2 --devices cpu:0,cpu:1 --data cifar10 --out run"

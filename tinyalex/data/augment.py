@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tinyalex.data.loader import Floats, Pixels, Prepare
+from tinyalex.data.batches import Floats, Pixels, Prepare
 from tinyalex.errors import DataError, require_int
 
 WHO = "CropAndFlip"
@@ -33,7 +33,7 @@ class CropAndFlip:
 
     Example
     -------
-    >>> from tinyalex.data.loader import Standardize
+    >>> from tinyalex.data.batches import Standardize
     >>> prepare = CropAndFlip(Standardize((0, 0, 0), (64, 64, 64)), 24)
     >>> prepare(np.zeros((2, 3, 32, 32), np.uint8), np.random.default_rng(0)).shape
     (2, 3, 24, 24)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.dataset import IMAGE_SHAPE, Dataset, take
-from tinyalex.data.pickles import load_pickle
+from tinyalex.data.source import IMAGE_SHAPE, Dataset, take
 from tinyalex.errors import DataError, show
+from tinyalex.files.pickles import load_pickle
 
 IMAGES_A_FILE = 10_000
 PIXELS = 3 * 32 * 32

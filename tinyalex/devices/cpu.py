@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.devices.arena import Pool
 from tinyalex.devices.base import Array, Block, Device, Scratch, Transfer
-from tinyalex.devices.pool import Pool
-from tinyalex.devices.together import Threads, together
+from tinyalex.devices.threads import Threads, together
 from tinyalex.errors import OutOfMemory, require_int
 
 SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from tinyalex.devices.together import Threads, together
+from tinyalex.devices.threads import Threads, together
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Scratch
+from tinyalex.geometry import Windows, shifts
 from tinyalex.layers.pool import Pool2d
-from tinyalex.layers.windows import Windows, shifts
 
 
 @lru_cache(maxsize=64)

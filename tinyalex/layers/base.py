@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch, get_device
-from tinyalex.errors import CallOrderError, DeviceError, ShapeError, require_choice, require_int, show
+from tinyalex.errors import CallOrderError, DeviceError, ShapeError, require_choice, show
 from tinyalex.init import Init
 
 Then = Callable[[Array, Array, Scratch], None]  # what an activation function is: (x, out, scratch) fills `out`
@@ -205,16 +205,3 @@ def require_thawed(who: str, net: Layer) -> None:
         if leaf.frozen:
             rule = "must not be frozen when its parameters are written"
             raise CallOrderError(f"{who}: {leaf.name} {rule}, got a frozen layer; call thaw() of the net first")
-
-
-def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """An integer, or two for height and width, as two."""
-    values = value if isinstance(value, (tuple, list)) else (value, value)
-    if len(values) != 2:
-        raise ShapeError(f"{who}: {quantity} must be one integer or two (height, width), got {show(value)}")
-    return require_int(who, quantity, values[0], least), require_int(who, quantity, values[1], least)
-
-
-def show_pair(value: tuple[int, int]) -> str:
-    """`3` for (3, 3), `3x5` for (3, 5)."""
-    return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"

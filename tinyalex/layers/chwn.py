@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.layers.windows import Windows, matrix, shifts
+from tinyalex.geometry import Windows, shifts
+from tinyalex.layers.windows import matrix
 
 Index = tuple[slice, ...]
 

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_bool, require_choice, require_int, show
+from tinyalex.errors import ShapeError, pair, require_bool, require_choice, require_int, show, show_pair
+from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.init import Gaussian, Init, zeros
-from tinyalex.layers.base import Layer, Then, apply, pair, show_pair
+from tinyalex.layers.base import Layer, Then, apply
 from tinyalex.layers.mosaic import Mosaic, mosaic_of, winograd_pays
 from tinyalex.layers.phases import phase_kernel, whole_kernels
 from tinyalex.layers.strips import FEWEST_BLOCKS, Strips, backward_weight_in_strips, forward_few, forward_in_strips, lines_at_once
 from tinyalex.layers.tiles import KERNELS
-from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, matrix, windows_of
+from tinyalex.layers.windows import col2im, im2col, images_first, images_last, matrix
 from tinyalex.layers.winograd import transform_weight, winograd_backward, winograd_forward, winograd_forward_few
 
 ALGORITHMS = ("auto", "im2col", "strips", "winograd")

@@ -11,10 +11,11 @@ from typing import Any
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import require_int
+from tinyalex.geometry import Windows
 from tinyalex.layers.base import Then, apply
 from tinyalex.layers.chwn import chwn, empty_chwn
 from tinyalex.layers.conv import Conv2d
-from tinyalex.layers.windows import GAP, SMALL_PRODUCT, Windows, lay_sheet
+from tinyalex.layers.windows import GAP, SMALL_PRODUCT, lay_sheet
 
 
 def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_bool, require_int, show
+from tinyalex.errors import ShapeError, pair, require_bool, require_int, show, show_pair
+from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.init import Gaussian, Init, zeros
-from tinyalex.layers.base import Layer, pair, show_pair
-from tinyalex.layers.windows import Windows, check_padding, col2im, im2col, images_first, images_last, windows_of
+from tinyalex.layers.base import Layer
+from tinyalex.layers.windows import col2im, im2col, images_first, images_last
 
 
 def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:

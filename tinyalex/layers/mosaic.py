@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+from tinyalex.geometry import Windows
 from tinyalex.layers.phases import phases
 from tinyalex.layers.tiles import LARGEST_TILE, Part, Tiles
-from tinyalex.layers.windows import SMALL_PRODUCT, Windows
+from tinyalex.layers.windows import SMALL_PRODUCT
 
 LEAST_CHANNELS = 16
 LEAST_TILES, LEAST_FROZEN = 32, 9  # tiles of all images that repay the transformation of the weights; that of frozen ones

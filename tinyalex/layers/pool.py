@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_bool, show
-from tinyalex.layers.base import Layer, Then, apply, pair, show_pair
+from tinyalex.errors import ShapeError, pair, require_bool, show, show_pair
+from tinyalex.geometry import Windows, check_padding, shifts, windows_of
+from tinyalex.layers.base import Layer, Then, apply
 from tinyalex.layers.chwn import chwn, empty_chwn, is_chwn, max_along, spread
-from tinyalex.layers.windows import Windows, check_padding, images_first, images_last, shifts, windows_of
+from tinyalex.layers.windows import images_first, images_last
 
 Places = tuple[Array | None, Array | None]  # of the rows and of the columns that won
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 from tinyalex.devices import Array, Device, Scratch
+from tinyalex.geometry import Windows
 from tinyalex.layers.base import Then, apply
-from tinyalex.layers.windows import GAP, Windows, copy_windows, im2col, images_first, lay_sheet, matrix
+from tinyalex.layers.windows import GAP, copy_windows, im2col, images_first, lay_sheet, matrix
 
 STRIP = 3 << 20  # bytes of columns that are made at a time; they stay in cache
 FEWEST_BLOCKS = 4  # of fewer images channels and filters are shared out, so that several workers find work

@@ -5,8 +5,8 @@ from tinyalex.models.built import as_built
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
 from tinyalex.models.cifar_alexnet import cifar_alexnet
 from tinyalex.models.registry import MODELS, build
-from tinyalex.models.states import join_state, match_state, split_state
 from tinyalex.models.variants import VARIANTS, differences
+from tinyalex.models.weights import join_state, match_state, split_state
 
 __all__ = [
     "ACTIVATIONS",

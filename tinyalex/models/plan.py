@@ -11,8 +11,8 @@ import numpy as np
 
 from tinyalex.devices import Device
 from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
+from tinyalex.geometry import windows_of
 from tinyalex.layers import Conv2d, Dropout, Flatten, GroupedLinear, Layer, Linear, LocalResponseNorm, MaxPool2d, ReLU, SpatialResponseNorm
-from tinyalex.layers.windows import windows_of
 from tinyalex.models.variants import LAYERS, VARIANTS, Variant
 
 WHO = "alexnet"

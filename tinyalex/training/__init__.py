@@ -1,5 +1,6 @@
 """Training: the loop, checkpoints, the log, evaluation."""
 
+from tinyalex.models.pretrained import Trained, trained_figure1
 from tinyalex.training.checkpoint import (
     Checkpoint,
     Position,
@@ -13,7 +14,6 @@ from tinyalex.training.checkpoint import (
 from tinyalex.training.epochs import EpochResult
 from tinyalex.training.evaluate import Evaluation, evaluate
 from tinyalex.training.log import RunLog
-from tinyalex.training.shipped import Trained, trained_figure1
 from tinyalex.training.trainer import Trainer
 
 __all__ = [

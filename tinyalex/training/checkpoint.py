@@ -20,12 +20,12 @@ import numpy as np
 from tinyalex import __version__
 from tinyalex.devices import Array
 from tinyalex.errors import CheckpointError, ShapeError, require_choice, show
+from tinyalex.files.atomic import require_path
+from tinyalex.files.tensors import Tensor, raw_bytes, read_tensors, write_tensors
 from tinyalex.layers.base import Layer, require_thawed
-from tinyalex.models.states import match_state
+from tinyalex.models.weights import match_state
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
-from tinyalex.training.files import require_path
-from tinyalex.training.tensors import Tensor, raw_bytes, read_tensors, write_tensors
 
 FORMAT, WEIGHTS_FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", "tinyalex-weights", 1
 OTHER_NET = "was it made by another network?"

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.errors import ShapeError, show
-from tinyalex.training.tensors import raw_bytes
+from tinyalex.files.tensors import raw_bytes
 
 FINGERPRINTS = ("train_sha256", "val_sha256")  # of "trainer"; the first runs were made without
 

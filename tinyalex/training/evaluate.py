@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.loader import Batches, Prepare
+from tinyalex.data.batches import Batches, Prepare
 from tinyalex.errors import DataError
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy

@@ -17,7 +17,7 @@ from tinyalex import __version__
 from tinyalex.devices import Device
 from tinyalex.devices.cpu import cores
 from tinyalex.errors import CheckpointError
-from tinyalex.training.files import write_bytes, write_error
+from tinyalex.files.atomic import write_bytes, write_error
 
 NAME = "log.jsonl"
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.data.loader import Batches, Prepare, check_arrays
+from tinyalex.data.batches import Batches, Prepare, check_arrays
 from tinyalex.devices import Array
 from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupted, ShapeError, require_float, require_int
+from tinyalex.files.atomic import alone_in, remove_strays
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
@@ -23,7 +24,6 @@ from tinyalex.training.config import as_json, comparable, fingerprint, first_dif
 from tinyalex.training.diagnose import bad_parameter, first_bad
 from tinyalex.training.epochs import EpochResult, read_epochs
 from tinyalex.training.evaluate import Arrays, evaluate
-from tinyalex.training.files import alone_in, remove_strays
 from tinyalex.training.log import NAME, RunLog, describe_run
 from tinyalex.training.signals import NAMES, StopSignals
 
@@ -37,7 +37,7 @@ class Trainer:
     ----------
     net, sgd, schedule, loss: what is trained, and how; made the same way as in the run that is to go on.
     train, val: (images uint8 (N, C, H, W), labels); val may be None where the schedule does not need its error.
-    prepare: bytes to input, see `tinyalex.data.loader`.
+    prepare: bytes to input, see `tinyalex.data.batches`.
     folder: where log.jsonl and the last two checkpoints go; None keeps nothing. One that holds a checkpoint is gone on from.
     config: anything of JSON that tells this run from others; a run only goes on from a checkpoint of an equal one, and with
         the same data: the trainer adds fingerprints of `train` and `val`.

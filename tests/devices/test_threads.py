@@ -1,0 +1,134 @@
+"""Several threads on one call: nobody is at work any more when an error or Ctrl-C comes out."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tinyalex.devices.threads import Threads, together
+from tinyalex.layers.at_once import at_once
+
+
+class StopError(Exception):
+    pass
+
+
+@pytest.fixture
+def interrupt():
+    """A function that sends Ctrl-C to the main thread, as KeyboardInterrupt."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGINT)
+    signal.signal(signal.SIGINT, before)
+
+
+class Work:
+    """Counts who is at work; the main thread's part is short, the others' lasts until `interrupt` was called `times` times."""
+
+    def __init__(self, interrupt, times=1, in_main=False):
+        self.interrupt, self.times, self.in_main = interrupt, times, in_main
+        self.running, self.begun, self.sent, self.lock = 0, [], threading.Event(), threading.Lock()
+
+    def __call__(self, number):
+        with self.lock:
+            self.running += 1
+            self.begun.append(number)
+        try:
+            if threading.current_thread() is threading.main_thread():
+                if self.in_main:
+                    assert self.sent.wait(30)
+                    time.sleep(30)
+            elif not self.sent.is_set():
+                for _ in range(self.times):
+                    time.sleep(0.02)  # by now the main thread waits
+                    self.interrupt()
+                    self.sent.set()
+                time.sleep(0.05)  # the caller must not go on meanwhile
+        finally:
+            with self.lock:
+                self.running -= 1
+
+
+@pytest.mark.parametrize("in_main", [False, True])
+@pytest.mark.parametrize("times", [1, 3])
+def test_interrupted_blocks_have_all_stopped_and_no_more_begin(interrupt, times, in_main):
+    device, work, meet = ta.CpuDevice(workers=3), Work(interrupt, times, in_main), threading.Barrier(3, timeout=30)
+
+    def block(rows, scratch):
+        if rows.start < 3:
+            meet.wait()
+        work(rows.start)
+
+    with pytest.raises(KeyboardInterrupt):
+        device.map_blocks(block, 16, size=1)
+    assert work.running == 0
+    begun = len(work.begun)
+    time.sleep(0.05)
+    assert len(work.begun) == begun
+    (total,) = device.map_blocks(lambda rows, scratch: (np.ones(1),), 16, size=1)
+    assert total.tolist() == [16] and device.scratch().next == 0
+    device.close()
+
+
+@pytest.mark.parametrize("in_main", [False, True])
+@pytest.mark.parametrize("times", [1, 3])
+def test_interrupted_pair_has_stopped_on_both_sides(interrupt, times, in_main):
+    work, meet = Work(interrupt, times, in_main), threading.Barrier(2, timeout=30)
+    with pytest.raises(KeyboardInterrupt):
+        at_once(lambda: (meet.wait(), work(0)), lambda: (meet.wait(), work(1)))
+    assert work.running == 0 and len(work.begun) == 2
+    assert at_once(lambda: 1, lambda: 2) == (1, 2)
+
+
+def test_no_interruption_at_any_time_leaves_somebody_at_work():
+    device, running = ta.CpuDevice(workers=3), []
+
+    def block(rows, scratch):
+        if threading.current_thread() is threading.main_thread():
+            return time.sleep(0.0002)
+        running.append(rows.start)  # the alarm does not come here
+        time.sleep(0.0005)
+        running.remove(rows.start)
+
+    def stop(number, frame):
+        raise StopError
+
+    def call():
+        at_once(lambda: device.map_blocks(block, 6, size=1), lambda: None)
+
+    call()  # starts the threads
+    stopped, before = 0, signal.signal(signal.SIGALRM, stop)
+    try:
+        for microseconds in range(50, 2050, 50):
+            end = time.monotonic() + 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, microseconds / 1e6)
+                while time.monotonic() < end:  # Python drops an error that is raised in a destructor
+                    call()
+            except StopError:
+                stopped += 1
+            assert running == [], microseconds
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert stopped
+    assert device.map_blocks(lambda rows, scratch: (np.ones(1),), 16, size=1)[0].tolist() == [16]
+    device.close()
+
+
+def test_who_has_not_begun_when_an_error_comes_does_not_begin():
+    begun, free, stopped = [], threading.Event(), []
+
+    def mine():
+        raise StopError("mine")
+
+    threads = Threads(1, "busy")
+    threads.submit(lambda: free.wait(30))  # the only thread has other work
+    with pytest.raises(StopError, match="mine"):
+        together(threads, mine, [lambda: begun.append(1)], stop=lambda: stopped.append(1))
+    free.set()
+    threads.shutdown()
+    assert begun == [] and stopped == [1]

@@ -1,0 +1,55 @@
+"""`result.json` and the curve."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from tests.training.small_run import make_trainer
+from tinyalex.files.atomic import write_json
+from tinyalex.training import Evaluation
+from tinyalex.training.report import document_of, draw_curve, figure_of
+
+CONFIG = {
+    "net": {"name": "small", "seed": 0},
+    "data": {"name": "patterns", "note": "drawn here", "synthetic": True},
+    "val": "test images",
+}
+
+
+@pytest.fixture(scope="module")
+def document(tmp_path_factory):
+    """The document of a run of two epochs, after the first of which the rate falls."""
+    folder = tmp_path_factory.mktemp("result")
+    results = make_trainer(folder, config=CONFIG, evaluate_train=False).run(2)
+    return document_of(folder, "tinyalex train", results, Evaluation(1.5, 0.5, 0.25, 20))
+
+
+def test_document_goes_through_json(document, tmp_path):
+    write_json(tmp_path / "result.json", document)
+    assert json.loads((tmp_path / "result.json").read_text()) == document
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_document_has_the_curves_that_were_measured(document):
+    assert document["epochs"] == 2 and document["curves"]["epoch"] == [1, 2] and document["curves"]["lr"] == [0.001, 0.0005]
+    assert "train_error" not in document["curves"] and len(document["curves"]["val_error"]) == 2
+    assert document["wall_s"] == document["curves"]["wall_s"][-1] and document["config"]["net"] == CONFIG["net"]
+
+
+def test_figure_shows_both_errors_in_percent_and_where_the_rate_fell(document):
+    (panel,) = figure_of(document).axes
+    training, validation, drop = panel.get_lines()
+    assert list(training.get_ydata()) == [100 * error for error in document["curves"]["running_error"]]
+    assert list(validation.get_ydata()) == [100 * error for error in document["curves"]["val_error"]]
+    assert list(drop.get_xdata()) == [1.5, 1.5] and [text.get_text() for text in panel.texts] == ["rate 0.0005"]
+    assert panel.get_title() == "small: test error 50.00 % after epoch 2"
+
+
+def test_curve_is_a_picture(document, tmp_path):
+    draw_curve(document, tmp_path / "curve.png")
+    with Image.open(tmp_path / "curve.png") as image:
+        image.load()
+        assert image.size == (1200, 810)

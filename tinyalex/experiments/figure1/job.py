@@ -1,0 +1,130 @@
+"""One call of `tinyalex figure1` in its folder: what it trains, the files that it leaves, and how to go on after a stop."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tinyalex.data.source import Dataset
+from tinyalex.devices import Device
+from tinyalex.errors import CheckpointError, DiskFull, DivergedError, Interrupted
+from tinyalex.experiments.figure1.experiment import Figure1, Plan
+from tinyalex.experiments.figure1.rates import with_record
+from tinyalex.experiments.figure1.result import RESULT, read_plans, result, write_result
+from tinyalex.experiments.figure1.runs import read_runs
+from tinyalex.experiments.figure1.time import epochs_left, in_words, seconds_an_epoch, usual_epochs
+from tinyalex.files.atomic import make_folder
+from tinyalex.models.cifar import SETUPS
+from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.log import NAME as LOG
+from tinyalex.training.signals import NAMES, Terminated, sigterm_raises
+
+FIGURE, FACTOR, RATES = "figure1.png", "factor.png", "rates.json"
+FILES = (FIGURE, FACTOR, RESULT, LOG)
+DRAW_EVERY_S = 15.0  # the pictures take a second
+
+
+def open_folder(folder: Path) -> None:
+    """Make the folder, or refuse one in which the results would take the place of something else."""
+    there = [folder / name for name in (*FILES, RATES) if (folder / name).exists()]
+    checkpoints = checkpoint_files(folder)  # those of figure1 lie in the folders of its runs
+    if checkpoints or (there and not read_runs(folder)):
+        got = f"files of something else, such as {[*checkpoints, *there][0].name}"
+        raise CheckpointError(f"{folder}: --out must be a new folder or one of tinyalex figure1, got {got}; name another")
+    for path in there:
+        if not path.is_file():
+            raise CheckpointError(f"{path}: the place of a result must be free or a file's, got a folder; move it away")
+    make_folder(folder)
+
+
+class Job:
+    """What one call of the command does.
+
+    Plans of an earlier call for other setups stay in `result.json`, with the runs that the folder holds of them.
+
+    Parameters
+    ----------
+    folder: where the runs and the files are. plans: what this call is to train.
+    command: what goes on with it. record: the shipped rates. tell: called with each line for the user.
+    """
+
+    def __init__(self, folder: Path, plans: Sequence[Plan], command: str, record: dict[str, Any], tell: Callable[[str], None]) -> None:
+        self.folder, self.plans, self.command, self.record, self.tell = folder, plans, command, record, tell
+        saved = read_plans(folder)
+        mine = {plan.setup for plan in plans}
+        self.earlier = [plan for plan in saved[0] if plan.setup not in mine] if saved else []
+        self._written = -DRAW_EVERY_S
+
+    def write_now_and_then(self) -> None:
+        """`write`, unless that was a moment ago."""
+        if time.monotonic() - self._written >= DRAW_EVERY_S:
+            self.write()
+            self._written = time.monotonic()
+
+    def write(self, finished: bool = False) -> dict[str, Any]:
+        """Write `result.json`, `log.jsonl` and the pictures from what the folder holds, and return the document."""
+        from tinyalex.experiments.figure1.plots import draw_factor, draw_figure
+
+        runs = read_runs(self.folder) if finished and self.earlier else []
+        finished = finished and not any(epochs_left(plan, runs) for plan in self.earlier)
+        plans = sorted([*self.plans, *self.earlier], key=lambda plan: list(SETUPS).index(plan.setup))
+        document = with_record(result(plans, self.folder, self.command, finished), self.record)
+        write_result(self.folder, document)
+        draw_figure(document, self.folder / FIGURE)
+        draw_factor(document, self.folder / FACTOR)
+        return document
+
+    def train(self, dataset: Dataset, device: Device) -> None:
+        """All runs of all plans; when a run is stopped or all rates diverge, what there is is drawn."""
+        runs = read_runs(self.folder)
+        usual = [usual_epochs(plan, dataset, self.record, runs) for plan in self.plans]
+        figure1 = Figure1(
+            dataset,
+            self.folder,
+            device=device,
+            tell=self.tell,
+            after_run=self.write_now_and_then,
+            usual={(plan.setup, name): epochs for plan, of in zip(self.plans, usual, strict=True) for name, epochs in of.items()},
+        )
+        most = sum(epochs_left(plan, runs) for plan in self.plans)
+        if most:
+            likely = sum(epochs_left(plan, runs, of) for plan, of in zip(self.plans, usual, strict=True))
+            self._expect(dataset, seconds_an_epoch(dataset, device), likely, most)
+        failed = []
+        try:
+            for plan in self.plans:
+                try:
+                    figure1.run(plan)
+                except DivergedError as error:
+                    failed.append(error)
+        except Interrupted:
+            self.write()
+            raise
+        if failed:
+            self.write(finished=True)
+            raise failed[0]
+
+    def _expect(self, dataset: Dataset, seconds: float, likely: int, most: int) -> None:
+        self.tell(f"{len(dataset.train_labels):,} images of {dataset.name}, {dataset.note}; {seconds:.2f} s an epoch")
+        about = f"about {in_words(likely * seconds)}, " if likely < most else ""
+        self.tell(f"{about}at most {in_words(most * seconds)}; after a stop, go on with: {self.command}")
+
+    @contextlib.contextmanager
+    def resumable(self) -> Iterator[None]:
+        """Whatever stops the work inside, the error ends with the command that goes on; SIGTERM stops it as Ctrl-C does."""
+        try:
+            with sigterm_raises():
+                yield
+        except Interrupted as stop:  # inside a run, which is saved
+            text, code = str(stop).rpartition("; ")[0], stop.exit_code
+        except KeyboardInterrupt as stop:
+            number = 15 if isinstance(stop, Terminated) else 2
+            text, code = f"figure1: the work was stopped by {NAMES[number]}", 128 + number
+        except DiskFull as full:
+            raise DiskFull(f"{str(full).rpartition('; ')[0]}; make room and go on with: {self.command}") from None
+        else:
+            return
+        raise Interrupted(f"{text}; go on with: {self.command}", code, self.folder)

@@ -1,0 +1,50 @@
+"""Learning rates of Figure 1 that an earlier sweep has chosen: the shipped record, for the synthetic images.
+
+`record.json` is the `rates.json` that `tinyalex figure1 --sweep` leaves in its folder.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from typing import Any
+
+FORMAT, FORMAT_VERSION = "tinyalex-figure1-rates", 1
+
+
+def load_record() -> dict[str, Any]:
+    """The shipped record; its `rates` lead from setup and activation to `lr`, its runs' epochs and the `sweep` that chose it."""
+    record: dict[str, Any] = json.loads(files("tinyalex.experiments.figure1").joinpath("record.json").read_text(encoding="utf-8"))
+    return record
+
+
+def record_of(document: dict[str, Any]) -> dict[str, Any]:
+    """The record that a finished `result.json` with sweeps gives."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **{key: document[key] for key in ("command", "date", "dataset", "train_images", "versions")},
+        "sweep_epochs": max(of["sweep_epochs"] for of in document["setups"].values()),
+        "rates": {
+            setup: {name: {key: mine[key] for key in ("lr", "epochs_run", "sweep")} for name, mine in of["activations"].items()}
+            for setup, of in document["setups"].items()
+        },
+    }
+
+
+def recorded_rate(record: dict[str, Any], setup: str, activation: str) -> float | None:
+    """The rate that the record's sweep chose; None where it swept none."""
+    rate: float | None = record["rates"].get(setup, {}).get(activation, {}).get("lr")
+    return rate
+
+
+def with_record(document: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """Put the record's sweeps in place of the missing ones of a `document` of the same images; `sweep_from` tells which."""
+    same = all(document[key] == record[key] for key in ("dataset", "train_images"))
+    for setup, of in document["setups"].items():
+        for name, mine in of["activations"].items():
+            borrowed = same and len(mine["sweep"]) == 1 and mine["lr"] == recorded_rate(record, setup, name)
+            mine["sweep_from"] = "record" if borrowed else "this run"
+            if borrowed:
+                mine["sweep"], of["sweep_epochs"] = record["rates"][setup][name]["sweep"], record["sweep_epochs"]
+    return document

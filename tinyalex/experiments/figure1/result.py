@@ -1,0 +1,214 @@
+"""What the runs of Figure 1 show: epochs to the target, the factor, the sentences, and the files that keep them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tinyalex.errors import CheckpointError
+from tinyalex.experiments.figure1.experiment import CROSSED, Plan, chosen_rate, worst_seed
+from tinyalex.experiments.figure1.runs import START_ERROR, Run, check_images, epochs_to, read_runs
+from tinyalex.files.atomic import write_bytes, write_json
+from tinyalex.models.cifar import ACTIVATIONS, SETUPS
+from tinyalex.training import RunLog
+from tinyalex.training.log import NAME as LOG
+
+FORMAT, FORMAT_VERSION, RESULT = "tinyalex-figure1", 1, "result.json"
+LABELS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid", "abstanh": "|tanh|"}
+KINDS = {"train_error": "error after the epoch", "running_error": "running mean of the epoch"}
+
+
+def summary(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
+    """What the runs of one plan show, as `result.json` keeps it; activations that have no run yet are left out.
+
+    `factor` compares each activation with the first: its epochs to the target over the first's, medians over the seeds.
+    A curve that did not cross counts with the epochs it was given: `at_least` is true and the factor is a lower bound.
+    """
+    activations = {}
+    for name in plan.activations:
+        mine = [run for run in runs if (run.setup, run.activation) == (plan.setup, name)]
+        mine = [run for run in mine if run.lr in plan.rates[name] and run.seed in plan.seeds]
+        if mine:
+            activations[name] = _of_activation(plan, mine)
+    first = activations.get(plan.activations[0])
+    others = {name: of for name, of in activations.items() if name != plan.activations[0]} if first else {}
+    return {
+        "setup": plan.setup,
+        "target": plan.target,
+        "sweep_epochs": plan.sweep_epochs,
+        "max_epochs": plan.max_epochs,
+        "activations": activations,
+        "factor": {name: {kind: _factor(first, of, kind) for kind in CROSSED} for name, of in others.items()},
+    }
+
+
+def _of_activation(plan: Plan, mine: Sequence[Run]) -> dict[str, Any]:
+    lr = chosen_rate(plan, mine)
+    chosen = sorted((run for run in mine if run.lr == lr), key=lambda run: run.seed)
+    swept = [worst_seed(plan, [run for run in mine if run.lr == rate]) for rate in sorted({run.lr for run in mine})]
+    return {
+        "lr": lr,
+        "seeds": [run.seed for run in chosen],
+        "sweep": [
+            {"lr": run.lr, "running_errors": run.errors("running_error")[: plan.sweep_epochs], "diverged": run.diverged} for run in swept
+        ],
+        **{kind: [run.errors(kind) for run in chosen] for kind in (*CROSSED, "val_error")},
+        "epochs_to_target": {kind: [epochs_to(run.errors(kind), plan.target) for run in chosen] for kind in CROSSED},
+        "epochs_run": [len(run.epochs) for run in chosen],
+        "diverged": [run.diverged for run in chosen],
+        "wall_s": [run.epochs[-1].wall_s if run.epochs else 0.0 for run in chosen],
+    }
+
+
+def _factor(first: Any, other: dict[str, Any], kind: str) -> dict[str, Any]:
+    base, base_crossed = median_epochs(first, kind)
+    own, own_crossed = median_epochs(other, kind)
+    if not base_crossed or not base or (any(other["diverged"]) and not own_crossed):
+        return {"value": None, "at_least": False}
+    return {"value": own / base, "at_least": not own_crossed}
+
+
+def median_epochs(of: dict[str, Any], kind: str) -> tuple[float, bool]:
+    """The median over the seeds of the epochs to the target, and whether every seed reached it; those that did not count as run."""
+    reached = of["epochs_to_target"][kind]
+    epochs = sorted(run if value is None else value for value, run in zip(reached, of["epochs_run"], strict=True))
+    middle = len(epochs) // 2
+    return (epochs[middle] if len(epochs) % 2 else (epochs[middle - 1] + epochs[middle]) / 2), None not in reached
+
+
+def shared_factor(first: Sequence[float], other: Sequence[float]) -> float | None:
+    """How many times as many epochs `other` takes as `first`, from two sweeps' errors at one learning rate.
+
+    Both are measured at the error that the slower one has in the end; above 1 `first` was the faster.
+    None where either has learned nothing: its error is that of chance, give or take what chance does on a few images.
+
+    Example
+    -------
+    >>> shared_factor([0.5, 0.4, 0.3], [0.7, 0.6, 0.5])
+    3.0
+    """
+    epochs = min(len(first), len(other))
+    if epochs == 0:
+        return None
+    level = max(first[epochs - 1], other[epochs - 1])
+    if level > START_ERROR - 0.02:
+        return None
+    mine, theirs = epochs_to(first[:epochs], level), epochs_to(other[:epochs], level)
+    return theirs / mine if mine and theirs else None
+
+
+def shared_factors(of: dict[str, Any], name: str) -> list[tuple[float, float | None]]:
+    """(rate, factor) of activation `name` against the first, for each rate that both were swept with; None: it can't be told."""
+    first = {entry["lr"]: entry for entry in next(iter(of["activations"].values()))["sweep"]}
+    pairs = [(first[entry["lr"]], entry) for entry in of["activations"][name]["sweep"] if entry["lr"] in first]
+    return [(one["lr"], shared_factor(one["running_errors"], two["running_errors"])) for one, two in pairs]
+
+
+def sentences(document: dict[str, Any]) -> list[str]:
+    """What was measured, a sentence for each setup, activation and kind of error."""
+    lines = []
+    for of in document["setups"].values():
+        names = list(of["activations"])
+        for kind, title in KINDS.items():
+            for name in names[1:] or names:
+                lines.append(f"setup {of['setup']}, {title}: {_sentence(of, names[0], name, kind)}")
+    return lines
+
+
+def _sentence(of: dict[str, Any], first: str, other: str, kind: str) -> str:
+    base, crossed = median_epochs(of["activations"][first], kind)
+    text = f"{LABELS[first]} {_reached(of, first, kind)}"
+    if other == first:
+        return text
+    text += f", {LABELS[other]} {_reached(of, other, kind)}"
+    factor = of["factor"].get(other, {}).get(kind, {"value": None, "at_least": False})
+    if factor["value"] is None:
+        return f"{text}: no factor"
+    more = "more than " if factor["at_least"] else ""
+    return f"{text}: {more}{factor['value']:.1f} times as many"
+
+
+def _reached(of: dict[str, Any], name: str, kind: str) -> str:
+    mine = of["activations"][name]
+    epochs, crossed = median_epochs(mine, kind)
+    if crossed:
+        return f"reached {100 * of['target']:g} % after {epochs:.1f} epochs"
+    if any(mine["diverged"]):
+        return f"diverged at learning rate {mine['lr']:g}"
+    return f"did not reach {100 * of['target']:g} % in {epochs:.3g} epochs"
+
+
+def result(plans: Sequence[Plan], folder: Path, command: str, finished: bool) -> dict[str, Any]:
+    """The document of `result.json`, from the runs in `folder`; `command` is what goes on with them."""
+    runs = read_runs(folder)
+    if not runs:
+        raise CheckpointError(f"{folder}: the folder must hold runs of figure1, got none; run tinyalex figure1 --out {folder}")
+    check_images(folder, runs)
+    setups = {of["setup"]: of for of in (summary(plan, runs) for plan in plans) if of["activations"]}
+    if not setups:
+        raise CheckpointError(f"{folder}: plans must be of runs that the folder holds, got others; delete {RESULT} to draw what there is")
+    first = runs[0].header
+    config = first["config"]
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "dataset": {"name": config["data"], "note": config["note"], "synthetic": config["data"] == "synthetic"},
+        "train_images": config["trainer"]["train_images"],
+        "test_images": config["trainer"]["val_images"],
+        "batch_size": config["trainer"]["batch_size"],
+        "momentum": config["trainer"]["momentum"],
+        "command": command,
+        "finished": finished,
+        "plans": [asdict(plan) for plan in plans],
+        "setups": setups,
+        "wall_s": sum(run.epochs[-1].wall_s for run in runs if run.epochs),
+        **{key: first[key] for key in ("machine", "versions", "blas", "device", "workers")},
+        "date": first["time"],
+    }
+
+
+def plans_in(folder: Path) -> tuple[bool, list[tuple[str, tuple[str, ...], dict[str, tuple[float, ...]], tuple[int, ...]]]]:
+    """What a folder's runs are of: whether of synthetic images, then setup, activations, rates and seeds of each plan."""
+    runs, plans = read_runs(folder), []
+    for setup in SETUPS:
+        mine = [run for run in runs if run.setup == setup]
+        rates = {name: tuple(sorted({run.lr for run in mine if run.activation == name})) for name in ACTIVATIONS}
+        rates = {name: found for name, found in rates.items() if found}
+        if mine:
+            plans.append((setup, tuple(rates), rates, tuple(sorted({run.seed for run in mine}))))
+    return bool(runs) and runs[0].header["config"]["data"] == "synthetic", plans
+
+
+def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
+    """Plans, command and whether it was finished, from the folder's `result.json`; None where there is none."""
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if (document["format"], document["format_version"]) != (FORMAT, FORMAT_VERSION):
+            raise ValueError(f"{document['format']} {document['format_version']}")
+        plans = []
+        for plan in document["plans"]:
+            rates = {str(name): tuple(values) for name, values in plan["rates"].items()}
+            plans.append(Plan(**plan | {"rates": rates, "activations": tuple(plan["activations"]), "seeds": tuple(plan["seeds"])}))
+        if not plans:
+            raise ValueError("no plans")
+        return plans, str(document["command"]), bool(document["finished"])
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OSError) as error:
+        text = f"{path}: the file must be a result of figure1 of format version {FORMAT_VERSION}, got {error!r} in reading it"
+        runs = (folder / "runs").is_dir()
+        remedy = "delete it to draw from the runs alone" if runs else "name a folder that tinyalex figure1 wrote"
+        raise CheckpointError(f"{text}; {remedy}") from None
+
+
+def write_result(folder: Path, document: dict[str, Any]) -> None:
+    """Write `result.json`, and `log.jsonl` with all runs' lines, each with the name of its run."""
+    write_json(folder / RESULT, document)
+    lines = []
+    for run in read_runs(folder):
+        lines += [json.dumps({"run": run.name, **line}) + "\n" for line in RunLog(folder / "runs" / run.name / LOG).read()]
+    write_bytes(folder / LOG, "".join(lines).encode())

@@ -1,0 +1,103 @@
+"""How long Figure 1 will take here, from a few steps that are timed before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyalex.data.source import Dataset
+from tinyalex.devices import Device
+from tinyalex.experiments.figure1.experiment import BATCH_SIZE, MOMENTUM, TARGET, Plan, chosen_rate
+from tinyalex.experiments.figure1.runs import Run
+from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.models.cifar import figure1_net
+from tinyalex.optim import SGD
+from tinyalex.training.expected import least_seconds
+
+CIFAR10: dict[str, dict[str, dict[str, Any]]] = {  # the runs in examples/results/figure1, to 25 % by both errors or to the last epoch
+    "2012": {"relu": {"lr": 0.003, "epochs_run": [7]}, "tanh": {"lr": 0.03, "epochs_run": [60]}},
+    "fan-in": {"relu": {"lr": 0.03, "epochs_run": [7]}, "tanh": {"lr": 0.03, "epochs_run": [10]}},
+}
+
+
+def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
+    """Seconds of an epoch: steps over the training images, then evaluation on all."""
+    net = figure1_net(setup="fan-in", classes=len(dataset.classes), device=device)
+    sgd, loss = SGD(net, lr=1e-6, momentum=MOMENTUM, weight_decay=0), SoftmaxCrossEntropy(device=device)
+    labels = dataset.train_labels[:BATCH_SIZE]
+    x = device.asarray((dataset.train_images[:BATCH_SIZE] / np.float32(128)).astype(np.float32))  # (B, 3, 32, 32)
+
+    def step() -> None:
+        loss.forward(net.forward(x, train=True), labels)
+        net.backward(loss.backward())
+        sgd.step()
+        device.synchronize()
+
+    def evaluate() -> None:
+        net.forward(x)
+        device.synchronize()
+
+    train, test = len(dataset.train_labels), len(dataset.test_labels)
+    return (least_seconds(step) * train + least_seconds(evaluate) * (train + test)) / len(labels)
+
+
+def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, int]:
+    """Epochs that a run is likely to take, by activation; those that nothing is known of are left out.
+
+    They are those of a run that has ended in this folder, `runs`, or else of a shipped one of the same images, rate and target.
+    """
+    usual = {}
+    for name, known in _shipped(dataset, record).get(plan.setup, {}).items():
+        if name in plan.activations and known["lr"] in plan.rates[name] and plan.target == TARGET:
+            usual[name] = max(known.get("epochs_run", [plan.max_epochs]))
+    for run in runs:
+        if _is_of(plan, run) and (run.reached(plan.target) or len(run.epochs) >= plan.max_epochs):
+            usual[run.activation] = len(run.epochs)
+    return {name: min(epochs, plan.max_epochs) for name, epochs in usual.items()}
+
+
+def _shipped(dataset: Dataset, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Rates and epochs by setup and activation of earlier runs on images like these; empty where there were none."""
+    if (dataset.note, len(dataset.train_labels)) == (record["dataset"]["note"], record["train_images"]):
+        return record["rates"]
+    return CIFAR10 if (dataset.name, len(dataset.train_labels)) == ("CIFAR-10", 50_000) else {}
+
+
+def epochs_left(plan: Plan, runs: Sequence[Run], usual: Mapping[str, int] | None = None) -> int:
+    """Epochs that the plan can still take; `runs` are what there is.
+
+    With `usual`, those that it is likely to take; a run that has already had more than usual may go on to the last.
+    """
+    left = 0
+    for name in plan.activations:
+        mine = [run for run in runs if run.activation == name and _is_of(plan, run)]
+        rates, chosen = plan.rates[name], chosen_rate(plan, mine) if mine else None
+        ended = [run.diverged is not None or run.reached(plan.target) for run in mine]
+        most = (usual or {}).get(name, plan.max_epochs)
+        if any(run.lr == chosen and len(run.epochs) >= most and not over for run, over in zip(mine, ended, strict=True)):
+            most = plan.max_epochs
+        most = max(most, plan.sweep_epochs) if len(rates) > 1 else most
+        left += len(plan.seeds) * ((len(rates) - 1) * plan.sweep_epochs + most)
+        for run, over in zip(mine, ended, strict=True):
+            whole = most if run.lr == chosen else plan.sweep_epochs
+            left -= whole if over else min(len(run.epochs), whole)
+    return max(left, 0)
+
+
+def _is_of(plan: Plan, run: Run) -> bool:
+    return run.setup == plan.setup and run.lr in plan.rates.get(run.activation, ()) and run.seed in plan.seeds
+
+
+def in_words(seconds: float) -> str:
+    """Seconds as a person says them.
+
+    Example
+    -------
+    >>> in_words(50), in_words(400), in_words(20000)
+    ('50 s', '7 min', '5.6 h')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""Bytes in and out: files are written whole or not at all, and nothing that is read is executed."""

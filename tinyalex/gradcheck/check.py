@@ -1,0 +1,159 @@
+"""Checks of a layer, of a network and of the loss: every tensor's gradient against its numerical one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import Array
+from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.gradcheck.difference import Check, Host, compare, index_of, numerical_gradient
+from tinyalex.gradcheck.subject import Subject
+from tinyalex.layers.base import Layer
+from tinyalex.loss import SoftmaxCrossEntropy
+
+STEP = 1e-5  # of the tensor's scale
+NETWORK_STEPS = (1e-5, 1e-6, 1e-7)
+
+Steps = Sequence[float]
+
+
+def check_layer(
+    layer: Layer, x: Host, *, seed: int = 0, steps: Steps = (STEP,), elements: int | None = None
+) -> list[Check]:
+    """Check backward of a layer, or of a network as one function, in its input and in every parameter.
+
+    Afterwards the parameters and the dropout steps are what they were, to the bit, and the gradients are zero.
+    A layer made with input_gradient=False has no gradient of x, and gets no check of it.
+
+    Parameters
+    ----------
+    layer: of dtype float64, on any device or devices. x: an input, a NumPy array of float64, away from the layer's kinks.
+    seed: of the cotangent and of the choice of elements.
+    steps: h in parts of the tensor's largest magnitude, above 0, at least one; a later one is tried where all before it failed,
+        and the best counts.
+    elements: check only so many of each tensor, at least 1: the one of the largest gradient and others drawn at random.
+
+    Raises ShapeError for another dtype, a setting outside its range, and a gradient of another shape than its tensor's.
+
+    Example
+    -------
+    >>> from tinyalex.layers import ReLU
+    >>> [check.passed for check in check_layer(ReLU(dtype=np.float64), np.array([[-1.0, 2.0]]))]
+    [True]
+    """
+    rng, probe = _probe(seed, elements)
+    subject = Subject(layer, x, lambda value: layer.forward(value, train=True), layer.backward)
+    subject.cotangent = np.asarray(rng.standard_normal(subject.run().shape))
+    return _check(subject, probe, steps)
+
+
+def check_network(
+    net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any, *, seed: int = 0, steps: Steps = NETWORK_STEPS, elements: int | None = None
+) -> list[Check]:
+    """Check the gradient of the loss through a whole network. The settings are those of `check_layer`.
+
+    A network has kinks inside, too many to stay away from: where a step fails, a smaller one passes fewer of them.
+    """
+    return _check(_of_network(net, loss, x, labels), _probe(seed, elements)[1], steps)
+
+
+def check_directions(
+    net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any, *, seed: int = 0, steps: Steps = NETWORK_STEPS
+) -> list[Check]:
+    """Check each tensor along one random direction v: sum(gradient * v) against the change of the loss along v.
+
+    Two forward passes a tensor and step, however large it is: for AlexNet whole. `where` is empty, as an error may lie
+    anywhere in the tensor; `check_network(elements=...)` looks for it.
+    """
+    return _check(_of_network(net, loss, x, labels), partial(_by_direction, np.random.default_rng(seed)), steps)
+
+
+def check_loss(loss: SoftmaxCrossEntropy, logits: Host, labels: Any) -> list[Check]:
+    """Check the gradient of the loss in its logits."""
+    subject = Subject(loss, logits, lambda value: loss.forward(value, labels), lambda dout: loss.backward())
+    return _check(subject, partial(_by_elements, None, np.random.default_rng(0)), (STEP,))
+
+
+def _of_network(net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any) -> Subject:
+    def forward(value: Array) -> Array:
+        return loss.forward(net.forward(value, train=True), labels)
+
+    return Subject(net, x, forward, lambda dout: net.backward(loss.backward()))
+
+
+_Probe = Callable[[Subject, str, Host], Callable[[float], Check]]  # (subject, tensor, its gradient by backward) -> check of a step
+
+
+def _check(subject: Subject, probe: _Probe, steps: Steps) -> list[Check]:
+    """Each tensor by the probe; then each parameter's gradient after two rounds, which must be twice that after one."""
+    if not isinstance(steps, (tuple, list)) or not steps:
+        raise ShapeError(f"gradcheck: steps must be a tuple of at least one number above 0, got {show(steps)}")
+    for step in steps:
+        require_float("gradcheck", "each of steps", step, "a finite number above 0", lambda v: 0 < v < math.inf)
+    subject.zero_grad()
+    subject.run()
+    analytic = subject.backward()
+    subject.run()
+    twice = subject.backward()
+    checks = []
+    for what, value in subject.values.items():
+        if what not in analytic:
+            continue
+        if analytic[what].shape != value.shape:
+            raise ShapeError(f"gradcheck: the gradient of {what} must be of shape {value.shape}, got {show(analytic[what])}")
+        try:
+            at_step, tried = probe(subject, what, analytic[what]), []
+            for step in steps:
+                tried.append(at_step(step))
+                if tried[-1].passed:
+                    break
+        finally:
+            subject.write(what, value)
+        checks.append(min(tried, key=lambda check: check.error))
+    checks += [compare(f"{what} twice", twice[what], 2 * analytic[what]) for what in subject.params]
+    subject.backward()  # empties the slot that the last forward filled
+    subject.zero_grad()
+    return checks
+
+
+def _probe(seed: int, elements: int | None) -> tuple[np.random.Generator, _Probe]:
+    rng = np.random.default_rng(seed)
+    count = None if elements is None else require_int("gradcheck", "elements", elements)
+    return rng, partial(_by_elements, count, rng)
+
+
+def _by_elements(elements: int | None, rng: np.random.Generator, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
+    value, chosen = subject.values[what], None
+    if elements is not None and elements < value.size:
+        chosen = rng.choice(value.size, elements, replace=False)
+        chosen[0] = np.argmax(np.abs(analytic))  # so that the error is a part of the same value as in a check of all elements
+
+    def at_step(step: float) -> Check:
+        numerical = numerical_gradient(partial(subject.at, what), value, step * subject.scale(what), subject.cotangent, chosen)
+        if chosen is None:
+            return compare(what, analytic, numerical)
+        check = compare(what, analytic.flat[chosen], numerical)
+        return replace(check, where=index_of(chosen[check.where[0]], value.shape))
+
+    return at_step
+
+
+def _by_direction(rng: np.random.Generator, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
+    value = subject.values[what]
+    direction = rng.standard_normal(value.shape)
+    direction /= np.abs(direction).max()
+
+    def along(distance: Host) -> Host:
+        return subject.at(what, value + distance * direction)
+
+    def at_step(step: float) -> Check:
+        numerical = numerical_gradient(along, np.zeros(()), step * subject.scale(what), subject.cotangent)
+        return compare(what, np.array(np.sum(analytic * direction)), numerical)
+
+    return at_step

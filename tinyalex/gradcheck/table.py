@@ -1,0 +1,249 @@
+"""The gradient check's table: every layer, in the settings where derivations go wrong.
+
+A row names a layer and a case and runs the check on a device. Rows are small, so that every element of every tensor is
+checked. A `CpuDevice` as it is takes so small a batch as one block on one thread; on `CpuDevice(small=0, cache=1)` every image
+is a block of its own, and the sums over blocks and the work of several threads are checked too.
+"""
+
+from __future__ import annotations
+
+from tinyalex.gradcheck.builders import (
+    Case,
+    exchange,
+    of_layer,
+    of_loss,
+    of_network,
+    of_towers,
+    one_pair,
+    straight,
+    ties,
+    two_pairs,
+)
+from tinyalex.gradcheck.check import NETWORK_STEPS
+
+ACTIVATIONS = [
+    of_layer("ReLU", "images", (2, 3, 4, 5)),
+    of_layer("ReLU", "features, N=1", (1, 7)),
+    of_layer("Tanh", "plain", (2, 3, 4, 5)),
+    of_layer("Tanh", "a 1.7159, b 2/3", (3, 11), 1.7159, 2 / 3),
+    of_layer("Tanh", "a and b negative", (3, 11), -1.5, -0.5),
+    of_layer("Tanh", "N=1", (1, 7)),
+    of_layer("AbsTanh", "plain", (2, 3, 4, 5)),
+    of_layer("AbsTanh", "a 3, b -0.5", (3, 11), 3.0, -0.5),
+    of_layer("AbsTanh", "N=1", (1, 7)),
+    of_layer("Sigmoid", "images", (2, 3, 4, 5)),
+    of_layer("Sigmoid", "features, N=1", (1, 7)),
+]
+
+CONVOLUTIONS = [  # dx by turned weights where the stride is 1 and 2 K <= 3 C, else by col2im
+    of_layer("Conv2d", "dx by turned weights", (2, 4, 5, 6), 4, 3, 3, padding=1),
+    of_layer("Conv2d", "dx by col2im", (2, 2, 5, 6), 2, 5, 3, padding=1),
+    of_layer("Conv2d", "kernel 1", (2, 3, 3, 4), 3, 4, 1),
+    of_layer("Conv2d", "kernel 2x3, N=1", (1, 3, 4, 6), 3, 2, (2, 3)),
+    of_layer("Conv2d", "kernel 3x2, stride 2x1", (2, 2, 6, 4), 2, 3, (3, 2), stride=(2, 1)),
+    of_layer("Conv2d", "stride does not divide", (2, 2, 8, 6), 2, 3, 3, stride=3),
+    of_layer("Conv2d", "stride above the kernel", (2, 2, 7, 8), 2, 3, 2, stride=3),
+    of_layer("Conv2d", "ceil", (2, 2, 6, 8), 2, 3, 3, stride=2, ceil_mode=True),
+    of_layer("Conv2d", "padding same, even kernel", (2, 3, 4, 5), 3, 2, (4, 2), padding="same"),
+    of_layer("Conv2d", "padding same, stride 2", (2, 2, 5, 4), 2, 3, 3, stride=2, padding="same"),
+    of_layer("Conv2d", "padding on four sides", (2, 3, 4, 5), 3, 2, 3, padding=(0, 2, 1, 2)),
+    of_layer("Conv2d", "padding above kernel - 1", (2, 3, 3, 4), 3, 2, 2, padding=(2, 1, 0, 3)),
+    of_layer("Conv2d", "groups 2, turned", (2, 6, 4, 5), 6, 4, 3, padding=1, groups=2),
+    of_layer("Conv2d", "groups 2, col2im", (2, 4, 5, 4), 4, 6, 3, stride=2, padding=1, groups=2),
+    of_layer("Conv2d", "17 images", (17, 2, 2, 3), 2, 2, 2, padding=1),
+    of_layer("Conv2d", "no input gradient", (2, 2, 4, 5), 2, 3, 3, input_gradient=False),
+]
+
+STRIPS = [
+    of_layer("Conv2d", f"strips, {name}", shape, *args, algorithm="strips", **settings)
+    for name, shape, args, settings in (
+        ("dx by turned weights", (2, 4, 5, 6), (4, 3, 3), {"padding": (0, 1, 2, 1), "groups": 1}),
+        ("dx by col2im, groups 2", (2, 4, 7, 5), (4, 6, (3, 2)), {"stride": (2, 1), "groups": 2}),
+        ("no input gradient, N=1", (1, 2, 6, 5), (2, 3, 3), {"padding": 1, "input_gradient": False}),
+        ("a single line", (2, 2, 3, 6), (2, 3, 3), {}),
+    )
+]
+
+FIRST = [
+    of_layer("FirstConv2d", "padding 1", (3, 2, 5, 4), 2, 3, 3, padding=1, least_images=2),
+    of_layer(
+        "FirstConv2d",
+        "stride 3x2, padding on four sides, groups 2",
+        (2, 4, 7, 5),
+        4,
+        6,
+        (4, 3),
+        stride=(3, 2),
+        padding=(0, 2, 1, 3),
+        groups=2,
+        ceil_mode=True,
+        least_images=2,
+    ),  # fmt: skip
+    of_layer("FirstConv2d", "17 lines, N=1", (1, 1, 19, 3), 1, 2, 3, least_images=1),
+    of_layer("FirstConv2d", "few images", (2, 2, 5, 4), 2, 3, 3, padding=1),
+]
+
+WINOGRAD = [
+    of_layer("Conv2d", f"winograd, {name}", shape, *args, algorithm="winograd", **settings)
+    for name, shape, args, settings in (
+        ("3x3", (2, 3, 7, 6), (3, 2, 3), {"padding": 1}),
+        ("5x5, groups 2", (2, 4, 5, 9), (4, 6, 5), {"padding": 2, "groups": 2}),
+        ("kernel 2x4, N=1", (1, 2, 6, 5), (2, 3, (2, 4)), {}),
+        ("tiles that hang over", (2, 2, 9, 11), (2, 2, 3), {"padding": (0, 2, 1, 2)}),
+        ("padding above kernel - 1", (2, 2, 3, 4), (2, 3, 3), {"padding": (5, 1, 0, 3)}),
+        ("lines cut tile by tile", (1, 1, 2, 37), (1, 1, 3), {"padding": 1}),
+        ("17 images", (17, 2, 3, 3), (2, 2, 3), {"padding": 1}),
+        ("no input gradient", (2, 2, 4, 5), (2, 3, 3), {"input_gradient": False}),
+        ("tiles of two sizes, groups 2", (2, 4, 9, 7), (4, 6, 3), {"padding": 1, "groups": 2}),
+        ("stride 2, groups 2", (2, 4, 7, 6), (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}),
+        ("stride 1x3, padding on four sides", (2, 2, 5, 9), (2, 3, (2, 5)), {"stride": (1, 3), "padding": (0, 1, 3, 1)}),
+    )
+]
+
+LOCALS = [
+    of_layer("LocallyConnected2d", "height unlike width", (2, 2, 4, 5), 2, 2, 3, in_size=(4, 5)),
+    of_layer("LocallyConnected2d", "padding 1, N=1", (1, 2, 3, 4), 2, 2, 3, in_size=(3, 4), padding=1),
+    of_layer("LocallyConnected2d", "stride does not divide", (3, 2, 6, 5), 2, 2, (3, 2), in_size=(6, 5), stride=2),
+    of_layer("LocallyConnected2d", "padding same, stride 2", (2, 1, 4, 5), 1, 2, 3, in_size=(4, 5), stride=2, padding="same"),
+    of_layer("LocallyConnected2d", "padding on four sides", (2, 1, 3, 3), 1, 2, 2, in_size=3, padding=(0, 2, 1, 0)),
+    of_layer("LocallyConnected2d", "ceil", (2, 2, 4, 6), 2, 2, 3, in_size=(4, 6), stride=2, ceil_mode=True),
+    of_layer("LocallyConnected2d", "no input gradient", (2, 2, 3, 4), 2, 2, 2, in_size=(3, 4), input_gradient=False),
+]
+
+POOLS = [
+    of_layer("MaxPool2d", "overlap", (2, 2, 7, 5), 3, stride=2),
+    of_layer("MaxPool2d", "stride does not divide", (2, 2, 6, 8), 3, stride=2),
+    of_layer("MaxPool2d", "ceil", (2, 2, 6, 8), 3, stride=2, ceil_mode=True),
+    of_layer("MaxPool2d", "padding 1", (2, 2, 5, 6), 3, stride=2, padding=1),
+    of_layer("MaxPool2d", "padding on four sides", (2, 2, 4, 5), 3, stride=1, padding=(0, 2, 1, 0)),
+    of_layer("MaxPool2d", "padding same, kernel 2x3", (1, 3, 5, 4), (2, 3), stride=(1, 2), padding="same"),
+    of_layer("MaxPool2d", "gaps between windows", (2, 2, 7, 8), 2, stride=3),
+    of_layer("MaxPool2d", "N=1", (1, 3, 7, 5), 3, stride=2),
+    ties("ties, overlap", (2, 3, 7, 6), 3, 2, 0),
+    ties("ties, padding 1", (2, 3, 5, 6), 3, 2, 1),
+    of_layer("AvgPool2d", "overlap", (2, 2, 7, 5), 3, stride=2),
+    of_layer("AvgPool2d", "stride does not divide", (2, 2, 6, 8), 3, stride=2),
+    of_layer("AvgPool2d", "ceil", (2, 2, 6, 8), 3, stride=2, ceil_mode=True),
+    of_layer("AvgPool2d", "padding 1", (2, 2, 5, 6), 3, stride=2, padding=1),
+    of_layer("AvgPool2d", "padding on four sides", (2, 2, 4, 5), 3, stride=1, padding=(0, 2, 1, 0)),
+    of_layer("AvgPool2d", "padding same, kernel 2x3", (1, 3, 5, 4), (2, 3), stride=(1, 2), padding="same"),
+    of_layer("AvgPool2d", "gaps between windows", (2, 2, 7, 8), 2, stride=3),
+    of_layer("AvgPool2d", "N=1", (1, 3, 7, 5), 3, stride=2),
+]
+
+NORMALIZATIONS = [  # at alpha 1e-4 the cross-channel term is some 1e-4 of the gradient: alpha 1 is there to see it whole
+    of_layer("LocalResponseNorm", "paper's constants", (2, 7, 2, 3)),
+    of_layer("LocalResponseNorm", "alpha 1", (2, 7, 2, 3), alpha=1.0),
+    of_layer("LocalResponseNorm", "even n", (2, 7, 2, 3), 4, alpha=1.0),
+    of_layer("LocalResponseNorm", "n above channels, N=1", (1, 3, 3, 2), 9, alpha=1.0),
+    of_layer("LocalResponseNorm", "n 1", (2, 3, 2, 3), 1, alpha=1.0),
+    of_layer("LocalResponseNorm", "groups 2", (2, 8, 2, 3), alpha=1.0, groups=2),
+    of_layer("LocalResponseNorm", "even n, groups 2", (2, 8, 2, 3), 4, alpha=1.0, groups=2),
+    of_layer("LocalResponseNorm", "alpha over n", (2, 7, 2, 3), alpha=1.0, alpha_over_n=True),
+    of_layer("LocalResponseNorm", "beta 0.5, k 1", (2, 7, 2, 3), k=1.0, alpha=1.0, beta=0.5),
+    of_layer("SpatialResponseNorm", "default constants", (2, 2, 4, 5)),
+    of_layer("SpatialResponseNorm", "alpha 1", (2, 2, 4, 5), alpha=1.0),
+    of_layer("SpatialResponseNorm", "even n", (2, 2, 5, 6), 4, alpha=1.0),
+    of_layer("SpatialResponseNorm", "alpha not over area", (2, 2, 4, 5), alpha=1.0, alpha_over_area=False),
+    of_layer("SpatialResponseNorm", "n above the image, N=1", (1, 2, 2, 3), 7, alpha=1.0),
+    of_layer("SpatialResponseNorm", "beta 0.5", (2, 2, 4, 5), alpha=1.0, beta=0.5),
+    of_layer("LocalContrastNorm", "kernel 3", (2, 3, 5, 4), 3, steps=NETWORK_STEPS),
+    of_layer("LocalContrastNorm", "kernel 5, one channel", (2, 1, 6, 7), 5, steps=NETWORK_STEPS),
+    of_layer("LocalContrastNorm", "kernel 9 above the image, N=1", (1, 3, 4, 5), steps=NETWORK_STEPS),
+    of_layer("LocalContrastNorm", "sigma 3", (2, 2, 5, 4), 5, 3.0, steps=NETWORK_STEPS),
+]
+
+FULLY_CONNECTED = [
+    of_layer("Linear", "wide to narrow", (3, 11), 11, 4),
+    of_layer("Linear", "narrow to wide, N=1", (1, 4), 4, 11),
+    of_layer("Linear", "17 images", (17, 3), 3, 5),
+    of_layer("Linear", "no input gradient", (3, 5), 5, 4, input_gradient=False),
+    of_layer("Flatten", "images", (2, 3, 2, 4)),
+    of_layer("Flatten", "N=1", (1, 3, 2, 4)),
+    of_layer("Dropout", "scale test", (3, 11), seed=3),
+    of_layer("Dropout", "scale train", (3, 11), seed=3, scale="train"),
+    of_layer("Dropout", "images, p 0.2", (2, 3, 4, 5), 0.2, seed=3, scale="train"),
+    of_layer("Dropout", "second half of a layer", (3, 11), seed=3, part=(1, 2)),
+    of_layer("Dropout", "N=1", (1, 11), seed=3),
+    of_loss("logits near 1", (4, 5), 1.0),
+    of_loss("logits near 1e4", (4, 5), 1e4),
+    of_loss("two classes, N=1", (1, 2), 1.0),
+]
+
+TOWERS = [
+    of_layer("GroupedLinear", "groups 2", (3, 6), 6, 4, groups=2),
+    of_layer("GroupedLinear", "groups 3, N=1", (1, 6), 6, 9, groups=3),
+    of_towers("Split", "straight to Gather", straight),
+    of_towers("Split", "N=1", straight, n=1),
+    of_towers("Gather", "halves of unlike width", one_pair),
+    of_towers("Gather", "N=1", one_pair, n=1),
+    of_towers("Pair", "two in a row", two_pairs),
+    of_towers("Pair", "N=1", two_pairs, n=1),
+    of_towers("Exchange", "between two pairs", exchange),
+    of_towers("Exchange", "N=1", exchange, n=1),
+]
+
+NETWORKS = [
+    of_network(
+        "Figure 1 in small",
+        (2, 2, 9, 8),
+        [
+            ("FirstConv2d", 2, 3, 3, {"padding": 1, "least_images": 2}),
+            ("MaxPool2d", 3, {"stride": 2, "ceil_mode": True}),
+            ("ReLU", {}),
+            ("Conv2d", 3, 4, 3, {"padding": 1}),
+            ("ReLU", {}),
+            ("AvgPool2d", 3, {"stride": 2, "ceil_mode": True}),
+            ("Flatten", {}),
+            ("Linear", 16, 3, {}),
+        ],
+    ),
+    of_network(
+        "pooling of images that lie innermost",
+        (3, 1, 6, 9),
+        [
+            ("FirstConv2d", 1, 3, 2, {"padding": 1, "least_images": 2}),
+            ("MaxPool2d", (3, 4), {"stride": (1, 2), "padding": (2, 1, 0, 3), "ceil_mode": True}),
+            ("MaxPool2d", 2, {"stride": 3}),
+            ("Flatten", {}),
+            ("Linear", 18, 3, {}),
+        ],
+    ),
+    of_network(
+        "AlexNet in small",
+        (2, 2, 15, 13),
+        [
+            ("Conv2d", 2, 4, 3, {"stride": 2}),
+            ("ReLU", {}),
+            ("LocalResponseNorm", {"alpha": 1.0, "groups": 2}),
+            ("MaxPool2d", 3, {"stride": 2}),
+            ("Conv2d", 4, 4, 3, {"padding": 1, "groups": 2}),
+            ("ReLU", {}),
+            ("MaxPool2d", 2, {"stride": 1}),
+            ("Flatten", {}),
+            ("Linear", 8, 6, {}),
+            ("ReLU", {}),
+            ("Dropout", {"seed": 1}),
+            ("Linear", 6, 3, {}),
+        ],
+    ),
+    of_network(
+        "tanh, dropout and sigmoid",
+        (3, 6),
+        [("Linear", 6, 5, {}), ("Tanh", {}), ("Dropout", {"scale": "train"}), ("Linear", 5, 4, {}), ("Sigmoid", {}), ("Linear", 4, 3, {})],
+    ),
+]
+
+CASES: tuple[Case, ...] = (
+    *ACTIVATIONS,
+    *CONVOLUTIONS,
+    *STRIPS,
+    *FIRST,
+    *WINOGRAD,
+    *LOCALS,
+    *POOLS,
+    *NORMALIZATIONS,
+    *FULLY_CONNECTED,
+    *TOWERS,
+    *NETWORKS,
+)

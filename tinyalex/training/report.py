@@ -1,0 +1,69 @@
+"""What a run leaves for readers: `result.json` with its curves, and the picture of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tinyalex.files.atomic import write_picture
+from tinyalex.training.epochs import EpochResult
+from tinyalex.training.evaluate import Evaluation
+from tinyalex.training.log import NAME, RunLog
+
+FORMAT, FORMAT_VERSION = "tinyalex-run", 1
+RESULT, CURVE, WEIGHTS = "result.json", "curve.png", "weights.safetensors"
+
+
+def document_of(folder: Path, command: str, results: Sequence[EpochResult], test: Evaluation) -> dict[str, Any]:
+    """The document of `result.json` for the run whose log is in `folder`; `command` is what made it or goes on with it."""
+    first = RunLog(folder / NAME).read()[0]
+    rows = [asdict(result) for result in results]
+    evaluated = [key for key in rows[-1] if rows[-1][key] is not None]
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "command": command,
+        "config": first["config"],
+        "epochs": len(results),
+        "test": asdict(test),
+        "curves": {key: [row[key] for row in rows] for key in evaluated},
+        "wall_s": results[-1].wall_s,
+        "weights": WEIGHTS,
+        **{key: first[key] for key in ("machine", "versions", "blas", "device", "workers")},
+        "date": first["time"],
+    }
+
+
+def draw_curve(document: dict[str, Any], path: Path) -> None:
+    """Draw training and validation error against epochs, from the document alone."""
+    from matplotlib import rc_context
+
+    with rc_context({"font.size": 13, "lines.linewidth": 2.4, "lines.markersize": 5}):
+        write_picture(path, lambda file: figure_of(document).savefig(file, format="png", dpi=150))
+
+
+def figure_of(document: dict[str, Any]) -> Any:
+    """The Matplotlib figure that `draw_curve` writes; made without pyplot, so it needs no screen."""
+    from matplotlib.figure import Figure
+
+    curves, config, test = document["curves"], document["config"], document["test"]
+    figure = Figure(figsize=(8, 5.4), layout="constrained")
+    panel: Any = figure.add_subplot()
+    percent = {key: [100 * error for error in curves[key]] for key in ("running_error", "val_error")}
+    panel.plot(curves["epoch"], percent["running_error"], "s--", color="#D55E00", label="training, before each update, with dropout")
+    panel.plot(curves["epoch"], percent["val_error"], "o-", color="#0072B2", label=f"validation: {config['val']}")
+    for epoch, before, after in zip(curves["epoch"][1:], curves["lr"], curves["lr"][1:], strict=False):
+        if after < before:
+            panel.axvline(epoch - 0.5, color="0.6", linewidth=1, linestyle=":")
+            panel.annotate(f"rate {after:g}", (epoch - 0.45, 0.02), xycoords=("data", "axes fraction"), fontsize=10, color="0.35")
+    top = min(100, 10 + max(percent["running_error"] + percent["val_error"]))
+    panel.set(xlabel="epochs", ylabel="error, %", ylim=(0, top), xlim=(0.5, max(curves["epoch"][-1], 2) + 0.5))
+    panel.xaxis.get_major_locator().set_params(integer=True)
+    panel.grid(axis="y", color="0.9")
+    panel.legend(loc="upper right", fontsize=11)
+    net, data = config["net"]["name"], config["data"]
+    panel.set_title(f"{net}: test error {100 * test['error']:.2f} % after epoch {document['epochs']}")
+    figure.supxlabel(f"{data['name']}: {data['note']}; seed {config['net']['seed']}", fontsize=9, color="0.35")
+    return figure
