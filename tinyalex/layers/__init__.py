@@ -1,17 +1,14 @@
 """The layers: one section of the paper, one file."""
 
 from tinyalex.layers.activation import AbsTanh, ReLU, Sigmoid, Tanh
-from tinyalex.layers.average import AvgPool2d
 from tinyalex.layers.base import Layer
 from tinyalex.layers.contrast import LocalContrastNorm
 from tinyalex.layers.conv import Conv2d
 from tinyalex.layers.dropout import Dropout
-from tinyalex.layers.first import FirstConv2d
-from tinyalex.layers.grouped import GroupedLinear
 from tinyalex.layers.linear import Flatten, Linear
 from tinyalex.layers.local import LocallyConnected2d
 from tinyalex.layers.lrn import LocalResponseNorm
-from tinyalex.layers.pool import MaxPool2d
+from tinyalex.layers.pool import AvgPool2d, MaxPool2d
 from tinyalex.layers.sequential import Sequential
 from tinyalex.layers.spatial import SpatialResponseNorm
 from tinyalex.layers.towers import Exchange, Gather, Pair, Split
@@ -22,10 +19,8 @@ __all__ = [
     "Conv2d",
     "Dropout",
     "Exchange",
-    "FirstConv2d",
     "Flatten",
     "Gather",
-    "GroupedLinear",
     "Layer",
     "Linear",
     "LocalContrastNorm",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
-from tinyalex.devices import Array, Device, Scratch, get_device
+from tinyalex.devices import Array, Device, get_device
 from tinyalex.errors import CallOrderError, DeviceError, ShapeError, require_choice, show
 from tinyalex.init import Init
 
-Then = Callable[[Array, Array, Scratch], None]  # what an activation function is: (x, out, scratch) fills `out`
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -33,11 +32,10 @@ class Layer:
     params, grads: arrays by "weight" and "bias", allocated once and kept for life. `backward` adds into `grads`.
     takes, gives: where the input must be and where the output is: one device, or two of which each holds half.
     needs_dout: whether `backward` reads its argument.
-    fuses: whether `forward` takes `then`, a function that it applies to each block of the output while that is in cache.
     frozen: see `freeze`. made: what a frozen layer has made of its parameters alone.
     """
 
-    needs_dout, fuses = True, False
+    needs_dout = True
 
     def __init__(self, name: str, device: str | Device = "cpu", dtype: Any = np.float32) -> None:
         self.name, self.device = name, get_device(device, name)
@@ -165,18 +163,6 @@ class Layer:
     def __repr__(self) -> str:
         parts = [repr(self.name), self.settings(), self.device.name]
         return f"{type(self).__name__}({', '.join(part for part in parts if part)})"
-
-
-class Fusing(Protocol):
-    """A layer that `fuses`."""
-
-    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array: ...
-
-
-def apply(then: Then | None, out: Array, scratch: Scratch) -> None:
-    """The function, if there is one, in place."""
-    if then is not None:
-        then(out, out, scratch)
 
 
 def require_dtype(who: str, dtype: Any) -> np.dtype[Any]:

@@ -1,4 +1,13 @@
-"""Fully connected layers, and the flattening before the first of them."""
+"""Fully connected layers (paper 3.5), and the flattening before the first of them.
+
+**Derivation.** out_nk = sum over c of x_nc w_kc + b_k, in matrices out = x W^T + b. Each weight is used for every image and each
+input by every unit, so their gradients are sums:
+
+    dx_nc = sum over k of dout_nk w_kc,    dw_kc = sum over n of dout_nk x_nc,    db_k = sum over n of dout_nk,
+
+that is dx = dout W, dW = dout^T x. With G groups the outputs of a group see the inputs of that group alone, and the same holds
+for each group.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +16,36 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.devices import Array, Device, Scratch
+from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, require_bool, require_int, show
+from tinyalex.fast.request import Product
+from tinyalex.fast.table import check_algorithm, check_fits, choose
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
-from tinyalex.layers.windows import SMALL_PRODUCT
 
-LONG = 256  # rows of a product that runs near the full speed of BLAS
-FEW_IMAGES = 8
+
+def linear(x: Array, weight: Array, bias: Array, groups: int = 1, xp: Any = np) -> Array:
+    """out = x W^T + b in each group. x (N, C), weight (K, C/G), bias (K,), result (N, K)."""
+    x, weight = groups_first(x, groups), weight.reshape(groups, -1, weight.shape[1])  # (G, N, C/G), (G, K/G, C/G)
+    return side_by_side(xp.matmul(x, weight.swapaxes(1, 2))) + bias
+
+
+def linear_backward(x: Array, weight: Array, dout: Array, groups: int = 1, xp: Any = np) -> tuple[Array, Array, Array]:
+    """dx = dout W, dweight = dout^T x in each group, and dbias = the sum of dout over the images. dout (N, K)."""
+    d, by_group = groups_first(dout, groups), weight.reshape(groups, -1, weight.shape[1])  # (G, N, K/G), (G, K/G, C/G)
+    dx = side_by_side(xp.matmul(d, by_group))
+    dweight = xp.matmul(d.swapaxes(1, 2), groups_first(x, groups)).reshape(weight.shape)
+    return dx, dweight, dout.sum(axis=0)
+
+
+def groups_first(x: Array, groups: int) -> Array:
+    """The features of each group apart: (N, F) as (G, N, F/G)."""
+    return x.reshape(len(x), groups, -1).swapaxes(0, 1)
+
+
+def side_by_side(x: Array) -> Array:
+    """The transpose of `groups_first`: (G, N, F/G) as (N, F)."""
+    return x.swapaxes(0, 1).reshape(x.shape[1], -1)
 
 
 class Flatten(Layer):
@@ -43,28 +74,20 @@ class Flatten(Layer):
         return (math.prod(in_shape),)
 
 
-def product(weight: Array, x: Array, out: Array, xp: Any, at_once: int) -> None:
-    """out = weight x^T: (F, C) @ (C, N), so many rows of the weight at a time.
-
-    In this order BLAS reads the weight as it lies; x weight^T, the same numbers, takes up to twice as long. `dot`, not
-    `matmul`: that one keeps Python's lock while it multiplies by a single image, so that only one worker gets on.
-    """
-    for first in range(0, len(weight), at_once):
-        rows = slice(first, first + at_once)
-        xp.dot(weight[rows], x.T, out=out[rows])
-
-
 class Linear(Layer):
-    """out = x weight^T + bias.
+    """out = x weight^T + bias, in each group if there are several.
 
-    Paper: section 3.5, the fully connected layers fc6, fc7, fc8.
+    Paper: section 3.5, the fully connected layers fc6, fc7, fc8. groups=2 is what two towers compute that never meet (3.2).
 
     Parameters
     ----------
-    in_features, out_features: at least 1; weight is (out_features, in_features).
+    in_features, out_features: at least 1, multiples of `groups`; weight is (out_features, in_features / groups).
+    groups: G; the outputs of a group see the inputs of that group alone.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
     rng: the generator the weights are drawn from.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
+    algorithm: the row of `tinyalex.fast.table`: "plain" for the functions above, "blocks" for the faster one of a single group;
+        "auto" takes the faster one.
 
     Raises
     ------
@@ -72,8 +95,7 @@ class Linear(Layer):
 
     Cache: x (N, in_features).
 
-    Gradient: out_nk = sum_c x_nc w_kc + b_k, so dx = dout weight, dweight = dout^T x, dbias = sum_n dout_n.
-    The products are divided by rows of the result, not by images: every weight is then read once for the whole batch.
+    Gradient: see the derivation above.
 
     Example
     -------
@@ -88,69 +110,50 @@ class Linear(Layer):
         out_features: int,
         *,
         rng: np.random.Generator,
+        groups: int = 1,
         weight_init: Init = Gaussian(0.01),  # noqa: B008 - immutable
         bias_init: Init = zeros,
         input_gradient: bool = True,
+        algorithm: str = "auto",
         name: str = "linear",
         device: str | Device = "cpu",
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(name, device, dtype)
+        self.groups = require_int(name, "groups", groups)
         self.in_features = require_int(name, "in_features", in_features)
         self.out_features = require_int(name, "out_features", out_features)
+        for quantity, value in (("in_features", self.in_features), ("out_features", self.out_features)):
+            if value % self.groups:
+                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={self.groups}, got {value}")
         self.input_gradient = require_bool(name, "input_gradient", input_gradient)
-        self.draw_param("weight", (self.out_features, self.in_features), weight_init, rng)
+        self.algorithm = check_algorithm(name, "product", algorithm)
+        self.draw_param("weight", (self.out_features, self.in_features // self.groups), weight_init, rng)
         self.draw_param("bias", (self.out_features,), bias_init, rng)
+        check_fits(name, self._asked(), self.algorithm)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N F")
-        self.output_shape(x.shape[1:])
-        weight, bias = self.params["weight"], self.params["bias"]
-        out = self.device.empty((len(x), self.out_features), self.dtype)
-
-        def block(features: slice, scratch: Scratch) -> None:
-            part = scratch((features.stop - features.start, len(x)), self.dtype)
-            product(weight[features], x, part, scratch.xp, self._rows_at_once(x))
-            scratch.xp.add(part.T, bias[features], out=out[:, features])
-
-        self.device.map_blocks(block, self.out_features, size=self._block_size(self.out_features, self.in_features, len(x)))
+        asked = self.asked(x.shape[1:])
+        row = choose(asked, len(x), self.device.kind, self.algorithm)
+        out, kept = row.forward(asked, x, self.device)
         if train:
-            self.keep(out.shape, x)
+            self.keep(out.shape, row, asked, kept)
         return out
 
     def backward(self, dout: Array) -> Array | None:
-        (x,) = self.take(dout)
-        xp, weight, dweight, dbias = self.device.xp, self.params["weight"], self.grads["weight"], self.grads["bias"]
-
-        def weight_block(features: slice, scratch: Scratch) -> None:
-            part = scratch((features.stop - features.start, self.in_features), self.dtype)
-            dweight[features] += xp.matmul(dout[:, features].T, x, out=part)
-            dbias[features] += dout[:, features].sum(axis=0)
-
-        self.device.map_blocks(weight_block, self.out_features, size=self._block_size(self.out_features, self.in_features, len(x)))
-        if not self.input_gradient:
-            return None
-        dx = self.device.empty(x.shape, self.dtype)
-
-        def input_block(features: slice, scratch: Scratch) -> None:
-            part = scratch((len(x), features.stop - features.start), self.dtype)
-            dx[:, features] = xp.matmul(dout, weight[:, features], out=part)
-
-        self.device.map_blocks(input_block, self.in_features, size=self._block_size(self.in_features, self.out_features, len(x)))
+        row, asked, kept = self.take(dout)
+        dx: Array | None = row.backward(asked, kept, dout, self.device, self.grads)
         return dx
 
-    def _block_size(self, rows: int, across: int, n: int) -> int:
-        """Rows of a product for n images, with what one of them works with, its weights and its results.
+    def asked(self, in_shape: tuple[int, ...]) -> Product:
+        """What this layer asks of `fast.table` for an input of shape (in_features,)."""
+        self.output_shape(in_shape)
+        return self._asked()
 
-        On a CPU twice as many as fit the cache: a product of `LONG` rows runs at the full speed of BLAS, and reads weights once.
-        """
-        size = self.device.block_size(rows, (across + n) * self.dtype.itemsize)
-        return max(size, min(2 * size, LONG, rows)) if self.device.kind == "cpu" else size
-
-    def _rows_at_once(self, x: Array) -> int:
-        """Rows of the weight that are multiplied in one call."""
-        few = self.device.kind == "cpu" and 1 < len(x) <= FEW_IMAGES
-        return max(1, SMALL_PRODUCT // x.size) if few else self.out_features
+    def _asked(self) -> Product:
+        plain = linear, linear_backward
+        return Product(plain, self.params["weight"], self.params["bias"], self.groups, self.input_gradient)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if tuple(in_shape) != (self.in_features,):
@@ -158,4 +161,5 @@ class Linear(Layer):
         return (self.out_features,)
 
     def settings(self) -> str:
-        return f"{self.in_features}->{self.out_features}"
+        text = f"{self.in_features}->{self.out_features}" + (f", groups {self.groups}" if self.groups > 1 else "")
+        return text + ("" if self.algorithm == "auto" else f", {self.algorithm}")

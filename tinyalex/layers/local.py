@@ -9,10 +9,11 @@ import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, pair, require_bool, require_int, show, show_pair
+from tinyalex.fast.columns import col2im, im2col
+from tinyalex.fast.layout import images_first, images_last
 from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
-from tinyalex.layers.windows import col2im, im2col, images_first, images_last
 
 
 def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from textwrap import indent
-from typing import Any, cast
+from typing import Any
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import DeviceError, OutOfMemory, ShapeError, require_int, show
-from tinyalex.layers.activation import Activation
-from tinyalex.layers.base import Fusing, Layer
+from tinyalex.fast.fuse import steps_of
+from tinyalex.layers.base import Layer
 
 
 class Sequential(Layer):
@@ -60,7 +60,7 @@ class Sequential(Layer):
             self.grads |= {f"{leaf.name}.{key}": array for key, array in leaf.grads.items()}
         for before, layer in pairwise(self.layers):
             self._check_link(before, layer)
-        self._steps = self._fused()
+        self._steps = steps_of(self.layers)
         self.takes, self.gives = self.layers[0].takes, self.layers[-1].gives
         self.input_gradient, self.needs_dout = self.layers[0].gives_dx, self.layers[-1].needs_dout
         self.shapes = [] if self.in_shape is None else self._walk(self.in_shape)
@@ -82,29 +82,12 @@ class Sequential(Layer):
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         with self.device.activate():  # once for all layers
-            for layer, activation in self._steps:
+            for step in self._steps:
                 try:
-                    if activation is None:
-                        x = layer.forward(x, train=train)
-                    elif "forward" in vars(activation):  # somebody looks on
-                        x = activation.forward(layer.forward(x, train=train), train=train)
-                    else:
-                        x = activation.applied(cast(Fusing, layer).forward(x, train=train, then=activation.function), train)
+                    x = step.forward(x, train)
                 except OutOfMemory as error:
-                    raise error.inside(layer.name) from None
+                    raise error.inside(step.layer.name) from None
         return x
-
-    def _fused(self) -> list[tuple[Layer, Activation | None]]:
-        """The layers in order, each with the activation function that it applies to a block before that leaves the cache."""
-        steps: list[tuple[Layer, Activation | None]] = []
-        for layer in self.layers:
-            before, taken = steps[-1] if steps else (None, None)
-            fits = before is not None and taken is None and before.fuses and before.dtype == layer.dtype
-            if before is not None and fits and isinstance(layer, Activation) and layer.in_place:
-                steps[-1] = before, layer
-            else:
-                steps.append((layer, None))
-        return steps
 
     def backward(self, dout: Array) -> Array | None:
         dx: Array | None = dout

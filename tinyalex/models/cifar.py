@@ -11,7 +11,7 @@ import numpy as np
 from tinyalex.devices import Device, get_device
 from tinyalex.errors import require_choice
 from tinyalex.init import FanIn, Gaussian, Init
-from tinyalex.layers import AbsTanh, AvgPool2d, Conv2d, FirstConv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, Tanh
+from tinyalex.layers import AbsTanh, AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, Tanh
 
 ACTIVATIONS: dict[str, Callable[..., Layer]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "abstanh": AbsTanh}
 
@@ -67,7 +67,7 @@ def figure1_net(
     conv, pool = {"padding": 2, "rng": rng, **at}, {"stride": 2, "ceil_mode": True, **at}
     return Sequential(
         [
-            FirstConv2d(3, 32, 5, weight_init=weights[0], name="conv1", **conv),
+            Conv2d(3, 32, 5, weight_init=weights[0], name="conv1", input_gradient=False, **conv),
             MaxPool2d(3, name="pool1", **pool),
             make(name=f"{activation}1", **at),
             Conv2d(32, 32, 5, weight_init=weights[1], name="conv2", **conv),

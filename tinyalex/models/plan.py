@@ -12,7 +12,7 @@ import numpy as np
 from tinyalex.devices import Device
 from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
 from tinyalex.geometry import windows_of
-from tinyalex.layers import Conv2d, Dropout, Flatten, GroupedLinear, Layer, Linear, LocalResponseNorm, MaxPool2d, ReLU, SpatialResponseNorm
+from tinyalex.layers import Conv2d, Dropout, Flatten, Layer, Linear, LocalResponseNorm, MaxPool2d, ReLU, SpatialResponseNorm
 from tinyalex.models.variants import LAYERS, VARIANTS, Variant
 
 WHO = "alexnet"
@@ -248,7 +248,7 @@ class Plan:
 
         def recipe(part: Part) -> Layer:
             if groups == 2 and part.of == 1:
-                return GroupedLinear(features, k, groups=2, **part.values(layer))
+                return Linear(features, k, groups=2, **part.values(layer))
             return Linear(features // groups, k // part.of, **part.values(layer))
 
         self._add(recipe)

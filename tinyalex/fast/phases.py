@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Scratch
+from tinyalex.fast.layout import channels_last, matrix
 from tinyalex.geometry import Windows
-from tinyalex.layers.windows import channels_last, matrix
 
 
 def phases(windows: Windows) -> Windows:

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
+from tinyalex.fast.machine import (
+    AT_ONCE,
+    FEW,
+    IMAGES,
+    LEAST_CHANNELS,
+    LEAST_FROZEN,
+    LEAST_IMAGES,
+    LEAST_PHASED,
+    LEAST_TILES,
+    ROWS,
+    SMALL_PRODUCT,
+    UNEVEN,
+)
+from tinyalex.fast.phases import phases
+from tinyalex.fast.tiles import LARGEST_TILE, Part, Tiles
 from tinyalex.geometry import Windows
-from tinyalex.layers.phases import phases
-from tinyalex.layers.tiles import LARGEST_TILE, Part, Tiles
-from tinyalex.layers.windows import SMALL_PRODUCT
-
-LEAST_CHANNELS = 16
-LEAST_TILES, LEAST_FROZEN = 32, 9  # tiles of all images that repay the transformation of the weights; that of frozen ones
-LEAST_IMAGES = 16  # as well, however small
-LEAST_PHASED = 4  # tiles of all images for each number that a weight becomes, where the stride is above 1
-AT_ONCE = 2 << 20  # bytes of transformed tiles that a block makes before it uses them
-ROWS = 300  # tiles of a block: its products run near the full speed of BLAS, and few blocks have few sums
-UNEVEN = 0.95  # of the numbers of equal tiles, at most, are worth two products where there was one
-IMAGES = 8  # of a block, however many tiles they have: the rows of a transform are images times channels long
-FEW = 50  # tiles of all images that are not worth several blocks
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.layers.base import Then, apply
-from tinyalex.layers.mosaic import Mosaic
-from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, out_of_sheet, sheet_of
-from tinyalex.layers.tiles import ONE, WHOLE, Part, Tiles, kernel_values, pieces
-from tinyalex.layers.windows import matrix
+from tinyalex.fast.layout import matrix
+from tinyalex.fast.mosaic import Mosaic, mosaic_of, winograd_pays
+from tinyalex.fast.phases import inputs_of, kernel_phases, out_of_inputs, out_of_sheet, phase_kernel, sheet_of, whole_kernels
+from tinyalex.fast.request import Convolution, Grads, Then, add_gradients, apply, size_of
+from tinyalex.fast.tiles import KERNELS, ONE, WHOLE, Part, Tiles, kernel_values, pieces
 
 
 @lru_cache(maxsize=64)
@@ -236,3 +236,70 @@ def _by_group(tiles: Array, of: Part, b: int, groups: int) -> Array:
 def _at_one(tiles: Array, part: Part, tall: Tiles, channels: int) -> Array:
     """What tiles (P, RH, TW, B * C) hold at the points (1, 1), a view: (TH * TW * B, C)."""
     return tiles[ONE - part.places.start, tall.part(ONE, ONE + 1).rows].reshape(-1, channels)
+
+
+# The row "winograd".
+
+
+def fits(asked: Convolution) -> bool:
+    """Whether the kernel is above one stride and up to five."""
+    return all(k in KERNELS for k in phase_kernel(asked.windows.kernel, asked.windows.stride))
+
+
+def pays(asked: Convolution, n: int) -> bool:
+    """See `winograd_pays`."""
+    inputs, outputs = asked.weight.shape[1], asked.filters // asked.groups
+    return fits(asked) and winograd_pays(mosaic_of(asked.windows), inputs, outputs, n, asked.kept is not None)
+
+
+def forward(asked: Convolution, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
+    """Blocks of images, or of places where images are few."""
+    mosaic = mosaic_of(asked.windows)
+    u, out = _transformed(asked, mosaic, device), device.empty(asked.out_shape(len(x)), x.dtype)
+    if mosaic.few(len(x)):
+        winograd_forward_few(x, u, asked.bias, mosaic, out, device, then)
+        return out, x
+
+    def block(images: slice, scratch: Scratch) -> None:
+        winograd_forward(x[images], u, asked.bias, mosaic, out[images], scratch)
+        apply(then, out[images], scratch)
+
+    device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
+    return out, x
+
+
+def _transformed(asked: Convolution, mosaic: Mosaic, device: Device) -> Array:
+    """The weights as the products need them. A frozen layer keeps them, once for each size of tiles, whatever the images' sizes."""
+    if asked.kept is None:
+        return transform_weight(asked.weight, asked.groups, mosaic, device)
+    key = "winograd", mosaic.height.m, mosaic.width.m
+    if key not in asked.kept:
+        asked.kept[key] = transform_weight(asked.weight, asked.groups, mosaic, device)
+    return asked.kept[key]
+
+
+def backward(asked: Convolution, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
+    """dx, and the gradients of weight and bias added."""
+    mosaic = mosaic_of(asked.windows)
+    u = transform_weight(asked.weight, asked.groups, mosaic, device, backward=True)
+    dx = device.empty(x.shape, x.dtype) if asked.input_gradient else None
+
+    def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
+        return winograd_backward(x[images], dout[images], u, mosaic, None if dx is None else dx[images], scratch)
+
+    dweight, dbias = device.map_blocks(block, len(x), size=mosaic.block_size(len(x), u[0, 0, 0].size))
+    add_gradients(grads, whole_kernels(dweight, asked.weight.shape, asked.windows.stride), dbias, device)
+    return dx
+
+
+def scratch_bytes(asked: Convolution, n: int, backward: bool, workers: int | None) -> int:
+    """See `Row`: the blocks, the transformed weights and, backward, their gradients."""
+    mosaic, item, weight = mosaic_of(asked.windows), asked.weight.dtype.itemsize, size_of(asked.weight)
+    channels, filters = asked.channels * asked.windows.stride[0] * asked.windows.stride[1], asked.filters  # channels of phases
+    images = mosaic.block_size(n, channels * filters // asked.groups**2)
+    block = mosaic.block_bytes(images, channels, filters, item)
+    transformed = mosaic.places * channels * filters // asked.groups * item
+    blocks = min(workers or 1, -(-n // images))
+    if not backward:
+        return blocks * block + transformed + weight * item
+    return blocks * (block + transformed + weight * item) + weight * item

@@ -1,0 +1,112 @@
+"""The plain functions as rows of the table: the derivation itself, called on blocks of images. The default of simulated and real GPUs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinyalex.devices import Array, Device, Scratch
+from tinyalex.fast.request import Convolution, Grads, Keeps, Pooling, Product, Then, add_gradients, apply, columns_of_image, size_of
+from tinyalex.fast.sharing import bytes_of_blocks
+
+
+def conv_forward(asked: Convolution, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
+    """`conv2d` of each block."""
+    out = device.empty(asked.out_shape(len(x)), x.dtype)
+
+    def block(images: slice, scratch: Scratch) -> None:
+        out[images] = asked.plain[0](x[images], asked.weight, asked.bias, asked.windows, asked.groups, scratch.xp)
+        apply(then, out[images], scratch)
+
+    device.map_blocks(block, len(x), 2 * asked.windows.column_bytes(asked.channels, x.dtype.itemsize))
+    return out, x
+
+
+def conv_backward(asked: Convolution, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
+    """`conv2d_backward` of each block; the gradients of weight and bias are the sums over the blocks."""
+    dx = device.empty(x.shape, x.dtype) if asked.input_gradient else None
+
+    def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
+        part, dweight, dbias = asked.plain[1](x[images], asked.weight, dout[images], asked.windows, asked.groups, scratch.xp)
+        if dx is not None:
+            dx[images] = part
+        return dweight, dbias
+
+    dweight, dbias = device.map_blocks(block, len(x), 2 * asked.windows.column_bytes(asked.channels, x.dtype.itemsize))
+    add_gradients(grads, dweight, dbias, device)
+    return dx
+
+
+def conv_scratch(asked: Convolution, n: int, backward: bool, workers: int | None) -> int:
+    """See `Row`."""
+    item, (oh, ow) = asked.weight.dtype.itemsize, asked.windows.out
+    image = columns_of_image(asked.windows, asked.channels) + 2 * asked.filters * oh * ow
+    return bytes_of_blocks((1 + backward) * image * item, 2 * size_of(asked.weight) * item * backward, n, workers)
+
+
+def pool_forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Any]:
+    """`max_pool` of each block, which also says where each maximum stood, or `avg_pool`."""
+    out, kept = device.empty(asked.out_shape(len(x)), x.dtype), None
+    if asked.remembers and asked.train:
+        kept = device.empty(asked.out_shape(len(x)), "int32")
+
+    def block(images: slice, scratch: Scratch) -> None:
+        result = asked.plain[0](x[images], asked.windows, scratch.xp)
+        if asked.remembers:
+            result, winner = result
+            if kept is not None:
+                kept[images] = winner
+        out[images] = result
+        apply(then, out[images], scratch)
+
+    device.map_blocks(block, len(x), 6 * _of_image(asked))
+    return out, kept
+
+
+def pool_backward(asked: Pooling, kept: Any, dout: Array, device: Device, grads: Grads) -> Array:
+    """`max_pool_backward` or `avg_pool_backward` of each block."""
+    dx = device.empty(asked.x_shape(len(dout)), dout.dtype)
+
+    def block(images: slice, scratch: Scratch) -> None:
+        where = () if kept is None else (kept[images],)
+        dx[images] = asked.plain[1](dout[images], *where, asked.windows, scratch.xp)
+
+    device.map_blocks(block, len(dout), 6 * _of_image(asked))
+    return dx
+
+
+def _of_image(asked: Pooling) -> int:
+    height, width = asked.windows.sheet
+    return asked.channels * height * width * asked.itemsize
+
+
+def pool_keeps(asked: Pooling) -> Keeps:
+    """For a maximum, four bytes a window: which of its cells it was."""
+    return Keeps(own=4 * asked.channels * asked.windows.out[0] * asked.windows.out[1] if asked.remembers else 0)
+
+
+def pool_scratch(asked: Pooling, n: int, backward: bool, workers: int | None) -> int:
+    """See `Row`."""
+    return bytes_of_blocks(4 * _of_image(asked), 0, n, workers)
+
+
+def product_forward(asked: Product, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
+    """`linear`, for the whole batch."""
+    with device.activate():
+        out = device.empty(asked.out_shape(len(x)), x.dtype)
+        out[...] = asked.plain[0](x, asked.weight, asked.bias, asked.groups, device.xp)
+        apply(then, out, device.scratch())
+    return out, x
+
+
+def product_backward(asked: Product, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
+    """`linear_backward`, for the whole batch."""
+    with device.activate():
+        dx, dweight, dbias = asked.plain[1](x, asked.weight, dout, asked.groups, device.xp)
+    add_gradients(grads, dweight, dbias, device)
+    return dx if asked.input_gradient else None
+
+
+def product_scratch(asked: Product, n: int, backward: bool, workers: int | None) -> int:
+    """See `Row`: the product before it is copied, or the gradient of the weights before it is added."""
+    item = asked.weight.dtype.itemsize
+    return (size_of(asked.weight) + len(asked.weight)) * item if backward else n * len(asked.weight) * item

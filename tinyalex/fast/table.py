@@ -1,0 +1,112 @@
+"""The ONE place that chooses. For each request: the rows that can serve it; the first that pays is taken.
+
+On a CPU the rows stand in the order in which they are tried; `machine.py` holds the bounds, each with the benchmark that found it.
+On every other kind of device the plain function, in blocks, comes first. `algorithm=` of a layer names a row by hand.
+A test goes through this table and compares every row with its plain function, so a row that is added here is tested.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from tinyalex.devices import Array, Device
+from tinyalex.errors import ShapeError, require_choice, show_pair
+from tinyalex.fast import averaging, columns, lines, plain, pooling, pooling_innermost, products, strips, winograd
+from tinyalex.fast.request import Convolution, Grads, Keeps, Pooling, Product, Row, keeps_x
+
+Request: TypeAlias = Convolution | Pooling | Product
+
+
+def _by_columns(backward_weight: Any) -> Any:
+    """The backward of a row that multiplies columns: the gradients of the weights its own way, dx by whatever row pays for that."""
+
+    def backward(asked: Convolution, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
+        backward_weight(asked, x, dout, device, grads)
+        if not asked.input_gradient:
+            return None
+        if not columns.turns(asked):
+            return columns.backward_input(asked, dout, device)
+        turned = columns.turned(asked, device)
+        row = next(row for row in BY_COLUMNS if row.pays(turned, len(dout)))
+        return row.forward(turned, dout, device)[0]
+
+    return backward
+
+
+def _is_innermost(asked: Pooling, n: int) -> bool:
+    return asked.innermost
+
+
+def _keeps_nothing(asked: Any) -> Keeps:
+    return Keeps()
+
+
+# One row a line: what it is called, its forward, its backward, what it keeps, its scratch, where it pays, where it fits and why not.
+# fmt: off
+WINOGRAD = Row("winograd", winograd.forward, winograd.backward, keeps_x, winograd.scratch_bytes,
+               winograd.pays, winograd.fits, "a kernel above 1 and up to 5 strides")
+STRIPS = Row("strips", strips.forward, _by_columns(strips.backward_weight), keeps_x, strips.scratch_bytes, strips.outgrow_the_cache)
+FEW = Row("few", columns.forward_few, _by_columns(columns.backward_weight), keeps_x, columns.scratch_bytes, columns.is_few)
+LINES = Row("lines", lines.forward, lines.backward, lines.keeps, lines.scratch_bytes, lines.pays, lines.fits, "input_gradient=False")
+IM2COL = Row("im2col", columns.forward, _by_columns(columns.backward_weight), keeps_x, columns.scratch_bytes)
+BY_COLUMNS = (STRIPS, FEW, IM2COL)
+CONV = Row("plain", plain.conv_forward, plain.conv_backward, keeps_x, plain.conv_scratch)
+
+INNERMOST = Row("innermost", pooling_innermost.forward, pooling_innermost.backward, pooling.keeps, pooling.scratch_bytes,
+                _is_innermost, pooling.fits, "a kernel of at most 256")
+RUNS = Row("runs", pooling.forward, pooling.backward, pooling.keeps, pooling.scratch_bytes,
+           pooling.pays, pooling.fits, "a kernel of at most 256")
+MAX_POOL = Row("plain", plain.pool_forward, plain.pool_backward, plain.pool_keeps, plain.pool_scratch)
+
+MATRICES = Row("matrices", averaging.forward, averaging.backward, averaging.keeps, averaging.scratch_bytes, averaging.pays)
+AVG_POOL = Row("plain", plain.pool_forward, plain.pool_backward, _keeps_nothing, plain.pool_scratch)
+
+BLOCKS = Row("blocks", products.forward, products.backward, keeps_x, products.scratch_bytes, products.pays, products.fits, "groups=1")
+LINEAR = Row("plain", plain.product_forward, plain.product_backward, keeps_x, plain.product_scratch)
+
+CPU: dict[str, tuple[Row, ...]] = {
+    "convolution": (WINOGRAD, LINES, STRIPS, FEW, IM2COL, CONV),
+    "max pooling": (INNERMOST, RUNS, MAX_POOL),
+    "average pooling": (MATRICES, AVG_POOL),
+    "product": (BLOCKS, LINEAR),
+}
+# fmt: on
+OTHERS = {operation: (rows[-1], *rows[:-1]) for operation, rows in CPU.items()}  # the plain function first
+
+
+def operation_of(asked: Request) -> str:
+    """Which of the table's operations serves the request."""
+    if isinstance(asked, Convolution):
+        return "convolution"
+    if isinstance(asked, Product):
+        return "product"
+    return "max pooling" if asked.remembers else "average pooling"
+
+
+def choose(asked: Request, n: int, kind: str, algorithm: str = "auto") -> Row:
+    """The row that computes what is asked for n images on a device of that kind; `algorithm` names one, "auto" takes what pays."""
+    rows = (CPU if kind in ("cpu", "dry") else OTHERS)[operation_of(asked)]
+    if algorithm != "auto":
+        return next(row for row in rows if row.name == algorithm)
+    return next(row for row in rows if row.pays(asked, n))
+
+
+def check_algorithm(who: str, operation: str, algorithm: Any) -> str:
+    """`algorithm` as "auto" or the name of one of the operation's rows."""
+    name: str = require_choice(who, "algorithm", algorithm, ("auto", *(row.name for row in CPU[operation])))
+    return name
+
+
+def check_fits(who: str, asked: Request, algorithm: str) -> None:
+    """Raise if the row called `algorithm` cannot do what is asked."""
+    row = choose(asked, 1, "cpu", algorithm)
+    if algorithm != "auto" and not row.fits(asked):
+        got = _got(asked)
+        raise ShapeError(f"{who}: algorithm {algorithm!r} must have {row.needs}, got {got}; use 'auto' or 'plain'")
+
+
+def _got(asked: Request) -> str:
+    if isinstance(asked, Product):
+        return f"groups {asked.groups}"
+    text = f"kernel {show_pair(asked.windows.kernel)}, stride {show_pair(asked.windows.stride)}"
+    return text if isinstance(asked, Pooling) else f"{text}, input_gradient={asked.input_gradient}"
