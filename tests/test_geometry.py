@@ -2,13 +2,13 @@
 
 import numpy as np
 from hypothesis import given, settings
+from tinyalex.layers.windows import col2im, im2col
 
 import tinyalex as ta
 from tests import reference
 from tests.contract import rng, values
 from tests.strategies import geometries
 from tinyalex.geometry import windows_of
-from tinyalex.layers.windows import col2im, im2col
 
 DEVICE = ta.CpuDevice(workers=1)
 few, many = settings(max_examples=200), settings(max_examples=300)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from tinyalex.layers.chwn import chwn, empty_chwn, is_chwn
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
-from tinyalex.layers.chwn import chwn, empty_chwn, is_chwn
 
 SETTINGS = {"stride": (2, 1), "padding": (1, 0, 2, 3), "groups": 2, "bias_init": ta.Gaussian(1), "dtype": np.float64}
 

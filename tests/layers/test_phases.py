@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, phases, whole_kernels
 
 from tests.contract import values
 from tinyalex.devices import NEW_ARRAYS
 from tinyalex.geometry import Windows, windows_of
-from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, phases, whole_kernels
 
 SHAPES = {  # size, kernel, stride, padding
     "conv1": ((51, 39), 11, 4, 0),

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from tinyalex.layers.windows import col2im, im2col, images_first, images_last
 
 import tinyalex as ta
 from tests.contract import refuses, values
 from tinyalex.geometry import Windows, check_padding, windows_of
-from tinyalex.layers.windows import col2im, im2col, images_first, images_last
 
 
 @pytest.mark.parametrize(

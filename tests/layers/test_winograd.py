@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tinyalex.layers.mosaic import mosaic_of, winograd_pays
+from tinyalex.layers.winograd import transform_weight, winograd_forward, winograd_forward_few
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
 from tinyalex.geometry import windows_of
-from tinyalex.layers.mosaic import mosaic_of, winograd_pays
-from tinyalex.layers.winograd import transform_weight, winograd_forward, winograd_forward_few
 
 
 def both(args, x, dout_seed=2, dtype=np.float64, device="cpu", **settings_):

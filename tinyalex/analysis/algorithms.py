@@ -1,25 +1,33 @@
-"""By which algorithm each convolution of a network is computed, and what that saves."""
+"""By which row of `fast.table` each layer of a network is computed, as it really runs, and what that saves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Any
 
-from tinyalex.analysis.walk import input_shape, visit
-from tinyalex.layers import Conv2d, Layer
-from tinyalex.layers.mosaic import mosaic_of
+from tinyalex.analysis.walk import Visit, input_shape, visit
+from tinyalex.fast.columns import turns
+from tinyalex.fast.mosaic import mosaic_of
+from tinyalex.fast.request import Convolution, Pooling
+from tinyalex.fast.table import LINES, operation_of
+from tinyalex.layers import Layer
+from tinyalex.layers.facts import elements
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The algorithm of one convolution for batches of one size.
+    """The row that computes one layer for batches of one size.
 
-    algorithm: "im2col", "strips" or "winograd". input_gradient: "winograd", "turned weights" (a correlation by columns),
-    "col2im" or "none" in a first layer. tile: outputs of a tile as (height, width), None but for winograd; uneven: whether some
-    have one less. tiles: of an image.
-    direct, products: multiplications of an image in forward, by the definition and as computed; transforms not counted.
+    operation: "convolution", "max pooling", "average pooling" or "product". algorithm: the row's name.
+    input_gradient: how a convolution's dx is computed: the row's name, "turned weights" (a correlation by columns), "col2im" or
+        "none" in a first layer; for the other operations the row's name or "none".
+    tile: outputs of a Winograd tile as (height, width), None otherwise. uneven: whether some have one less. tiles: of an image.
+    direct, products: multiplications of an image in forward, by the definition and as computed; transforms are not counted.
     """
 
     layer: str
+    operation: str
     algorithm: str
     input_gradient: str
     tile: tuple[int, int] | None
@@ -30,26 +38,32 @@ class Choice:
 
 
 def algorithms(net: Layer, batch: int) -> list[Choice]:
-    """What every `Conv2d` of a network does with `batch` images."""
-    return [_choice(at.layer, at.in_shape, batch) for at in visit(net, input_shape(net)) if isinstance(at.layer, Conv2d)]
+    """What every layer of a network that asks the table does with `batch` images."""
+    choices: list[Choice] = []
+    for at in visit(net, input_shape(net)):
+        if hasattr(at.layer, "asked"):
+            innermost = bool(choices) and choices[-1].algorithm == LINES.name  # how that row leaves the images
+            choices.append(_choice(at, batch, innermost))
+    return choices
 
 
-def _choice(layer: Conv2d, in_shape: tuple[int, ...], batch: int) -> Choice:
-    windows, pairs = layer.windows(in_shape), layer.out_channels * layer.in_channels // layer.groups
-    (kh, kw), (oh, ow) = layer.kernel_size, windows.out
-    algorithm, direct = layer.chosen(windows, batch), pairs * kh * kw * oh * ow
-    if not layer.input_gradient:
-        input_gradient = "none"
-    elif algorithm == "winograd":
-        input_gradient = algorithm
-    else:
-        input_gradient = "turned weights" if layer.turns(windows) else "col2im"
-    if algorithm != "winograd":
-        return Choice(layer.name, algorithm, input_gradient, None, False, 0, direct, direct)
-    mosaic = mosaic_of(windows)
-    tile, phases = (mosaic.height.m, mosaic.width.m), layer.stride[0] * layer.stride[1]
-    uneven, products = mosaic.height.uneven or mosaic.width.uneven, pairs * phases * mosaic.products
-    return Choice(layer.name, algorithm, input_gradient, tile, uneven, mosaic.tiles, direct, products)
+def _choice(at: Visit, batch: int, innermost: bool) -> Choice:
+    layer: Any = at.layer
+    asked = layer.asked(at.in_shape)
+    if isinstance(asked, Pooling):
+        asked = replace(asked, innermost=innermost)
+    name, direct, dx = layer.row(asked, batch).name, layer.facts(at.in_shape, batch).macs, layer.gives_dx
+    if not isinstance(asked, Convolution):
+        dx_by = name if dx else "none"
+        return Choice(at.layer.name, operation_of(asked), name, dx_by, None, False, 0, direct, direct)
+    by_columns = name not in ("winograd", "plain")
+    input_gradient = "none" if not dx else ("turned weights" if turns(asked) else "col2im") if by_columns else name
+    if name != "winograd":
+        return Choice(at.layer.name, "convolution", name, input_gradient, None, False, 0, direct, direct)
+    mosaic = mosaic_of(asked.windows)
+    pairs = elements(asked.weight.shape[:2]) * math.prod(asked.windows.stride)  # of channels, counted with their phases
+    tile, uneven = (mosaic.height.m, mosaic.width.m), mosaic.height.uneven or mosaic.width.uneven
+    return Choice(at.layer.name, "convolution", name, input_gradient, tile, uneven, mosaic.tiles, direct, pairs * mosaic.products)
 
 
 def lines_of(choices: list[Choice], batch: int) -> list[str]:
@@ -61,6 +75,6 @@ def lines_of(choices: list[Choice], batch: int) -> list[str]:
     ]
     for c in choices:
         tiles = f"{c.tiles} {'up to' if c.uneven else 'of'} {c.tile[0]}x{c.tile[1]}" if c.tile else "-"
-        saved = f"{c.direct / c.products:.1f}x"
-        lines.append(f"  {c.layer:<10} {c.algorithm:<17} {c.input_gradient:<15} {tiles:<12} {c.direct:>13,} {c.products:>13,} {saved:>6}")
+        counts = f"{c.direct:>13,} {c.products:>13,} {c.direct / c.products:>5.1f}x" if c.products else f"{'-':>13} {'-':>13} {'-':>6}"
+        lines.append(f"  {c.layer:<10} {c.algorithm:<17} {c.input_gradient:<15} {tiles:<12} {counts}")
     return lines

@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.analysis.count import elements
 from tinyalex.analysis.memory import Need, largest_batch, training_needs
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.devices import Device
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import OutOfMemory, ShapeError, show
-from tinyalex.layers import Conv2d, Dropout, Exchange, Flatten, Gather, Layer, LocalResponseNorm, Sequential, SpatialResponseNorm, Split
-from tinyalex.layers.activation import Activation
+from tinyalex.layers import Layer, Sequential, Split
 from tinyalex.layers.dropout import layer_of
+from tinyalex.layers.facts import elements
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 
@@ -96,24 +95,25 @@ def kept_2012(net: Layer, batch: int) -> dict[str, dict[str, int]]:
         layer = at.layer
         for param in layer.params.values():
             add(layer.device, "parameters, gradients, velocities", 3 * param.size)
-        if isinstance(layer, Conv2d) and layer_of(layer.name) in PARTIAL_SUMS:
+        facts = layer.facts(at.in_shape, batch)
+        if facts.windows is not None and layer_of(layer.name) in PARTIAL_SUMS:
             sums = elements(at.out_shape[1:]) // PARTIAL_SUMS[layer_of(layer.name)]
             add(layer.device, "partial sums of gradients", sums * layer.params["weight"].size)
         for device, numbers in _outputs_2012(at):
             add(device, "outputs", batch * numbers)
             add(device, "gradients of outputs", batch * numbers)
-        if isinstance(layer, (LocalResponseNorm, SpatialResponseNorm, Dropout)):
+        if facts.divides:
             add(layer.device, "divisors and masks", batch * elements(at.in_shape))
     return kept
 
 
 def _outputs_2012(at: Visit) -> list[tuple[Device, int]]:
-    layer = at.layer
-    if isinstance(layer, (Activation, Flatten, Split)):
+    layer, facts = at.layer, at.layer.facts(at.in_shape)
+    if facts.view or (facts.in_place and not facts.divides):  # activation functions worked in place, dropout did not
         return []
-    if isinstance(layer, (Exchange, Gather)):  # a copy of the other's half
+    if len(layer.takes) == 2:  # a link: a copy of the other's half on each device that has an output
         halves = [elements(shape) for shape in at.in_shape]
-        return [(layer.devices[0], halves[1])] + ([(layer.devices[1], halves[0])] if isinstance(layer, Exchange) else [])
+        return [(layer.takes[0], halves[1])] + ([(layer.takes[1], halves[0])] if len(layer.gives) == 2 else [])
     return [(layer.device, elements(at.out_shape))]
 
 

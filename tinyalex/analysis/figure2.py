@@ -14,7 +14,7 @@ from typing import Any
 from tinyalex.analysis.count import sent_bytes
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.errors import ShapeError, show_pair
-from tinyalex.layers import AvgPool2d, Conv2d, Exchange, Gather, GroupedLinear, Layer, Linear, LocallyConnected2d, MaxPool2d
+from tinyalex.layers import Layer
 from tinyalex.layers.dropout import layer_of
 
 TOWERS = ("#56B4E9", "#E69F00")  # sky blue and orange
@@ -60,20 +60,20 @@ def stages(net: Layer) -> list[Stage]:
     columns = [Stage("image", shape, 1)]
     link: Visit | None = None
     for at in visit(net, shape):
-        layer = at.layer
-        if isinstance(layer, (Exchange, Gather)):
+        layer, facts = at.layer, at.layer.facts(at.in_shape)
+        if len(layer.takes) == 2:
             link = at
         elif at.tower == 1:
             continue
-        elif isinstance(layer, (Conv2d, LocallyConnected2d, Linear, GroupedLinear)):
-            window = (layer.kernel_size, layer.stride) if isinstance(layer, (Conv2d, LocallyConnected2d)) else None
-            each = 0 if link is None else sent_bytes(link.layer, link.in_shape) // (2 if isinstance(link.layer, Exchange) else 1)
+        elif layer.params:
+            window = None if facts.windows is None else (facts.windows.kernel, facts.windows.stride)
+            each = 0 if link is None else sent_bytes(link.layer, link.in_shape) // len(link.layer.gives)
             halves, name = (2, layer_of(layer.name)) if at.tower == 0 else (1, layer.name)
             columns.append(Stage(name, at.out_shape, halves, window, (), each, getattr(layer, "groups", 1)))
             link = None
-        elif isinstance(layer, (MaxPool2d, AvgPool2d)):
-            kind = "max" if isinstance(layer, MaxPool2d) else "mean"
-            columns[-1] = replace(columns[-1], pools=(*columns[-1].pools, (kind, layer.kernel_size, layer.stride)))
+        elif facts.draws is not None and facts.windows is not None:
+            pool = facts.draws, facts.windows.kernel, facts.windows.stride
+            columns[-1] = replace(columns[-1], pools=(*columns[-1].pools, pool))
     return columns
 
 

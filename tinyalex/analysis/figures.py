@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tinyalex.analysis.count import Row, elements, totals
-from tinyalex.layers import AbsTanh, Conv2d, Dropout, Exchange, FirstConv2d, Gather, ReLU, Sigmoid, Tanh
+from tinyalex.analysis.count import Row, totals
 from tinyalex.layers.dropout import layer_of
+from tinyalex.layers.facts import elements
 
 PAPER_BATCH = 128
 FLOAT32 = 4  # bytes
-IN_PLACE = {layer.__name__ for layer in (ReLU, Tanh, AbsTanh, Sigmoid, Dropout)}  # their output may lie where their input does
-CONVOLUTIONS = {layer.__name__ for layer in (Conv2d, FirstConv2d)}
-COPIES = {layer.__name__ for layer in (Exchange, Gather)}
 
 
 @dataclass(frozen=True)
@@ -48,8 +45,8 @@ def figures(rows: Sequence[Row], batch: int = PAPER_BATCH) -> Figures:
     """The figures of a network from its rows; halves of two towers count as one layer."""
     every, image = totals(rows), elements(rows[0].in_shape)
     parameters, comparisons = by_layer(rows, "parameters"), by_layer(rows, "comparisons")
-    convolutions = totals(row for row in rows if row.kind in CONVOLUTIONS)
-    blobs = FLOAT32 * (image + sum(elements(row.out_shape) for row in rows if row.activation_bytes and row.kind not in IN_PLACE | COPIES))
+    convolutions = totals(row for row in rows if row.convolves)
+    blobs = FLOAT32 * (image + sum(elements(row.out_shape) for row in rows if row.activation_bytes and not (row.in_place or row.copies)))
     return Figures(
         flops=2 * every.macs,
         parameter_bytes=FLOAT32 * every.parameters,

@@ -10,11 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinyalex.analysis.count import elements, keeps
-from tinyalex.analysis.scratch import scratch_bytes
 from tinyalex.analysis.walk import Visit, input_shape
 from tinyalex.errors import require_int
-from tinyalex.layers import Flatten, Gather, Layer, LocalResponseNorm, Pair, Sequential, Split
+from tinyalex.layers import Gather, Layer, Pair, Sequential, Split
+from tinyalex.layers.facts import elements
 from tinyalex.layers.towers import Crossing
 
 KINDS = ("parameters", "gradients", "velocities", "input", "outputs", "caches", "gradients of outputs", "scratch")
@@ -143,10 +142,11 @@ class _Step:
         self._now(layer, "forward")
         if isinstance(layer, Crossing):
             return self._cross(at, x)
-        if isinstance(layer, Flatten):
+        facts = layer.facts(shape, self.batch)
+        if facts.view:
             return x
         out = self.array(layer.device, "outputs", self._bytes(layer, at.out_shape))
-        kept = keeps(at)
+        kept = facts.keeps
         own = self.array(layer.device, "caches", self.batch * kept.own)
         self._scratch(at, backward=False)
         self.cached[layer.name] = (x if kept.x else None, out if kept.out else None, own)
@@ -165,24 +165,26 @@ class _Step:
         self._now(layer, "backward")
         if isinstance(layer, Crossing):
             return self._cross_back(at, dout)
-        if isinstance(layer, Flatten):
+        facts = layer.facts(at.in_shape, self.batch)
+        if facts.view:
             return dout
         taken = self.cached.pop(layer.name)
         dx = None
-        if isinstance(layer, LocalResponseNorm):
-            dx = taken[2]  # the scales, in whose place it is written
-        elif getattr(layer, "input_gradient", True):
+        if facts.dx_in_kept:
+            dx = taken[2]
+        elif layer.gives_dx:
             dx = self.array(layer.device, "gradients of outputs", self._bytes(layer, at.in_shape))
         self._scratch(at, backward=True)
         del taken
         return dx
 
     def _now(self, layer: Layer, pass_: str) -> None:
-        for device in layer.devices if isinstance(layer, Crossing) else (layer.device,):
+        for device in layer.places:
             self.need(device).moment = f"{pass_} of {layer.name}"
 
     def _scratch(self, at: Visit, backward: bool) -> None:
-        self.array(at.layer.device, "scratch", scratch_bytes(at, self.batch, backward, self.workers))
+        nbytes = at.layer.scratch_bytes(at.in_shape, self.batch, backward, self.workers)
+        self.array(at.layer.device, "scratch", nbytes)
 
     def _cross(self, at: Visit, x: Any) -> Any:
         layer: Any = at.layer

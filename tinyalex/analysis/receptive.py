@@ -11,17 +11,7 @@ from dataclasses import dataclass, replace
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.errors import ShapeError
 from tinyalex.geometry import Pair
-from tinyalex.layers import (
-    AvgPool2d,
-    Conv2d,
-    GroupedLinear,
-    Layer,
-    Linear,
-    LocalContrastNorm,
-    LocallyConnected2d,
-    MaxPool2d,
-    SpatialResponseNorm,
-)
+from tinyalex.layers import Layer
 
 
 @dataclass(frozen=True)
@@ -70,17 +60,13 @@ def receptive_fields(net: Layer, in_shape: tuple[int, ...] | None = None) -> dic
 
 
 def _through(at: Visit, field: Field) -> Field:
-    layer = at.layer
-    if isinstance(layer, (Conv2d, LocallyConnected2d, MaxPool2d, AvgPool2d)):
-        windows = layer.windows if isinstance(layer, LocallyConnected2d) else layer.windows(at.in_shape)
-        if field.grid == (1, 1) and windows.size != (1, 1):  # a layer before saw everything
-            return field
-        return _window(field, windows.kernel, windows.stride, windows.before, windows.out)
-    if isinstance(layer, SpatialResponseNorm) and field.grid != (1, 1):
-        return _window(field, (layer.n, layer.n), (1, 1), (layer.n // 2, layer.n // 2), field.grid)
-    if isinstance(layer, (Linear, GroupedLinear, LocalContrastNorm)):  # the last divides by a mean over the image
+    facts = at.layer.facts(at.in_shape)
+    if facts.sees_all:
         return _window(field, field.grid, (1, 1), (0, 0), (1, 1))
-    return field
+    windows = facts.windows
+    if windows is None or (field.grid == (1, 1) and windows.size != (1, 1)):  # a layer before saw everything
+        return field
+    return _window(field, windows.kernel, windows.stride, windows.before, windows.out)
 
 
 def _window(field: Field, kernel: Pair, stride: Pair, before: Pair, grid: Pair) -> Field:

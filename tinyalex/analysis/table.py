@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tinyalex.analysis.count import Row, elements, totals
+from tinyalex.analysis.count import Row, totals
 from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures, mib
 from tinyalex.analysis.receptive import Field
 from tinyalex.errors import show_pair
 from tinyalex.layers.dropout import layer_of
+from tinyalex.layers.facts import elements
 
 PAPER_PARAMETERS = 60_965_224
 PAPER_CONV1 = 253_440  # neurons, as its Figure 2 says

@@ -161,10 +161,10 @@ def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) 
         columns = device.empty((n, c, *windows.out), np.uint8)
 
     def block(images: slice, scratch: Scratch) -> None:
-        places = (None, None) if rows is None or columns is None else (rows[images], columns[images])
-        max_pool(x[images], windows, out[images], *places, scratch=scratch)
+        row, column = (None, None) if rows is None or columns is None else (rows[images], columns[images])
+        max_pool(x[images], windows, out[images], row, column, scratch=scratch)
         if rows is not None and not all_finite(out[images]):
-            max_pool(x[images], windows, out[images], *places, nan=True, scratch=scratch)
+            max_pool(x[images], windows, out[images], row, column, True, scratch=scratch)
         apply(then, out[images], scratch)
 
     device.map_blocks(block, n, 2 * c * h * w * x.dtype.itemsize)

@@ -9,7 +9,9 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import require_float
+from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts
 
 
 class Activation(Layer):
@@ -48,6 +50,9 @@ class Activation(Layer):
         if train:
             self.keep(out.shape, out)
         return out
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps(out=True), in_place=True)
 
     def backward(self, dout: Array) -> Array:
         (kept,) = self.take(dout)
@@ -148,6 +153,9 @@ class AbsTanh(Tanh):
         if train:
             self.keep(out.shape, x)
         return out
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps(x=True), in_place=True)
 
     def derivative(self, x: Array, dx: Array, scratch: Scratch, /) -> None:
         inner = scratch(x.shape, self.dtype)

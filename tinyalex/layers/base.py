@@ -10,7 +10,9 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
 from tinyalex.errors import CallOrderError, DeviceError, ShapeError, require_choice, show
+from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.init import Init
+from tinyalex.layers.facts import Facts, elements
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -62,6 +64,19 @@ class Layer:
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the output for one input of `in_shape`, both without the batch axis; computes nothing."""
         return in_shape
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        """What the layer tells of itself for images of `in_shape` in batches of n; by default: it keeps x, and uses each weight once."""
+        return Facts(macs=math.prod(self.params["weight"].shape) if "weight" in self.params else 0)
+
+    def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
+        """Bytes of working memory of the blocks that `workers` threads work on together; None: of a block of one image on a card."""
+        return bytes_of_blocks(3 * elements(in_shape) * self.dtype.itemsize, 0, n, workers)
+
+    @property
+    def places(self) -> tuple[Device, ...]:
+        """The devices that the layer computes on, in the order of the towers."""
+        return tuple(dict.fromkeys((*self.takes, *self.gives)))
 
     @property
     def gives_dx(self) -> bool:

@@ -9,7 +9,9 @@ import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts
 from tinyalex.layers.spatial import band_matrix, band_sum
 
 
@@ -172,6 +174,10 @@ class LocalContrastNorm(Layer):
 
         self.device.map_blocks(block, n, (2 * c + 12) * h * w * self.dtype.itemsize)
         return dx
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        c, h, w = in_shape  # every output is divided by at least the mean deviation of the whole image
+        return Facts(keeps=Keeps(own=(c + 1) * h * w * self.dtype.itemsize), sees_all=True)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(in_shape) != 3:

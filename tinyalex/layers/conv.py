@@ -26,12 +26,13 @@ import numpy as np
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, pair, require_bool, require_int, show, show_pair
-from tinyalex.fast.request import Convolution, Then
+from tinyalex.fast.request import Convolution, Row, Then, size_of
 from tinyalex.fast.table import check_algorithm, check_fits, choose
 from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.columns import col2im, im2col
+from tinyalex.layers.facts import Facts
 
 
 def conv2d(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int = 1, xp: Any = np) -> Array:
@@ -130,7 +131,7 @@ class Conv2d(Layer):
     def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
         self.check_x(x, "N C H W")
         asked = self.asked(x.shape[1:])
-        row = choose(asked, len(x), self.device.kind, self.algorithm)
+        row = self.row(asked, len(x))
         out, kept = row.forward(asked, x, self.device, then)
         if train:
             self.keep(out.shape, row, asked, kept)
@@ -156,6 +157,19 @@ class Conv2d(Layer):
             self.before_pooling,
             self.made if self.frozen else None,
         )
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        asked = self.asked(in_shape)
+        macs = size_of(asked.weight) * asked.windows.out[0] * asked.windows.out[1]  # every weight is used in every window
+        return Facts(macs, self.row(asked, n).keeps(asked), asked.windows)
+
+    def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
+        asked = self.asked(in_shape)
+        return self.row(asked, n).scratch(asked, n, backward, workers)
+
+    def row(self, asked: Convolution, n: int) -> Row:
+        """The row of `fast.table` that computes what is asked for n images."""
+        return choose(asked, n, self.device.kind, self.algorithm)
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
         """Where this layer's windows lie on an input of shape (C, H, W)."""

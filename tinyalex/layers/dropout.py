@@ -11,7 +11,9 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
+from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts, elements
 
 
 def layer_of(name: str) -> str:
@@ -132,6 +134,9 @@ class Dropout(Layer):
 
         self.device.map_blocks(block, len(x), out[:1].nbytes)
         return out
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps(own=elements(in_shape)), in_place=True, divides=True)  # a byte a unit
 
     def settings(self) -> str:
         text = f"p {self.p:g}" + (", scale train" if self.scale == "train" else "")

@@ -18,10 +18,11 @@ import numpy as np
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, require_bool, require_int, show
-from tinyalex.fast.request import Product
+from tinyalex.fast.request import Keeps, Product, Row, size_of
 from tinyalex.fast.table import check_algorithm, check_fits, choose
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts
 
 
 def linear(x: Array, weight: Array, bias: Array, groups: int = 1, xp: Any = np) -> Array:
@@ -69,6 +70,9 @@ class Flatten(Layer):
         (shape,) = self.take(dout)
         with self.device.activate():
             return dout.reshape(shape)
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps(), view=True)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (math.prod(in_shape),)
@@ -135,7 +139,7 @@ class Linear(Layer):
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N F")
         asked = self.asked(x.shape[1:])
-        row = choose(asked, len(x), self.device.kind, self.algorithm)
+        row = self.row(asked, len(x))
         out, kept = row.forward(asked, x, self.device)
         if train:
             self.keep(out.shape, row, asked, kept)
@@ -154,6 +158,18 @@ class Linear(Layer):
     def _asked(self) -> Product:
         plain = linear, linear_backward
         return Product(plain, self.params["weight"], self.params["bias"], self.groups, self.input_gradient)
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        asked = self.asked(in_shape)
+        return Facts(size_of(asked.weight), self.row(asked, n).keeps(asked), sees_all=True)
+
+    def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
+        asked = self.asked(in_shape)
+        return self.row(asked, n).scratch(asked, n, backward, workers)
+
+    def row(self, asked: Product, n: int) -> Row:
+        """The row of `fast.table` that computes what is asked for n images."""
+        return choose(asked, n, self.device.kind, self.algorithm)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if tuple(in_shape) != (self.in_features,):

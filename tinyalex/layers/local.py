@@ -11,9 +11,12 @@ from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, pair, require_bool, require_int, show, show_pair
 from tinyalex.fast.columns import col2im, im2col
 from tinyalex.fast.layout import images_first, images_last
+from tinyalex.fast.request import columns_of_image, size_of
+from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts, elements
 
 
 def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:
@@ -179,6 +182,13 @@ class LocallyConnected2d(Layer):
     def _column_bytes(self, n: int) -> int:
         """The columns of one row of windows on n images."""
         return n * self.windows.out[1] * self.in_channels * self.kernel_size[0] * self.kernel_size[1] * self.dtype.itemsize
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        return Facts(size_of(self.params["weight"]), windows=self.windows)
+
+    def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
+        image = columns_of_image(self.windows, self.in_channels) + elements(self.output_shape(in_shape))
+        return bytes_of_blocks(image * self.dtype.itemsize, 0, n, workers)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         expected = (self.in_channels, *self.in_size)

@@ -9,7 +9,9 @@ import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_float, require_int, show
+from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts, elements
 
 
 def window_sum(a: Array, before: int, after: int, groups: int, out: Array) -> Array:
@@ -136,6 +138,10 @@ class LocalResponseNorm(Layer):
 
         self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
         return scales
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        scales = elements(in_shape) * self.dtype.itemsize
+        return Facts(keeps=Keeps(x=True, own=scales), dx_in_kept=True, divides=True)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(in_shape) != 3 or in_shape[0] % self.groups:

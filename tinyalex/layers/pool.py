@@ -11,6 +11,7 @@ number. Padded cells do not count.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -19,11 +20,12 @@ import numpy as np
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, pair, require_bool, show, show_pair
 from tinyalex.fast.layout import is_chwn
-from tinyalex.fast.request import Pooling, Then
+from tinyalex.fast.request import Pooling, Row, Then
 from tinyalex.fast.table import check_algorithm, check_fits, choose
 from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.layers.base import Layer
 from tinyalex.layers.columns import cells, padded, unpadded
+from tinyalex.layers.facts import Facts
 
 
 def max_pool(x: Array, windows: Windows, xp: Any = np) -> tuple[Array, Array]:
@@ -109,7 +111,7 @@ class Pool2d(Layer):
     def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
         self.check_x(x, "N C H W")
         asked = self._asked(self.windows(x.shape[1:]), x.shape[1], train, self.device.kind == "cpu" and is_chwn(x))
-        row = choose(asked, len(x), self.device.kind, self.algorithm)
+        row = self.row(asked, len(x))
         out, kept = row.forward(asked, x, self.device, then)
         if train:
             self.keep(out.shape, row, asked, kept)
@@ -125,6 +127,20 @@ class Pool2d(Layer):
 
     def _asked(self, windows: Windows, channels: int, train: bool = True, innermost: bool = False) -> Pooling:
         return Pooling(self.plain, windows, channels, self.dtype.itemsize, self.remembers, train, innermost)
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        asked = self.asked(in_shape)
+        compared = math.prod(asked.windows.kernel) * math.prod(asked.out_shape(1)) if self.remembers else 0
+        draws = "max" if self.remembers else "mean"
+        return Facts(keeps=self.row(asked, n).keeps(asked), windows=asked.windows, draws=draws, comparisons=compared)
+
+    def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
+        asked = self.asked(in_shape)
+        return self.row(asked, n).scratch(asked, n, backward, workers)
+
+    def row(self, asked: Pooling, n: int) -> Row:
+        """The row of `fast.table` that computes what is asked for n images."""
+        return choose(asked, n, self.device.kind, self.algorithm)
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
         """Where the windows lie on an input of shape (C, H, W)."""

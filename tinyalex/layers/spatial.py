@@ -9,7 +9,10 @@ import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_float, require_int, show
+from tinyalex.fast.request import Keeps
+from tinyalex.geometry import Windows
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts, elements
 from tinyalex.layers.lrn import power
 
 
@@ -150,6 +153,11 @@ class SpatialResponseNorm(Layer):
 
         self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
         return dx
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        (_, h, w), side = in_shape, (self.n, self.n)
+        windows = Windows((h, w), side, (1, 1), (self.n // 2, self.n // 2), (h, w)) if (h, w) != (1, 1) else None
+        return Facts(keeps=Keeps(x=True, own=elements(in_shape) * self.dtype.itemsize), windows=windows, divides=True)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if len(in_shape) != 3:

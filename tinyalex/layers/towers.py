@@ -15,8 +15,10 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
 from tinyalex.errors import DeviceError, ShapeError, require_bool, show
+from tinyalex.fast.request import Keeps
 from tinyalex.layers.at_once import at_once
 from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts, elements
 
 Both = tuple[Array, Array]
 Places = Sequence[str | Device]
@@ -141,6 +143,13 @@ class Crossing(Layer):
         self._cache = None
         return *halves, *cache
 
+    def facts(self, in_shape: tuple[Any, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps())
+
+    def sent_bytes(self, in_shape: tuple[Any, ...]) -> int:
+        """Bytes an image that go over to the other device in forward; as many come back in backward."""
+        return 0
+
     def settings(self) -> str:
         return "" if self.devices[0] is self.devices[1] else f"{self.devices[0].name} + {self.devices[1].name}"
 
@@ -208,6 +217,9 @@ class Split(Crossing):
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[Any, ...]:
         return in_shape, in_shape
 
+    def facts(self, in_shape: tuple[Any, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps(), view=True)
+
 
 class Exchange(Crossing):
     """A link: each tower gets the channels of both, a's first, so that its next layer sees the whole of the last.
@@ -261,6 +273,9 @@ class Exchange(Crossing):
         both = self.sum_shape(*check_two(self, "x", in_shape))
         return both, both
 
+    def sent_bytes(self, in_shape: tuple[Any, ...]) -> int:
+        return 0 if self.devices[0] is self.devices[1] else elements(in_shape) * self.dtype.itemsize
+
 
 class Gather(Crossing):
     """The end of two towers: both halves on the device of a.
@@ -296,3 +311,6 @@ class Gather(Crossing):
 
     def output_shape(self, in_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         return self.sum_shape(*check_two(self, "x", in_shape))
+
+    def sent_bytes(self, in_shape: tuple[Any, ...]) -> int:
+        return 0 if self.devices[0] is self.devices[1] else elements(in_shape[1]) * self.dtype.itemsize
