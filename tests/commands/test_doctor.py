@@ -10,7 +10,7 @@ import pytest
 
 from tinyalex import cli
 from tinyalex.commands import doctor
-from tinyalex.devices.cpu import OneBlasThread
+from tinyalex.devices.blas import OneBlasThread
 from tinyalex.gradcheck import compare, table
 from tinyalex.gradcheck.builders import Case, rng
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyalex as ta
-from tinyalex.devices.cpu import SHARES, SMALL, cores
+from tinyalex.devices.cores import cores
+from tinyalex.devices.cpu import SHARES, SMALL
 
 
 @pytest.fixture
@@ -192,9 +193,9 @@ def test_close_ends_the_threads_and_the_device_starts_them_again():
     device = ta.CpuDevice("cpu", workers=4)
     device.map_blocks(lambda rows, scratch: None, 64, size=1)
     device.empty((1 << 20,))
-    assert set(threading.enumerate()) - before and device.pool.nbytes > 0
+    assert set(threading.enumerate()) - before and device.arena.nbytes > 0
     device.close()
-    assert set(threading.enumerate()) == before and device.pool.nbytes == 0
+    assert set(threading.enumerate()) == before and device.arena.nbytes == 0
     (total,) = device.map_blocks(lambda rows, scratch: (np.ones(1),), 64, size=1)
     assert total.tolist() == [64]
     device.close()
@@ -282,7 +283,7 @@ import os, signal, sys, threading
 import numpy as np
 import threadpoolctl
 import tinyalex as ta
-from tinyalex.layers.at_once import at_once
+from tinyalex.devices.threads import at_once
 
 def blas_threads():
     return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
@@ -306,7 +307,7 @@ def busy(rows, scratch):
 other = threading.Thread(target=ta.CpuDevice(workers=1).map_blocks, args=(busy, 1))
 other.start()  # holds BLAS on one thread while the process forks
 inside.wait(30)
-locked = threading.Thread(target=devices[1].pool._lock.acquire)
+locked = threading.Thread(target=devices[1].arena._lock.acquire)
 locked.start()  # ends without opening the lock
 locked.join()
 child = os.fork()

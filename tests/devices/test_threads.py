@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tinyalex.devices.threads import Threads, together
-from tinyalex.layers.at_once import at_once
+from tinyalex.devices.threads import Threads, at_once, together
 
 
 class StopError(Exception):

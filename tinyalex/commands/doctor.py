@@ -19,7 +19,7 @@ import numpy as np
 
 from tinyalex import Conv2d, __version__
 from tinyalex.devices import get_device
-from tinyalex.devices.cpu import cores
+from tinyalex.devices.cores import cores
 from tinyalex.devices.cuda import why_no_cuda
 from tinyalex.gradcheck import table
 

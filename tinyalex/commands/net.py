@@ -16,7 +16,7 @@ from tinyalex.analysis.figures import PAPER_BATCH, figures
 from tinyalex.analysis.memory import KINDS, Need, training_needs
 from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.analysis.table import notes, table
-from tinyalex.devices.cpu import cores
+from tinyalex.devices.cores import cores
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.files.atomic import write_picture

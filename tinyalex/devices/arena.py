@@ -18,7 +18,8 @@ import numpy as np
 from tinyalex.errors import OutOfMemory
 
 GRAIN = 1 << 16  # sizes are rounded up to multiples of this many bytes
-GROWTH = 0.5  # of what the pool has, a new region is at least: arrays share few large regions better than many small ones
+GROWTH = 0.5  # a new region is at least this part of all before it: arrays share few large regions better than many small ones
+KEPT = 2  # times the most that arrays ever took together: what the arena holds beyond that goes back to the system
 
 
 class Region:
@@ -50,7 +51,7 @@ class Region:
         self.free[first:last] = [(start, stop)]
 
 
-class Pool:
+class Arena:
     """Hands out arrays and takes their memory back when nobody holds them any more.
 
     Parameters
@@ -64,15 +65,16 @@ class Pool:
     OutOfMemory: the limit would be passed even with every region that holds no array given back.
     """
 
-    def __init__(self, owner: str = "pool", limit: int | None = None, smallest: int = 1 << 20) -> None:
+    def __init__(self, owner: str = "arena", limit: int | None = None, smallest: int = 1 << 20) -> None:
         self.owner, self.limit, self.smallest = owner, limit, smallest
-        self.allocations = 0  # how often the pool had to ask the system: still after the first training step
+        self.allocations = 0  # how often it had to ask the system: no more after the first training step
+        self.peak = 0  # the most bytes that arrays took at one time
         self._regions: list[Region] = []
         self._dead: deque[tuple[Region, int, int]] = deque()  # an array may die anywhere, also while the lock is held
         self._lock = threading.RLock()
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-        """An uninitialized array, C-contiguous; its memory returns to the pool with its last view."""
+        """An uninitialized array, C-contiguous; its memory returns to the arena with its last view."""
         dtype = np.dtype(dtype)
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < self.smallest:
@@ -80,6 +82,7 @@ class Pool:
         size = -(-nbytes // GRAIN) * GRAIN
         with self._lock:
             region, start = self._find(size) or self._allocate(size)
+            self.peak = max(self.peak, self.used)
         # NumPy lets a view of a view hold the first array; frombuffer makes `holder` that first array.
         holder = np.frombuffer(region.buffer.data, np.uint8, size, start)
         weakref.finalize(holder, self._dead.append, (region, start, start + size)).atexit = False
@@ -99,7 +102,13 @@ class Pool:
             region.give(start, stop)
 
     def _allocate(self, size: int) -> tuple[Region, int]:
-        """A place in a new region, larger than asked by what the next arrays will need: untouched memory costs nothing."""
+        """A place in a new region, larger than asked by what the next arrays will need: untouched memory costs nothing.
+
+        Where shapes change, regions that are too small for the new arrays would pile up. So those without an array are
+        given back once the arena would hold more than `KEPT` times what arrays ever took at one time.
+        """
+        if self.nbytes + size > KEPT * max(self.peak, self.used + size):
+            self.empty_cache()
         if self.limit is not None and self.nbytes + size > self.limit:
             self.empty_cache()
             if self.nbytes + size > self.limit:
@@ -130,6 +139,11 @@ class Pool:
         with self._lock:
             self._bury()
             self._regions = [region for region in self._regions if not region.unused]
+
+    @property
+    def used(self) -> int:
+        """Bytes that arrays take now, or took when the arena was last asked for one."""
+        return self.nbytes - sum(stop - start for region in self._regions for start, stop in region.free)
 
     @property
     def nbytes(self) -> int:
