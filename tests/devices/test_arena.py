@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyalex as ta
-from tinyalex.devices.arena import GRAIN, Arena, Region
+from tinyalex.devices.arena import GRAIN, Arena, Place, Region
 
 MB = 1 << 20  # the smallest that comes from the arena; a multiple of its grain
 SHAPE = (3, 300_000)  # 3.6 MB of float32
@@ -85,16 +85,21 @@ def test_the_smallest_place_that_fits_is_taken():
 
 
 def test_a_region_merges_what_is_free_on_either_side():
-    region = Region(10)
-    starts = [region.take(2, region.free[0]) for _ in range(5)]
-    assert starts == [0, 2, 4, 6, 8] and region.free == []
-    region.give(2, 4)
-    region.give(6, 8)
+    region, array = Region(10), np.ones(1)
+    places = [Place(array) for _ in range(5)]
+    for start, place in zip((0, 2, 4, 6, 8), places, strict=True):
+        place.start, place.stop, place.taken = start, start + 2, False
+        region.take(place)
+        assert place.taken
+    assert region.free == []
+    region.give(places[1])
+    region.give(places[3])
     assert region.free == [(2, 4), (6, 8)] and not region.unused
-    region.give(4, 6)
+    region.give(places[2])
+    region.give(places[2])  # once more changes nothing
     assert region.free == [(2, 8)]
-    region.give(8, 10)
-    region.give(0, 2)
+    region.give(places[4])
+    region.give(places[0])
     assert region.free == [(0, 10)] and region.unused
 
 
@@ -121,6 +126,42 @@ def test_a_new_region_is_half_as_large_as_all_before():
     assert arena.nbytes == 24 * MB and arena.allocations == 3
     arrays += [arena.empty((4 * MB,), np.uint8) for _ in range(3)]
     assert arena.nbytes == 36 * MB and arena.allocations == 4
+
+
+def test_used_and_peak_count_the_arrays_alone():
+    arena = Arena()
+    arrays = [arena.empty((8 * MB,), np.uint8), arena.empty((2 * MB,), np.uint8)]
+    assert arena.nbytes == 12 * MB and arena.used == arena.peak == 10 * MB
+    del arrays[0]
+    arrays.append(arena.empty((MB,), np.uint8))
+    assert arena.used == 3 * MB and arena.peak == 10 * MB
+
+
+@pytest.mark.parametrize("sizes", [range(1, 60), range(60, 0, -1), (1, 2, 4, 8, 16, 32, 33), (60, 1, 61, 2, 62, 3)], ids=str)
+def test_what_is_kept_is_at_most_twice_what_arrays_took_at_one_time(sizes):
+    arena, most = Arena(), 0
+    for size in sizes:
+        pair = arena.empty((size * MB,), np.uint8), arena.empty((size * MB,), np.uint8)
+        del pair
+        most = max(most, 2 * size * MB)
+        assert arena.peak == most and arena.nbytes <= 2 * most
+
+
+def test_shapes_that_take_turns_are_served_from_what_is_kept():
+    arena = Arena()
+
+    def turn():
+        for size in (3, 9, 5):
+            arrays = [arena.empty((size * MB,), np.uint8) for _ in range(3)]
+            del arrays[1]
+            arrays.append(arena.empty((MB,), np.uint8))
+
+    for _ in range(2):
+        turn()
+    allocations = arena.allocations
+    for _ in range(5):
+        turn()
+    assert arena.allocations == allocations
 
 
 def test_limit_refuses_and_says_what_is_left():

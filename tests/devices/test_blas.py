@@ -1,11 +1,14 @@
 """Every product of every layer is made by one BLAS thread: several would wait for the next one without sleeping, and take a core."""
 
+import threading
+
 import numpy as np
 import pytest
 import threadpoolctl
 
 import tinyalex as ta
 from tests.contract import ROWS
+from tinyalex.devices.blas import ONE_BLAS_THREAD, OneBlasThread, Use
 
 PRODUCTS = ("dot", "matmul")
 
@@ -57,3 +60,82 @@ def test_the_callers_blas_threads_are_back_after_a_pass(threads_of_products):
     there_and_back(net, np.ones((2, 4), np.float32))
     np.dot(np.ones(2), np.ones(2))
     assert threads_of_products[-1] == ("dot", 2) and ("dot", 1) in threads_of_products
+
+
+@pytest.fixture
+def blas():
+    """BLAS on two threads: a function that tells how many it has."""
+    controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
+    with controller.limit(limits=2):
+        yield lambda: {library["num_threads"] for library in controller.info()}
+
+
+def test_an_exit_that_ctrl_c_kept_from_running_is_made_up_for(blas, monkeypatch):
+    device, exit_ = ta.CpuDevice(workers=2), Use.__exit__
+
+    def interrupted(use, *error):
+        monkeypatch.setattr(Use, "__exit__", exit_)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Use, "__exit__", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:  # it holds the frames, as a notebook does
+        device.map_blocks(lambda rows, scratch: None, 4, size=1)
+    with device.activate(), device.activate():
+        assert blas() == {1}
+    assert blas() == {2} and caught.value is not None and ONE_BLAS_THREAD._uses == []
+
+
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("before", [True, False])
+def test_ctrl_c_while_blas_is_set_loses_nothing(blas, monkeypatch, number, before):
+    one, calls = OneBlasThread(), []
+    with one.hold():
+        (library, *_) = one._libraries
+    set_num_threads = library.set_num_threads
+
+    def interrupted(threads):
+        calls.append(threads)
+        if len(calls) == number + 1 and before:
+            raise KeyboardInterrupt
+        set_num_threads(threads)
+        if len(calls) == number + 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(library, "set_num_threads", interrupted)
+    for _ in range(4):
+        try:
+            with one.hold():
+                assert blas() == {1}
+        except KeyboardInterrupt:
+            continue
+        assert blas() == {2}
+    assert len(calls) > number and blas() == {2}
+
+
+def test_uses_of_other_threads_and_of_suspended_generators_go_on(blas):
+    def batches():
+        with ONE_BLAS_THREAD.hold():
+            yield blas()
+            yield blas()
+
+    def here():
+        with ONE_BLAS_THREAD.hold():
+            assert blas() == {1}
+
+    generator, inside, done = batches(), threading.Event(), threading.Event()
+
+    def elsewhere():
+        with ONE_BLAS_THREAD.hold():
+            inside.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    assert inside.wait(30) and next(generator) == {1}
+    here()
+    done.set()
+    thread.join()
+    here()
+    assert next(generator) == {1}
+    generator.close()
+    assert blas() == {2}

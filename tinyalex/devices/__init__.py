@@ -7,8 +7,8 @@ import weakref
 from collections import deque
 
 from tinyalex.devices.base import KINDS, NEW_ARRAYS, Array, Device, Scratch, Transfer
-from tinyalex.devices.cores import cores
 from tinyalex.devices.cpu import CpuDevice
+from tinyalex.devices.workers import cores
 from tinyalex.errors import DeviceError
 
 __all__ = ["NEW_ARRAYS", "Array", "CpuDevice", "Device", "Scratch", "Transfer", "get_device"]
@@ -22,7 +22,7 @@ _lock = threading.Lock()
 def get_device(device: str | Device = "cpu", who: str = "get_device") -> Device:
     """The device of that name; the same object for all who use it, so its workers and memory are shared.
 
-    "cpu" works with all cores (`tinyalex.devices.cores` says how many), "cpu:0", "cpu:1" ... with half of them each; "sim:0",
+    "cpu" works with all cores (`tinyalex.devices.workers` says how many), "cpu:0", "cpu:1" ... with half of them each; "sim:0",
     "sim:1" ... are simulated GPUs of 3 GiB; "cuda:0" ... are GPUs through CuPy. For other workers or memory make a `CpuDevice` or
     `SimDevice` yourself and pass that. `who` asks: an error begins with it. Of devices that nothing uses any more the last 16
     are kept, with their threads and memory.

@@ -22,8 +22,21 @@ GROWTH = 0.5  # a new region is at least this part of all before it: arrays shar
 KEPT = 2  # times the most that arrays ever took together: what the arena holds beyond that goes back to the system
 
 
+class Place(weakref.ref["np.ndarray[Any, Any]"]):
+    """The part of a region in which an array lies, known by a weak reference to the array: it tells when the array has died."""
+
+    region: Region
+    start: int
+    stop: int
+    taken: bool  # whether the region counts the part as used
+    __hash__, __eq__ = object.__hash__, object.__eq__  # a reference's own ask the array, which has none
+
+
 class Region:
-    """One piece of the system's memory, and which parts of it no array uses: (start, stop) in order, no two of them adjacent."""
+    """One piece of the system's memory, and which parts of it no array uses: (start, stop) in order, no two of them adjacent.
+
+    Ctrl-C may interrupt any call, but not two assignments in a row. So what is free and what is taken change together.
+    """
 
     def __init__(self, size: int) -> None:
         self.buffer = np.empty(size, np.uint8)
@@ -34,21 +47,28 @@ class Region:
         """Whether no array is in it."""
         return self.free == [(0, self.buffer.size)]
 
-    def take(self, size: int, part: tuple[int, int]) -> int:
-        """Where an array begins that takes `size` bytes of a free part."""
-        at, (start, stop) = self.free.index(part), part
-        self.free[at : at + 1] = [(start + size, stop)] if start + size < stop else []
-        return start
+    def take(self, place: Place) -> None:
+        """Use the place, which begins where a free part does."""
+        at = bisect_left(self.free, (place.start, place.stop))
+        stop = self.free[at][1]
+        rest = [(place.stop, stop)] if place.stop < stop else []
+        self.free[at : at + 1] = rest
+        place.taken = True
 
-    def give(self, start: int, stop: int) -> None:
-        """A dead array's part is free again, and one with the free parts before and behind it."""
+    def give(self, place: Place) -> None:
+        """Free a dead array's place; it becomes one with the free parts before and behind it."""
+        if not place.taken:
+            return
+        start, stop = place.start, place.stop
         at = bisect_left(self.free, (start, stop))
         first = last = at
         if at > 0 and self.free[at - 1][1] == start:
             first, start = at - 1, self.free[at - 1][0]
         if at < len(self.free) and self.free[at][0] == stop:
             last, stop = at + 1, self.free[at][1]
-        self.free[first:last] = [(start, stop)]
+        merged = [(start, stop)]
+        self.free[first:last] = merged
+        place.taken = False
 
 
 class Arena:
@@ -70,7 +90,8 @@ class Arena:
         self.allocations = 0  # how often it had to ask the system: no more after the first training step
         self.peak = 0  # the most bytes that arrays took at one time
         self._regions: list[Region] = []
-        self._dead: deque[tuple[Region, int, int]] = deque()  # an array may die anywhere, also while the lock is held
+        self._places: set[Place] = set()  # of all arrays that live
+        self._dead: deque[Place] = deque()  # an array may die anywhere, also while the lock is held
         self._lock = threading.RLock()
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
@@ -82,32 +103,38 @@ class Arena:
         size = -(-nbytes // GRAIN) * GRAIN
         with self._lock:
             region, start = self._find(size) or self._allocate(size)
+            # NumPy lets a view of a view hold the first array; frombuffer makes `holder` that first array.
+            holder = np.frombuffer(region.buffer.data, np.uint8, size, start)
+            place = Place(holder, self._dead.append)  # no Python code, which Ctrl-C could interrupt
+            place.region, place.start, place.stop, place.taken = region, start, start + size, False
+            self._places.add(place)
+            region.take(place)
             self.peak = max(self.peak, self.used)
-        # NumPy lets a view of a view hold the first array; frombuffer makes `holder` that first array.
-        holder = np.frombuffer(region.buffer.data, np.uint8, size, start)
-        weakref.finalize(holder, self._dead.append, (region, start, start + size)).atexit = False
         return holder[:nbytes].view(dtype).reshape(shape)
 
     def _find(self, size: int) -> tuple[Region, int] | None:
-        """A place in the smallest free part that holds `size` bytes, if there is one."""
+        """The region and the start of the smallest free part that holds `size` bytes, if there is one."""
         self._bury()
-        parts = [(stop - start, i, (start, stop)) for i, region in enumerate(self._regions) for start, stop in region.free]
+        parts = [(stop - start, i, start) for i, region in enumerate(self._regions) for start, stop in region.free]
         fits = min((part for part in parts if part[0] >= size), default=None)
-        return None if fits is None else (self._regions[fits[1]], self._regions[fits[1]].take(size, fits[2]))
+        return None if fits is None else (self._regions[fits[1]], fits[2])
 
     def _bury(self) -> None:
-        """Free the parts of arrays that have died."""
+        """Free the places of arrays that have died."""
         while self._dead:
-            region, start, stop = self._dead.popleft()
-            region.give(start, stop)
+            place = self._dead[0]
+            place.region.give(place)
+            self._places.discard(place)
+            self._dead.popleft()
 
     def _allocate(self, size: int) -> tuple[Region, int]:
-        """A place in a new region, larger than asked by what the next arrays will need: untouched memory costs nothing.
+        """The start of a new region, larger than asked by what the next arrays will need: untouched memory costs nothing.
 
         Where shapes change, regions that are too small for the new arrays would pile up. So those without an array are
         given back once the arena would hold more than `KEPT` times what arrays ever took at one time.
         """
-        if self.nbytes + size > KEPT * max(self.peak, self.used + size):
+        most = KEPT * max(self.peak, self.used + size)
+        if self.nbytes + size > most:
             self.empty_cache()
         if self.limit is not None and self.nbytes + size > self.limit:
             self.empty_cache()
@@ -116,11 +143,11 @@ class Arena:
                     f"{self.owner}: an array of {size:,} bytes does not fit, {self.limit - self.nbytes:,} of "
                     f"{self.limit:,} bytes are left; use a smaller batch or a higher limit"
                 )
-        more = int(GROWTH * self.nbytes) // GRAIN * GRAIN
-        region = self._region(max(size, more if self.limit is None else min(more, self.limit - self.nbytes)), size)
+        room = (most if self.limit is None else min(most, self.limit)) - self.nbytes
+        region = self._region(max(size, min(int(GROWTH * self.nbytes) // GRAIN * GRAIN, room)), size)
         self._regions.append(region)
         self.allocations += 1
-        return region, region.take(size, region.free[0])
+        return region, 0
 
     def _region(self, wanted: int, needed: int) -> Region:
         try:

@@ -16,8 +16,8 @@ import numpy as np
 from tinyalex.devices.arena import Arena
 from tinyalex.devices.base import Array, Block, Device, Scratch, Transfer
 from tinyalex.devices.blas import ONE_BLAS_THREAD
-from tinyalex.devices.cores import MOST_WORKERS, cores
 from tinyalex.devices.threads import Threads, together
+from tinyalex.devices.workers import MOST_WORKERS, cores
 from tinyalex.errors import OutOfMemory, require_int
 
 SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers
