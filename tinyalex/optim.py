@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from tinyalex.devices import Array, Scratch
+from tinyalex.devices.threads import at_once
 from tinyalex.errors import ShapeError, require_float, show
-from tinyalex.layers.at_once import at_once
 from tinyalex.layers.base import Layer, require_thawed
 
 LEAST = 1 << 16  # parameters of a block: fewer are not worth a second thread, or a block of their own on a full card

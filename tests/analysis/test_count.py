@@ -186,6 +186,13 @@ def test_input_shape_that_is_none_raises():
         count(Conv2d(3, 4, 3, rng=RNG), 5)
 
 
-def test_unknown_layer_raises():
-    with pytest.raises(ShapeError, match="mine: the layer must be one whose cache is known, got Layer"):
-        count(Sequential([Layer("mine")], in_shape=(3,)))
+def test_layer_of_ones_own_is_counted_without_being_entered_anywhere():
+    class Mine(Layer):
+        def output_shape(self, in_shape):
+            return (2, *in_shape)
+
+    mine = Mine("mine")
+    mine.add_param("weight", np.ones(7))
+    (row,) = count(Sequential([mine], in_shape=(3,)))
+    assert (row.kind, row.out_shape, row.weights, row.macs, row.neurons) == ("Mine", (2, 3), 7, 7, 6)
+    assert (row.activation_bytes, row.cache_bytes) == (24, 12)  # by default a layer keeps its input

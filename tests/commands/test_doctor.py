@@ -10,7 +10,7 @@ import pytest
 
 from tinyalex import cli
 from tinyalex.commands import doctor
-from tinyalex.devices.cpu import OneBlasThread
+from tinyalex.devices.blas import OneBlasThread
 from tinyalex.gradcheck import compare, table
 from tinyalex.gradcheck.builders import Case, rng
 
@@ -57,6 +57,26 @@ def test_failed_self_test_exits_1(capsys, monkeypatch):
 def test_card_is_named_where_there_is_one(monkeypatch):
     monkeypatch.setattr(doctor, "why_no_cuda", lambda: None)
     assert found(doctor.devices)["device cuda:0"].found == "there is one"
+
+
+def test_what_decided_the_workers_is_named(monkeypatch):
+    monkeypatch.setenv("TINYALEX_WORKERS", "3")
+    finding = found(doctor.devices)["device cpu"]
+    assert finding.found == "3 workers, decided by TINYALEX_WORKERS; TINYALEX_WORKERS sets another number" and finding.remedy is None
+    monkeypatch.delenv("TINYALEX_WORKERS")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setattr("tinyalex.devices.workers.processors", lambda: 8)
+    monkeypatch.setattr("tinyalex.devices.workers.cpu_quota", lambda: None)
+    assert found(doctor.devices)["device cpu"].found.startswith("1 workers, decided by OMP_NUM_THREADS;")
+
+
+def test_bad_number_of_workers_is_reported_and_exits_1(monkeypatch, capsys):
+    monkeypatch.setenv("TINYALEX_WORKERS", "many")
+    monkeypatch.setattr("tinyalex.devices._devices", {})
+    assert cli.main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "TINYALEX_WORKERS must be an integer from 1 to 1,024, got 'many'" in out and "-> correct TINYALEX_WORKERS, or unset it" in out
+    assert "not run: get_device: cpu: TINYALEX_WORKERS" in out
 
 
 def test_missing_library_has_a_remedy(monkeypatch):

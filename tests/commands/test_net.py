@@ -151,9 +151,15 @@ def test_algorithms(capsys):
     assert re.search(r"conv3 +winograd +winograd +9 up to 5x5 +149,520,384 +35,487,744 +4.2x", out)
     assert cli.main(["net", "alexnet", "--batch", "1", "--algorithms", "--json"]) == 0
     chosen = json.loads(capsys.readouterr().out)["algorithms"]
-    assert [row["layer"] for row in chosen] == [f"conv{i}" for i in range(1, 6)]
-    assert [row["algorithm"] for row in chosen] == ["strips", "winograd", "im2col", "im2col", "im2col"]
-    assert {row["input_gradient"] for row in chosen} == {"none", "winograd", "turned weights"}
+    convolutions = [row for row in chosen if row["operation"] == "convolution"]
+    assert [row["layer"] for row in convolutions] == [f"conv{i}" for i in range(1, 6)]
+    assert [row["algorithm"] for row in convolutions] == ["strips", "winograd", "few", "few", "few"]
+    assert {row["input_gradient"] for row in convolutions} == {"none", "winograd", "turned weights"}
+    others = {row["layer"]: row["algorithm"] for row in chosen if row["operation"] != "convolution"}
+    assert others == {"pool1": "runs", "pool2": "runs", "pool5": "runs", "fc6": "blocks", "fc7": "blocks", "fc8": "blocks"}
+    assert cli.main(["net", "figure1", "--batch", "128", "--algorithms", "--json"]) == 0
+    chosen = {row["layer"]: row["algorithm"] for row in json.loads(capsys.readouterr().out)["algorithms"]}
+    assert (chosen["conv1"], chosen["pool1"], chosen["pool2"]) == ("lines", "innermost", "matrices")
 
 
 def test_pictures(tmp_path, capsys):

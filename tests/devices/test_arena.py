@@ -1,4 +1,4 @@
-"""The pool: memory is used again when nobody looks at it any more, never before."""
+"""The arena: memory is used again when nobody looks at it any more, never before."""
 
 import re
 import threading
@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tinyalex as ta
-from tinyalex.devices.arena import GRAIN, Pool, Region
+from tinyalex.devices.arena import GRAIN, Arena, Place, Region
 
-MB = 1 << 20  # the smallest that comes from the pool; a multiple of its grain
+MB = 1 << 20  # the smallest that comes from the arena; a multiple of its grain
 SHAPE = (3, 300_000)  # 3.6 MB of float32
-SIZE = -(-3_600_000 // GRAIN) * GRAIN  # what it takes in the pool
+SIZE = -(-3_600_000 // GRAIN) * GRAIN  # what it takes in the arena
 
 
 def address(a):
@@ -21,12 +21,12 @@ def address(a):
 
 
 def test_a_dead_array_serves_the_next_of_its_size():
-    pool = Pool()
-    a = pool.empty(SHAPE, np.float32)
+    arena = Arena()
+    a = arena.empty(SHAPE, np.float32)
     at = address(a)
     del a
-    b = pool.empty((300_000, 3), np.int32)
-    assert address(b) == at and pool.allocations == 1 and pool.nbytes == SIZE
+    b = arena.empty((300_000, 3), np.int32)
+    assert address(b) == at and arena.allocations == 1 and arena.nbytes == SIZE
 
 
 @pytest.mark.parametrize(
@@ -35,122 +35,163 @@ def test_a_dead_array_serves_the_next_of_its_size():
     ids=["row", "steps", "transpose", "element", "type", "memoryview"],
 )
 def test_memory_is_kept_while_a_view_lives(view):
-    pool = Pool()
-    a = pool.empty(SHAPE, np.float32)
+    arena = Arena()
+    a = arena.empty(SHAPE, np.float32)
     a.fill(7)
     part, before = view(a), bytes(view(a)[:1])
     del a
-    b = pool.empty(SHAPE, np.float32)
+    b = arena.empty(SHAPE, np.float32)
     b.fill(0)
-    assert pool.allocations == 2 and bytes(part[:1]) == before
+    assert arena.allocations == 2 and bytes(part[:1]) == before
     del part
-    c = pool.empty(SHAPE, np.float32)
-    assert pool.allocations == 2 and not np.shares_memory(b, c)
+    c = arena.empty(SHAPE, np.float32)
+    assert arena.allocations == 2 and not np.shares_memory(b, c)
 
 
 def test_arrays_are_contiguous_aligned_and_writeable():
-    a = Pool().empty(SHAPE, np.float64)
+    a = Arena().empty(SHAPE, np.float64)
     assert a.flags.c_contiguous and a.flags.aligned and a.flags.writeable and a.shape == SHAPE and a.dtype == np.float64
 
 
 def test_small_arrays_do_not_come_from_the_pool():
-    pool = Pool(smallest=100)
-    pool.empty((24,), np.float32)
-    assert pool.allocations == 0
-    pool.empty((25,), np.float32)
-    assert pool.allocations == 1
+    arena = Arena(smallest=100)
+    arena.empty((24,), np.float32)
+    assert arena.allocations == 0
+    arena.empty((25,), np.float32)
+    assert arena.allocations == 1
 
 
 def test_smaller_arrays_share_the_place_of_a_dead_one():
-    pool = Pool()
-    large = pool.empty((12 * MB,), np.uint8)
+    arena = Arena()
+    large = arena.empty((12 * MB,), np.uint8)
     at = address(large)
     del large
-    parts = [pool.empty((4 * MB,), np.uint8) for _ in range(3)]
+    parts = [arena.empty((4 * MB,), np.uint8) for _ in range(3)]
     assert [address(part) - at for part in parts] == [0, 4 * MB, 8 * MB]
     del parts[1]
-    assert address(pool.empty((2 * MB,), np.uint8)) == at + 4 * MB
+    assert address(arena.empty((2 * MB,), np.uint8)) == at + 4 * MB
     del parts
-    whole = pool.empty((12 * MB,), np.uint8)  # neighbors that have died are one place again
-    assert address(whole) == at and pool.allocations == 1 and pool.nbytes == 12 * MB
+    whole = arena.empty((12 * MB,), np.uint8)  # neighbors that have died are one place again
+    assert address(whole) == at and arena.allocations == 1 and arena.nbytes == 12 * MB
 
 
 def test_the_smallest_place_that_fits_is_taken():
-    pool = Pool()
-    arrays = [pool.empty((size * MB,), np.uint8) for size in (6, 2, 4, 8)]  # the second region holds the next two
+    arena = Arena()
+    arrays = [arena.empty((size * MB,), np.uint8) for size in (6, 2, 4, 8)]  # the second region holds the next two
     holes = address(arrays[2]), address(arrays[0])
     arrays[0] = arrays[2] = None
-    taken = pool.empty((3 * MB,), np.uint8), pool.empty((5 * MB,), np.uint8)
+    taken = arena.empty((3 * MB,), np.uint8), arena.empty((5 * MB,), np.uint8)
     assert (address(taken[0]), address(taken[1])) == holes
 
 
 def test_a_region_merges_what_is_free_on_either_side():
-    region = Region(10)
-    starts = [region.take(2, region.free[0]) for _ in range(5)]
-    assert starts == [0, 2, 4, 6, 8] and region.free == []
-    region.give(2, 4)
-    region.give(6, 8)
+    region, array = Region(10), np.ones(1)
+    places = [Place(array) for _ in range(5)]
+    for start, place in zip((0, 2, 4, 6, 8), places, strict=True):
+        place.start, place.stop, place.taken = start, start + 2, False
+        region.take(place)
+        assert place.taken
+    assert region.free == []
+    region.give(places[1])
+    region.give(places[3])
     assert region.free == [(2, 4), (6, 8)] and not region.unused
-    region.give(4, 6)
+    region.give(places[2])
+    region.give(places[2])  # once more changes nothing
     assert region.free == [(2, 8)]
-    region.give(8, 10)
-    region.give(0, 2)
+    region.give(places[4])
+    region.give(places[0])
     assert region.free == [(0, 10)] and region.unused
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_live_arrays_never_overlap(data):
-    pool, live = Pool(smallest=1), {}
+    arena, live = Arena(smallest=1), {}
     for turn in range(data.draw(st.integers(1, 40))):
         if live and data.draw(st.booleans()):
             del live[data.draw(st.sampled_from(sorted(live)))]
         else:
-            live[turn] = pool.empty((data.draw(st.integers(1, 6)) * GRAIN,), np.uint8)
+            live[turn] = arena.empty((data.draw(st.integers(1, 6)) * GRAIN,), np.uint8)
             live[turn].fill(turn)
         assert all((array == turn).all() for turn, array in live.items())
-    assert pool.nbytes >= sum(array.size for array in live.values())
+    assert arena.nbytes >= sum(array.size for array in live.values())
     live.clear()
-    pool.empty_cache()
-    assert pool.nbytes == 0
+    arena.empty_cache()
+    assert arena.nbytes == 0
 
 
 def test_a_new_region_is_half_as_large_as_all_before():
-    pool = Pool()
-    arrays = [pool.empty((8 * MB,), np.uint8) for _ in range(3)]
-    assert pool.nbytes == 24 * MB and pool.allocations == 3
-    arrays += [pool.empty((4 * MB,), np.uint8) for _ in range(3)]
-    assert pool.nbytes == 36 * MB and pool.allocations == 4
+    arena = Arena()
+    arrays = [arena.empty((8 * MB,), np.uint8) for _ in range(3)]
+    assert arena.nbytes == 24 * MB and arena.allocations == 3
+    arrays += [arena.empty((4 * MB,), np.uint8) for _ in range(3)]
+    assert arena.nbytes == 36 * MB and arena.allocations == 4
+
+
+def test_used_and_peak_count_the_arrays_alone():
+    arena = Arena()
+    arrays = [arena.empty((8 * MB,), np.uint8), arena.empty((2 * MB,), np.uint8)]
+    assert arena.nbytes == 12 * MB and arena.used == arena.peak == 10 * MB
+    del arrays[0]
+    arrays.append(arena.empty((MB,), np.uint8))
+    assert arena.used == 3 * MB and arena.peak == 10 * MB
+
+
+@pytest.mark.parametrize("sizes", [range(1, 60), range(60, 0, -1), (1, 2, 4, 8, 16, 32, 33), (60, 1, 61, 2, 62, 3)], ids=str)
+def test_what_is_kept_is_at_most_twice_what_arrays_took_at_one_time(sizes):
+    arena, most = Arena(), 0
+    for size in sizes:
+        pair = arena.empty((size * MB,), np.uint8), arena.empty((size * MB,), np.uint8)
+        del pair
+        most = max(most, 2 * size * MB)
+        assert arena.peak == most and arena.nbytes <= 2 * most
+
+
+def test_shapes_that_take_turns_are_served_from_what_is_kept():
+    arena = Arena()
+
+    def turn():
+        for size in (3, 9, 5):
+            arrays = [arena.empty((size * MB,), np.uint8) for _ in range(3)]
+            del arrays[1]
+            arrays.append(arena.empty((MB,), np.uint8))
+
+    for _ in range(2):
+        turn()
+    allocations = arena.allocations
+    for _ in range(5):
+        turn()
+    assert arena.allocations == allocations
 
 
 def test_limit_refuses_and_says_what_is_left():
-    pool = Pool("cpu:1", limit=SIZE + MB)
-    a = pool.empty(SHAPE, np.float32)
+    arena = Arena("cpu:1", limit=SIZE + MB)
+    a = arena.empty(SHAPE, np.float32)
     text = f"cpu:1: an array of {SIZE:,} bytes does not fit, {MB:,} of {SIZE + MB:,} bytes are left; use a smaller batch or a higher limit"
     with pytest.raises(ta.OutOfMemory, match=re.escape(text)):
-        pool.empty(SHAPE, np.float32)
-    assert pool.nbytes == SIZE
+        arena.empty(SHAPE, np.float32)
+    assert arena.nbytes == SIZE
     del a
-    assert pool.empty(SHAPE, np.float32).shape == SHAPE
+    assert arena.empty(SHAPE, np.float32).shape == SHAPE
 
 
 def test_limit_gives_kept_memory_back_first():
-    pool = Pool(limit=6 * MB)
-    pool.empty(SHAPE, np.float32)
-    assert pool.empty((6 * MB,), np.uint8).size == 6 * MB
-    assert pool.allocations == 2 and pool.nbytes == 6 * MB
+    arena = Arena(limit=6 * MB)
+    arena.empty(SHAPE, np.float32)
+    assert arena.empty((6 * MB,), np.uint8).size == 6 * MB
+    assert arena.allocations == 2 and arena.nbytes == 6 * MB
 
 
 def test_a_region_is_no_larger_than_the_limit_leaves():
-    pool = Pool(limit=10 * MB)
-    kept = pool.empty((8 * MB,), np.uint8), pool.empty((MB,), np.uint8)
-    assert pool.nbytes == 10 * MB
-    assert pool.empty((MB,), np.uint8).size == MB and len(kept) == pool.allocations == 2
+    arena = Arena(limit=10 * MB)
+    kept = arena.empty((8 * MB,), np.uint8), arena.empty((MB,), np.uint8)
+    assert arena.nbytes == 10 * MB
+    assert arena.empty((MB,), np.uint8).size == MB and len(kept) == arena.allocations == 2
 
 
 def test_a_region_is_what_is_needed_where_the_system_has_no_more(monkeypatch):
-    pool, empty = Pool(), np.empty
-    kept = pool.empty((8 * MB,), np.uint8)
+    arena, empty = Arena(), np.empty
+    kept = arena.empty((8 * MB,), np.uint8)
 
     def scarce(shape, dtype):
         if shape > 2 * MB:
@@ -158,36 +199,36 @@ def test_a_region_is_what_is_needed_where_the_system_has_no_more(monkeypatch):
         return empty(shape, dtype)
 
     monkeypatch.setattr(np, "empty", scarce)
-    assert pool.empty((2 * MB,), np.uint8).size == 2 * MB
-    assert kept.nbytes == 8 * MB and pool.nbytes == 10 * MB
+    assert arena.empty((2 * MB,), np.uint8).size == 2 * MB
+    assert kept.nbytes == 8 * MB and arena.nbytes == 10 * MB
 
 
 def test_empty_cache_keeps_what_is_in_use():
-    pool = Pool()
-    a = pool.empty(SHAPE, np.float32)
-    b = pool.empty((SIZE,), np.uint8)
-    assert pool.nbytes == 2 * SIZE
+    arena = Arena()
+    a = arena.empty(SHAPE, np.float32)
+    b = arena.empty((SIZE,), np.uint8)
+    assert arena.nbytes == 2 * SIZE
     del b
-    pool.empty_cache()
-    assert pool.nbytes == SIZE
+    arena.empty_cache()
+    assert arena.nbytes == SIZE
     del a
-    pool.empty_cache()
-    assert pool.nbytes == 0
+    arena.empty_cache()
+    assert arena.nbytes == 0
 
 
 def test_more_than_the_machine_has_is_out_of_memory():
-    with pytest.raises(ta.OutOfMemory, match="pool: the system has no .* bytes left; use a smaller batch"):
-        Pool().empty((2**55,), np.float32)
+    with pytest.raises(ta.OutOfMemory, match="arena: the system has no .* bytes left; use a smaller batch"):
+        Arena().empty((2**55,), np.float32)
 
 
 def test_threads_share_a_pool():
-    pool, wrong = Pool(limit=64 * MB), []
+    arena, wrong = Arena(limit=64 * MB), []
 
     def work(value):
         for _ in range(40):
-            a = pool.empty((MB,), np.uint8)
+            a = arena.empty((MB,), np.uint8)
             a[::4096] = value
-            pool.empty_cache()
+            arena.empty_cache()
             if (a[::4096] != value).any():
                 wrong.append(value)
 
@@ -196,5 +237,5 @@ def test_threads_share_a_pool():
         thread.start()
     for thread in threads:
         thread.join()
-    pool.empty_cache()
-    assert not wrong and pool.nbytes == 0
+    arena.empty_cache()
+    assert not wrong and arena.nbytes == 0

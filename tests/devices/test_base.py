@@ -2,12 +2,13 @@
 
 import re
 import threading
+import weakref
 
 import numpy as np
 import pytest
 
 import tinyalex as ta
-from tinyalex.devices import NEW_ARRAYS, Transfer
+from tinyalex.devices import KEPT, NEW_ARRAYS, Transfer
 from tinyalex.devices.sim import SimDevice
 
 
@@ -98,3 +99,23 @@ def test_where_names_the_place_of_an_array(device):
     assert device.where(np.ones(1)) == "a NumPy array"
     assert device.where(SimDevice(2).zeros((1,))) == "an array on sim:2"
     assert device.where([1]) == "list"
+
+
+@pytest.mark.parametrize("device, kind", [(ta.CpuDevice("laptop"), "cpu"), (ta.get_device("cpu:1"), "cpu"), (SimDevice(3), "sim")])
+def test_kind_says_how_a_device_computes_whatever_its_name(device, kind):
+    assert device.kind == kind
+
+
+def test_devices_that_nobody_uses_are_forgotten_and_used_ones_are_not():
+    used, unused = ta.get_device("cpu:900"), weakref.ref(ta.get_device("cpu:901"))
+    for number in range(902, 902 + KEPT):
+        ta.get_device(f"cpu:{number}")
+    assert unused() is None and ta.get_device("cpu:900") is used
+
+
+def test_the_devices_asked_for_last_are_kept_while_nobody_uses_them():
+    kept = weakref.ref(ta.get_device("cpu:900"))
+    for number in range(902, 902 + 2 * KEPT):
+        ta.get_device(f"cpu:{number}")
+        ta.get_device("cpu:900")
+    assert kept() is not None

@@ -1,5 +1,6 @@
 """The CPU device: every row once, the same bits for any number of workers, and nothing left over after an error."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -12,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinyalex as ta
-from tinyalex.devices.cpu import SHARES, SMALL, cores
+from tinyalex.devices.cpu import SHARES, SMALL
+from tinyalex.devices.workers import cores
 
 
 @pytest.fixture
@@ -48,6 +50,22 @@ def test_sums_are_the_same_bits_for_any_number_of_workers(n):
         device.close()
     assert len(set(sums)) == 1
     np.testing.assert_allclose(np.frombuffer(sums[0], np.float32), x.sum(axis=0), rtol=1e-4, atol=1e-4)
+
+
+def test_the_sum_is_in_the_order_of_the_rows_whichever_worker_ends_first():
+    """In float32 (1 + 1e8) - 1e8 is 0, and (1e8 - 1e8) + 1 is 1."""
+    device, terms, others = ta.CpuDevice(workers=2), np.array([1, 1e8, -1e8, 0], np.float32), threading.Event()
+
+    def block(rows, scratch):
+        if rows.start == 0:
+            assert others.wait(30)
+        elif rows.start == 3:  # this worker has given rows 1 and 2 by now
+            others.set()
+        return (terms[rows].copy(),)
+
+    (total,) = device.map_blocks(block, 4, size=1)
+    device.close()
+    assert total.tolist() == [0]
 
 
 def test_terms_may_be_scratch(device):
@@ -192,14 +210,28 @@ def test_close_ends_the_threads_and_the_device_starts_them_again():
     device = ta.CpuDevice("cpu", workers=4)
     device.map_blocks(lambda rows, scratch: None, 64, size=1)
     device.empty((1 << 20,))
-    assert set(threading.enumerate()) - before and device.pool.nbytes > 0
+    assert set(threading.enumerate()) - before and device.arena.nbytes > 0
     device.close()
-    assert set(threading.enumerate()) == before and device.pool.nbytes == 0
+    assert set(threading.enumerate()) == before and device.arena.nbytes == 0
     (total,) = device.map_blocks(lambda rows, scratch: (np.ones(1),), 64, size=1)
     assert total.tolist() == [64]
     device.close()
     device.close()
     assert set(threading.enumerate()) == before
+
+
+def test_threads_of_a_device_end_with_it():
+    before = set(threading.enumerate())
+    for _ in range(5):
+        device = ta.CpuDevice("cpu", workers=4)
+        device.map_blocks(lambda rows, scratch: None, 64, size=1)
+        own = set(threading.enumerate()) - before
+        assert own
+        del device
+        gc.collect()
+        for thread in own:
+            thread.join(30)
+            assert not thread.is_alive()
 
 
 def blas_threads():
@@ -282,7 +314,7 @@ import os, signal, sys, threading
 import numpy as np
 import threadpoolctl
 import tinyalex as ta
-from tinyalex.layers.at_once import at_once
+from tinyalex.devices.threads import at_once
 
 def blas_threads():
     return {library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"}
@@ -306,7 +338,7 @@ def busy(rows, scratch):
 other = threading.Thread(target=ta.CpuDevice(workers=1).map_blocks, args=(busy, 1))
 other.start()  # holds BLAS on one thread while the process forks
 inside.wait(30)
-locked = threading.Thread(target=devices[1].pool._lock.acquire)
+locked = threading.Thread(target=devices[1].arena._lock.acquire)
 locked.start()  # ends without opening the lock
 locked.join()
 child = os.fork()

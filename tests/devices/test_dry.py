@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import DeviceError
 from tinyalex.models import alexnet
@@ -25,3 +26,14 @@ def test_computing_raises():
     net = alexnet(devices=DryDevice("cpu:0"), width=1 / 16, input_size=67)
     with pytest.raises(DeviceError, match="cpu:0: the network must be built on a device to compute, got one that was built to be counted"):
         net.forward(np.zeros((1, 3, 67, 67), np.float32))
+
+
+@pytest.mark.parametrize("kind", ["cpu", "sim", "cuda"])
+def test_kind_is_that_of_the_device_it_stands_for_whatever_its_name(kind):
+    device = DryDevice("laptop", stands_for=kind)
+    assert device.kind == kind and device.name == "laptop" and DryDevice("sim:0").kind == "cpu"
+
+
+def test_unknown_kind_raises():
+    with refuses(DeviceError, "cpu: stands_for must be one of 'cpu', 'sim', 'cuda', got 'dry'"):
+        DryDevice(stands_for="dry")

@@ -32,7 +32,7 @@ def layers(device, algorithm, first):
 @pytest.mark.parametrize("algorithm", ["im2col", "strips", "winograd"])
 def test_training_steps_after_the_first_allocate_nothing_large(algorithm, first):
     device = CpuDevice(workers=1)  # of several, each makes its working memory when it first has a block of that layer
-    device.pool.smallest = SMALLEST
+    device.arena.smallest = SMALLEST
     net, loss = ta.Sequential(layers(device, algorithm, first), in_shape=(3, SIZE, SIZE)), SoftmaxCrossEntropy(device=device)
     sgd, x, labels = ta.SGD(net, lr=0.01), values((IMAGES, 3, SIZE, SIZE), 1, np.float32), np.arange(IMAGES) % 10
 
@@ -42,7 +42,7 @@ def test_training_steps_after_the_first_allocate_nothing_large(algorithm, first)
         sgd.step()
 
     step()
-    allocations = device.pool.allocations
+    allocations = device.arena.allocations
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     for _ in range(3):
@@ -50,5 +50,5 @@ def test_training_steps_after_the_first_allocate_nothing_large(algorithm, first)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     device.close()
-    assert device.pool.allocations == allocations
+    assert device.arena.allocations == allocations
     assert peak - before < MOST, f"{peak - before:,} bytes"

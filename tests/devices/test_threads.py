@@ -1,5 +1,6 @@
 """Several threads on one call: nobody is at work any more when an error or Ctrl-C comes out."""
 
+import gc
 import os
 import signal
 import threading
@@ -7,10 +8,10 @@ import time
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import tinyalex as ta
-from tinyalex.devices.threads import Threads, together
-from tinyalex.layers.at_once import at_once
+from tinyalex.devices.threads import Threads, at_once, together
 
 
 class StopError(Exception):
@@ -23,6 +24,14 @@ def interrupt():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield lambda: os.kill(os.getpid(), signal.SIGINT)
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def blas():
+    """BLAS on two threads: a function that tells how many it has."""
+    controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
+    with controller.limit(limits=2):
+        yield lambda: {library["num_threads"] for library in controller.info()}
 
 
 class Work:
@@ -116,6 +125,49 @@ def test_no_interruption_at_any_time_leaves_somebody_at_work():
         signal.signal(signal.SIGALRM, before)
     assert stopped
     assert device.map_blocks(lambda rows, scratch: (np.ones(1),), 16, size=1)[0].tolist() == [16]
+    device.close()
+
+
+def test_no_interruption_at_any_time_leaves_state_behind(blas):
+    device, other = ta.CpuDevice("cpu:0", workers=2), ta.CpuDevice("cpu:1", workers=1)
+
+    def inner(rows, scratch):
+        scratch((10,), np.float32)
+
+    def block(rows, scratch):
+        scratch((10,), np.float32)
+        device.empty((1 << 20,))
+        device.map_blocks(inner, 2, size=1)
+        other.map_blocks(inner, 2, size=1)
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    device.map_blocks(block, 6, size=1)  # starts the threads
+    kept, before = [], signal.signal(signal.SIGALRM, stop)
+    gc.disable()  # Python drops an error that is raised in a destructor or in somebody's callback of the collector
+    try:
+        for microseconds in range(30, 1530, 7):
+            end = time.monotonic() + 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, microseconds / 1e6)
+                while time.monotonic() < end:
+                    device.map_blocks(block, 6, size=1)
+            except KeyboardInterrupt as error:
+                kept.append(error)  # with the frames, as a notebook keeps them
+            for one in (device, other):
+                assert one.scratch().next == 0 and not one._local.inside
+            other.map_blocks(inner, 1)
+            assert blas() == {2}
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        gc.enable()
+    assert len(kept) > 100
+    kept.clear()
+    gc.collect()
+    device.arena.empty_cache()
+    assert device.arena.nbytes == 0
     device.close()
 
 

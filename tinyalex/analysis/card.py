@@ -66,7 +66,7 @@ class Plan:
 
 def plan_cards(build: Build, cards: int, memory: int, batch: int) -> Plan:
     """The plan for a network of `build` on so many cards; computes nothing."""
-    places = [DryDevice(f"card {i}") for i in range(cards)]
+    places = [DryDevice(f"card {i}", stands_for="sim") for i in range(cards)]
     net = build(places if cards > 1 else places[0])
     one, two = (max(kept_2012(net, n).values(), key=lambda parts: sum(parts.values())) for n in (1, 2))
     each = sum(two.values()) - sum(one.values())  # what one more image takes
@@ -139,8 +139,8 @@ def fail_in_small(build: Callable[..., Sequential], settings: Mapping[str, Any] 
     """
     from tinyalex.devices.sim import SimDevice
 
-    one = training_needs(build(towers=1, devices=DryDevice(), **settings), SCALED_BATCH)
-    two = training_needs(build(towers=2, devices=[DryDevice("a"), DryDevice("b")], **settings), SCALED_BATCH)
+    one = training_needs(build(towers=1, devices=DryDevice(stands_for="sim"), **settings), SCALED_BATCH)
+    two = training_needs(build(towers=2, devices=[DryDevice("a", "sim"), DryDevice("b", "sim")], **settings), SCALED_BATCH)
     most, least = (max(need.peak for need in needs.values()) for needs in (one, two))
     least = least * 51 // 50  # the plan may be 2 % short of the truth
     for memory in (max((most + least) // 2, least), least):

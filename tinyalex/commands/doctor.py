@@ -19,8 +19,9 @@ import numpy as np
 
 from tinyalex import Conv2d, __version__
 from tinyalex.devices import get_device
-from tinyalex.devices.cpu import cores
 from tinyalex.devices.cuda import why_no_cuda
+from tinyalex.devices.workers import VARIABLE, allowed, processors
+from tinyalex.errors import DeviceError
 from tinyalex.gradcheck import table
 
 HELP = "tell what this machine offers, what is missing and how to mend it"
@@ -100,7 +101,7 @@ def _blas() -> Finding:
 
 def hardware() -> Iterator[Finding]:
     """Cores and memory."""
-    yield Finding("cores", f"{cores()} for this process, {os.cpu_count()} in the machine")
+    yield Finding("cores", f"{processors()} for this process, {os.cpu_count()} in the machine")
     free = free_memory()
     if free is None:
         yield Finding("memory", "unknown on this system")
@@ -121,7 +122,11 @@ def free_memory(meminfo: str = "/proc/meminfo") -> int | None:
 
 def devices() -> Iterator[Finding]:
     """What can be given to --device."""
-    yield Finding("device cpu", f"{cores()} workers")
+    try:
+        limit = allowed()
+        yield Finding("device cpu", f"{limit.workers} workers, decided by {limit.by}; {VARIABLE} sets another number")
+    except DeviceError as error:
+        yield Finding("device cpu", str(error), f"correct {VARIABLE}, or unset it")
     yield Finding("device sim:0", "a simulated GPU of 3 GiB")
     reason = why_no_cuda()
     yield Finding("device cuda:0", "there is one" if reason is None else f"none: {reason}")  # no problem: nothing needs a GPU
@@ -153,11 +158,14 @@ def self_test() -> Iterator[Finding]:
     """Every layer's first gradient case on two devices, and the speed of a convolution beside a plain matrix product."""
     first = list({case.layer: case for case in reversed(table.CASES) if case.layer != "network"}.values())
     for name in ("cpu", "sim:0"):
-        device = get_device(name)
         try:
+            device = get_device(name)
             checks = [(case, check) for case in first for check in case.run(device)]
         except ImportError as error:
             yield Finding("self-test", f"not run: {error}", "pip install --force-reinstall tinyalex", failed=True)
+            return
+        except DeviceError as error:
+            yield Finding("self-test", f"not run: {error}", "mend the device first", failed=True)
             return
         wrong = [f"{case.layer} {check.what}" for case, check in checks if not check.passed]
         worst = max(check.error for _, check in checks)

@@ -16,8 +16,8 @@ from tinyalex.analysis.figures import PAPER_BATCH, figures
 from tinyalex.analysis.memory import KINDS, Need, training_needs
 from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.analysis.table import notes, table
-from tinyalex.devices.cpu import cores
 from tinyalex.devices.dry import DryDevice
+from tinyalex.devices.workers import cores
 from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.files.atomic import write_picture
 from tinyalex.layers import Sequential

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import threading
+import weakref
+from collections import deque
 
-from tinyalex.devices.base import NEW_ARRAYS, Array, Device, Scratch, Transfer
-from tinyalex.devices.cpu import CpuDevice, cores
+from tinyalex.devices.base import KINDS, NEW_ARRAYS, Array, Device, Scratch, Transfer
+from tinyalex.devices.cpu import CpuDevice
+from tinyalex.devices.workers import cores
 from tinyalex.errors import DeviceError
 
 __all__ = ["NEW_ARRAYS", "Array", "CpuDevice", "Device", "Scratch", "Transfer", "get_device"]
 
-_devices: dict[str, Device] = {}
+KEPT = 16  # devices that stay although nobody uses them, with their threads and memory
+_devices: weakref.WeakValueDictionary[str, Device] = weakref.WeakValueDictionary()
+_latest: deque[Device] = deque(maxlen=KEPT)  # those that were asked for last, the newest at the end
 _lock = threading.Lock()
 
 
 def get_device(device: str | Device = "cpu", who: str = "get_device") -> Device:
-    """The device of that name; the same object at every call, so its workers and memory are shared.
+    """The device of that name; the same object for all who use it, so its workers and memory are shared.
 
-    "cpu" works with all cores, "cpu:0", "cpu:1" ... with half of them each; "sim:0", "sim:1" ... are simulated GPUs
-    of 3 GiB; "cuda:0" ... are GPUs through CuPy. For other workers or memory make a `CpuDevice` or `SimDevice`
-    yourself and pass that. `who` asks: an error begins with it.
+    "cpu" works with all cores (`tinyalex.devices.workers` says how many), "cpu:0", "cpu:1" ... with half of them each; "sim:0",
+    "sim:1" ... are simulated GPUs of 3 GiB; "cuda:0" ... are GPUs through CuPy. For other workers or memory make a `CpuDevice` or
+    `SimDevice` yourself and pass that. `who` asks: an error begins with it. Of devices that nothing uses any more the last 16
+    are kept, with their threads and memory.
 
     Raises
     ------
@@ -28,16 +34,22 @@ def get_device(device: str | Device = "cpu", who: str = "get_device") -> Device:
     if isinstance(device, Device):
         return device
     kind, colon, number = str(device).partition(":")
-    if kind not in ("cpu", "sim", "cuda") or (colon and not (number.isascii() and number.isdecimal())) or (kind != "cpu" and not colon):
+    if kind not in KINDS or (colon and not (number.isascii() and number.isdecimal())) or (kind != "cpu" and not colon):
         raise DeviceError(f"{who}: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got {device!r}")
     name = f"{kind}:{int(number)}" if colon else kind  # "sim:00" is "sim:0"
     with _lock:
-        if name not in _devices:
+        made = _devices.get(name)
+        if made is None:
             try:
-                _devices[name] = _make(kind, name, int(number or 0))
+                made = _make(kind, name, int(number or 0))
             except DeviceError as error:
                 raise DeviceError(f"{who}: {error}") from None
-        return _devices[name]
+            made.made_by_name = True
+            _devices[name] = made
+        if made in _latest:
+            _latest.remove(made)
+        _latest.append(made)
+        return made
 
 
 def _make(kind: str, name: str, number: int) -> Device:

@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray or the simulated device's array
+KINDS = ("cpu", "sim", "cuda")
 Block: TypeAlias = Callable[[slice, "Scratch"], "tuple[Array, ...] | None"]
 
 
@@ -62,14 +63,44 @@ class TransferLog:
 
 
 class Device(ABC):
-    """What a layer may ask of the place where its arrays live."""
+    """What a layer may ask of the place where its arrays live.
+
+    A device is shared, never copied: `copy.copy` and `copy.deepcopy` return the device itself. Pickled, a device that
+    `get_device` made becomes that process's device of the same name; any other becomes a new one of the same `settings`.
+    Threads, memory and the log of copies do not travel.
+
+    Attributes
+    ----------
+    name: what messages and tables call the device; no choice hangs on it.
+    kind: "cpu", "sim" or "cuda", how the device computes: by it algorithms are chosen, and two towers must have the same.
+    xp: the array module: numpy, cupy or the simulated one.
+    received: the copies that came from other devices.
+    """
 
     name: str
-    xp: Any  # the array module: numpy, cupy or the simulated one
-    kind: str  # "cpu", "sim" or "cuda": towers must be of one kind
+    kind: str
+    xp: Any
+    made_by_name = False  # whether `get_device` made it
 
     def __init__(self) -> None:
         self.received = TransferLog()
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """The keywords that make such a device again; a subclass whose `__init__` takes others returns those."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        if self.made_by_name:
+            from tinyalex.devices import get_device
+
+            return get_device, (self.name,)
+        return _made_from, (type(self), self.settings())
 
     @abstractmethod
     def asarray(self, x: Any, dtype: Any = None) -> Array:
@@ -96,7 +127,7 @@ class Device(ABC):
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        """An uninitialized array from the device's pool."""
+        """An uninitialized array whose memory the device may keep and use again."""
 
     @abstractmethod
     def activate(self) -> AbstractContextManager[Any]:
@@ -129,7 +160,7 @@ class Device(ABC):
         return out
 
     def copy(self, x: Array) -> Array:
-        """An array of the same numbers, in C order, from the pool."""
+        """A new array of the same elements, in C order."""
         out = self.empty(x.shape, x.dtype)
         out[...] = x
         return out
@@ -166,3 +197,8 @@ class Device(ABC):
 
     def __repr__(self) -> str:
         return f"<device {self.name}>"
+
+
+def _made_from(kind: type[Device], settings: dict[str, Any]) -> Device:
+    """What a pickled device becomes."""
+    return kind(**settings)

@@ -7,20 +7,21 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
-from tinyalex.devices.arena import Pool
+from tinyalex.devices.arena import Arena
 from tinyalex.devices.base import Array, Block, Device, Scratch, Transfer
+from tinyalex.devices.blas import ONE_BLAS_THREAD
 from tinyalex.devices.threads import Threads, together
+from tinyalex.devices.workers import MOST_WORKERS, cores
 from tinyalex.errors import OutOfMemory, require_int
 
 SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers
 SMALL = 1 << 18  # bytes of work that are done sooner than a second worker is woken
-MOST_WORKERS = 1024  # a system refuses to start threads without end
 CACHE = 6 << 20  # bytes of scratch a block may use: it stays in the processor's cache
 
 
@@ -51,70 +52,15 @@ class WorkerScratch(Scratch):
         return self._buffers[self.next - 1][:nbytes].view(dtype).reshape(shape)
 
 
-class OneBlasThread:
-    """BLAS on one thread while any device works: the blocks are the parallelism. Afterwards the caller's setting is back.
-
-    A single product by several threads of OpenBLAS costs more than it gains: they wait for the next one without sleeping,
-    for 20 ms, and take a core from the workers meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users: set[tuple[int, object]] = set()  # (thread, one use)
-        self._controller: Any = None
-        self._limit: Any = None
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        user = threading.get_ident(), object()
-        try:
-            with self._lock:
-                if self._limit is None:
-                    if self._controller is None:
-                        import threadpoolctl  # 20 ms, so not at `import tinyalex`
-
-                        self._controller = threadpoolctl.ThreadpoolController().select(user_api="blas")
-                    self._take_control()
-                    self._limit = self._controller.limit(limits=1)
-                self._users.add(user)
-            yield
-        finally:
-            with self._lock:
-                self._users.discard(user)
-                self._let_go()
-
-    def _let_go(self) -> None:
-        if not self._users and self._limit is not None:
-            self._take_control()
-            self._limit.restore_original_limits()
-            self._limit = None
-            self._take_control()  # and leave it to whoever comes next
-
-    def _take_control(self) -> None:
-        """Let this thread set OpenBLAS, which since threadpoolctl 3.8 the first thread that did keeps to itself for life."""
-        for library in self._controller.lib_controllers:
-            if hasattr(library, "clear_controlling_thread"):
-                library.clear_controlling_thread(force=True)
-
-    def after_fork(self) -> None:
-        """In a forked child: of the threads only the one that forked is left, and nobody will open a lock of the others."""
-        self._lock = threading.Lock()
-        self._users = {user for user in self._users if user[0] == threading.get_ident()}
-        self._let_go()
-
-
-ONE_BLAS_THREAD = OneBlasThread()  # BLAS has one setting for the whole process, so all devices share this
-
-
 class CpuDevice(Device):
     """NumPy with worker threads.
 
     Parameters
     ----------
     name: "cpu", or "cpu:0", "cpu:1" ... with workers of their own.
-    workers: threads that work on a batch, 1 to 1,024; more than cores or images is allowed.
+    workers: threads that work on a batch, 1 to 1,024; more than cores or images is allowed. The default is `cores()`.
     cache: bytes of scratch a block may use.
-    memory: bytes the pool may hold, 1 or more; None for no limit.
+    memory: bytes that arrays may take, with the memory that is kept for the next ones, 1 or more; None for no limit.
     small: bytes of work, 0 or more, that are one block on one thread. With `small=0, cache=1` every image is a block of its
         own, however small: for tests of the sums over blocks.
 
@@ -126,19 +72,24 @@ class CpuDevice(Device):
     """
 
     kind = "cpu"
+    xp = np
 
     def __init__(
         self, name: str = "cpu", workers: int | None = None, cache: int = CACHE, memory: int | None = None, small: int = SMALL
     ) -> None:
         super().__init__()
-        self.name, self.xp = name, np
-        self.workers = require_int(name, "workers", min(cores(), MOST_WORKERS) if workers is None else workers, most=MOST_WORKERS)
+        self.name = name
+        self.workers = require_int(name, "workers", cores() if workers is None else workers, most=MOST_WORKERS)
         self.cache = require_int(name, "cache", cache)
         self.small = require_int(name, "small", small, least=0)
-        self.pool = Pool(name, None if memory is None else require_int(name, "memory", memory))
+        self.memory = None if memory is None else require_int(name, "memory", memory)
+        self.arena = Arena(name, self.memory)
         self._local = threading.local()
         self._threads: Threads | None = None
         _devices.add(self)
+
+    def settings(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("name", "workers", "cache", "memory", "small")}
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         return np.asarray(x, dtype)
@@ -157,7 +108,7 @@ class CpuDevice(Device):
         return isinstance(x, np.ndarray)
 
     def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        return self.pool.empty(shape, dtype)
+        return self.arena.empty(shape, dtype)
 
     def activate(self) -> AbstractContextManager[Any]:
         return ONE_BLAS_THREAD.hold()
@@ -228,7 +179,7 @@ class CpuDevice(Device):
     def after_fork(self) -> None:
         """In a forked child, which has none of the threads and may have a closed lock: start anew, keep the memory."""
         self._threads = None
-        self.pool.after_fork()
+        self.arena.after_fork()
 
     def close(self) -> None:
         """End the worker threads and give the memory back; the device may be used again."""
@@ -236,7 +187,7 @@ class CpuDevice(Device):
             self._threads.shutdown()
             self._threads = None
         self._local = threading.local()
-        self.pool.empty_cache()
+        self.arena.empty_cache()
 
 
 class _SumInOrder:
@@ -258,11 +209,6 @@ class _SumInOrder:
                 elif terms is not None:
                     for sum_, term in zip(self.total, terms, strict=True):
                         sum_ += term
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _after_fork() -> None:

@@ -63,6 +63,9 @@ class CudaDevice(Device):
         if self.number >= count:
             raise DeviceError(f"{self.name}: number must be below {count}, the GPUs there are, got {self.number}")
 
+    def settings(self) -> dict[str, Any]:
+        return {"number": self.number}
+
     @contextmanager
     def activate(self) -> Iterator[None]:
         """Make this the thread's current card, on which CuPy allocates and computes; name it when its memory ends."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.devices.base import Array, Device, Scratch
+from tinyalex.devices.base import KINDS, Array, Device, Scratch
 from tinyalex.errors import DeviceError
 
 
@@ -21,10 +21,11 @@ class DryDevice(Device):
     Parameters
     ----------
     name: what the table calls the device, such as "cpu:0".
+    stands_for: "cpu", "sim" or "cuda", the `kind` of device on which the network would run: algorithms are chosen for that kind.
 
     Raises
     ------
-    DeviceError: something is to be computed.
+    DeviceError: another kind; or something is to be computed.
 
     Example
     -------
@@ -34,12 +35,16 @@ class DryDevice(Device):
     60965224
     """
 
-    kind = "dry"
     xp = np
 
-    def __init__(self, name: str = "cpu") -> None:
+    def __init__(self, name: str = "cpu", stands_for: str = "cpu") -> None:
         super().__init__()
-        self.name = name
+        if stands_for not in KINDS:
+            raise DeviceError(f"{name}: stands_for must be one of {', '.join(map(repr, KINDS))}, got {stands_for!r}")
+        self.name, self.kind = name, stands_for
+
+    def settings(self) -> dict[str, Any]:
+        return {"name": self.name, "stands_for": self.kind}
 
     def draw(self, init: Any, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
         return np.broadcast_to(np.float32(0), shape)

@@ -58,12 +58,16 @@ class SimDevice(Device):
 
     def __init__(self, number: int = 0, memory: int = GTX_580) -> None:
         super().__init__()
-        self.name = f"sim:{require_int('sim', 'number', number, least=0)}"
+        self.number = require_int("sim", "number", number, least=0)
+        self.name = f"sim:{self.number}"
         self.memory = require_int(self.name, "memory", memory)
         self.xp = Namespace(self)
         self.freed: deque[int] = deque()  # bytes of dead blocks that `used` still counts
         self.peak = self.synchronizations = 0
         self._used, self._lock = 0, threading.Lock()
+
+    def settings(self) -> dict[str, Any]:
+        return {"number": self.number, "memory": self.memory}
 
     @property
     def used(self) -> int:

@@ -88,6 +88,9 @@ class SimArray:
     def __deepcopy__(self, memo: Any) -> Any:
         return self.__copy__()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _on_device, (self.device, read(self))
+
     def __bool__(self) -> bool:
         return bool(read(self))
 
@@ -110,6 +113,11 @@ class SimArray:
 
     def __imatmul__(self, other: Any) -> NoReturn:
         raise TypeError(f"{self.device.name}: {CUPY} has no @= of arrays; use xp.matmul(a, b, out=a)")
+
+
+def _on_device(device: SimDevice, host: HostArray) -> SimArray:
+    """What a pickled array becomes."""
+    return wrap(host.copy("K"), device)
 
 
 def operand(x: Any, device: SimDevice) -> Any:

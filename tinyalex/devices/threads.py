@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import weakref
@@ -12,6 +13,8 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+_local = threading.local()
 
 
 class Threads:
@@ -95,3 +98,30 @@ def together(threads: Threads, mine: Callable[[], T], others: Sequence[Callable[
         if error is not None:
             raise error
     return [first, *(result for _, result, _ in outcomes)]
+
+
+def at_once(left: Callable[[], T], right: Callable[[], T]) -> tuple[T, T]:
+    """(left(), right()): the second in a thread of its own, which sees the caller's NumPy error settings.
+
+    An error of either is raised when both have stopped; left's first. Where left fails before right has begun, right does not
+    begin. The thread is kept, and with it its working memory; a pair inside of `left` has a thread of its own, also kept.
+    """
+    if not hasattr(_local, "free"):
+        _local.free = []
+    free: list[Threads] = _local.free  # the innermost pair's thread comes first, so each finds its own again
+    helper = free.pop() if free else Threads(1, "tower")
+    try:
+        first, second = together(helper, left, [right], stop=lambda: None)
+        return first, second
+    finally:
+        free.append(helper)
+
+
+def _after_fork() -> None:
+    """A forked child has none of these threads: it starts its own."""
+    global _local
+    _local = threading.local()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
+    os.register_at_fork(after_in_child=_after_fork)

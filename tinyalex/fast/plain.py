@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.fast.request import Convolution, Grads, Keeps, Pooling, Product, Then, add_gradients, apply, columns_of_image, size_of
+from tinyalex.fast.request import Convolution, Grads, Keeps, Pooling, Product, Then, add_gradients, apply, size_of
 from tinyalex.fast.sharing import bytes_of_blocks
 
 
@@ -17,7 +17,7 @@ def conv_forward(asked: Convolution, x: Array, device: Device, then: Then | None
         out[images] = asked.plain[0](x[images], asked.weight, asked.bias, asked.windows, asked.groups, scratch.xp)
         apply(then, out[images], scratch)
 
-    device.map_blocks(block, len(x), 2 * asked.windows.column_bytes(asked.channels, x.dtype.itemsize))
+    device.map_blocks(block, len(x), _bytes_of_image(asked, backward=False))
     return out, x
 
 
@@ -31,16 +31,24 @@ def conv_backward(asked: Convolution, x: Array, dout: Array, device: Device, gra
             dx[images] = part
         return dweight, dbias
 
-    dweight, dbias = device.map_blocks(block, len(x), 2 * asked.windows.column_bytes(asked.channels, x.dtype.itemsize))
+    dweight, dbias = device.map_blocks(block, len(x), _bytes_of_image(asked, backward=True))
     add_gradients(grads, dweight, dbias, device)
     return dx
 
 
+def _bytes_of_image(asked: Convolution, backward: bool) -> int:
+    """Bytes that one image of a block needs: backward its columns, their gradients, and a gradient of the weights of its own."""
+    item, (height, width), (oh, ow), (h, w) = asked.weight.dtype.itemsize, asked.windows.sheet, asked.windows.out, asked.windows.size
+    columns, out = asked.windows.column_bytes(asked.channels, item), asked.filters * oh * ow * item
+    if not backward:
+        return columns + max(2 * out, asked.channels * height * width * item)
+    return 2 * columns + asked.channels * (height * width + h * w) * item + size_of(asked.weight) * item
+
+
 def conv_scratch(asked: Convolution, n: int, backward: bool, workers: int | None) -> int:
     """See `Row`."""
-    item, (oh, ow) = asked.weight.dtype.itemsize, asked.windows.out
-    image = columns_of_image(asked.windows, asked.channels) + 2 * asked.filters * oh * ow
-    return bytes_of_blocks((1 + backward) * image * item, 2 * size_of(asked.weight) * item * backward, n, workers)
+    sums = size_of(asked.weight) * asked.weight.dtype.itemsize * backward
+    return bytes_of_blocks(_bytes_of_image(asked, backward), sums, n, workers)
 
 
 def pool_forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Any]:

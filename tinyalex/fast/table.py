@@ -85,7 +85,7 @@ def operation_of(asked: Request) -> str:
 
 def choose(asked: Request, n: int, kind: str, algorithm: str = "auto") -> Row:
     """The row that computes what is asked for n images on a device of that kind; `algorithm` names one, "auto" takes what pays."""
-    rows = (CPU if kind in ("cpu", "dry") else OTHERS)[operation_of(asked)]
+    rows = (CPU if kind == "cpu" else OTHERS)[operation_of(asked)]
     if algorithm != "auto":
         return next(row for row in rows if row.name == algorithm)
     return next(row for row in rows if row.pays(asked, n))

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
+from tinyalex.devices.threads import at_once
 from tinyalex.errors import DeviceError, ShapeError, require_bool, show
 from tinyalex.fast.request import Keeps
-from tinyalex.layers.at_once import at_once
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from tinyalex import __version__
 from tinyalex.devices import Device
-from tinyalex.devices.cpu import cores
+from tinyalex.devices.workers import cores
 from tinyalex.errors import CheckpointError
 from tinyalex.files.atomic import write_bytes, write_error
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tinyalex.layers.at_once import at_once
+from tinyalex.devices.threads import at_once
 
 
 def test_both_run_at_the_same_time():
