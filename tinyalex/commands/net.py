@@ -21,7 +21,7 @@ from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.files.atomic import write_picture
 from tinyalex.layers import Sequential
-from tinyalex.models.built import as_built
+from tinyalex.models.options import as_built
 from tinyalex.models.registry import MODELS, build
 from tinyalex.models.variants import VARIANTS, Published, differences
 

@@ -7,7 +7,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.models import VARIANTS, differences
-from tinyalex.models.built import as_built
+from tinyalex.models.options import as_built
 
 
 @pytest.mark.parametrize("name", VARIANTS)
