@@ -30,7 +30,7 @@ _ROWS = change(
     # The paper's pixels are bytes. Sums of squares grow with the square of the scale, so alpha shrinks or grows with its inverse.
     norm={"alpha": 1e-4 * PIXEL_STD**2},
 )
-ROWS: Rows = change(change(_ROWS, **{layer: {"width": k} for layer, k in WIDTHS.items()}), fc8={"weight_init": FanIn(1.0)})
+ROWS: Rows = change(change(_ROWS, **{layer: {"width": k} for layer, k in WIDTHS.items()}), fc8={"width": 10, "weight_init": FanIn(1.0)})
 
 
 def cifar_alexnet(
