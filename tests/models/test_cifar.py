@@ -52,6 +52,10 @@ def test_every_activation_starts_with_the_same_weights_and_another_seed_with_oth
     assert not np.array_equal(nets["relu"].params["conv1.weight"], figure1_net(seed=4).params["conv1.weight"])
 
 
+def test_setups_are_the_two_that_figure_1_hangs_on():
+    assert SETUPS["2012"].weights[0] == ta.Gaussian(1e-4) and SETUPS["fan-in"].weights[0] == ta.FanIn(1.0)
+
+
 def test_dtype_and_classes():
     net = figure1_net(dtype=np.float64, classes=7)
     assert {weight.dtype for weight in net.params.values()} == {np.dtype(np.float64)}

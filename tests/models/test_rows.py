@@ -12,7 +12,7 @@ from tinyalex.models import MODELS, build, rows_of
 from tinyalex.models import rows as edits
 from tinyalex.models.alexnet import PAPER
 from tinyalex.models.build import build_rows, places_of
-from tinyalex.models.rows import after, before, change, conv, flatten, half, linear, move, names, pool, relu, swap, walk, weighted
+from tinyalex.models.rows import after, change, conv, flatten, half, linear, names, pool, relu, swap, walk, weighted
 
 NET = (conv("conv1", 6, 3), relu("relu1"), pool("pool1", 2), flatten("flat"), linear("fc", 5))
 
@@ -24,8 +24,7 @@ def test_the_papers_net_has_23_rows():
 def test_edits_give_other_rows_and_leave_the_old_ones():
     old = [str(row) for row in NET]
     assert names(after(NET, "relu1", relu("more"))) == ["conv1", "relu1", "more", "pool1", "flat", "fc"]
-    assert names(before(NET, "relu1", relu("more"))) == ["conv1", "more", "relu1", "pool1", "flat", "fc"]
-    assert names(swap(NET, "relu1", "pool1")) == names(move(NET, "relu1", behind="pool1")) == ["conv1", "pool1", "relu1", "flat", "fc"]
+    assert names(swap(NET, "relu1", "pool1")) == ["conv1", "pool1", "relu1", "flat", "fc"]
     assert names(edits.without(NET, "relu", "pool1")) == ["conv1", "flat", "fc"]
     changed = change(NET, conv={"padding": 1}, conv1={"width": 8}, fc={"width": 4})
     assert (changed[0]["padding"], changed[0].width, changed[0]["out_channels"], changed[-1].width) == (1, 8, 8, 4)
@@ -44,9 +43,7 @@ def test_factor_rounds_to_even_widths_of_at_least_2_and_leaves_the_last_layer():
         (lambda: change(NET, conv9={"padding": 1}), "rows: what is changed must be a row or a kind of row, got 'conv9'"),
         (lambda: change(NET, conv1={"stirde": 1}), "conv1: a setting must be one of out_channels, kernel_size, stride, padding, groups"),
         (lambda: after(NET, "pool9", relu("more")), "rows: a row must be one of conv1, relu1, pool1, flat, fc, got 'pool9'"),
-        (lambda: before(NET, "pool9", relu("more")), "rows: a row must be one of conv1, "),
         (lambda: swap(NET, "conv1", "pool9"), "rows: a row must be one of conv1, "),
-        (lambda: move(NET, "conv1", behind="pool9"), "rows: a row must be one of relu1, "),
         (lambda: list(walk(NET, (3, 2, 9))), "conv1: input height with padding must be at least 3, the kernel's, got 2"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The counts of a network as text: a line a layer, totals, and where the paper's own numbers slip."""
+"""The counts of a network as text: a line a layer, totals, and where the paper's own counts are wrong."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def table(net: Sequential, rows: Sequence[Row], fields: Mapping[str, Field], bat
 
 
 def together(rows: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
-    """The rows, those of the two halves of a layer as one tuple."""
+    """The rows in tuples: a tuple of two for the halves of a layer, else of one."""
     i = 0
     while i < len(rows):
         a, b = rows[i], rows[i + 1] if i + 1 < len(rows) else None

@@ -7,7 +7,7 @@ the filters see half of the channels, those on the same device (section 3.2). `v
 from __future__ import annotations
 
 from tinyalex.init import Constant, Gaussian
-from tinyalex.models.rows import PYTORCH, Rows, after, change, conv, dropout, flatten, linear, move, norm, pool, relu, rnorm, swap, without
+from tinyalex.models.rows import PYTORCH, Rows, after, change, conv, dropout, flatten, linear, norm, pool, relu, rnorm, swap, without
 
 PAPER: Rows = (
     conv("conv1", 96, 11, stride=4, ceil=True),  # the paper is silent about ceil; only so do 224 pixels give its 55
@@ -42,7 +42,7 @@ _AUTHORS = change(
     conv4={"weight_init": Gaussian(0.03)},
     conv5={"weight_init": Gaussian(0.03)},
 )
-_AUTHORS = move(move(_AUTHORS, "relu1", behind="pool1"), "relu5", behind="pool5")
+_AUTHORS = after(after(without(_AUTHORS, "relu1", "relu5"), "pool1", relu("relu1")), "pool5", relu("relu5"))
 AUTHORS = after(_AUTHORS, "norm2", rnorm("rnorm2", n=5, k=1.0, alpha=1e-3, beta=0.75))
 
 _CAFFE = change(

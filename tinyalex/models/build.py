@@ -7,44 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex import layers as classes
 from tinyalex.devices import Device, get_device
 from tinyalex.errors import DeviceError, show
-from tinyalex.layers import (
-    AbsTanh,
-    AvgPool2d,
-    Conv2d,
-    Dropout,
-    Exchange,
-    FirstConv2d,
-    Flatten,
-    Gather,
-    GroupedLinear,
-    Layer,
-    Linear,
-    LocalResponseNorm,
-    MaxPool2d,
-    Pair,
-    ReLU,
-    Sequential,
-    Sigmoid,
-    SpatialResponseNorm,
-    Split,
-    Tanh,
-)
+from tinyalex.layers import Exchange, Gather, Layer, Pair, Sequential, Split
 from tinyalex.layers.towers import two_devices
 from tinyalex.models.rows import Row, Shape, Step, change, half, walk, weighted
 
-ACTIVATIONS: dict[str, Callable[..., Layer]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "abstanh": AbsTanh}
+ACTIVATIONS: dict[str, Callable[..., Layer]] = {
+    "relu": classes.ReLU,
+    "tanh": classes.Tanh,
+    "sigmoid": classes.Sigmoid,
+    "abstanh": classes.AbsTanh,
+}
 KINDS: dict[str, Callable[..., Layer]] = ACTIVATIONS | {
-    "conv": Conv2d,
-    "first_conv": FirstConv2d,
-    "linear": lambda *, groups, **settings: GroupedLinear(groups=groups, **settings) if groups > 1 else Linear(**settings),
-    "norm": LocalResponseNorm,
-    "rnorm": SpatialResponseNorm,
-    "pool": MaxPool2d,
-    "mean_pool": AvgPool2d,
-    "dropout": Dropout,
-    "flatten": Flatten,
+    "conv": classes.Conv2d,
+    "first_conv": classes.FirstConv2d,
+    "linear": lambda *, groups, **rest: classes.GroupedLinear(groups=groups, **rest) if groups > 1 else classes.Linear(**rest),
+    "norm": classes.LocalResponseNorm,
+    "rnorm": classes.SpatialResponseNorm,
+    "pool": classes.MaxPool2d,
+    "mean_pool": classes.AvgPool2d,
+    "dropout": classes.Dropout,
+    "flatten": classes.Flatten,
 }
 
 

@@ -13,7 +13,7 @@ from tinyalex.devices import Device
 from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
 from tinyalex.layers import Sequential
 from tinyalex.models.build import build_rows, places_of
-from tinyalex.models.rows import Row, Rows, before, change, conv, names, parameters, place, relu, scaled, walk, weighted, without
+from tinyalex.models.rows import Row, Rows, after, change, conv, names, parameters, place, relu, scaled, walk, weighted, without
 from tinyalex.models.variants import VARIANTS, Variant
 
 WHO = "alexnet"
@@ -123,7 +123,7 @@ def as_built(
     if half:
         rows = change(rows, **{layer: {"width": k} for layer, k in HALF_SIZE.items()})
     if sixth:
-        rows = before(rows, "flatten5", _sixth(rows), relu("relu_conv6"))
+        rows = after(rows, rows[place(rows, "flatten5") - 1].name, _sixth(rows), relu("relu_conv6"))
     if not overlapping:
         rows = change(rows, pool={"kernel_size": 2}, conv2={"padding": 1}, conv3={"padding": 0})
     if not dropout:

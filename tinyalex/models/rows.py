@@ -158,11 +158,6 @@ def place(rows: Rows, name: str) -> int:
     return names(rows).index(name)
 
 
-def before(rows: Rows, name: str, *new: Row) -> Rows:
-    """The rows with new ones in front of the one of that name."""
-    return (*rows[: place(rows, name)], *new, *rows[place(rows, name) :])
-
-
 def after(rows: Rows, name: str, *new: Row) -> Rows:
     """The rows with new ones behind the one of that name."""
     return (*rows[: place(rows, name) + 1], *new, *rows[place(rows, name) + 1 :])
@@ -172,11 +167,6 @@ def swap(rows: Rows, first: str, second: str) -> Rows:
     """The rows with these two in each other's place."""
     exchanged = {place(rows, first): rows[place(rows, second)], place(rows, second): rows[place(rows, first)]}
     return tuple(exchanged.get(i, row) for i, row in enumerate(rows))
-
-
-def move(rows: Rows, name: str, behind: str) -> Rows:
-    """The rows with the one called `name` taken out and put behind another."""
-    return after(without(rows, name), behind, rows[place(rows, name)])
 
 
 def without(rows: Rows, *gone: str) -> Rows:
