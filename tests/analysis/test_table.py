@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -96,6 +97,26 @@ def test_notes_of_a_net_without_convolutions_and_pooling():
 def test_notes_of_another_net_say_nothing_of_the_paper():
     _, rows, _ = counted(variant="torchvision")
     assert "the paper" not in "\n".join(notes(rows))
+
+
+def test_notes_of_a_net_with_the_papers_parameters_but_other_maps_say_nothing_of_the_paper():
+    _, rows, _ = counted(overlapping=False)
+    said = "\n".join(notes(rows))
+    assert "60,965,224 parameters" in said and "the paper" not in said
+
+
+def test_layer_whose_units_all_see_the_same_has_no_jump():
+    net, rows, fields = counted()
+    head, *lines = table(net, rows, fields)
+    end = head.index("jump") + len("jump")
+    jumps = {line.split()[0]: line[end - 4 : end].strip() for line in lines}
+    assert (jumps["pool5"], jumps["fc6"], jumps["fc8"]) == ("32", "", "")
+
+
+def test_unequal_halves_have_a_line_each():
+    _, rows, _ = counted(towers=2)
+    a, b = next(halves for halves in together(rows) if len(halves) == 2)
+    assert list(together([a, replace(b, out_shape=(1, 2, 3))])) == [(a,), (replace(b, out_shape=(1, 2, 3)),)]
 
 
 def test_why_layers_are_split():

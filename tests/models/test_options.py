@@ -53,6 +53,14 @@ def test_options_overrule_what_the_variant_had():
     assert any(line.startswith("standard deviation of the initial weights: conv4 0.03, conv5 0.03 (") for line in without)
 
 
+def test_sixth_convolution_starts_as_conv5_does():
+    for variant in ("paper", "authors", "torchvision"):
+        rows = {row.name: row for row in as_built(variant, sixth=True).rows}
+        for key in ("weight_init", "bias_init", "out_channels", "padding"):
+            assert rows["conv6"][key] == rows["conv5"][key]
+        assert rows["conv6"]["groups"] == 1
+
+
 def test_bad_option_raises():
     with refuses(ta.ShapeError, "alexnet: remove must hold only names of conv1, "):
         as_built(remove=("fc8",))

@@ -67,6 +67,11 @@ def test_rows_of_every_net_have_the_names_shapes_and_parameters_of_its_layers(na
         rows_of(f"x{name}")
 
 
+def test_window_beyond_the_image_is_no_window_of_a_pool():
+    (step,) = walk([pool("pool1", 1, stride=3)], (2, 5, 5))
+    assert step.out_shape == ta.MaxPool2d(1, stride=3, ceil_mode=True).output_shape((2, 5, 5)) == (2, 2, 2)
+
+
 def test_links_are_the_layers_of_one_group_between_the_first_and_the_last():
     assert edits.links(PAPER) == ("conv3", "fc6", "fc7")
     assert names(weighted(PAPER)) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
