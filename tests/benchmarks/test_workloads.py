@@ -9,7 +9,8 @@ from benchmarks.table import WORKLOADS
 from benchmarks.workload import Setting
 from tinyalex.analysis import count, totals
 from tinyalex.models import alexnet
-from tinyalex.models.plan import Plan
+from tinyalex.models.alexnet import PAPER
+from tinyalex.models.rows import weight_shapes
 
 ONE = Setting(threads=1)
 
@@ -97,7 +98,7 @@ def test_layers_have_the_shapes_of_alexnet(monkeypatch):
     shapes = {
         name: WORKLOADS[f"layer-{name}-forward"].inputs(False)["weight"] for name in ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6")
     }
-    assert shapes.items() <= Plan().weight_shapes.items()
+    assert shapes.items() <= weight_shapes(PAPER, (3, 224, 224)).items()
 
 
 def test_towers_compute_what_one_tower_does_and_so_does_one_core():

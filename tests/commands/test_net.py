@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 
 import pytest
 
 from tinyalex import cli
+from tinyalex.commands import train
 from tinyalex.models.registry import MODELS
 from tinyalex.models.variants import differences
 
@@ -76,6 +78,45 @@ def test_card_that_nothing_fits_and_a_batch_of_one(capsys):
     assert "one card of 1 B: the largest batch that trains is 0\n  a batch of 1 takes" in out and "a batch of 128 takes" not in out
 
 
+def test_story_of_the_cards_comes_before_the_table(capsys):
+    assert cli.main(["net", "alexnet", "--towers", "2", "--card", "3GiB"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (table,) = (i for i, line in enumerate(lines) if line.startswith("layer "))
+    for words in ("one card of 3.00 GiB", "2 cards of 3.00 GiB", "  two cards: the step is done"):
+        assert [i < table for i, line in enumerate(lines) if line.startswith(words)] == [True]
+    assert lines[2].startswith("one card of 3.00 GiB: the largest batch that trains is ")
+
+
+@pytest.mark.parametrize(
+    ("options", "command"),
+    [
+        ("alexnet", "tinyalex net alexnet --png figure2.png, the same as a picture"),
+        ("figure1", "tinyalex net alexnet --towers 2 --png towers.png, the split net"),
+        ("alexnet --towers 2", "tinyalex net alexnet --towers 2 --card 3GiB, what fits one card and two"),
+        ("alexnet --card 3GiB", "tinyalex train --net cifar-alexnet, a small AlexNet to be trained"),
+        ("--list", "tinyalex net alexnet, its layers and their counts"),
+    ],
+)
+def test_last_line_is_the_next_command_and_that_command_exists(options, command, capsys, tmp_path, monkeypatch):
+    assert cli.main(["net", *options.split()]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: {command}"
+    _, *words = command.partition(",")[0].split()
+    monkeypatch.chdir(tmp_path)
+    if words[0] == "net":
+        assert cli.main(words) == 0
+    else:
+        parser = argparse.ArgumentParser()
+        train.add_arguments(parser)
+        assert words[0] == "train" and parser.parse_args(words[1:]).net in MODELS
+
+
+def test_list_says_what_each_net_is(capsys):
+    assert cli.main(["net", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()[:-1]
+    assert [line.split()[0] for line in lines] == list(MODELS)
+    assert all(len(line.split()) > 5 for line in lines) and "Krizhevsky" in lines[0] and "Figure 1" in lines[-1]
+
+
 def test_net_that_two_cards_cannot_share_says_why(capsys):
     assert cli.main(["net", "alexnet", "--card", "3GiB", "--remove", "conv1,conv2,conv3,conv4,conv5,fc6,fc7"]) == 0
     assert "there is no plan for two cards: alexnet: remove must leave a layer that two towers can share, got" in capsys.readouterr().out
@@ -105,7 +146,7 @@ def test_each_switch_gives_its_own_net(option, words, capsys):
 
 def differences_said(capsys, *options):
     assert cli.main(["net", *options]) == 0
-    return capsys.readouterr().out.partition("differences from the paper's net:\n")[2].splitlines()
+    return [line for line in capsys.readouterr().out.partition("differences from the paper's net:\n")[2].splitlines() if line[:2] == "  "]
 
 
 def test_differences_are_those_of_the_net_with_its_options(capsys):
@@ -129,6 +170,9 @@ def test_json_is_one_document(capsys):
     assert cli.main(["net", "alexnet", "--towers", "2", "--memory", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["totals"]["parameters"] == 60_965_224 and document["totals"]["forward_bytes"] == 234_496
+    assert [document["layers"][1][key] for key in ("kernel", "stride", "padding")] == ["11", "4", "0"] and "kernel" not in document[
+        "layers"
+    ][0]
     assert document["layers"][1]["name"] == "conv1a" and document["layers"][1]["field"]["size"] == [11, 11]
     assert set(document["memory"]) == {"cpu:0", "cpu:1"}
     assert document["figures"]["flops"] == 2 * 724_406_816 and document["figures"]["sent_in_all"] == 60_030_976
@@ -179,6 +223,8 @@ def test_picture_of_one_tower_leads_to_two(tmp_path, capsys):
     ("options", "text"),
     [
         (["lexnet"], "net: NAME must be one of alexnet, "),
+        ([], "net: NAME must be one of alexnet, "),
+        (["--towers", "2"], "got none; `tinyalex net --list` says what each is"),
         (["alexnet", "--towers", "3"], "alexnet: towers must be one of 1, 2, got 3"),
         (["alexnet-caffe", "--towers", "2"], "towers must be 1 for the variant 'caffe'"),
         (["alexnet", "--variant", "vgg"], "variant must be one of 'paper'"),

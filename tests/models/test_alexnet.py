@@ -9,11 +9,30 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.errors import show
 from tinyalex.gradcheck import check_directions, check_network
-from tinyalex.models import alexnet
-from tinyalex.models.plan import Plan
+from tinyalex.models import alexnet, as_built
+from tinyalex.models.rows import links, parameters, weight_shapes, weighted
 
 SMALL = {"width": 1 / 16, "num_classes": 10}
 EVERY_LINK = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
+
+
+def shapes_of_weights(*variant, **options):
+    built = as_built(*variant, **options)
+    return weight_shapes(built.rows, (3, built.input_size, built.input_size))
+
+
+def number(**options):
+    """The parameters of a net, counted without building it."""
+    built = as_built(**options)
+    return parameters(built.rows, (3, built.input_size, built.input_size))
+
+
+def links_of(**options):
+    return set(links(as_built(**options).rows))
+
+
+def widths(**options):
+    return {row.name: row.width for row in weighted(as_built(**options).rows)}
 
 
 def sizes(net):
@@ -21,7 +40,7 @@ def sizes(net):
 
 
 def test_parameters_layer_by_layer():
-    shapes = Plan().weight_shapes
+    shapes = shapes_of_weights()
     assert {layer: int(np.prod(shape)) + shape[0] for layer, shape in shapes.items()} == {
         "conv1": 34_944, "conv2": 307_456, "conv3": 885_120, "conv4": 663_936, "conv5": 442_624,
         "fc6": 37_752_832, "fc7": 16_781_312, "fc8": 4_097_000,
@@ -29,7 +48,7 @@ def test_parameters_layer_by_layer():
 
 
 def test_torchvisions_parameters_layer_by_layer():
-    shapes = Plan("torchvision").weight_shapes
+    shapes = shapes_of_weights("torchvision")
     assert [int(np.prod(shapes[f"conv{i}"])) + shapes[f"conv{i}"][0] for i in range(1, 6)] == [23_296, 307_392, 663_936, 884_992, 590_080]
 
 
@@ -56,13 +75,13 @@ def test_torchvisions_parameters_layer_by_layer():
     ids=str,
 )
 def test_parameters_of_every_form(options, parameters):
-    assert Plan(**options).parameters == parameters
+    assert number(**options) == parameters
 
 
-def test_plan_counts_what_is_built():
+def test_rows_count_what_is_built():
     for options in ({}, {"half": True}, {"sixth": True}, {"exchange": ()}):
         net = alexnet(**SMALL, **options)
-        assert sum(weight.size for weight in net.params.values()) == Plan(**SMALL, **options).parameters
+        assert sum(weight.size for weight in net.params.values()) == number(**SMALL, **options)
 
 
 @pytest.mark.slow
@@ -134,20 +153,20 @@ def test_any_one_layer_may_be_removed(layer, towers):
 
 
 def test_link_of_a_removed_layer_moves_to_the_next():
-    assert Plan(remove=("conv3",)).links == {"conv4", "fc6", "fc7"}
-    assert Plan(remove=("conv3", "conv4", "conv5")).links == {"fc6", "fc7"}
-    assert Plan(remove=("fc7",)).links == {"conv3", "fc6"}
-    assert Plan(remove=("conv1", "conv2")).links == {"fc6", "fc7"}  # conv3 reads the image, which both have
+    assert links_of(remove=("conv3",)) == {"conv4", "fc6", "fc7"}
+    assert links_of(remove=("conv3", "conv4", "conv5")) == {"fc6", "fc7"}
+    assert links_of(remove=("fc7",)) == {"conv3", "fc6"}
+    assert links_of(remove=("conv1", "conv2")) == {"fc6", "fc7"}  # conv3 reads the image, which both have
 
 
 def test_factor_is_for_given_widths_too():
-    assert Plan(widths={"conv2": 320}, width=1 / 8).widths == Plan(width=1 / 8).widths | {"conv2": 40}
+    assert widths(widths={"conv2": 320}, width=1 / 8) == widths(width=1 / 8) | {"conv2": 40}
 
 
 def test_numpy_integers_are_settings_too():
-    plan = Plan(towers=np.int64(2), num_classes=np.int32(10), input_size=np.int16(67), widths={"conv1": np.int64(16)})
-    assert (plan.towers, plan.num_classes, plan.input_size, plan.widths["conv1"]) == (2, 10, 67, 16)
-    assert [type(number) for number in (plan.towers, plan.num_classes, plan.widths["conv1"])] == [int] * 3
+    built = as_built(towers=np.int64(2), num_classes=np.int32(10), input_size=np.int16(67), widths={"conv1": np.int64(16)})
+    numbers = built.rows[-1].width, built.input_size, built.rows[0].width
+    assert numbers == (10, 67, 16) and [type(number) for number in numbers] == [int] * 3
     assert "conv1a" in names(alexnet(towers=np.int64(2), **SMALL))
 
 

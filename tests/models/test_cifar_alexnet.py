@@ -90,6 +90,20 @@ def test_structure_is_alexnets():
     assert {layer: len(net[layer].params["weight"]) for layer in WIDTHS} == WIDTHS
 
 
+def test_initial_values_and_normalization_are_those_of_inputs_of_unit_variance():
+    net = cifar_alexnet(seed=2)
+    for layer in (*WIDTHS, "fc8"):
+        weight, bias = net.params[f"{layer}.weight"], net.params[f"{layer}.bias"]
+        fan_in = weight[0].size
+        assert weight.std() == pytest.approx(((1 if layer == "fc8" else 2) / fan_in) ** 0.5, rel=0.05) and not bias.any()
+    for norm in (net["norm1"], net["norm2"]):
+        assert (norm.alpha_each, norm.k, norm.n, norm.beta) == (1e-4 * 64**2, 2, 5, 0.75)
+
+
+def test_dtype_is_that_of_all_parameters():
+    assert {weight.dtype for weight in cifar_alexnet(dtype=np.float64).params.values()} == {np.dtype(np.float64)}
+
+
 def test_signal_neither_dies_nor_explodes_at_the_start():
     net = cifar_alexnet(seed=0)
     logits = net.forward(np.random.default_rng(0).standard_normal((32, 3, 24, 24)).astype(np.float32))

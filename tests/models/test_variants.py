@@ -7,9 +7,9 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
-from tinyalex.models import VARIANTS, alexnet, differences
-from tinyalex.models.plan import Plan
-from tinyalex.models.variants import LAYERS, Uniform
+from tinyalex.models import VARIANTS, alexnet, as_built, differences
+from tinyalex.models.rows import Uniform, parameters, weight_shapes
+from tinyalex.models.variants import LAYERS
 
 COLUMNS = ("paper", "authors", "caffe", "caffenet", "torchvision")
 
@@ -18,6 +18,11 @@ COLUMNS = ("paper", "authors", "caffe", "caffenet", "torchvision")
 def net(variant):
     """A quarter of the width: enough weights to tell 0.005 from 0.01."""
     return alexnet(variant, width=1 / 4)
+
+
+def shapes_of_weights(variant, input_size=None):
+    built = as_built(variant, input_size=input_size)
+    return weight_shapes(built.rows, (3, built.input_size, built.input_size))
 
 
 def between(variant, first, last=None):
@@ -65,11 +70,11 @@ BIAS_01 = [[0], [np.float32(0.1)], [0], [np.float32(0.1)], [np.float32(0.1)], [n
 GROUPED = [(96, 3, 11, 11), (256, 48, 5, 5), (384, 256, 3, 3), (384, 192, 3, 3), (256, 192, 3, 3)]
 WHOLE = [(64, 3, 11, 11), (192, 64, 5, 5), (384, 192, 3, 3), (256, 384, 3, 3), (256, 256, 3, 3)]
 ROWS = {
-    "input size": (lambda v: Plan(v).input_size, 224, 224, 227, 227, 224),
+    "input size": (lambda v: net(v).in_shape[1], 224, 224, 227, 227, 224),
     "height and width": (lambda v: [s[1] for s in net(v).shapes if len(s) == 3 and s[1] == 55][:1], *[[55]] * 5),
     "after pooling": (lambda v: [p.output_shape((1, n, n))[1] for p, n in zip(pools(v), (55, 27, 13), strict=True)], *[[27, 13, 6]] * 5),
-    "weights of the convolutions": (lambda v: [Plan(v).weight_shapes[layer] for layer in LAYERS[:5]], *[GROUPED] * 4, WHOLE),
-    "weights of fc6 to fc8": (lambda v: [Plan(v).weight_shapes[n] for n in LAYERS[5:]], *[[(4096, 9216), (4096, 4096), (1000, 4096)]] * 5),
+    "weights of the convolutions": (lambda v: [shapes_of_weights(v)[layer] for layer in LAYERS[:5]], *[GROUPED] * 4, WHOLE),
+    "weights of fc6 to fc8": (lambda v: [shapes_of_weights(v)[n] for n in LAYERS[5:]], *[[(4096, 9216), (4096, 4096), (1000, 4096)]] * 5),
     "groups": (of_layers("groups"), *[[1, 2, 1, 2, 2]] * 4, [1] * 5),
     "stride": (of_layers("stride"), *[[(4, 4), *[(1, 1)] * 4]] * 5),
     "padding": (lambda v: [p[0] for p in of_layers("padding")(v)], *[[0, 2, 1, 1, 1]] * 4, [2, 2, 1, 1, 1]),
@@ -104,7 +109,7 @@ ROWS = {
     "published errors, 2012, ten crops": (published("2012 validation", "ten crops"), [(40.7, 18.2)], [(40.664, 18.21)], [], [], []),
     "published accuracy, 2012, center": (lambda v: [(round(100 - a, 1), round(100 - b, 1)) for a, b in CENTER(v)],
                                            [], [], [(57.1, 80.2)], [(57.4, 80.4)], [(56.5, 79.1)]),
-    "parameters": (lambda v: Plan(v).parameters, *[60_965_224] * 4, 61_100_840),
+    "parameters": (lambda v: parameters(VARIANTS[v].rows, net(v).in_shape), *[60_965_224] * 4, 61_100_840),
 }  # fmt: skip
 
 
@@ -177,7 +182,7 @@ def test_differences_name_every_field_that_differs():
 
 
 def test_what_is_left_out_of_torchvisions_is_felt_at_other_sizes_alone():
-    assert [Plan("torchvision", input_size=size).weight_shapes["fc6"][1] for size in (224, 256)] == [9_216, 12_544]
+    assert [shapes_of_weights("torchvision", size)["fc6"][1] for size in (224, 256)] == [9_216, 12_544]
 
 
 def test_unknown_variant_raises():

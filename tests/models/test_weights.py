@@ -1,6 +1,5 @@
 """Parameters and checkpoints of one tower for two, and back."""
 
-
 import numpy as np
 import pytest
 

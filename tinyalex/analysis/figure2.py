@@ -1,4 +1,4 @@
-"""The paper's Figure 2, drawn from a network: boxes for what its layers give out, arrows for what crosses between two towers.
+"""The paper's Figure 2, drawn from a network: boxes are outputs of layers, arrows are what crosses between two towers.
 
 Colors are those of Okabe and Ito; crossings are dashed as well, so that they stand out without color.
 """
@@ -48,7 +48,7 @@ class Stage:
 
     @property
     def flat(self) -> bool:
-        """Whether it is fully connected."""
+        """Whether the layer is fully connected."""
         return len(self.shape) == 1
 
 
@@ -95,7 +95,7 @@ class Box:
 
     @property
     def right(self) -> float:
-        """Where it ends."""
+        """The x where the box ends."""
         return self.at[0] + self.thick + self.wide * OBLIQUE[0]
 
 
@@ -133,7 +133,7 @@ def figure(net: Layer) -> Any:
 
 
 def _lay_out(columns: Sequence[Stage]) -> list[list[Box]]:
-    """The boxes of each column, a's first. Sizes are drawn by their roots: 3 to 224 pixels must fit one page."""
+    """The boxes of each column, that of tower a first. Sides are square roots of sizes: 6 and 224 pixels fit one page."""
     boxes, x = [], 0.0
     largest = max(columns[0].shape[1:])
     for column in columns:
@@ -149,7 +149,7 @@ def _lay_out(columns: Sequence[Stage]) -> list[list[Box]]:
 
 
 def _draw_box(panel: Any, box: Box, color: str) -> None:
-    """Front, top and right side, the last being the maps' own plane."""
+    """Draw the front, the top and the right side of a box; the right side is the plane of the maps."""
     for face, light in (
         (((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)), 0.45),
         (((0, 1, 0), (1, 1, 0), (1, 1, 1), (0, 1, 1)), 0.7),
@@ -165,7 +165,7 @@ def _lighter(color: str, by: float) -> tuple[float, ...]:
 
 
 def _draw_windows(panel: Any, before: Stage, froms: list[Box], now: Stage, tos: list[Box]) -> None:
-    """The kernel on the maps it slides over and the place of the next layer that it makes; or an arrow, where all are read."""
+    """Draw the kernel on the maps that it slides over, with lines to the unit that it computes; an arrow where all units are read."""
     for tower, to in enumerate(tos):
         box = froms[min(tower, len(froms) - 1)]
         if now.window is None:
@@ -188,7 +188,7 @@ def _draw_windows(panel: Any, before: Stage, froms: list[Box], now: Stage, tos: 
 
 
 def _draw_crossing(panel: Any, now: Stage, froms: list[Box], tos: list[Box]) -> None:
-    """What goes over to the other tower, with its bytes an image each way."""
+    """Draw what goes over to the other tower, with the bytes of one image in each direction."""
     if not now.crossing:
         return
     if len(tos) == 2:
@@ -209,7 +209,7 @@ def _draw_arrow(panel: Any, start: Point, end: Point, color: str, style: Any) ->
 
 
 def _write_labels(panel: Any, columns: Sequence[Stage], boxes: Sequence[list[Box]]) -> None:
-    """Names above, sizes and pooling below."""
+    """Write the name of each layer above its box, and its size and pooling below."""
     low, top = _edges(boxes)
     for column, halves in zip(columns, boxes, strict=True):
         x = (halves[0].at[0] + halves[0].right) / 2
@@ -221,13 +221,13 @@ def _write_labels(panel: Any, columns: Sequence[Stage], boxes: Sequence[list[Box
 
 
 def _pooling(column: Stage) -> list[str]:
-    """The pooling after a column in words, equal layers told once."""
+    """The pooling layers after a column in words; equal ones share a line."""
     counted = [(pool, len(list(alike))) for pool, alike in groupby(column.pools)]
     return [f"{kind} pool {_times(kernel)}\nstride {show_pair(step)}{f', {n} times' * (n > 1)}" for (kind, kernel, step), n in counted]
 
 
 def _write_towers(panel: Any, net: Layer, boxes: Sequence[list[Box]]) -> None:
-    """Which tower is which, and what crosses in all."""
+    """Write which tower is which, and how many bytes cross in total."""
     devices = [next(at.layer.device.name for at in visit(net, input_shape(net)) if at.tower == tower) for tower in (0, 1)]
     for tower, device in enumerate(devices):
         text = f"tower {'ab'[tower]}\non {device}"

@@ -1,4 +1,4 @@
-"""What a network's counts come to: the sizes that are quoted of AlexNet, each worked out from its layers."""
+"""The sizes that are quoted of AlexNet, each computed from the counts of a network's layers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Figures:
 
     flops: two for each multiply-add of one image forward.
     parameter_bytes: also what a step of data-parallel training, each device with a whole net, sends of gradients.
-    shares: of each layer with weights, the part of all parameters.
-    convolutions: parameters and MACs of these alone.
-    image_numbers: numbers of one image.
-    blob_bytes: the image and the outputs of all layers, but for those that may work in place and for copies to a device.
-    comparisons: numbers that each max pooling layer looks at, window by window.
-    batch: images that what follows is for.
+    shares: for each layer with weights, its share of all parameters, 0 to 1.
+    convolutions: parameters and MACs of the convolutions alone.
+    image_numbers: elements of one image.
+    blob_bytes: the image and the outputs of all layers, without those that may overwrite their input and without copies to a device.
+    comparisons: elements that each max pooling layer compares; an element counts once for each window that it lies in.
+    batch: how many images the fields below are for.
     sent_forward, sent_in_all: bytes between two devices, forward alone and with backward.
     """
 
@@ -42,7 +42,7 @@ class Figures:
 
 
 def figures(rows: Sequence[Row], batch: int = PAPER_BATCH) -> Figures:
-    """The figures of a network from its rows; halves of two towers count as one layer."""
+    """The figures of a network from the rows of `count`; the halves of two towers count as one layer."""
     every, image = totals(rows), elements(rows[0].in_shape)
     parameters, comparisons = by_layer(rows, "parameters"), by_layer(rows, "comparisons")
     convolutions = totals(row for row in rows if row.convolves)
@@ -63,7 +63,7 @@ def figures(rows: Sequence[Row], batch: int = PAPER_BATCH) -> Figures:
 
 
 def by_layer(rows: Sequence[Row], quantity: str) -> dict[str, int]:
-    """What is not zero of a column, the halves of two towers added up."""
+    """A column by layer: the halves of two towers are added, and layers where it is 0 are left out."""
     sums: dict[str, int] = {}
     for row in rows:
         if getattr(row, quantity):

@@ -1,4 +1,4 @@
-"""The counts of a network as text: a line a layer, totals, and where the paper's own numbers slip."""
+"""The counts of a network as text: a line a layer, totals, and where the paper's own counts are wrong."""
 
 from __future__ import annotations
 
@@ -9,20 +9,60 @@ from tinyalex.analysis.count import Row, totals
 from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures, mib
 from tinyalex.analysis.receptive import Field
 from tinyalex.errors import show_pair
+from tinyalex.layers import Sequential
 from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
 
 PAPER_PARAMETERS = 60_965_224
 PAPER_CONV1 = 253_440  # neurons, as its Figure 2 says
-HEAD = ("layer", "output", "field", "jump", "parameters", "%", "MACs", "connections", "output B", "cache B", "to other B", "device")
+HEAD = (
+    "layer",
+    "output",
+    "kernel",
+    "stride",
+    "padding",
+    "field",
+    "jump",
+    "parameters",
+    "%",
+    "MACs",
+    "connections",
+    "output B",
+    "cache B",
+    "to other B",
+    "device",
+)
 
 
-def table(rows: Sequence[Row], fields: Mapping[str, Field], batch: int = 1) -> list[str]:
-    """The lines of the table; the halves of two towers share a line, and bytes are those of `batch` images."""
-    every = totals(rows)
-    lines = [_line(halves, fields, batch, every.parameters) for halves in together(rows)]
+Window = tuple[str, str, str]  # kernel, stride and padding in words
+
+
+def windows_in(net: Sequential) -> dict[str, Window]:
+    """Kernel, stride and padding of every layer that slides a window, by the layer's name.
+
+    Example
+    -------
+    >>> from tinyalex.models import figure1_net
+    >>> windows_in(figure1_net())["conv1"]
+    ('5', '1', '2')
+    """
+    sliding: list[Any] = [layer for layer in net.leaves() if hasattr(layer, "kernel_size")]
+    return {each.name: (show_pair(each.kernel_size), show_pair(each.stride), _show_padding(each.padding)) for each in sliding}
+
+
+def _show_padding(padding: Any) -> str:
+    """`2` for four equal sides, `0,1,0,1` for top, bottom, left and right, or "same" or "valid"."""
+    if isinstance(padding, str):
+        return padding
+    return str(padding[0]) if len(set(padding)) == 1 else ",".join(map(str, padding))
+
+
+def table(net: Sequential, rows: Sequence[Row], fields: Mapping[str, Field], batch: int = 1) -> list[str]:
+    """The lines of the table: the halves of two towers share a line, and bytes are those of `batch` images."""
+    every, windows = totals(rows), windows_in(net)
+    lines = [_line(halves, fields, batch, every.parameters, windows) for halves in together(rows)]
     lines.append(
-        ("total", "", "", "", _number(every.parameters), "100", _number(every.macs), _number(every.connections))
+        ("total", "", "", "", "", "", "", _number(every.parameters), "100", _number(every.macs), _number(every.connections))
         + tuple(_number(batch * n) for n in (every.activation_bytes, every.cache_bytes, every.forward_bytes))
         + ("",)
     )
@@ -38,7 +78,7 @@ def table(rows: Sequence[Row], fields: Mapping[str, Field], batch: int = 1) -> l
 
 
 def together(rows: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
-    """The rows, those of the two halves of a layer as one tuple."""
+    """The rows in tuples: a tuple of two for the halves of a layer, else of one."""
     i = 0
     while i < len(rows):
         a, b = rows[i], rows[i + 1] if i + 1 < len(rows) else None
@@ -48,7 +88,7 @@ def together(rows: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
         i += len(found)
 
 
-def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int, whole: int) -> tuple[str, ...]:
+def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int, whole: int, windows: Mapping[str, Window]) -> tuple[str, ...]:
     row, sums = halves[0], totals(halves)
     field = fields.get(row.name)
     name = row.name if len(halves) == 1 else f"{row.name},b"
@@ -59,7 +99,17 @@ def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int, whol
     numbers = [sums.macs, sums.connections]
     numbers += [batch * nbytes for nbytes in (sums.activation_bytes, sums.cache_bytes, sums.forward_bytes)]
     devices = list(dict.fromkeys(part for half in halves for part in half.device.split(" + ")))
-    return (name, shape, size, jump, _number(sums.parameters), share, *map(_number, numbers), " + ".join(devices))
+    return (
+        name,
+        shape,
+        *windows.get(row.name, ("", "", "")),
+        size,
+        jump,
+        _number(sums.parameters),
+        share,
+        *map(_number, numbers),
+        " + ".join(devices),
+    )
 
 
 def show_shape(shape: tuple[Any, ...]) -> str:

@@ -15,14 +15,14 @@ from tinyalex.analysis.count import Row, count, totals
 from tinyalex.analysis.figures import PAPER_BATCH, figures
 from tinyalex.analysis.memory import KINDS, Need, training_needs
 from tinyalex.analysis.receptive import Field, receptive_fields
-from tinyalex.analysis.table import notes, table
+from tinyalex.analysis.table import notes, table, windows_in
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
 from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.files.atomic import write_picture
 from tinyalex.layers import Sequential
-from tinyalex.models.built import as_built
-from tinyalex.models.registry import MODELS, build
+from tinyalex.models.options import as_built
+from tinyalex.models.registry import MODELS, ORIGINS, build
 from tinyalex.models.variants import VARIANTS, Published, differences
 
 HELP = "count a network before it runs: parameters, operations, memory, what two cards exchange"
@@ -55,7 +55,8 @@ class Counted:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("name", metavar="NAME", help=", ".join(MODELS))
+    parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(MODELS))
+    parser.add_argument("--list", action="store_true", help="say what each NAME is, and count nothing")
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     parser.add_argument("--batch", type=int, help=f"images that bytes and memory are counted for (default: 1; {PAPER_BATCH} in --card)")
     parser.add_argument("--variant", help=f"of alexnet: {', '.join(VARIANTS)} (default: paper)")
@@ -79,6 +80,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Count, print, draw, and return 0."""
+    if args.list:
+        print("\n".join(_names()))
+        return 0
+    if args.name is None:
+        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got none; `tinyalex net --list` says what each is")
     batch = 1 if args.batch is None else require_int("net", "--batch", args.batch)
     if batch > MOST_IMAGES:
         raise ShapeError(f"net: --batch must be at most {MOST_IMAGES:,}, got {show(batch)}")
@@ -101,10 +107,26 @@ def run(args: argparse.Namespace) -> int:
             draw(net, path, kind)
             if not args.json:
                 print(f"drew {path}")
-    if (args.png or args.svg) and not args.json:
-        more = "--towers 2 --card 3GiB, what fits one card and two" if args.towers == 2 else "--towers 2 --png towers.png, the split net"
-        print(f"next: tinyalex net alexnet {more}")
+    if not args.json:
+        print(f"next: {_next(args)}")
     return 0
+
+
+def _names() -> list[str]:
+    """A line for each network, and the command that shows more of one."""
+    width = max(map(len, MODELS))
+    return [*(f"{name:<{width}}  {ORIGINS[name]}" for name in MODELS), "next: tinyalex net alexnet, its layers and their counts"]
+
+
+def _next(args: argparse.Namespace) -> str:
+    """The command that shows what the last one did not."""
+    if args.towers == 1 and args.card is None and (args.png or args.svg or not args.name.startswith("alexnet")):
+        return "tinyalex net alexnet --towers 2 --png towers.png, the split net"
+    if args.towers == 1 and args.card is None:
+        return "tinyalex net alexnet --png figure2.png, the same as a picture"
+    if args.card is None:
+        return "tinyalex net alexnet --towers 2 --card 3GiB, what fits one card and two"
+    return "tinyalex train --net cifar-alexnet, a small AlexNet to be trained"
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
@@ -158,8 +180,14 @@ def _cards(make: Any, memory: int, batch: int, scaled: dict[str, Any]) -> tuple[
 
 
 def _text(of: Counted) -> list[str]:
-    lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}", ""]
-    lines += [*table(of.rows, of.fields, of.batch), "", *notes(of.rows, of.batch)]
+    lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}"]
+    for plan in of.plans:
+        lines += ["", *_plan(plan)]
+    if of.one_card:
+        lines += ["", f"there is no plan for two cards: {of.one_card}"]
+    if of.failure:
+        lines += ["", *_failure(of.failure)]
+    lines += ["", *table(of.net, of.rows, of.fields, of.batch), "", *notes(of.rows, of.batch)]
     if of.published:
         errors = "; ".join(f"{each.top1} and {each.top5} % ({each.images}, {each.crops})" for each in of.published)
         lines.append(f"published top-1 and top-5 errors, not measured here: {errors}")
@@ -172,11 +200,7 @@ def _text(of: Counted) -> list[str]:
         lines += ["", f"a training step of {images} with momentum will hold, beside Python and its libraries:"]
         for need in of.needs.values():
             lines += ["", *_need(need)]
-    for plan in of.plans:
-        lines += ["", *_plan(plan)]
-    if of.one_card:
-        lines += ["", f"there is no plan for two cards: {of.one_card}"]
-    return lines + (["", *_failure(of.failure)] if of.failure else [])
+    return lines
 
 
 def _need(need: Need) -> list[str]:
@@ -221,8 +245,11 @@ def mib(nbytes: int) -> str:
 
 def _document(of: Counted) -> dict[str, Any]:
     """What --json prints; bytes are those of one image but under "memory", "cards" and "figures"."""
+    windows = windows_in(of.net)
     layers = [
-        asdict(row) | {"parameters": row.parameters, "connections": row.connections, "field": asdict(of.fields[row.name])}
+        asdict(row)
+        | {"parameters": row.parameters, "connections": row.connections, "field": asdict(of.fields[row.name])}
+        | dict(zip(("kernel", "stride", "padding"), windows.get(row.name, ()), strict=False))
         for row in of.rows
     ]
     document: dict[str, Any] = {"net": of.net.name, "in_shape": of.net.in_shape, "layers": layers, "totals": asdict(totals(of.rows))}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +10,11 @@ import numpy as np
 from tinyalex.devices import Device, get_device
 from tinyalex.errors import require_choice
 from tinyalex.init import FanIn, Gaussian, Init
-from tinyalex.layers import AbsTanh, AvgPool2d, Conv2d, Flatten, Layer, Linear, MaxPool2d, ReLU, Sequential, Sigmoid, Tanh
+from tinyalex.layers import Sequential
+from tinyalex.models.build import ACTIVATIONS, build_rows
+from tinyalex.models.rows import Row, Rows, conv, flatten, linear, mean_pool, pool
 
-ACTIVATIONS: dict[str, Callable[..., Layer]] = {"relu": ReLU, "tanh": Tanh, "sigmoid": Sigmoid, "abstanh": AbsTanh}
+__all__ = ["ACTIVATIONS", "SETUPS", "Setup", "figure1_net", "figure1_rows"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,25 @@ SETUPS = {
     "2012": Setup("mean-image", (Gaussian(1e-4), Gaussian(0.01), Gaussian(0.01), Gaussian(0.01))),
     "fan-in": Setup("unit-variance", (FanIn(), FanIn(), FanIn(), Gaussian(0.01))),
 }
+
+
+def figure1_rows(activation: str = "relu", setup: str = "2012", classes: int = 10) -> Rows:
+    """The layers of `figure1_net`, a row each."""
+    require_choice("figure1_net", "activation", activation, tuple(ACTIVATIONS))
+    weights = SETUPS[require_choice("figure1_net", "setup", setup, tuple(SETUPS))].weights
+    return (
+        conv("conv1", 32, 5, padding=2, weight=weights[0]),
+        pool("pool1"),
+        Row(activation, f"{activation}1"),
+        conv("conv2", 32, 5, padding=2, weight=weights[1]),
+        Row(activation, f"{activation}2"),
+        mean_pool("pool2"),
+        conv("conv3", 64, 5, padding=2, weight=weights[2]),
+        Row(activation, f"{activation}3"),
+        mean_pool("pool3"),
+        flatten("flatten"),
+        linear("fc10", classes, weight=weights[3]),
+    )
 
 
 def figure1_net(
@@ -61,24 +81,5 @@ def figure1_net(
     >>> sum(weight.size for weight in figure1_net().params.values())
     89578
     """
-    make = ACTIVATIONS[require_choice("figure1_net", "activation", activation, tuple(ACTIVATIONS))]
-    weights = SETUPS[require_choice("figure1_net", "setup", setup, tuple(SETUPS))].weights
-    rng, at = np.random.default_rng(seed), {"device": get_device(device, "figure1_net"), "dtype": dtype}
-    conv, pool = {"padding": 2, "rng": rng, **at}, {"stride": 2, "ceil_mode": True, **at}
-    return Sequential(
-        [
-            Conv2d(3, 32, 5, weight_init=weights[0], name="conv1", input_gradient=False, **conv),
-            MaxPool2d(3, name="pool1", **pool),
-            make(name=f"{activation}1", **at),
-            Conv2d(32, 32, 5, weight_init=weights[1], name="conv2", **conv),
-            make(name=f"{activation}2", **at),
-            AvgPool2d(3, name="pool2", **pool),
-            Conv2d(32, 64, 5, weight_init=weights[2], name="conv3", **conv),
-            make(name=f"{activation}3", **at),
-            AvgPool2d(3, name="pool3", **pool),
-            Flatten(name="flatten", **at),
-            Linear(64 * 4 * 4, classes, weight_init=weights[3], name="fc10", rng=rng, **at),
-        ],
-        in_shape=(3, 32, 32),
-        name=f"figure1-{activation}",
-    )
+    rows, place = figure1_rows(activation, setup, classes), get_device(device, "figure1_net")
+    return build_rows(rows, (3, 32, 32), f"figure1-{activation}", [place], seed=seed, dtype=dtype)

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices import Device
-from tinyalex.errors import require_int
+from tinyalex.errors import require_choice, require_int
 from tinyalex.init import FanIn, zeros
-from tinyalex.layers import Flatten, Sequential
-from tinyalex.models.alexnet import places_of, two_towers
-from tinyalex.models.plan import Part, Plan
-from tinyalex.models.variants import LAYERS, VARIANTS
+from tinyalex.layers import Sequential
+from tinyalex.models.alexnet import PAPER
+from tinyalex.models.build import build_rows, places_of
+from tinyalex.models.options import check_sizes
+from tinyalex.models.rows import Rows, change, without
 
-WIDTHS = {"conv1": 32, "conv2": 64, "conv3": 128, "conv4": 128, "conv5": 64, "fc6": 256}
 WHO = "cifar-alexnet"
-KERNELS = (5, 5, 3, 3, 3)
+WIDTHS = {"conv1": 32, "conv2": 64, "conv3": 128, "conv4": 128, "conv5": 64, "fc6": 256}
 PIXEL_STD = 64  # of CIFAR-10's bytes: what inputs of unit variance were divided by
-# The paper's pixels are bytes. Sums of squares grow with the square of the scale, so alpha shrinks or grows with its inverse.
-VARIANT = replace(VARIANTS["paper"], norm_alpha=VARIANTS["paper"].norm_alpha * PIXEL_STD**2)
+_RELU = {"weight_init": FanIn(math.sqrt(2)), "bias_init": zeros}  # a ReLU cuts off half of the variance
+
+_ROWS = change(
+    without(PAPER, "fc7", "relu7", "drop7"),
+    conv=_RELU,
+    linear=_RELU,
+    conv1={"kernel_size": 5, "stride": 1, "padding": 2, "ceil_mode": False},
+    # The paper's pixels are bytes. Sums of squares grow with the square of the scale, so alpha shrinks or grows with its inverse.
+    norm={"alpha": 1e-4 * PIXEL_STD**2},
+)
+ROWS: Rows = change(change(_ROWS, **{layer: {"width": k} for layer, k in WIDTHS.items()}), fc8={"width": 10, "weight_init": FanIn(1.0)})
 
 
 def cifar_alexnet(
@@ -60,31 +68,9 @@ def cifar_alexnet(
     >>> sum(weight.size for weight in cifar_alexnet().params.values())
     363018
     """
-    plan = _SmallPlan("paper", towers, None, num_classes, input_size=input_size, remove=("fc7",), widths=WIDTHS)
-    places, rng = places_of(plan, devices), np.random.default_rng(require_int(WHO, "seed", seed, least=0))
-    initial = {}
-    for layer, shape in plan.weight_shapes.items():  # whole layers in order, so that two towers start as one does
-        gain = 1.0 if layer == "fc8" else math.sqrt(2)  # a ReLU cuts off half
-        initial[layer] = places[0].draw(FanIn(gain), shape, rng), places[0].draw(zeros, shape[:1], rng)
-    whole = Part(0, 1, places[0], dtype, seed, False, initial)
-    layers = two_towers(plan, places, whole) if plan.towers == 2 else [step(whole) for step in plan.steps if not isinstance(step, str)]
-    return Sequential(layers, in_shape=(3, input_size, input_size), name=WHO)
-
-
-class _SmallPlan(Plan):
-    """A plan that walks down this net with the steps of the large one's."""
-
-    who = WHO
-
-    def _walk(self) -> None:
-        self.variant = VARIANT
-        for stage, (layer, kernel) in enumerate(zip(LAYERS[:5], KERNELS, strict=True), 1):
-            self._conv(layer, kernel, 1, kernel // 2, False)
-            for step in {1: ("relu", "norm", "pool"), 2: ("relu", "norm", "pool"), 5: ("relu", "pool")}.get(stage, ("relu",)):
-                self._after_conv(step, stage)
-        self._add(lambda part: Flatten(**part.where("flatten5")))
-        self._channels *= self._size**2
-        self._linear("fc6")
-        self._relu("relu6")
-        self._dropout("fc6", here=True)
-        self._linear("fc8")
+    towers = require_choice(WHO, "towers", towers, (1, 2))
+    rows = change(ROWS, fc8={"width": require_int(WHO, "num_classes", num_classes, least=2)})
+    size = require_int(WHO, "input_size", input_size)
+    check_sizes(WHO, rows, size)
+    places = places_of(WHO, towers, devices)
+    return build_rows(rows, (3, size, size), WHO, places, seed=require_int(WHO, "seed", seed, least=0), dtype=dtype)

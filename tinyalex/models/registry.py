@@ -9,9 +9,11 @@ from typing import Any, TypeAlias
 
 from tinyalex.errors import ShapeError, require_choice, show
 from tinyalex.layers import Sequential
-from tinyalex.models.alexnet import alexnet
-from tinyalex.models.cifar import figure1_net
-from tinyalex.models.cifar_alexnet import cifar_alexnet
+from tinyalex.models.cifar import figure1_net, figure1_rows
+from tinyalex.models.cifar_alexnet import ROWS, cifar_alexnet
+from tinyalex.models.options import alexnet
+from tinyalex.models.rows import Rows
+from tinyalex.models.variants import VARIANTS
 
 Builder: TypeAlias = Callable[..., Sequential]
 
@@ -30,6 +32,33 @@ MODELS: dict[str, Builder] = {
     "cifar-alexnet": cifar_alexnet,
     "figure1": _figure1,
 }
+ORIGINS = {"alexnet": VARIANTS["paper"].origin} | {f"alexnet-{name}": each.origin for name, each in VARIANTS.items() if name != "paper"}
+ORIGINS |= {
+    "cifar-alexnet": "AlexNet's structure for crops of CIFAR-10, small enough to train on a laptop",
+    "figure1": "the four-layer net of the paper's Figure 1, for CIFAR-10",
+}
+
+
+def rows_of(name: str) -> Rows:
+    """The rows of the network called `name`; a ShapeError if there is none of that name.
+
+    Example
+    -------
+    >>> [(row.name, row["out_channels"], row["stride"]) for row in rows_of("alexnet") if row.kind == "conv"][:2]
+    [('conv1', 96, 4), ('conv2', 256, 1)]
+    """
+    known = require_name(name)
+    if known.startswith("alexnet"):
+        return VARIANTS[known.partition("-")[2] or "paper"].rows
+    return ROWS if known == "cifar-alexnet" else figure1_rows()
+
+
+def require_name(name: Any) -> str:
+    """`name` if there is a network of that name, else a ShapeError that lists them."""
+    if not isinstance(name, str) or name not in MODELS:
+        near = difflib.get_close_matches(name, MODELS, 1) if isinstance(name, str) else []
+        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {show(name)}" + (f"; did you mean {near[0]}?" if near else ""))
+    return name
 
 
 def build(name: str, **settings: Any) -> Sequential:
@@ -45,7 +74,4 @@ def build(name: str, **settings: Any) -> Sequential:
     >>> build("figure1").name
     'figure1-relu'
     """
-    if not isinstance(name, str) or name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, 1) if isinstance(name, str) else []
-        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {show(name)}" + (f"; did you mean {near[0]}?" if near else ""))
-    return MODELS[name](**settings)
+    return MODELS[require_name(name)](**settings)

@@ -7,7 +7,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.models import VARIANTS, differences
-from tinyalex.models.built import as_built
+from tinyalex.models.options import as_built
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -51,6 +51,14 @@ def test_options_overrule_what_the_variant_had():
     assert not any("standard deviation" in line for line in without) and "layers removed: conv3, conv4, conv5 (paper: none)" in without
     without = differences(as_built("authors", remove=("conv3",)))
     assert any(line.startswith("standard deviation of the initial weights: conv4 0.03, conv5 0.03 (") for line in without)
+
+
+def test_sixth_convolution_starts_as_conv5_does():
+    for variant in ("paper", "authors", "torchvision"):
+        rows = {row.name: row for row in as_built(variant, sixth=True).rows}
+        for key in ("weight_init", "bias_init", "out_channels", "padding"):
+            assert rows["conv6"][key] == rows["conv5"][key]
+        assert rows["conv6"]["groups"] == 1
 
 
 def test_bad_option_raises():

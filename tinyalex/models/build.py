@@ -1,0 +1,131 @@
+"""Rows as layers: a net on one device, or the same net in two towers on two devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyalex import layers as classes
+from tinyalex.devices import Device, get_device
+from tinyalex.errors import DeviceError, show
+from tinyalex.layers import Exchange, Gather, Layer, Pair, Sequential, Split
+from tinyalex.layers.towers import two_devices
+from tinyalex.models.rows import Row, Shape, Step, change, half, walk, weighted
+
+ACTIVATIONS: dict[str, Callable[..., Layer]] = {
+    "relu": classes.ReLU,
+    "tanh": classes.Tanh,
+    "sigmoid": classes.Sigmoid,
+    "abstanh": classes.AbsTanh,
+}
+KINDS: dict[str, Callable[..., Layer]] = ACTIVATIONS | {
+    "conv": classes.Conv2d,
+    "linear": classes.Linear,
+    "norm": classes.LocalResponseNorm,
+    "rnorm": classes.SpatialResponseNorm,
+    "pool": classes.MaxPool2d,
+    "mean_pool": classes.AvgPool2d,
+    "dropout": classes.Dropout,
+    "flatten": classes.Flatten,
+}
+
+
+def build_rows(
+    rows: Iterable[Row],
+    in_shape: Shape,
+    name: str,
+    places: Sequence[Device],
+    *,
+    seed: int = 0,
+    dtype: Any = np.float32,
+    input_gradient: bool = False,
+) -> Sequential:
+    """The net of these rows.
+
+    Paper: section 3.2 for two towers: of every layer from the first to the last but one, each device has half of the filters
+    or units. A layer of two groups stays inside its tower; in front of a layer of one group the towers exchange what they
+    have; the last layer with weights stands on the first device.
+
+    Parameters
+    ----------
+    in_shape: of one image, (C, H, W). places: a device, or one for each of two towers.
+    seed: of the initial weights, drawn layer by layer in the order of the rows, and of the dropout masks. Whole layers are
+        drawn, so that one tower and two start with the same weights.
+    input_gradient: whether backward returns the gradient of the image.
+    """
+    rows, rng = tuple(rows), np.random.default_rng(seed)
+    rows = change(rows, **{row.name: {"seed": seed} for row in rows if row.kind == "dropout"})
+    if rows[0].kind == "conv":
+        rows = change(rows, **{rows[0].name: {"input_gradient": input_gradient}})
+    steps = list(walk(rows, in_shape))
+    if len(places) == 2:
+        passed_on = input_gradient or rows[0].kind != "conv"  # another first layer always passes a gradient on
+        layers: list[Layer] = [Split(places, input_gradient=passed_on, dtype=dtype), *_two_towers(steps, places, rng, dtype)]
+    else:
+        layers = [_whole(step, rng, places[0], dtype) for step in steps]
+    return Sequential(layers, in_shape=in_shape, name=name)
+
+
+def _whole(step: Step, rng: np.random.Generator, device: Device, dtype: Any) -> Layer:
+    row, inputs = step.row, step.in_shape[0]
+    if row.weighted:
+        weight, bias = step.initial
+        row = row.having(weight_init=weight, bias_init=bias)
+    return _layer(row, inputs, rng, device, dtype)
+
+
+def _layer(row: Row, inputs: int, rng: np.random.Generator, device: Device, dtype: Any) -> Layer:
+    """The layer of a row; inputs: its input channels or features."""
+    takes = {"in_features" if row.kind == "linear" else "in_channels": inputs, "rng": rng} if row.weighted else {}
+    return KINDS[row.kind](**row.settings, **takes, name=row.name, device=device, dtype=dtype)
+
+
+def _two_towers(steps: Sequence[Step], places: Sequence[Device], rng: np.random.Generator, dtype: Any) -> list[Layer]:
+    """A pair of towers for the rows between two links, and the links; the last layer with weights on the first device."""
+    first, *_, last = weighted(step.row for step in steps)
+    layers: list[Layer] = []
+    between: tuple[list[Layer], list[Layer]] = ([], [])
+    name = "towers"
+    for i, step in enumerate(steps):
+        row = step.row
+        if row is last or (row.weighted and row is not first and row["groups"] == 1):
+            layers.append(Pair(*(Sequential(tower, name=f"tower {side}") for tower, side in zip(between, "ab", strict=True)), name=name))
+            layers.append((Gather if row is last else Exchange)(places, name=f"{row.name}_link", dtype=dtype))
+            between, name = ([], []), f"towers from {row.name}"
+        if row is last:
+            return layers + [_whole(each, rng, places[0], dtype) for each in steps[i:]]
+        for tower, part in enumerate(_halves(step, places[0], rng)):
+            inputs = step.in_shape[0] // row["groups"] if row.weighted else 0
+            between[tower].append(_layer(part, inputs, rng, places[tower], dtype))
+    raise AssertionError("the last layer with weights is one of the rows")
+
+
+def _halves(step: Step, device: Device, rng: np.random.Generator) -> tuple[Row, Row]:
+    """The two halves of a row. A half's initial weights and biases are the first or the last half of the whole layer's."""
+    a, b = half(step.row, 0), half(step.row, 1)
+    if not step.weight:
+        return a, b
+    weight, bias = (device.draw(init, shape, rng) for init, shape in zip(step.initial, (step.weight, step.weight[:1]), strict=True))
+    k = len(weight) // 2
+    return (
+        a.having(weight_init=lambda *_: weight[:k], bias_init=lambda *_: bias[:k]),
+        b.having(weight_init=lambda *_: weight[k:], bias_init=lambda *_: bias[k:]),
+    )
+
+
+def places_of(who: str, towers: int, devices: str | Device | Sequence[str | Device] | None) -> Sequence[Device]:
+    """A device for each tower, from one device, one for each tower, or names with a comma between."""
+    if devices is None:
+        devices = "cpu" if towers == 1 else "cpu:0,cpu:1"
+    if isinstance(devices, str):
+        devices = [name.strip() for name in devices.split(",")]
+    if not isinstance(devices, (Device, tuple, list)):
+        raise DeviceError(f"{who}: devices must be a device or one a tower, such as 'cpu:0,cpu:1', got {show(devices)}")
+    given = [devices] if isinstance(devices, Device) else list(devices)
+    if towers == 2:
+        return two_devices(who, given * 2 if len(given) == 1 else given)
+    if len(given) != 1:
+        raise DeviceError(f"{who}: devices must be one for one tower, got {len(given)}")
+    return [get_device(given[0], who)]

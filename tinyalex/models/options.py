@@ -1,0 +1,225 @@
+"""AlexNet with its options: every option is an edit of a variant's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import Device
+from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
+from tinyalex.layers import Sequential
+from tinyalex.models.build import build_rows, places_of
+from tinyalex.models.rows import Row, Rows, after, change, conv, names, parameters, place, relu, scaled, walk, weighted, without
+from tinyalex.models.variants import VARIANTS, Variant
+
+WHO = "alexnet"
+MOST_PARAMETERS = 2**32  # 17 GB as float32: above it a number is a slip of the finger
+HALF_SIZE = {"conv1": 48, "conv2": 128, "conv3": 192, "conv4": 192}  # footnote 2 of the paper: conv5 is not halved
+
+
+def alexnet(
+    variant: str = "paper",
+    towers: int = 1,
+    exchange: Sequence[str] | None = None,
+    num_classes: int = 1000,
+    *,
+    seed: int = 0,
+    devices: str | Device | Sequence[str | Device] | None = None,
+    input_gradient: bool = False,
+    dtype: Any = np.float32,
+    **options: Any,
+) -> Sequential:
+    """AlexNet, 60,965,224 parameters.
+
+    Paper: section 3.5 and Figure 2; section 3.2 for two towers. `models/alexnet.py` has its layers, and `differences` lists
+    what sets each variant apart.
+
+    With one tower, conv2, conv4, conv5 have two groups and response normalization stops between them, so that the net
+    computes what two towers compute; from one seed both also start with the same weights and drop the same units.
+
+    Parameters
+    ----------
+    variant: "paper", "authors", "caffe", "caffenet" or "torchvision". The last three were made for one device.
+    towers: 1, or 2 for "paper" and "authors": then all from conv1 to fc7 is split over two devices, and fc8 is on the first.
+    exchange: the layers after conv1 that see the channels of both towers; None for the variant's, ("conv3", "fc6", "fc7").
+        () is the columnar net, whose towers meet in fc8 alone.
+    num_classes: outputs of fc8, at least 2.
+    seed: of the initial weights and of the dropout masks.
+    devices: one device, or one a tower ("cpu:0,cpu:1" or a sequence); None for "cpu", or "cpu:0" and "cpu:1".
+    input_gradient: whether backward returns the gradient of the image.
+    options: what `as_built` takes: input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width.
+
+    Raises
+    ------
+    ShapeError: a setting outside these ranges. DeviceError: no such device, or two of different kinds.
+
+    Example
+    -------
+    >>> net = alexnet(towers=2, width=1 / 16, num_classes=10)
+    >>> net.params["conv2a.weight"].shape, net.params["conv3a.weight"].shape
+    ((8, 3, 5, 5), (12, 16, 3, 3))
+    """
+    for option in options:
+        if option not in OPTIONS:
+            raise ShapeError(f"{WHO}: options must be among {', '.join(OPTIONS)}, got {show(option)}")
+    net = as_built(variant, towers, exchange, num_classes, **options)
+    places, shape = places_of(WHO, towers, devices), (3, net.input_size, net.input_size)
+    seed = require_int(WHO, "seed", seed, least=0)
+    return build_rows(net.rows, shape, f"{WHO}-{variant}", places, seed=seed, dtype=dtype, input_gradient=input_gradient)
+
+
+def as_built(
+    variant: str = "paper",
+    towers: int = 1,
+    exchange: Sequence[str] | None = None,
+    num_classes: int = 1000,
+    *,
+    input_size: int | None = None,
+    remove: Sequence[str] = (),
+    half: bool = False,
+    lrn: bool = True,
+    overlapping: bool = True,
+    dropout: bool = True,
+    sixth: bool = False,
+    widths: Mapping[str, int] | None = None,
+    width: float = 1.0,
+) -> Variant:
+    """The variant with its rows edited as the options say.
+
+    Parameters
+    ----------
+    variant, towers, exchange, num_classes: as in `alexnet`.
+    input_size: height and width of an image; None for the variant's. Each variant's own, and 227 where conv1 has ceil, gives
+        the paper's 55, 27, 13 and 6.
+    remove: layers to leave out, of conv1 to fc7, each with its ReLU, normalization and dropout; pooling stays. If a layer
+        that sees both towers is removed and `exchange` is not given, then the next layer sees both.
+    half: the one-device net of footnote 2, half as many filters but in conv5, no groups.
+    lrn, overlapping, dropout: False leaves out response normalization, the overlap of pooling (then 2x2 with stride 2, conv2
+        with padding 1 and conv3 with none, as the authors did), dropout.
+    sixth: a sixth convolution over the last pooling layer, of both towers' channels (section 6 of the paper).
+    widths: filters or units by layer instead of the variant's, even numbers.
+    width: a factor for all widths but fc8's, above 0 and at most 1e6, for small nets; rounded to even numbers.
+
+    Example
+    -------
+    >>> from tinyalex.models.variants import differences
+    >>> differences(as_built("caffe", num_classes=10, lrn=False), of="caffe")[0]
+    'after conv1: relu, pool (caffe: relu, norm, pool)'
+    """
+    base = VARIANTS[require_choice(WHO, "variant", variant, tuple(VARIANTS))]
+    half, lrn = require_bool(WHO, "half", half), require_bool(WHO, "lrn", lrn)
+    overlapping, dropout = require_bool(WHO, "overlapping", overlapping), require_bool(WHO, "dropout", dropout)
+    sixth, towers = require_bool(WHO, "sixth", sixth), require_choice(WHO, "towers", towers, (1, 2))
+    if towers > (1 if half else base.towers):
+        reason = "the half-size net, which is for one device" if half else f"the variant {variant!r}, which is for one device"
+        raise ShapeError(f"{WHO}: towers must be 1 for {reason}, got {towers}")
+    num_classes = require_int(WHO, "num_classes", num_classes, least=2)
+
+    rows = base.rows if lrn else without(base.rows, "norm", "rnorm")
+    if half:
+        rows = change(rows, **{layer: {"width": k} for layer, k in HALF_SIZE.items()})
+    if sixth:
+        rows = after(rows, rows[place(rows, "flatten5") - 1].name, _sixth(rows), relu("relu_conv6"))
+    if not overlapping:
+        rows = change(rows, pool={"kernel_size": 2}, conv2={"padding": 1}, conv3={"padding": 0})
+    if not dropout:
+        rows = without(rows, "dropout")
+    removed = _layer_names("remove", remove, tuple(names(weighted(rows)))[:-1])
+    for layer in removed:
+        rows = _removed(rows, layer)
+    if towers == 2 and len(weighted(rows)) == 1:
+        raise ShapeError(f"{WHO}: remove must leave a layer that two towers can share, got {show(remove)}")
+    rows = _linked(rows, exchange, half)
+    factor = require_float(WHO, "width", width, "a number above 0 and at most 1,000,000", lambda v: 0 < v <= 1e6)
+    rows = _widened(rows, {} if widths is None else widths)
+    rows = change(scaled(rows, factor) if factor != 1 or widths else rows, fc8={"width": num_classes})
+    size = require_int(WHO, "input_size", base.input_size if input_size is None else input_size)
+    check_sizes(WHO, rows, size)
+    return replace(base, rows=rows, input_size=size)
+
+
+OPTIONS = tuple(name for name, parameter in signature(as_built).parameters.items() if parameter.kind == Parameter.KEYWORD_ONLY)
+
+
+def _sixth(rows: Rows) -> Row:
+    """A convolution with as many filters as conv5, which start as conv5's do."""
+    conv5 = rows[place(rows, "conv5")]
+    sixth = conv("conv6", conv5.width, 3, padding=1)
+    return sixth.having(weight_init=conv5["weight_init"], bias_init=conv5["bias_init"])
+
+
+def _removed(rows: Rows, layer: str) -> Rows:
+    """The rows without a layer and its ReLU, normalization and dropout. If it sees all channels, the next layer does after it."""
+    every = weighted(rows)
+    taken, next_layer = next((row, then) for row, then in zip(every, every[1:], strict=False) if row.name == layer)
+    if taken["groups"] == 1:
+        rows = change(rows, **{next_layer.name: {"groups": 1}})
+    own = ["relu_conv6"] if layer == "conv6" else [kind + layer[-1] for kind in ("relu", "norm", "rnorm", "drop")]
+    return without(rows, layer, *own)
+
+
+def _linked(rows: Rows, exchange: Sequence[str] | None, half: bool) -> Rows:
+    """The rows in which the layers of `exchange` alone, after the first one, see all channels; all do in the half-size net."""
+    if half and exchange is not None:
+        raise ShapeError(f"{WHO}: exchange must be None for the half-size net, which has no groups, got {show(exchange)}")
+    if half:
+        return tuple(row.having(groups=1) if "groups" in row.settings else row for row in rows)
+    if exchange is None:
+        return rows
+    between = names(weighted(rows)[1:-1])
+    linked = _layer_names("exchange", exchange, tuple(between))
+    return change(rows, **{layer: {"groups": 1 if layer in linked else 2} for layer in between})
+
+
+def _widened(rows: Rows, widths: Mapping[str, int]) -> Rows:
+    """The rows with other filters or units."""
+    if not isinstance(widths, Mapping):
+        raise ShapeError(f"{WHO}: widths must be a dict of even numbers by layer, such as {{'conv2': 320}}, got {show(widths)}")
+    _layer_names("widths", tuple(widths), tuple(names(weighted(rows)[:-1])))
+    for layer, k in widths.items():
+        given = require_int(WHO, f"the width of {layer}", k, least=2)
+        if given % 2:
+            raise ShapeError(f"{WHO}: the width of {layer} must be even, got {show(k)}")
+        if given > MOST_PARAMETERS:
+            raise ShapeError(f"{WHO}: the width of {layer} must be at most {MOST_PARAMETERS:,}, got {show(k)}")
+        rows = change(rows, **{layer: {"width": given}})
+    return rows
+
+
+def check_sizes(who: str, rows: Rows, size: int) -> None:
+    """Raise for images so small that a window does not fit, and for a net so large that the memory would end while it is counted."""
+    try:
+        list(walk(rows, (3, size, size)))
+    except ShapeError as error:
+        raise ShapeError(f"{who}: input_size must be at least {_least_size(rows)}, got {size} ({error})") from None
+    count, classes = parameters(rows, (3, size, size)), rows[-1].width
+    if count > MOST_PARAMETERS:
+        raise ShapeError(
+            f"{who}: input_size, num_classes and widths must give at most {MOST_PARAMETERS:,} parameters, "
+            f"got {f'{count:,}' if count < 2**128 else show(count)} for input_size {show(size)} and num_classes {show(classes)}"
+        )
+
+
+def _least_size(rows: Rows) -> int:
+    size = 1
+    while True:
+        try:
+            list(walk(rows, (3, size, size)))
+        except ShapeError:
+            size += 1
+        else:
+            return size
+
+
+def _layer_names(quantity: str, given: Any, choices: tuple[str, ...]) -> frozenset[str]:
+    """Names of layers, each one of `choices`."""
+    if not isinstance(given, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in given):
+        raise ShapeError(f"{WHO}: {quantity} must be a sequence of layer names, got {show(given)}")
+    for name in given:
+        if name not in choices:
+            raise ShapeError(f"{WHO}: {quantity} must hold only names of {', '.join(choices)}, got {show(name)}")
+    return frozenset(given)

@@ -1,0 +1,256 @@
+"""A network as a list of rows, one for each layer, and the edits that make another network of it.
+
+A row says which kind of layer stands there, what the layer is called, and the settings that the layer's class takes. Nothing
+is computed and no array is made before `tinyalex.models.build` turns the rows into layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tinyalex.errors import ShapeError, pair, show
+from tinyalex.geometry import windows_of
+from tinyalex.init import Constant, Gaussian, Init
+
+Shape: TypeAlias = tuple[int, ...]
+PYTORCH = "uniform within 1 / sqrt(fan-in)"  # the default of torch.nn.Conv2d and Linear, for weights and biases
+
+
+@dataclass(frozen=True)
+class Row:
+    """One layer. kind: such as "conv". name: such as "conv1". settings: arguments of the layer's class, by name."""
+
+    kind: str
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, setting: str) -> Any:
+        return self.settings[setting]
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the layer has weights."""
+        return "weight_init" in self.settings
+
+    @property
+    def width(self) -> int:
+        """The filters of a convolution, or the units of a fully connected layer."""
+        return int(self.settings["out_channels" if "out_channels" in self.settings else "out_features"])
+
+    def having(self, **settings: Any) -> Row:
+        """The row with these settings in place of its own; `width` stands for filters or units."""
+        if "width" in settings:
+            settings["out_channels" if "out_channels" in self.settings else "out_features"] = settings.pop("width")
+        for setting in settings:
+            if setting not in self.settings:
+                raise ShapeError(f"{self.name}: a setting must be one of {', '.join(self.settings)}, got {show(setting)}")
+        return replace(self, settings=dict(self.settings) | settings)
+
+
+Rows: TypeAlias = tuple[Row, ...]
+
+
+def conv(
+    name: str,
+    filters: int,
+    kernel: int,
+    *,
+    stride: int = 1,
+    padding: int = 0,
+    groups: int = 1,
+    ceil: bool = False,
+    weight: Init | str = Gaussian(0.01),  # noqa: B008 - immutable
+    bias: float = 0,
+) -> Row:
+    """A convolution. weight: the distribution of its initial weights. bias: the initial value of its biases."""
+    window = {"out_channels": filters, "kernel_size": kernel, "stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil}
+    return Row("conv", name, window | {"input_gradient": True, "weight_init": weight, "bias_init": Constant(float(bias))})
+
+
+def linear(
+    name: str,
+    units: int,
+    *,
+    groups: int = 1,
+    weight: Init | str = Gaussian(0.01),  # noqa: B008 - immutable
+    bias: float = 0,
+) -> Row:
+    """A fully connected layer. With two groups, each half of the units sees half of the inputs."""
+    return Row("linear", name, {"out_features": units, "groups": groups, "weight_init": weight, "bias_init": Constant(float(bias))})
+
+
+def relu(name: str) -> Row:
+    """A rectified linear unit."""
+    return Row("relu", name)
+
+
+def norm(name: str, *, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, groups: int = 1, over_n: bool = False) -> Row:
+    """Local response normalization across channels; over_n: whether alpha is divided by n."""
+    return Row("norm", name, {"n": n, "k": k, "alpha": alpha, "beta": beta, "groups": groups, "alpha_over_n": over_n})
+
+
+def rnorm(name: str, *, n: int, k: float, alpha: float, beta: float) -> Row:
+    """Response normalization within each channel."""
+    return Row("rnorm", name, {"n": n, "k": k, "alpha": alpha, "beta": beta})
+
+
+def pool(name: str, kernel: int = 3, *, stride: int = 2, ceil: bool = True, kind: str = "pool") -> Row:
+    """Max pooling. ceil: whether a last window may hang over the edge."""
+    return Row(kind, name, {"kernel_size": kernel, "stride": stride, "ceil_mode": ceil})
+
+
+def mean_pool(name: str, kernel: int = 3, **settings: Any) -> Row:
+    """Average pooling; settings as in `pool`."""
+    return pool(name, kernel, kind="mean_pool", **settings)
+
+
+def dropout(name: str, *, scale: str = "test") -> Row:
+    """Dropout of half of the units. scale: the phase that multiplies by 1 - p or divides by it, "test" or "train"."""
+    return Row("dropout", name, {"p": 0.5, "scale": scale, "seed": 0, "part": (0, 1)})
+
+
+def flatten(name: str) -> Row:
+    """(C, H, W) as one vector."""
+    return Row("flatten", name)
+
+
+def change(rows: Iterable[Row], **settings: Mapping[str, Any]) -> Rows:
+    """The rows with other settings, each given by the name of a row or by a kind of row.
+
+    Raises
+    ------
+    ShapeError: neither a name nor a kind in these rows, or a setting that such a row does not have.
+
+    Example
+    -------
+    >>> change([conv("conv1", 96, 11), relu("relu1")], conv1={"stride": 4})[0]["stride"]
+    4
+    """
+    rows = tuple(rows)
+    known = {row.name for row in rows} | {row.kind for row in rows}
+    for key in settings:
+        if key not in known:
+            raise ShapeError(f"rows: what is changed must be a row or a kind of row, got {show(key)}; there are {', '.join(names(rows))}")
+    return tuple(row.having(**settings.get(row.kind, {}), **settings.get(row.name, {})) for row in rows)
+
+
+def names(rows: Iterable[Row]) -> list[str]:
+    """The rows' names."""
+    return [row.name for row in rows]
+
+
+def place(rows: Rows, name: str) -> int:
+    """Where the row of that name stands; ShapeError if there is none."""
+    if name not in names(rows):
+        raise ShapeError(f"rows: a row must be one of {', '.join(names(rows))}, got {show(name)}")
+    return names(rows).index(name)
+
+
+def after(rows: Rows, name: str, *new: Row) -> Rows:
+    """The rows with new ones behind the one of that name."""
+    return (*rows[: place(rows, name) + 1], *new, *rows[place(rows, name) + 1 :])
+
+
+def swap(rows: Rows, first: str, second: str) -> Rows:
+    """The rows with these two in each other's place."""
+    exchanged = {place(rows, first): rows[place(rows, second)], place(rows, second): rows[place(rows, first)]}
+    return tuple(exchanged.get(i, row) for i, row in enumerate(rows))
+
+
+def without(rows: Rows, *gone: str) -> Rows:
+    """The rows without those of these names or kinds."""
+    return tuple(row for row in rows if row.name not in gone and row.kind not in gone)
+
+
+def scaled(rows: Rows, factor: float) -> Rows:
+    """The rows with their filters and units times `factor`, rounded to even numbers of at least 2; the last layer keeps its own."""
+    last = weighted(rows)[-1]
+    return tuple(row.having(width=max(2, 2 * round(row.width * factor / 2))) if row.weighted and row is not last else row for row in rows)
+
+
+def weighted(rows: Iterable[Row]) -> Rows:
+    """The rows of the layers that have weights."""
+    return tuple(row for row in rows if row.weighted)
+
+
+def links(rows: Iterable[Row]) -> tuple[str, ...]:
+    """The layers after the first and before the last that see all channels, so that two towers would exchange theirs."""
+    return tuple(row.name for row in weighted(rows)[1:-1] if row["groups"] == 1)
+
+
+def half(row: Row, index: int) -> Row:
+    """The half of a layer in tower a (index 0) or b (1): half of its filters or units, in half of the groups."""
+    mine = replace(row, name=row.name + "ab"[index])
+    if row.weighted:
+        mine = mine.having(width=row.width // 2)
+    if "groups" in row.settings:
+        mine = mine.having(groups=max(1, row["groups"] // 2))
+    return mine.having(part=(index, 2)) if "part" in row.settings else mine
+
+
+@dataclass(frozen=True)
+class Step:
+    """A row with the shapes of one image before and after it; weight: the shape of its weights, () where it has none."""
+
+    row: Row
+    in_shape: Shape
+    out_shape: Shape
+    weight: Shape = ()
+
+    @property
+    def initial(self) -> tuple[Init, Init]:
+        """The distributions of the initial weights and biases."""
+        own = self.row["weight_init"], self.row["bias_init"]
+        weight, bias = (Uniform(1 / math.sqrt(math.prod(self.weight[1:]))) if init == PYTORCH else init for init in own)
+        return weight, bias
+
+
+def walk(rows: Iterable[Row], in_shape: Shape) -> Iterator[Step]:
+    """The rows with their shapes, from the first to the last, for images of `in_shape`.
+
+    Raises
+    ------
+    ShapeError: an image so small that no window fits.
+    """
+    shape = tuple(in_shape)
+    for row in rows:
+        out: Shape = shape
+        weight: Shape = ()
+        if "kernel_size" in row.settings:
+            ceil, inside, padding = row["ceil_mode"], not row.weighted, row.settings.get("padding", 0)
+            size = windows_of(row.name, (shape[1], shape[2]), row["kernel_size"], row["stride"], padding, ceil, inside).out
+            out = (row["out_channels"] if row.weighted else shape[0], *size)
+            if row.weighted:
+                weight = (out[0], shape[0] // row["groups"], *pair(row.name, "kernel_size", row["kernel_size"]))
+        elif row.kind == "flatten":
+            out = (math.prod(shape),)
+        elif row.kind == "linear":
+            out, weight = (row["out_features"],), (row["out_features"], shape[0] // row["groups"])
+        yield Step(row, shape, out, weight)
+        shape = out
+
+
+def weight_shapes(rows: Iterable[Row], in_shape: Shape) -> dict[str, Shape]:
+    """The shapes of all weights, by layer; the biases of a layer are as many as its filters or units."""
+    return {step.row.name: step.weight for step in walk(rows, in_shape) if step.weight}
+
+
+def parameters(rows: Iterable[Row], in_shape: Shape) -> int:
+    """How many weights and biases the net has."""
+    return sum(math.prod(shape) + shape[0] for shape in weight_shapes(rows, in_shape).values())
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform from -bound to bound."""
+
+    bound: float
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        """An array of `shape`, drawn from `rng`."""
+        return (2 * rng.random(shape, np.float32) - 1) * np.float32(self.bound)
