@@ -130,6 +130,7 @@ def test_a_new_region_is_half_as_large_as_all_before():
 
 def test_used_and_peak_count_the_arrays_alone():
     arena = Arena()
+    assert arena.used == arena.peak == arena.nbytes == 0
     arrays = [arena.empty((8 * MB,), np.uint8), arena.empty((2 * MB,), np.uint8)]
     assert arena.nbytes == 12 * MB and arena.used == arena.peak == 10 * MB
     del arrays[0]
@@ -145,6 +146,13 @@ def test_what_is_kept_is_at_most_twice_what_arrays_took_at_one_time(sizes):
         del pair
         most = max(most, 2 * size * MB)
         assert arena.peak == most and arena.nbytes <= 2 * most
+
+
+def test_exactly_twice_is_still_kept():
+    arena = Arena()
+    pair = arena.empty((4 * MB,), np.uint8), arena.empty((4 * MB,), np.uint8)
+    del pair
+    assert arena.empty((8 * MB,), np.uint8).size == 8 * MB and arena.nbytes == 16 * MB
 
 
 def test_shapes_that_take_turns_are_served_from_what_is_kept():

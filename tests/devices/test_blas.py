@@ -112,6 +112,24 @@ def test_ctrl_c_while_blas_is_set_loses_nothing(blas, monkeypatch, number, befor
     assert len(calls) > number and blas() == {2}
 
 
+def test_a_forked_child_gets_an_open_lock_and_forgets_other_threads(blas):
+    one = OneBlasThread()
+    with one.hold():
+        other = Use(one)
+        other.thread = -1
+        one._uses.append(other)
+        closed = one._lock
+        closed.acquire()
+        one.after_fork()
+        opened = one._lock is not closed
+        closed.release()
+        assert opened and other not in one._uses and blas() == {1}
+    assert blas() == {2}
+    one._uses.append(other)
+    one.after_fork()
+    assert one._uses == [] and blas() == {2}
+
+
 def test_uses_of_other_threads_and_of_suspended_generators_go_on(blas):
     def batches():
         with ONE_BLAS_THREAD.hold():

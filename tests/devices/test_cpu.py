@@ -68,6 +68,12 @@ def test_the_sum_is_in_the_order_of_the_rows_whichever_worker_ends_first():
     assert total.tolist() == [0]
 
 
+@pytest.mark.parametrize("n", [2, 32], ids=["in two shares", "in one share"])
+def test_blocks_that_return_different_numbers_of_terms_raise(n):
+    with pytest.raises(ValueError, match="is longer than argument 1"):
+        ta.CpuDevice(workers=1).map_blocks(lambda rows, scratch: (np.ones(1),) * (1 + rows.start % 2), n, size=1)
+
+
 def test_terms_may_be_scratch(device):
     def block(rows, scratch):
         term = scratch((2,), np.float64)
@@ -91,6 +97,20 @@ def test_little_work_is_one_block():
 def test_every_image_is_a_block_where_no_work_is_small():
     device = ta.CpuDevice("cpu", workers=1, small=0, cache=1)
     assert [device.block_size(3, nbytes) for nbytes in (0, 1, 8, 4000)] == [1, 1, 1, 1]
+
+
+def test_the_device_chooses_blocks_by_rows_and_bytes():
+    device, rows = ta.CpuDevice("cpu", workers=1, cache=500, small=0), []
+    device.map_blocks(lambda part, scratch: rows.append(part.stop - part.start), 32, 250)
+    assert rows == [2] * 16
+
+
+@pytest.mark.parametrize(
+    "n, nbytes, summed, rows",
+    [(60, 1, False, 10), (61, 1, False, 11), (60, 0, False, 10), (60, 1, True, 8), (60, 2000, False, 5), (320, 500, True, 20)],
+)
+def test_few_blocks_are_two_a_worker_or_eight_for_a_sum_and_fit_the_cache(n, nbytes, summed, rows):
+    assert ta.CpuDevice("cpu", workers=3, cache=10_000, small=0).few_blocks(n, nbytes, summed) == rows
 
 
 def test_scratch_lies_where_it_lay_in_the_block_before():

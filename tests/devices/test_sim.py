@@ -1,7 +1,9 @@
 """The simulated GPU as a device: it counts memory, copies and waiting, and layers run on it."""
 
 import gc
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -140,6 +142,33 @@ def test_blocks_run_with_the_device_current(sim):
     seen = []
     sim.map_blocks(lambda rows, scratch: seen.append(current_device()), 1)
     assert seen == [sim]
+
+
+def test_no_interruption_at_any_time_leaves_memory_counted():
+    sim, interrupted = SimDevice(0), 0
+
+    def stop(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    gc.disable()  # Python drops an error that is raised in somebody's callback of the collector
+    try:
+        for microseconds in range(30, 830, 4):
+            end = time.monotonic() + 1
+            try:
+                signal.setitimer(signal.ITIMER_REAL, microseconds / 1e6)
+                while time.monotonic() < end:
+                    a = sim.zeros((10,))
+                    a = a + a[:5].sum()
+            except KeyboardInterrupt:
+                interrupted += 1
+            a = None
+            assert sim.used == 0
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        gc.enable()
+    assert interrupted > 100
 
 
 @pytest.mark.parametrize("groups, stride, memory", [(1, 1, 2**30), (2, 1, 2**30), (2, 2, 2**30), (1, 1, 120_000)])

@@ -1,4 +1,4 @@
-"""Memory that outlives the arrays in it: where a dead array was, the next ones find room.
+"""The memory that is kept: a new array takes the place of arrays that have died.
 
 A fresh large array costs a page fault for every page it touches, which takes 1.6 to 6 times as long as the
 write itself. A training step makes the same arrays again and again, so after the first step it needs no new memory.

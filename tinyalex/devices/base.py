@@ -150,7 +150,7 @@ class Device(ABC):
         return self.block_size(n, nbytes)
 
     def draw(self, init: Any, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """Initial values from an init function, on the host; a device that holds no numbers draws none."""
+        """Initial values from an init function, on the host; a device that holds no values draws none."""
         return init(shape, rng)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
@@ -173,7 +173,7 @@ class Device(ABC):
         block: returns None, or a tuple of arrays to be added over all blocks (they may be scratch).
         n: rows to cover: images of a batch, or rows of a matrix.
         nbytes: scratch that one row needs; the device makes a block of as many rows as it has room for.
-        size: rows of a block, where the layer knows better.
+        size: rows of a block, where the layer knows a better number.
 
         The sum is taken in an order that depends on n and the block size alone: the same bits for any number of
         workers.

@@ -21,7 +21,7 @@ from tinyalex.devices.workers import MOST_WORKERS, cores
 from tinyalex.errors import OutOfMemory, require_int
 
 SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers
-SMALL = 1 << 18  # bytes of work that are done sooner than a second worker is woken
+SMALL = 1 << 18  # bytes of scratch: so little work is done before a second worker would have woken
 CACHE = 6 << 20  # bytes of scratch a block may use: it stays in the processor's cache
 
 
@@ -61,14 +61,14 @@ class CpuDevice(Device):
     workers: threads that work on a batch, 1 to 1,024; more than cores or images is allowed. The default is `cores()`.
     cache: bytes of scratch a block may use.
     memory: bytes that arrays may take, with the memory that is kept for the next ones, 1 or more; None for no limit.
-    small: bytes of work, 0 or more, that are one block on one thread. With `small=0, cache=1` every image is a block of its
-        own, however small: for tests of the sums over blocks.
+    small: bytes of scratch, 0 or more: work that needs no more is one block on one thread. With `small=0, cache=1` every
+        image is a block of its own, however small: for tests of the sums over blocks.
 
     Raises
     ------
     ShapeError: a setting outside these ranges.
 
-    A forked child may use the device too: it starts threads of its own. Only a fork in the middle of a call is of no use.
+    A forked child may use the device too: it starts threads of its own. A fork in the middle of a call is not supported.
     """
 
     kind = "cpu"
@@ -129,7 +129,10 @@ class CpuDevice(Device):
         return max(1, min(fits, -(-n // SHARES)))
 
     def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
-        """Two blocks a worker, for threads get in each other's way at every call of NumPy; eight, whatever their number, for a sum."""
+        """Two blocks for each worker: threads hold each other up at every call of NumPy, so few long blocks are faster.
+
+        Blocks that return sums are eight, whatever the number of workers, so that the sums have the same bits.
+        """
         blocks = SHARES // 2 if summed else 2 * self.workers
         return max(self.block_size(n, nbytes), min(self.cache // max(1, nbytes), -(-n // blocks)))
 
@@ -140,7 +143,7 @@ class CpuDevice(Device):
         sums = _SumInOrder()
 
         def stop() -> None:
-            deque(starts, maxlen=0)  # takes all that are left: nobody starts another share
+            deque(starts, maxlen=0)  # takes all that are left, so that nobody starts another share
 
         def work() -> None:
             scratch = self.scratch()
@@ -191,7 +194,7 @@ class CpuDevice(Device):
 
 
 class _SumInOrder:
-    """Adds what the shares return by their number, as soon as all before are there: few are alive at a time."""
+    """Adds what the shares return in the order of their numbers, each as soon as all before it are there, so that few have to wait."""
 
     def __init__(self) -> None:
         self.total: tuple[Array, ...] | None = None

@@ -1,7 +1,7 @@
-"""A device without numbers, for networks that are built to be counted.
+"""A device that holds no values, for networks that are built to be counted.
 
-AlexNet's 61 million weights and their gradients take half a gigabyte and a second to draw. Whoever only counts them
-builds the net on a `DryDevice`, whose arrays have a shape and one single element behind it.
+AlexNet's 61 million weights and their gradients take half a gigabyte and a second to draw. Who only counts them
+builds the net on a `DryDevice`, whose arrays have a shape and a single element in memory.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class DryDevice(Device):
         return np.asarray(x, dtype)
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
-        raise self._no_numbers()
+        raise self._no_values()
 
     def copy_from(self, x: Array, source: Device, label: str = "") -> Array:
-        raise self._no_numbers()
+        raise self._no_values()
 
     def owns(self, x: Any) -> bool:
-        raise self._no_numbers()  # every layer asks this first
+        raise self._no_values()  # every layer asks this first
 
     def activate(self) -> AbstractContextManager[Any]:
         return nullcontext()
@@ -74,10 +74,10 @@ class DryDevice(Device):
         pass
 
     def scratch(self) -> Scratch:
-        raise self._no_numbers()
+        raise self._no_values()
 
     def block_size(self, n: int, nbytes: int) -> int:
-        raise self._no_numbers()
+        raise self._no_values()
 
-    def _no_numbers(self) -> DeviceError:
+    def _no_values(self) -> DeviceError:
         return DeviceError(f"{self.name}: the network must be built on a device to compute, got one that was built to be counted")

@@ -22,6 +22,7 @@ from tinyalex.devices.sim_array import (
     CUPY,
     UFUNC_KEYWORDS,
     Block,
+    Life,
     SimArray,
     check_keywords,
     finish,
@@ -62,7 +63,8 @@ class SimDevice(Device):
         self.name = f"sim:{self.number}"
         self.memory = require_int(self.name, "memory", memory)
         self.xp = Namespace(self)
-        self.freed: deque[int] = deque()  # bytes of dead blocks that `used` still counts
+        self._lives: set[Life] = set()  # of the blocks that `used` counts
+        self._ended: deque[Life] = deque()  # those of dead blocks; a block may die in the midst of any operation
         self.peak = self.synchronizations = 0
         self._used, self._lock = 0, threading.Lock()
 
@@ -76,8 +78,9 @@ class SimDevice(Device):
             self._settle()
             return self._used
 
-    def take(self, nbytes: int) -> None:
-        """Count `nbytes` as used, or raise OutOfMemory."""
+    def take(self, block: Block) -> None:
+        """Count a new block's bytes until it dies, or raise OutOfMemory."""
+        nbytes = block.nbytes
         with self._lock:
             self._settle()
             if self._used + nbytes > self.memory:
@@ -88,12 +91,21 @@ class SimDevice(Device):
                     f"{self.name}: an array of {nbytes:,} bytes does not fit, {self.memory - self._used:,} of {self.memory:,} bytes "
                     "are left; use a smaller batch or split the net over two devices"
                 )
+            life = Life(block, self._ended.append)  # no Python code, which Ctrl-C could interrupt
+            life.nbytes = 0
+            self._lives.add(life)
             self._used += nbytes
+            life.nbytes = nbytes  # nothing can come between this line and the one before
             self.peak = max(self.peak, self._used)
 
     def _settle(self) -> None:
-        while self.freed:
-            self._used -= self.freed.popleft()
+        """Subtract the blocks that have died."""
+        while self._ended:
+            life = self._ended[0]
+            self._used -= life.nbytes
+            life.nbytes = 0
+            self._lives.discard(life)
+            self._ended.popleft()
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         if isinstance(x, SimArray):

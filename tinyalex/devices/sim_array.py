@@ -8,6 +8,7 @@ Every array holds a `Block`, the device memory that it or its base occupies.
 from __future__ import annotations
 
 import json
+import weakref
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -27,18 +28,20 @@ NUMBERS = (int, float, complex, np.generic)  # what may stand beside an array in
 
 
 class Block:
-    """Memory of a device: taken when made, given back when the last array in it is gone."""
+    """Memory of a device: counted from when it is made until the last array in it is gone."""
 
-    __slots__ = ("device", "nbytes")
+    __slots__ = ("__weakref__", "nbytes")
 
     def __init__(self, device: SimDevice, nbytes: int) -> None:
-        self.nbytes = 0  # if take() raises there is nothing to give back
-        self.device = device
-        device.take(nbytes)
         self.nbytes = nbytes
+        device.take(self)
 
-    def __del__(self) -> None:
-        self.device.freed.append(self.nbytes)  # no lock here: this may run in the midst of any operation
+
+class Life(weakref.ref[Block]):
+    """A weak reference that keeps the size of its block, so that the device can subtract it when the block is gone."""
+
+    nbytes: int  # what the device counts for it
+    __hash__, __eq__ = object.__hash__, object.__eq__
 
 
 class Flags(NamedTuple):

@@ -1,4 +1,4 @@
-"""Several threads on one call, from which nobody is left behind: not after an error, not after Ctrl-C."""
+"""Several threads work on one call, and none is still at work after an error or Ctrl-C."""
 
 from __future__ import annotations
 
