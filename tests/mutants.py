@@ -34,8 +34,8 @@ def imports() -> dict[str, set[str]]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         if path.name != "__init__.py":  # packages only hand names on: whoever needs a mutated class gets it from the tests
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            froms = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-            taken = {module for node in froms for module in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))}
+            froms = [(node.module or "", node.names) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+            taken = {taken for module, names in froms for taken in (module, *(f"{module}.{alias.name}" for alias in names))}
             found[name] = {module.removeprefix("tinyalex.") for module in taken if module.startswith("tinyalex.")}
     return found
 
@@ -132,7 +132,8 @@ def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], li
     def pairs(classes: Classes) -> list[Pair]:
         found = []
         below_zero = -np.abs(_x(3, 2, 6, 8))
-        for x, algorithm in ((_x(2, 2, 6, 8), "auto"), (below_zero[:1], "auto"), (images_innermost(below_zero), "auto"), (below_zero, "plain")):
+        inputs = [_x(2, 2, 6, 8), below_zero[:1], images_innermost(below_zero), below_zero]
+        for x, algorithm in zip(inputs, ("auto", "auto", "auto", "plain"), strict=True):
             for padding, ceil in ((0, False), (0, True), (1, False)):
                 out = classes[name](3, stride=2, padding=padding, ceil_mode=ceil, algorithm=algorithm, **FLOAT64).forward(x)
                 expected = oracle(x, (3, 3), stride=(2, 2), padding=(padding,) * 4, ceil=ceil)
@@ -150,7 +151,7 @@ def conv_oracle(classes: Classes) -> list[Pair]:
         (2, 1, 1, 2, False, "plain"), (2, 2, 0, 1, True, "plain"),
     ):  # fmt: skip
         x = _x(n, 4, *((7, 9) if algorithm == "winograd" else (6, 8)))  # few images and others; tiles of two sizes
-        settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
+        settings: dict[str, Any] = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
         settings |= {"bias_init": Gaussian(0.5), "input_gradient": algorithm != "lines"}
         conv = classes["Conv2d"](4, 6, 3, **settings, rng=np.random.default_rng(1), **FLOAT64)
         expected = reference.conv2d(
@@ -163,7 +164,7 @@ def conv_oracle(classes: Classes) -> list[Pair]:
 def linear_oracle(classes: Classes) -> list[Pair]:
     found, x = [], _x(3, 6)
     for algorithm, groups in (("plain", 1), ("blocks", 1), ("plain", 2)):
-        made = {"groups": groups, "algorithm": algorithm, "bias_init": Gaussian(0.5), "rng": np.random.default_rng(1)}
+        made: dict[str, Any] = {"groups": groups, "algorithm": algorithm, "bias_init": Gaussian(0.5), "rng": np.random.default_rng(1)}
         linear = classes["Linear"](6, 4, **made, **FLOAT64)
         whole, weight = np.zeros((4, 6)), linear.params["weight"]  # weights between groups are 0
         for k, row in enumerate(weight):

@@ -2,8 +2,9 @@
 
 A row names a layer and a case and runs the check on a device. Where a layer has a choice of algorithms, each geometry is written
 once, and is checked by the plain functions first and then by every other row of `tinyalex.fast.table` that fits it. Rows are
-small, so that every element of every tensor is checked. A `CpuDevice` as it is takes so small a batch as one block on one thread; on `CpuDevice(small=0, cache=1)` every image
-is a block of its own, and the sums over blocks and the work of several threads are checked too.
+small, so that every element of every tensor is checked. A `CpuDevice` as it is takes so small a batch as one block on one thread;
+on `CpuDevice(small=0, cache=1)` every image is a block of its own, and the sums over blocks and the work of several threads are
+checked too.
 """
 
 from __future__ import annotations
