@@ -71,10 +71,6 @@ def conv(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
     return lambda **where: ta.Conv2d(*args, weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), rng=rng(), **kw, **where)
 
 
-def first(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
-    return lambda **where: ta.FirstConv2d(*args, weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), rng=rng(), **kw, **where)
-
-
 def local(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
     return lambda **where: ta.LocallyConnected2d(*args, weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), rng=rng(), **kw, **where)
 
@@ -113,8 +109,10 @@ ROWS = [
         "Conv2d('conv', 4->6, kernel 3x5, stride 1, padding (2, 0, 1, 3), groups 2, winograd, cpu)", (RANK_4,)),
     Row("conv-strips", conv(4, 6, (3, 5), stride=(1, 2), padding=(2, 0, 1, 3), groups=2, algorithm="strips"), (4, 8, 7),
         "Conv2d('conv', 4->6, kernel 3x5, stride 1x2, padding (2, 0, 1, 3), groups 2, strips, cpu)", (RANK_4,)),
-    Row("conv-first", first(3, 4, (3, 5), stride=(2, 1), padding=(1, 0, 2, 3), least_images=2), (3, 8, 7),
-        "FirstConv2d('conv1', 3->4, kernel 3x5, stride 2x1, padding (1, 0, 2, 3), cpu)", (RANK_4,)),
+    Row("conv-plain", conv(4, 6, (3, 5), stride=(1, 2), padding=(2, 0, 1, 3), groups=2, algorithm="plain"), (4, 8, 7),
+        "Conv2d('conv', 4->6, kernel 3x5, stride 1x2, padding (2, 0, 1, 3), groups 2, plain, cpu)", (RANK_4,)),
+    Row("conv-lines", conv(3, 4, (3, 5), stride=(2, 1), padding=(1, 0, 2, 3), algorithm="lines", input_gradient=False), (3, 8, 7),
+        "Conv2d('conv', 3->4, kernel 3x5, stride 2x1, padding (1, 0, 2, 3), lines, cpu)", (RANK_4,)),
     Row("local", local(3, 4, (3, 2), in_size=(6, 5), stride=(1, 2), padding=(1, 1, 0, 1)), (3, 6, 5),
         "LocallyConnected2d('local', 3->4, input 6x5, kernel 3x2, stride 1x2, padding (1, 1, 0, 1), cpu)",
         (RANK_4, ((2, 4, 6, 5), "x must have shape ('N', 3, 6, 5), got ('N', 4, 6, 5)"))),
@@ -123,8 +121,10 @@ ROWS = [
     Row("linear", lambda **w: ta.Linear(7, 5, rng=rng(), weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), **w), (7,),
         "Linear('linear', 7->5, cpu)",
         (RANK_2, ((2, 6), "x must have shape (N, 7), got ('N', 6)"))),
-    Row("linear-groups", lambda **w: ta.GroupedLinear(6, 4, groups=2, rng=rng(), weight_init=ta.Gaussian(0.5), **w), (6,),
-        "GroupedLinear('linear', 6->4, groups 2, cpu)", (RANK_2, ((2, 5), "x must have shape (N, 6), got ('N', 5)"))),
+    Row("linear-groups", lambda **w: ta.Linear(6, 4, groups=2, rng=rng(), weight_init=ta.Gaussian(0.5), **w), (6,),
+        "Linear('linear', 6->4, groups 2, cpu)", (RANK_2, ((2, 5), "x must have shape (N, 6), got ('N', 5)"))),
+    Row("linear-plain", lambda **w: ta.Linear(7, 5, rng=rng(), weight_init=ta.Gaussian(0.5), algorithm="plain", **w), (7,),
+        "Linear('linear', 7->5, plain, cpu)", (RANK_2,)),
     Row("flatten", ta.Flatten, (3, 4, 2), "Flatten('flatten', cpu)", (NO_BATCH,)),
     Row("relu", ta.ReLU, (3, 4, 5), "ReLU('relu', cpu)", (NO_BATCH,)),
     Row("relu-flat", ta.ReLU, (6,), "ReLU('relu', cpu)", (NO_BATCH,)),
@@ -155,5 +155,9 @@ ROWS = [
         (RANK_4, ((2, 3, 7, 1), "input width with padding must be at least 2, the kernel's, got 1"))),
     Row("avg-pool-ceil", lambda **w: ta.AvgPool2d(3, stride=2, padding=(0, 1, 2, 0), ceil_mode=True, **w), (2, 6, 8),
         "AvgPool2d('pool', kernel 3, stride 2, padding (0, 1, 2, 0), ceil, cpu)", (RANK_4,)),
+    Row("max-pool-plain", lambda **w: ta.MaxPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 9),
+        "MaxPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
+    Row("avg-pool-plain", lambda **w: ta.AvgPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 6),
+        "AvgPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
     Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "x must have 2 channels on axis 1 of (N, C, H, W), got ('N', 3, 8, 8)"))),
 ]  # fmt: skip

@@ -34,8 +34,9 @@ def imports() -> dict[str, set[str]]:
         name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         if path.name != "__init__.py":  # packages only hand names on: whoever needs a mutated class gets it from the tests
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            froms = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-            found[name] = {module.removeprefix("tinyalex.") for module in froms if module.startswith("tinyalex.")}
+            froms = [(node.module or "", node.names) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+            taken = {taken for module, names in froms for taken in (module, *(f"{module}.{alias.name}" for alias in names))}
+            found[name] = {module.removeprefix("tinyalex.") for module in taken if module.startswith("tinyalex.")}
     return found
 
 
@@ -102,7 +103,8 @@ def one_image_blocks(classes: Mapping[str, Any]) -> CpuDevice:
 def _execute(name: str, source: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType(f"tinyalex.{name}")
     module.__package__ = module.__name__.rpartition(".")[0]
-    monkeypatch.setitem(sys.modules, module.__name__, module)  # those that import it find this one
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # those that import from it find this one,
+    monkeypatch.setattr(f"{module.__package__}.{name.rpartition('.')[2]}", module, raising=False)  # and so do those that import it
     exec(compile(source, f"{name} with a planted bug", "exec"), vars(module))
     return module
 
@@ -130,9 +132,10 @@ def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], li
     def pairs(classes: Classes) -> list[Pair]:
         found = []
         below_zero = -np.abs(_x(3, 2, 6, 8))
-        for x in (_x(2, 2, 6, 8), below_zero[:1], images_innermost(below_zero)):
+        inputs = [_x(2, 2, 6, 8), below_zero[:1], images_innermost(below_zero), below_zero]
+        for x, algorithm in zip(inputs, ("auto", "auto", "auto", "plain"), strict=True):
             for padding, ceil in ((0, False), (0, True), (1, False)):
-                out = classes[name](3, stride=2, padding=padding, ceil_mode=ceil, **FLOAT64).forward(x)
+                out = classes[name](3, stride=2, padding=padding, ceil_mode=ceil, algorithm=algorithm, **FLOAT64).forward(x)
                 expected = oracle(x, (3, 3), stride=(2, 2), padding=(padding,) * 4, ceil=ceil)
                 found.append((out, expected[0] if isinstance(expected, tuple) else expected))
         return found
@@ -143,12 +146,13 @@ def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], li
 def conv_oracle(classes: Classes) -> list[Pair]:
     found = []
     for n, stride, padding, groups, ceil, algorithm in (
-        (5, 1, 1, 1, False, "im2col"), (2, 2, 0, 1, True, "im2col"), (5, 2, 1, 2, False, "im2col"), (3, 1, 0, 2, False, "im2col"),
-        (2, 1, 1, 2, False, "winograd"), (2, 2, 1, 2, True, "winograd"), (2, 1, 1, 2, False, "strips"),
+        (5, 1, 1, 1, False, "im2col"), (2, 2, 0, 1, True, "few"), (5, 2, 1, 2, False, "im2col"), (3, 1, 0, 2, False, "few"),
+        (2, 1, 1, 2, False, "winograd"), (2, 2, 1, 2, True, "winograd"), (2, 1, 1, 2, False, "strips"), (3, 2, 1, 2, False, "lines"),
+        (2, 1, 1, 2, False, "plain"), (2, 2, 0, 1, True, "plain"),
     ):  # fmt: skip
         x = _x(n, 4, *((7, 9) if algorithm == "winograd" else (6, 8)))  # few images and others; tiles of two sizes
-        settings = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
-        settings["bias_init"] = Gaussian(0.5)
+        settings: dict[str, Any] = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
+        settings |= {"bias_init": Gaussian(0.5), "input_gradient": algorithm != "lines"}
         conv = classes["Conv2d"](4, 6, 3, **settings, rng=np.random.default_rng(1), **FLOAT64)
         expected = reference.conv2d(
             x, conv.params["weight"], conv.params["bias"], stride=(stride,) * 2, padding=(padding,) * 4, groups=groups, ceil=ceil
@@ -157,12 +161,17 @@ def conv_oracle(classes: Classes) -> list[Pair]:
     return found
 
 
-def first_oracle(classes: Classes) -> list[Pair]:
-    x = _x(3, 4, 6, 8)
-    conv = classes["FirstConv2d"](4, 6, 3, stride=(2, 1), padding=1, groups=2, least_images=1, bias_init=Gaussian(0.5),
-                                  rng=np.random.default_rng(1), **FLOAT64)  # fmt: skip
-    expected = reference.conv2d(x, conv.params["weight"], conv.params["bias"], stride=(2, 1), padding=(1,) * 4, groups=2, ceil=False)
-    return [(conv.forward(x), expected)]
+def linear_oracle(classes: Classes) -> list[Pair]:
+    found, x = [], _x(3, 6)
+    for algorithm, groups in (("plain", 1), ("blocks", 1), ("plain", 2)):
+        made: dict[str, Any] = {"groups": groups, "algorithm": algorithm, "bias_init": Gaussian(0.5), "rng": np.random.default_rng(1)}
+        linear = classes["Linear"](6, 4, **made, **FLOAT64)
+        whole, weight = np.zeros((4, 6)), linear.params["weight"]  # weights between groups are 0
+        for k, row in enumerate(weight):
+            first = k // (4 // groups) * len(row)
+            whole[k, first : first + len(row)] = row
+        found.append((linear.forward(x), reference.linear(x, whole, linear.params["bias"])))
+    return found
 
 
 def activation_oracle(name: str, oracle: Callable[..., Any], *args: float) -> Callable[[Classes], list[Pair]]:
@@ -205,7 +214,7 @@ ORACLES: dict[str, Callable[[Classes], list[Pair]]] = {
     "MaxPool2d": pool_oracle("MaxPool2d", reference.max_pool2d),
     "AvgPool2d": pool_oracle("AvgPool2d", reference.avg_pool2d),
     "Conv2d": conv_oracle,
-    "FirstConv2d": first_oracle,
+    "Linear": linear_oracle,
     "ReLU": activation_oracle("ReLU", reference.relu),
     "Tanh": activation_oracle("Tanh", reference.tanh, 1.7, 0.6),
     "AbsTanh": activation_oracle("AbsTanh", reference.abstanh, 1.7, -0.6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +12,10 @@ import tinyalex as ta
 from tests.blocks import MeetingDevice, one_image_blocks
 from tests.contract import refuses
 from tinyalex import gradcheck
+from tinyalex.fast import products
+from tinyalex.fast.table import BLOCKS, CPU
 from tinyalex.gradcheck import check_directions, check_layer, check_loss, check_network, compare, kink_free, numerical_gradient
+from tinyalex.gradcheck.builders import geometry, of_each_row
 from tinyalex.gradcheck.table import CASES
 
 DEVICES = {"cpu": ta.get_device("cpu"), "sim:0": ta.get_device("sim:0")}
@@ -58,17 +62,37 @@ def test_every_row_passes_in_one_image_blocks_and_the_number_of_workers_does_not
 
 
 def test_table_runs_in_more_than_one_block_and_on_more_than_one_worker():
-    whole = {"SoftmaxCrossEntropy", "Flatten", "GroupedLinear", "Split"}  # they take the batch in one piece
-    for layer in sorted({case.layer for case in CASES} - whole - {"network"}):
+    whole = {("SoftmaxCrossEntropy", ""), ("Flatten", ""), ("Split", ""), ("Linear", "plain")}  # they take the batch in one piece
+    for layer, algorithm in sorted({(case.layer, case.algorithm) for case in CASES if case.layer != "network"} - whole):
         meeting = MeetingDevice()
-        next(case for case in CASES if case.layer == layer).run(meeting)
+        next(case for case in CASES if (case.layer, case.algorithm) == (layer, algorithm)).run(meeting)
         meeting.close()
-        assert meeting.blocks > 1 and meeting.met > 0, layer
+        assert meeting.blocks > 1 and meeting.met > 0, (layer, algorithm)
 
 
 def test_table_holds_every_layer():
     not_a_layer_to_check = {"Layer", "Sequential"}
     assert {case.layer for case in CASES} == set(ta.layers.__all__) - not_a_layer_to_check | {"SoftmaxCrossEntropy", "network"}
+
+
+def test_table_holds_every_row_of_every_operation():
+    layers = {"convolution": "Conv2d", "max pooling": "MaxPool2d", "average pooling": "AvgPool2d", "product": "Linear"}
+    assert {(layers[operation], row.name) for operation, rows in CPU.items() for row in rows} == {
+        (case.layer, case.algorithm) for case in CASES if case.algorithm
+    }
+
+
+def test_row_that_is_new_is_checked_without_being_entered(monkeypatch):
+    def backward(asked, x, dout, device, grads):
+        dx = products.backward(asked, x, dout, device, grads)
+        return None if dx is None else 2 * dx
+
+    wrong = dataclasses.replace(BLOCKS, name="new", backward=backward)
+    monkeypatch.setitem(CPU, "product", (wrong, *CPU["product"]))
+    cases = of_each_row("Linear", geometry("wide to narrow", (3, 11), 11, 4))
+    assert [case.name for case in cases] == ["plain, wide to narrow", "new, wide to narrow", "blocks, wide to narrow"]
+    failed = [(case.algorithm, check.what) for case in cases for check in case.run(DEVICES["cpu"]) if not check.passed]
+    assert failed == [("new", "x")]
 
 
 def test_names_of_rows_differ():

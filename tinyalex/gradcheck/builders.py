@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -11,12 +11,15 @@ import numpy as np
 
 from tinyalex import layers
 from tinyalex.devices import Device
+from tinyalex.fast.table import CPU, operation_of
 from tinyalex.gradcheck.check import NETWORK_STEPS, STEP, check_layer, check_loss, check_network
 from tinyalex.gradcheck.difference import Check, Host, compare, kink_free
 from tinyalex.init import Gaussian
 from tinyalex.loss import SoftmaxCrossEntropy
 
 Classes = Mapping[str, Any]  # the layers' classes by name
+
+WEIGHTED = ("Conv2d", "Linear", "LocallyConnected2d")  # layers that draw weights
 
 CLASSES: Classes = MappingProxyType({name: getattr(layers, name) for name in layers.__all__} | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy})
 
@@ -29,11 +32,13 @@ class Case:
     ----------
     layer: the class that is checked, or "network". name: what is special here; unique among the layer's rows.
     function: (device, classes) -> the checks, the layers being made from these classes.
+    algorithm: the row of `tinyalex.fast.table` that computes, with which `name` begins; empty where the layer has no choice.
     """
 
     layer: str
     name: str
     function: Callable[[Device, Classes], list[Check]]
+    algorithm: str = ""
 
     def run(self, device: Device, classes: Classes = CLASSES) -> list[Check]:
         """The checks of this row on a device. With other classes: is a faulty layer found?"""
@@ -47,15 +52,58 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 def of_layer(layer: str, name: str, shape: tuple[int, ...], *args: Any, steps: tuple[float, ...] = (STEP,), **settings: Any) -> Case:
     """A layer, made with these arguments, on a kink-free input of `shape`."""
-    if layer in ("Conv2d", "FirstConv2d", "GroupedLinear", "Linear", "LocallyConnected2d"):
-        settings = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5)} | settings
 
     def function(device: Device, classes: Classes) -> list[Check]:
-        drawn = {"rng": rng(1)} if "weight_init" in settings else {}
-        made = classes[layer](*args, **settings, **drawn, device=device, dtype=np.float64)
-        return check_layer(made, kink_free(shape, rng()), steps=steps)
+        return check_layer(_made(classes, layer, args, settings, device), kink_free(shape, rng()), steps=steps)
 
     return Case(layer, name, function)
+
+
+def _made(classes: Classes, layer: str, args: tuple[Any, ...], settings: Mapping[str, Any], device: str | Device = "cpu") -> Any:
+    weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": rng(1)} if layer in WEIGHTED else {}
+    return classes[layer](*args, **weights, **settings, device=device, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What each algorithm of a layer is checked on.
+
+    name: what is special here. shape: of the input. args, settings: of the layer, but for its algorithm.
+    tied: the input has ties, see `of_ties`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    args: tuple[Any, ...]
+    settings: Mapping[str, Any]
+    tied: bool = False
+
+
+def geometry(name: str, shape: tuple[int, ...], *args: Any, tied: bool = False, **settings: Any) -> Geometry:
+    """A `Geometry`, its settings written as the layer takes them."""
+    return Geometry(name, shape, args, settings, tied)
+
+
+def of_each_row(layer: str, *geometries: Geometry) -> list[Case]:
+    """Each geometry by the plain functions, then by every other row of `tinyalex.fast.table` that fits it.
+
+    The rows are read off that table: one that is added there is checked without being entered here.
+    """
+    asked = [_made(CLASSES, layer, g.args, g.settings).asked(g.shape[1:]) for g in geometries]
+    rows = CPU[operation_of(asked[0])]
+    return [
+        of_row(layer, row.name, g)
+        for row in (rows[-1], *rows[:-1])  # the plain functions first
+        for g, one in zip(geometries, asked, strict=True)
+        if row.fits(one)
+    ]
+
+
+def of_row(layer: str, algorithm: str, g: Geometry) -> Case:
+    """One geometry by one row of `tinyalex.fast.table`."""
+    settings, name = {**g.settings, "algorithm": algorithm}, f"{algorithm}, {g.name}"
+    case = of_ties(layer, name, g.shape, *g.args, **settings) if g.tied else of_layer(layer, name, g.shape, *g.args, **settings)
+    return replace(case, algorithm=algorithm)
 
 
 def of_loss(name: str, shape: tuple[int, int], scale: float) -> Case:
@@ -74,8 +122,7 @@ def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]],
     def function(device: Device, classes: Classes) -> list[Check]:
         common, draw, made = {"device": device, "dtype": np.float64}, rng(1), []
         for i, (layer, *args, settings) in enumerate(layers):
-            weighted = layer in ("Conv2d", "FirstConv2d", "Linear")
-            weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": draw} if weighted else {}
+            weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": draw} if layer in WEIGHTED else {}
             made.append(classes[layer](*args, **weights, **settings, **common, name=f"{layer.lower()}{i}"))
         net = classes["Sequential"](made, in_shape=shape[1:])
         loss = classes["SoftmaxCrossEntropy"](**common)
@@ -124,7 +171,7 @@ def exchange(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
     return [_two_linear(classes, settings, 4, "fc1"), link, _two_linear(classes, settings, 5, "fc2")]
 
 
-def ties(name: str, shape: tuple[int, ...], kernel: int, stride: int, padding: int) -> Case:
+def of_ties(layer: str, name: str, shape: tuple[int, ...], kernel: int, *, stride: int, padding: int = 0, algorithm: str = "auto") -> Case:
     """Max-pooling of values from -1, 0, 1, where most windows are tied and there is no derivative.
 
     The rule instead, window by window: the leftmost column that holds the maximum wins, and in it the topmost row.
@@ -133,14 +180,14 @@ def ties(name: str, shape: tuple[int, ...], kernel: int, stride: int, padding: i
 
     def function(device: Device, classes: Classes) -> list[Check]:
         x = rng().integers(-1, 2, shape).astype(np.float64)
-        layer = classes["MaxPool2d"](kernel, stride=stride, padding=padding, device=device, dtype=np.float64)
-        out_shape = (shape[0], *layer.output_shape(shape[1:]))
+        made = classes[layer](kernel, stride=stride, padding=padding, algorithm=algorithm, device=device, dtype=np.float64)
+        out_shape = (shape[0], *made.output_shape(shape[1:]))
         dout = rng(1).standard_normal(out_shape)
-        layer.forward(device.asarray(x), train=True)
-        dx = device.to_numpy(layer.backward(device.asarray(dout)))
+        made.forward(device.asarray(x), train=True)
+        dx = device.to_numpy(made.backward(device.asarray(dout)))
         return [compare("x", dx, _by_the_rule(x, dout, kernel, stride, padding))]
 
-    return Case("MaxPool2d", name, function)
+    return Case(layer, name, function)
 
 
 def _by_the_rule(x: Host, dout: Host, kernel: int, stride: int, padding: int) -> Host:

@@ -1,8 +1,10 @@
 """The gradient check's table: every layer, in the settings where derivations go wrong.
 
-A row names a layer and a case and runs the check on a device. Rows are small, so that every element of every tensor is
-checked. A `CpuDevice` as it is takes so small a batch as one block on one thread; on `CpuDevice(small=0, cache=1)` every image
-is a block of its own, and the sums over blocks and the work of several threads are checked too.
+A row names a layer and a case and runs the check on a device. Where a layer has a choice of algorithms, each geometry is written
+once, and is checked by the plain functions first and then by every other row of `tinyalex.fast.table` that fits it. Rows are
+small, so that every element of every tensor is checked. A `CpuDevice` as it is takes so small a batch as one block on one thread;
+on `CpuDevice(small=0, cache=1)` every image is a block of its own, and the sums over blocks and the work of several threads are
+checked too.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ from __future__ import annotations
 from tinyalex.gradcheck.builders import (
     Case,
     exchange,
+    geometry,
+    of_each_row,
     of_layer,
     of_loss,
     of_network,
     of_towers,
     one_pair,
     straight,
-    ties,
     two_pairs,
 )
 from tinyalex.gradcheck.check import NETWORK_STEPS
@@ -35,40 +38,38 @@ ACTIVATIONS = [
     of_layer("Sigmoid", "features, N=1", (1, 7)),
 ]
 
-CONVOLUTIONS = [  # dx by turned weights where the stride is 1 and 2 K <= 3 C, else by col2im
-    of_layer("Conv2d", "dx by turned weights", (2, 4, 5, 6), 4, 3, 3, padding=1),
-    of_layer("Conv2d", "dx by col2im", (2, 2, 5, 6), 2, 5, 3, padding=1),
-    of_layer("Conv2d", "kernel 1", (2, 3, 3, 4), 3, 4, 1),
-    of_layer("Conv2d", "kernel 2x3, N=1", (1, 3, 4, 6), 3, 2, (2, 3)),
-    of_layer("Conv2d", "kernel 3x2, stride 2x1", (2, 2, 6, 4), 2, 3, (3, 2), stride=(2, 1)),
-    of_layer("Conv2d", "stride does not divide", (2, 2, 8, 6), 2, 3, 3, stride=3),
-    of_layer("Conv2d", "stride above the kernel", (2, 2, 7, 8), 2, 3, 2, stride=3),
-    of_layer("Conv2d", "ceil", (2, 2, 6, 8), 2, 3, 3, stride=2, ceil_mode=True),
-    of_layer("Conv2d", "padding same, even kernel", (2, 3, 4, 5), 3, 2, (4, 2), padding="same"),
-    of_layer("Conv2d", "padding same, stride 2", (2, 2, 5, 4), 2, 3, 3, stride=2, padding="same"),
-    of_layer("Conv2d", "padding on four sides", (2, 3, 4, 5), 3, 2, 3, padding=(0, 2, 1, 2)),
-    of_layer("Conv2d", "padding above kernel - 1", (2, 3, 3, 4), 3, 2, 2, padding=(2, 1, 0, 3)),
-    of_layer("Conv2d", "groups 2, turned", (2, 6, 4, 5), 6, 4, 3, padding=1, groups=2),
-    of_layer("Conv2d", "groups 2, col2im", (2, 4, 5, 4), 4, 6, 3, stride=2, padding=1, groups=2),
-    of_layer("Conv2d", "17 images", (17, 2, 2, 3), 2, 2, 2, padding=1),
-    of_layer("Conv2d", "no input gradient", (2, 2, 4, 5), 2, 3, 3, input_gradient=False),
-]
-
-STRIPS = [
-    of_layer("Conv2d", f"strips, {name}", shape, *args, algorithm="strips", **settings)
-    for name, shape, args, settings in (
-        ("dx by turned weights", (2, 4, 5, 6), (4, 3, 3), {"padding": (0, 1, 2, 1), "groups": 1}),
-        ("dx by col2im, groups 2", (2, 4, 7, 5), (4, 6, (3, 2)), {"stride": (2, 1), "groups": 2}),
-        ("no input gradient, N=1", (1, 2, 6, 5), (2, 3, 3), {"padding": 1, "input_gradient": False}),
-        ("a single line", (2, 2, 3, 6), (2, 3, 3), {}),
-    )
-]
-
-FIRST = [
-    of_layer("FirstConv2d", "padding 1", (3, 2, 5, 4), 2, 3, 3, padding=1, least_images=2),
-    of_layer(
-        "FirstConv2d",
-        "stride 3x2, padding on four sides, groups 2",
+# By columns dx is made by turned weights where the stride is 1 and 2 K <= 3 C, else by col2im. "lines" has no input gradient.
+CONVOLUTIONS = of_each_row(
+    "Conv2d",
+    geometry("3x3", (2, 3, 5, 4), 3, 2, 3, padding=1),
+    geometry("more filters than channels", (2, 2, 5, 6), 2, 5, 3, padding=1),
+    geometry("kernel 1", (2, 3, 3, 4), 3, 4, 1),
+    geometry("kernel 2x3, N=1", (1, 3, 4, 6), 3, 2, (2, 3)),
+    geometry("kernel 2x4, N=1", (1, 2, 6, 5), 2, 3, (2, 4)),
+    geometry("kernel 3x2, stride 2x1", (2, 2, 6, 4), 2, 3, (3, 2), stride=(2, 1)),
+    geometry("stride does not divide", (2, 2, 8, 6), 2, 3, 3, stride=3),
+    geometry("stride above the kernel", (2, 2, 7, 8), 2, 3, 2, stride=3),
+    geometry("ceil", (1, 2, 6, 8), 2, 3, 3, stride=2, ceil_mode=True),
+    geometry("padding same, even kernel", (2, 3, 4, 5), 3, 2, (4, 2), padding="same"),
+    geometry("padding same, stride 2", (2, 2, 5, 4), 2, 3, 3, stride=2, padding="same"),
+    geometry("padding on four sides", (2, 3, 4, 5), 3, 2, 3, padding=(0, 2, 1, 2)),
+    geometry("padding above kernel - 1", (2, 2, 3, 4), 2, 3, 3, padding=(5, 1, 0, 3)),
+    geometry("5x5, groups 2", (1, 4, 5, 6), 4, 2, 5, padding=2, groups=2),
+    geometry("groups 2, fewer filters", (1, 6, 4, 5), 6, 4, 3, padding=1, groups=2),
+    geometry("stride 2, groups 2", (2, 4, 5, 6), 4, 2, 3, stride=2, padding=1, groups=2),
+    geometry("stride 2x1, groups 2", (1, 4, 7, 5), 4, 6, (3, 2), stride=(2, 1), groups=2),
+    geometry("stride 1x3, padding on four sides", (2, 2, 5, 9), 2, 3, (2, 5), stride=(1, 3), padding=(0, 1, 3, 1)),
+    geometry("a single line of output", (2, 2, 3, 6), 2, 3, 3),
+    geometry("tiles that hang over", (1, 1, 9, 11), 1, 2, 3, padding=(0, 2, 1, 2)),
+    geometry("tiles of two sizes, groups 2", (1, 4, 9, 7), 4, 2, 3, padding=1, groups=2),
+    geometry("lines cut tile by tile", (1, 1, 2, 37), 1, 1, 3, padding=1),
+    geometry("17 images", (17, 1, 3, 2), 1, 2, 3, padding=1),
+    geometry("no input gradient", (2, 2, 4, 5), 2, 3, 3, input_gradient=False),
+    geometry("no input gradient, N=1", (1, 2, 6, 5), 2, 3, 3, padding=1, input_gradient=False),
+    geometry("no input gradient, padding 1", (3, 2, 5, 4), 2, 3, 3, padding=1, input_gradient=False),
+    geometry("no input gradient, 17 lines, N=1", (1, 1, 19, 3), 1, 2, 3, input_gradient=False),
+    geometry(
+        "no input gradient, stride 3x2, padding on four sides, groups 2",
         (2, 4, 7, 5),
         4,
         6,
@@ -77,28 +78,9 @@ FIRST = [
         padding=(0, 2, 1, 3),
         groups=2,
         ceil_mode=True,
-        least_images=2,
+        input_gradient=False,
     ),  # fmt: skip
-    of_layer("FirstConv2d", "17 lines, N=1", (1, 1, 19, 3), 1, 2, 3, least_images=1),
-    of_layer("FirstConv2d", "few images", (2, 2, 5, 4), 2, 3, 3, padding=1),
-]
-
-WINOGRAD = [
-    of_layer("Conv2d", f"winograd, {name}", shape, *args, algorithm="winograd", **settings)
-    for name, shape, args, settings in (
-        ("3x3", (2, 3, 7, 6), (3, 2, 3), {"padding": 1}),
-        ("5x5, groups 2", (2, 4, 5, 9), (4, 6, 5), {"padding": 2, "groups": 2}),
-        ("kernel 2x4, N=1", (1, 2, 6, 5), (2, 3, (2, 4)), {}),
-        ("tiles that hang over", (2, 2, 9, 11), (2, 2, 3), {"padding": (0, 2, 1, 2)}),
-        ("padding above kernel - 1", (2, 2, 3, 4), (2, 3, 3), {"padding": (5, 1, 0, 3)}),
-        ("lines cut tile by tile", (1, 1, 2, 37), (1, 1, 3), {"padding": 1}),
-        ("17 images", (17, 2, 3, 3), (2, 2, 3), {"padding": 1}),
-        ("no input gradient", (2, 2, 4, 5), (2, 3, 3), {"input_gradient": False}),
-        ("tiles of two sizes, groups 2", (2, 4, 9, 7), (4, 6, 3), {"padding": 1, "groups": 2}),
-        ("stride 2, groups 2", (2, 4, 7, 6), (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}),
-        ("stride 1x3, padding on four sides", (2, 2, 5, 9), (2, 3, (2, 5)), {"stride": (1, 3), "padding": (0, 1, 3, 1)}),
-    )
-]
+)
 
 LOCALS = [
     of_layer("LocallyConnected2d", "height unlike width", (2, 2, 4, 5), 2, 2, 3, in_size=(4, 5)),
@@ -110,26 +92,21 @@ LOCALS = [
     of_layer("LocallyConnected2d", "no input gradient", (2, 2, 3, 4), 2, 2, 2, in_size=(3, 4), input_gradient=False),
 ]
 
-POOLS = [
-    of_layer("MaxPool2d", "overlap", (2, 2, 7, 5), 3, stride=2),
-    of_layer("MaxPool2d", "stride does not divide", (2, 2, 6, 8), 3, stride=2),
-    of_layer("MaxPool2d", "ceil", (2, 2, 6, 8), 3, stride=2, ceil_mode=True),
-    of_layer("MaxPool2d", "padding 1", (2, 2, 5, 6), 3, stride=2, padding=1),
-    of_layer("MaxPool2d", "padding on four sides", (2, 2, 4, 5), 3, stride=1, padding=(0, 2, 1, 0)),
-    of_layer("MaxPool2d", "padding same, kernel 2x3", (1, 3, 5, 4), (2, 3), stride=(1, 2), padding="same"),
-    of_layer("MaxPool2d", "gaps between windows", (2, 2, 7, 8), 2, stride=3),
-    of_layer("MaxPool2d", "N=1", (1, 3, 7, 5), 3, stride=2),
-    ties("ties, overlap", (2, 3, 7, 6), 3, 2, 0),
-    ties("ties, padding 1", (2, 3, 5, 6), 3, 2, 1),
-    of_layer("AvgPool2d", "overlap", (2, 2, 7, 5), 3, stride=2),
-    of_layer("AvgPool2d", "stride does not divide", (2, 2, 6, 8), 3, stride=2),
-    of_layer("AvgPool2d", "ceil", (2, 2, 6, 8), 3, stride=2, ceil_mode=True),
-    of_layer("AvgPool2d", "padding 1", (2, 2, 5, 6), 3, stride=2, padding=1),
-    of_layer("AvgPool2d", "padding on four sides", (2, 2, 4, 5), 3, stride=1, padding=(0, 2, 1, 0)),
-    of_layer("AvgPool2d", "padding same, kernel 2x3", (1, 3, 5, 4), (2, 3), stride=(1, 2), padding="same"),
-    of_layer("AvgPool2d", "gaps between windows", (2, 2, 7, 8), 2, stride=3),
-    of_layer("AvgPool2d", "N=1", (1, 3, 7, 5), 3, stride=2),
-]
+POOLED = (
+    geometry("overlap", (2, 2, 7, 5), 3, stride=2),
+    geometry("stride does not divide", (2, 2, 6, 8), 3, stride=2),
+    geometry("ceil", (2, 2, 6, 8), 3, stride=2, ceil_mode=True),
+    geometry("padding 1", (2, 2, 5, 6), 3, stride=2, padding=1),
+    geometry("padding on four sides", (2, 2, 4, 5), 3, stride=1, padding=(0, 2, 1, 0)),
+    geometry("padding same, kernel 2x3", (1, 3, 5, 4), (2, 3), stride=(1, 2), padding="same"),
+    geometry("gaps between windows", (2, 2, 7, 8), 2, stride=3),
+    geometry("N=1", (1, 3, 7, 5), 3, stride=2),
+)
+TIED = (
+    geometry("ties, overlap", (2, 3, 7, 6), 3, stride=2, tied=True),
+    geometry("ties, padding 1", (2, 3, 5, 6), 3, stride=2, padding=1, tied=True),
+)
+POOLS = [*of_each_row("MaxPool2d", *POOLED, *TIED), *of_each_row("AvgPool2d", *POOLED)]
 
 NORMALIZATIONS = [  # at alpha 1e-4 the cross-channel term is some 1e-4 of the gradient: alpha 1 is there to see it whole
     of_layer("LocalResponseNorm", "paper's constants", (2, 7, 2, 3)),
@@ -154,10 +131,15 @@ NORMALIZATIONS = [  # at alpha 1e-4 the cross-channel term is some 1e-4 of the g
 ]
 
 FULLY_CONNECTED = [
-    of_layer("Linear", "wide to narrow", (3, 11), 11, 4),
-    of_layer("Linear", "narrow to wide, N=1", (1, 4), 4, 11),
-    of_layer("Linear", "17 images", (17, 3), 3, 5),
-    of_layer("Linear", "no input gradient", (3, 5), 5, 4, input_gradient=False),
+    *of_each_row(
+        "Linear",
+        geometry("wide to narrow", (3, 11), 11, 4),
+        geometry("narrow to wide, N=1", (1, 4), 4, 11),
+        geometry("17 images", (17, 3), 3, 5),
+        geometry("no input gradient", (3, 5), 5, 4, input_gradient=False),
+        geometry("groups 2", (3, 6), 6, 4, groups=2),
+        geometry("groups 3, N=1", (1, 6), 6, 9, groups=3),
+    ),
     of_layer("Flatten", "images", (2, 3, 2, 4)),
     of_layer("Flatten", "N=1", (1, 3, 2, 4)),
     of_layer("Dropout", "scale test", (3, 11), seed=3),
@@ -171,8 +153,6 @@ FULLY_CONNECTED = [
 ]
 
 TOWERS = [
-    of_layer("GroupedLinear", "groups 2", (3, 6), 6, 4, groups=2),
-    of_layer("GroupedLinear", "groups 3, N=1", (1, 6), 6, 9, groups=3),
     of_towers("Split", "straight to Gather", straight),
     of_towers("Split", "N=1", straight, n=1),
     of_towers("Gather", "halves of unlike width", one_pair),
@@ -188,7 +168,7 @@ NETWORKS = [
         "Figure 1 in small",
         (2, 2, 9, 8),
         [
-            ("FirstConv2d", 2, 3, 3, {"padding": 1, "least_images": 2}),
+            ("Conv2d", 2, 3, 3, {"padding": 1, "algorithm": "lines", "input_gradient": False}),
             ("MaxPool2d", 3, {"stride": 2, "ceil_mode": True}),
             ("ReLU", {}),
             ("Conv2d", 3, 4, 3, {"padding": 1}),
@@ -202,7 +182,7 @@ NETWORKS = [
         "pooling of images that lie innermost",
         (3, 1, 6, 9),
         [
-            ("FirstConv2d", 1, 3, 2, {"padding": 1, "least_images": 2}),
+            ("Conv2d", 1, 3, 2, {"padding": 1, "algorithm": "lines", "input_gradient": False}),
             ("MaxPool2d", (3, 4), {"stride": (1, 2), "padding": (2, 1, 0, 3), "ceil_mode": True}),
             ("MaxPool2d", 2, {"stride": 3}),
             ("Flatten", {}),
@@ -237,9 +217,6 @@ NETWORKS = [
 CASES: tuple[Case, ...] = (
     *ACTIVATIONS,
     *CONVOLUTIONS,
-    *STRIPS,
-    *FIRST,
-    *WINOGRAD,
     *LOCALS,
     *POOLS,
     *NORMALIZATIONS,
