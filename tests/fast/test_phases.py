@@ -5,8 +5,8 @@ import pytest
 
 from tests.contract import values
 from tinyalex.devices import NEW_ARRAYS
+from tinyalex.fast.phases import inputs_of, kernel_phases, out_of_inputs, phases, whole_kernels
 from tinyalex.geometry import Windows, windows_of
-from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, phases, whole_kernels
 
 SHAPES = {  # size, kernel, stride, padding
     "conv1": ((51, 39), 11, 4, 0),

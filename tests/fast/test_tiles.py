@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.contract import values
-from tinyalex.layers.tiles import KERNELS, LARGEST_TILE, Part, Tiles, cook_toom, pieces, without_last_point
+from tinyalex.fast.tiles import KERNELS, LARGEST_TILE, Part, Tiles, cook_toom, pieces, without_last_point
 
 
 def worst(a, b):
