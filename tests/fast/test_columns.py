@@ -6,6 +6,7 @@ import pytest
 import tinyalex as ta
 from tests import reference
 from tests.contract import rng, values
+from tinyalex.devices import Scratch
 from tinyalex.fast.columns import col2im, conv_backward_input, conv_backward_weight, conv_forward, im2col, turn, turns
 from tinyalex.fast.layout import images_first, images_last
 from tinyalex.geometry import windows_of
@@ -97,3 +98,29 @@ def test_few_images_by_channels_and_filters_are_the_images_whole(filters, n, ker
     windows, whole = conv.windows(x.shape[1:]), np.empty((n, *conv.output_shape(x.shape[1:])))
     conv_forward(x, conv.params["weight"], conv.params["bias"], windows, 2, whole)
     close(conv.forward(x), whole)
+
+
+def test_gradient_of_the_input_of_a_large_kernel_takes_few_columns_at_a_time():
+    conv = ta.Conv2d(3, 8, 31, rng=rng(), algorithm="im2col", device=ta.CpuDevice(workers=1))
+    asked = conv.asked((3, 400, 400))
+    assert not turns(asked)
+    sizes, dout, dx = [], values((1, 8, 370, 370), dtype=np.float32), np.empty((1, 3, 400, 400), np.float32)
+
+    class Counting(Scratch):
+        def __call__(self, shape, dtype):
+            array = super().__call__(shape, dtype)
+            sizes.append(array.nbytes)
+            return array
+
+    conv_backward_input(dout, asked.weight, asked.windows, 1, dx, Counting())
+    assert 0 < sum(sizes) < 150 << 20  # whole, the columns take 1.6 GB
+
+
+def test_columns_made_in_parts_give_the_same_gradient(monkeypatch):
+    conv = layer(2, 12, (5, 3), padding=1, stride=(2, 1))
+    windows, dout = conv.windows((2, 9, 8)), values((2, 12, 4, 8), 2)
+    whole, parts = np.empty((2, 2, 9, 8)), np.empty((2, 2, 9, 8))
+    conv_backward_input(dout, conv.params["weight"], windows, 1, whole)
+    monkeypatch.setattr("tinyalex.fast.columns.COLUMNS", 2 * 6 * 2 * 32 * 8)  # two rows of the kernel at a time
+    conv_backward_input(dout, conv.params["weight"], windows, 1, parts)
+    close(parts, whole)

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tests import reference
 from tests.contract import refuses, rng, values
-from tinyalex.geometry import windows_of
 
 
 def layer(*args, **settings):
