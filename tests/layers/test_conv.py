@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tests import reference
 from tests.contract import refuses, rng, values
-from tinyalex.geometry import windows_of
-from tinyalex.layers.conv import conv_backward_input, conv_backward_weight, conv_forward, turn
 
 
 def layer(*args, **settings):
@@ -65,39 +62,6 @@ def test_groups_are_convolutions_apart():
         conv.params["bias"][...] = whole.params["bias"][3 * half : 3 * half + 3]
         halves.append(conv.forward(x[:, 2 * half : 2 * half + 2]))
     close(whole.forward(x), np.concatenate(halves, axis=1))
-
-
-@pytest.mark.parametrize("out_channels", [2, 12], ids=["by correlation", "by columns"])
-@pytest.mark.parametrize("padding", [0, 1, (2, 0, 1, 2), "same"])
-@pytest.mark.parametrize("groups", [1, 2])
-def test_both_ways_to_the_input_gradient_agree_with_loops(out_channels, padding, groups):
-    conv, x = layer(4, out_channels, 3, padding=padding, groups=groups), values((2, 4, 5, 6), 1)
-    assert conv.turns(conv.windows(x.shape[1:])) == (out_channels == 2)
-    dout = values(conv.forward(x, train=True).shape, 2)
-    dx, windows = conv.backward(dout), conv.windows(x.shape[1:])
-    by_columns, by_correlation = np.empty(x.shape), np.empty(x.shape)
-    conv_backward_input(dout, conv.params["weight"], windows, groups, by_columns)
-    conv_forward(dout, turn(conv.params["weight"], groups), None, windows.turned(), groups, by_correlation)
-    close(dx, by_columns)
-    close(by_correlation, by_columns)
-    (top, _), (oh, ow) = windows.before, windows.out
-    sides = (top, oh + 2 - 5 - top, windows.before[1], ow + 2 - 6 - windows.before[1])
-    for n, c, i, j in ((0, 0, 0, 0), (1, 3, 2, 5), (1, 1, 4, 3)):  # each cell's influence on the output, one at a time
-        unit = np.zeros(x.shape)
-        unit[n, c, i, j] = 1
-        moved = reference.conv2d(unit, conv.params["weight"], None, padding=sides, groups=groups)
-        assert dx[n, c, i, j] == pytest.approx(float((dout * moved).sum()), rel=1e-12, abs=1e-12)
-
-
-def test_functions_take_plain_arrays():
-    windows, x, weight, bias = windows_of("conv", (5, 5), 3, 2), values((2, 2, 5, 5)), values((3, 2, 3, 3), 1), values((3,), 2)
-    out, dout = np.empty((2, 3, 2, 2)), values((2, 3, 2, 2), 3)
-    conv_forward(x, weight, bias, windows, 1, out)
-    close(out, reference.conv2d(x, weight, bias, stride=(2, 2)))
-    dweight_t, dbias = conv_backward_weight(x, dout, windows, 1)
-    assert dweight_t.shape == (1, 18, 3) and dbias.shape == (1, 3)
-    close(dbias[0], dout.sum(axis=(0, 2, 3)))
-    close(dweight_t[0, 1:2], np.einsum("nyz,nkyz->k", x[:, 0, :3:2, 1:4:2], dout)[None])  # channel 0, row 0, column 1
 
 
 def test_first_layer_returns_no_input_gradient_and_the_same_others():
@@ -184,13 +148,3 @@ def test_initial_value_that_is_not_finite_raises():
 def test_output_shape_refuses_what_forward_would(in_shape, text):
     with refuses(ta.ShapeError, text):
         layer(4, 2, 3).output_shape(in_shape)
-
-
-@pytest.mark.parametrize("n", [1, 2, 3])
-@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (5, 2, (0, 3, 2, 1)), (11, 4, 0), (2, 1, "same"), (9, 1, "same")])
-@pytest.mark.parametrize("filters", [2, 6, 10])
-def test_few_images_by_channels_and_filters_are_the_images_whole(filters, n, kernel, stride, padding):
-    conv, x = layer(4, filters, kernel, stride=stride, padding=padding, groups=2), values((n, 4, 17, 13))
-    windows, whole = conv.windows(x.shape[1:]), np.empty((n, *conv.output_shape(x.shape[1:])))
-    conv_forward(x, conv.params["weight"], conv.params["bias"], windows, 2, whole)
-    close(conv.forward(x), whole)

@@ -5,7 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
-from tinyalex.layers import conv as conv_module
+from tinyalex.fast import winograd
 from tinyalex.training import load_weights, save_weights
 
 
@@ -22,8 +22,8 @@ def small_net():
 
 
 def test_weights_are_transformed_once_while_frozen(monkeypatch):
-    calls, transform = [], conv_module.transform_weight
-    monkeypatch.setattr(conv_module, "transform_weight", lambda *args: calls.append(None) or transform(*args))
+    calls, transform = [], winograd.transform_weight
+    monkeypatch.setattr(winograd, "transform_weight", lambda *args: calls.append(None) or transform(*args))
     net, x = small_net(), values((2, 3, 6, 6), 1)
     expected = net.forward(x)
     net.freeze()

@@ -8,6 +8,7 @@ from tests import reference
 from tests.contract import refuses, rng, values
 from tinyalex.devices.sim import SimDevice, current_device
 from tinyalex.devices.sim_array import SimArray
+from tinyalex.gradcheck import check_layer
 
 
 def layer(*args, **settings):
@@ -57,7 +58,8 @@ def test_first_layer_returns_no_input_gradient():
 def test_cache_is_x_itself():
     linear, x = layer(4, 3), values((2, 4))
     linear.forward(x, train=True)
-    assert linear._cache[1] is x and len(linear._cache) == 2
+    arrays = [entry for entry in linear._cache if isinstance(entry, np.ndarray)]
+    assert len(arrays) == 1 and arrays[0] is x
 
 
 @pytest.mark.parametrize(
@@ -107,3 +109,52 @@ def test_flatten_copies_on_its_own_device(monkeypatch, method):
 def test_flatten_does_not_copy_what_is_contiguous():
     x = values((2, 3, 4, 5))
     assert np.shares_memory(ta.Flatten(dtype=np.float64).forward(x), x)
+
+
+def grouped(device="cpu", **settings):
+    """Two groups, 6 inputs and 4 outputs."""
+    settings = {"groups": 2, "rng": rng(), "weight_init": ta.Gaussian(0.5), "bias_init": ta.Gaussian(0.5), **settings}
+    return ta.Linear(6, 4, device=device, dtype=np.float64, **settings)
+
+
+def test_is_two_layers_side_by_side():
+    whole, x, dout = grouped(), values((3, 6)), values((3, 4), 1)
+    out, dx = whole.forward(x, train=True), whole.backward(dout)
+    for half in (0, 1):
+        one = ta.Linear(3, 2, rng=rng(), dtype=np.float64)
+        ins, outs = slice(3 * half, 3 * half + 3), slice(2 * half, 2 * half + 2)
+        for key in ("weight", "bias"):
+            one.params[key][...] = whole.params[key][outs]
+        assert np.allclose(one.forward(x[:, ins], train=True), out[:, outs], rtol=1e-14, atol=0)
+        assert np.allclose(one.backward(dout[:, outs]), dx[:, ins], rtol=1e-14, atol=0)
+        for key in ("weight", "bias"):
+            assert np.allclose(one.grads[key], whole.grads[key][outs], rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("device", ["cpu", "sim:0"])
+def test_gradients_of_groups_are_right(device):
+    assert all(check.passed for check in check_layer(grouped(device), values((3, 6))))
+
+
+def test_one_group_is_linear():
+    one, linear = grouped(groups=1), ta.Linear(6, 4, rng=rng(), weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), dtype=np.float64)
+    assert np.allclose(one.forward(values((3, 6))), linear.forward(values((3, 6))), rtol=1e-14, atol=0)
+
+
+def test_numpy_integers_count_as_python_s_in_groups():
+    linear = ta.Linear(np.uint8(200), np.uint8(2), groups=np.uint8(2), rng=rng())
+    assert linear.forward(np.ones((1, 200), np.float32)).shape == (1, 2)
+
+
+def test_bad_settings_and_inputs_of_groups_raise():
+    with refuses(ta.ShapeError, "linear: in_features must be a multiple of groups=4, got 6"):
+        grouped(groups=4)
+    with refuses(ta.ShapeError, "linear: out_features must be a multiple of groups=3, got 4"):
+        grouped(groups=3)
+    with refuses(ta.ShapeError, "linear: algorithm 'blocks' must have groups=1, got groups 2; use 'auto' or 'plain'"):
+        grouped(algorithm="blocks")
+    with refuses(ta.ShapeError, "linear: weight_init must be a function (shape, rng) -> array, got 0.01"):
+        grouped(weight_init=0.01)
+    with refuses(ta.ShapeError, "linear: x must have shape (N, 6), got ('N', 5)"):
+        grouped().forward(values((3, 5)))
+    assert repr(grouped()) == "Linear('linear', 6->4, groups 2, cpu)"

@@ -1,13 +1,26 @@
 """Pooling."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, values
-from tinyalex.geometry import shifts, windows_of
 
 BOTH = pytest.mark.parametrize("make", [ta.MaxPool2d, ta.AvgPool2d])
+
+
+@pytest.fixture(params=["plain", "runs", "innermost"])
+def every_max_pool(request):
+    """A function of images that returns the class with this algorithm, and the images as they lie for it."""
+
+    def of(x):
+        if request.param == "innermost":
+            x = np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
+        return partial(ta.MaxPool2d, algorithm=request.param), x
+
+    return of
 
 
 def dx_of_ones(layer, x):
@@ -74,12 +87,12 @@ def test_gradient_is_neither_lost_nor_made(make):
     assert layer.backward(dout).sum() == pytest.approx(dout.sum(), rel=1e-11)
 
 
-@pytest.mark.parametrize(("make", "others"), [(ta.MaxPool2d, [False, False, False]), (ta.AvgPool2d, [True, True, True])])
-def test_nan_spreads_to_every_window_that_sees_it(make, others):
+@BOTH
+def test_nan_spreads_to_every_window_that_sees_it_and_to_no_other(make):
     x = np.zeros((2, 2, 4, 4))
     x[0, 1, 1, 1] = np.nan
     nan = np.isnan(make(2, dtype=np.float64).forward(x))
-    assert nan[0, 1].ravel().tolist() == [True, *others]  # 0 * NaN is NaN: a matrix product spreads it over the channel
+    assert nan[0, 1].ravel().tolist() == [True, False, False, False]
     assert nan.sum() == nan[0, 1].sum()
 
 
@@ -94,41 +107,64 @@ def test_gradient_of_a_window_of_minus_infinity_goes_to_its_first_cell_and_is_lo
     assert not dx_of_ones(ta.MaxPool2d(2, padding=1, stride=3, dtype=np.float64), x).any()
 
 
+@pytest.mark.parametrize("cell", range(9))
+def test_nan_in_any_cell_of_a_window_wins_it_and_gets_its_gradient(every_max_pool, cell):
+    x = values((2, 2, 3, 3))
+    x[1, 0].flat[cell] = np.nan
+    make, x = every_max_pool(x)
+    layer = make(3, dtype=np.float64)
+    dx = dx_of_ones(layer, x)
+    assert np.isnan(layer.forward(x)[:, :, 0, 0]).tolist() == [[False, False], [True, False]]
+    assert dx[1, 0].ravel().tolist() == [float(other == cell) for other in range(9)]
+    assert dx.sum() == 4
+
+
+def test_first_nan_of_a_window_wins(every_max_pool):
+    x = values((2, 1, 3, 3))
+    x[0, 0, 0, 2] = x[0, 0, 1, 1] = x[0, 0, 2, 1] = np.nan
+    x[0, 0, 0, 0] = np.inf
+    make, x = every_max_pool(x)
+    assert dx_of_ones(make(3, dtype=np.float64), x)[0, 0].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_gradient_that_is_not_finite_reaches_the_winner_alone(every_max_pool, value):
+    x = np.zeros((2, 1, 5, 5))
+    x[:, 0, 2, 2] = x[:, 0, 3, 4] = 1
+    make, x = every_max_pool(x)
+    layer = make(3, stride=2, dtype=np.float64)
+    layer.forward(x, train=True)
+    dout = np.ones((2, 1, 2, 2))
+    dout[0, 0, 0, 0] = value
+    dx = layer.backward(dout)
+    assert dx[1, 0].sum() == 4 and set(dx[1, 0].ravel()) == {0, 4}
+    expected = np.zeros((5, 5))
+    expected[2, 2] = value
+    assert np.array_equal(dx[0, 0], expected, equal_nan=True)
+
+
+@pytest.mark.parametrize("algorithm", ["matrices", "plain"])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan])
+def test_pixel_that_is_not_finite_stays_within_the_means_that_see_it(value, algorithm):
+    layer, x = ta.AvgPool2d(3, stride=2, dtype=np.float64, algorithm=algorithm), np.ones((3, 2, 7, 9))
+    x[1, 1, 2, 4] = value  # in the windows (0, 1), (0, 2), (1, 1) and (1, 2)
+    out = layer.forward(x, train=True)
+    expected = np.ones((3, 2, 3, 4))
+    expected[1, 1, :2, 1:3] = value
+    assert np.allclose(out, expected, rtol=1e-14, atol=0, equal_nan=True)
+    dout = np.ones_like(out)
+    dout[0, 1, 1, 1] = value
+    seen = np.zeros(x.shape, bool)
+    seen[0, 1, 2:5, 2:5] = True
+    dx = layer.backward(dout)
+    assert np.array_equal(dx[seen], np.full(9, value), equal_nan=True) and np.isfinite(dx[~seen]).all()
+
+
 @BOTH
 def test_window_of_the_whole_image(make):
     x = values((2, 3, 4, 5))
     expected = x.max(axis=(2, 3)) if make is ta.MaxPool2d else x.mean(axis=(2, 3))
     assert make((4, 5), dtype=np.float64).forward(x)[:, :, 0, 0] == pytest.approx(expected, rel=1e-13)
-
-
-def test_max_cache_is_one_byte_a_place():
-    layer = ta.MaxPool2d(3, stride=2)
-    layer.forward(values((2, 3, 7, 9), dtype=np.float32), train=True)
-    rows, columns = (entry for entry in layer._cache if isinstance(entry, np.ndarray))
-    assert rows.dtype == columns.dtype == np.uint8
-    assert rows.shape == (2, 3, 3, 9) and columns.shape == (2, 3, 3, 4)
-
-
-def test_window_of_256_rows_fits_the_places_of_one_byte():
-    x = np.zeros((1, 1, 256, 2))
-    x[0, 0, 255, 1] = 1
-    dx = dx_of_ones(ta.MaxPool2d((256, 2), dtype=np.float64), x)
-    assert dx[0, 0, 255, 1] == 1 and dx.sum() == 1
-
-
-def test_avg_caches_no_image():
-    layer = ta.AvgPool2d(3, stride=2)
-    layer.forward(values((2, 3, 7, 9), dtype=np.float32), train=True)
-    assert [entry.shape for entry in layer._cache if isinstance(entry, np.ndarray)] == [(3, 7), (4, 9)]  # a matrix for each axis
-
-
-def test_shifts_tell_which_cells_each_place_of_a_window_sees():
-    # cells 0 to 3 with one of padding before: windows see (-1, 0, 1) and (1, 2, 3)
-    assert shifts(windows_of("pool", (4, 4), 3, 2, (1, 0, 1, 0)), 0) == [
-        (slice(1, 2), slice(1, 2, 2)),
-        (slice(0, 2), slice(0, 3, 2)),
-        (slice(0, 2), slice(1, 4, 2)),
-    ]
 
 
 @BOTH
@@ -162,8 +198,3 @@ def test_bad_settings_raise(make, settings, text):
 def test_output_shape_refuses(make, settings, in_shape, text):
     with refuses(ta.ShapeError, text):
         make(**settings).output_shape(in_shape)
-
-
-def test_max_window_of_more_places_than_a_byte_holds_raises():
-    with refuses(ta.ShapeError, "pool: kernel_size must be at most 256, got (257, 2)"):
-        ta.MaxPool2d((257, 2))

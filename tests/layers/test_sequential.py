@@ -229,12 +229,12 @@ def test_activation_applied_by_the_pooling_before_gives_the_same_bits(activation
     ("conv", "algorithm", "n"),
     [
         (ta.Conv2d, "im2col", 9), (ta.Conv2d, "im2col", 2), (ta.Conv2d, "strips", 3), (ta.Conv2d, "winograd", 40),
-        (ta.Conv2d, "winograd", 2), (ta.FirstConv2d, None, 40), (ta.FirstConv2d, None, 2),
+        (ta.Conv2d, "winograd", 2), (ta.Conv2d, "lines", 40), (ta.Conv2d, "lines", 2),
     ],
 )  # fmt: skip
 def test_activation_applied_by_the_convolution_before_gives_the_same_bits(conv, algorithm, n, activation):
     settings = {"padding": 1, "groups": 2, "bias_init": ta.Gaussian(1), "device": (device := ta.CpuDevice(workers=2))}
-    settings |= {} if algorithm is None else {"algorithm": algorithm}
+    settings |= {"algorithm": algorithm, "input_gradient": algorithm != "lines"}
     pairs = [(conv(4, 6, 3, rng=rng(), name="conv", **settings), activation(device=device)) for _ in range(2)]
     net, (layer, function) = ta.Sequential(pairs[0]), pairs[1]
     x, dout = values((n, 4, 9, 7), 1, np.float32), values((n, 6, 9, 7), 2, np.float32)

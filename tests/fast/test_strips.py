@@ -9,6 +9,8 @@ from tinyalex.layers.windows import im2col
 
 import tinyalex as ta
 from tinyalex.devices import Scratch
+from tinyalex.fast.columns import im2col
+from tinyalex.fast.strips import Strips, lines_at_once
 from tinyalex.geometry import windows_of
 
 
@@ -35,7 +37,7 @@ def check(x, *filters, **given_):
 
 @pytest.fixture
 def every_line_a_strip(monkeypatch):
-    monkeypatch.setattr("tinyalex.layers.strips.STRIP", 1)
+    monkeypatch.setattr("tinyalex.fast.strips.STRIP", 1)
 
 
 @pytest.mark.parametrize("input_gradient", [True, False])
@@ -59,14 +61,14 @@ def test_strips_agree_on_any_shape(data):
 
 
 def test_strips_are_equal_parts_that_fit(monkeypatch):
-    monkeypatch.setattr("tinyalex.layers.strips.STRIP", 100)
+    monkeypatch.setattr("tinyalex.fast.strips.STRIP", 100)
     windows = windows_of("conv", (10, 1), 1)
     assert [lines_at_once(windows, 1, nbytes) for nbytes in (1, 10, 11, 20, 100, 101, 5000)] == [10, 10, 5, 5, 1, 1, 1]
 
 
-def test_columns_of_a_strip_are_some_of_the_image_s_and_a_row_of_ones():
+def test_columns_of_a_strip_are_some_of_the_image_s_and_a_row_of_ones(every_line_a_strip):
     conv, x = ta.Conv2d(3, 4, 3, rng=np.random.default_rng(0), dtype=np.float64), values((1, 3, 12, 12), 1)
-    strips, windows = Strips(x, conv.windows(x.shape[1:]), 1, 1), conv.windows(x.shape[1:])
+    strips, windows = Strips(conv.asked(x.shape[1:]), x), conv.windows(x.shape[1:])
     assert strips.of_image == strips.count == 10
     columns, image, places = strips.columns(7, Scratch())
     assert (image, places) == (0, slice(70, 80)) and columns.shape == (1, 3 * 9 + 1, 10)

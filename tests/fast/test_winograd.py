@@ -11,6 +11,9 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
+from tinyalex.fast.mosaic import mosaic_of, winograd_pays
+from tinyalex.fast.table import choose
+from tinyalex.fast.winograd import transform_weight, winograd_forward, winograd_forward_few
 from tinyalex.geometry import windows_of
 
 
@@ -157,14 +160,14 @@ def test_auto_is_decided_by_this_table():
         (7, 2, 1, 224, 3, 96, 128): "strips", (5, 2, 0, 55, 96, 256, 32): "winograd", (3, 2, 1, 28, 128, 128, 32): "winograd",
         (3, 2, 1, 14, 256, 256, 32): "im2col",
         (5, 1, 2, 27, 48, 128, 1): "winograd", (5, 1, 2, 27, 48, 128, 2): "winograd", (5, 1, 2, 27, 48, 128, 128): "winograd",
-        (3, 1, 1, 13, 256, 384, 2): "im2col", (3, 1, 1, 13, 256, 384, 4): "winograd", (3, 1, 1, 13, 192, 192, 128): "winograd",
+        (3, 1, 1, 13, 256, 384, 2): "few", (3, 1, 1, 13, 256, 384, 4): "winograd", (3, 1, 1, 13, 192, 192, 128): "winograd",
         (3, 1, 1, 13, 192, 128, 128): "winograd", (5, 1, 2, 16, 32, 32, 128): "winograd", (5, 1, 2, 8, 32, 64, 128): "winograd",
-        (5, 1, 2, 32, 3, 32, 128): "im2col", (5, 1, 2, 8, 32, 64, 1): "im2col", (3, 1, 1, 4, 96, 96, 8): "im2col",
+        (5, 1, 2, 32, 3, 32, 128): "im2col", (5, 1, 2, 8, 32, 64, 1): "few", (3, 1, 1, 4, 96, 96, 8): "im2col",
         (3, 1, 1, 4, 96, 96, 16): "winograd",
     }  # fmt: skip
     for (kernel, stride, padding, size, c, k, n), algorithm in table.items():
         conv = ta.Conv2d(c, k, kernel, stride=stride, padding=padding, rng=rng())
-        assert conv.chosen(conv.windows((c, size, size)), n) == algorithm
+        assert choose(conv.asked((c, size, size)), n, "cpu").name == algorithm
         pays = winograd_pays(mosaic_of(windows_of("conv", (size, size), kernel, stride, padding)), c, k, n)
         assert pays == (algorithm == "winograd")
 
@@ -172,10 +175,9 @@ def test_auto_is_decided_by_this_table():
 @pytest.mark.parametrize(("n", "frozen"), [(1, "winograd"), (8, "winograd")])
 def test_frozen_layer_takes_winograd_for_fewer_tiles(n, frozen):
     conv = ta.Conv2d(384, 384, 3, padding=1, groups=2, rng=rng())
-    windows = conv.windows((384, 13, 13))
-    before = conv.chosen(windows, n)
+    before = choose(conv.asked((384, 13, 13)), n, "cpu").name
     conv.freeze()
-    assert (before, conv.chosen(windows, n)) == ("im2col" if n == 1 else "winograd", frozen)
+    assert (before, choose(conv.asked((384, 13, 13)), n, "cpu").name) == ("few" if n == 1 else "winograd", frozen)
 
 
 @pytest.mark.parametrize(
@@ -184,13 +186,13 @@ def test_frozen_layer_takes_winograd_for_fewer_tiles(n, frozen):
 )
 def test_auto_takes_columns_where_winograd_has_no_form(setting, algorithm):
     conv = ta.Conv2d(32, 32, setting.get("kernel", 3), stride=setting.get("stride", 1), rng=rng())
-    assert conv.chosen(conv.windows((32, 31, 31)), 128) == algorithm
+    assert choose(conv.asked((32, 31, 31)), 128, "cpu").name == algorithm
 
 
 @pytest.mark.parametrize("kernel", [3, 11])
-def test_auto_takes_im2col_where_it_was_not_measured(kernel):
+def test_auto_takes_the_plain_functions_where_nothing_was_measured(kernel):
     conv = ta.Conv2d(32, 32, kernel, rng=rng(), device="sim:0")
-    assert conv.chosen(conv.windows((32, 31, 31)), 128) == "im2col"
+    assert choose(conv.asked((32, 31, 31)), 128, conv.device.kind).name == "plain"
 
 
 @pytest.mark.parametrize(
@@ -199,10 +201,11 @@ def test_auto_takes_im2col_where_it_was_not_measured(kernel):
      (1, 1, "kernel 1, stride 1")],  # fmt: skip
 )
 def test_refuses_what_it_has_no_form_for(kernel, stride, got):
-    with refuses(ShapeError, f"conv: algorithm 'winograd' must have a kernel above 1 and up to 5 strides, got {got}; use 'im2col'"):
+    text = f"conv: algorithm 'winograd' must have a kernel above 1 and up to 5 strides, got {got}, input_gradient=True; "
+    with refuses(ShapeError, text + "use 'auto' or 'plain'"):
         ta.Conv2d(3, 4, kernel, stride=stride, rng=rng(), algorithm="winograd")
 
 
 def test_refuses_an_unknown_algorithm():
-    with refuses(ShapeError, "conv: algorithm must be one of 'auto', 'im2col', 'strips', 'winograd', got 'fft'"):
+    with refuses(ShapeError, "conv: algorithm must be one of 'auto', 'winograd', 'lines', 'strips', 'few', 'im2col', 'plain', got 'fft'"):
         ta.Conv2d(3, 4, 3, rng=rng(), algorithm="fft")

@@ -4,9 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from tinyalex.layers.tiles import KERNELS, LARGEST_TILE, Part, Tiles, cook_toom, pieces, without_last_point
 
 from tests.contract import values
+from tinyalex.fast.tiles import KERNELS, LARGEST_TILE, Part, Tiles, cook_toom, pieces, without_last_point
 
 
 def worst(a, b):

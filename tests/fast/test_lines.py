@@ -2,12 +2,17 @@
 
 import numpy as np
 import pytest
-from tinyalex.layers.chwn import chwn, empty_chwn, is_chwn
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
+from tinyalex.fast.layout import chwn, empty_chwn, is_chwn
+from tinyalex.fast.table import choose
 
 SETTINGS = {"stride": (2, 1), "padding": (1, 0, 2, 3), "groups": 2, "bias_init": ta.Gaussian(1), "dtype": np.float64}
+
+
+def first(*args, **settings):
+    return ta.Conv2d(*args, rng=rng(), input_gradient=False, name="conv1", **settings)
 
 
 def gradients(layer, x, dout):
@@ -22,7 +27,7 @@ def gradients(layer, x, dout):
 def test_agrees_with_conv(workers, layout):
     device = ta.CpuDevice(workers=workers, small=0, cache=1 << 14)
     x = values((33, 4, 9, 8), 1)
-    first = ta.FirstConv2d(4, 6, (3, 4), rng=rng(), device=device, **SETTINGS)
+    lines = first(4, 6, (3, 4), algorithm="lines", device=device, **SETTINGS)
     conv = ta.Conv2d(4, 6, (3, 4), rng=rng(), algorithm="im2col", **SETTINGS)
     dout = values((33, *conv.output_shape(x.shape[1:])), 2)
     expected = gradients(conv, x, dout)
@@ -30,28 +35,44 @@ def test_agrees_with_conv(workers, layout):
         lying = empty_chwn(device, dout.shape, dout.dtype)
         lying[...] = dout
         dout = lying
-    for mine, other in zip(gradients(first, x, dout), expected, strict=True):
+    for mine, other in zip(gradients(lines, x, dout), expected, strict=True):
         assert np.abs(mine - other).max() <= 1e-13 * np.abs(other).max()
     device.close()
 
 
-def test_images_lie_innermost_where_there_are_enough_and_as_elsewhere_where_not():
-    layer = ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=4)
+@pytest.fixture
+def before_a_pool(monkeypatch):
+    """A first layer that pooling follows, where four images are enough to lie innermost."""
+    monkeypatch.setattr("tinyalex.fast.lines.LEAST_INNERMOST", 4)
+    layer = first(3, 2, 3)
+    ta.Sequential([layer, ta.MaxPool2d(2)])
+    return layer
+
+
+def test_images_lie_innermost_where_there_are_enough_and_as_elsewhere_where_not(before_a_pool):
+    layer = before_a_pool
+    assert [choose(layer.asked((3, 5, 6)), n, "cpu").name == "lines" for n in (4, 3)] == [True, False]
     many, few = (layer.forward(values((n, 3, 5, 6), 1, np.float32)) for n in (4, 3))
     assert is_chwn(many) and chwn(many).strides[-1] == many.itemsize and many.shape == (4, 2, 3, 4)
     assert not is_chwn(few) and few.flags.c_contiguous
 
 
-def test_backward_gives_no_dx():
-    layer = ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=2)
-    for n in (1, 2):
+def test_images_lie_innermost_only_where_a_pool_follows():
+    layer = first(3, 2, 3)
+    ta.Sequential([layer, ta.ReLU(), ta.LocalResponseNorm()])
+    assert choose(layer.asked((3, 5, 6)), 128, "cpu").name != "lines"
+
+
+def test_backward_gives_no_dx(before_a_pool):
+    layer = before_a_pool
+    for n in (1, 4):
         out = layer.forward(values((n, 3, 5, 6), 1, np.float32), train=True)
         assert layer.backward(np.ones_like(out)) is None and not layer.gives_dx
 
 
 @pytest.mark.parametrize("n", [1, 4])
-def test_backward_of_what_is_no_array_is_refused(n):
-    layer = ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=2)
+def test_backward_of_what_is_no_array_is_refused(before_a_pool, n):
+    layer = before_a_pool
     layer.forward(values((n, 3, 5, 6), 1, np.float32), train=True)
     with refuses(ta.DeviceError, "conv1: dout must be on cpu, got NoneType"):
         layer.backward(None)
@@ -78,6 +99,7 @@ def test_array_with_gaps_between_pixels_is_not_taken_for_images_innermost():
     assert is_chwn(np.zeros((3, 4, 5, 6)).transpose(3, 0, 1, 2))
 
 
-def test_least_images_must_be_a_number():
-    with refuses(ta.ShapeError, "conv1: least_images must be an integer of at least 1, got 0"):
-        ta.FirstConv2d(3, 2, 3, rng=rng(), least_images=0)
+def test_lines_are_refused_where_a_gradient_of_the_input_is_asked_for():
+    text = "conv1: algorithm 'lines' must have input_gradient=False, got kernel 3, stride 1, input_gradient=True; use 'auto' or 'plain'"
+    with refuses(ta.ShapeError, text):
+        ta.Conv2d(3, 2, 3, rng=rng(), algorithm="lines", name="conv1")

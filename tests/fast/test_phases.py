@@ -6,6 +6,7 @@ from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, phas
 
 from tests.contract import values
 from tinyalex.devices import NEW_ARRAYS
+from tinyalex.fast.phases import inputs_of, kernel_phases, out_of_inputs, phases, whole_kernels
 from tinyalex.geometry import Windows, windows_of
 
 SHAPES = {  # size, kernel, stride, padding
