@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from tinyalex.layers.phases import inputs_of, kernel_phases, out_of_inputs, phases, whole_kernels
 
 from tests.contract import values
 from tinyalex.devices import NEW_ARRAYS

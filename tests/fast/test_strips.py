@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyalex.layers.strips import Strips, lines_at_once
-from tinyalex.layers.windows import im2col
 
 import tinyalex as ta
 from tinyalex.devices import Scratch

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tinyalex.layers.mosaic import mosaic_of, winograd_pays
-from tinyalex.layers.winograd import transform_weight, winograd_forward, winograd_forward_few
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
