@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shlex
 import shutil
@@ -15,11 +16,12 @@ from tinyalex.commands import train
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import Interrupted
 from tinyalex.files.tensors import write_tensors
-from tinyalex.models.cifar_alexnet import WIDTHS
 from tinyalex.models.registry import build
+from tinyalex.models.rows import change
 from tinyalex.training import Trainer, load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
 
+small = importlib.import_module("tinyalex.models.cifar_alexnet")  # the package has a function of that name
 SMALL = ["train", "--data", "synthetic", "--train-images", "20", "--test-images", "8", "--batch-size", "8", "--devices", "cpu:0"]
 FILES = ("curve.png", "log.jsonl", "result.json", "weights.safetensors")
 
@@ -262,7 +264,7 @@ def test_damaged_checkpoint_exits_2(folder, change, text, tmp_path, capsys):
 
 def test_checkpoint_of_another_architecture_exits_2_and_names_the_tensor(folder, tmp_path, monkeypatch, capsys):
     copy = shutil.copytree(folder, tmp_path / "copy")
-    monkeypatch.setitem(WIDTHS, "conv1", 16)
+    monkeypatch.setattr(small, "ROWS", change(small.ROWS, conv1={"out_channels": 16}))
     assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(copy)]) == 2
     text = "param conv1.weight must have shape (16, 3, 5, 5), got (32, 3, 5, 5); was it made by another network?"
     assert text in capsys.readouterr().err

@@ -107,6 +107,7 @@ def make_cupy(available=True, error=None):
     cupy.ndarray, cupy.array, cupy.asarray, cupy.ascontiguousarray = StubArray, array, asarray, ascontiguousarray
     cupy.empty = lambda shape, dtype=float: fresh(np.full(shape, np.nan, dtype))
     cupy.zeros = lambda shape, dtype=float: fresh(np.zeros(shape, dtype))
+    cupy.full = lambda shape, value, dtype=float: fresh(np.full(shape, value, dtype))
     cupy.asnumpy = lambda x: np.array(x.view(np.ndarray))
     cupy.add, cupy.matmul, cupy.multiply = np.add, np.matmul, np.multiply
     cupy.is_available = lambda: available
