@@ -19,7 +19,7 @@ def seconds_an_epoch(trainer: Trainer) -> float:
         x = trainer.prepare(images, np.random.default_rng(0) if train else None)
         logits = net.forward(net.device.asarray(x, net.dtype), train=train)
         if train:
-            loss.forward(logits, labels)
+            loss.forward(logits, labels, train=True)
             net.backward(loss.backward())
             for leaf in net.leaves():
                 leaf.zero_grad()

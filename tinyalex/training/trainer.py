@@ -148,7 +148,7 @@ class Trainer:
             leaf.step = self.position.step
         x = self.net.device.asarray(images, self.net.dtype)
         logits = self.net.forward(x, train=True)
-        self._pending.append((self.loss.forward(logits, labels), logits, labels))
+        self._pending.append((self.loss.forward(logits, labels, train=True), logits, labels))
         last = self.position.batch + 1 == len(self.batches)
         if self.loss.device.kind == "cpu" or last or len(self._pending) == READ_EVERY:
             self._read_losses(x)
