@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.files.atomic import write_picture
-from tinyalex.training.epochs import EpochResult
 from tinyalex.training.evaluate import Evaluation
-from tinyalex.training.log import NAME, RunLog
+from tinyalex.training.log import NAME, EpochResult, RunLog
 
 FORMAT, FORMAT_VERSION = "tinyalex-run", 1
 RESULT, CURVE, WEIGHTS = "result.json", "curve.png", "weights.safetensors"

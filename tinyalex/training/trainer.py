@@ -22,9 +22,8 @@ from tinyalex.schedule import Plateau, Schedule
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, latest_checkpoint, prune_checkpoints, save_checkpoint
 from tinyalex.training.config import as_json, comparable, fingerprint, first_difference
 from tinyalex.training.diagnose import bad_parameter, first_bad
-from tinyalex.training.epochs import EpochResult, read_epochs
 from tinyalex.training.evaluate import Arrays, evaluate
-from tinyalex.training.log import NAME, RunLog, describe_run
+from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run, read_epochs
 from tinyalex.training.signals import NAMES, StopSignals
 
 READ_EVERY = 10  # steps between two looks at the loss where a look has to wait for the device
