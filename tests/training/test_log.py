@@ -94,8 +94,8 @@ def test_altered_digit_is_named_and_a_run_does_not_go_on_from_it(tmp_path):
     make_trainer(tmp_path).run(2)
     log = tmp_path / "log.jsonl"
     whole = log.read_bytes()
-    log.write_bytes(whole.replace(b'"epoch": 2, "wall_s": 0.', b'"epoch": 2, "wall_s": 1.'))
-    assert log.read_bytes() != whole
+    digit = whole.rindex(b'"loss": ') + len(b'"loss": ')
+    log.write_bytes(whole[:digit] + (b"1" if whole[digit] != ord("1") else b"2") + whole[digit + 1 :])
     with refuses(CheckpointError, f"{log}: line 3 must agree with its check, got "):
         make_trainer(tmp_path)
     log.write_bytes(whole)

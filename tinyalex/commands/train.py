@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         seed=args.seed,
         evaluate_train=False,
+        progress=sys.stderr.isatty(),  # the lines are told here
     )
     make_folder(folder)
     _tell(f"writes to {folder}")

@@ -15,6 +15,14 @@ FORMAT, FORMAT_VERSION = "tinyalex-run", 1
 RESULT, CURVE, WEIGHTS = "result.json", "curve.png", "weights.safetensors"
 
 
+def epoch_line(result: EpochResult, epochs: int) -> str:
+    """What is said of an epoch where no bar shows it."""
+    val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
+    error = 100 * (result.running_error if result.train_error is None else result.train_error)
+    said = f"loss {result.loss:.4f}, training error {error:.2f} %{val}"
+    return f"epoch {result.epoch} of {epochs}: {said}, rate {result.lr:g}, {result.wall_s:.0f} s"
+
+
 def document_of(folder: Path, command: str, results: Sequence[EpochResult], test: Evaluation) -> dict[str, Any]:
     """The document of `result.json` for the run whose log is in `folder`; `command` is what made it or goes on with it."""
     first = RunLog(folder / NAME).read()[0]
