@@ -20,7 +20,7 @@ from tinyalex.layers.dropout import layer_of
 from tinyalex.optim import SGD
 
 # Keys of "trainer" that older runs were made without: they are compared where both have them.
-LATER = ("train_sha256", "val_sha256", "layers", "order", "towers", "multipliers", "schedule_settings", "prepare_settings", "loss")
+LATER = ("train_sha256", "val_sha256", "layers", "order", "in_halves", "multipliers", "schedule_settings", "prepare_settings", "loss")
 OF_HALVES = ("in_channels", "out_channels", "in_features", "out_features", "groups", "part")  # differ between one tower and two
 NO_RESULT = ("algorithm", "input_gradient", "least_images")  # settings of speed and memory
 SAME = {"FirstConv2d": "Conv2d", "GroupedLinear": "Linear"}  # the same mathematics by another algorithm
@@ -59,9 +59,9 @@ def comparable(here: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[dict[
     if not isinstance(old, dict):
         old = {}
     mine = {key: value for key, value in here["trainer"].items() if key in old or key not in LATER}
-    whole = mine.pop("towers", 1) != old.get("towers", 1)
-    stored = {key: value for key, value in old.items() if key != "towers"}
-    if whole:
+    differ = mine.pop("in_halves", False) != old.get("in_halves", False)
+    stored = {key: value for key, value in old.items() if key != "in_halves"}
+    if differ:
         mine, stored = _without_halves(mine), _without_halves(stored)
     return {**here, "trainer": mine}, {**there, "trainer": stored} if old else dict(there)
 
@@ -78,7 +78,7 @@ def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
     """What a net computes, but for its parameters, and which of them the optimizer treats in another way.
 
     layers: by name, the type and the settings that its constructor was given. order: their names. The halves of a layer on
-    two towers count as that layer. multipliers: factors of the rate and of the weight decay that are not both 1.
+    two towers count as that layer, and in_halves says that there are such. multipliers: factors of the rate and of the weight decay that are not both 1.
     """
     leaves = list(net.leaves())
     links = {leaf.name for leaf in leaves if len(leaf.takes) > 1 or len(leaf.gives) > 1}
@@ -92,7 +92,7 @@ def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
         layer, _, key = name.rpartition(".")
         if pair != (1.0, 1.0):
             factors[f"{name_of(layer)}.{key}"] = list(pair)
-    return {"layers": layers, "order": list(layers), "towers": 2 if links else 1, "multipliers": factors}
+    return {"layers": layers, "order": list(layers), "in_halves": bool(links), "multipliers": factors}
 
 
 def layer_config(leaf: Layer) -> dict[str, Any]:
