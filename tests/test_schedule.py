@@ -221,3 +221,17 @@ def test_settings_are_all_that_was_given_but_the_rate():
     assert ta.Plateau(0.1, 3, 5.0, 2).settings() == {"patience": 3, "factor": 5.0, "times": 2}
     assert ta.Steps(after=[2, 4]).settings() == {"after": (2, 4), "factor": 10.0}
     assert ta.Dexp(0.1, 8).settings() == {"total": 8, "factor": 250.0, "steps": 4}
+
+
+def test_refused_epoch_leaves_no_attribute_behind():
+    class Noted(Cut):
+        """A schedule that notes an epoch before it fails in it."""
+
+        def _rate(self, val_error):
+            self.seen = self.epochs
+            return -1.0
+
+    schedule = Noted(0.2)
+    with refuses(ta.ShapeError, "schedule: lr must be a finite number above 0, got -1.0"):
+        schedule.end_epoch()
+    assert "seen" not in vars(schedule)

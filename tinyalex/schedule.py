@@ -1,4 +1,4 @@
-"""Learning rates over time: each schedule has an `lr` and is told when an epoch has ended."""
+"""Learning rates over time: each schedule has an `lr`, which its `end_epoch` sets for the next epoch."""
 
 from __future__ import annotations
 

@@ -132,3 +132,11 @@ def test_halves_of_two_towers_can_be_left_out(tmp_path):
     save_weights(tmp_path / "w", one)
     assert load_weights(tmp_path / "w", two, skip="fc7?.*") == ("fc7a.weight", "fc7a.bias", "fc7b.weight", "fc7b.bias")
     assert np.array_equal(two["fc6b"].params["bias"], one["fc6"].params["bias"][len(two["fc6b"].params["bias"]) :])
+
+
+def test_sha256_does_not_depend_on_the_order_of_layers():
+    fc1, fc2 = (ta.Linear(3, 3, rng=np.random.default_rng(seed), name=f"fc{seed}") for seed in (1, 2))
+    sha = parameters_sha256(ta.Sequential([fc1, fc2]))
+    assert sha == parameters_sha256(ta.Sequential([fc2, fc1]))
+    fc2.params["bias"][1] += 1
+    assert sha != parameters_sha256(ta.Sequential([fc1, fc2]))

@@ -148,3 +148,24 @@ def test_large_finite_images_whose_sum_is_not_finite_are_taken():
     x[1] = -3e38
     check_input("evaluate", make_net(), x)
     check_input("evaluate", make_net(), np.full((2, 3, 8, 8), 1e308))
+
+
+def test_evaluation_between_forward_and_backward_leaves_the_gradient():
+    net, (images, labels), loss = make_net(), random_data(6), ta.SoftmaxCrossEntropy()
+    logits = values((2, 10), dtype=np.float32)
+    loss.forward(logits, [1, 2], train=True)
+    evaluate(net, loss, (images, labels), SubtractMean.fit(images))
+    found = loss.backward()
+    loss.forward(logits, [1, 2], train=True)
+    assert np.array_equal(found, loss.backward())
+
+
+def test_nothing_random_is_asked_of_prepare():
+    given = []
+
+    def prepare(images, rng=7):
+        given.append(rng)
+        return images.astype(np.float32)
+
+    evaluate(make_net(), ta.SoftmaxCrossEntropy(), random_data(6), prepare, 4)
+    assert given == [None, None]

@@ -122,6 +122,18 @@ def test_wall_time_adds_up_over_a_resume(tmp_path):
     assert first.images_per_s >= 51 / first.wall_s
 
 
+def test_speed_of_an_epoch_is_taken_from_its_own_steps():
+    trainer = make_trainer(val=None, evaluate_train=False, hints=False)
+    seconds = []
+
+    def until(result):
+        seconds.append(trainer.position.train_s)  # the next epoch's, before it begins
+        return False
+
+    trainer.run(3, until=until)
+    assert seconds == [0.0, 0.0]
+
+
 def test_interrupted_without_a_folder_says_that_nothing_is_saved():
     with refuses_run(Interrupted, "without a folder nothing is saved") as caught:
         stop_after(make_trainer(), 2).run(1)

@@ -326,6 +326,8 @@ def test_two_rates_that_differ_are_refused():
         small_trainer(lr=0.04, schedule=ta.Schedule(0.01))
     trainer = small_trainer(lr=0.04, schedule=ta.Steps(0.04, after=(1,)))
     trainer.run(1)
+    net = trainer.net
+    assert small_trainer(net=net, sgd=ta.SGD(net, lr=trainer.schedule.lr), schedule=trainer.schedule).sgd.lr == pytest.approx(0.004)
     again = Trainer(trainer.net, trainer.sgd, trainer.schedule, train=random_data(16), prepare=trainer.prepare)  # as a cell that runs twice
     assert again.sgd.lr == pytest.approx(0.004)
 

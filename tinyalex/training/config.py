@@ -78,7 +78,8 @@ def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
     """What a net computes, but for its parameters, and which of them the optimizer treats in another way.
 
     layers: by name, the type and the settings that its constructor was given. order: their names. The halves of a layer on
-    two towers count as that layer, and in_halves says that there are such. multipliers: factors of the rate and of the weight decay that are not both 1.
+    two towers count as that layer, and in_halves says that there are such. multipliers: the factors of the rate and of the
+    weight decay that are not both 1.
     """
     leaves = list(net.leaves())
     links = {leaf.name for leaf in leaves if len(leaf.takes) > 1 or len(leaf.gives) > 1}

@@ -124,10 +124,10 @@ class Trainer:
         """
         epochs = require_int("trainer", "epochs", epochs)
         self.sgd.require_whole()
-        with alone_in(self.folder):
+        with alone_in(self.folder), StopSignals() as self._stop:
             self._start_folder()
             bar = self._open_bar(epochs if expected is None else min(expected, epochs))
-            with StopSignals() as self._stop, bar as self._bar, np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            with bar as self._bar, np.errstate(over="ignore", invalid="ignore", under="ignore"):
                 self._clock = self._saved_at = time.perf_counter()
                 while self.position.epoch < epochs and not self._ended(until):
                     self._bar.set_description(f"epoch {self.position.epoch + 1}/{epochs}")
@@ -136,6 +136,8 @@ class Trainer:
                     self._tell_epoch(epochs)
                     if self._stop.received is not None:  # it came while the epoch was saved
                         self._interrupted()
+                if self._stop.received is not None:  # it came before the loop, which had nothing to do
+                    self._interrupted()
         return list(self.results)
 
     def _ended(self, until: Callable[[EpochResult], bool] | None) -> bool:
