@@ -42,7 +42,7 @@ def tinyalex_step(net: ta.Sequential, inputs: Arrays, rates: Rates, device: ta.D
 
     def step() -> float:
         x, labels = next(batches)
-        value = float(loss.forward(net.forward(x, train=True), labels))
+        value = float(loss.forward(net.forward(x, train=True), labels, train=True))
         net.backward(loss.backward())
         sgd.step()
         return value

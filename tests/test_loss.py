@@ -32,7 +32,7 @@ def test_value_agrees_with_60_digits(scale):
 def test_logits_of_ten_thousand(dtype):
     logits = np.array([[1e4, 0, -1e4], [1e4, 1e4, -1e4], [-1e4, 0, 1e4]], dtype)
     head = ta.SoftmaxCrossEntropy(dtype=dtype)
-    loss = head.forward(logits, np.array([0, 1, 0]))
+    loss = head.forward(logits, np.array([0, 1, 0]), train=True)
     assert float(loss) == pytest.approx((0 + math.log(2) + 2e4) / 3, rel=1e-6)
     assert np.allclose(head.backward() * 3, [[0, 0, 0], [0.5, -0.5, 0], [-1, 0, 1]], rtol=0, atol=1e-6)
 
@@ -45,7 +45,7 @@ def test_equal_logits_cost_log_classes():
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_loss_is_a_0d_array_of_the_dtype_and_gradient_has_the_shape_of_logits(dtype):
     head = ta.SoftmaxCrossEntropy(dtype=dtype)
-    loss = head.forward(values((4, 5), dtype=dtype), np.arange(4))
+    loss = head.forward(values((4, 5), dtype=dtype), np.arange(4), train=True)
     assert loss.shape == () and loss.dtype == dtype
     dlogits = head.backward()
     assert dlogits.shape == (4, 5) and dlogits.dtype == dtype
@@ -54,7 +54,7 @@ def test_loss_is_a_0d_array_of_the_dtype_and_gradient_has_the_shape_of_logits(dt
 def test_gradient_agrees_with_differences():
     logits, labels, step = values((3, 4)), np.array([2, 0, 3]), 1e-5
     head = ta.SoftmaxCrossEntropy(dtype=np.float64)
-    head.forward(logits, labels)
+    head.forward(logits, labels, train=True)
     dlogits = head.backward()
     for place in np.ndindex(logits.shape):
         moved = [logits.copy(), logits.copy()]
@@ -66,7 +66,7 @@ def test_gradient_agrees_with_differences():
 
 def test_gradient_of_a_row_sums_to_0():
     head = ta.SoftmaxCrossEntropy(dtype=np.float64)
-    head.forward(values((5, 6)), np.arange(5))
+    head.forward(values((5, 6)), np.arange(5), train=True)
     assert np.abs(head.backward().sum(axis=1)).max() < 1e-16
 
 
@@ -74,7 +74,7 @@ def test_logits_and_labels_are_untouched():
     logits, labels = values((3, 4)), np.array([2, 0, 3])
     before = logits.tobytes(), labels.tobytes()
     head = ta.SoftmaxCrossEntropy(dtype=np.float64)
-    head.forward(logits, labels)
+    head.forward(logits, labels, train=True)
     head.backward()
     assert (logits.tobytes(), labels.tobytes()) == before
 
@@ -132,16 +132,18 @@ def test_logits_of_another_device_raise():
 def test_simulated_device_agrees():
     sim, logits, labels = ta.get_device("sim:0"), values((5, 6)), np.array([0, 5, 2, 2, 1])
     here, there = ta.SoftmaxCrossEntropy(dtype=np.float64), ta.SoftmaxCrossEntropy(dtype=np.float64, device=sim)
-    assert float(here.forward(logits, labels)) == pytest.approx(float(there.forward(sim.asarray(logits), labels)), rel=1e-12)
+    assert float(here.forward(logits, labels, train=True)) == pytest.approx(
+        float(there.forward(sim.asarray(logits), labels, train=True)), rel=1e-12
+    )
     assert np.allclose(here.backward(), sim.to_numpy(there.backward()), rtol=1e-12, atol=0)
 
 
 def test_backward_first_or_twice_raises():
     head = ta.SoftmaxCrossEntropy(dtype=np.float64)
-    text = "loss: backward must follow a forward of its own, got none since the last backward"
+    text = "loss: backward must follow a forward(train=True) of its own, got none since the last backward; call forward("
     with refuses(ta.CallOrderError, text):
         head.backward()
-    head.forward(values((3, 4)), np.array([0, 1, 2]))
+    head.forward(values((3, 4)), np.array([0, 1, 2]), train=True)
     head.backward()
     with refuses(ta.CallOrderError, text):
         head.backward()
@@ -158,8 +160,54 @@ def test_evaluation_keeps_nothing_for_backward():
     loss.forward(np.zeros((4, 3), np.float32), [0, 1, 2, 0], train=False)
     assert loss.backward().shape == (2, 3)
     loss.forward(logits, [0, 1], train=False)
-    with refuses(ta.CallOrderError, "loss: backward must follow a forward of its own"):
+    with refuses(ta.CallOrderError, "loss: backward must follow a forward(train=True) of its own"):
         loss.backward()
+
+
+def test_a_validation_loss_between_forward_and_backward_leaves_the_gradient():
+    logits, labels = values((3, 4)), np.array([2, 0, 3])
+    expected, head = ta.SoftmaxCrossEntropy(dtype=np.float64), ta.SoftmaxCrossEntropy(dtype=np.float64)
+    for loss in (expected, head):
+        loss.forward(logits, labels, train=True)
+    head.forward(values((3, 4), seed=7), labels)  # by its default it keeps nothing
+    assert np.array_equal(head.backward(), expected.backward())
+
+
+def test_backward_of_a_forward_by_default_raises():
+    head = ta.SoftmaxCrossEntropy(dtype=np.float64)
+    head.forward(values((3, 4)), np.array([2, 0, 3]))
+    with refuses(ta.CallOrderError, "call forward(logits, labels, train=True) first"):
+        head.backward()
+
+
+@pytest.mark.parametrize("seterr", ["warn", "raise"])
+@pytest.mark.parametrize(
+    ("row", "label", "loss", "gradient"),
+    [
+        ([1, 2, -math.inf], 0, math.log(1 + math.e), [-0.731059, 0.731059, 0]),
+        ([1, 2, -math.inf], 2, math.inf, [0.268941, 0.731059, -1]),
+        ([2e38, -2e38, 0], 0, 0.0, [0, 0, 0]),
+        ([2e38, -2e38, 0], 2, 2e38, [1, 0, -1]),
+        ([-120, 0, -3e38], 1, 0.0, [0, 0, 0]),
+    ],
+)
+def test_infinite_and_distant_logits_cost_what_they_should(row, label, loss, gradient, seterr):
+    for head, there in ((ta.SoftmaxCrossEntropy(), np.asarray), (ta.SoftmaxCrossEntropy(device="sim:0"), ta.get_device("sim:0").asarray)):
+        with np.errstate(all=seterr):
+            found = head.forward(there(np.array([row], np.float32)), [label], train=True)
+            dlogits = head.device.to_numpy(head.backward())
+        assert float(found) == pytest.approx(loss, rel=1e-6)
+        assert np.allclose(dlogits, [gradient], atol=1e-6)
+
+
+def test_masked_arrays_are_refused_and_a_matrix_is_an_array():
+    loss, logits = ta.SoftmaxCrossEntropy(), values((3, 4), dtype=np.float32)
+    with refuses(ta.DataError, "loss: labels must be a plain array, got a masked one, whose mask would be ignored; select the rows"):
+        loss.forward(logits, np.ma.array([0, 1, 2], mask=[0, 1, 0]))
+    with refuses(ta.ShapeError, "loss: logits must be a plain array, got a masked one"):
+        loss.forward(np.ma.array(logits, mask=logits > 1), [0, 1, 2])
+    found = loss.forward(logits.view(np.matrix), [0, 1, 2], train=True)
+    assert found == ta.SoftmaxCrossEntropy().forward(logits, [0, 1, 2]) and type(loss.backward()) is np.ndarray
 
 
 def test_labels_in_rows_of_different_lengths_raise():

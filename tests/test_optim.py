@@ -187,3 +187,86 @@ def test_two_devices_are_updated_at_the_same_time(monkeypatch):
     assert begun == {"cpu:0", "cpu:1"}
     for layer, weight in zip((a, b), expected, strict=True):
         assert np.allclose(layer.params["weight"], weight) and not layer.grads["weight"].any()
+
+
+@pytest.mark.parametrize("name", ["momentum", "weight_decay"])
+@pytest.mark.parametrize("value", ["0.9", -0.1, math.nan, math.inf, None])
+def test_settings_are_checked_when_assigned_and_a_refused_one_changes_nothing(name, value):
+    sgd = ta.SGD(linear(), lr=0.1, momentum=0.5, weight_decay=0.25)
+    with refuses(ta.ShapeError, f"sgd: {name} must be "):
+        setattr(sgd, name, value)
+    assert (sgd.momentum, sgd.weight_decay) == (0.5, 0.25)
+
+
+def test_momentum_of_2_is_refused_and_0_is_taken_by_the_next_step():
+    net = linear()
+    sgd = ta.SGD(net, lr=1, weight_decay=0.5)
+    with refuses(ta.ShapeError, "sgd: momentum must be from 0 to below 1, got 2.0"):
+        sgd.momentum = 2.0
+    sgd.momentum = sgd.weight_decay = np.float64(0)
+    assert type(sgd.momentum) is float and type(sgd.weight_decay) is float
+    sgd.velocity["fc.weight"][...] = 9
+    before = net.params["weight"].copy()
+    sgd.step()
+    assert np.array_equal(net.params["weight"], before)
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 3.0])
+def test_factor_of_weight_decay_scales_it(factor):
+    net = linear()
+    sgd = ta.SGD(net, lr=0.5, momentum=0, weight_decay=0.1, multipliers={"fc.weight": (1, factor)})
+    before = net.params["weight"].copy()
+    sgd.step()
+    assert np.allclose(net.params["weight"], before * (1 - 0.5 * 0.1 * factor), rtol=1e-14, atol=0)
+
+
+def test_parameters_in_place_of_a_net_are_told_what_to_pass():
+    with refuses(ta.ShapeError, "sgd: net must be a layer or a network, got a dict of 2 arrays; pass the net itself, SGD(net)"):
+        ta.SGD(linear().params)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, FloatingPointError])
+def test_step_that_is_stopped_halfway_leaves_zero_gradients_and_refuses_the_next(stop, monkeypatch):
+    net = ta.Sequential([linear("fc1"), ta.Linear(2, 2, rng=rng(), name="fc2", dtype=np.float64)])
+    sgd, shipped, left = ta.SGD(net, lr=0.1), CpuDevice.map_blocks, iter([True, True])
+    for grad in net.grads.values():
+        grad.fill(1)
+
+    def stopped(device, *args, **keywords):
+        if not next(left, False):
+            raise stop
+        return shipped(device, *args, **keywords)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CpuDevice, "map_blocks", stopped)
+        with pytest.raises(stop):
+            sgd.step()
+    assert not any(grad.any() for grad in net.grads.values()) and not sgd.whole and sgd.steps == 0
+    before = {key: value.copy() for key, value in net.params.items()}
+    with refuses(ta.CallOrderError, "sgd: the parameters must all have the same steps, got a step that was stopped halfway; load a "):
+        sgd.step()
+    assert all(np.array_equal(net.params[key], value) for key, value in before.items())
+    again = ta.SGD(net, lr=0.1)
+    again.step()
+    assert again.whole and again.steps == 1
+
+
+def test_velocity_that_dies_out_is_no_error_under_strict_arithmetic():
+    net = ta.Linear(3, 2, rng=rng())
+    sgd = ta.SGD(net, lr=1e-3)
+    sgd.velocity["linear.weight"][...] = 1e-38
+    net.grads["weight"][...] = 1e-37
+    with np.errstate(all="raise"):
+        sgd.step()
+    assert sgd.steps == 1
+
+
+def test_rate_is_001_unless_chosen_and_a_schedule_does_not_choose_it():
+    sgd = ta.SGD(linear())
+    assert sgd.lr == 0.01 and sgd.chosen_lr is None
+    sgd.follow(0.5)
+    assert sgd.lr == 0.5 and sgd.chosen_lr is None
+    sgd.lr = 0.25
+    assert sgd.lr == sgd.chosen_lr == ta.SGD(linear(), lr=0.25).chosen_lr == 0.25
+    with refuses(ta.ShapeError, "sgd: lr must be a finite number of at least 0, got nan"):
+        sgd.follow(math.nan)

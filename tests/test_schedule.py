@@ -164,3 +164,74 @@ def test_plateau_needs_an_error_rate(error):
 def test_bad_settings_raise(make, text):
     with refuses(ta.ShapeError, text):
         make()
+
+
+@pytest.mark.parametrize("error", [None, -0.1, 1.1, math.nan, "0.5"])
+def test_refused_error_counts_no_epoch(error):
+    schedule = ta.Plateau(0.1, patience=1)
+    schedule.end_epoch(0.5)
+    before = schedule.state()
+    with refuses(ta.ShapeError, "schedule: val_error must be a fraction from 0 to 1"):
+        schedule.end_epoch(error)
+    assert schedule.state() == before
+    assert rates(schedule, [0.6, 0.6, 0.6]) == pytest.approx([0.01, 0.01, 0.001])
+
+
+class Cut(ta.Schedule):
+    """A schedule that is wrong after its second epoch."""
+
+    def _rate(self, val_error):
+        self.seen = self.epochs
+        return 0.1 if self.epochs < 2 else val_error
+
+
+@pytest.mark.parametrize("rate", [0, -1, math.nan, None])
+def test_rate_that_is_none_leaves_a_schedule_as_it_was(rate):
+    schedule = Cut(0.2)
+    schedule.end_epoch()
+    with refuses(ta.ShapeError, "schedule: lr must be a finite number above 0, got "):
+        schedule.end_epoch(rate)
+    assert (schedule.lr, schedule.epochs, schedule.seen) == (0.1, 1, 1)
+
+
+def test_rate_that_falls_below_every_float_is_refused():
+    schedule = ta.Steps(0.1, after=(1, 2), factor=1e300)
+    schedule.end_epoch()
+    with refuses(ta.ShapeError, "schedule: lr must be a finite number above 0, got 0.0"):
+        schedule.end_epoch()
+    assert schedule.epochs == 1 and schedule.lr == pytest.approx(1e-301)
+
+
+@pytest.mark.parametrize("make", [ta.Schedule, ta.Plateau, lambda lr=None: ta.Steps(lr, (2,)), ta.Dexp])
+def test_first_rate_is_the_optimizers_unless_it_was_given(make):
+    schedule, given = make(), make(0.01)
+    assert schedule.lr == schedule.base == 0.01
+    for each in (schedule, given):
+        each.start_from(0.5)
+    assert (schedule.lr, schedule.base, given.lr, given.base) == (0.5, 0.5, 0.01, 0.01)
+    schedule.end_epoch(0.5)
+    schedule.start_from(0.7)  # too late
+    assert schedule.base == 0.5
+    with refuses(ta.ShapeError, "schedule: lr must be a finite number above 0, got 0"):
+        make().start_from(0)
+
+
+def test_settings_are_all_that_was_given_but_the_rate():
+    assert ta.Schedule(0.1).settings() == ta.Schedule().settings() == {}
+    assert ta.Plateau(0.1, 3, 5.0, 2).settings() == {"patience": 3, "factor": 5.0, "times": 2}
+    assert ta.Steps(after=[2, 4]).settings() == {"after": (2, 4), "factor": 10.0}
+    assert ta.Dexp(0.1, 8).settings() == {"total": 8, "factor": 250.0, "steps": 4}
+
+
+def test_refused_epoch_leaves_no_attribute_behind():
+    class Noted(Cut):
+        """A schedule that notes an epoch before it fails in it."""
+
+        def _rate(self, val_error):
+            self.seen = self.epochs
+            return -1.0
+
+    schedule = Noted(0.2)
+    with refuses(ta.ShapeError, "schedule: lr must be a finite number above 0, got -1.0"):
+        schedule.end_epoch()
+    assert "seen" not in vars(schedule)

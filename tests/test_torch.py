@@ -129,7 +129,7 @@ def test_cross_entropy(scale):
     there, head = leaf(logits), ta.SoftmaxCrossEntropy(dtype=np.float64)
     loss = F.cross_entropy(there, torch.tensor(labels))
     loss.backward()
-    assert float(head.forward(logits, labels)) == pytest.approx(float(loss.detach()), rel=1e-13)
+    assert float(head.forward(logits, labels, train=True)) == pytest.approx(float(loss.detach()), rel=1e-13)
     assert np.abs(head.backward() - there.grad.numpy()).max() < 1e-15
 
 
@@ -207,7 +207,7 @@ def test_three_training_steps_of_a_network():
     )
     for number in range(3):
         x, labels = values((6, 3, 19, 19), number), rng(number).integers(0, 10, 6)
-        loss = head.forward(net.forward(x, train=True), labels)
+        loss = head.forward(net.forward(x, train=True), labels, train=True)
         net.backward(head.backward())
         expected = F.cross_entropy(twin(torch.tensor(x), parameters), torch.tensor(labels))
         theirs.zero_grad()

@@ -1,7 +1,7 @@
 """Initial values: functions (shape, rng) -> array, drawn from the generator that is passed in.
 
-Paper: section 5. Weights from a zero-mean Gaussian of standard deviation 0.01; biases 1 in conv2, conv4, conv5 and the
-fully connected hidden layers, so that their ReLUs start with positive inputs, and 0 elsewhere.
+Paper: section 5. The weights are drawn from a zero-mean Gaussian of standard deviation 0.01. The biases are 1 in conv2,
+conv4, conv5 and the fully connected hidden layers, so that their ReLUs start with positive inputs, and 0 elsewhere.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Constant:
 class FanIn:
     """Zero-mean Gaussian of standard deviation gain / sqrt(fan_in), fan_in being the inputs that reach one output.
 
-    With gain 1 a unit's sum has the variance of its inputs; sqrt(2) makes up for the half that a ReLU cuts off.
+    With gain 1 the sum of a unit has the variance of its inputs. The gain sqrt(2) makes up for the half that a ReLU sets to 0.
     For weight (K, C, KH, KW) fan_in is C * KH * KW, for (K, C) it is C; an unshared weight (OH, OW, K, C, KH, KW) has
     C * KH * KW too.
     """

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
-from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, show
+from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, TinyalexError, show
 from tinyalex.layers.base import require_dtype
 
 
@@ -17,14 +17,17 @@ class SoftmaxCrossEntropy:
     Paper: section 3.5, "maximizes the multinomial logistic regression objective".
 
     p_j = exp(z_j) / sum_i exp(z_i), so -log p_label = log(sum_i exp(z_i)) - z_label. Subtracting the largest logit from
-    all changes neither, and then no exp overflows and the sum is at least 1: right at logits of 1e4.
+    all logits changes neither side. After that no exp overflows and the sum is at least 1, so the loss is right even at
+    logits of 1e4, and beside a logit of -inf, whose probability is 0.
 
     Raises
     ------
-    ShapeError: logits that are not (N, classes) of the dtype with N >= 1; DataError: labels that are not N integers
-    from 0 to classes - 1.
+    ShapeError: logits that are not (N, classes) of the dtype with N >= 1. DataError: labels that are not N integers
+    from 0 to classes - 1. Both: a masked array, whose mask would be ignored.
+    CallOrderError: `backward` without a `forward(train=True)` before it.
 
-    Cache: probs (N, classes) and the labels as ones and zeros.
+    Cache: probs (N, classes) and the labels as ones and zeros, by `forward(train=True)` alone, as in every layer. A loss
+    taken with train=False between `forward(train=True)` and `backward` does not change the gradient.
 
     Gradient: d/dz_j of (log sum_i exp(z_i) - z_label) is p_j - [j = label]; the mean divides it by N.
 
@@ -40,12 +43,14 @@ class SoftmaxCrossEntropy:
         self.dtype = require_dtype(name, dtype)
         self._cache: tuple[Array, Array] | None = None
 
-    def forward(self, logits: Array, labels: Any, *, train: bool = True) -> Array:
+    def forward(self, logits: Array, labels: Any, *, train: bool = False) -> Array:
         """The loss as a 0-d array of the device; float() of it waits for a GPU.
 
-        logits: (N, classes), on the device. labels: N integers on the host. train: False keeps nothing for backward.
+        logits: (N, classes), on the device. labels: N integers on the host, in an array or a list.
+        train: whether `backward` follows.
         """
         xp = self.device.xp
+        logits = plain(f"{self.name}: logits", logits, ShapeError)
         if not self.device.owns(logits):
             raise DeviceError(f"{self.name}: logits must be on {self.device.name}, got {self.device.where(logits)}")
         if logits.ndim != 2 or 0 in logits.shape or logits.dtype != self.dtype:
@@ -53,24 +58,27 @@ class SoftmaxCrossEntropy:
         n, classes = logits.shape
         labels = self._checked(labels, n, classes)
         one_hot = self.device.asarray((labels[:, None] == np.arange(classes)).astype(self.dtype))  # (N, classes)
-        with self.device.activate():
+        with self.device.activate(), np.errstate(over="ignore", under="ignore"):  # z may be -inf, exp(z) may be 0: both are right
             z = logits - logits.max(axis=1, keepdims=True)
             probs = xp.exp(z)
             total = probs.sum(axis=1, keepdims=True)  # (N, 1)
             probs /= total
             if train:
                 self._cache = (probs, one_hot)
-            return (xp.log(total[:, 0]) - (z * one_hot).sum(axis=1)).mean()
+            z_label = xp.where(one_hot > 0, z, 0).sum(axis=1)  # not z * one_hot: -inf * 0 is NaN
+            return (xp.log(total[:, 0]) - z_label).mean()
 
     def backward(self) -> Array:
         """The gradient with respect to the logits, (N, classes)."""
         if self._cache is None:
-            raise CallOrderError(f"{self.name}: backward must follow a forward of its own, got none since the last backward")
+            text = "backward must follow a forward(train=True) of its own, got none since the last backward"
+            raise CallOrderError(f"{self.name}: {text}; call forward(logits, labels, train=True) first")
         (probs, one_hot), self._cache = self._cache, None
-        with self.device.activate():
+        with self.device.activate(), np.errstate(under="ignore"):
             return (probs - one_hot) / len(probs)
 
     def _checked(self, labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
+        labels = plain(f"{self.name}: labels", labels, DataError)
         if isinstance(labels, (list, tuple)):
             try:
                 labels = np.asarray(labels)
@@ -82,3 +90,10 @@ class SoftmaxCrossEntropy:
             bad = labels[(labels < 0) | (labels >= classes)][0]
             raise DataError(f"{self.name}: labels must be from 0 to {classes - 1}, got {bad}")
         return labels
+
+
+def plain(what: str, array: Any, error: type[TinyalexError]) -> Any:
+    """`array` without a subclass of NumPy's: np.matrix as a plain array, anything else as it is; a masked array raises `error`."""
+    if isinstance(array, np.ma.MaskedArray):
+        raise error(f"{what} must be a plain array, got a masked one, whose mask would be ignored; select the rows first, array[rows].data")
+    return np.asarray(array) if isinstance(array, np.ndarray) else array

@@ -6,11 +6,14 @@ import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
+import numpy as np
+
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
-from tinyalex.errors import ShapeError, require_float, show
+from tinyalex.errors import CallOrderError, ShapeError, require_float, show
 from tinyalex.layers.base import Layer, require_thawed
 
+DEFAULT_LR = 0.01
 LEAST = 1 << 16  # parameters of a block: fewer are not worth a second thread, or a block of their own on a full card
 
 
@@ -19,7 +22,9 @@ class SGD:
 
     Paper: section 5, with dL/dw the mean over the batch.
 
-    A step makes no arrays, so it cannot run out of memory halfway: the gradient, zero in the end, holds the change.
+    A step allocates nothing (the gradient array is its scratch space and is zeroed at the end), so it cannot run out of
+    memory after updating half of the parameters. A step that something else stops halfway, such as Ctrl-C, sets every
+    gradient to zero, and the next step is refused: see `whole`.
 
     The velocity keeps the scale of the rate it was made with: after the rate is divided by 10 it dies out over some ten
     steps, where `torch.optim.SGD`, which multiplies the whole velocity by the rate, would shrink it at once.
@@ -27,14 +32,21 @@ class SGD:
     Parameters
     ----------
     net: a layer or a network; every parameter of it is updated.
-    lr: the learning rate, at least 0; may be assigned between steps.
-    momentum: from 0 to below 1. weight_decay: at least 0.
+    lr: the learning rate, at least 0; may be assigned between steps. None: 0.01, or in a `Trainer` what its schedule says.
+    momentum: from 0 to below 1. weight_decay: at least 0. Both may be assigned between steps.
     multipliers: for parameters whose name matches a pattern, factors of lr and of weight_decay; the last match counts.
         The authors' code: {"*.bias": (2, 0)}. A factor 0 of lr leaves a parameter and its velocity as they are.
+
+    Attributes
+    ----------
+    velocity: arrays by names such as "conv1.weight". factors: by the same names, the factors of lr and of weight_decay.
+    chosen_lr: the rate that was given or assigned; None where nobody chose one. `follow` does not change it.
+    steps: how many steps were completed. whole: whether the last one was; False after a step that was stopped halfway.
 
     Raises
     ------
     ShapeError: what is no layer, a setting outside these ranges, or a pattern that matches no parameter.
+    CallOrderError: a step after one that was stopped halfway, or while a parameter is frozen.
 
     Example
     -------
@@ -47,25 +59,29 @@ class SGD:
     def __init__(
         self,
         net: Layer,
-        lr: float = 0.01,
+        lr: float | None = None,
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         multipliers: Mapping[str, tuple[float, float]] | None = None,
     ) -> None:
         if not isinstance(net, Layer):
-            raise ShapeError(f"sgd: net must be a layer or a network, got {show(net)}")
-        self.net, self.lr = net, lr
-        self.momentum = require_float("sgd", "momentum", momentum, "from 0 to below 1", lambda v: 0 <= v < 1)
-        self.weight_decay = require_float("sgd", "weight_decay", weight_decay, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+            got = f"a dict of {len(net)} arrays; pass the net itself, SGD(net)" if isinstance(net, dict) else show(net)
+            raise ShapeError(f"sgd: net must be a layer or a network, got {got}")
+        self.net, self.momentum, self.weight_decay = net, momentum, weight_decay
+        self.steps, self.whole = 0, True
+        self.chosen_lr: float | None = None
+        self._lr = DEFAULT_LR
+        if lr is not None:
+            self.lr = lr
         self.velocity: dict[str, Array] = {}
         self._parameters: list[tuple[str, Layer, str]] = []
-        self._factors: dict[str, tuple[float, float]] = {}
+        self.factors: dict[str, tuple[float, float]] = {}
         for leaf in net.leaves():
             for key, weight in leaf.params.items():
                 name = f"{leaf.name}.{key}"
                 self.velocity[name] = leaf.device.zeros(weight.shape, leaf.dtype)
                 self._parameters.append((name, leaf, key))
-                self._factors[name] = (1.0, 1.0)
+                self.factors[name] = (1.0, 1.0)
         if not self.velocity:
             raise ShapeError(f"sgd: net must have parameters, got {net!r}")
         if multipliers is not None and not isinstance(multipliers, Mapping):
@@ -80,10 +96,9 @@ class SGD:
         if not isinstance(factors, (tuple, list)) or len(factors) != 2:
             raise ShapeError(f"sgd: the multipliers of {pattern!r} must be two numbers, for lr and for weight_decay, got {show(factors)}")
         of_lr, of_decay = (
-            require_float("sgd", f"a multiplier of {pattern!r}", factor, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
-            for factor in factors
+            _at_least_0(f"a multiplier of {pattern!r}", factor) for factor in factors
         )
-        self._factors |= dict.fromkeys(names, (of_lr, of_decay))
+        self.factors |= dict.fromkeys(names, (of_lr, of_decay))
 
     @property
     def lr(self) -> float:
@@ -92,12 +107,53 @@ class SGD:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = require_float("sgd", "lr", value, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
+        self._lr = self.chosen_lr = _at_least_0("lr", value)
+
+    def follow(self, lr: float) -> None:
+        """Take the rate that a schedule says, which is not one that the user chose."""
+        self._lr = _at_least_0("lr", lr)
+
+    @property
+    def momentum(self) -> float:
+        """What is left of the velocity in the next step, from 0 to below 1."""
+        return self._momentum
+
+    @momentum.setter
+    def momentum(self, value: float) -> None:
+        self._momentum = require_float("sgd", "momentum", value, "from 0 to below 1", lambda v: 0 <= v < 1)
+
+    @property
+    def weight_decay(self) -> float:
+        """The weight decay of the next step, at least 0."""
+        return self._weight_decay
+
+    @weight_decay.setter
+    def weight_decay(self, value: float) -> None:
+        self._weight_decay = _at_least_0("weight_decay", value)
+
+    def require_whole(self) -> None:
+        """Raise CallOrderError where a step was stopped halfway, so that some parameters have it and others do not."""
+        if not self.whole:
+            raise CallOrderError(
+                "sgd: the parameters must all have the same steps, got a step that was stopped halfway; "
+                "load a checkpoint or saved weights and make a new SGD(net), or make the new SGD(net) alone to accept the difference"
+            )
 
     def step(self) -> None:
         """Update every parameter and set its gradient to zero, in one pass over memory; two devices work at the same time."""
+        self.require_whole()
         for _, leaf, _ in self._parameters:
             require_thawed("sgd", leaf)
+        self.whole = False
+        try:
+            with np.errstate(under="ignore"):  # a velocity that dies out is no error
+                self._step()
+        except BaseException:
+            self.net.zero_grad()  # those that are not yet used up are mixed with changes, and must not be added to
+            raise
+        self.whole, self.steps = True, self.steps + 1
+
+    def _step(self) -> None:
         here = self._parameters[0][1].device
         there = [parameter for parameter in self._parameters if parameter[1].device is not here]
         if there:
@@ -108,7 +164,7 @@ class SGD:
     def _update_all(self, parameters: list[tuple[str, Layer, str]]) -> None:
         with parameters[0][1].device.activate():  # once for all
             for name, leaf, key in parameters:
-                of_lr, of_decay = self._factors[name]
+                of_lr, of_decay = self.factors[name]
                 if of_lr > 0:
                     self._update(leaf, key, self.velocity[name], self.lr * of_lr, self.weight_decay * of_decay)
                 else:
@@ -131,3 +187,7 @@ class SGD:
 
         size = leaf.device.block_size(w.size, 3 * w.dtype.itemsize)  # three arrays pass through the cache
         leaf.device.map_blocks(block, w.size, size=max(size, LEAST))
+
+
+def _at_least_0(quantity: str, value: float) -> float:
+    return require_float("sgd", quantity, value, "a finite number of at least 0", lambda v: 0 <= v < math.inf)

@@ -1,4 +1,4 @@
-"""Learning rates over time: each schedule has an `lr` and is told when an epoch has ended."""
+"""Learning rates over time: each schedule has an `lr`, which its `end_epoch` sets for the next epoch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from tinyalex.errors import CheckpointError, ShapeError, require_bool, require_float, require_int, show
+from tinyalex.optim import DEFAULT_LR
 
 ABOVE_ANY_ERROR = 2.0  # finite, so that JSON can hold it
 
@@ -32,18 +33,44 @@ class Schedule:
 
     Parameters
     ----------
-    lr: the first learning rate, above 0.
+    lr: the first learning rate, above 0. None: 0.01, or in a `Trainer` the rate of its optimizer.
+
+    Attributes
+    ----------
+    base, lr: the first rate and the present one. epochs: how many have ended.
     """
 
-    def __init__(self, lr: float = 0.01) -> None:
-        self.base = _above_0("schedule", "lr", lr)
+    _default_base = False  # whether `base` is a default that an optimizer's rate takes the place of
+
+    def __init__(self, lr: float | None = None) -> None:
+        if lr is None:
+            self._default_base = True
+        self.base = _above_0("schedule", "lr", DEFAULT_LR if lr is None else lr)
         self.epochs = 0
         self.lr = self.base
 
+    def start_from(self, lr: float) -> None:
+        """Take the optimizer's rate as the first one, unless this schedule was given one or has ended an epoch."""
+        if self._default_base and self.epochs == 0:
+            self.base = self.lr = _above_0("schedule", "lr", lr)
+
     def end_epoch(self, val_error: float | None = None) -> float:
-        """Count an epoch and return the rate of the next; `val_error` is a fraction in [0, 1]."""
-        self.epochs += 1
-        self.lr = self._rate(val_error)
+        """Count an epoch and return the rate of the next; `val_error` is a fraction in [0, 1].
+
+        Where it raises, nothing is changed.
+        """
+        before = dict(vars(self))
+        try:
+            self.epochs += 1
+            try:
+                rate = self._rate(val_error)
+            except OverflowError:  # factor**times is beyond a float
+                rate = 0.0
+            self.lr = _above_0("schedule", "lr", rate)
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
         return self.lr
 
     def _rate(self, val_error: float | None) -> float:
@@ -52,6 +79,11 @@ class Schedule:
     def state(self) -> dict[str, float | int | None]:
         """Everything that changes over time."""
         return {key: value for key, value in vars(self).items() if key in self._changing()}
+
+    def settings(self) -> dict[str, Any]:
+        """What was given but for the first rate: together with `base` and `state()` it decides every rate to come."""
+        changing = {"base", *self._changing()}
+        return {key: value for key, value in vars(self).items() if key not in changing and not key.startswith("_")}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on where `state` was taken; raises CheckpointError, and changes nothing, where it cannot be of this schedule."""
@@ -82,7 +114,7 @@ class Plateau(Schedule):
     factor: above 1. times: how often at most; after that `finished` is true once patience runs out again.
     """
 
-    def __init__(self, lr: float = 0.01, patience: int = 5, factor: float = 10.0, times: int = 3) -> None:
+    def __init__(self, lr: float | None = None, patience: int = 5, factor: float = 10.0, times: int = 3) -> None:
         super().__init__(lr)
         self.patience, self.times = require_int("schedule", "patience", patience), require_int("schedule", "times", times, least=0)
         self.factor = require_float("schedule", "factor", factor, "a finite number above 1", lambda v: 1 < v < math.inf)
@@ -115,7 +147,7 @@ class Plateau(Schedule):
 class Steps(Schedule):
     """Divide the rate by `factor` after each of the given epochs: (120, 130) for the authors' 18 % CIFAR-10 net."""
 
-    def __init__(self, lr: float = 0.01, after: tuple[int, ...] = (), factor: float = 10.0) -> None:
+    def __init__(self, lr: float | None = None, after: tuple[int, ...] = (), factor: float = 10.0) -> None:
         super().__init__(lr)
         if not isinstance(after, (tuple, list)):
             raise ShapeError(f"schedule: after must be a tuple of epochs, got {show(after)}")
@@ -136,7 +168,7 @@ class Dexp(Schedule):
     total: epochs of the whole run. factor: above 1. steps: at least 2; with 4, the rate falls at 25, 50 and 75 %.
     """
 
-    def __init__(self, lr: float = 0.01, total: int = 90, factor: float = 250.0, steps: int = 4) -> None:
+    def __init__(self, lr: float | None = None, total: int = 90, factor: float = 250.0, steps: int = 4) -> None:
         super().__init__(lr)
         self.total, self.steps = require_int("schedule", "total", total), require_int("schedule", "steps", steps, least=2)
         self.factor = require_float("schedule", "factor", factor, "a finite number above 1", lambda v: 1 < v < math.inf)

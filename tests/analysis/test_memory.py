@@ -33,7 +33,7 @@ def peaks_of_a_step(net, batch):
     for device in devices:
         device.peak = device.used
     loss = SoftmaxCrossEntropy(device=net["fc8"].device)
-    loss.forward(net.forward(x, train=True), np.zeros(batch, np.int64))
+    loss.forward(net.forward(x, train=True), np.zeros(batch, np.int64), train=True)
     net.backward(loss.backward())
     del sgd
     return {device.name: device.peak for device in devices}
@@ -110,7 +110,7 @@ def test_peak_of_a_real_step_of_the_figure_1_net():
     x = real.asarray(np.random.default_rng(0).standard_normal((64, 3, 32, 32)).astype(np.float32))
     sgd, loss = SGD(net), SoftmaxCrossEntropy(device=real)
     real.peak = real.used
-    loss.forward(net.forward(x, train=True), np.zeros(64, np.int64))
+    loss.forward(net.forward(x, train=True), np.zeros(64, np.int64), train=True)
     net.backward(loss.backward())
     del sgd
     (need,) = training_needs(figure1_net("relu", "fan-in", device=DryDevice("sim:0", stands_for="sim")), 64).values()

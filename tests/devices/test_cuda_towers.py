@@ -76,7 +76,7 @@ def test_two_cards_are_their_one_device_twin_and_send_what_is_counted(cards):
     for step in range(STEPS):
         losses = []
         for net, head in zip(nets, heads, strict=True):
-            losses.append(float(head.forward(net.forward(values((N, 3, 24, 24), step), train=True), np.arange(N))))
+            losses.append(float(head.forward(net.forward(values((N, 3, 24, 24), step), train=True), np.arange(N), train=True)))
             net.backward(head.backward())
         assert losses[1] == pytest.approx(losses[0], rel=1e-12)
         close(join_state(on_host(nets[1], "grads")), on_host(nets[0], "grads"))

@@ -37,7 +37,7 @@ def test_training_steps_after_the_first_allocate_nothing_large(algorithm, first)
     sgd, x, labels = ta.SGD(net, lr=0.01), values((IMAGES, 3, SIZE, SIZE), 1, np.float32), np.arange(IMAGES) % 10
 
     def step():
-        loss.forward(net.forward(x, train=True), labels)
+        loss.forward(net.forward(x, train=True), labels, train=True)
         net.backward(loss.backward())
         sgd.step()
 

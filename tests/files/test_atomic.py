@@ -3,12 +3,23 @@
 import json
 import os
 import stat
+import threading
 
 import pytest
 
 from tests.contract import refuses
 from tinyalex.errors import CheckpointError, DiskFull
-from tinyalex.files.atomic import TEMPORARY, make_folder, remove_strays, write_atomically, write_bytes, write_json, write_picture
+from tinyalex.files.atomic import (
+    TEMPORARY,
+    make_folder,
+    remove_strays,
+    require_folder,
+    require_path,
+    write_atomically,
+    write_bytes,
+    write_json,
+    write_picture,
+)
 
 
 def test_pieces_are_joined_and_replace_the_old_file(tmp_path):
@@ -129,3 +140,53 @@ def test_picture_that_cannot_be_drawn_and_number_that_json_lacks_leave_the_old_f
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "f", {"a": float("inf")})
     assert (tmp_path / "f").read_bytes() == b"old" and os.listdir(tmp_path) == ["f"]
+
+
+def test_threads_that_write_one_file_leave_one_of_their_texts_and_no_litter(tmp_path):
+    path, failed, texts = tmp_path / "f", [], [bytes([65 + number]) * 5000 for number in range(4)]
+
+    def save(text):
+        try:
+            for _ in range(20):
+                write_atomically(path, [text[:2500], text[2500:]], len(text))
+                assert path.read_bytes() in texts
+        except Exception as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=save, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed and os.listdir(tmp_path) == ["f"]
+
+
+def test_temporary_names_differ_where_process_and_thread_have_the_same_numbers(tmp_path, monkeypatch):
+    seen = set()
+    monkeypatch.setattr("os.replace", lambda source, destination: seen.add(source.name))
+    for _ in range(3):
+        write_atomically(tmp_path / "f", [b"x"], 1)
+    assert len(seen) == 3 and all(f".{os.getpid()}.{threading.get_ident()}." in name for name in seen)
+
+
+def test_long_name_leaves_room_for_that_of_the_temporary_file(tmp_path):
+    path = tmp_path / ("\u00e9" * 127)  # 254 bytes
+    write_atomically(path, [b"x"], 1)
+    assert path.read_bytes() == b"x"
+
+
+def test_tilde_is_the_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert require_path("~/f") == require_folder("~/f") == tmp_path / "f" and require_folder("~") == tmp_path
+    make_folder("~/run")
+    write_bytes("~/run/f", b"x")
+    assert (tmp_path / "run" / "f").read_bytes() == b"x" and os.listdir(tmp_path) == ["run"]
+    with refuses(CheckpointError, "~nobody-of-this-name/f: ~ must stand for the home of a user, got '~nobody-of-this-name'"):
+        require_path("~nobody-of-this-name/f")
+
+
+@pytest.mark.parametrize("folder", ["", 5, None, b"f", "a\0b"])
+def test_what_names_no_folder_is_refused(folder):
+    with refuses(CheckpointError, f"folder: path must be a str or a Path, got {folder!r}"):
+        require_folder(folder)

@@ -138,7 +138,7 @@ def test_ablations_leave_out_only_their_layers():
 
 def step(net, x, labels, lr=0.01):
     head, sgd = ta.SoftmaxCrossEntropy(device=net.device, dtype=net.dtype), ta.SGD(net, lr=lr)
-    loss = head.forward(net.forward(net.device.asarray(x), train=True), labels)
+    loss = head.forward(net.forward(net.device.asarray(x), train=True), labels, train=True)
     net.backward(head.backward())
     sgd.step()
     return float(loss)

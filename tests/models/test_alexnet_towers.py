@@ -48,7 +48,7 @@ def check_equal(one, two, size, n, steps):
         logits = []
         for net, head in zip((one, two), heads, strict=True):
             out = net.forward(x, train=True)
-            head.forward(out, labels)
+            head.forward(out, labels, train=True)
             logits.append({"logits": net.device.to_numpy(out)})
         close(logits[1], logits[0])
         dx = [net.backward(head.backward()) for net, head in zip((one, two), heads, strict=True)]

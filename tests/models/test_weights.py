@@ -6,6 +6,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, values
 from tinyalex.models import alexnet, join_state, match_state, split_state
+from tinyalex.models.weights import load_weights, parameters_sha256, save_weights
 from tinyalex.training.checkpoint import Position, load_checkpoint, save_checkpoint
 
 SMALL = {"width": 1 / 16, "num_classes": 10, "input_size": 67}
@@ -56,7 +57,8 @@ def train(net, sgd, steps, first=0):
         for leaf in net.leaves():
             if hasattr(leaf, "step"):
                 leaf.step = number  # as the trainer does
-        losses.append(float(head.forward(net.forward(values((3, 3, 67, 67), number, np.float32), train=True), np.array([1, 2, 3]))))
+        logits = net.forward(values((3, 3, 67, 67), number, np.float32), train=True)
+        losses.append(float(head.forward(logits, np.array([1, 2, 3]), train=True)))
         net.backward(head.backward())
         sgd.step()
     return losses
@@ -82,3 +84,58 @@ def test_checkpoint_of_another_architecture_names_the_tensor_and_both_shapes(tmp
     save_checkpoint(path, one, ta.SGD(one), ta.Steps(0.01), Position(), {})
     with refuses(ta.CheckpointError, "param conv3a.weight must have shape (12, 8, 3, 3), got (12, 16, 3, 3)"):
         load_checkpoint(path).restore(columnar, ta.SGD(columnar), ta.Steps(0.01))
+
+
+def small(classes=10, seed=0, last="fc2"):
+    rng = np.random.default_rng(seed)
+    return ta.Sequential([ta.Linear(6, 5, rng=rng, name="fc1"), ta.ReLU(), ta.Linear(5, classes, rng=rng, name=last)])
+
+
+def test_the_rest_is_loaded_where_the_classes_are_others(tmp_path):
+    path, ten, five = tmp_path / "w", small(), small(5, seed=1)
+    save_weights(path, ten)
+    head = five["fc2"].params["weight"].copy()
+    with refuses(ta.CheckpointError, "param fc2.weight must have shape (5, 5), got (10, 5); load the rest with skip=('fc2.*',)"):
+        load_weights(path, five)
+    assert load_weights(path, five, skip=("fc2.*",)) == ("fc2.weight", "fc2.bias")
+    assert np.array_equal(five["fc1"].params["weight"], ten["fc1"].params["weight"])
+    assert np.array_equal(five["fc2"].params["weight"], head)
+    assert load_weights(path, small(seed=2)) == ()
+
+
+def test_a_head_of_another_name_is_left_out_of_the_net_and_of_the_file(tmp_path):
+    save_weights(tmp_path / "w", small())
+    left_out = load_weights(tmp_path / "w", small(5, last="fc9"), skip=("fc9.*", "fc2.*"))
+    assert left_out == ("fc9.weight", "fc9.bias", "fc2.weight", "fc2.bias")
+
+
+@pytest.mark.parametrize(
+    ("skip", "text"),
+    [
+        (("fc3.*",), "a pattern of skip must match one of fc1.weight, fc1.bias, fc2.weight, fc2.bias, got 'fc3.*'"),
+        ((3,), "a pattern of skip must match one of fc1.weight, fc1.bias, fc2.weight, fc2.bias, got 3"),
+        ("*", "skip must leave a parameter to load, got ('*',), which match all"),
+    ],
+)
+def test_pattern_that_leaves_out_nothing_or_everything_is_refused(skip, text, tmp_path):
+    net = small(seed=3)
+    save_weights(tmp_path / "w", small())
+    before = parameters_sha256(net)
+    with refuses(ta.ShapeError, f"load_weights: {text}"):
+        load_weights(tmp_path / "w", net, skip)
+    assert parameters_sha256(net) == before
+
+
+def test_halves_of_two_towers_can_be_left_out(tmp_path):
+    one, two = nets()
+    save_weights(tmp_path / "w", one)
+    assert load_weights(tmp_path / "w", two, skip="fc7?.*") == ("fc7a.weight", "fc7a.bias", "fc7b.weight", "fc7b.bias")
+    assert np.array_equal(two["fc6b"].params["bias"], one["fc6"].params["bias"][len(two["fc6b"].params["bias"]) :])
+
+
+def test_sha256_does_not_depend_on_the_order_of_layers():
+    fc1, fc2 = (ta.Linear(3, 3, rng=np.random.default_rng(seed), name=f"fc{seed}") for seed in (1, 2))
+    sha = parameters_sha256(ta.Sequential([fc1, fc2]))
+    assert sha == parameters_sha256(ta.Sequential([fc2, fc1]))
+    fc2.params["bias"][1] += 1
+    assert sha != parameters_sha256(ta.Sequential([fc1, fc2]))

@@ -16,17 +16,17 @@ from tinyalex.training import Trainer, parameters_sha256
 PER_EPOCH = 7  # batches: six of 8 images and one of 3
 
 
-def make_net(width=4, seed=0, dtype=np.float32):
+def make_net(width=4, seed=0, dtype=np.float32, init=None, drop=None, act=ta.ReLU):
     rng, device = np.random.default_rng(seed), ta.CpuDevice(workers=2)
     common = {"device": device, "dtype": dtype}
-    init = {"rng": rng, "weight_init": ta.FanIn(), **common}
+    init = {"rng": rng, "weight_init": init or ta.FanIn(), **common}
     return ta.Sequential(
         [
             ta.Conv2d(3, width, 3, padding=1, name="conv1", input_gradient=False, **init),
-            ta.ReLU(name="relu1", **common),
+            act(name="relu1", **common),
             ta.MaxPool2d(2, name="pool1", **common),
             ta.Flatten(name="flatten", **common),
-            ta.Dropout(0.5, name="drop2", **common),
+            ta.Dropout(**({"p": 0.5} | (drop or {})), name="drop2", **common),
             ta.Linear(16 * width, 10, name="fc2", **init),
         ],
         in_shape=(3, 8, 8),
@@ -46,7 +46,7 @@ def learnable_data(n, seed=0):
     return (patterns[labels] + rng.integers(0, 50, (n, 3, 8, 8))).astype(np.uint8), labels
 
 
-def make_trainer(folder=None, *, net=None, lr=0.001, schedule=None, train=None, val="random", **settings):
+def make_trainer(folder=None, *, net=None, lr=0.001, schedule=None, train=None, val="random", sgd=None, prepare=None, **settings):
     net = make_net() if net is None else net
     train = random_data(51) if train is None else train
     val = random_data(20, seed=1) if isinstance(val, str) else val
@@ -54,12 +54,12 @@ def make_trainer(folder=None, *, net=None, lr=0.001, schedule=None, train=None, 
     settings = {"batch_size": 8, "save_every_s": 0.0, "config": {"net": {"width": 4}, "tags": ["a", "b"]}, "seed": 3} | settings
     return Trainer(
         net,
-        ta.SGD(net, lr=lr),
+        sgd or ta.SGD(net),
         schedule,
         ta.SoftmaxCrossEntropy(device=net.device, dtype=net.dtype),
         train=train,
         val=val,
-        prepare=SubtractMean.fit(train[0]),
+        prepare=prepare or SubtractMean.fit(train[0]),
         folder=folder,
         **settings,
     )
@@ -95,7 +95,7 @@ def main(folder, epochs, save_every_s, slow_write_s):
         slow_down_writing(float(slow_write_s))
     try:
         print("ready", flush=True)
-        trainer = make_trainer(folder, save_every_s=float(save_every_s))
+        trainer = make_trainer(folder, save_every_s=float(save_every_s), progress=False, hints=False)
         trainer.run(int(epochs))
     except ta.TinyalexError as error:
         print(error, flush=True)

@@ -15,7 +15,7 @@ import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import make_net
 from tinyalex.errors import CheckpointError, DiskFull, ShapeError
-from tinyalex.files.tensors import write_tensors
+from tinyalex.files.tensors import read_tensors, write_tensors
 from tinyalex.training import Position, latest_checkpoint, load_checkpoint, load_weights, parameters_sha256, save_checkpoint, save_weights
 from tinyalex.training.checkpoint import checkpoint_path
 
@@ -298,3 +298,23 @@ def test_sha256_of_parameters_tells_names_and_bits_apart():
     assert first == parameters_sha256(make_net()) != parameters_sha256(make_net(seed=1))
     net["conv1"].params["weight"][0, 0, 0, 0] *= np.float32(1 + 2**-23)
     assert parameters_sha256(net) != first
+
+
+@pytest.mark.parametrize("kind", ["param", "velocity"])
+def test_another_dtype_is_refused_in_parameters_and_in_velocities(tmp_path, kind):
+    saved(tmp_path / "c")
+    tensors, text = read_tensors(tmp_path / "c", "tinyalex-checkpoint", 1)
+    tensors[f"{kind}/fc2.bias"] = tensors[f"{kind}/fc2.bias"].astype(np.float64)
+    state = {key: value for key, value in text.items() if key not in ("format", "format_version", "sha256")}
+    write_tensors(tmp_path / "c", tensors, "tinyalex-checkpoint", 1, state)
+    with refuses(CheckpointError, f"{kind} fc2.bias must be float32, got float64"):
+        restored(tmp_path / "c", make_net(seed=2))
+
+
+def test_restored_optimizer_may_step_again_and_its_rate_is_not_one_that_was_chosen(tmp_path):
+    net = saved(tmp_path / "c")
+    sgd = ta.SGD(net)
+    sgd.whole = False  # a step was stopped halfway
+    load_checkpoint(tmp_path / "c").restore(net, sgd, ta.Steps(0.1, (1,)))
+    sgd.step()
+    assert sgd.lr == 0.1 and sgd.chosen_lr is None

@@ -1,11 +1,16 @@
 """Where two configs differ, and what may stand in one."""
 
+import json
+import math
+from functools import partial
+
 import numpy as np
 import pytest
 
+import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
-from tinyalex.training.config import as_json, comparable, fingerprint, first_difference
+from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, layer_config
 
 
 @pytest.mark.parametrize(
@@ -58,4 +63,64 @@ def test_fingerprint_tells_pixels_labels_order_and_shape_apart():
 )
 def test_fingerprints_are_compared_where_both_have_them(there, compared):
     here = {"net": "small", "trainer": {"seed": 0, "train_sha256": "a", "val_sha256": "b"}}
-    assert comparable(here, there) == {"net": "small", "trainer": compared}
+    assert comparable(here, there) == ({"net": "small", "trainer": compared}, there)
+
+
+class Holder:
+    """An object with settings of many kinds."""
+
+    def __init__(self, **settings):
+        vars(self).update(settings)
+
+
+LARGE = np.arange(20.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (None, None),
+        (True, True),
+        (np.int32(3), 3),
+        (np.float32(0.1), 0.1),
+        (0.1234564, 0.123456),
+        (math.inf, "inf"),
+        (np.array([[1, 2]], np.uint8), [1, 2]),
+        ((1, [2.0, "a"]), [1, [2.0, "a"]]),
+        ({"a": None}, {"a": None}),
+        (len, "len"),
+        (Holder, "Holder"),
+        (Holder(by=2, inner=Holder(a=None)), {"type": "Holder", "by": 2, "inner": {"type": "Holder", "a": None}}),
+        (partial(len, 3), {"type": "partial", "of": ["len", [3], {}]}),
+        (b"raw", {"type": "bytes"}),
+    ],
+    ids=str,
+)
+def test_described(value, found):
+    assert described(value) == found
+    json.dumps(found)
+
+
+def test_described_large_arrays_differ_by_one_element_and_a_circle_has_an_end():
+    other = LARGE.copy()
+    other[7] += 1
+    assert described(LARGE) == described(LARGE.copy()) != described(other)
+    assert described(LARGE) != described(LARGE.reshape(4, 5)) and described(np.array([None] * 20)).endswith("of objects")
+    holder = Holder()
+    holder.me = holder
+    json.dumps(described(holder))
+
+
+def test_settings_of_a_subclass_that_hands_the_others_on_are_all_found():
+    class Scaled(ta.Conv2d):
+        """A convolution with one more setting."""
+
+        def __init__(self, *args, scale=2, **settings):
+            super().__init__(*args, **settings)
+            self.scale = scale
+
+    layer = Scaled(3, 4, 5, stride=2, padding=1, rng=np.random.default_rng(0))
+    assert layer_config(layer) == {
+        "type": "Scaled", "scale": 2, "in_channels": 3, "out_channels": 4, "kernel_size": [5, 5], "stride": [2, 2],
+        "padding": [1, 1, 1, 1], "groups": 1, "ceil_mode": False,
+    }  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.training.small_run import make_net
-from tinyalex.training.diagnose import bad_parameter, first_bad
+from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
 
 X = np.ones((2, 3, 8, 8), np.float32)
 
@@ -39,3 +39,29 @@ def test_bad_parameter_is_named_and_none_where_all_are_finite():
     assert bad_parameter(net) is None
     net["fc2"].params["bias"][0] = np.nan
     assert bad_parameter(net) == "bias of fc2"
+
+
+TEN = np.arange(100) % 10
+
+
+@pytest.mark.parametrize(
+    ("loss", "error", "labels", "told"),
+    [
+        (2.3026, 0.9, TEN, "among 10 classes has 2.3026 and 90.00 %"),
+        (2.2, 0.87, TEN, "its training loss is 2.2000 and its error 87.00 %"),
+        (9.0, 0.9, TEN, "its training loss is 9.0000"),
+        (2.15, 0.9, TEN, None),
+        (2.3026, 0.84, TEN, None),
+        (0.5004, 0.2, np.array([0] * 8 + [3] * 2, np.uint8), "among 2 classes has 0.5004 and 20.00 %"),
+        (0.5004, 0.1, np.array([0] * 8 + [3] * 2, np.uint8), None),
+        (0.0, 0.0, np.zeros(5, np.uint64), None),
+    ],
+)
+def test_guessing_is_told_from_learning(loss, error, labels, told):
+    found = at_chance(loss, error, labels)
+    assert found is None if told is None else told in found
+
+
+@pytest.mark.parametrize(("lr", "lower"), [(1000, "0.1"), (1, "0.1"), (0.5, "0.05"), (0.001, "0.0001"), (1e18, "0.1")])
+def test_lower_rate_is_a_tenth_and_never_a_large_one(lr, lower):
+    assert lower_rate(lr) == lower

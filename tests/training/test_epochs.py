@@ -10,7 +10,7 @@ from tests.contract import refuses
 from tests.training.small_run import make_trainer
 from tinyalex.errors import CheckpointError
 from tinyalex.training import EpochResult, RunLog
-from tinyalex.training.epochs import read_epochs
+from tinyalex.training.log import read_epochs
 
 LOG = Path("run") / "log.jsonl"
 

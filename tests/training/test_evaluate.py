@@ -7,9 +7,12 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.training.small_run import make_net, random_data
 from tinyalex.data.batches import Batches, SubtractMean
-from tinyalex.errors import DataError
+from tinyalex.data.synthetic import synthetic_dataset
+from tinyalex.errors import DataError, ShapeError
+from tinyalex.models.cifar import figure1_net
 from tinyalex.training import evaluate
 from tinyalex.training.evaluate import ranks
+from tinyalex.training.inputs import check_input
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 50])
@@ -68,3 +71,101 @@ def test_missing_prepare_and_missing_images_are_refused():
         evaluate(net, loss, data)
     with refuses(DataError, "evaluate: data must hold at least 1 image"):
         evaluate(net, loss, [])
+
+
+class Fixed(ta.Flatten):
+    """A net whose output is given."""
+
+    def __init__(self, logits):
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x, *, train=False):
+        return self.logits[: len(x)]
+
+
+def test_sixth_guess_is_a_top5_error_and_the_fifth_is_none():
+    logits = np.arange(10, 0, -1, dtype=np.float32) * np.ones((10, 1), np.float32)  # class k is the guess number k + 1
+    found = evaluate(Fixed(logits), ta.SoftmaxCrossEntropy(), [(np.zeros((10, 1), np.float32), np.arange(10))])
+    assert (found.error, found.top5_error, found.images) == (0.9, 0.5, 10)
+
+
+def test_labels_in_a_list_and_a_list_of_two_are_data():
+    net, (images, labels), loss = make_net(), random_data(6), ta.SoftmaxCrossEntropy()
+    prepare = SubtractMean.fit(images)
+    expected = evaluate(net, loss, (images, labels), prepare)
+    assert evaluate(net, loss, [images, labels], prepare) == expected
+    assert evaluate(net, loss, (images, labels.tolist()), prepare) == expected
+    assert evaluate(net, loss, [(prepare(images), labels.tolist())]) == expected
+    two = [(prepare(images[:3]), labels[:3]), (prepare(images[3:]), labels[3:])]
+    for batches in (two, tuple(two), iter(two)):
+        found = evaluate(net, loss, batches)
+        assert (found.error, found.images) == (expected.error, 6) and found.loss == pytest.approx(expected.loss)
+
+
+def test_test_part_of_a_dataset_is_evaluated():
+    dataset, loss = synthetic_dataset(train=10, test=20), ta.SoftmaxCrossEntropy()
+    net, prepare = figure1_net("relu", "fan-in"), SubtractMean.fit(dataset.train_images)
+    assert evaluate(net, loss, dataset, prepare) == evaluate(net, loss, (dataset.test_images, dataset.test_labels), prepare)
+
+
+X = np.zeros((2, 3, 8, 8), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "text"),
+    [
+        (5, DataError, "data must be (images, labels), a Dataset or an iterable of prepared batches, got 5"),
+        ("ab", DataError, "data must be (images, labels), a Dataset or an iterable of prepared batches, got 'ab'"),
+        (X, DataError, "data must be (images, labels), a Dataset or an iterable of prepared batches, got float32 array"),
+        ([X], DataError, "a batch of data must be (images, labels), got float32 array of shape (2, 3, 8, 8)"),
+        (["ab"], DataError, "a batch of data must be (images, labels), got 'ab'"),
+        ([(X.astype(np.uint8), [0, 1])], DataError, "prepared images must be an array of floats, got uint8 array"),
+        ([([1, 2], [0, 1])], DataError, "prepared images must be an array of floats, got [1, 2]"),
+        ([(X[:, :, :7], [0, 1])], ShapeError, "images must be 3x8x8 after prepare, which the net was made for, got 3x7x8; crop or"),
+        ([(X * np.array([1, np.nan], np.float32).reshape(2, 1, 1, 1), [0, 1])], DataError, "finite, got a NaN or an infinity in image 1"),
+        ([(X, np.ma.array([0, 1]))], DataError, "labels must be a plain array, got a masked one"),
+        ([(X, [0, 10])], DataError, "labels must be from 0 to 9, got 10"),
+        ([(X, [[0], [1, 2]])], DataError, "labels must be 2 integers in a NumPy array"),
+    ],
+    ids=str,
+)
+def test_other_data_is_refused_with_a_sentence(data, error, text):
+    with refuses(error, text):
+        evaluate(make_net(), ta.SoftmaxCrossEntropy(), data)
+
+
+def test_forgotten_loss_and_wrong_prepare_are_named():
+    net, data = make_net(), random_data(3)
+    with refuses(ShapeError, "evaluate: loss must be a loss such as SoftmaxCrossEntropy(), got "):
+        evaluate(net, data, SubtractMean.fit(data[0]))
+    with refuses(DataError, "evaluate: prepare must be a function of uint8 images, got 3; pass the one that training used"):
+        evaluate(net, ta.SoftmaxCrossEntropy(), data, 3)
+
+
+def test_large_finite_images_whose_sum_is_not_finite_are_taken():
+    x = np.full((2, 3, 8, 8), 3e38, np.float32)
+    x[1] = -3e38
+    check_input("evaluate", make_net(), x)
+    check_input("evaluate", make_net(), np.full((2, 3, 8, 8), 1e308))
+
+
+def test_evaluation_between_forward_and_backward_leaves_the_gradient():
+    net, (images, labels), loss = make_net(), random_data(6), ta.SoftmaxCrossEntropy()
+    logits = values((2, 10), dtype=np.float32)
+    loss.forward(logits, [1, 2], train=True)
+    evaluate(net, loss, (images, labels), SubtractMean.fit(images))
+    found = loss.backward()
+    loss.forward(logits, [1, 2], train=True)
+    assert np.array_equal(found, loss.backward())
+
+
+def test_nothing_random_is_asked_of_prepare():
+    given = []
+
+    def prepare(images, rng=7):
+        given.append(rng)
+        return images.astype(np.float32)
+
+    evaluate(make_net(), ta.SoftmaxCrossEntropy(), random_data(6), prepare, 4)
+    assert given == [None, None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.training.small_run import PER_EPOCH, make_trainer, without_times
-from tinyalex.training import parameters_sha256
+from tinyalex.training import expected, parameters_sha256
 from tinyalex.training.expected import seconds_an_epoch
 
 
@@ -18,3 +18,13 @@ def test_timing_changes_no_parameter_and_no_curve():
 
 def test_without_validation_only_steps_count():
     assert seconds_an_epoch(make_trainer(val=None)) > 0
+
+
+def test_epoch_is_as_long_as_its_images_and_the_warm_up_does_not_count(monkeypatch):
+    taken = iter([2.0, 1.0])  # seconds of a step and of a test on 8 images
+    monkeypatch.setattr(expected, "least_seconds", lambda work: next(taken))
+    assert seconds_an_epoch(make_trainer()) == (2.0 * 51 + 1.0 * 20) / 8
+    monkeypatch.undo()
+    clock = iter([0.0, 0.5, 1.0, 4.0, 5.0, 7.0, 8.0, 12.0])
+    monkeypatch.setattr(expected.time, "perf_counter", lambda: next(clock))
+    assert expected.least_seconds(lambda: None) == 2.0

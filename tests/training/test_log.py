@@ -75,6 +75,64 @@ def test_altered_line_is_named(tmp_path):
         log.read()
 
 
+def test_any_altered_bit_is_found_or_changes_nothing(tmp_path):
+    log = log_of(tmp_path, 2)
+    whole, lines = log.path.read_bytes(), log.read()
+    for place in range(len(whole)):
+        for bit in range(8):
+            altered = bytearray(whole)
+            altered[place] ^= 1 << bit
+            log.path.write_bytes(altered)
+            try:
+                found = log.read()
+            except CheckpointError:
+                continue
+            assert place == len(whole) - 1 and found == lines[:-1], (place, bit)  # the last line has lost its end
+
+
+def test_altered_digit_is_named_and_a_run_does_not_go_on_from_it(tmp_path):
+    make_trainer(tmp_path).run(2)
+    log = tmp_path / "log.jsonl"
+    whole = log.read_bytes()
+    digit = whole.rindex(b'"loss": ') + len(b'"loss": ')
+    log.write_bytes(whole[:digit] + (b"1" if whole[digit] != ord("1") else b"2") + whole[digit + 1 :])
+    with refuses(CheckpointError, f"{log}: line 3 must agree with its check, got "):
+        make_trainer(tmp_path)
+    log.write_bytes(whole)
+    assert len(make_trainer(tmp_path).run(2)) == 2
+
+
+def test_log_without_checks_is_read_and_has_them_once_its_run_goes_on(tmp_path, whole):
+    make_trainer(tmp_path).run(1)
+    log = RunLog(tmp_path / "log.jsonl")
+    lines = log.read()
+    log.path.write_text("".join(json.dumps(line) + "\n" for line in lines))  # as tinyalex 0.1 wrote it
+    assert log.read() == lines and b"check" not in log.path.read_bytes()
+    make_trainer(tmp_path).run(2)
+    assert log.path.read_bytes().count(b'"check": "') == 3 and log.read()[:2] == lines and len(log.read()) == 3
+    text = log.path.read_text().splitlines(keepends=True)
+    log.path.write_text("".join([json.dumps(lines[0]) + "\n", *text[1:]]))
+    with refuses(CheckpointError, "line 1 must agree with its check"):
+        log.read()
+
+
+@pytest.mark.parametrize("stop", [OSError(28, "full"), KeyboardInterrupt()])
+def test_append_that_fails_leaves_the_log_as_it_was(tmp_path, stop, monkeypatch):
+    log = log_of(tmp_path, 2)
+    before = log.path.read_bytes()
+
+    def fail(handle):
+        raise stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fail)
+        with pytest.raises((DiskFull, KeyboardInterrupt)):
+            log.append(epoch(3))
+    assert log.path.read_bytes() == before
+    log.append(epoch(3))
+    assert log.read()[-1] == epoch(3)
+
+
 def test_full_disk_is_told_as_such(tmp_path):
     log = RunLog(tmp_path / "log.jsonl")
     log.path.symlink_to("/dev/full")

@@ -6,16 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import PER_EPOCH, make_net, make_trainer, random_data, refuses_run, without_times
 from tinyalex.errors import CheckpointError, Interrupted
+from tinyalex.models import cifar_alexnet
 from tinyalex.training import RunLog, Trainer, load_checkpoint, parameters_sha256
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.config import LATER
 
 ROOT = Path(__file__).parents[2]
 
@@ -118,6 +122,18 @@ def test_wall_time_adds_up_over_a_resume(tmp_path):
     assert first.images_per_s >= 51 / first.wall_s
 
 
+def test_speed_of_an_epoch_is_taken_from_its_own_steps():
+    trainer = make_trainer(val=None, evaluate_train=False, hints=False)
+    seconds = []
+
+    def until(result):
+        seconds.append(trainer.position.train_s)  # the next epoch's, before it begins
+        return False
+
+    trainer.run(3, until=until)
+    assert seconds == [0.0, 0.0]
+
+
 def test_interrupted_without_a_folder_says_that_nothing_is_saved():
     with refuses_run(Interrupted, "without a folder nothing is saved") as caught:
         stop_after(make_trainer(), 2).run(1)
@@ -148,22 +164,117 @@ def test_other_pixels_or_labels_in_data_of_the_same_size_are_refused(tmp_path, c
     assert make_trainer(tmp_path, train=train, val=narrow).position.epoch == 1  # the same labels in a smaller type
 
 
-def without_fingerprints(trainer, config, made=Trainer._whole_config):
-    """The config as runs had it before there were fingerprints."""
+def as_made_before(trainer, config, made=Trainer._whole_config):
+    """The config as tinyalex 0.1 had it first: without fingerprints of the data, and nothing of the net."""
     whole = made(trainer, config)
-    return {**whole, "trainer": {key: value for key, value in whole["trainer"].items() if not key.endswith("_sha256")}}
+    return {**whole, "trainer": {key: value for key, value in whole["trainer"].items() if key not in LATER}}
 
 
-def test_run_without_fingerprints_goes_on_and_has_them_then(whole, tmp_path, monkeypatch):
+def test_run_of_an_older_config_goes_on_and_has_all_of_it_then(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_whole_config", without_fingerprints)
+        patch.setattr(Trainer, "_whole_config", as_made_before)
         make_trainer(tmp_path).run(1)
-    assert "train_sha256" not in load_checkpoint(checkpoint_files(tmp_path)[-1]).config["trainer"]
+    older = load_checkpoint(checkpoint_files(tmp_path)[-1]).config["trainer"]
+    assert set(older) == {"batch_size", "seed", "train_images", "val_images", "prepare", "schedule", "first_lr", "momentum", "weight_decay"}
     trainer = make_trainer(tmp_path)
     assert without_times(trainer.run(2)) == without_times(whole[1]) and parameters_sha256(trainer.net) == whole[2]
     assert load_checkpoint(checkpoint_files(tmp_path)[-1]).config == trainer.config
     with refuses(CheckpointError, "got trainer.train_sha256 = "):
         make_trainer(tmp_path, train=other_pixel(random_data(51)))
+    with refuses(CheckpointError, "got trainer.layers.relu1.type = "):
+        make_trainer(tmp_path, net=make_net(act=ta.Tanh))
+
+
+class Shift:
+    """A prepare with a setting of its own."""
+
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, images, rng=None):
+        return images.astype(np.float32) - self.by
+
+
+class Leaky(ta.ReLU):
+    """A user's layer with a setting of its own."""
+
+    def __init__(self, slope=0.1, **common):
+        super().__init__(**common)
+        self.slope = slope
+
+
+def swapped(net):
+    """The same layers with pool1 in front of relu1."""
+    conv, relu, pool, *rest = net.layers
+    return ta.Sequential([conv, pool, relu, *rest], in_shape=(3, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "text"),
+    [
+        ({}, {"net": make_net(act=ta.Tanh)}, 'layers.relu1.type = "Tanh" where that had "ReLU"'),
+        ({"net": make_net(act=partial(ta.Tanh, 1.7))}, {"net": make_net(act=partial(ta.Tanh, 1.6))}, "layers.relu1.a = 1.6 where that had"),
+        ({"net": make_net(act=Leaky)}, {"net": make_net(act=partial(Leaky, 0.2))}, "layers.relu1.slope = 0.2 where that had 0.1"),
+        ({}, {"net": make_net(drop={"p": 0.25})}, "layers.drop2.p = 0.25 where that had 0.5"),
+        ({}, {"net": make_net(drop={"scale": "train"})}, 'layers.drop2.scale = "train" where that had "test"'),
+        ({}, {"net": make_net(drop={"seed": 1})}, "layers.drop2.seed = 1 where that had 0"),
+        ({}, {"net": swapped(make_net())}, "order = "),
+        ({}, {"multipliers": {"*.bias": (2, 0)}}, "multipliers.conv1.bias = [2.0, 0.0] where that had nothing"),
+        ({"schedule": ta.Plateau(0.001, 3)}, {"schedule": ta.Plateau(0.001, 4)}, "schedule_settings.patience = 4 where that had 3"),
+        ({"schedule": ta.Plateau(0.001, 3)}, {"schedule": ta.Plateau(0.001, 3, 5)}, "schedule_settings.factor = 5.0 where that had 10.0"),
+        ({}, {"schedule": ta.Steps(0.001, (1, 4), 2.0)}, "schedule_settings.after = [1, 4] where that had [1, 3]"),
+        ({"prepare": Shift(1)}, {"prepare": Shift(2)}, "prepare_settings.by = 2 where that had 1"),
+        ({}, {"momentum": 0.8}, "momentum = 0.8 where that had 0.9"),
+        ({}, {"weight_decay": 0.0}, "weight_decay = 0.0 where that had 0.0005"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_everything_that_decides_the_result_is_compared(first, other, text, tmp_path):
+    def give(settings):
+        made = dict(settings)
+        net = made.pop("net", None) or make_net()
+        sgd = {key: made.pop(key) for key in ("multipliers", "momentum", "weight_decay") if key in made}
+        return make_trainer(tmp_path, net=net, sgd=ta.SGD(net, **sgd), **made)
+
+    give(first).run(1)
+    net = other.get("net") or make_net()
+    before = parameters_sha256(net)
+    with refuses(CheckpointError, f"the config of a run that goes on must be the first run's, got trainer.{text}"):
+        give({"net": net} | other)
+    assert parameters_sha256(net) == before
+
+
+def test_algorithm_and_workers_may_be_others(whole, tmp_path):
+    make_trainer(tmp_path).run(1)
+    net = make_net()
+    net["conv1"].algorithm = "im2col"
+    assert make_trainer(tmp_path, net=net).position.epoch == 1
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_run_of_one_tower_goes_on_on_two_and_back_but_not_with_another_dropout(first, tmp_path):
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, (8, 3, 24, 24), np.uint8), rng.integers(0, 10, 8)
+
+    def give(towers, **settings):
+        net = cifar_alexnet(towers=towers)
+        for leaf in net.leaves():
+            for key, value in settings.items():
+                if hasattr(leaf, key):
+                    setattr(leaf, key, value)
+        sgd = ta.SGD(net, multipliers={"*.bias": (2, 0)})
+        return make_trainer(tmp_path, net=net, sgd=sgd, train=data, val=None, evaluate_train=False, prepare=crop)
+
+    def crop(images, rng=None):
+        return images / np.float32(64)
+
+    give(first).run(1)
+    assert give(3 - first).run(2)[-1].epoch == 2
+    assert give(first).position.epoch == 2
+    with refuses(CheckpointError, "got trainer.layers.drop6.p = 0.25 where that had 0.5"):
+        give(3 - first, p=0.25)
+    with refuses(CheckpointError, "got trainer.layers.norm1.alpha = 1"):
+        give(first, alpha=1)
 
 
 def test_first_line_of_the_log_names_the_data(whole):

@@ -10,13 +10,17 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import PER_EPOCH, learnable_data, make_net, make_trainer, random_data, refuses_run, without_times
+from tinyalex.data.batches import SubtractMean
+from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import CpuDevice
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import CheckpointError, DataError, DiskFull, DivergedError, OutOfMemory, ShapeError
 from tinyalex.files.atomic import alone_in
 from tinyalex.models.cifar import figure1_net
-from tinyalex.training import load_checkpoint, parameters_sha256
+from tinyalex.training import RunLog, Trainer, load_checkpoint, parameters_sha256
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.log import read_epochs
+from tinyalex.training.report import epoch_line
 
 
 def test_one_epoch_lowers_the_loss():
@@ -124,7 +128,7 @@ def test_other_network_is_refused_and_left_alone(tmp_path):
     make_trainer(tmp_path).run(1)
     net = make_net(width=5)
     before = parameters_sha256(net)
-    with refuses(CheckpointError, "param conv1.weight must have shape (5, 3, 3, 3), got (4, 3, 3, 3)"):
+    with refuses(CheckpointError, "got trainer.layers.conv1.out_channels = 5 where that had 4; use its settings and data"):
         make_trainer(tmp_path, net=net)
     assert parameters_sha256(net) == before
 
@@ -209,13 +213,30 @@ def test_diverged_run_names_the_layer_and_keeps_the_last_good_checkpoint(tmp_pat
 def test_first_bad_layer_is_named(spoil, name):
     trainer = make_trainer()
     spoil(trainer.net)
-    with refuses_run(DivergedError, f"got nan at step 1, epoch 1; the first bad numbers are in {name}; use a learning rate below 0.001"):
+    text = f"got nan at step 1, epoch 1; the first bad numbers are in {name}; try a lower learning rate, such as 0.0001 for 0.001"
+    with refuses_run(DivergedError, text):
         trainer.run(1)
 
 
-def test_no_bar_where_stderr_is_no_terminal(capfd):
-    make_trainer().run(1)
+def test_a_line_an_epoch_and_no_bar_where_stderr_is_no_terminal(capfd):
+    (first, second) = make_trainer(hints=False).run(2)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines == [epoch_line(first, 2), epoch_line(second, 2)]
+    errors = f"training error {100 * first.train_error:.2f} %, validation error {100 * first.val_error:.2f} %"
+    assert lines[0].startswith(f"epoch 1 of 2: loss {first.loss:.4f}, {errors}, rate 0.001, ")
+    make_trainer(progress=False, hints=False).run(1)
     assert capfd.readouterr().err == ""
+
+
+def test_net_that_still_guesses_is_told_once_what_to_try(capfd):
+    train = learnable_data(200)
+    make_trainer(train=train, lr=1e-30, net=make_net(init=ta.Gaussian(1e-6)), val=None).run(2)
+    err = capfd.readouterr().err
+    assert err.count("the net still guesses: its training loss is 2.302") == 1
+    assert "trainer: after epoch 1 " in err and "try weight_init=FanIn(2**0.5), or try another learning rate" in err
+    make_trainer(train=train, lr=1e-30, net=make_net(init=ta.Gaussian(1e-6)), val=None, hints=False).run(1)
+    make_trainer(train=train, schedule=ta.Schedule(1e-4), val=None).run(3)
+    assert "guesses" not in capfd.readouterr().err
 
 
 def test_bar_shows_loss_error_and_speed(capfd):
@@ -241,7 +262,8 @@ def test_parameters_that_are_not_finite_are_never_saved(tmp_path):
             trainer.net["fc2"].params["weight"][1, 2] = np.inf
 
     trainer.sgd.step = spoiled
-    with refuses_run(DivergedError, f"parameters must be finite, got a NaN or an infinity in weight of fc2 after step {PER_EPOCH}; use a "):
+    text = f"parameters must be finite, got a NaN or an infinity in weight of fc2 after step {PER_EPOCH}; try a lower "
+    with refuses_run(DivergedError, text):
         trainer.run(2)
     (kept,) = checkpoint_files(tmp_path)
     assert all(np.isfinite(value).all() for value in load_checkpoint(kept).params.values())
@@ -271,3 +293,189 @@ def test_device_full_in_the_middle_of_a_step_ends_the_run_with_parameters_and_ch
     roomy = SimDevice(0)
     one_on(roomy, None).run(1)
     assert OutOfMemory.exit_code == 1 and any(fails(roomy.peak * part // 16) for part in range(12, 3, -1))
+
+
+def small_trainer(**settings):
+    """A trainer with as little given as there can be."""
+    net, data = settings.pop("net", None) or make_net(), random_data(16)
+    settings = {"train": data, "prepare": SubtractMean.fit(data[0]), "batch_size": 8} | settings
+    return Trainer(net, settings.pop("sgd", None) or ta.SGD(net, lr=settings.pop("lr", 1e-3)), **settings)
+
+
+def test_schedule_and_loss_have_defaults():
+    trainer = small_trainer(lr=0.04)
+    assert (trainer.schedule.base, trainer.sgd.lr, trainer.loss.device) == (0.04, 0.04, trainer.net.device)
+    net = make_net(dtype=np.float64)
+    assert small_trainer(net=net).loss.dtype == np.float64
+    assert [result.lr for result in small_trainer(lr=0.0002).run(2)] == [0.0002, 0.0002]
+
+
+def test_rate_given_to_the_optimizer_is_the_one_that_trains():
+    shas = {lr: parameters_sha256(trained(small_trainer(lr=lr, schedule=ta.Schedule())).net) for lr in (1e-3, 1e-4)}
+    assert len(set(shas.values())) == 2
+    net = make_net()
+    assert shas[1e-3] == parameters_sha256(trained(small_trainer(net=net, sgd=ta.SGD(net), schedule=ta.Schedule(1e-3))).net)
+
+
+def trained(trainer):
+    trainer.run(1)
+    return trainer
+
+
+def test_two_rates_that_differ_are_refused():
+    with refuses(ShapeError, "trainer: the schedule's lr must be that of sgd, 0.04, got 0.01; give one of them alone, SGD(net) or a "):
+        small_trainer(lr=0.04, schedule=ta.Schedule(0.01))
+    trainer = small_trainer(lr=0.04, schedule=ta.Steps(0.04, after=(1,)))
+    trainer.run(1)
+    net = trainer.net
+    assert small_trainer(net=net, sgd=ta.SGD(net, lr=trainer.schedule.lr), schedule=trainer.schedule).sgd.lr == pytest.approx(0.004)
+    again = Trainer(trainer.net, trainer.sgd, trainer.schedule, train=random_data(16), prepare=trainer.prepare)  # as a cell that runs twice
+    assert again.sgd.lr == pytest.approx(0.004)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "text"),
+    [
+        ({"prepare": None}, DataError, "prepare must be a function that makes floats of uint8 images, got None; use Standardize.fit("),
+        ({"schedule": 0.01}, ShapeError, "schedule must be a Schedule, got 0.01; use Schedule(lr), or None for the rate of sgd"),
+        ({"net": 3, "sgd": 3}, ShapeError, "net must be a layer or a network, got 3"),
+        ({"sgd": 0.1}, ShapeError, "sgd must be an optimizer, got 0.1; use SGD(net, lr=0.01)"),
+        ({"train": "cifar10"}, DataError, "train must be (images, labels) or a Dataset, got 'cifar10'"),
+        ({"train": (np.ma.zeros((2, 3, 8, 8), np.uint8), [0, 1])}, DataError, "images must be a plain array, got a masked one"),
+        ({"train": (np.zeros((2, 3, 8, 8), np.uint8), np.ma.array([0, 1]))}, DataError, "labels must be a plain array, got a masked one"),
+        ({"train": (np.zeros((2, 3, 8, 8), np.uint8), [0, 10])}, DataError, "labels must be from 0 to 9, as the net has 10 outputs, got"),
+        ({"val": (np.zeros((2, 3, 8, 8), np.uint8), [-1, 10])}, DataError, "labels must be from 0 to 9, as the net has 10 outputs, got -1"),
+        ({"train": (np.zeros((2, 3, 9, 9), np.uint8), [0, 1]), "prepare": lambda x, rng: x.astype("f")}, ShapeError,
+         "images must be 3x8x8 after prepare, which the net was made for, got 3x9x9; crop or resize them, or make the net for 3x9x9"),
+        ({"prepare": lambda x, rng: x}, DataError, "prepared images must be an array of floats, got uint8 array of shape (1, 3, 8, 8)"),
+        ({"folder": 5}, CheckpointError, "path must be a str or a Path, got 5"),
+    ],
+)  # fmt: skip
+def test_what_is_given_wrong_is_refused_with_a_sentence(settings, error, text):
+    with refuses(error, text):
+        small_trainer(**settings)
+
+
+def test_optimizer_of_another_net_is_refused():
+    with refuses(ShapeError, "trainer: sgd must be of this net and of all its layers, got one of another; make it again, SGD(net)"):
+        small_trainer(sgd=ta.SGD(make_net()))
+    net = make_net()
+    with refuses(ShapeError, "trainer: sgd must be of this net and of all its layers"):
+        small_trainer(net=net, sgd=ta.SGD(net["fc2"]))
+
+
+def test_not_a_number_in_an_image_ends_the_run_before_a_step():
+    def spoiled(images, rng=None):
+        x = images.astype(np.float32)
+        if rng is not None:
+            x[3, 1, 2, 2] = np.nan
+        return x
+
+    trainer = small_trainer(prepare=spoiled)
+    before = parameters_sha256(trainer.net)
+    with refuses(DataError, "trainer: prepared images must be finite, got a NaN or an infinity in image 3 of a batch; look at prepare"):
+        trainer.run(1)
+    assert parameters_sha256(trainer.net) == before
+
+
+def test_dataset_and_labels_in_a_list_are_data():
+    dataset = synthetic_dataset(train=20, test=10)
+    net = figure1_net("relu", "fan-in")
+    prepare = SubtractMean.fit(dataset.train_images)
+    one = Trainer(net, ta.SGD(net), train=dataset, val=dataset, prepare=prepare)
+    assert len(one.batches.images) == 20 and len(one.val[1]) == 10
+    images, labels = random_data(16)
+    pairs = [small_trainer(train=(images, labels)), small_trainer(train=[images, labels.tolist()])]
+    assert len({parameters_sha256(trained(trainer).net) for trainer in pairs}) == 1
+
+
+def test_home_is_the_folder_that_tilde_means(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    small_trainer(folder="~/run").run(1)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"] and len(checkpoint_files(tmp_path / "run")) == 2
+    assert small_trainer(folder="~/run").position.epoch == 1
+
+
+def test_rate_far_too_high_is_not_answered_by_one_just_below():
+    with refuses(DivergedError, "try a lower learning rate, such as 0.1 for 1e+18"):
+        make_trainer(schedule=ta.Schedule(1e18)).run(3)
+
+
+def test_losses_that_wait_are_read_before_a_save(tmp_path):
+    trainer = make_trainer(tmp_path, save_every_s=0)
+    trainer.loss.device = CpuDevice()  # of its own, so that the layers still compute as on a CPU
+    trainer.loss.device.kind = "other"  # a look at the loss waits, for ten steps
+    trainer.run(1)
+    older = load_checkpoint(checkpoint_files(tmp_path)[0]).position
+    assert (older.step, older.images) == (PER_EPOCH - 1, 48) and older.loss_sum > 0
+
+
+@pytest.mark.parametrize("kind", ["cpu", "other"])
+@pytest.mark.parametrize("at", ["forward", "conv1's backward", "loss", "before the update", "after the update", "evaluation"])
+def test_second_ctrl_c_counts_no_batch_and_no_epoch_twice(at, kind, whole, tmp_path):
+    trainer, calls = make_trainer(tmp_path, save_every_s=1e9), iter(range(100))
+    trainer.loss.device = CpuDevice()
+    trainer.loss.device.kind = kind
+    owner, name = {
+        "forward": (trainer.net, "forward"), "conv1's backward": (trainer.net["conv1"], "backward"), "loss": (trainer.loss, "backward"),
+        "evaluation": (trainer.schedule, "end_epoch"),
+    }.get(at, (trainer.sgd, "step"))  # fmt: skip
+    shipped = getattr(owner, name)
+
+    def stopped(*args, **keywords):
+        stop = next(calls) == (0 if at == "evaluation" else 3)
+        if stop and at == "before the update":
+            raise KeyboardInterrupt
+        result = shipped(*args, **keywords)
+        if stop:
+            raise KeyboardInterrupt
+        return result
+
+    setattr(owner, name, stopped)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(2)
+    assert not any(grad.any() for grad in trainer.net.grads.values())
+    assert without_times(trainer.run(2)) == without_times(whole[1]) and parameters_sha256(trainer.net) == whole[2]
+    assert len(read_epochs(tmp_path, RunLog(tmp_path / "log.jsonl").read())) == 2
+
+
+def test_update_that_is_stopped_halfway_is_not_gone_on_with(monkeypatch, tmp_path):
+    trainer, shipped, left = make_trainer(tmp_path, save_every_s=1e9), CpuDevice.map_blocks, iter(range(3))
+
+    def half():
+        with monkeypatch.context() as patch:
+            patch.setattr(CpuDevice, "map_blocks", blocks)
+            step()
+
+    def blocks(device, *args, **keywords):
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return shipped(device, *args, **keywords)
+
+    step, trainer.sgd.step = trainer.sgd.step, half
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(2)
+    with refuses(ta.CallOrderError, "sgd: the parameters must all have the same steps, got a step that was stopped halfway; load a ch"):
+        trainer.run(2)
+    trainer.sgd.step = step
+    again = make_trainer(tmp_path, net=trainer.net)  # from the checkpoint
+    assert again.sgd.whole and again.position.step == 0
+
+
+def test_full_disk_at_the_end_of_an_epoch_counts_it_once(whole, tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, save_every_s=1e9)
+    with monkeypatch.context() as patch:
+        patch.setattr("tinyalex.training.log.os.fsync", raises(OSError(28, "No space left on device")))
+        patch.setattr(trainer, "_start_folder", lambda: None)
+        with refuses(DiskFull, "the disk must have "):
+            trainer.run(2)
+    assert trainer.results == [] and trainer.position.batch == PER_EPOCH and trainer.schedule.epochs == 0
+    assert without_times(trainer.run(2)) == without_times(whole[1]) and parameters_sha256(trainer.net) == whole[2]
+
+
+def raises(error):
+    def fail(*args):
+        raise error
+
+    return fail

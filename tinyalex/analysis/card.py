@@ -168,6 +168,6 @@ def _step(net: Sequential) -> None:
     last = [leaf.device for leaf in net.leaves()][-1]
     loss = SoftmaxCrossEntropy(device=last)
     split = isinstance(net.layers[0], Split)
-    loss.forward(net.forward(x if split else net.device.asarray(x), train=True), np.zeros(SCALED_BATCH, np.int64))
+    loss.forward(net.forward(x if split else net.device.asarray(x), train=True), np.zeros(SCALED_BATCH, np.int64), train=True)
     net.backward(loss.backward())
     sgd.step()

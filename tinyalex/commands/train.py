@@ -101,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         seed=args.seed,
         evaluate_train=False,
+        progress=sys.stderr.isatty(),  # the lines are told here
     )
     make_folder(folder)
     _tell(f"writes to {folder}")
@@ -211,14 +212,13 @@ def _hold_out(args: argparse.Namespace, dataset: Dataset) -> tuple[tuple[Any, An
 
 def _config(args: argparse.Namespace, dataset: Dataset, schedule: Schedule, size: int, held_out: bool) -> dict[str, Any]:
     """What tells this run from others. Towers and devices are not in it: a run may go on with others, on the same curve."""
-    settled = {key: value for key, value in vars(schedule).items() if key not in schedule.state() and key != "base"}
     return {
         "net": {"name": args.net, "seed": args.seed, **SETTINGS.get(args.net, {})},
         "data": {"name": dataset.name, "note": dataset.note, "synthetic": dataset.synthetic, "test_images": len(dataset.test_labels)},
         "val": "training images held out" if held_out else "test images",
         "augment": args.augment,
         "crop": size,
-        "schedule": settled,
+        "schedule": schedule.settings(),
     }
 
 

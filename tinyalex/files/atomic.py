@@ -7,7 +7,9 @@ import errno
 import io
 import json
 import os
+import secrets
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,30 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def require_path(path: Any) -> Path:
-    """`path`, a str or a Path, as the Path of a file."""
+    """`path`, a str or a Path, as the Path of a file; a first ~ is the user's home."""
     if isinstance(path, (str, Path)) and Path(path).name and "\0" not in str(path):
-        return Path(path)
+        return _at_home(Path(path))
     raise CheckpointError(f"file: path must be a str or a Path that ends in the name of a file, got {show(path)}")
+
+
+def require_folder(folder: Any) -> Path:
+    """`folder`, a str or a Path, as a Path; a first ~ is the user's home."""
+    if isinstance(folder, (str, Path)) and str(folder) and "\0" not in str(folder):
+        return _at_home(Path(folder))
+    raise CheckpointError(f"folder: path must be a str or a Path, got {show(folder)}")
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # there is no such user, or none at all
+        raise CheckpointError(f"{path}: ~ must stand for the home of a user, got {path.parts[0]!r}; write the path out") from None
+
+
+def _temporary(target: Path) -> Path:
+    """A name beside `target` that no other thread, process or machine takes for its own half of a file."""
+    own = f"{os.getpid()}.{threading.get_ident()}.{secrets.token_hex(8)}"
+    return target.with_name(f".{target.name[:40]}.{own}{TEMPORARY}")  # a name has 255 bytes at most
 
 
 def write_atomically(path: Path | str, pieces: Iterable[Any], nbytes: int) -> None:
@@ -34,14 +56,14 @@ def write_atomically(path: Path | str, pieces: Iterable[Any], nbytes: int) -> No
     """
     path = require_path(path)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name}.{os.getpid()}{TEMPORARY}")
+    temporary = _temporary(target)
     try:
         if target.exists() and not target.is_file():
             raise CheckpointError(f"{path}: the file must be a new or a plain one, got a {'folder' if target.is_dir() else 'device'}")
         free = shutil.disk_usage(target.parent).free
         if free < nbytes:
             raise DiskFull(_no_room(path, nbytes, free))
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             for piece in pieces:
                 file.write(piece)
             file.flush()
@@ -95,6 +117,7 @@ def sync_folder(folder: Path) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make a folder and those above it, if it is not there."""
+    folder = require_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -113,6 +136,7 @@ def alone_in(folder: Path | None) -> Iterator[None]:
     CheckpointError: another process holds it.
     """
     if folder is not None:
+        folder = require_folder(folder)
         make_folder(folder)
     if folder is None or os.name != "posix":
         yield

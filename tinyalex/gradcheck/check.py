@@ -76,13 +76,13 @@ def check_directions(
 
 def check_loss(loss: SoftmaxCrossEntropy, logits: Host, labels: Any) -> list[Check]:
     """Check the gradient of the loss in its logits."""
-    subject = Subject(loss, logits, lambda value: loss.forward(value, labels), lambda dout: loss.backward())
+    subject = Subject(loss, logits, lambda value: loss.forward(value, labels, train=True), lambda dout: loss.backward())
     return _check(subject, partial(_by_elements, None, np.random.default_rng(0)), (STEP,))
 
 
 def _of_network(net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any) -> Subject:
     def forward(value: Array) -> Array:
-        return loss.forward(net.forward(value, train=True), labels)
+        return loss.forward(net.forward(value, train=True), labels, train=True)
 
     return Subject(net, x, forward, lambda dout: net.backward(loss.backward()))
 

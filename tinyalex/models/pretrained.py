@@ -12,7 +12,7 @@ from tinyalex.data.batches import Standardize
 from tinyalex.devices import Device
 from tinyalex.layers import Sequential
 from tinyalex.models.cifar import figure1_net
-from tinyalex.training.checkpoint import load_weights
+from tinyalex.models.weights import load_weights
 
 FIGURE1_RELU = Path(__file__).parent / "pretrained_weights" / "figure1-relu.safetensors"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

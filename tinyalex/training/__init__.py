@@ -1,19 +1,16 @@
 """Training: the loop, checkpoints, the log, evaluation."""
 
 from tinyalex.models.pretrained import Trained, trained_figure1
+from tinyalex.models.weights import load_weights, parameters_sha256, save_weights
 from tinyalex.training.checkpoint import (
     Checkpoint,
     Position,
     latest_checkpoint,
     load_checkpoint,
-    load_weights,
-    parameters_sha256,
     save_checkpoint,
-    save_weights,
 )
-from tinyalex.training.epochs import EpochResult
 from tinyalex.training.evaluate import Evaluation, evaluate
-from tinyalex.training.log import RunLog
+from tinyalex.training.log import EpochResult, RunLog
 from tinyalex.training.trainer import Trainer
 
 __all__ = [

@@ -6,29 +6,24 @@ epoch. The order of the images, the dropout masks and the augmentation are funct
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tinyalex import __version__
-from tinyalex.devices import Array
-from tinyalex.errors import CheckpointError, ShapeError, require_choice, show
-from tinyalex.files.atomic import require_path
-from tinyalex.files.tensors import Tensor, raw_bytes, read_tensors, write_tensors
+from tinyalex.errors import CheckpointError, show
+from tinyalex.files.atomic import require_folder, require_path
+from tinyalex.files.tensors import Tensor, read_tensors, write_tensors
 from tinyalex.layers.base import Layer, require_thawed
-from tinyalex.models.weights import match_state
+from tinyalex.models.weights import check_tensors, match_state, parameters, parameters_on_host
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
 
-FORMAT, WEIGHTS_FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", "tinyalex-weights", 1
-OTHER_NET = "was it made by another network?"
+FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", 1
 KEPT = 2  # the newest, and one more in case a disk alters it
 
 
@@ -78,8 +73,8 @@ class Checkpoint:
         """
         wanted = dict(parameters(net))
         params, velocity = match_state(self.params, wanted), match_state(self.velocity, wanted)
-        _check_tensors(f"{self.path}: param", wanted, params, exact=True)
-        _check_tensors(f"{self.path}: velocity", sgd.velocity, velocity, exact=True)
+        check_tensors(f"{self.path}: param", wanted, params, exact=True)
+        check_tensors(f"{self.path}: velocity", sgd.velocity, velocity, exact=True)
         require_thawed(str(self.path), net)
         self._load_schedule(schedule)
         for leaf in net.leaves():
@@ -88,7 +83,8 @@ class Checkpoint:
                 name = f"{leaf.name}.{key}"
                 array[...] = leaf.device.asarray(params[name])
                 sgd.velocity[name][...] = leaf.device.asarray(velocity[name])
-        sgd.lr = schedule.lr
+        sgd.follow(schedule.lr)
+        sgd.whole = True
         return Position(**asdict(self.position))
 
     def _load_schedule(self, schedule: Schedule) -> None:
@@ -102,27 +98,6 @@ class Checkpoint:
             schedule.load_state(self.schedule)
         except CheckpointError as error:
             raise CheckpointError(f"{self.path}: {error}; use the schedule of the first run") from None
-
-
-def parameters(net: Layer) -> Iterator[tuple[str, Array]]:
-    """Every parameter's name, such as "conv1.weight", and its array."""
-    for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            yield f"{leaf.name}.{key}", array
-
-
-def parameters_on_host(net: Layer) -> dict[str, Tensor]:
-    """Every parameter as a NumPy array."""
-    return {f"{leaf.name}.{key}": leaf.device.to_numpy(array) for leaf in net.leaves() for key, array in leaf.params.items()}
-
-
-def parameters_sha256(net: Layer) -> str:
-    """SHA-256 over the names and bytes of all parameters: equal for two networks that are equal to the bit."""
-    digest = hashlib.sha256()
-    for name, array in sorted(parameters_on_host(net).items()):
-        digest.update(f"{name} {array.dtype} {array.shape} ".encode())
-        digest.update(raw_bytes(array))
-    return digest.hexdigest()
 
 
 def save_checkpoint(path: Path | str, net: Layer, sgd: SGD, schedule: Schedule, position: Position, config: Mapping[str, Any]) -> None:
@@ -180,7 +155,8 @@ def latest_checkpoint(folder: Path | str) -> Checkpoint | None:
     ------
     CheckpointError: it does not load. The message names the one before, if that does; nothing falls back in silence.
     """
-    files = checkpoint_files(Path(folder))
+    folder = require_folder(folder)
+    files = checkpoint_files(folder)
     if not files:
         return None
     try:
@@ -190,35 +166,6 @@ def latest_checkpoint(folder: Path | str) -> Checkpoint | None:
             if _loads(older):
                 raise CheckpointError(f"{error}; delete {files[-1].name} to go on from {older.name}, which is whole") from None
         raise CheckpointError(f"{error}; there is no other checkpoint in {folder}, so start again in a new folder") from None
-
-
-def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str = "") -> None:
-    """Write the parameters alone, as float32 or, in half the bytes, float16; `note` tells what they were trained on."""
-    require_choice("save_weights", "dtype", dtype, ("float16", "float32"))
-    weights = {}
-    for name, array in parameters_on_host(net).items():
-        with np.errstate(over="ignore"):
-            weights[name] = array.astype(dtype)
-        if not np.array_equal(np.isfinite(weights[name]), np.isfinite(array)):
-            limit = float(np.finfo(dtype).max)
-            raise ShapeError(f"save_weights: {name} must be within {limit:g} to fit {dtype}, got {np.abs(array).max():g}; use float32")
-    write_tensors(path, weights, WEIGHTS_FORMAT, FORMAT_VERSION, {"tinyalex": __version__} | ({"note": note} if note else {}))
-
-
-def load_weights(path: Path | str, net: Layer) -> None:
-    """Read what `save_weights` wrote into `net`, whose parameters keep their type; all is checked before any is written.
-
-    What is checked are the parameters' names and shapes. Layers without parameters leave no trace in the file: the weights of
-    a net with ReLU load into the same net with tanh, and those of the paper's AlexNet into Caffe's, which then compute
-    something else. The file's note tells what it is of.
-    """
-    path, wanted = require_path(path), dict(parameters(net))
-    weights = match_state(read_tensors(path, WEIGHTS_FORMAT, FORMAT_VERSION)[0], wanted)
-    _check_tensors(f"{path}: param", wanted, weights, exact=False)
-    require_thawed(str(path), net)
-    for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            array[...] = leaf.device.asarray(weights[f"{leaf.name}.{key}"].astype(leaf.dtype))
 
 
 def _loads(path: Path) -> bool:
@@ -236,17 +183,3 @@ def _position(found: dict[str, Any]) -> Position:
         if type(value) not in ((int,) if field.type == "int" else (int, float)) or not (0 <= value < math.inf or field.name == "loss_sum"):
             raise ValueError(f"{field.name} {value!r}")
     return Position(**found)
-
-
-def _check_tensors(who: str, wanted: Mapping[str, Array], found: Mapping[str, Tensor], exact: bool) -> None:
-    """Raise unless `found` has the names and shapes, and where `exact` the types, of `wanted`."""
-    for name in [*wanted, *found]:
-        if name not in found:
-            raise CheckpointError(f"{who} {name} must be in the file, got none of that name; {OTHER_NET}")
-        if name not in wanted:
-            raise CheckpointError(f"{who} {name} must be a parameter of the network, got none of that name; {OTHER_NET}")
-        (here, there) = wanted[name], found[name]
-        if tuple(here.shape) != there.shape:
-            raise CheckpointError(f"{who} {name} must have shape {tuple(here.shape)}, got {there.shape}; {OTHER_NET}")
-        if exact and here.dtype != there.dtype:
-            raise CheckpointError(f"{who} {name} must be {here.dtype}, got {there.dtype}; make the network with dtype={str(there.dtype)!r}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import inspect
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,8 +15,15 @@ import numpy.typing as npt
 
 from tinyalex.errors import ShapeError, show
 from tinyalex.files.tensors import raw_bytes
+from tinyalex.layers.base import Layer
+from tinyalex.layers.dropout import layer_of
+from tinyalex.optim import SGD
 
-FINGERPRINTS = ("train_sha256", "val_sha256")  # of "trainer"; the first runs were made without
+# Keys of "trainer" that older runs were made without: they are compared where both have them.
+LATER = ("train_sha256", "val_sha256", "layers", "order", "in_halves", "multipliers", "schedule_settings", "prepare_settings", "loss")
+OF_HALVES = ("in_channels", "out_channels", "in_features", "out_features", "groups", "part")  # differ between one tower and two
+NO_RESULT = ("algorithm", "input_gradient")  # settings of speed and memory
+DEEPEST = 5  # levels of objects in objects
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,11 +49,97 @@ def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
     return digest.hexdigest()[:16]
 
 
-def comparable(here: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
-    """The config `here` without the fingerprints that `there`, of an older run, does not know."""
+def comparable(here: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configs `here` and `there`, of a stored run, without what only one of them can know.
+
+    That is what older runs did not store, and, between a net of one tower and its twin of two, what is of halves.
+    """
     old = there.get("trainer")
-    known = old if isinstance(old, dict) else {}
-    return {**here, "trainer": {key: value for key, value in here["trainer"].items() if key in known or key not in FINGERPRINTS}}
+    if not isinstance(old, dict):
+        old = {}
+    mine = {key: value for key, value in here["trainer"].items() if key in old or key not in LATER}
+    differ = mine.pop("in_halves", False) != old.get("in_halves", False)
+    stored = {key: value for key, value in old.items() if key != "in_halves"}
+    if differ:
+        mine, stored = _without_halves(mine), _without_halves(stored)
+    return {**here, "trainer": mine}, {**there, "trainer": stored} if old else dict(there)
+
+
+def _without_halves(trainer: dict[str, Any]) -> dict[str, Any]:
+    layers = trainer.get("layers")
+    if not isinstance(layers, dict) or not all(isinstance(layer, dict) for layer in layers.values()):
+        return trainer
+    kept = {name: {key: value for key, value in layer.items() if key not in OF_HALVES} for name, layer in layers.items()}
+    return {**trainer, "layers": kept}
+
+
+def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
+    """What a net computes, but for its parameters, and which of them the optimizer treats in another way.
+
+    layers: by name, the type and the settings that its constructor was given. order: their names. The halves of a layer on
+    two towers count as that layer, and in_halves says that there are such. multipliers: the factors of the rate and of the
+    weight decay that are not both 1.
+    """
+    leaves = list(net.leaves())
+    links = {leaf.name for leaf in leaves if len(leaf.takes) > 1 or len(leaf.gives) > 1}
+    name_of = layer_of if links else str
+    layers: dict[str, Any] = {}
+    for leaf in leaves:
+        if leaf.name not in links:
+            layers.setdefault(name_of(leaf.name), layer_config(leaf))
+    factors: dict[str, Any] = {}
+    for name, pair in sgd.factors.items():
+        layer, _, key = name.rpartition(".")
+        if pair != (1.0, 1.0):
+            factors[f"{name_of(layer)}.{key}"] = list(pair)
+    return {"layers": layers, "order": list(layers), "in_halves": bool(links), "multipliers": factors}
+
+
+def layer_config(leaf: Layer) -> dict[str, Any]:
+    """The type of a layer, and the arguments of its constructor that it keeps under their names and that decide what it computes."""
+    found: dict[str, Any] = {"type": type(leaf).__name__}
+    for cls in type(leaf).__mro__:
+        for key in inspect.signature(vars(cls)["__init__"]).parameters if "__init__" in vars(cls) and cls is not object else ():
+            value = getattr(leaf, key, None)
+            if key not in ("self", "name", *NO_RESULT) and isinstance(value, (bool, int, float, str, tuple, list, np.generic)):
+                found[key] = described(value)
+    if len(found) == 1 and (text := leaf.settings()):
+        found["settings"] = text
+    return found
+
+
+def described(value: Any, deep: int = 0) -> Any:
+    """A value as JSON that differs where its settings do: an object by its type and attributes, a large array by its digest."""
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, (float, np.generic)):
+        return _number(value)
+    if isinstance(value, np.ndarray):
+        if value.size <= 16:
+            return [_number(element) for element in value.reshape(-1)]
+        digest = hashlib.sha256(raw_bytes(value)).hexdigest()[:16] if value.dtype.kind in "biuf" else "of objects"
+        return f"{value.dtype} {value.shape} {digest}"
+    if deep == DEEPEST:
+        return type(value).__name__
+    if isinstance(value, (list, tuple)):
+        return [described(element, deep + 1) for element in value]
+    if isinstance(value, dict):
+        return {str(key): described(element, deep + 1) for key, element in value.items()}
+    if isinstance(value, functools.partial):
+        return {"type": "partial", "of": described((value.func, value.args, value.keywords), deep + 1)}
+    if inspect.isroutine(value) or inspect.isclass(value):
+        return value.__qualname__
+    attributes = {key: described(element, deep + 1) for key, element in getattr(value, "__dict__", {}).items()}
+    return {"type": type(value).__name__, **attributes}
+
+
+def _number(value: Any) -> Any:
+    """An int or a text as it is; of a float six digits, as a mean taken on another machine may differ in the last one."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        short = float(f"{value:.6g}")
+        return short if math.isfinite(short) else str(short)
+    return value if isinstance(value, (bool, int, str)) else str(value)
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> tuple[str, str, str] | None:

@@ -1,10 +1,11 @@
-"""Where the first number that is not finite stands, once a loss has gone bad."""
+"""Why a run does not learn: where the first number that is not finite stands, and whether the net still guesses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from tinyalex.devices import Array, Device
 from tinyalex.layers.base import Layer
@@ -32,6 +33,29 @@ def first_bad(net: Layer, x: Array) -> str:
             if layer.device.owns(x) and not _finite(layer.device, x):
                 return f"the output of {layer.name}"
     return "the loss, whose logits are too far apart"
+
+
+def at_chance(loss: float, error: float, labels: npt.NDArray[np.integer]) -> str | None:
+    """What to say of a net whose training loss and error are no better than a guess by how often each label occurs; else None.
+
+    The guess that looks at no image has the labels' entropy for its loss, ln(classes) where all occur equally often, and is
+    right for the most frequent label alone.
+    """
+    counts = np.bincount(labels.astype(np.int64))
+    share = counts[counts > 0] / len(labels)
+    entropy, chance = float(-(share * np.log(share)).sum()), 1 - float(share.max())
+    if len(share) < 2 or loss < 0.95 * entropy or error < 0.95 * chance:
+        return None
+    return (
+        f"the net still guesses: its training loss is {loss:.4f} and its error {100 * error:.2f} %, "
+        f"where a guess among {len(share)} classes has {entropy:.4f} and {100 * chance:.2f} %; "
+        "the initial weights may be too small for its depth, try weight_init=FanIn(2**0.5), or try another learning rate"
+    )
+
+
+def lower_rate(lr: float) -> str:
+    """The rate to try after one that let the loss grow without bound: a tenth, and no more than 0.1."""
+    return f"{min(lr / 10, 0.1):.2g}"
 
 
 def _in_sequence(layer: Layer) -> Iterator[Layer]:

@@ -1,4 +1,4 @@
-"""How good a network is on labeled images: its loss, and how often the label is not its first or among its first five."""
+"""How good a network is on labeled images: its loss, and how often the label is not its first guess, or not among five."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.batches import Batches, Prepare
-from tinyalex.errors import DataError
+from tinyalex.data.source import Dataset
+from tinyalex.errors import DataError, ShapeError, show
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.training.inputs import Arrays, arrays_of, as_labels, check_input
 
-Arrays: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
 Prepared: TypeAlias = Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
 
 
@@ -43,7 +44,7 @@ def ranks(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.
 def evaluate(
     net: Layer,
     loss: SoftmaxCrossEntropy,
-    data: Arrays | Prepared,
+    data: Arrays | Dataset | Prepared,
     prepare: Prepare | None = None,
     batch_size: int = 256,
     after_batch: Callable[[int], None] | None = None,
@@ -52,33 +53,52 @@ def evaluate(
 
     Parameters
     ----------
-    data: (images, labels), which are prepared without anything random, or an iterable of batches already prepared.
+    data: (images, labels), or the test part of a Dataset, which are prepared without anything random; or an iterable of
+        batches that are already prepared. Labels may be lists.
     prepare: what the training used; needed for (images, labels).
     after_batch: called with the number of images of each batch when it is done.
 
     Raises
     ------
-    DataError: no images, or images without `prepare`.
+    DataError: no images, images without `prepare`, batches or labels of another form, NaN in an image.
+    ShapeError: images of another size than the net's `in_shape`, or what is no loss.
     """
+    if not callable(getattr(loss, "forward", None)) or isinstance(loss, Layer):
+        raise ShapeError(f"evaluate: loss must be a loss such as SoftmaxCrossEntropy(), got {show(loss)}; call evaluate(net, loss, data)")
     total, wrong, wrong5, count = 0.0, 0, 0, 0
-    for x, labels in _batches(data, prepare, batch_size):
-        logits = net.forward(net.device.asarray(x, net.dtype), train=False)
-        total += float(loss.forward(logits, labels, train=False)) * len(labels)
-        before = ranks(loss.device.to_numpy(logits), labels)
-        wrong, wrong5, count = wrong + int((before > 0).sum()), wrong5 + int((before > 4).sum()), count + len(labels)
-        if after_batch is not None:
-            after_batch(len(labels))
+    with np.errstate(under="ignore"):
+        for x, labels in _batches(data, prepare, batch_size):
+            check_input("evaluate", net, x)
+            logits = net.forward(net.device.asarray(x, net.dtype), train=False)
+            total += float(loss.forward(logits, labels, train=False)) * len(labels)
+            before = ranks(loss.device.to_numpy(logits), labels)
+            wrong, wrong5, count = wrong + int((before > 0).sum()), wrong5 + int((before > 4).sum()), count + len(labels)
+            if after_batch is not None:
+                after_batch(len(labels))
     if count == 0:
         raise DataError("evaluate: data must hold at least 1 image, got none")
     return Evaluation(total / count, wrong / count, wrong5 / count, count)
 
 
-def _batches(data: Arrays | Prepared, prepare: Prepare | None, batch_size: int) -> Prepared:
-    if not isinstance(data, tuple):
-        return data
+def _batches(data: Any, prepare: Prepare | None, batch_size: int) -> Prepared:
+    whole = isinstance(data, (tuple, list)) and len(data) == 2 and not (isinstance(data[0], (tuple, list)) and len(data[0]) == 2)
+    if not whole and not hasattr(data, "test_images"):
+        return _checked(data)
     if prepare is None:
         raise DataError("evaluate: prepare must be given with (images, labels), got None; pass the one that training used")
-    return _in_order(Batches(data[0], data[1], batch_size, prepare=prepare, shuffle=False))
+    if not callable(prepare):
+        raise DataError(f"evaluate: prepare must be a function of uint8 images, got {show(prepare)}; pass the one that training used")
+    return _in_order(Batches(*arrays_of("evaluate: data", data, "test"), batch_size, prepare=prepare, shuffle=False))
+
+
+def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    """Batches as somebody made them, each looked at."""
+    if isinstance(data, (str, bytes, dict, np.ndarray)) or not isinstance(data, Iterable):
+        raise DataError(f"evaluate: data must be (images, labels), a Dataset or an iterable of prepared batches, got {show(data)}")
+    for batch in data:
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise DataError(f"evaluate: a batch of data must be (images, labels), got {show(batch)}")
+        yield batch[0], as_labels("evaluate", batch[1])
 
 
 def _in_order(batches: Batches) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:

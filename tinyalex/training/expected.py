@@ -19,10 +19,11 @@ def seconds_an_epoch(trainer: Trainer) -> float:
         x = trainer.prepare(images, np.random.default_rng(0) if train else None)
         logits = net.forward(net.device.asarray(x, net.dtype), train=train)
         if train:
-            loss.forward(logits, labels)
-            net.backward(loss.backward())
-            for leaf in net.leaves():
-                leaf.zero_grad()
+            try:
+                loss.forward(logits, labels, train=True)
+                net.backward(loss.backward())
+            finally:
+                net.zero_grad()  # after Ctrl-C too: the run that follows must not add to these
         net.device.synchronize()
 
     step, test = least_seconds(lambda: forward(True)), least_seconds(lambda: forward(False))

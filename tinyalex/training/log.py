@@ -1,13 +1,23 @@
-"""The log of a run: one JSON object a line, first what was run and on what, then a line an epoch."""
+"""The log of a run: one JSON object a line. The first says what was run and on which machine, the others are an epoch each.
+
+Each line ends with a check, the first 16 digits of SHA-256 over the line's bytes before it, so that one altered digit is
+found. Logs of tinyalex 0.1 have no checks; they are read as they are, and get checks when their run goes on.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import hashlib
 import json
+import math
 import os
 import platform
+import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +26,61 @@ import numpy as np
 from tinyalex import __version__
 from tinyalex.devices import Device
 from tinyalex.devices.workers import cores
-from tinyalex.errors import CheckpointError
+from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import write_bytes, write_error
 
 NAME = "log.jsonl"
+CHECKED = re.compile(rb'(.*), "check": "([^"]*)"}', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One epoch. Errors are fractions in [0, 1]; `lr` is the rate it was trained with.
+
+    loss, running_error: means over the epoch's batches, each taken before its update and with dropout.
+    train_error, val_error: of the whole sets after the epoch; None where not evaluated.
+    wall_s: seconds since the run's start, evaluation included, pauses between two processes not.
+    images_per_s: of the training steps alone.
+    """
+
+    epoch: int
+    wall_s: float
+    loss: float
+    running_error: float
+    train_error: float | None
+    val_error: float | None
+    lr: float
+    images_per_s: float
+
+
+def read_epochs(path: Path, lines: Sequence[Mapping[str, Any]]) -> list[EpochResult]:
+    """The epochs among the lines of the log `path`.
+
+    Raises
+    ------
+    CheckpointError: epochs that are not 1, 2, ... in order, or one without a number that belongs to it.
+    """
+    results = []
+    for line in lines:
+        if line.get("kind") == "epoch":
+            values = {field.name: _number(path, line, field.name, "None" in str(field.type)) for field in fields(EpochResult)}
+            results.append(EpochResult(**values))
+            if values["epoch"] != len(results):
+                raise CheckpointError(
+                    f"{path}: epochs must be 1, 2, ... in order, got {values['epoch']} in place of {len(results)}; the file was altered"
+                )
+    return results
+
+
+def _number(path: Path, line: Mapping[str, Any], key: str, may_be_none: bool) -> Any:
+    value, is_error = line.get(key), key.endswith("_error")
+    small = isinstance(value, float) or (type(value) is int and abs(value) < 2**53)  # others need not fit a float
+    if value is not None and small and (0 <= value <= 1 if is_error else math.isfinite(value)):
+        return value
+    if value is None and may_be_none and key in line:
+        return None
+    rule, got = "from 0 to 1" if is_error else "a finite number", show(value) if key in line else "nothing"
+    raise CheckpointError(f"{path}: {key} of an epoch must be {rule}, got {got}; the file was altered")
 
 
 class RunLog:
@@ -27,8 +88,8 @@ class RunLog:
 
     Raises
     ------
-    CheckpointError: the file cannot be read, or a line other than the last is not a JSON object. A torn last line, which a
-        kill leaves, is dropped.
+    CheckpointError: the file cannot be read, or a line is not a JSON object or differs from its check. A last line without
+        an end, which a kill leaves, is dropped.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +105,13 @@ class RunLog:
             got = error.strerror or error
             raise CheckpointError(f"{self.path}: the log must be a file that can be read, got {got}; use another folder") from None
         *lines, torn = text.split(b"\n")  # what follows the last newline is no whole line
-        return [self._parse(number, line) for number, line in enumerate(lines, 1)]
+        checks = [CHECKED.fullmatch(line) for line in lines]
+        entries = [self._parse(number, line) for number, line in enumerate(lines, 1)]
+        if any(checks):  # else it is a log of tinyalex 0.1
+            for number, (line, match, entry) in enumerate(zip(lines, checks, entries, strict=True), 1):
+                if match is None or _check(match[1]) != match[2] or entry.pop("check", None) is None:
+                    raise CheckpointError(f"{self.path}: line {number} must agree with its check, got {line[:60]!r}; the file was altered")
+        return entries
 
     def cut(self, config: Mapping[str, Any], epoch: int) -> None:
         """Keep the first line, or make it of `config`, and the lines of epochs up to `epoch`."""
@@ -57,10 +124,16 @@ class RunLog:
         """Add a line; it is on the disk when this returns."""
         line = _line(entry)
         try:
-            with open(self.path, "ab") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            with open(self.path, "ab", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                try:
+                    if file.write(line) != len(line):
+                        raise OSError(errno.ENOSPC, "No space left on device")
+                    os.fsync(file.fileno())
+                except BaseException:
+                    with contextlib.suppress(OSError):
+                        file.truncate(size)  # half a line would spoil the next one
+                    raise
         except OSError as error:
             raise write_error(self.path, len(line), error) from None
 
@@ -90,7 +163,13 @@ def describe_run(config: Mapping[str, Any], device: Device, seed: int) -> dict[s
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    return json.dumps(entry, allow_nan=False).encode() + b"\n"
+    """The entry as a line with its check."""
+    body = json.dumps(entry, allow_nan=False).encode()[:-1]
+    return body + b', "check": "' + _check(body) + b'"}\n'
+
+
+def _check(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:16].encode()
 
 
 def _blas() -> dict[str, str | None]:

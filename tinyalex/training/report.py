@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.files.atomic import write_picture
-from tinyalex.training.epochs import EpochResult
 from tinyalex.training.evaluate import Evaluation
-from tinyalex.training.log import NAME, RunLog
+from tinyalex.training.log import NAME, EpochResult, RunLog
 
 FORMAT, FORMAT_VERSION = "tinyalex-run", 1
 RESULT, CURVE, WEIGHTS = "result.json", "curve.png", "weights.safetensors"
+
+
+def epoch_line(result: EpochResult, epochs: int) -> str:
+    """What is said of an epoch where no bar shows it."""
+    val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
+    error = 100 * (result.running_error if result.train_error is None else result.train_error)
+    said = f"loss {result.loss:.4f}, training error {error:.2f} %{val}"
+    return f"epoch {result.epoch} of {epochs}: {said}, rate {result.lr:g}, {result.wall_s:.0f} s"
 
 
 def document_of(folder: Path, command: str, results: Sequence[EpochResult], test: Evaluation) -> dict[str, Any]:

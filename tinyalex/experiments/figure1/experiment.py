@@ -14,6 +14,7 @@ An experiment is a set of runs, one for each setup, activation, learning rate an
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -194,7 +195,8 @@ class Figure1:
             config={"experiment": "figure1", "data": data.name, "note": data.note, "run": run.name},
             batch_size=BATCH_SIZE,
             seed=run.seed,
-            progress=self.progress,
+            progress=sys.stderr.isatty() if self.progress is None else self.progress,
+            hints=False,
         )
         usual = None if target is None else self.usual.get((run.setup, run.activation))
         try:

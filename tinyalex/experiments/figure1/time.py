@@ -30,7 +30,7 @@ def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
     x = device.asarray((dataset.train_images[:BATCH_SIZE] / np.float32(128)).astype(np.float32))  # (B, 3, 32, 32)
 
     def step() -> None:
-        loss.forward(net.forward(x, train=True), labels)
+        loss.forward(net.forward(x, train=True), labels, train=True)
         net.backward(loss.backward())
         sgd.step()
         device.synchronize()

@@ -1,0 +1,95 @@
+"""What a run or an evaluation is given, looked at before anything starts."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyalex.data.batches import Batches, Prepare, check_arrays
+from tinyalex.errors import DataError, ShapeError, show
+from tinyalex.layers.base import Layer
+from tinyalex.loss import plain
+from tinyalex.optim import SGD
+from tinyalex.schedule import Schedule
+
+Arrays: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
+
+
+def check_parts(net: Any, sgd: Any, schedule: Any, prepare: Any) -> None:
+    """Raise unless net, optimizer, schedule and prepare are such and belong together; settle the first rate of the schedule."""
+    if not isinstance(net, Layer):
+        raise ShapeError(f"trainer: net must be a layer or a network, got {show(net)}")
+    if not isinstance(sgd, SGD):
+        raise ShapeError(f"trainer: sgd must be an optimizer, got {show(sgd)}; use SGD(net, lr=0.01)")
+    if not isinstance(schedule, Schedule):
+        raise ShapeError(f"trainer: schedule must be a Schedule, got {show(schedule)}; use Schedule(lr), or None for the rate of sgd")
+    if not callable(prepare):
+        use = "use Standardize.fit(images) or SubtractMean.fit(images) of tinyalex.data.batches"
+        raise DataError(f"trainer: prepare must be a function that makes floats of uint8 images, got {show(prepare)}; {use}")
+    if list(map(id, sgd.net.leaves())) != list(map(id, net.leaves())):
+        raise ShapeError("trainer: sgd must be of this net and of all its layers, got one of another; make it again, SGD(net)")
+    if (chosen := sgd.chosen_lr) is not None:
+        schedule.start_from(chosen)
+        if not any(math.isclose(chosen, lr, rel_tol=1e-6) for lr in (schedule.base, schedule.lr)):
+            raise ShapeError(
+                f"trainer: the schedule's lr must be that of sgd, {chosen:g}, got {schedule.base:g}; "
+                "give one of them alone, SGD(net) or a schedule without lr"
+            )
+
+
+def check_data(net: Layer, prepare: Prepare, batches: Batches, val: Arrays | None) -> None:
+    """Raise unless the images of training and validation, once prepared, and their labels are what the net can take."""
+    shape = batches.images.shape[1:]
+    if val is not None and val[0].shape[1:] != shape:
+        raise DataError(f"trainer: val images must be of the training images' shape {shape}, got {val[0].shape[1:]}; crop or resize them")
+    check_input("trainer", net, prepare(batches.images[:1], None))
+    shapes: Any = getattr(net, "shapes", None) or [()]
+    for labels in (batches.labels, *(val[1:] if val else ())):
+        least, most = int(labels.min()), int(labels.max())
+        if len(shapes[-1]) == 1 and not 0 <= least <= most < shapes[-1][0]:
+            got = least if least < 0 else most
+            raise DataError(f"trainer: labels must be from 0 to {shapes[-1][0] - 1}, as the net has {shapes[-1][0]} outputs, got {got}")
+
+
+def arrays_of(who: str, data: Any, part: str) -> Arrays:
+    """The images and labels of a pair, whose labels may be a list, or of the `part` ("train" or "test") of a Dataset."""
+    if hasattr(data, f"{part}_images"):
+        data = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
+    if not isinstance(data, (tuple, list)) or len(data) != 2:
+        raise DataError(f"{who} must be (images, labels) or a Dataset, got {show(data)}")
+    images, labels = plain(f"{who}: images", data[0], DataError), as_labels(who, data[1])
+    check_arrays(who, images, labels)
+    return images, labels
+
+
+def as_labels(who: str, labels: Any) -> Any:
+    """Labels that are a list as an array; anything else as it is, but for a masked array, which is refused."""
+    if isinstance(labels, (list, tuple)):
+        with contextlib.suppress(ValueError):  # lists of different lengths
+            return np.asarray(labels)
+    return plain(f"{who}: labels", labels, DataError)
+
+
+def check_input(who: str, net: Layer, x: Any) -> None:
+    """Raise unless `x`, a prepared batch, is of floats that are finite, and its images of the size that the net was made for."""
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        raise DataError(f"{who}: prepared images must be an array of floats, got {show(x)}; let prepare make floats of the bytes")
+    wanted: Any = getattr(net, "in_shape", None)
+    if wanted is not None and x.shape[1:] != wanted and not isinstance(wanted[0], tuple):
+        raise ShapeError(
+            f"{who}: images must be {_size(wanted)} after prepare, which the net was made for, got {_size(x.shape[1:])}; "
+            f"crop or resize them, or make the net for {_size(x.shape[1:])}"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = x.sum(dtype=np.float64)  # a quick look: it is finite nearly always where all numbers are
+    if not np.isfinite(total) and not np.isfinite(x).all():
+        bad = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))[0])
+        raise DataError(f"{who}: prepared images must be finite, got a NaN or an infinity in image {bad} of a batch; look at prepare")
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
