@@ -110,8 +110,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         results = trainer.run(epochs, until=tell)
     except Interrupted as stop:
-        text = str(stop).rpartition("; ")[0]
-        raise Interrupted(f"{text}; go on with: {again}", stop.exit_code, folder) from None
+        raise Interrupted(stop.sentence, stop.exit_code, folder, f"go on with: {again}") from None
     tell(results[-1])  # the run does not ask after its last epoch
     document = _write(args, trainer, results, dataset, test, again)
     return _report(args, document, folder)
