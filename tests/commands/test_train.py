@@ -74,9 +74,14 @@ def test_weights_are_half_precision_and_say_what_they_were_trained_on(folder):
 def test_run_says_what_to_expect_what_came_out_and_what_is_next(tmp_path, capsys):
     assert cli.main([*SMALL, "--epochs", "1", "--no-augment", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert f"writes to {tmp_path}\n20 images of synthetic, synthetic shapes, seed 0; cifar-alexnet on cpu:0\nabout " in err
+    assert err.startswith("about ")
+    assert "\n20 images of synthetic, synthetic shapes, seed 0; cifar-alexnet on cpu:0\nan error of 90 % is chance: " in err
+    assert f"one of 10 classes is wrong that often\nwrites to {tmp_path}\n" in err
     assert " for 1 epoch of " in err and f"--no-augment --out {tmp_path}" in err and "\nepoch 1: loss " in err
-    assert "% of 8 images" in out and all(f"wrote {tmp_path / name}\n" in out for name in FILES)
+    test = read(tmp_path)["test"]
+    errors = f"test error {100 * test['error']:.2f} % of 8 images; top-5 error {100 * test['top5_error']:.2f} %,\n"
+    assert f"  {errors}  how often the label is not among the five classes with the highest scores\n" in out
+    assert all(f"wrote {tmp_path / name}\n" in out for name in FILES)
     assert out.splitlines()[-1].startswith("next: tinyalex train ")
 
 
@@ -169,7 +174,7 @@ def on_card(device):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--net", "alexnet"], "train: --net must read images of at most 3x32x32, got 'alexnet', which reads 3x224x224; use one of cifar-"),
+        (["--net", "alexnet"], "at most 3x32x32, as synthetic has them, got 'alexnet', which reads 3x224x224; use one of ci"),
         (["--net", "cifar-alexnt"], "net: NAME must be one of alexnet, "),
         (["--net", "figure1", "--towers", "2"], "figure1: towers must be 1, got 2"),
         (["--towers", "3"], "cifar-alexnet: towers must be 1 or 2, got 3"),
@@ -190,7 +195,7 @@ def on_card(device):
         (["--val-images", "0", "--schedule", "plateau"], "train: --val-images must be from 1 to 19 of 20 training images, got 0"),
         (["--out", ""], "train: --out must be the name of a folder, got ''; use . for the current one"),
         (["--out", " "], "train: --out must be the name of a folder, got ' '; use . for the current one"),
-        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic, or a folder"),
+        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic or a folder that is there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -266,3 +271,10 @@ def test_checkpoint_of_another_architecture_exits_2_and_names_the_tensor(folder,
     assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(copy)]) == 2
     text = "param conv1.weight must have shape (16, 3, 5, 5), got (32, 3, 5, 5); was it made by another network?"
     assert text in capsys.readouterr().err
+
+
+def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cli.main([*SMALL, "--epochs", "1", "--out", "~/run"]) == 0
+    assert (tmp_path / "home" / "run" / "result.json").is_file() and not (tmp_path / "~").exists()

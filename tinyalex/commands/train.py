@@ -11,11 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import out_folder
-from tinyalex.data.augment import CropAndFlip
-from tinyalex.data.batches import Standardize
+from tinyalex.commands.shared import out_folder, tell
 from tinyalex.data.find import load_dataset
-from tinyalex.data.source import IMAGE_SHAPE, Dataset
+from tinyalex.data.prepare import CropAndFlip, Standardize
+from tinyalex.data.source import Dataset
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import Interrupted, ShapeError, require_choice, require_int
 from tinyalex.experiments.figure1.time import in_words
@@ -80,8 +79,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train or go on, write, and say what came out."""
-    epochs, size = require_int("train", "--epochs", args.epochs), _input_size(args)
+    epochs, shape = require_int("train", "--epochs", args.epochs), _input_shape(args)
     schedule, dataset = _schedule(args), _dataset(args)
+    size = _crop_size(args, shape, dataset)
     train, held_out = _hold_out(args, dataset)
     net = build(args.net, towers=args.towers, devices=args.devices, seed=args.seed, **SETTINGS.get(args.net, {}))
     prepare = CropAndFlip(Standardize.fit(train[0]), size, args.augment)
@@ -103,15 +103,17 @@ def run(args: argparse.Namespace) -> int:
         evaluate_train=False,
     )
     make_folder(folder)
-    _tell(f"writes to {folder}")
-    _tell(f"{len(train[0]):,} images of {dataset.name}, {dataset.note}; {args.net} on {_places(net)}")
     _expect(trainer, epochs, again)
-    tell = _teller(trainer.position.epoch)
+    tell(f"{len(train[0]):,} images of {dataset.name}, {dataset.note}; {args.net} on {_places(net)}")
+    classes = len(dataset.classes)
+    tell(f"an error of {100 - 100 / classes:.3g} % is chance: whoever guesses one of {classes} classes is wrong that often")
+    tell(f"writes to {folder}")
+    tell_epoch = _teller(trainer.position.epoch)
     try:
-        results = trainer.run(epochs, until=tell)
+        results = trainer.run(epochs, until=tell_epoch)
     except Interrupted as stop:
         raise Interrupted(stop.sentence, stop.exit_code, folder, f"go on with: {again}") from None
-    tell(results[-1])  # the run does not ask after its last epoch
+    tell_epoch(results[-1])  # the run does not ask after its last epoch
     document = _write(args, trainer, results, dataset, test, again)
     return _report(args, document, folder)
 
@@ -144,7 +146,8 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
         return 0
     test, data = document["test"], document["config"]["data"]
     print(f"after epoch {document['epochs']}, {in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
-    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images, {100 * test['top5_error']:.2f} % among the first five")
+    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images; top-5 error {100 * test['top5_error']:.2f} %,")
+    print("  how often the label is not among the five classes with the highest scores")
     for file in (RESULT, CURVE, WEIGHTS, "log.jsonl"):
         print(f"wrote {folder / file}")
     if data["synthetic"]:
@@ -157,15 +160,21 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
     return 0
 
 
-def _input_size(args: argparse.Namespace) -> int:
-    """Height and width of what the net reads, known before an array of it is made."""
+def _input_shape(args: argparse.Namespace) -> tuple[int, ...]:
+    """(C, H, W) of what the net reads, known before an array of it is made."""
     places = DryDevice() if args.towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")]
     net = build(args.net, towers=args.towers, devices=places, seed=args.seed)
-    channels, height, width = net.in_shape or (0, 0, 0)
-    if channels != IMAGE_SHAPE[0] or height != width or height > IMAGE_SHAPE[1]:
+    return net.in_shape or (0, 0, 0)
+
+
+def _crop_size(args: argparse.Namespace, shape: tuple[int, ...], dataset: Dataset) -> int:
+    """Height and width of the crops that the net reads; the images must be at least as large."""
+    there = dataset.image_shape
+    channels, height, width = shape
+    if channels != there[0] or height != width or height > min(there[1:]):
         small = ", ".join(name for name in MODELS if not name.startswith("alexnet"))
-        got = f"{args.net!r}, which reads {'x'.join(map(str, net.in_shape or ()))}"
-        raise ShapeError(f"train: --net must read images of at most {'x'.join(map(str, IMAGE_SHAPE))}, got {got}; use one of {small}")
+        rule = f"train: --net must read images of at most {'x'.join(map(str, there))}, as {dataset.name} has them"
+        raise ShapeError(f"{rule}, got {args.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}")
     return height
 
 
@@ -226,20 +235,20 @@ def _expect(trainer: Trainer, epochs: int, again: str) -> None:
     left = epochs - trainer.position.epoch
     if left > 0:
         seconds = seconds_an_epoch(trainer)
-        _tell(f"about {in_words(left * seconds)} for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s; after a stop, go on with: {again}")
+        tell(f"about {in_words(left * seconds)} for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s; after a stop, go on with: {again}")
 
 
 def _teller(known: int) -> Callable[[EpochResult], bool]:
     """A callback that tells of each epoch after the first `known`, and never ends the run."""
 
-    def tell(result: EpochResult) -> bool:
+    def tell_epoch(result: EpochResult) -> bool:
         if result.epoch > known:
             val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
             errors = f"training error {100 * result.running_error:.2f} %{val}"
-            _tell(f"epoch {result.epoch}: loss {result.loss:.4f}, {errors}, rate {result.lr:g}, {in_words(result.wall_s)}")
+            tell(f"epoch {result.epoch}: loss {result.loss:.4f}, {errors}, rate {result.lr:g}, {in_words(result.wall_s)}")
         return False
 
-    return tell
+    return tell_epoch
 
 
 def _again(args: argparse.Namespace, folder: Path | None) -> str:
@@ -259,10 +268,3 @@ def _places(net: Layer) -> str:
 
 def _parameters(net: Layer) -> int:
     return sum(array.size for leaf in net.leaves() for array in leaf.params.values())
-
-
-def _tell(line: str) -> None:
-    from tqdm import tqdm
-
-    tqdm.write(line, file=sys.stderr)
-    sys.stderr.flush()

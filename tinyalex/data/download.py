@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import gzip
@@ -17,12 +18,13 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from tinyalex.data.cifar10 import BIN, IMAGES_A_FILE, PY, Layout, read_cifar10
-from tinyalex.errors import DataError, DiskFull, require_choice
+from tinyalex.errors import CheckpointError, DataError, DiskFull, require_choice
+from tinyalex.files.atomic import alone_in
 
 # The first is the authors' own. The others are copies that other projects keep: unverified, they may be gone or lack
 # one of the archives. Size and md5 are checked whoever sends the bytes.
@@ -94,11 +96,12 @@ def download_cifar10(
 
     Raises
     ------
-    DataError : no mirror delivered, with the reason of each; or an archive with unexpected contents.
+    DataError : no mirror delivered, with the reason of each; an archive with unexpected contents; or another process that
+        downloads into the folder.
     DiskFull : no room; asked before anything is fetched.
     """
     require_choice("download_cifar10", "layout", layout, tuple(ARCHIVES))
-    archive, folder = _archive or ARCHIVES[layout], Path(folder)
+    archive, folder = _archive or ARCHIVES[layout], Path(os.path.expanduser(folder))
     target, part = folder / archive.layout.folder, folder / f"{archive.name}.part"
     if _is_whole(target, archive):
         return target
@@ -106,6 +109,25 @@ def download_cifar10(
         if not mirror.startswith(("http://", "https://")):
             raise DataError(f"download_cifar10: mirrors must begin with http:// or https://, got {mirror!r}")
     _make_folder(folder)
+    with _alone_in(folder):
+        return _download(folder, target, part, archive, mirrors, progress, timeout)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder: two downloads that append to one `.part` file would spoil it for each other."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(alone_in(folder))
+        except CheckpointError as error:
+            raise DataError(f"{folder}: processes that write in it must be one, got a second", error.remedy) from None
+        yield
+
+
+def _download(
+    folder: Path, target: Path, part: Path, archive: Archive, mirrors: Sequence[str], progress: Progress | None, timeout: float
+) -> Path:
+    """Fetch, check and unpack the archive; the folder is this process's alone."""
     needed = archive.size - _size(part) + archive.unpacked + SPARE
     if shutil.disk_usage(folder).free < needed:
         raise _no_room(folder, needed)
@@ -113,8 +135,8 @@ def download_cifar10(
         reasons = _fetch_from_one(mirrors, part, archive, progress, timeout)
         if reasons is not None:
             raise DataError(
-                f"download_cifar10: one of {len(mirrors)} mirrors must deliver {archive.name}, got {reasons or 'no mirror'}; "
-                f"try again later to go on, or unpack {archive.name} in {folder} yourself"
+                f"download_cifar10: one of {len(mirrors)} mirrors must deliver {archive.name}, got {reasons or 'no mirror'}",
+                f"try again later to go on, or unpack {archive.name} in {folder} yourself",
             )
         _place(part, target, archive)
     except OSError as error:
@@ -130,7 +152,7 @@ def _is_whole(target: Path, archive: Archive) -> bool:
     if not target.is_dir():
         return False
     try:
-        read_cifar10(target, _a_file=archive.images_a_file)
+        read_cifar10(target, images_a_file=archive.images_a_file)
     except DataError:
         return False
     return True
