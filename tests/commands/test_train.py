@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 
 from tinyalex import cli
 from tinyalex.commands import train
+from tinyalex.data import synthetic_dataset
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import Interrupted
 from tinyalex.files.tensors import write_tensors
@@ -278,3 +280,42 @@ def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert cli.main([*SMALL, "--epochs", "1", "--out", "~/run"]) == 0
     assert (tmp_path / "home" / "run" / "result.json").is_file() and not (tmp_path / "~").exists()
+
+
+def test_every_option_reaches_the_run(tmp_path, monkeypatch):
+    fitted = []
+    fit = train.Standardize.fit
+    monkeypatch.setattr(train.Standardize, "fit", lambda images: fitted.append(images) or fit(images))
+    options = "--momentum 0.5 --weight-decay 0.25 --seed 3 --lr 0.002 --val-images 6 --epochs 1 --schedule constant".split()
+    assert cli.main([*SMALL, *options, "--out", str(tmp_path)]) == 0
+    config = read(tmp_path)["config"]
+    expected = {"momentum": 0.5, "weight_decay": 0.25, "seed": 3, "first_lr": 0.002, "train_images": 14, "val_images": 6, "batch_size": 8}
+    assert {key: config["trainer"][key] for key in expected} == expected and config["net"]["seed"] == 3
+    assert [len(images) for images in fitted] == [14]  # what is held out decides nothing
+
+
+def test_last_images_are_held_out_with_their_labels():
+    dataset = synthetic_dataset(21, 5)
+    args = SimpleNamespace(val_images=None, schedule="plateau")
+    (images, labels), held = train._hold_out(args, dataset)
+    assert len(images) == len(labels) == 18 and held is not None
+    assert np.array_equal(held[0], dataset.train_images[18:]) and np.array_equal(held[1], dataset.train_labels[18:])
+
+
+def test_resumed_run_expects_only_the_epochs_that_are_left_and_names_the_twin(tmp_path, capsys):
+    options = [*SMALL, "--schedule", "constant", "--out", str(tmp_path)]
+    assert cli.main([*options, "--epochs", "1"]) == 0
+    out, err = capsys.readouterr()
+    curve = read(tmp_path)["curves"]
+    assert f", training error {100 * curve['running_error'][0]:.2f} %, validation error {100 * curve['val_error'][0]:.2f} %, rate" in err
+    assert cli.main([*options, "--epochs", "2"]) == 0
+    assert " for 1 epoch of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("towers", "other"), [(1, 2), (2, 1)])
+def test_next_command_names_the_twin(towers, other, folder, capsys):
+    args = SimpleNamespace(json=False, net="cifar-alexnet", towers=towers, data="cifar10", out=None)
+    document = read(folder)
+    document["config"]["data"]["synthetic"] = False
+    assert train._report(args, document, folder) == 0
+    assert f"--towers {other}, the twin, which has the same curve" in capsys.readouterr().out.splitlines()[-1]

