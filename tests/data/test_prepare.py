@@ -158,6 +158,12 @@ def test_means_of_other_channels_are_refused_and_other_sizes_are_not(prepare, sh
         assert np.array_equal(prepare(images), images.astype(np.float32))
 
 
+@pytest.mark.parametrize("prepare", [Standardize([0], [1]), SubtractMean(np.zeros((1, 1, 1)))], ids=["Standardize", "SubtractMean"])
+def test_mean_of_one_channel_is_not_spread_over_three(prepare):
+    with refuses(DataError, "images must be (N, C, H, W) with C x H x W of 1 x any x any, got uint8 array of shape (2, 3, 4, 5)"):
+        prepare(pixels(2))
+
+
 def test_impossible_means_and_deviations_are_refused():
     with refuses(DataError, "Standardize: std must be above 0"):
         Standardize.fit(np.full((3, 3, 2, 2), 7, np.uint8))
@@ -167,6 +173,8 @@ def test_impossible_means_and_deviations_are_refused():
         SubtractMean(np.full((3, 2, 2), np.nan))
     with refuses(DataError, "Standardize: std must be above 0 in every channel, got [1.0, nan]"):
         Standardize([0, 0], [1, np.nan])
+    with refuses(DataError, "Standardize: std must be above 0 in every channel, got [1.0, inf]"):
+        Standardize([0, 0], [1, np.inf])
     with refuses(DataError, "Standardize: mean and std must be one finite number a channel"):
         Standardize([0, np.inf], [1, 1])
 

@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", "passes over the training images, those before a resume included", type=int, metavar="N")
     add("--lr", "the first learning rate", type=float)
     add("--schedule", f"{', '.join(SCHEDULES)}", metavar="NAME")
-    add("--drop-after", "for the schedule steps: after these epochs the rate is divided by 10 (default: 70 and 90 %% of --epochs)", metavar="14,18")
+    add("--drop-after", "of steps: after these epochs the rate is divided by 10 (default: 70 and 90 %% of --epochs)", metavar="14,18")
     add("--momentum", "from 0 to below 1", type=float)
     add("--weight-decay", "at least 0", type=float)
     add("--batch-size", "images a step", type=int, metavar="N")
