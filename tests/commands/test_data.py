@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import tqdm
 from PIL import Image
 
 from tests.data.test_cifar10 import write_bin
@@ -123,7 +124,16 @@ def test_cifar10_goes_to_another_folder_in_another_layout(capsys, tmp_path, fetc
 
 def test_bar_counts_only_what_arrives_now(capsys, monkeypatch, fetched):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    bars = []
+
+    class Bar(tqdm.tqdm):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            bars.append(self)
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
     assert cli.main(["data", "cifar10"]) == 0
+    assert [(bar.initial, bar.n) for bar in bars] == [(50, 100)]
     assert "it/s" not in capsys.readouterr().err
 
 

@@ -16,7 +16,7 @@ from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, re
 from tinyalex.data.source import Images, check_arrays
 from tinyalex.errors import DataError, require_bool, require_int
 
-__all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # but for the first, for whoever imports them from here
+__all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # most importers take the last four from here
 
 
 class Batches:
