@@ -170,3 +170,8 @@ def test_folder_named_in_other_characters_than_the_terminals_ends_no_run(encodin
     result = subprocess.run([sys.executable, "-m", "tinyalex", *command, str(folder)], capture_output=True, env=environment, check=False)
     assert result.returncode == 0 and b"Traceback" not in result.stderr, result.stderr
     assert rb"\u5b66\u4e60" in result.stdout and rb"writes to" in result.stderr and (folder / "result.json").is_file()
+
+
+def test_exit_with_a_text_is_bad_input(command):
+    command(raises(SystemExit("no")))
+    assert cli.main(["probe"]) == 2

@@ -294,3 +294,14 @@ def test_real_data_is_balanced_and_looks_like_photographs():
     assert 120 < red < 132 and 118 < green < 130 and 108 < blue < 120  # the known means are 125, 123, 114
     rows = dataset.test_images[:1000].astype(np.int16)
     assert np.abs(np.diff(rows, axis=3)).mean() < 20  # neighbors are alike, as they are not if planes are read wrongly
+
+
+def test_exactly_filled_files_need_no_further_one(binary):
+    (binary / "data_batch_3.bin").write_bytes(b"damaged")
+    assert len(read(binary, train_images=4).train_labels) == 4
+
+
+def test_a_class_named_twice_is_refused(binary):
+    (binary / BIN.meta).write_text("\n".join([*NAMES, NAMES[0]]))
+    with refuses(DataError, "the classes must be 10 different names, got 10"):
+        read(binary)

@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from collections import namedtuple
+from types import SimpleNamespace
 
 import pytest
 
@@ -339,3 +340,10 @@ def test_files_that_are_too_large_only_together_are_refused(tmp_path):
     with refuses(DataError, "cifar-10-binary.tar.gz: the files must hold at most 60,000 bytes, got more"):
         fetch_packed(swelling, tmp_path)
     assert os.listdir(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize("first", [999, 1001])
+def test_answer_that_begins_elsewhere_is_refused(first):
+    response = SimpleNamespace(status=206, headers={"Content-Range": f"bytes {first}-5000/5001"})
+    with pytest.raises(download._MirrorError, match="it sent another part than the one from byte 1,000"):
+        download._start(response, 1000)

@@ -226,3 +226,10 @@ def test_tilde_is_the_home_folder_everywhere(folders, tmp_path, monkeypatch):
 def test_what_is_no_name_is_refused(data):
     with refuses(DataError, f"load_dataset: data must be auto, cifar10, synthetic or a folder that is there, got {data!r}"):
         load_dataset(data)
+
+
+def test_subset_takes_from_the_front():
+    numbers = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 3, 2, 2), np.uint8)
+    part = dataset(train_images=numbers, train_labels=np.array([0, 1, 1, 0]), test_images=numbers[:2]).subset(2, 1)
+    assert part.train_images[:, 0, 0, 0].tolist() == [0, 1] and part.train_labels.tolist() == [0, 1]
+    assert part.test_images[:, 0, 0, 0].tolist() == [0] and part.test_labels.tolist() == [1]
