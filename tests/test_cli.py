@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -139,3 +140,38 @@ def test_reader_that_goes_away_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["train", "--epoch", "3"], "unrecognized arguments: --epoch 3; did you mean --epochs?"),
+        (["train", "--batchsize=3"], "unrecognized arguments: --batchsize=3; did you mean --batch-size?"),
+        (["data", "show", "--dta", "x"], "unrecognized arguments: --dta x; did you mean --data?"),
+        (["data", "cifar-10"], "did you mean cifar10?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistyped_option_or_action_is_told_what_it_looks_like(argv, text, capsys):
+    assert cli.main(argv) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_option_that_looks_like_none_gets_no_guess(capsys):
+    assert cli.main(["train", "--zzz", "3"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_folder_named_in_other_characters_than_the_terminals_ends_no_run(encoding, tmp_path):
+    folder = tmp_path / "学习"
+    command = "train --data synthetic --train-images 8 --test-images 4 --batch-size 8 --epochs 1 --devices cpu:0 --out".split()
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    result = subprocess.run([sys.executable, "-m", "tinyalex", *command, str(folder)], capture_output=True, env=environment, check=False)
+    assert result.returncode == 0 and b"Traceback" not in result.stderr, result.stderr
+    assert rb"\u5b66\u4e60" in result.stdout and rb"writes to" in result.stderr and (folder / "result.json").is_file()
+
+
+def test_exit_with_a_text_is_bad_input(command):
+    command(raises(SystemExit("no")))
+    assert cli.main(["probe"]) == 2

@@ -294,5 +294,5 @@ def test_repr_tells_the_settings_and_the_device(row):
 @every_layer
 @pytest.mark.parametrize("dtype", [np.float16, "int32", bool])
 def test_layer_of_another_dtype_raises(row, dtype):
-    with refuses(ta.ShapeError, f"dtype must be one of dtype('float32'), dtype('float64'), got {np.dtype(dtype)!r}"):
+    with refuses(ta.ShapeError, f"dtype must be float32 or float64, got {np.dtype(dtype)}"):
         row.build(dtype=dtype)

@@ -1,22 +1,22 @@
 """The command `tinyalex`: a table of sub-commands, and what all of them share when something goes wrong.
 
-Exit codes: 0 done, 1 a check failed or room ran out, 2 bad input, 130 interrupted, 143
-terminated, 141 the reader of the output went away.
+Exit codes: 0 done, 1 a check failed or memory or disk ran out, 2 bad input, 130 interrupted, 143 terminated,
+141 the reader of the output went away.
 """
 
 from __future__ import annotations
 
 import argparse
-import difflib
 import errno
+import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
 
 from tinyalex import __version__
-from tinyalex.errors import Interrupted, TinyalexError
+from tinyalex.errors import Interrupted, TinyalexError, did_you_mean
 
 COMMANDS = {  # name: (module, its HELP); only the chosen module is imported, so `--help` is quick
     "gradcheck": ("tinyalex.commands.gradcheck", "prove every gradient: backward against numerical differences"),
@@ -30,9 +30,10 @@ COMMANDS = {  # name: (module, its HELP); only the chosen module is imported, so
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, by default the program's own, and return its exit code."""
+    _allow_every_character()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # here, not when Python ends, where a closed pipe can't be caught
+        sys.stdout.flush()  # not left to Python's end, where an error of a closed pipe cannot be caught
         return code
     except SystemExit as stop:  # from argparse: 0 after --help and --version, 2 after a wrong option
         return stop.code if isinstance(stop.code, int) else 2
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
         return 141
-    except Interrupted as stop:  # nobody's mistake
+    except Interrupted as stop:  # no "error:" in front, as nobody made a mistake
         return _complain(str(stop), stop.exit_code)
     except TinyalexError as error:
         return _complain(f"error: {error}", error.exit_code)
@@ -64,6 +65,42 @@ def _sentence(error: OSError) -> str:
     return f"file {error.filename} must be readable, or writable where it is written, got {error.strerror}"
 
 
+def _allow_every_character() -> None:
+    """Let names that the terminal's encoding lacks be written as `\\u5b66`: a run of hours must not end in an encoding error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser that names the option or the action that a mistyped one looks like."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, but for the message about options that do not exist."""
+        known, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            near = did_you_mean(unknown[0].partition("=")[0], _options(self)) if unknown[0].startswith("--") else None
+            self.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; {near}" if near else ""))
+        return known
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        try:
+            super()._check_value(action, value)
+        except argparse.ArgumentError as error:
+            if near := did_you_mean(value, action.choices or ()):
+                error.message += f"; {near}"
+            raise
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """The long options of a parser and of its actions."""
+    for action in parser._actions:
+        yield from action.option_strings
+        if isinstance(action, argparse._SubParsersAction):
+            for inner in action.choices.values():
+                yield from _options(inner)
+
+
 def _complain(text: str, code: int) -> int:
     print(f"tinyalex: {text}", file=sys.stderr)
     return code
@@ -78,10 +115,10 @@ def _run(argv: list[str]) -> int:
         top.parse_args(argv)  # --help and --version end here
         top.error("the command must come first")
     if argv[0] not in COMMANDS:
-        near = difflib.get_close_matches(argv[0], COMMANDS, 1)
-        top.error(f"the command must be one of {', '.join(COMMANDS)}, got {argv[0]!r}" + (f"; did you mean {near[0]}?" if near else ""))
+        near = did_you_mean(argv[0], COMMANDS)
+        top.error(f"the command must be one of {', '.join(COMMANDS)}, got {argv[0]!r}" + (f"; {near}" if near else ""))
     command: Any = import_module(COMMANDS[argv[0]][0])
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         f"tinyalex {argv[0]}",
         description=command.HELP,
         epilog=f"example:\n  {command.EXAMPLE}",

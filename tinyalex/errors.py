@@ -1,12 +1,14 @@
 """What tinyalex raises, and the checks that raise it.
 
-Every message is one sentence: `<who>: <quantity> must be <rule>, got <value>`, then the remedy where there is one.
-The command line prints it without a traceback and leaves with the class's `exit_code`.
+Every message is one sentence: `<who>: <quantity> must be <rule>, got <value>`, then `; <remedy>` where there is a remedy.
+The command line prints the message without a traceback and exits with the class's `exit_code`.
 """
 
 from __future__ import annotations
 
+import difflib
 import operator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,39 @@ import numpy as np
 
 
 class TinyalexError(Exception):
-    """Something the user can mend; `exit_code` is what the command line leaves with."""
+    """Something the user can mend.
+
+    Parameters
+    ----------
+    message: for the user. remedy: what the user should do; it is added to the message behind "; ". Without it the remedy
+        is what the message holds after its first "; ".
+
+    Attributes
+    ----------
+    exit_code: what the command line exits with. sentence: the message without the remedy. remedy: None where there is none.
+
+    Example
+    -------
+    >>> error = TinyalexError("conv1: stride must be at least 1, got 0", remedy="use 1")
+    >>> str(error), error.remedy
+    ('conv1: stride must be at least 1, got 0; use 1', 'use 1')
+    """
 
     exit_code = 2
+
+    def __init__(self, message: object = "", remedy: str | None = None) -> None:
+        super().__init__(message if remedy is None else f"{message}; {remedy}")
+        self._remedy = remedy
+
+    @property
+    def remedy(self) -> str | None:
+        """What the user should do."""
+        return self._remedy or str(self).partition("; ")[2] or None
+
+    @property
+    def sentence(self) -> str:
+        """The message without the remedy."""
+        return str(self) if self.remedy is None else str(self).removesuffix(f"; {self.remedy}")
 
 
 class ShapeError(TinyalexError, ValueError):
@@ -70,11 +102,11 @@ class Interrupted(TinyalexError):  # noqa: N818 - not a mistake of anybody's
 
     Parameters
     ----------
-    message: for the user. exit_code: 128 + the signal's number. folder: where the run was saved, None if nowhere.
+    message, remedy: for the user. exit_code: 128 + the signal's number. folder: where the run was saved, None if nowhere.
     """
 
-    def __init__(self, message: str, exit_code: int = 130, folder: Path | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, exit_code: int = 130, folder: Path | None = None, remedy: str | None = None) -> None:
+        super().__init__(message, remedy)
         self.exit_code, self.folder = exit_code, folder
 
 
@@ -83,14 +115,47 @@ class CallOrderError(TinyalexError, RuntimeError):
 
 
 def show(value: object) -> str:
-    """A value as an error message names it: arrays by shape and type, never by their contents."""
+    """A value as an error message names it: arrays by shape and type, long lists by their length, never by their contents."""
+    if isinstance(value, np.dtype):
+        return str(value)
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is not None and dtype is not None and shape != ():
-        return f"{dtype} array of shape {tuple(shape)}"
+        kind = {np.ma.MaskedArray: "masked array", np.matrix: "matrix"}.get(type(value), "array")
+        return f"{dtype} {kind} of shape {tuple(shape)}"
     if isinstance(value, int) and value.bit_length() > 256:
-        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out very large ones
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out very large integers
+    if isinstance(value, (list, tuple, set, dict)) and (len(value) > MOST_SHOWN or len(repr(value)) > LONGEST):
+        return f"a {type(value).__name__} of {len(value):,} element{'s' * (len(value) != 1)}"
     text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
+
+
+LONGEST, MOST_SHOWN = 80, 1000  # characters of a shown value; elements of a list that is written out to see whether it is short
+
+
+def show_choices(choices: Iterable[object]) -> str:
+    """Values that are allowed, as a message lists them: `float32 or float64`, `steps, plateau or constant`."""
+    *others, last = [choice if isinstance(choice, str) else show(choice) for choice in choices]
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def did_you_mean(value: object, choices: Iterable[object]) -> str | None:
+    """The remedy `did you mean NAME?` with the one of `choices` that looks most like `value`; None where none is alike.
+
+    Example
+    -------
+    >>> did_you_mean("cifar-10", ["auto", "cifar10"])
+    'did you mean cifar10?'
+    """
+    if not isinstance(value, str):
+        return None
+    names = {_bare(name): name for name in choices if isinstance(name, str)}
+    near = difflib.get_close_matches(_bare(value), names, 1)
+    return f"did you mean {names[near[0]]}?" if near else None
+
+
+def _bare(name: str) -> str:
+    return name.casefold().replace("-", "").replace("_", "")
 
 
 def require_int(who: str, quantity: str, value: Any, least: int = 1, most: int | None = None) -> int:
@@ -129,12 +194,20 @@ def require_bool(who: str, quantity: str, value: Any) -> bool:
 
 
 def require_choice(who: str, quantity: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    """The one of `choices` that `value` is; a NumPy integer may stand for an int."""
+    """The one of `choices` that `value` is; a NumPy integer may stand for an int. The refusal names a choice that looks alike."""
     for choice in choices:
         alike = type(value) is type(choice) or (isinstance(value, np.integer) and type(choice) is int)
         if value is choice or (alike and value == choice):
             return choice
-    raise ShapeError(f"{who}: {quantity} must be one of {', '.join(map(repr, choices))}, got {show(value)}")
+    raise ShapeError(f"{who}: {quantity} must be {show_choices(choices)}, got {show(value)}", did_you_mean(value, choices))
+
+
+def require_keywords(who: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise unless every name in `given` is one of `known`: for functions that hand `**settings` on."""
+    known = tuple(known)
+    for name in given:
+        if name not in known:
+            raise ShapeError(f"{who}: settings must be among {', '.join(known)}, got {name}", did_you_mean(name, known))
 
 
 def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:

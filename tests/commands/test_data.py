@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import tqdm
 from PIL import Image
 
 from tests.data.test_cifar10 import write_bin
@@ -19,7 +20,7 @@ from tinyalex.errors import DataError
 def small(monkeypatch, tmp_path):
     """An empty working folder without data; few synthetic images; CIFAR-10 with two images a file."""
     read, draw = cifar10.read_cifar10, synthetic.synthetic_dataset
-    monkeypatch.setattr(find, "read_cifar10", lambda folder, **wanted: read(folder, _a_file=2, **wanted))
+    monkeypatch.setattr(find, "read_cifar10", lambda folder, **wanted: read(folder, images_a_file=2, **wanted))
     monkeypatch.setattr(find, "synthetic_dataset", lambda train, test, seed: draw(200, 40, seed))
     monkeypatch.delenv("TINYALEX_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -76,7 +77,7 @@ def test_sheet_of_few_images_leaves_the_rest_white():
     ("argv", "message"),
     [
         (["--data", "cifar10"], "CIFAR-10 must be in $TINYALEX_DATA or in the default data folder"),
-        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic, or a folder"),
+        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic or a folder that is there"),
         (["--out", "no/such/folder.png"], "no"),
     ],
 )
@@ -123,7 +124,16 @@ def test_cifar10_goes_to_another_folder_in_another_layout(capsys, tmp_path, fetc
 
 def test_bar_counts_only_what_arrives_now(capsys, monkeypatch, fetched):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    bars = []
+
+    class Bar(tqdm.tqdm):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            bars.append(self)
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
     assert cli.main(["data", "cifar10"]) == 0
+    assert [(bar.initial, bar.n) for bar in bars] == [(50, 100)]
     assert "it/s" not in capsys.readouterr().err
 
 
@@ -134,3 +144,14 @@ def test_failure_is_one_sentence(capsys, monkeypatch):
     monkeypatch.setattr(download, "download_cifar10", fail)
     assert cli.main(["data", "cifar10"]) == 2
     assert capsys.readouterr().err.endswith("tinyalex: error: download_cifar10: one of 4 mirrors must deliver, got it stalled\n")
+
+
+@pytest.mark.parametrize("text", ["~/sheet.png", "~"])
+def test_tilde_is_the_home_folder(text, monkeypatch, tmp_path, fetched):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    if text == "~":
+        assert cli.main(["data", "cifar10", "--to", text]) == 0 and fetched == [(tmp_path / "home", "py")]
+    else:
+        assert cli.main(["data", "show", "--out", text]) == 0 and (tmp_path / "home" / "sheet.png").is_file()
+    assert not (tmp_path / "~").exists()

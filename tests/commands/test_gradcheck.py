@@ -85,6 +85,7 @@ def test_json_has_null_for_an_infinite_error(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
+        (["--layer", "conv2d"], "got 'conv2d'; did you mean Conv2d?"),
         (["--layer", "Convolution"], "gradcheck: --layer must be one of ReLU, Tanh, "),
         (["--device", "gpu"], "gradcheck: device must be 'cpu'"),
         (["--device", "sim:0", "--workers", "2"], "gradcheck: --device must be cpu where --workers is given, got 'sim:0'"),

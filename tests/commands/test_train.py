@@ -6,6 +6,7 @@ import importlib
 import json
 import shlex
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from tinyalex import cli
 from tinyalex.commands import train
+from tinyalex.data import synthetic_dataset
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import Interrupted
 from tinyalex.files.tensors import write_tensors
@@ -76,9 +78,14 @@ def test_weights_are_half_precision_and_say_what_they_were_trained_on(folder):
 def test_run_says_what_to_expect_what_came_out_and_what_is_next(tmp_path, capsys):
     assert cli.main([*SMALL, "--epochs", "1", "--no-augment", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert f"writes to {tmp_path}\n20 images of synthetic, synthetic shapes, seed 0; cifar-alexnet on cpu:0\nabout " in err
+    assert err.startswith("about ")
+    assert "\n20 images of synthetic, synthetic shapes, seed 0; cifar-alexnet on cpu:0\nan error of 90 % is chance: " in err
+    assert f"one of 10 classes is wrong that often\nwrites to {tmp_path}\n" in err
     assert " for 1 epoch of " in err and f"--no-augment --out {tmp_path}" in err and "\nepoch 1: loss " in err
-    assert "% of 8 images" in out and all(f"wrote {tmp_path / name}\n" in out for name in FILES)
+    test = read(tmp_path)["test"]
+    errors = f"test error {100 * test['error']:.2f} % of 8 images; top-5 error {100 * test['top5_error']:.2f} %,\n"
+    assert f"  {errors}  how often the label is not among the five classes with the highest scores\n" in out
+    assert all(f"wrote {tmp_path / name}\n" in out for name in FILES)
     assert out.splitlines()[-1].startswith("next: tinyalex train ")
 
 
@@ -171,10 +178,10 @@ def on_card(device):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["--net", "alexnet"], "train: --net must read images of at most 3x32x32, got 'alexnet', which reads 3x224x224; use one of cifar-"),
+        (["--net", "alexnet"], "at most 3x32x32, as synthetic has them, got 'alexnet', which reads 3x224x224; use one of ci"),
         (["--net", "cifar-alexnt"], "net: NAME must be one of alexnet, "),
-        (["--net", "figure1", "--towers", "2"], "figure1: towers must be one of 1, got 2"),
-        (["--towers", "3"], "cifar-alexnet: towers must be one of 1, 2, got 3"),
+        (["--net", "figure1", "--towers", "2"], "figure1: towers must be 1, got 2"),
+        (["--towers", "3"], "cifar-alexnet: towers must be 1 or 2, got 3"),
         (["--towers", "2", "--devices", "cpu:0,sim:0"], "cifar-alexnet: devices must be of one kind, got cpu:0 and sim:0"),
         (["--devices", "gpu"], "cifar-alexnet: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got 'gpu'"),
         (["--epochs", "0"], "train: --epochs must be an integer of at least 1, got 0"),
@@ -184,7 +191,7 @@ def on_card(device):
         (["--lr", "0"], "schedule: lr must be a finite number above 0, got 0.0"),
         (["--lr", "nan"], "schedule: lr must be a finite number above 0, got nan"),
         (["--momentum", "1"], "sgd: momentum must be from 0 to below 1, got 1.0"),
-        (["--schedule", "cosine"], "train: --schedule must be one of 'steps', 'plateau', 'dexp', 'constant', got 'cosine'"),
+        (["--schedule", "cosine"], "train: --schedule must be steps, plateau, dexp or constant, got 'cosine'"),
         (["--drop-after", "soon"], "train: --drop-after must be epochs with commas between, such as 14,18, got 'soon'"),
         (["--drop-after", "3,2"], "schedule: after must be epochs in rising order, got (3, 2)"),
         (["--drop-after", "3", "--schedule", "dexp"], "train: --schedule must be steps where --drop-after is given, got 'dexp'"),
@@ -192,7 +199,7 @@ def on_card(device):
         (["--val-images", "0", "--schedule", "plateau"], "train: --val-images must be from 1 to 19 of 20 training images, got 0"),
         (["--out", ""], "train: --out must be the name of a folder, got ''; use . for the current one"),
         (["--out", " "], "train: --out must be the name of a folder, got ' '; use . for the current one"),
-        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic, or a folder"),
+        (["--data", "nowhere"], "load_dataset: data must be auto, cifar10, synthetic or a folder that is there"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -268,3 +275,49 @@ def test_checkpoint_of_another_architecture_exits_2_and_names_the_layer(folder, 
     assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(copy)]) == 2
     text = "got trainer.layers.conv1.out_channels = 16 where that had 32; use its settings and data, or another folder"
     assert text in capsys.readouterr().err
+
+
+def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cli.main([*SMALL, "--epochs", "1", "--out", "~/run"]) == 0
+    assert (tmp_path / "home" / "run" / "result.json").is_file() and not (tmp_path / "~").exists()
+
+
+def test_every_option_reaches_the_run(tmp_path, monkeypatch):
+    fitted = []
+    fit = train.Standardize.fit
+    monkeypatch.setattr(train.Standardize, "fit", lambda images: fitted.append(images) or fit(images))
+    options = "--momentum 0.5 --weight-decay 0.25 --seed 3 --lr 0.002 --val-images 6 --epochs 1 --schedule constant".split()
+    assert cli.main([*SMALL, *options, "--out", str(tmp_path)]) == 0
+    config = read(tmp_path)["config"]
+    expected = {"momentum": 0.5, "weight_decay": 0.25, "seed": 3, "first_lr": 0.002, "train_images": 14, "val_images": 6, "batch_size": 8}
+    assert {key: config["trainer"][key] for key in expected} == expected and config["net"]["seed"] == 3
+    assert [len(images) for images in fitted] == [14]  # what is held out decides nothing
+
+
+def test_last_images_are_held_out_with_their_labels():
+    dataset = synthetic_dataset(21, 5)
+    args = SimpleNamespace(val_images=None, schedule="plateau")
+    (images, labels), held = train._hold_out(args, dataset)
+    assert len(images) == len(labels) == 18 and held is not None
+    assert np.array_equal(held[0], dataset.train_images[18:]) and np.array_equal(held[1], dataset.train_labels[18:])
+
+
+def test_resumed_run_expects_only_the_epochs_that_are_left_and_names_the_twin(tmp_path, capsys):
+    options = [*SMALL, "--schedule", "constant", "--out", str(tmp_path)]
+    assert cli.main([*options, "--epochs", "1"]) == 0
+    out, err = capsys.readouterr()
+    curve = read(tmp_path)["curves"]
+    assert f", training error {100 * curve['running_error'][0]:.2f} %, validation error {100 * curve['val_error'][0]:.2f} %, rate" in err
+    assert cli.main([*options, "--epochs", "2"]) == 0
+    assert " for 1 epoch of " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("towers", "other"), [(1, 2), (2, 1)])
+def test_next_command_names_the_twin(towers, other, folder, capsys):
+    args = SimpleNamespace(json=False, net="cifar-alexnet", towers=towers, data="cifar10", out=None)
+    document = read(folder)
+    document["config"]["data"]["synthetic"] = False
+    assert train._report(args, document, folder) == 0
+    assert f"--towers {other}, the twin, which has the same curve" in capsys.readouterr().out.splitlines()[-1]

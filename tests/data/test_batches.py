@@ -1,10 +1,11 @@
-"""Batches: their order, the short last one, going on inside an epoch; and the arithmetic on pixels."""
+"""Batches: their order, the short last one, going on inside an epoch."""
 
 import numpy as np
 import pytest
 
 from tests.contract import refuses, rng
-from tinyalex.data.batches import BLOCK, Batches, Standardize, SubtractMean
+from tinyalex.data.batches import Batches
+from tinyalex.data.prepare import SubtractMean
 from tinyalex.errors import DataError, ShapeError
 
 
@@ -69,59 +70,11 @@ def test_augmentation_is_a_function_of_seed_epoch_and_batch():
     assert len({*drawn(0), *drawn(1), *drawn(0, seed=1)}) == 9
 
 
-def test_subtract_mean_is_the_mean_image():
-    images = pixels(2 * BLOCK + 7)
-    prepare = SubtractMean.fit(images)
-    np.testing.assert_allclose(prepare.mean, images.mean(axis=0, dtype=np.float64), rtol=1e-7)
-    out = prepare(images[:5])
-    assert out.dtype == np.float32 and np.array_equal(out, images[:5].astype(np.float32) - prepare.mean)
-
-
-def test_standardize_gives_mean_0_and_deviation_1_in_every_channel():
-    images = pixels(2 * BLOCK + 7)
-    images[:, 1] //= 9
-    prepare = Standardize.fit(images)
-    np.testing.assert_allclose(prepare.mean.ravel(), images.mean(axis=(0, 2, 3), dtype=np.float64), rtol=1e-6)
-    np.testing.assert_allclose(prepare.std.ravel(), images.std(axis=(0, 2, 3), dtype=np.float64), rtol=1e-6)
-    out = prepare(images)
-    assert out.dtype == np.float32
-    np.testing.assert_allclose(out.mean(axis=(0, 2, 3), dtype=np.float64), 0, atol=1e-6)
-    np.testing.assert_allclose(out.std(axis=(0, 2, 3), dtype=np.float64), 1, rtol=1e-6)
-
-
-def test_prepare_leaves_the_bytes_alone():
-    images = pixels(6)
-    before = images.tobytes()
-    SubtractMean.fit(images)(images)
-    Standardize.fit(images)(images)
-    assert images.tobytes() == before
-
-
-@pytest.mark.parametrize("shape", [(1, 4, 5), (4, 4, 5), (3, 4, 4), (3, 1, 5), (3, 5, 5)])
-def test_mean_image_of_another_size_is_refused(shape):
-    prepare = SubtractMean.fit(pixels(6))
-    with refuses(DataError, "SubtractMean: images must be (N, C, H, W) with C x H x W of 3 x 4 x 5, got uint8 array of shape (2, "):
-        prepare(pixels(2, shape))
-
-
-@pytest.mark.parametrize("shape", [(1, 4, 5), (4, 4, 5)])
-@pytest.mark.parametrize("prepare", [Standardize([0] * 3, [1] * 3), SubtractMean(np.zeros((3, 1, 1)))], ids=["Standardize", "SubtractMean"])
-def test_means_of_other_channels_are_refused_and_other_sizes_are_not(prepare, shape):
-    text = f"{type(prepare).__name__}: images must be (N, C, H, W) with C x H x W of 3 x any x any, got uint8 array of shape (2, "
-    with refuses(DataError, text):
-        prepare(pixels(2, shape))
-    with refuses(DataError, f"{type(prepare).__name__}: images must be (N, C, H, W)"):
-        prepare(pixels(2)[0])
-    for size in ((4, 5), (1, 1), (7, 2)):
-        images = pixels(2, (3, *size))
-        assert np.array_equal(prepare(images), images.astype(np.float32))
-
-
 def test_wrong_data_is_refused():
     images, labels = pixels(4), np.arange(4)
     prepare = SubtractMean.fit(images)
-    with refuses(DataError, "images must be a uint8 array (N, C, H, W)"):
-        Batches(images.astype(np.float32), labels, prepare=prepare)
+    with refuses(DataError, "batches: images must be a uint8 or float array (N, C, H, W) with N of at least 1, got int64 array"):
+        Batches(images.astype(np.int64), labels, prepare=prepare)
     with refuses(DataError, "labels must be 4 integers"):
         Batches(images, labels[:3], prepare=prepare)
     with refuses(DataError, "labels must be 4 integers"):
@@ -134,9 +87,33 @@ def test_wrong_data_is_refused():
         Batches(images, labels, prepare=prepare).of_epoch(0, 2)
     with refuses(ShapeError, "epoch must be an integer of at least 0"):
         Batches(images, labels, prepare=prepare).of_epoch(-1)
-    with refuses(DataError, "Standardize: std must be above 0"):
-        Standardize.fit(np.full((3, 3, 2, 2), 7, np.uint8))
-    with refuses(DataError, "Standardize: mean and std must be one finite number a channel"):
-        Standardize([0, 0], [1])
-    with refuses(DataError, "SubtractMean: mean must be finite"):
-        SubtractMean(np.full((3, 2, 2), np.nan))
+    with refuses(ShapeError, "batches: prepare must be a function of images and a generator, got None; use Standardize.fit(train_images)"):
+        Batches(images, labels, prepare=None)
+    with refuses(ShapeError, "batches: shuffle must be True or False, got 1"):
+        Batches(images, labels, prepare=prepare, shuffle=1)
+
+
+def test_labels_may_be_a_list_and_images_floats():
+    images = pixels(4).astype(np.float32)
+    batches = Batches(images, [3, 1, 2, 0], 3, prepare=SubtractMean(np.zeros((3, 1, 1))), shuffle=False)
+    found = list(batches.of_epoch(0))
+    assert [labels.tolist() for _, labels in found] == [[3, 1, 2], [0]] and np.array_equal(np.concatenate([x for x, _ in found]), images)
+
+
+def test_generator_of_the_batch_reaches_prepare():
+    seen = []
+
+    def prepare(images, rng=None):
+        seen.append(rng.random())
+        return images.astype(np.float32)
+
+    list(Batches(pixels(10), np.arange(10), 4, prepare=prepare, seed=3).of_epoch(2))
+    streams = [np.random.Philox(key=np.array([3, 2], np.uint64), counter=np.array([0, 0, 0, 1 + k], np.uint64)) for k in range(3)]
+    assert seen == [np.random.Generator(stream).random() for stream in streams]  # the order has the stream 0 for itself
+
+
+def test_generator_of_a_batch_is_not_that_of_the_order():
+    first = []
+    batches = Batches(pixels(6), np.arange(6), 6, prepare=lambda x, rng: first.append(rng.bit_generator.random_raw(6)) or x, seed=5)
+    list(batches.of_epoch(1))
+    assert np.argsort(first[0], kind="stable").tolist() != batches.order(1).tolist()

@@ -42,7 +42,7 @@ def write_py(folder, protocol=2, text=str.encode):
 
 
 def read(folder, **wanted):
-    return read_cifar10(folder, _a_file=COUNT, **wanted)
+    return read_cifar10(folder, images_a_file=COUNT, **wanted)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_keeps_the_first_images_and_reads_only_the_files_of_these(binary):
         read(binary, train_images=5)
 
 
-@pytest.mark.parametrize("wanted", [0, 11, -1, True, 2.0])
+@pytest.mark.parametrize("wanted", [0, 11, -1, 2.0, True])
 def test_more_images_than_there_are_raise(binary, wanted):
     with refuses(DataError, f"CIFAR-10: number of train images must be an integer from 1 to 10, got {wanted}"):
         read(binary, train_images=wanted)
@@ -126,7 +126,66 @@ def test_binary_file_of_another_length_is_named(binary, change):
 
 def test_official_number_of_images_is_the_rule(binary):
     with refuses(DataError, "the file must hold 30,730,000 bytes, 10,000 records of 3,073, got 6,146"):
-        read_cifar10(binary)
+        read_cifar10(binary, images_a_file=10_000)
+
+
+def own_files(folder, labels_of=list):
+    """One's own pickled images, in files of 1, 2, 3, 4, 5 and 3 images; the labels are of the type that `labels_of` makes."""
+    folder.mkdir()
+    for k, name in enumerate((*PY.train, PY.test)):
+        n = (k % 5) + 1 if name != PY.test else 3
+        content = {"data": rng(k).integers(0, 256, (n, 3072), np.uint8), "labels": labels_of(range(n))}
+        (folder / name).write_bytes(pickle.dumps(content, 4))
+    (folder / PY.meta).write_bytes(pickle.dumps({"label_names": NAMES}, 4))
+    return folder
+
+
+LABELS = {
+    "list": list,
+    "numpy scalars": lambda values: list(np.array(values)),
+    **{dtype: lambda values, dtype=dtype: np.array(values, dtype) for dtype in ("<i8", ">i8", "<i4", "<i2", "i1", "u1", "<u4", ">u2")},
+}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_own_images_with_any_count_and_any_integers_are_read(kind, tmp_path):
+    found = read_cifar10(own_files(tmp_path / "own", LABELS[kind]))
+    expected = [label for n in (1, 2, 3, 4, 5) for label in range(n)]
+    assert found.train_labels.tolist() == expected and found.train_labels.dtype == np.int64
+    assert found.test_labels.tolist() == [0, 1, 2] and found.note == "bytes not verified"
+    part = read_cifar10(tmp_path / "own", train_images=4, test_images=2)
+    assert part.train_labels.tolist() == expected[:4] and len(part.test_labels) == 2
+    with refuses(DataError, "CIFAR-10: number of train images must be an integer from 1 to 15, got 16"):
+        read_cifar10(tmp_path / "own", train_images=16)
+
+
+@pytest.mark.parametrize(("value", "text"), [(10, "got 10 for image 1"), (-1, "got -1 for image 1")])
+def test_label_outside_of_the_range_in_an_array_is_named(value, text, tmp_path):
+    folder = own_files(tmp_path / "own")
+    content = {"data": np.zeros((2, 3072), np.uint8), "labels": np.array([0, value])}
+    (folder / PY.train[2]).write_bytes(pickle.dumps(content, 4))
+    with refuses(DataError, f"{folder / PY.train[2]}: labels must be 0 to 9, {text}"):
+        read_cifar10(folder)
+
+
+@pytest.mark.parametrize("labels", [np.zeros(3, np.int64), np.zeros((2, 1), np.int64)])
+def test_array_of_another_number_of_labels_is_refused(labels, tmp_path):
+    folder = own_files(tmp_path / "own")
+    (folder / PY.test).write_bytes(pickle.dumps({"data": np.zeros((2, 3072), np.uint8), "labels": labels}, 4))
+    with refuses(DataError, "labels must be a list of 2 integers, got int64 array of shape"):
+        read_cifar10(folder)
+
+
+def test_own_binary_files_hold_any_number_of_whole_records(binary):
+    record = (binary / BIN.test).read_bytes()[:3073]
+    (binary / BIN.test).write_bytes(record * 3)
+    (binary / BIN.train[0]).write_bytes(record)
+    found = read_cifar10(binary)
+    assert len(found.train_labels) == 9 and len(found.test_labels) == 3
+    for size in (0, 100, 3 * 3073 + 5):
+        (binary / BIN.test).write_bytes(bytes(size))
+        with refuses(DataError, f"{BIN.test}: the file must hold {max(1, size // 3073) * 3073:,} bytes, whole records of 3,073, got"):
+            read_cifar10(binary)
 
 
 @pytest.mark.parametrize("name", [BIN.train[4], BIN.test])
@@ -199,7 +258,7 @@ def test_other_pickled_class_names_raise(pickled, names):
 
 
 def test_pickled_file_that_is_too_long_is_not_read(pickled, monkeypatch):
-    monkeypatch.setattr(cifar10, "LARGEST_PICKLE", 1000)
+    monkeypatch.setattr(cifar10, "LARGEST_FILE", 1000)
     with refuses(DataError, f"{pickled / 'data_batch_1'}: the file must hold at most 1,000 bytes, got 9,603"):
         read(pickled)
 
@@ -235,3 +294,14 @@ def test_real_data_is_balanced_and_looks_like_photographs():
     assert 120 < red < 132 and 118 < green < 130 and 108 < blue < 120  # the known means are 125, 123, 114
     rows = dataset.test_images[:1000].astype(np.int16)
     assert np.abs(np.diff(rows, axis=3)).mean() < 20  # neighbors are alike, as they are not if planes are read wrongly
+
+
+def test_exactly_filled_files_need_no_further_one(binary):
+    (binary / "data_batch_3.bin").write_bytes(b"damaged")
+    assert len(read(binary, train_images=4).train_labels) == 4
+
+
+def test_a_class_named_twice_is_refused(binary):
+    (binary / BIN.meta).write_text("\n".join([*NAMES, NAMES[0]]))
+    with refuses(DataError, "the classes must be 10 different names, got 10"):
+        read(binary)

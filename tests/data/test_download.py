@@ -7,6 +7,7 @@ import os
 import shutil
 import tarfile
 from collections import namedtuple
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +18,7 @@ from tinyalex.data import download
 from tinyalex.data.cifar10 import BIN, read_cifar10
 from tinyalex.data.download import Archive, download_cifar10
 from tinyalex.errors import DataError, DiskFull, ShapeError
+from tinyalex.files.atomic import alone_in
 
 UNPACKED = 60_000
 
@@ -77,7 +79,7 @@ def get(server, tmp_path):
 
 
 def whole(place):
-    return read_cifar10(place, _a_file=2).train_labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
+    return read_cifar10(place, images_a_file=2).train_labels.tolist() == [0, 9, 1, 8, 2, 7, 3, 6, 4, 5]
 
 
 def part_file(tmp_path):
@@ -167,7 +169,7 @@ def test_no_mirrors_and_other_addresses_raise(tmp_path):
         download_cifar10(tmp_path, mirrors=[])
     with refuses(DataError, "mirrors must begin with http:// or https://, got 'file:///etc/'"):
         download_cifar10(tmp_path, mirrors=["file:///etc/"])
-    with refuses(ShapeError, "layout must be one of 'bin', 'py', got 'mat'"):
+    with refuses(ShapeError, "layout must be bin or py, got 'mat'"):
         download_cifar10(tmp_path, "mat")
 
 
@@ -311,3 +313,37 @@ def test_official_archives_and_mirrors_are_stated():
         "py": (170_498_071, "c58f30108f718f92721af3b95e74349a"),
     }
     assert download.MIRRORS[0] == "https://www.cs.toronto.edu/~kriz/" and len(download.MIRRORS) >= 3
+
+
+def test_second_download_into_the_same_folder_is_refused_and_spoils_nothing(get, server, tmp_path, content):
+    part_file(tmp_path).write_bytes(content[:1000])
+    with alone_in(tmp_path), refuses(DataError, f"{tmp_path}: processes that write in it must be one, got a second; wait for the first"):
+        get("good")
+    assert part_file(tmp_path).read_bytes() == content[:1000] and server.requests == []
+    assert whole(get("good"))
+
+
+def test_all_of_the_mirrors_reasons_belong_to_the_sentence(get):
+    with pytest.raises(DataError) as caught:
+        get("broken", "gone")
+    assert "gone/: it answered 404" in caught.value.sentence and caught.value.remedy.startswith("try again later to go on")
+
+
+def test_tilde_is_the_home_folder(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    place = download_cifar10("~/mine", mirrors=[server.mirror("good")], timeout=TIMEOUT, _archive=archive_of(server.content))
+    assert place == tmp_path / "mine" / BIN.folder and whole(place)
+
+
+def test_files_that_are_too_large_only_together_are_refused(tmp_path):
+    swelling = [(entry(f"{BIN.folder}/{name}"), bytes(25_000)) for name in (*BIN.train[:2], BIN.test)]
+    with refuses(DataError, "cifar-10-binary.tar.gz: the files must hold at most 60,000 bytes, got more"):
+        fetch_packed(swelling, tmp_path)
+    assert os.listdir(tmp_path / "data") == []
+
+
+@pytest.mark.parametrize("first", [999, 1001])
+def test_answer_that_begins_elsewhere_is_refused(first):
+    response = SimpleNamespace(status=206, headers={"Content-Range": f"bytes {first}-5000/5001"})
+    with pytest.raises(download._MirrorError, match="it sent another part than the one from byte 1,000"):
+        download._start(response, 1000)

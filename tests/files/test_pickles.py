@@ -110,7 +110,7 @@ def test_refuses_every_other_global_by_name(protocol, function, name, tmp_path):
         ("numpy", "core.multiarray._reconstruct"),
         ("numpy.core.multiarray", "_reconstruct.__globals__"),
         ("numpy.core", "multiarray"),
-        ("numpy.core.multiarray", "scalar"),
+        ("numpy.core.multiarray", "scalars"),
         ("_codecs", "decode"),
         ("builtins", "bytes.fromhex"),
         ("copyreg", "_reconstructor"),
@@ -174,11 +174,11 @@ def dtype_opcodes(name=b"u1", state=b"K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\x
 @pytest.mark.parametrize(
     ("array", "match"),
     [
-        ({"dtype": dtype_opcodes(b"O8")}, "type of arrays must be uint8"),
-        ({"dtype": dtype_opcodes(b"f8")}, "type of arrays must be uint8"),
-        ({"dtype": dtype_opcodes(state=b"K\x03U\x01|NNNK\x00K\x00K\x3f")}, "state of an array's type must be that of uint8"),
-        ({"dtype": dtype_opcodes(state=b"N")}, "state of an array's type must be that of uint8"),
-        ({"dtype": b"N"}, "type of arrays must be uint8"),
+        ({"dtype": dtype_opcodes(b"O8")}, "type of arrays must be one of integers"),
+        ({"dtype": dtype_opcodes(b"f8")}, "type of arrays must be one of integers"),
+        ({"dtype": dtype_opcodes(state=b"K\x03U\x01|NNNK\x00K\x00K\x3f")}, "state of an array's type must be that of an integer"),
+        ({"dtype": dtype_opcodes(state=b"N")}, "state of an array's type must be that of an integer"),
+        ({"dtype": b"N"}, "type of arrays must be one of integers"),
         ({"shape": b"J\xff\xff\xff\x7fJ\xff\xff\xff\x7f\x86"}, r"shape \(2147483647, 2147483647\) must hold 4,611,686,014,132,420,609"),
         ({"shape": b"\x8a\x09" + b"\x00" * 8 + b"\x01\x85"}, "1 to 4 sizes"),
         ({"shape": b"J\xff\xff\xff\xffJ\xf4\xff\xff\xff\x86"}, "1 to 4 sizes"),
@@ -196,7 +196,7 @@ def test_refuses_arrays_of_another_type_shape_or_length(array, match):
 
 def test_arrays_where_numbers_belong_are_refused():
     array = array_opcodes()
-    refused(b"\x80\x02cnumpy\ndtype\n(" + array + b"K\x00K\x01tR.", "type of arrays must be uint8")
+    refused(b"\x80\x02cnumpy\ndtype\n(" + array + b"K\x00K\x01tR.", "type of arrays must be one of integers")
     refused(b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n" + array + b"NN\x87R.", "must be ndarray")
     refused(batch_opcodes(array_opcodes(dtype=dtype_opcodes(state=array + b"U\x01|NNNNNK\x00"))), "state of an array's type")
 

@@ -113,7 +113,7 @@ def test_same_generator_gives_the_same_layer():
         ((4, 3, 3), {"input_gradient": "no"}, "conv: input_gradient must be True or False, got 'no'"),
         ((4, 3, 3), {"weight_init": 0.01}, "conv: weight_init must be a function (shape, rng) -> array, got 0.01; see tinyalex.init"),
         ((4, 3, 3), {"bias_init": None}, "conv: bias_init must be a function (shape, rng) -> array, got None; see tinyalex.init"),
-        ((4, 3, 3), {"dtype": "float16"}, "conv: dtype must be one of dtype('float32'), dtype('float64'), got dtype('float16')"),
+        ((4, 3, 3), {"dtype": "float16"}, "conv: dtype must be float32 or float64, got float16"),
     ],
 )
 def test_bad_settings_raise(args, settings, text):

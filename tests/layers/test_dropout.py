@@ -145,7 +145,7 @@ def test_backward_twice_raises():
     [
         ({"p": 1.0}, "p must be at least 0 and below 1, got 1.0"),
         ({"p": -0.1}, "p must be at least 0 and below 1, got -0.1"),
-        ({"scale": "both"}, "scale must be one of 'test', 'train', got 'both'"),
+        ({"scale": "both"}, "scale must be test or train, got 'both'"),
         ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
         ({"part": 2}, r"part must be two integers \(index, parts\), got 2"),
         ({"part": (2, 2)}, "part's index must be below 2, the number of parts, got 2"),

@@ -69,7 +69,7 @@ def test_cache_is_x_itself():
         ((3, -1), {}, "linear: out_features must be an integer of at least 1, got -1"),
         ((3, True), {}, "linear: out_features must be an integer of at least 1, got True"),
         ((3, 3), {"input_gradient": 1}, "linear: input_gradient must be True or False, got 1"),
-        ((3, 3), {"name": "fc6", "dtype": "int32"}, "fc6: dtype must be one of dtype('float32'), dtype('float64'), got dtype('int32')"),
+        ((3, 3), {"name": "fc6", "dtype": "int32"}, "fc6: dtype must be float32 or float64, got int32"),
     ],
 )
 def test_bad_settings_raise(args, settings, text):

@@ -211,8 +211,8 @@ def test_bad_options_raise():
     for flag in ("half", "lrn", "overlapping", "dropout", "sixth"):
         refused(f"{flag} must be True or False, got 'no'", **{flag: "no"})
 
-    refused("towers must be one of 1, 2, got 3", towers=3)
-    refused("towers must be one of 1, 2, got True", towers=True)
+    refused("towers must be 1 or 2, got 3", towers=3)
+    refused("towers must be 1 or 2, got True", towers=True)
     refused("towers must be 1 for the variant 'caffe', which is for one device, got 2", towers=2, variant="caffe")
     refused("towers must be 1 for the half-size net, which is for one device, got 2", towers=2, half=True)
     refused("exchange must be None for the half-size net, which has no groups, got ()", exchange=(), half=True)

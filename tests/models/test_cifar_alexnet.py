@@ -118,7 +118,7 @@ def test_whole_images_and_other_classes_build():
 @pytest.mark.parametrize(
     ("settings", "error", "text"),
     [
-        ({"towers": 3}, ShapeError, "^cifar-alexnet: towers must be one of 1, 2, got 3"),
+        ({"towers": 3}, ShapeError, "^cifar-alexnet: towers must be 1 or 2, got 3"),
         ({"seed": -1}, ShapeError, "^cifar-alexnet: seed must be an integer of at least 0, got -1"),
         ({"num_classes": 1}, ShapeError, "^cifar-alexnet: num_classes must be an integer of at least 2, got 1"),
         ({"input_size": 0}, ShapeError, "^cifar-alexnet: input_size must be an integer of at least 1, got 0"),

@@ -29,5 +29,5 @@ def test_what_is_no_name_raises(name):
 
 
 def test_figure1_has_one_tower():
-    with pytest.raises(ShapeError, match="figure1: towers must be one of 1, got 2"):
+    with pytest.raises(ShapeError, match="figure1: towers must be 1, got 2"):
         build("figure1", towers=2)

@@ -186,7 +186,7 @@ def test_what_is_left_out_of_torchvisions_is_felt_at_other_sizes_alone():
 
 
 def test_unknown_variant_raises():
-    text = "variant must be one of 'paper', 'authors', 'caffe', 'caffenet', 'torchvision', got 'resnet'"
+    text = "variant must be paper, authors, caffe, caffenet or torchvision, got 'resnet'"
     with refuses(ta.ShapeError, f"alexnet: {text}"):
         alexnet("resnet")
     with refuses(ta.ShapeError, f"differences: {text}"):

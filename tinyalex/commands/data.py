@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.commands.shared import path
 from tinyalex.data import download
 from tinyalex.data.find import default_data_folder, load_dataset, locate
 from tinyalex.data.source import Dataset
@@ -25,12 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     fetch = _action(actions, "cifar10", f"download CIFAR-10, {_mebibytes('py')}", "tinyalex data cifar10 --to ~/data")
-    fetch.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: where every command looks)")
-    known = "py: pickles, whose bytes can be told from others later; bin: binary records (default: py)"
+    fetch.add_argument("--to", type=path, metavar="FOLDER", help="where to put it (default: where every command looks)")
+    known = "py: pickled batches, whose bytes `tinyalex data show` can verify; bin: binary records (default: py)"
     fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="py", help=known)
-    show = _action(actions, "show", "tell what was found, and draw ten images of each class", EXAMPLE)
+    show = _action(actions, "show", "print what was found, and draw ten images of each class", EXAMPLE)
     show.add_argument("--data", default="auto", metavar="DATA", help="auto, cifar10, synthetic or a folder (default: auto)")
-    show.add_argument("--out", type=Path, default=Path("tinyalex-data.png"), metavar="PNG", help="the picture (default: tinyalex-data.png)")
+    show.add_argument("--out", type=path, default=Path("tinyalex-data.png"), metavar="PNG", help="the picture (default: tinyalex-data.png)")
     show.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
 
 

@@ -137,7 +137,7 @@ def data() -> Iterator[Finding]:
     from tinyalex.data.cifar10 import find_cifar10
     from tinyalex.data.find import default_data_folder
 
-    named, default = os.environ.get("TINYALEX_DATA", ""), default_data_folder()
+    named, default = os.path.expanduser(os.environ.get("TINYALEX_DATA", "")), default_data_folder()
     if named and not Path(named).is_dir():
         yield Finding("data", f"TINYALEX_DATA names {named}, which is no folder", "correct TINYALEX_DATA, or unset it")
         return

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from tinyalex.devices import CpuDevice, Device, get_device
-from tinyalex.errors import ShapeError
+from tinyalex.errors import ShapeError, did_you_mean
 from tinyalex.gradcheck import TOLERANCE, Check, table
 from tinyalex.gradcheck.builders import Case
 
@@ -55,7 +55,7 @@ def _chosen(names: list[str] | None) -> list[Case]:
     layers = list(dict.fromkeys(case.layer for case in table.CASES))
     for name in names or []:
         if name not in layers:
-            raise ShapeError(f"gradcheck: --layer must be one of {', '.join(layers)}, got {name!r}")
+            raise ShapeError(f"gradcheck: --layer must be one of {', '.join(layers)}, got {name!r}", did_you_mean(name, layers))
     return [case for case in table.CASES if names is None or case.layer in names]
 
 

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import out_folder
-from tinyalex.data.augment import CropAndFlip
-from tinyalex.data.batches import Standardize
+from tinyalex.commands.shared import out_folder, tell
 from tinyalex.data.find import load_dataset
-from tinyalex.data.source import IMAGE_SHAPE, Dataset
+from tinyalex.data.prepare import CropAndFlip, Standardize
+from tinyalex.data.source import Dataset
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import Interrupted, ShapeError, require_choice, require_int
 from tinyalex.experiments.figure1.time import in_words
@@ -32,7 +31,7 @@ from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_c
 HELP = "train a network on CIFAR-10: resumable, with curve, result and weights"
 EXAMPLE = "tinyalex train --net cifar-alexnet --towers 2 --devices cpu:0,cpu:1 --data cifar10 --out run"
 
-SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup that inputs of unit variance are for
+SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # this setup fits inputs of unit variance
 SCHEDULES = ("steps", "plateau", "dexp", "constant")
 HELD_OUT = 0.1  # of the training images, where the schedule follows the error: the test images must decide nothing
 DEFAULTS: dict[str, Any] = {
@@ -68,20 +67,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", "passes over the training images, those before a resume included", type=int, metavar="N")
     add("--lr", "the first learning rate", type=float)
     add("--schedule", f"{', '.join(SCHEDULES)}", metavar="NAME")
-    add("--drop-after", "of steps: epochs that the rate is divided by 10 after (default: 70 and 90 %% of --epochs)", metavar="14,18")
+    add("--drop-after", "of steps: after these epochs the rate is divided by 10 (default: 70 and 90 %% of --epochs)", metavar="14,18")
     add("--momentum", "from 0 to below 1", type=float)
     add("--weight-decay", "at least 0", type=float)
     add("--batch-size", "images a step", type=int, metavar="N")
-    add("--seed", "of weights, dropout, order and crops", type=int)
+    add("--seed", "of the first weights, dropout, the order of the images and the crops", type=int)
     add("--augment", "random crops and reflections, as in section 4.1 (default: yes)", action=argparse.BooleanOptionalAction)
-    add("--out", "where to write; a run that it holds is gone on with (default: tinyalex-runs/NAME-DATE)", metavar="FOLDER")
+    add("--out", "where to write; a run in this folder is continued (default: tinyalex-runs/NAME-DATE)", metavar="FOLDER")
     add("--json", "print what result.json holds instead of the sentences", action="store_true")
 
 
 def run(args: argparse.Namespace) -> int:
     """Train or go on, write, and say what came out."""
-    epochs, size = require_int("train", "--epochs", args.epochs), _input_size(args)
+    epochs, shape = require_int("train", "--epochs", args.epochs), _input_shape(args)
     schedule, dataset = _schedule(args), _dataset(args)
+    size = _crop_size(args, shape, dataset)
     train, held_out = _hold_out(args, dataset)
     net = build(args.net, towers=args.towers, devices=args.devices, seed=args.seed, **SETTINGS.get(args.net, {}))
     prepare = CropAndFlip(Standardize.fit(train[0]), size, args.augment)
@@ -104,16 +104,17 @@ def run(args: argparse.Namespace) -> int:
         progress=sys.stderr.isatty(),  # the lines are told here
     )
     make_folder(folder)
-    _tell(f"writes to {folder}")
-    _tell(f"{len(train[0]):,} images of {dataset.name}, {dataset.note}; {args.net} on {_places(net)}")
     _expect(trainer, epochs, again)
-    tell = _teller(trainer.position.epoch)
+    tell(f"{len(train[0]):,} images of {dataset.name}, {dataset.note}; {args.net} on {_places(net)}")
+    classes = len(dataset.classes)
+    tell(f"an error of {100 - 100 / classes:.3g} % is chance: whoever guesses one of {classes} classes is wrong that often")
+    tell(f"writes to {folder}")
+    tell_epoch = _teller(trainer.position.epoch)
     try:
-        results = trainer.run(epochs, until=tell)
+        results = trainer.run(epochs, until=tell_epoch)
     except Interrupted as stop:
-        text = str(stop).rpartition("; ")[0]
-        raise Interrupted(f"{text}; go on with: {again}", stop.exit_code, folder) from None
-    tell(results[-1])  # the run does not ask after its last epoch
+        raise Interrupted(stop.sentence, stop.exit_code, folder, f"go on with: {again}") from None
+    tell_epoch(results[-1])  # the run does not call back after its last epoch
     document = _write(args, trainer, results, dataset, test, again)
     return _report(args, document, folder)
 
@@ -121,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
 def _write(
     args: argparse.Namespace, trainer: Trainer, results: list[EpochResult], dataset: Dataset, test: tuple[Any, Any], again: str
 ) -> dict[str, Any]:
-    """The weights, their error, which is that of the file and not of the float32 numbers it was made from, result and curve."""
+    """Write weights, result and curve. The error is measured with the weights of the file, which are rounded to float16."""
     assert trainer.folder is not None
     folder, note = trainer.folder, f"trained on {dataset.name}: {dataset.note}"
     save_weights(folder / WEIGHTS, trainer.net, "float16", note)
@@ -146,7 +147,8 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
         return 0
     test, data = document["test"], document["config"]["data"]
     print(f"after epoch {document['epochs']}, {in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
-    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images, {100 * test['top5_error']:.2f} % among the first five")
+    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images; top-5 error {100 * test['top5_error']:.2f} %,")
+    print("  how often the label is not among the five classes with the highest scores")
     for file in (RESULT, CURVE, WEIGHTS, "log.jsonl"):
         print(f"wrote {folder / file}")
     if data["synthetic"]:
@@ -159,15 +161,21 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
     return 0
 
 
-def _input_size(args: argparse.Namespace) -> int:
-    """Height and width of what the net reads, known before an array of it is made."""
+def _input_shape(args: argparse.Namespace) -> tuple[int, ...]:
+    """(C, H, W) of what the net reads, known before an array of it is made."""
     places = DryDevice() if args.towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")]
     net = build(args.net, towers=args.towers, devices=places, seed=args.seed)
-    channels, height, width = net.in_shape or (0, 0, 0)
-    if channels != IMAGE_SHAPE[0] or height != width or height > IMAGE_SHAPE[1]:
+    return net.in_shape or (0, 0, 0)
+
+
+def _crop_size(args: argparse.Namespace, shape: tuple[int, ...], dataset: Dataset) -> int:
+    """Height and width of the crops that the net reads; the images must be at least as large."""
+    there = dataset.image_shape
+    channels, height, width = shape
+    if channels != there[0] or height != width or height > min(there[1:]):
         small = ", ".join(name for name in MODELS if not name.startswith("alexnet"))
-        got = f"{args.net!r}, which reads {'x'.join(map(str, net.in_shape or ()))}"
-        raise ShapeError(f"train: --net must read images of at most {'x'.join(map(str, IMAGE_SHAPE))}, got {got}; use one of {small}")
+        rule = f"train: --net must read images of at most {'x'.join(map(str, there))}, as {dataset.name} has them"
+        raise ShapeError(f"{rule}, got {args.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}")
     return height
 
 
@@ -211,7 +219,7 @@ def _hold_out(args: argparse.Namespace, dataset: Dataset) -> tuple[tuple[Any, An
 
 
 def _config(args: argparse.Namespace, dataset: Dataset, schedule: Schedule, size: int, held_out: bool) -> dict[str, Any]:
-    """What tells this run from others. Towers and devices are not in it: a run may go on with others, on the same curve."""
+    """What distinguishes this run from others. It names no towers and devices: with others the run goes on along the same curve."""
     return {
         "net": {"name": args.net, "seed": args.seed, **SETTINGS.get(args.net, {})},
         "data": {"name": dataset.name, "note": dataset.note, "synthetic": dataset.synthetic, "test_images": len(dataset.test_labels)},
@@ -227,20 +235,20 @@ def _expect(trainer: Trainer, epochs: int, again: str) -> None:
     left = epochs - trainer.position.epoch
     if left > 0:
         seconds = seconds_an_epoch(trainer)
-        _tell(f"about {in_words(left * seconds)} for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s; after a stop, go on with: {again}")
+        tell(f"about {in_words(left * seconds)} for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s; after a stop, go on with: {again}")
 
 
 def _teller(known: int) -> Callable[[EpochResult], bool]:
-    """A callback that tells of each epoch after the first `known`, and never ends the run."""
+    """A callback that writes a line about each epoch after the first `known`, and never ends the run."""
 
-    def tell(result: EpochResult) -> bool:
+    def tell_epoch(result: EpochResult) -> bool:
         if result.epoch > known:
             val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
             errors = f"training error {100 * result.running_error:.2f} %{val}"
-            _tell(f"epoch {result.epoch}: loss {result.loss:.4f}, {errors}, rate {result.lr:g}, {in_words(result.wall_s)}")
+            tell(f"epoch {result.epoch}: loss {result.loss:.4f}, {errors}, rate {result.lr:g}, {in_words(result.wall_s)}")
         return False
 
-    return tell
+    return tell_epoch
 
 
 def _again(args: argparse.Namespace, folder: Path | None) -> str:
@@ -260,10 +268,3 @@ def _places(net: Layer) -> str:
 
 def _parameters(net: Layer) -> int:
     return sum(array.size for leaf in net.leaves() for array in leaf.params.values())
-
-
-def _tell(line: str) -> None:
-    from tqdm import tqdm
-
-    tqdm.write(line, file=sys.stderr)
-    sys.stderr.flush()

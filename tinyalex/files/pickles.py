@@ -17,7 +17,7 @@ import numpy as np
 
 from tinyalex.errors import DataError
 
-MOST_STEPS = 300_000  # a batch takes 30,000 to 120,000; each step makes at most one small object
+MOST_STEPS = 3_000_000  # an official batch takes 30,000 to 120,000; each step makes at most one small object
 LONGEST_NAME = 100
 
 
@@ -33,7 +33,15 @@ class Global:
 
 
 class DType:
-    """Stands for NumPy's type uint8, the only one allowed."""
+    """Stands for one of NumPy's integer types, such as uint8; the only ones allowed.
+
+    Parameters
+    ----------
+    code : NumPy's, such as "u1" or "i8". The order of its bytes is known once the type has its state.
+    """
+
+    def __init__(self, code: str) -> None:
+        self.code, self.order = code, "|" if code.endswith("1") else ""
 
 
 class RawArray:
@@ -42,12 +50,11 @@ class RawArray:
     array: Any = None  # once it has its state
 
 
-UINT8 = DType()
-DTYPE_STATE = (3, "|", None, None, None, -1, -1, 0)
+INTEGERS = tuple(kind + size for kind in "ui" for size in "1248")
 
 
 def load_pickle(data: bytes, who: str) -> Any:
-    """What `data` holds: dict, list, tuple, str, bytes, int, bool, None, and uint8 arrays (read-only, not copied).
+    """What `data` holds: dict, list, tuple, str, bytes, int, bool, None, and arrays of integers (read-only, not copied).
 
     Parameters
     ----------
@@ -180,8 +187,7 @@ class _Machine:
         """Give an object its state."""
         state, target = self.pop(tuple), self.pop((DType, RawArray))
         if isinstance(target, DType):
-            if _plain(state) != DTYPE_STATE:
-                self.fail("the state of an array's type must be that of uint8", "another")
+            target.order = self.byte_order(target, _plain(state))
             self.push(target)
             return
         if len(state) != 5 or _plain(state[:1]) != (1,) or not isinstance(state[3], bool):
@@ -189,16 +195,25 @@ class _Machine:
         target.array = self.array(state[4], state[2], state[1], "F" if state[3] else "C")
         self.push(target.array)
 
+    def byte_order(self, dtype: DType, state: tuple[Any, ...]) -> str:
+        """"|", "<" or ">" from the state of an integer type, whose other parts must say that there is nothing else to the type."""
+        allowed = ("|",) if dtype.code.endswith("1") else ("<", ">")
+        for order in allowed:
+            if state == (3, order, None, None, None, -1, -1, 0):
+                return order
+        self.fail("the state of an array's type must be that of an integer", "another")
+
     def array(self, data: object, dtype: object, shape: object, order: str) -> Any:
         """A read-only view of bytes as an array; allocates nothing, whatever the shape says."""
-        if dtype is not UINT8:
-            self.fail("the type of arrays must be uint8", "another")
+        if not isinstance(dtype, DType) or not dtype.order:
+            self.fail("the type of arrays must be one of integers", "another")
         if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4 or not all(type(n) is int and 1 <= n < 2**31 for n in shape):
             self.fail("the shape of arrays must be 1 to 4 sizes from 1 to 2**31 - 1", "another")
-        if not isinstance(data, bytes) or len(data) != math.prod(shape):
+        nbytes = math.prod(shape) * int(dtype.code[1])
+        if not isinstance(data, bytes) or len(data) != nbytes:
             got = f"{len(data):,}" if isinstance(data, bytes) else type(data).__name__
-            self.fail(f"an array of shape {shape} must hold {math.prod(shape):,} bytes", got)
-        return np.frombuffer(data, np.uint8).reshape(shape, order="F" if order == "F" else "C")
+            self.fail(f"an array of shape {shape} must hold {nbytes:,} bytes", got)
+        return np.frombuffer(data, np.dtype(dtype.order + dtype.code)).reshape(shape, order="F" if order == "F" else "C")
 
 
 def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -223,9 +238,17 @@ def _frombuffer(machine: _Machine, function: Global, arguments: tuple[Any, ...])
 
 def _dtype(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> DType:
     """`dtype("u1", False, True)`."""
-    if len(arguments) != 3 or _plain(arguments[:1]) != ("u1",):
-        machine.fail("the type of arrays must be uint8", "another")
-    return UINT8
+    code = _plain(arguments[:1])[0] if len(arguments) == 3 else None
+    if code not in INTEGERS:
+        machine.fail("the type of arrays must be one of integers", "another")
+    return DType(code)
+
+
+def _scalar(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> int:
+    """`scalar(dtype, bytes)`: one number of NumPy's."""
+    if len(arguments) != 2:
+        machine.fail(f"the arguments of {function} must be a type and bytes", "others")
+    return int(machine.array(arguments[1], arguments[0], (1,), "C")[0])
 
 
 def _encode(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
@@ -256,6 +279,8 @@ GLOBALS: dict[Global, Callable[[_Machine, Global, tuple[Any, ...]], Any]] = {
     Global("numpy._core.multiarray", "_reconstruct"): _reconstruct,  # NumPy 2
     Global("numpy.core.numeric", "_frombuffer"): _frombuffer,
     Global("numpy._core.numeric", "_frombuffer"): _frombuffer,
+    Global("numpy.core.multiarray", "scalar"): _scalar,
+    Global("numpy._core.multiarray", "scalar"): _scalar,
     Global("_codecs", "encode"): _encode,
     Global("__builtin__", "bytes"): _only_empty,
 }

@@ -119,12 +119,12 @@ class Job:
             with sigterm_raises():
                 yield
         except Interrupted as stop:  # inside a run, which is saved
-            text, code = str(stop).rpartition("; ")[0], stop.exit_code
+            text, code = stop.sentence, stop.exit_code
         except KeyboardInterrupt as stop:
             number = 15 if isinstance(stop, Terminated) else 2
             text, code = f"figure1: the work was stopped by {NAMES[number]}", 128 + number
         except DiskFull as full:
-            raise DiskFull(f"{str(full).rpartition('; ')[0]}; make room and go on with: {self.command}") from None
+            raise DiskFull(full.sentence, f"make room and go on with: {self.command}") from None
         else:
             return
-        raise Interrupted(f"{text}; go on with: {self.command}", code, self.folder)
+        raise Interrupted(text, code, self.folder, f"go on with: {self.command}")

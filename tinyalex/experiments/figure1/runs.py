@@ -93,7 +93,7 @@ def read_run(folder: Path) -> Run | None:
         lines = RunLog(folder / LOG).read()
         return _run_of(folder, lines) if lines else None
     except CheckpointError as error:
-        text = str(error).rpartition("; ")[0]  # here there is a better remedy than the log's own
+        text = error.sentence  # here there is a better remedy than the log's own
     except ShapeError as error:
         text = str(error)
     raise CheckpointError(f"{text}; bring the file back, or delete {folder} to train this run again")

@@ -1,0 +1,205 @@
+"""The arithmetic between an image's pixels and a network's input, and the augmentation of the training images (paper 2, 4.1).
+
+Each class is called with a batch of images. Its `settings` say in JSON values what it does, so that a run that goes on
+can be compared with the run before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
+
+from tinyalex.data.source import BLOCK, Images, check_images
+from tinyalex.errors import DataError, ShapeError, require_bool, require_int, show
+
+Floats = npt.NDArray[np.float32]
+
+
+class Prepare(Protocol):
+    """Turns pixels into what a network reads; `rng` is for augmentation, None where nothing may be random."""
+
+    def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
+        """float32 images (N, C, H, W), a new array."""
+
+
+def require_prepare(who: str, prepare: Any) -> Prepare:
+    """`prepare` if it can be called."""
+    if not callable(prepare):
+        got = show(prepare)
+        raise ShapeError(f"{who}: prepare must be a function of images and a generator, got {got}", "use Standardize.fit(train_images)")
+    called: Prepare = prepare
+    return called
+
+
+class SubtractMean:
+    """Pixels 0 to 255 minus the mean image of the training set.
+
+    Paper: section 2, "subtracting the mean activity over the training set from each pixel".
+
+    Parameters
+    ----------
+    mean: (C, H, W), one value a pixel. H and W of 1 are one value a channel.
+
+    Raises
+    ------
+    DataError: a mean of another form, or images of another size.
+
+    Example
+    -------
+    >>> images = np.array([10, 30], np.uint8).reshape(2, 1, 1, 1)
+    >>> SubtractMean.fit(images)(images).ravel()
+    array([-10.,  10.], dtype=float32)
+    """
+
+    def __init__(self, mean: npt.ArrayLike) -> None:
+        self.mean: Floats = np.asarray(mean, np.float32)
+        if self.mean.ndim != 3 or not np.all(np.isfinite(self.mean)):
+            raise DataError(f"SubtractMean: mean must be finite and of shape (C, H, W), got {show(self.mean)}")
+
+    @classmethod
+    def fit(cls, images: Images) -> SubtractMean:
+        """Take the mean of `images` (N, C, H, W)."""
+        images = check_images("SubtractMean.fit", images)
+        exact = np.uint64 if images.dtype == np.uint8 else np.float64
+        total = np.zeros(images.shape[1:], exact)
+        for start in range(0, len(images), BLOCK):
+            total += images[start : start + BLOCK].sum(axis=0, dtype=exact)
+        return cls(total / len(images))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """JSON values; the mean image by the first 16 digits of its SHA-256."""
+        digest = hashlib.sha256(f"{self.mean.shape} ".encode() + self.mean.astype("<f4").tobytes())
+        return {"name": "SubtractMean", "mean_sha256": digest.hexdigest()[:16]}
+
+    def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
+        """Subtract the mean; draws nothing."""
+        images = _check_fits("SubtractMean", images, self.mean)
+        return np.subtract(images, self.mean, dtype=np.float32)  # (N, C, H, W)
+
+
+class Standardize:
+    """Every channel with mean 0 and standard deviation 1 over the training set.
+
+    Parameters
+    ----------
+    mean, std: (C,), in the units of the images, 0 to 255 for uint8; std above 0.
+
+    Raises
+    ------
+    DataError: a mean or a deviation of another form, or images of another number of channels.
+
+    Example
+    -------
+    >>> images = np.array([10, 30], np.uint8).reshape(2, 1, 1, 1)
+    >>> Standardize.fit(images)(images).ravel()
+    array([-1.,  1.], dtype=float32)
+    """
+
+    def __init__(self, mean: npt.ArrayLike, std: npt.ArrayLike) -> None:
+        self.mean: Floats = np.asarray(mean, np.float32).reshape(-1, 1, 1)
+        self.std: Floats = np.asarray(std, np.float32).reshape(-1, 1, 1)
+        if self.mean.shape != self.std.shape or not np.all(np.isfinite(self.mean)):
+            raise DataError(f"Standardize: mean and std must be one finite number a channel, got {show(mean)} and {show(std)}")
+        if not np.all((self.std > 0) & np.isfinite(self.std)):
+            raise DataError(f"Standardize: std must be above 0 in every channel, got {show(self.std.ravel().tolist())}")
+
+    @classmethod
+    def fit(cls, images: Images) -> Standardize:
+        """Take mean and standard deviation of `images` (N, C, H, W): of uint8 exactly, from how often each value occurs."""
+        images = check_images("Standardize.fit", images)
+        if images.dtype != np.uint8:
+            mean = images.mean(axis=(0, 2, 3), dtype=np.float64)  # (C,)
+            blocks = (images[start : start + BLOCK] - mean[:, None, None] for start in range(0, len(images), BLOCK))
+            squares = sum((block**2).sum(axis=(0, 2, 3)) for block in blocks)
+            return cls(mean, np.sqrt(squares / (images.size // len(mean))))
+        counts = np.zeros((images.shape[1], 256), np.int64)
+        for start in range(0, len(images), BLOCK):
+            for channel, count in enumerate(counts):
+                count += np.bincount(images[start : start + BLOCK, channel].ravel(), minlength=256)
+        values, share = np.arange(256.0), counts / counts.sum(axis=1, keepdims=True)
+        mean = share @ values
+        return cls(mean, np.sqrt((share * (values - mean[:, None]) ** 2).sum(axis=1)))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """JSON values."""
+        return {"name": "Standardize", "mean": self.mean.ravel().tolist(), "std": self.std.ravel().tolist()}
+
+    def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
+        """Subtract the mean, divide by the deviation; draws nothing."""
+        images = _check_fits("Standardize", images, self.mean)
+        out = np.subtract(images, self.mean, dtype=np.float32)  # (N, C, H, W)
+        out /= self.std
+        return out
+
+
+class CropAndFlip:
+    """Square crops of an image: while training at random places and half of them mirrored, else from the center.
+
+    A crop is another view of the same image, so that its label stays. The draws come from the generator that `Batches`
+    hands over, which is a function of (seed, epoch, batch): a run that goes on crops as it would have without the stop.
+
+    Paper: section 4.1, "extracting random 224x224 patches (and their horizontal reflections) from the 256x256 images". Here
+    24x24 of 32x32: 81 places and two reflections. The paper averages ten views at test time; this takes the center alone.
+
+    Parameters
+    ----------
+    prepare: what makes floats of pixels. It sees whole images, so that a mean image need not be cropped too.
+    size: height and width of a crop in pixels, at most those of the images.
+    augment: False crops the center while training too, and mirrors nothing.
+
+    Raises
+    ------
+    DataError: images smaller than a crop, or no batch of images.
+
+    Example
+    -------
+    >>> prepare = CropAndFlip(Standardize((0, 0, 0), (64, 64, 64)), 24)
+    >>> prepare(np.zeros((2, 3, 32, 32), np.uint8), np.random.default_rng(0)).shape
+    (2, 3, 24, 24)
+    """
+
+    def __init__(self, prepare: Prepare, size: int, augment: bool = True) -> None:
+        self.prepare, self.size = require_prepare("CropAndFlip", prepare), require_int("CropAndFlip", "size", size)
+        self.augment = require_bool("CropAndFlip", "augment", augment)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """JSON values, with those of the inner `prepare`."""
+        inner = getattr(self.prepare, "settings", {})
+        return {"name": "CropAndFlip", "size": self.size, "augment": self.augment, "prepare": inner}
+
+    def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
+        """Prepare and crop: random where there is a generator, else the center."""
+        images = check_images("CropAndFlip", images)
+        tops_there, lefts_there = (extent - self.size + 1 for extent in images.shape[2:])  # places where a crop may begin
+        if min(tops_there, lefts_there) < 1:
+            got = f"{images.shape[2]}x{images.shape[3]}"
+            raise DataError(f"CropAndFlip: images must have at least {self.size}x{self.size} pixels, got {got}")
+        whole = self.prepare(images, rng)
+        if rng is None or not self.augment:
+            top, left = (tops_there - 1) // 2, (lefts_there - 1) // 2
+            return np.ascontiguousarray(whole[:, :, top : top + self.size, left : left + self.size])
+        n = len(whole)
+        tops, lefts, mirrored = rng.integers(tops_there, size=n), rng.integers(lefts_there, size=n), rng.random(n) < 0.5
+        windows = sliding_window_view(whole, (self.size, self.size), axis=(2, 3))  # (N, C, tops, lefts, size, size), a view
+        crops: Floats = windows[np.arange(n), :, tops, lefts]  # (N, C, size, size)
+        crops[mirrored] = crops[mirrored, :, :, ::-1]
+        return crops
+
+
+def _check_fits(who: str, images: Any, mean: Floats) -> Images:
+    """Images whose channels are the mean's, and height and width too unless the mean has 1 there: else their shape would change."""
+    plain = np.asarray(images) if isinstance(images, np.ndarray) else np.empty(0)
+    sizes = zip(mean.shape, plain.shape[1:], strict=False)
+    if plain.ndim != 4 or plain.shape[1] != len(mean) or any(n not in (1, extent) for n, extent in sizes):
+        rule = " x ".join([str(len(mean)), *("any" if n == 1 else str(n) for n in mean.shape[1:])])
+        one = plain.ndim == 3 and plain.shape[0] == len(mean)
+        remedy = "use images[None] for one image" if one else "fit it on such images"
+        raise DataError(f"{who}: images must be (N, C, H, W) with C x H x W of {rule}, got {show(images)}", remedy)
+    return check_images(who, images)
