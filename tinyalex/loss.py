@@ -96,4 +96,4 @@ def plain(what: str, array: Any, error: type[TinyalexError]) -> Any:
     """`array` without a subclass of NumPy's: np.matrix as a plain array, anything else as it is; a masked array raises `error`."""
     if isinstance(array, np.ma.MaskedArray):
         raise error(f"{what} must be a plain array, got a masked one, whose mask would be ignored; select the rows first, array[rows].data")
-    return np.asarray(array) if isinstance(array, np.ndarray) else array
+    return np.asarray(array) if isinstance(array, np.matrix) else array

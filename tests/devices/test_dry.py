@@ -35,5 +35,5 @@ def test_kind_is_that_of_the_device_it_stands_for_whatever_its_name(kind):
 
 
 def test_unknown_kind_raises():
-    with refuses(DeviceError, "cpu: stands_for must be one of 'cpu', 'sim', 'cuda', got 'dry'"):
+    with refuses(DeviceError, "cpu: stands_for must be cpu, sim or cuda, got 'dry'"):
         DryDevice(stands_for="dry")

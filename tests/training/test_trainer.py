@@ -108,7 +108,7 @@ def test_config_mismatch_names_the_key_and_both_values(tmp_path):
     make_trainer(tmp_path, config={"net": {"width": 4}, "tags": ("a", "b")})  # a tuple is JSON's list
 
 
-@pytest.mark.parametrize("val", [(np.zeros((4, 3, 8, 8)), np.zeros(4, int)), (np.zeros((4, 3, 8, 8), np.uint8), np.zeros(3, int))])
+@pytest.mark.parametrize("val", [(np.zeros((4, 3, 8, 8), np.int16), np.zeros(4, int)), (np.zeros((4, 3, 8, 8), np.uint8), np.zeros(3, int))])
 def test_validation_data_is_checked_before_the_first_epoch(val):
     with refuses(DataError, "trainer: val: "):
         make_trainer(val=val)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices.base import KINDS, Array, Device, Scratch
-from tinyalex.errors import DeviceError
+from tinyalex.errors import DeviceError, show, show_choices
 
 
 class DryDevice(Device):
@@ -40,7 +40,7 @@ class DryDevice(Device):
     def __init__(self, name: str = "cpu", stands_for: str = "cpu") -> None:
         super().__init__()
         if stands_for not in KINDS:
-            raise DeviceError(f"{name}: stands_for must be one of {', '.join(map(repr, KINDS))}, got {stands_for!r}")
+            raise DeviceError(f"{name}: stands_for must be {show_choices(KINDS)}, got {show(stands_for)}")
         self.name, self.kind = name, stands_for
 
     def settings(self) -> dict[str, Any]:

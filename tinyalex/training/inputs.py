@@ -61,9 +61,7 @@ def arrays_of(who: str, data: Any, part: str) -> Arrays:
         data = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         raise DataError(f"{who} must be (images, labels) or a Dataset, got {show(data)}")
-    images, labels = plain(f"{who}: images", data[0], DataError), as_labels(who, data[1])
-    check_arrays(who, images, labels)
-    return images, labels
+    return check_arrays(who, data[0], data[1])
 
 
 def as_labels(who: str, labels: Any) -> Any:

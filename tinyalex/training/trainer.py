@@ -272,17 +272,16 @@ class Trainer:
         self._save()
         step, how = self.position.step, NAMES.get(number, f"signal {number}")
         if self.folder is None:
-            raise Interrupted(f"trainer: the run was stopped by {how} after step {step}; without a folder nothing is saved", 128 + number)
-        raise Interrupted(
-            f"trainer: the run was stopped by {how} after step {step} and saved in {self.folder}; run the same command again to go on",
-            128 + number,
-            self.folder,
-        )
+            unsaved = "nothing is saved without a folder: Trainer(..., folder=FOLDER)"
+            raise Interrupted(f"trainer: the run was stopped by {how} after step {step}", 128 + number, remedy=unsaved)
+        stopped = f"trainer: the run was stopped by {how} after step {step} and saved in {self.folder}"
+        raise Interrupted(stopped, 128 + number, self.folder, "run the same command again to go on")
 
     def _diverged(self, what: str) -> None:
         saved = [] if self.folder is None else checkpoint_files(self.folder)
         kept = f"; the last good checkpoint is {saved[-1]}" if saved else ""
-        raise DivergedError(f"trainer: {what}; try a lower learning rate, such as {lower_rate(self.sgd.lr)} for {self.sgd.lr:g}{kept}")
+        remedy = f"try a lower learning rate, such as {lower_rate(self.sgd.lr)} for {self.sgd.lr:g}{kept}"
+        raise DivergedError(f"trainer: {what}", remedy)
 
     def _whole_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
         own = {
