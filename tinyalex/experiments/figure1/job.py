@@ -11,7 +11,8 @@ from typing import Any
 from tinyalex.data.source import Dataset
 from tinyalex.devices import Device
 from tinyalex.errors import CheckpointError, DiskFull, DivergedError, Interrupted
-from tinyalex.experiments.figure1.experiment import Figure1, Plan
+from tinyalex.experiments.figure1.experiment import Figure1
+from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.rates import with_record
 from tinyalex.experiments.figure1.result import RESULT, read_plans, result, write_result
 from tinyalex.experiments.figure1.runs import read_runs
