@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--setup", help="2012, fan-in or both: how inputs and first weights are scaled (default: both)")
     add("--activations", default=DEFAULTS["activations"], help=f"some of {','.join(ACTIVATIONS)}; all are compared with the first")
     add("--data", default=DEFAULTS["data"], help="auto, cifar10, synthetic or a folder with CIFAR-10 (default: synthetic)")
-    add("--train-images", type=int, metavar="N", help=f"train on the first N images (default: all of CIFAR-10, or {SYNTHETIC_TRAIN} synthetic)")
+    add("--train-images", type=int, metavar="N", help=f"the first N images (default: all of CIFAR-10, or {SYNTHETIC_TRAIN} synthetic)")
     add("--seeds", type=int, metavar="N", help="how many runs each curve is made of (default: 3; 1 with --quick)")
     add("--rates", nargs="+", metavar="RATES", help="learning rates, as 0.01,0.03 or relu=0.01 tanh=0.01,0.03; several rates are a sweep")
     add("--sweep", action="store_true", help="choose the rates by a sweep even where the shipped record knows them")

@@ -129,10 +129,11 @@ def _draw_seeds(panel: Any, curves: Sequence[Sequence[float]], style: dict[str, 
 def _label_crossings(panel: Any, of: dict[str, Any]) -> None:
     """Below the target's line, where no curve stays: a line down from each crossing, with the activation and its epochs."""
     right, target, count = panel.get_xlim()[1], of["target"], len(of["activations"])
-    step = min(STEP, 0.2 / count)
+    highest = target - 0.09
+    step = min(STEP, (highest - 0.03) / max(count - 1, 1))
     for place, name in enumerate(of["activations"]):
         epochs, crossed = median_epochs(of["activations"][name], "train_error")
-        style, height = STYLES[name], target * 0.72 - place * step - 0.03
+        style, height = STYLES[name], highest - place * step
         if crossed:
             panel.plot([epochs, epochs], [0, target], **style | {"linewidth": 1.4})
         left = epochs < right / 2
