@@ -60,7 +60,8 @@ def test_result_holds_what_a_reader_needs(folder):
     of = document["setups"]["fan-in"]
     assert set(of) == {"setup", "target", "sweep_epochs", "max_epochs", "activations", "factor"}
     curves = {"train_error", "running_error", "val_error"}
-    assert curves | {"lr", "seeds", "sweep", "edge", "epochs_to_target", "epochs_run", "diverged", "wall_s"} <= set(of["activations"]["relu"])
+    keys = {"lr", "seeds", "sweep", "edge", "epochs_to_target", "epochs_run", "diverged", "wall_s"}
+    assert curves | keys <= set(of["activations"]["relu"])
     assert of["factor"]["tanh"]["train_error"] == {"value": None, "at_least": False}
 
 

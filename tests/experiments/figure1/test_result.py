@@ -126,7 +126,8 @@ def test_sentences_of_a_sweep_say_whether_its_choice_stands():
 
 def test_sentence_of_a_diverged_run():
     runs = [make_run([0.5, 0.25]), make_run([], activation="tanh", diverged="nan")]
-    assert sentences(make_document(runs, [make_plan(rates=(0.01,))]))[0].endswith("; tanh diverged at learning rate 0.01. So there is no factor.")
+    line = sentences(make_document(runs, [make_plan(rates=(0.01,))]))[0]
+    assert line.endswith("; tanh diverged at learning rate 0.01. So there is no factor.")
 
 
 def test_sentence_of_one_activation_alone():

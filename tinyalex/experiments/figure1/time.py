@@ -46,9 +46,9 @@ def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
 
 
 def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, int]:
-    """Epochs that a run is likely to take, by activation; those that nothing is known of are left out.
+    """Epochs that a run is likely to take, by activation; an activation about which nothing is known is left out.
 
-    They are those of a run that has ended in this folder, `runs`, or else of a shipped one of the same images, rate and target.
+    They come from a run in this folder (`runs`) that has ended, or else from a shipped run with the same images, rate and target.
     """
     usual = {}
     for name, known in _shipped(dataset, record).get(plan.setup, {}).items():
@@ -61,7 +61,7 @@ def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: 
 
 
 def _shipped(dataset: Dataset, record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Rates and epochs by setup and activation of earlier runs on images like these; empty where there were none."""
+    """Rates and epochs of shipped runs on these images, by setup and activation; empty if no shipped run used them."""
     if (dataset.note, len(dataset.train_labels)) == (record["dataset"]["note"], record["train_images"]):
         return record["rates"]
     return CIFAR10 if (dataset.name, len(dataset.train_labels)) == ("CIFAR-10", 50_000) else {}
