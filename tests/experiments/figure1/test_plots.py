@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from matplotlib import rc_context
 from PIL import Image
 
 from tests.experiments.figure1.fakes import make_document, make_plan, make_run
-from tinyalex.experiments.figure1.plots import ASIDE, STYLES, draw_factor, draw_figure, figure_of_curves, figure_of_factors
+from tinyalex.experiments.figure1.plots import ASIDE, FONT, STYLES, draw_factor, draw_figure, figure_of_curves, figure_of_factors
 
 PLAN = make_plan(seeds=(0, 1, 2))
 CURVES = ([0.6, 0.4, 0.2], [0.5, 0.3, 0.1], [0.7, 0.5, 0.3, 0.2])
@@ -52,6 +53,19 @@ def test_labels_lie_below_the_target_and_inside_the_panel(runs):
     level = panel.transData.transform((0, 0.25))[1]
     assert len(boxes) == 4 and all(frame.x0 < box.x0 < box.x1 < frame.x1 and frame.y0 < box.y0 < box.y1 < level for box in boxes)
     assert all(above.y0 > below.y0 for above, below in zip(boxes, boxes[1:], strict=False))
+
+
+@pytest.mark.parametrize("needed", [2, 5, 6, 7, 8, 9, 13])
+def test_label_stays_inside_its_panel_wherever_the_crossing_is(needed):
+    runs = [make_run([0.8] * (epochs - 1) + [0.25], setup=setup, activation=name)
+            for setup in ("2012", "fan-in") for name, epochs in (("relu", needed), ("tanh", 14))]  # fmt: skip
+    document = make_document(runs, [make_plan("2012"), make_plan("fan-in")])
+    with rc_context(FONT):
+        figure = figure_of_curves(document)
+        figure.canvas.draw()
+    for panel in figure.axes:
+        frame = panel.get_window_extent()
+        assert all(frame.x0 < text.get_window_extent().x0 and text.get_window_extent().x1 < frame.x1 for text in panel.texts)
 
 
 def test_activations_differ_in_color_and_dash_and_relu_is_solid():

@@ -26,6 +26,7 @@ INPUTS = {"2012": "raw pixels", "fan-in": "scaled inputs"}  # what the setups di
 WIDTH, DPI = 8, 150  # inches, pixels an inch
 FONT: Any = {"font.size": 15, "axes.titlesize": 15, "lines.linewidth": 2.6, "lines.markersize": 9}
 ASIDE = 1.08  # from one activation to the next, where both have a mark at the same rate
+ROOM = 0.58
 STEP = 0.06  # between two labels, as a part of the error axis
 SHADE = "0.35"
 
@@ -136,9 +137,10 @@ def _label_crossings(panel: Any, of: dict[str, Any]) -> None:
         style, height = STYLES[name], highest - place * step
         if crossed:
             panel.plot([epochs, epochs], [0, target], **style | {"linewidth": 1.4})
-        left = epochs < right / 2
+        left = epochs < ROOM * right  # a label takes a bit less than this part of a panel's width
+        beside = min(epochs + 0.015 * right, (1 - ROOM) * right) if left else epochs - 0.015 * right
         panel.text(
-            epochs + (0.015 if left else -0.015) * right, height, f"{LABELS[name]}: {_epochs(of, name)}", color=style["color"],
+            beside, height, f"{LABELS[name]}: {_epochs(of, name)}", color=style["color"],
             ha="left" if left else "right", va="center", fontweight="bold", fontsize=14,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         )  # fmt: skip
