@@ -52,7 +52,7 @@ def test_outputs(folder):
 
 def test_result_holds_what_a_reader_needs(folder):
     document = read(folder)
-    assert (document["format"], document["format_version"], document["finished"]) == ("tinyalex-figure1", 1, True)
+    assert (document["format"], document["format_version"], document["finished"]) == ("tinyalex-figure1", 2, True)
     assert document["dataset"] == {"name": "synthetic", "note": "synthetic shapes, seed 0", "synthetic": True}
     assert (document["train_images"], document["test_images"], document["batch_size"], document["momentum"]) == (130, 256, 128, 0.9)
     assert document["command"].startswith("tinyalex figure1 --") and document["wall_s"] > 0
@@ -60,7 +60,8 @@ def test_result_holds_what_a_reader_needs(folder):
     of = document["setups"]["fan-in"]
     assert set(of) == {"setup", "target", "sweep_epochs", "max_epochs", "activations", "factor"}
     curves = {"train_error", "running_error", "val_error"}
-    assert curves | {"lr", "seeds", "sweep", "epochs_to_target", "epochs_run", "diverged", "wall_s"} <= set(of["activations"]["relu"])
+    keys = {"lr", "seeds", "sweep", "edge", "epochs_to_target", "epochs_run", "diverged", "wall_s"}
+    assert curves | keys <= set(of["activations"]["relu"])
     assert of["factor"]["tanh"]["train_error"] == {"value": None, "at_least": False}
 
 
@@ -78,10 +79,11 @@ def test_same_command_goes_on_and_gives_the_curves_of_one_call(folder, tmp_path,
     assert curves(parts) == curves(whole) and len(curves(whole)["relu"][0]) == 2
     assert {name: [seed[:1] for seed in seeds] for name, seeds in curves(whole).items()} == curves(folder)
     out, err = capsys.readouterr()
-    assert f"writes to {parts}\n" in err and "at most " in err and f"--epochs 1 --workers 1 --seeds 1 --out {parts}" in err
-    text = "setup fan-in, error after the epoch: ReLU did not reach 25 % in 2 epochs, tanh did not reach 25 % in 2 epochs: no factor"
-    assert f"130 synthetic images:\n  {text}\n" in out
-    assert f"wrote {whole / 'figure1.png'}\n" in out and out.splitlines()[-1].startswith("next: tinyalex figure1 ")
+    assert f"figure1 writes to {parts}\n" in err and "at most " in err and f"--epochs 1 --workers 1 --seeds 1 --out {parts}" in err
+    text = "setup fan-in, error of all training images after the epoch: ReLU did not reach 25 % in 2 epochs; "
+    text += "tanh did not reach 25 % in 2 epochs. So there is no factor."
+    assert f"on 130 synthetic images:\n  {text}\n" in out
+    assert f"wrote {whole / 'figure1.png'}\n" in out and out.splitlines()[-1].startswith("next: `tinyalex ")
 
 
 def test_plot_only_draws_what_there_is(folder, tmp_path, capsys):
@@ -101,7 +103,7 @@ def test_plot_only_of_a_folder_without_runs_exits_2(tmp_path, capsys):
 
 def test_sweep_writes_a_record_in_the_shipped_form(tmp_path, monkeypatch):
     monkeypatch.setattr(figure1, "SYNTHETIC_RATES", dict.fromkeys(SETUPS, (0.01, 0.02)))
-    options = ["--sweep", "--sweep-epochs", "1", "--epochs", "1", "--seeds", "1", "--train-images", "64", "--activations", "relu"]
+    options = ["--sweep", "--growth", "0", "--epochs", "1", "--seeds", "1", "--train-images", "64", "--activations", "relu"]
     assert cli.main(["figure1", *options, "--setup", "fan-in", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "rates.json").read_text())
     assert set(record) == set(load_record()) and record == record_of(read(tmp_path))
@@ -162,6 +164,7 @@ def test_interrupted_run_says_how_to_go_on_in_its_folder(tmp_path, monkeypatch, 
         (["--rates", "-1"], "figure1: learning rates of relu must be numbers above 0, got -1.0"),
         (["--rates", "0"], "figure1: learning rates of relu must be numbers above 0, got 0.0"),
         (["--seeds", "0"], "figure1: --seeds must be an integer of at least 1, got 0"),
+        (["--growth", "-1"], "figure1: --growth must be an integer of at least 0, got -1"),
         (["--epochs", "0"], "figure1: --epochs must be an integer of at least 1, got 0"),
         (["--seeds", "1001"], "figure1: --seeds must be at most 1,000, got 1001; use fewer"),
         (["--epochs", "9" * 400], "figure1: --epochs must be at most 1,000,000, got an integer of 1329 bits; use fewer"),
@@ -213,7 +216,7 @@ def test_finished_folder_is_drawn_again_and_nothing_is_told_of_training(folder, 
     shutil.copytree(folder, tmp_path / "out")
     assert cli.main(["figure1", *SMALL, "--epochs", "1", "--seeds", "1", "--out", str(tmp_path / "out")]) == 0
     out, err = capsys.readouterr()
-    assert err == f"writes to {tmp_path / 'out'}\n" and "130 synthetic images:" in out
+    assert err == f"figure1 writes to {tmp_path / 'out'}\n" and "130 synthetic images:" in out
     assert curves(tmp_path / "out") == curves(folder)
 
 
@@ -252,7 +255,7 @@ def test_full_disk_exits_1_with_the_command_that_goes_on(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    ("options", "setups", "seeds"), [(["--quick"], ["fan-in"], 1), ([], ["2012", "fan-in"], 3)], ids=["quick", "default"]
+    ("options", "setups", "seeds"), [(["--quick"], ["2012", "fan-in"], 1), ([], ["2012", "fan-in"], 3)], ids=["quick", "default"]
 )
 def test_settings_without_options(options, setups, seeds, tmp_path, monkeypatch):
     seen = []
@@ -269,11 +272,31 @@ def test_settings_without_options(options, setups, seeds, tmp_path, monkeypatch)
         assert plan.rates == {name: (recorded_rate(record, plan.setup, name),) for name in plan.activations}
 
 
-def test_shipped_record_chose_the_best_of_at_least_four_rates():
+def test_real_images_are_swept_with_at_least_six_rates_and_three_seeds(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(figure1, "load_dataset", lambda *args, **settings: SimpleNamespace(synthetic=False))
+    monkeypatch.setattr(figure1.Job, "train", lambda job, dataset, device: seen.append(job))
+    monkeypatch.setattr(figure1.Job, "write", lambda job, finished: {})
+    monkeypatch.setattr(figure1, "_report", lambda *args: 0)
+    monkeypatch.setattr(figure1, "_next", lambda *args: "")
+    assert cli.main(["figure1", "--data", "cifar10", "--growth", "0", "--out", str(tmp_path)]) == 0
+    (job,) = seen
+    for plan in job.plans:
+        assert plan.seeds == (0, 1, 2) and plan.growth == 0 and all(len(rates) >= 6 for rates in plan.rates.values())
+    assert "--growth 0" in job.command
+
+
+def test_help_says_how_a_sweep_chooses(capsys):
+    assert cli.main(["figure1", "--help"]) == 0
+    assert "The best rate must lie between two" in " ".join(capsys.readouterr().out.split())
+
+
+def test_shipped_record_chose_the_best_of_at_least_six_rates_and_none_at_an_edge():
     record = load_record()
-    assert record["dataset"]["synthetic"] is True
+    assert record["dataset"]["synthetic"] is True and record["format_version"] == 2
     for setup in SETUPS:
         for name in ("relu", "tanh"):
             known = record["rates"][setup][name]
-            errors = {entry["lr"]: entry["running_errors"][record["sweep_epochs"] - 1] for entry in known["sweep"] if not entry["diverged"]}
-            assert len(known["sweep"]) >= 4 and known["lr"] == min(errors, key=errors.get)
+            needed = {entry["lr"]: entry["epochs_to_target"] for entry in known["sweep"] if entry["state"] == "reached"}
+            assert len(known["sweep"]) >= 6 and known["lr"] == min(needed, key=needed.get) and known["edge"] is None
+            assert all(entry["state"] != "unfinished" for entry in known["sweep"])

@@ -135,7 +135,7 @@ def test_speed_of_an_epoch_is_taken_from_its_own_steps():
 
 
 def test_interrupted_without_a_folder_says_that_nothing_is_saved():
-    with refuses_run(Interrupted, "without a folder nothing is saved") as caught:
+    with refuses_run(Interrupted, "nothing is saved without a folder") as caught:
         stop_after(make_trainer(), 2).run(1)
     assert caught.value.folder is None
 

@@ -14,8 +14,8 @@ from tinyalex.data.find import load_dataset
 from tinyalex.data.source import Dataset
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import ShapeError, require_choice, require_int
-from tinyalex.experiments.figure1.experiment import DEFAULT_RATES, SYNTHETIC_RATES, TARGET, Plan, require_target
 from tinyalex.experiments.figure1.job import FILES, RATES, Job, open_folder
+from tinyalex.experiments.figure1.plan import DEFAULT_RATES, SYNTHETIC_RATES, TARGET, Plan, require_target
 from tinyalex.experiments.figure1.rates import load_record, record_of, recorded_rate
 from tinyalex.experiments.figure1.result import plans_in, read_plans, sentences
 from tinyalex.files.atomic import write_json
@@ -23,52 +23,61 @@ from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 
 HELP = "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"
 EXAMPLE = "tinyalex figure1 --quick"
+RULE = """\
+How a sweep chooses a learning rate: the best rate needs the fewest epochs to the target, by the error of all training images
+after the epoch. The runs take turns of a few epochs, the one with the lowest error first. A run stops when it reaches the target
+or when it can no longer win, because it has trained as many epochs as the best rate needs. The best rate must lie between two
+others that were tried: if it is the lowest or the highest, the sweep adds the next rate of 1 and 3 times the powers of ten. A
+rate that diverged counts as tried. The sweep uses the first seed; the other seeds then train with the chosen rate.
+"""
 
 SYNTHETIC_TRAIN, SYNTHETIC_TEST = 2048, 256  # few enough for a run in a minute; the rates of the record are for these
-SWEEP_EPOCHS = {True: 20, False: 3}  # synthetic or not: a synthetic epoch has three steps
-EPOCHS = 60
-MOST = {"seeds": 1000, "sweep_epochs": 10**6, "epochs": 10**6, "train_images": 2**32}
+SWEEP_EPOCHS = {True: 5, False: 3}  # synthetic or not: a synthetic epoch has 16 steps, one of CIFAR-10 has 391
+EPOCHS, GROWTH = 60, 4
+MOST = {"seeds": 1000, "growth": 1000, "sweep_epochs": 10**6, "epochs": 10**6, "train_images": 2**32}
+LEAST = {"growth": 0}  # of the others 1
 DEFAULTS = {"activations": "relu,tanh", "data": "synthetic", "device": "cpu"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("--quick", action="store_true", help="under a minute on two cores: one seed of fewer synthetic images")
-    add("--setup", help="2012, fan-in or both: how inputs and first weights are scaled (default: both; fan-in with --quick)")
+    add("--quick", action="store_true", help="train one seed on synthetic images, in under a minute on two cores")
+    add("--setup", help="2012, fan-in or both: how inputs and first weights are scaled (default: both)")
     add("--activations", default=DEFAULTS["activations"], help=f"some of {','.join(ACTIVATIONS)}; all are compared with the first")
     add("--data", default=DEFAULTS["data"], help="auto, cifar10, synthetic or a folder with CIFAR-10 (default: synthetic)")
-    add("--train-images", type=int, metavar="N", help=f"the first N images (default: all of CIFAR-10, {SYNTHETIC_TRAIN} synthetic ones)")
-    add("--seeds", type=int, metavar="N", help="runs of each curve (default: 3; 1 with --quick or CIFAR-10)")
-    add("--rates", nargs="+", metavar="RATES", help="learning rates as 0.01,0.03 or relu=0.01 tanh=0.01,0.03; several are a sweep")
-    add("--sweep", action="store_true", help="choose the rates by a sweep also where an earlier one is on record")
-    add("--sweep-epochs", type=int, metavar="N", help="epochs of each run of a sweep (default: 3; 20 on synthetic images)")
-    add("--epochs", type=int, metavar="N", help=f"epochs at most (default: {EPOCHS})")
+    add("--train-images", type=int, metavar="N", help=f"the first N images (default: all of CIFAR-10, or {SYNTHETIC_TRAIN} synthetic)")
+    add("--seeds", type=int, metavar="N", help="how many runs each curve is made of (default: 3; 1 with --quick)")
+    add("--rates", nargs="+", metavar="RATES", help="learning rates, as 0.01,0.03 or relu=0.01 tanh=0.01,0.03; several rates are a sweep")
+    add("--sweep", action="store_true", help="choose the rates by a sweep even where the shipped record knows them")
+    add("--sweep-epochs", type=int, metavar="N", help="in a sweep, epochs of each turn of a run (default: 3; 5 on synthetic images)")
+    add("--growth", type=int, metavar="N", help="how many rates a sweep may add when the best one is its lowest or highest (default: 4)")
+    add("--epochs", type=int, metavar="N", help=f"the most epochs of a run (default: {EPOCHS})")
     add("--target", type=float, metavar="T", help=f"the training error to reach (default: {TARGET})")
-    add("--out", metavar="FOLDER", help="where to write; runs that it holds are gone on with (default: tinyalex-runs/NAME-DATE)")
-    add("--plot-only", type=Path, metavar="FOLDER", help="draw the runs that FOLDER holds, finished or not, and train nothing")
+    add("--out", metavar="FOLDER", help="where to write; runs that the folder holds are continued (default: tinyalex-runs/NAME-DATE)")
+    add("--plot-only", type=Path, metavar="FOLDER", help="train nothing, and draw the runs that FOLDER holds, finished or not")
     add("--device", default=DEFAULTS["device"], help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
-    add("--workers", type=int, metavar="K", help="threads of the device cpu (default: all cores)")
+    add("--workers", type=int, metavar="K", help="how many threads the device cpu uses (default: all cores)")
     add("--json", action="store_true", help="print what result.json holds instead of the sentences")
+    parser.epilog = f"{parser.epilog}\n\n{RULE}"
 
 
 def run(args: argparse.Namespace) -> int:
     """Train or go on, draw, and say what was measured."""
     if args.plot_only is not None:
-        return _report(_redraw(args), args.plot_only, args, "tinyalex figure1")
+        return _report(_redraw(args), args.plot_only, args, "`tinyalex figure1` trains new runs")
     _check_numbers(args)
     activations, rates, device = tuple(args.activations.split(",")), _given_rates(args), _device(args)
     dataset, record = _dataset(args), load_record()
-    seeds = args.seeds or (3 if dataset.synthetic and not args.quick else 1)
+    seeds = args.seeds or (1 if args.quick else 3)
     plans = []
     for setup in _setups(args):
         chosen = {name: rates.get(name) or _known_rates(setup, name, dataset, None if args.sweep else record) for name in activations}
-        sweep_epochs = args.sweep_epochs or SWEEP_EPOCHS[dataset.synthetic]
-        plans.append(Plan(setup, activations, chosen, tuple(range(seeds)), sweep_epochs, args.epochs or EPOCHS, _target(args)))
+        plans.append(Plan(setup, activations, chosen, tuple(range(seeds)), *_limits(args, dataset.synthetic)))
     folder = out_folder("figure1", args.out, "figure1")
     open_folder(folder)
     job = Job(folder, plans, _again(args, folder), record, _tell)
-    _tell(f"writes to {folder}")
+    _tell(f"figure1 writes to {folder}")
     with job.resumable():
         job.train(dataset, device)
         document = job.write(finished=True)
@@ -78,15 +87,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _redraw(args: argparse.Namespace) -> dict[str, Any]:
-    """Draw what a folder holds. Its own result tells the plans; without one, they are what the runs and the options say."""
+    """Draw what a folder holds. The plans come from its result.json; without one, from its runs and from the options."""
     folder, record = args.plot_only, load_record()
     saved = read_plans(folder)
     if saved is not None:
         return Job(folder, saved[0], saved[1], record, _tell).write(saved[2])
     synthetic, runs = plans_in(folder)
-    sweep_epochs = args.sweep_epochs or SWEEP_EPOCHS[synthetic]
-    plans = [Plan(*run, sweep_epochs, args.epochs or EPOCHS, _target(args)) for run in runs]
+    plans = [Plan(*run, *_limits(args, synthetic)) for run in runs]
     return Job(folder, plans, f"tinyalex figure1 --plot-only {shlex.quote(str(folder))}", record, _tell).write()
+
+
+def _limits(args: argparse.Namespace, synthetic: bool) -> tuple[int, int, float, int]:
+    """The last four settings of a plan: epochs of a turn, most epochs, target, growth."""
+    growth = GROWTH if args.growth is None else args.growth
+    return args.sweep_epochs or SWEEP_EPOCHS[synthetic], args.epochs or EPOCHS, _target(args), growth
 
 
 def _report(document: dict[str, Any], folder: Path, args: argparse.Namespace, following: str) -> int:
@@ -95,7 +109,7 @@ def _report(document: dict[str, Any], folder: Path, args: argparse.Namespace, fo
         return 0
     data = document["dataset"]
     name = "synthetic images" if data["synthetic"] else f"images of {data['name']} ({data['note']})"
-    print(f"{document['train_images']:,} {name}:")
+    print(f"on {document['train_images']:,} {name}:")
     for sentence in sentences(document):
         print(f"  {sentence}")
     for file in FILES:
@@ -106,33 +120,33 @@ def _report(document: dict[str, Any], folder: Path, args: argparse.Namespace, fo
 
 def _next(args: argparse.Namespace, dataset: Dataset, folder: Path) -> str:
     if args.quick:
-        return "tinyalex figure1, three seeds and both setups, or tinyalex figure1 --data cifar10, the real images"
+        return "`tinyalex figure1` trains three seeds; `tinyalex figure1 --data cifar10` trains on the real images, for hours"
     if dataset.synthetic:
-        return "tinyalex figure1 --data cifar10, the real images, after tinyalex data cifar10"
-    return f"{_again(args, folder)} --seeds {(args.seeds or 1) + 2}, more seeds of the same curves"
+        return "`tinyalex data cifar10` downloads the real images; `tinyalex figure1 --data cifar10` then trains on them, for hours"
+    return f"`{_again(args, folder, (args.seeds or 3) + 2)}` adds two seeds to the same curves"
 
 
-def _again(args: argparse.Namespace, folder: Path) -> str:
-    """The command that goes on in `folder`."""
+def _again(args: argparse.Namespace, folder: Path, seeds: int | None = None) -> str:
+    """The command that goes on in `folder`, with as many `seeds` as this call or as given."""
     words = ["tinyalex", "figure1"]
     for key, value in vars(args).items():
         option = f"--{key.replace('_', '-')}"
         if value is True:
             words.append(option)
-        elif key not in ("out", "seeds") and value not in (None, False, DEFAULTS.get(key)):
+        elif key not in ("out", "seeds") and value is not None and value is not False and value != DEFAULTS.get(key):
             words += [option, *(value if isinstance(value, list) else [str(value)])]
-    if args.seeds is not None:
-        words += ["--seeds", str(args.seeds)]
+    if seeds or args.seeds is not None:
+        words += ["--seeds", str(seeds or args.seeds)]
     return shlex.join([*words, "--out", str(folder)])
 
 
 def _setups(args: argparse.Namespace) -> tuple[str, ...]:
-    setup = require_choice("figure1", "--setup", args.setup or ("fan-in" if args.quick else "both"), (*SETUPS, "both"))
+    setup = require_choice("figure1", "--setup", args.setup or "both", (*SETUPS, "both"))
     return tuple(SETUPS) if setup == "both" else (setup,)
 
 
 def _given_rates(args: argparse.Namespace) -> dict[str, tuple[float, ...]]:
-    """The rates of --rates for each activation that it speaks of."""
+    """The rates that --rates gives, by activation."""
     given = {}
     for text in args.rates or []:
         name, _, numbers = text.rpartition("=")
@@ -148,7 +162,7 @@ def _given_rates(args: argparse.Namespace) -> dict[str, tuple[float, ...]]:
 
 
 def _known_rates(setup: str, activation: str, dataset: Dataset, record: dict[str, Any] | None) -> tuple[float, ...]:
-    """The rate on record for synthetic images, or those to sweep."""
+    """The rate of the record for synthetic images, or the rates to sweep."""
     if not dataset.synthetic:
         return DEFAULT_RATES[setup]
     lr = None if record is None else recorded_rate(record, setup, activation)
@@ -158,7 +172,7 @@ def _known_rates(setup: str, activation: str, dataset: Dataset, record: dict[str
 def _check_numbers(args: argparse.Namespace) -> None:
     for option, most in MOST.items():
         if getattr(args, option) is not None:
-            require_int("figure1", f"--{option.replace('_', '-')}", getattr(args, option), most=most)
+            require_int("figure1", f"--{option.replace('_', '-')}", getattr(args, option), LEAST.get(option, 1), most=most)
     if args.quick and args.data != "synthetic":
         raise ShapeError(f"figure1: --data must be synthetic with --quick, got {args.data!r}; leave --quick out")
     for name in args.activations.split(","):

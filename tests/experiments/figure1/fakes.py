@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tinyalex.experiments.figure1.experiment import Plan
+from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.result import summary
 from tinyalex.experiments.figure1.runs import Run
 from tinyalex.training import EpochResult
@@ -21,7 +21,9 @@ def make_run(errors, *, activation="relu", setup="2012", lr=0.01, seed=0, diverg
 
 
 def make_plan(setup="2012", activations=("relu", "tanh"), rates=RATES, seeds=(0,), **settings):
-    return Plan(setup, activations, dict.fromkeys(activations, rates), seeds, **{"sweep_epochs": 2, "max_epochs": 60} | settings)
+    """A plan whose sweep does not grow, if nothing else is given."""
+    known = {"sweep_epochs": 2, "max_epochs": 60, "growth": 0}
+    return Plan(setup, activations, dict.fromkeys(activations, rates), seeds, **known | settings)
 
 
 def make_document(runs, plans, synthetic=True):

@@ -12,7 +12,8 @@ from tests.experiments.figure1.fakes import make_plan, make_run
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import CheckpointError, DivergedError, ShapeError
-from tinyalex.experiments.figure1.experiment import Figure1, Plan, chosen_rate
+from tinyalex.experiments.figure1.experiment import Figure1
+from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.rates import load_record, recorded_rate
 from tinyalex.experiments.figure1.runs import epochs_to, read_run
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
@@ -48,6 +49,7 @@ def figure1(dataset, folder, **settings):
         ({"target": "0.2"}, "target must be a fraction above 0 and below 0.9, such as 0.25, got '0.2'"),
         ({"max_epochs": 0}, "max_epochs must be an integer of at least 1, got 0"),
         ({"sweep_epochs": 1.5}, "sweep_epochs must be an integer of at least 1, got 1.5"),
+        ({"growth": -1}, "growth must be an integer of at least 0, got -1"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -65,23 +67,26 @@ def test_every_activation_starts_from_the_same_weights(setup):
     assert any(np.any(first[key] != value) for key, value in figure1_net("relu", setup, seed=4).params.items())
 
 
-def test_sweep_is_of_every_seed_and_goes_on_with_the_best_rate(dataset, tmp_path):
+def test_sweep_is_of_the_first_seed_and_the_others_train_with_its_choice(dataset, tmp_path):
     lines, ended = [], []
     job = figure1(dataset, tmp_path, tell=lines.append, after_run=lambda: ended.append(1))
     plan = make_plan("fan-in", ("tanh",), (0.001, 0.02), (0, 1), sweep_epochs=1, max_epochs=2)
     runs = job.run(plan)
-    best = min((0.001, 0.02), key=lambda lr: max(run.sweep_error(1) for run in runs if run.lr == lr))
-    assert [(run.seed, len(run.epochs)) for run in runs if run.lr == best] == [(0, 2), (1, 2)]
-    assert [(run.seed, len(run.epochs)) for run in runs if run.lr != best] == [(0, 1), (1, 1)]
-    assert len(ended) == 6 and f"fan-in, tanh: chose learning rate {best:g} of 0.001, 0.02" in lines
+    best = min((0.001, 0.02), key=lambda lr: min(run.epochs[-1].train_error for run in runs if run.lr == lr and run.seed == 0))
+    assert [(run.lr == best, run.seed, len(run.epochs)) for run in runs] == [(False, 0, 2), (True, 0, 2), (True, 1, 2)]
+    assert len(ended) == 5 and sum("no rate reaches 25 % in 2 epochs" in line for line in lines) == 1
+    turns = [line for line in lines if ", sweep: " in line]
+    assert [line.partition("seed 0, ")[2] for line in turns] == ["epochs 1 to 1"] * 2 + ["epochs 2 to 2"] * 2
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(run.name for run in runs)
 
 
-def test_rate_that_fails_one_seed_is_not_chosen():
-    plan = make_plan(rates=(0.01, 0.02), seeds=(0, 1), sweep_epochs=2)
-    runs = [make_run([0.6, 0.5]), make_run([0.6, 0.6], seed=1), make_run([0.4, 0.3], lr=0.02)]
-    runs.append(make_run([0.9], lr=0.02, seed=1, diverged="nan"))
-    assert chosen_rate(plan, runs[:3]) == 0.02 and chosen_rate(plan, runs) == 0.01
+def test_sweep_adds_a_rate_beyond_the_edge_and_says_so(dataset, tmp_path):
+    lines, plan = [], make_plan("fan-in", ("relu",), (1e-7, 1e-6), sweep_epochs=1, max_epochs=1, target=0.01, growth=1)
+    sweep, lr = figure1(dataset, tmp_path, tell=lines.append).sweep(plan, "relu")
+    assert [len(run.epochs) for run in sweep.runs] == [1, 1, 1] and sweep.added == 1 and lr == sweep.best.lr
+    grown = ", ".join(f"{run.lr:g}" for run in sweep.runs)
+    assert f"setup fan-in, relu: the best rate is at an edge of the sweep, which grows to {grown}" in lines
+    assert figure1(dataset, tmp_path).sweep(plan, "relu") == (sweep, lr)
 
 
 def test_run_ends_at_the_target(dataset, tmp_path):
@@ -93,7 +98,7 @@ def test_run_ends_at_the_target(dataset, tmp_path):
 def test_same_folder_goes_on_to_the_same_curves(dataset, tmp_path):
     plan = make_plan("fan-in", ("relu",), (0.01, 0.02), sweep_epochs=1, max_epochs=2)
     whole = figure1(dataset, tmp_path / "whole").run(plan)
-    figure1(dataset, tmp_path / "parts").sweep(plan, "relu")
+    figure1(dataset, tmp_path / "parts").sweep(dataclasses.replace(plan, max_epochs=1), "relu")
     parts = figure1(dataset, tmp_path / "parts").run(plan)
     assert [(run.name, run.errors("train_error"), run.errors("running_error")) for run in parts] == [
         (run.name, run.errors("train_error"), run.errors("running_error")) for run in whole
@@ -147,8 +152,9 @@ def test_diverged_run_is_kept_and_not_repeated(dataset, tmp_path):
 
 
 def test_sweep_leaves_out_a_rate_that_diverges(dataset, tmp_path):
-    runs, lr = figure1(dataset, tmp_path).sweep(make_plan("fan-in", ("relu",), (0.001, 1e30), sweep_epochs=1), "relu")
-    assert lr == 0.001 and [run.diverged is None for run in runs] == [True, False]
+    plan = make_plan("fan-in", ("relu",), (0.001, 1e30), sweep_epochs=1, max_epochs=1)
+    sweep, lr = figure1(dataset, tmp_path).sweep(plan, "relu")
+    assert lr == 0.001 and [run.diverged is None for run in sweep.runs] == [True, False]
 
 
 def test_what_is_done_is_neither_done_nor_told_again(dataset, tmp_path):
@@ -157,7 +163,7 @@ def test_what_is_done_is_neither_done_nor_told_again(dataset, tmp_path):
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     lines, ended = [], []
     assert figure1(dataset, tmp_path, tell=lines.append, after_run=lambda: ended.append(1)).run(plan) == runs
-    assert [line for line in lines if "chose" not in line] == ended == []
+    assert [line for line in lines if "comes nearest" not in line] == ended == []
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -181,8 +187,3 @@ def test_net_needs_several_epochs_to_25_percent_of_the_synthetic_images(tmp_path
     plan = make_plan("fan-in", ("relu",), (rate,), max_epochs=15)
     (run,) = Figure1(synthetic_dataset(2048, 20), tmp_path, progress=False).run(plan)
     assert 3 < epochs_to(run.errors("train_error"), 0.25) < 15
-
-
-def test_choice_before_the_sweeps_end_is_the_longest_run():
-    plan = make_plan(rates=(0.01, 0.02, 0.03), sweep_epochs=3)
-    assert chosen_rate(plan, [make_run([0.5]), make_run([0.6, 0.5], lr=0.02), make_run([], lr=0.03, diverged="nan")]) == 0.02

@@ -107,11 +107,11 @@ def test_expected_time_is_told_beside_the_bound(dataset, tmp_path, monkeypatch):
     plans, lines = [make_plan(setup, ("relu",), (0.01,), max_epochs=60) for setup in ("2012", "fan-in")], []
     monkeypatch.setattr(figure1_job.Figure1, "run", lambda figure1, plan: lines.append(figure1.usual))
     make_job(tmp_path, *plans, tell=lines.append).train(dataset, CpuDevice(workers=1))
-    assert lines[1] == f"about 80 s, at most 20 min; after a stop, go on with: {COMMAND}"
+    assert lines[1] == f"this takes about 80 s, at most 20 min; after a stop, go on with: {COMMAND}"
     assert lines[2] == {("2012", "relu"): 4, ("fan-in", "relu"): 4}
     monkeypatch.setattr(figure1_job, "usual_epochs", lambda plan, dataset, record, runs: {})
     make_job(tmp_path, *plans, tell=lines.append).train(dataset, CpuDevice(workers=1))
-    assert lines[5] == f"at most 20 min; after a stop, go on with: {COMMAND}"
+    assert lines[5] == f"this takes at most 20 min; after a stop, go on with: {COMMAND}"
 
 
 @pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])

@@ -11,7 +11,7 @@ RECORD = {
     "dataset": {"name": "synthetic", "note": "synthetic shapes, seed 0", "synthetic": True},
     "train_images": 384,
     "sweep_epochs": 20,
-    "rates": {"2012": {"relu": {"lr": 0.01, "sweep": [{"lr": 0.01}, {"lr": 0.02}]}}},
+    "rates": {"2012": {"relu": {"lr": 0.01, "sweep": [{"lr": 0.01}, {"lr": 0.02}], "edge": "lowest"}}},
 }
 
 
@@ -36,12 +36,13 @@ def test_unknown_activation_has_no_rate_on_record():
 
 
 def test_record_of_a_result_keeps_rates_sweeps_and_epochs():
-    document = make_document([make_run([0.5, 0.25])], [make_plan(activations=("relu",))])
+    document = make_document([make_run([0.5, 0.25])], [make_plan(activations=("relu",), rates=(0.01,))])
     document |= {"command": "tinyalex figure1 --sweep", "date": "2026-01-01T00:00:00Z"}
     record = record_of(document)
     assert set(record) == set(load_record()) and record["sweep_epochs"] == 2
     (known,) = record["rates"]["2012"].values()
-    assert known == {"lr": 0.01, "epochs_run": [2], "sweep": [{"lr": 0.01, "running_errors": [0.5, 0.25], "diverged": None}]}
+    entry = {"lr": 0.01, "state": "reached", "epochs_to_target": 2.0, "epochs_run": 2, "train_error": [0.5, 0.25], "diverged": None}
+    assert known == {"lr": 0.01, "epochs_run": [2], "sweep": [entry], "edge": None}
 
 
 def test_record_is_shipped():

@@ -16,14 +16,15 @@ from tinyalex.experiments.figure1.time import CIFAR10, epochs_left, in_words, se
     ("plan", "runs", "left"),
     [
         ({"rates": (0.01,)}, [], 20),
-        ({}, [], 24),
-        ({"seeds": (0, 1)}, [], 48),
-        ({}, [make_run([0.5, 0.4])], 22),
-        ({}, [make_run([0.5, 0.2]), make_run([0.5, 0.4], lr=0.02)], 12),
-        ({}, [make_run([0.5], setup="fan-in"), make_run([0.5], lr=7.0), make_run([0.5], seed=7)], 24),
+        ({}, [], 40),
+        ({"growth": 1}, [], 60),
+        ({"seeds": (0, 1)}, [], 60),
+        ({}, [make_run([0.5, 0.4])], 38),
+        ({}, [make_run([0.5, 0.2]), make_run([0.5, 0.4], lr=0.02)], 20),
+        ({}, [make_run([0.5], setup="fan-in"), make_run([0.5], lr=7.0), make_run([0.5], seed=7)], 40),
         ({"rates": (0.01,)}, [make_run([], diverged="nan")], 10),
     ],
-    ids=["no sweep", "sweep", "seeds", "begun", "at the target", "runs of other plans", "diverged"],
+    ids=["no sweep", "sweep", "sweep that may grow", "seeds", "begun", "at the target", "runs of other plans", "diverged"],
 )
 def test_epochs_left(plan, runs, left):
     assert epochs_left(make_plan(**{"max_epochs": 10} | plan), runs) == left
@@ -35,13 +36,13 @@ def test_epochs_left(plan, runs, left):
         ({}, (0.01,), [], 20),
         ({"relu": 4, "tanh": 6}, (0.01,), [], 10),
         ({"relu": 4}, (0.01,), [], 14),
-        ({"relu": 4, "tanh": 6}, (0.01, 0.02), [], 14),
-        ({"relu": 1, "tanh": 1}, (0.01, 0.02), [], 8),
+        ({"relu": 4, "tanh": 6}, (0.01, 0.02), [], 20),
+        ({"relu": 1, "tanh": 1}, (0.01, 0.02), [], 4),
         ({"relu": 4, "tanh": 6}, (0.01,), [make_run([0.5] * 3)], 7),
         ({"relu": 4, "tanh": 6}, (0.01,), [make_run([0.5, 0.2])], 6),
         ({"relu": 4, "tanh": 6}, (0.01,), [make_run([0.5] * 7)], 9),
     ],
-    ids=["none known", "known", "one known", "sweep", "less than the sweep", "begun", "at the target", "longer than usual"],
+    ids=["none known", "known", "one known", "sweep", "less than a turn", "begun", "at the target", "longer than usual"],
 )
 def test_epochs_that_are_likely_left(usual, rates, runs, left):
     assert epochs_left(make_plan(rates=rates, max_epochs=10), runs, usual) == left

@@ -6,95 +6,32 @@ independently to make training as fast as possible. No regularization of any kin
 
 An experiment is a set of runs, one for each setup, activation, learning rate and seed, each in a folder of its own:
 
-1. the sweep: every rate and seed, for `sweep_epochs`; the rate whose worst seed has the lowest running error is chosen;
-2. the runs: those of the chosen rate go on (the sweep's are continued, not repeated) until both errors have crossed the
-   target or `max_epochs` are over.
+1. the sweep chooses the learning rate of each activation with the first seed, by the rule in `sweep.py`;
+2. every seed trains with the chosen rate until both errors have reached the target, or until `max_epochs`. The sweep's own
+   run with that rate is continued, not repeated.
 """
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tinyalex.data.batches import Prepare, Standardize, SubtractMean
 from tinyalex.data.source import Dataset
 from tinyalex.devices import Device, get_device
-from tinyalex.errors import DivergedError, ShapeError, require_float, require_int, show
-from tinyalex.experiments.figure1.runs import START_ERROR, Run, at_most, check_images, images_of, read_run, read_runs
+from tinyalex.errors import DivergedError
+from tinyalex.experiments.figure1.plan import Plan
+from tinyalex.experiments.figure1.runs import Run, at_most, check_images, images_of, read_run, read_runs
+from tinyalex.experiments.figure1.sweep import Sweep, sweep_of
 from tinyalex.loss import SoftmaxCrossEntropy
-from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net
+from tinyalex.models.cifar import SETUPS, figure1_net
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
-from tinyalex.training import RunLog, Trainer
+from tinyalex.training import EpochResult, RunLog, Trainer
 from tinyalex.training.log import NAME as LOG
 
 MOMENTUM, BATCH_SIZE = 0.9, 128
-TARGET = 0.25  # the paper's training error
-CROSSED = ("train_error", "running_error")  # the errors whose crossing of the target is measured
-DEFAULT_RATES = {"2012": (0.001, 0.003, 0.01, 0.03), "fan-in": (0.003, 0.01, 0.03, 0.1)}
-SYNTHETIC_RATES = {"2012": (0.002, 0.005, 0.01, 0.02, 0.04), "fan-in": (0.01, 0.02, 0.04, 0.08)}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is run, for one setup.
-
-    Parameters
-    ----------
-    setup: "2012" or "fan-in". activations: names in `ACTIVATIONS`, the first is what the others are compared with.
-    rates: the learning rates of each activation; more than one is a sweep.
-    seeds: of weights and batch order; the sweep takes the first.
-    target: the training error to reach, a fraction.
-    """
-
-    setup: str
-    activations: tuple[str, ...]
-    rates: dict[str, tuple[float, ...]]
-    seeds: tuple[int, ...] = (0,)
-    sweep_epochs: int = 3
-    max_epochs: int = 60
-    target: float = TARGET
-
-    def __post_init__(self) -> None:
-        if self.setup not in tuple(SETUPS):
-            raise ShapeError(f"figure1: setup must be one of {', '.join(SETUPS)}, got {show(self.setup)}")
-        for name in self.activations:
-            if name not in tuple(ACTIVATIONS):
-                raise ShapeError(f"figure1: activations must be among {', '.join(ACTIVATIONS)}, got {show(name)}")
-            if not self.rates.get(name):
-                raise ShapeError(f"figure1: learning rates of {name} must be numbers above 0, got {show(self.rates.get(name))}")
-            for rate in self.rates[name]:
-                require_float("figure1", f"learning rates of {name}", rate, "numbers above 0", lambda value: 0 < value < math.inf)
-        if not self.activations or len(set(self.activations)) < len(self.activations):
-            raise ShapeError(f"figure1: activations must be different names, at least one, got {show(self.activations)}")
-        if not self.seeds:
-            raise ShapeError("figure1: seeds must be integers, at least one, got ()")
-        for seed in self.seeds:
-            require_int("figure1", "seeds", seed, least=0)
-        require_int("figure1", "sweep_epochs", self.sweep_epochs)
-        require_int("figure1", "max_epochs", self.max_epochs)
-        require_target("target", self.target)
-
-
-def require_target(quantity: str, value: object) -> float:
-    """`value` as a training error to reach."""
-    rule = f"a fraction above 0 and below {START_ERROR}, such as 0.25"
-    return require_float("figure1", quantity, value, rule, lambda number: 0 < number < START_ERROR)
-
-
-def chosen_rate(plan: Plan, runs: Sequence[Run]) -> float:
-    """The rate whose worst seed has the lowest running error at the sweep's end; while no run is so far, that of the longest run."""
-    worst = [worst_seed(plan, [run for run in runs if run.lr == lr]) for lr in dict.fromkeys(run.lr for run in runs)]
-    return min(worst, key=lambda run: (run.sweep_error(plan.sweep_epochs), run.diverged is not None, -len(run.epochs))).lr
-
-
-def worst_seed(plan: Plan, runs: Sequence[Run]) -> Run:
-    """Of the runs with one rate, the one that stands worst at the sweep's end: a rate must serve every seed."""
-    return max(runs, key=lambda run: (run.sweep_error(plan.sweep_epochs), run.diverged is not None))
 
 
 class Figure1:
@@ -134,7 +71,7 @@ class Figure1:
             check_images(self.folder, runs, images_of(dataset))
 
     def run(self, plan: Plan) -> list[Run]:
-        """All runs of the plan: those of the sweep, and those that went on to the target.
+        """Train all runs of the plan, and return those of the sweeps and those with the chosen rates.
 
         Raises
         ------
@@ -146,39 +83,51 @@ class Figure1:
             sweep, lr = self.sweep(plan, activation)
             chosen = [self._to_target(plan, activation, lr, seed) for seed in plan.seeds] if lr is not None else []
             if all(run.diverged for run in chosen):
-                rates = ", ".join(f"{rate:g}" for rate in plan.rates[activation])
+                rates = ", ".join(f"{run.lr:g}" for run in sweep.runs)
                 failed.append(f"a learning rate must let {activation} train in the setup {plan.setup}, got {rates}")
-            runs += [run for run in sweep if run.lr != lr] + chosen
+            runs += [run for run in sweep.runs if run.lr != lr] + chosen
         if failed:
-            raise DivergedError(f"figure1: {', and '.join(failed)}, where the loss is no number in the end; use lower --rates")
+            text = ", and ".join(failed)
+            raise DivergedError(f"figure1: {text}, with which the loss stops being a finite number; use lower --rates")
         return runs
 
-    def sweep(self, plan: Plan, activation: str) -> tuple[list[Run], float | None]:
-        """The sweep's runs and the rate it chooses, None if all diverged; one rate alone is not swept."""
-        rates = plan.rates[activation]
-        if len(rates) == 1:
-            return [], rates[0]
-        runs = []
-        for lr, seed in product(rates, plan.seeds):
-            line = f"{plan.setup}, {activation}, sweep: learning rate {lr:g}, seed {seed}, {plan.sweep_epochs} epochs"
-            runs.append(self._train(Run(plan.setup, activation, lr, seed), plan.sweep_epochs, None, line))
-        lr = chosen_rate(plan, runs)
-        if math.isinf(max(run.sweep_error(plan.sweep_epochs) for run in runs if run.lr == lr)):
-            return runs, None
-        self.tell(f"{plan.setup}, {activation}: chose learning rate {lr:g} of {', '.join(f'{rate:g}' for rate in rates)}")
-        return runs, lr
+    def sweep(self, plan: Plan, activation: str) -> tuple[Sweep, float | None]:
+        """Train the sweep's runs turn by turn, and return them with the chosen rate; the rate is None if all diverged.
+
+        One rate alone is chosen without a sweep.
+        """
+        who, told = f"setup {plan.setup}, {activation}", len(plan.rates[activation])
+        while True:
+            sweep = sweep_of(plan, activation, read_runs(self.folder))
+            if told == 1:
+                return sweep, plan.rates[activation][0]
+            if len(sweep.runs) > told:
+                told = len(sweep.runs)
+                rates = ", ".join(f"{run.lr:g}" for run in sweep.runs)
+                self.tell(f"{who}: the best rate is at an edge of the sweep, which grows to {rates}")
+            turn = sweep.next_turn()
+            if turn is None:
+                break
+            run, epochs = turn
+            line = f"{who}, sweep: learning rate {run.lr:g}, seed {run.seed}, epochs {len(run.epochs) + 1} to {epochs}"
+            self._train(run, epochs, lambda last: last.train_error is not None and last.train_error <= plan.target, line)
+        if sweep.failed:
+            return sweep, None
+        self.tell(f"{who}: {_choice(sweep)}")
+        return sweep, sweep.best.lr
 
     def _to_target(self, plan: Plan, activation: str, lr: float, seed: int) -> Run:
-        line = f"{plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: to {100 * plan.target:g} % or {plan.max_epochs} epochs"
-        return self._train(Run(plan.setup, activation, lr, seed), plan.max_epochs, plan.target, line)
+        line = f"setup {plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: until both errors are at most "
+        line += f"{100 * plan.target:g} %, at most {plan.max_epochs} epochs"
+        run, usual = Run(plan.setup, activation, lr, seed), self.usual.get((plan.setup, activation))
+        return self._train(run, plan.max_epochs, lambda last: at_most(last, plan.target), line, usual)
 
-    def _train(self, run: Run, epochs: int, target: float | None, line: str) -> Run:
-        """Train `run` in its folder, or go on with it, for so many epochs in all or until both its errors reach the target."""
+    def _train(self, run: Run, epochs: int, until: Callable[[EpochResult], bool], line: str, usual: int | None = None) -> Run:
+        """Train `run` in its folder, or go on with it, for so many epochs in all or `until` is true of its last epoch."""
         folder = self.folder / "runs" / run.name
         known = read_run(folder)
         if known is not None and known.lr == run.lr:  # a name has six digits of a rate: the trainer refuses another
-            ended = known.diverged or len(known.epochs) >= epochs or (target is not None and known.reached(target))
-            if ended:
+            if known.diverged or len(known.epochs) >= epochs or (known.epochs and until(known.epochs[-1])):
                 return known
         self.tell(line)
         net = figure1_net(run.activation, run.setup, seed=run.seed, classes=len(self.dataset.classes), device=self.device)
@@ -198,9 +147,8 @@ class Figure1:
             progress=sys.stderr.isatty() if self.progress is None else self.progress,
             hints=False,
         )
-        usual = None if target is None else self.usual.get((run.setup, run.activation))
         try:
-            run.epochs = trainer.run(epochs, until=lambda last: target is not None and at_most(last, target), expected=usual)
+            run.epochs = trainer.run(epochs, until=until, expected=usual)
         except DivergedError as error:
             run.epochs, run.diverged = list(trainer.results), str(error)
             RunLog(folder / LOG).append({"kind": "diverged", "message": run.diverged})
@@ -213,3 +161,14 @@ class Figure1:
             images = self.dataset.train_images
             self._prepares[setup] = SubtractMean.fit(images) if SETUPS[setup].inputs == "mean-image" else Standardize.fit(images)
         return self._prepares[setup]
+
+
+def _choice(sweep: Sweep) -> str:
+    """What the sweep chose, in words."""
+    best, rates = sweep.best, ", ".join(f"{run.lr:g}" for run in sweep.runs)
+    epochs = sweep.needed(best)
+    if epochs is None:
+        text = f"no rate reaches {100 * sweep.target:g} % in {sweep.max_epochs} epochs; {best.lr:g} comes nearest, of {rates}"
+    else:
+        text = f"chose learning rate {best.lr:g}, which needs the fewest epochs, {epochs:.1f}, of {rates}"
+    return f"{text}; it is the {sweep.edge} of them, so a better one may lie beyond" if sweep.edge else text

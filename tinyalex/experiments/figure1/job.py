@@ -11,7 +11,8 @@ from typing import Any
 from tinyalex.data.source import Dataset
 from tinyalex.devices import Device
 from tinyalex.errors import CheckpointError, DiskFull, DivergedError, Interrupted
-from tinyalex.experiments.figure1.experiment import Figure1, Plan
+from tinyalex.experiments.figure1.experiment import Figure1
+from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.rates import with_record
 from tinyalex.experiments.figure1.result import RESULT, read_plans, result, write_result
 from tinyalex.experiments.figure1.runs import read_runs
@@ -28,7 +29,7 @@ DRAW_EVERY_S = 15.0  # the pictures take a second
 
 
 def open_folder(folder: Path) -> None:
-    """Make the folder, or refuse one in which the results would take the place of something else."""
+    """Make the folder, or refuse one in which the results would overwrite other files."""
     there = [folder / name for name in (*FILES, RATES) if (folder / name).exists()]
     checkpoints = checkpoint_files(folder)  # those of figure1 lie in the folders of its runs
     if checkpoints or (there and not read_runs(folder)):
@@ -43,12 +44,12 @@ def open_folder(folder: Path) -> None:
 class Job:
     """What one call of the command does.
 
-    Plans of an earlier call for other setups stay in `result.json`, with the runs that the folder holds of them.
+    An earlier call in the same folder may have trained other setups: `result.json` keeps their plans and their runs.
 
     Parameters
     ----------
     folder: where the runs and the files are. plans: what this call is to train.
-    command: what goes on with it. record: the shipped rates. tell: called with each line for the user.
+    command: the command that continues the work. record: the shipped rates. tell: called with each line for the user.
     """
 
     def __init__(self, folder: Path, plans: Sequence[Plan], command: str, record: dict[str, Any], tell: Callable[[str], None]) -> None:
@@ -78,7 +79,7 @@ class Job:
         return document
 
     def train(self, dataset: Dataset, device: Device) -> None:
-        """All runs of all plans; when a run is stopped or all rates diverge, what there is is drawn."""
+        """Train all runs of all plans. When a run is stopped or all rates diverge, the pictures are drawn from what was trained."""
         runs = read_runs(self.folder)
         usual = [usual_epochs(plan, dataset, self.record, runs) for plan in self.plans]
         figure1 = Figure1(
@@ -108,9 +109,9 @@ class Job:
             raise failed[0]
 
     def _expect(self, dataset: Dataset, seconds: float, likely: int, most: int) -> None:
-        self.tell(f"{len(dataset.train_labels):,} images of {dataset.name}, {dataset.note}; {seconds:.2f} s an epoch")
+        self.tell(f"{len(dataset.train_labels):,} images of {dataset.name}, {dataset.note}; an epoch takes {seconds:.2f} s")
         about = f"about {in_words(likely * seconds)}, " if likely < most else ""
-        self.tell(f"{about}at most {in_words(most * seconds)}; after a stop, go on with: {self.command}")
+        self.tell(f"this takes {about}at most {in_words(most * seconds)}; after a stop, go on with: {self.command}")
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:

@@ -1,16 +1,17 @@
 """The two pictures of Figure 1, drawn from the document of `result.json` alone.
 
-Colors are those of Okabe and Ito; dashes and marks tell the curves apart without them.
+Colors are those of Okabe and Ito. Dashes and marks tell the curves apart without them, and each curve carries its own label.
 """
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyalex.experiments.figure1.result import LABELS, median_epochs, shared_factors
+from tinyalex.experiments.figure1.result import LABELS, median_epochs
 from tinyalex.experiments.figure1.runs import START_ERROR
 from tinyalex.files.atomic import write_picture
 
@@ -21,70 +22,96 @@ STYLES: dict[str, dict[str, Any]] = {  # as in the paper: ReLU solid, tanh dashe
     "abstanh": {"color": "#CC79A7", "linestyle": (0, (6, 2, 1, 2))},
 }
 MARKS = {"relu": "o", "tanh": "s", "sigmoid": "^", "abstanh": "D"}
+INPUTS = {"2012": "raw pixels", "fan-in": "scaled inputs"}  # what the setups differ in, in two words
 WIDTH, DPI = 8, 150  # inches, pixels an inch
-FONT: Any = {"font.size": 15, "axes.titlesize": 15, "legend.fontsize": 13, "lines.linewidth": 2.6, "lines.markersize": 8}
-PAPER_FACTOR = 6
+FONT: Any = {"font.size": 15, "axes.titlesize": 15, "lines.linewidth": 2.6, "lines.markersize": 9}
+ASIDE = 1.08  # from one activation to the next, where both have a mark at the same rate
+ROOM = 0.58
+STEP = 0.06  # between two labels, as a part of the error axis
+SHADE = "0.35"
 
 
 def draw_figure(document: dict[str, Any], path: Path) -> None:
     """The paper's figure: the training error against epochs, a panel for each setup, seeds as a band from best to worst."""
-    from matplotlib import rc_context
-
-    with rc_context(FONT):
-        write_png(figure_of_curves(document), path)
+    _draw(figure_of_curves, document, path)
 
 
 def draw_factor(document: dict[str, Any], path: Path) -> None:
-    """What the factor depends on: above, the sweep's errors against the rate; below, the factor at shared and at own rates."""
+    """The sweeps: the epochs that each rate needs to the target, and between the best rates of two activations their factor."""
+    _draw(figure_of_factors, document, path)
+
+
+def _draw(make: Any, document: dict[str, Any], path: Path) -> None:
     from matplotlib import rc_context
 
     with rc_context(FONT):
-        write_png(figure_of_factors(document), path)
+        write_png(make(document), path)
 
 
 def figure_of_curves(document: dict[str, Any]) -> Any:
-    """The Matplotlib figure that `draw_figure` writes."""
+    """The Matplotlib figure that `draw_figure` writes; both panels have the same axes."""
     setups = list(document["setups"].values())
-    figure, panels = _canvas(1, len(setups), 5.6)
-    for panel, of in zip(panels[0], setups, strict=True):
+    figure, panels = _canvas(len(setups), 5.6, sharex=True)
+    for panel, of in zip(panels, setups, strict=True):
         for name, mine in of["activations"].items():
-            _draw_seeds(panel, mine["train_error"], STYLES[name], f"{LABELS[name]}: {_epochs(of, name)}")
-        panel.axhline(of["target"], color="0.35", linestyle=(0, (6, 4)), linewidth=1)
-        panel.set(title=f"setup {of['setup']}", xlabel="epochs", ylim=(0, START_ERROR + 0.03))
+            _draw_seeds(panel, mine["train_error"], STYLES[name], LABELS[name])
+        panel.axhline(of["target"], color=SHADE, linestyle=(0, (6, 4)), linewidth=1)
+        panel.set(title=_finding(of), xlabel="epochs", ylim=(0, START_ERROR + 0.03))
         panel.set_yticks([0, 0.25, 0.5, 0.75])  # the paper's
         panel.set_xlim(left=0)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.legend(loc="upper right", title=f"epochs to {100 * of['target']:g} %", handlelength=2.2)
-    panels[0][0].set_ylabel("training error rate")
+    for panel, of in zip(panels, setups, strict=True):
+        _label_crossings(panel, of)
+    panels[0].set_ylabel("training error rate")
     _caption(figure, document)
     return figure
 
 
 def figure_of_factors(document: dict[str, Any]) -> Any:
-    """The Matplotlib figure that `draw_factor` writes."""
+    """The Matplotlib figure that `draw_factor` writes; both panels have the same axis of epochs."""
     setups = list(document["setups"].values())
-    figure, panels = _canvas(2, len(setups), 10)
-    for column, of in enumerate(setups):
-        _draw_sweep(panels[0][column], of)
-        _draw_factors(panels[1][column], of)
-    low, high = panels[1][0].get_ylim()  # of all panels of the row
-    panels[1][0].set_ylim(min(low, 0.4), max(high, 8) * 18)  # the legend stands above the paper's 6
-    panels[0][0].set_ylabel(f"running error\nafter {setups[0]['sweep_epochs']} epochs")
-    first = LABELS[next(iter(setups[0]["activations"]))]
-    panels[1][0].set_ylabel(f"epochs needed,\nas a multiple of {first}'s")
+    figure, panels = _canvas(len(setups), 6.6)
+    known = [epochs for of in setups for mine in of["activations"].values() for _, epochs, _ in _points(mine)] or [1, 10]
+    low, top = min(known) / 2, max(known) * 2
+    for panel, of in zip(panels, setups, strict=True):
+        panel.set_yscale("log")
+        panel.set_ylim(low, top * 1.3)
+        for place, (name, mine) in enumerate(of["activations"].items()):
+            _draw_sweep(panel, name, mine, ASIDE**place, top)
+        _rate_axis(panel, of)
+        _label_bests(panel, of)
+        panel.set(title=_finding(of), xlabel="learning rate")
+    ticks = [tick for tick in (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000) if low <= tick <= top]
+    panels[0].set_yticks(ticks, [str(tick) for tick in ticks], minor=False)
+    panels[0].set_yticks([], minor=True)
+    panels[0].set_ylabel(f"epochs to {100 * setups[0]['target']:g} % training error")
     borrowed = any(mine.get("sweep_from") == "record" for of in setups for mine in of["activations"].values())
-    _caption(figure, document, "sweep of the shipped record; " if borrowed else "")
+    how = "ring: the best rate. Open mark: stopped there, not yet at the target. Cross: diverged."
+    _caption(figure, document, "rates other than the best: from the shipped record; " if borrowed else "", how)
     return figure
 
 
-def _canvas(rows: int, columns: int, height: float) -> tuple[Any, Any]:
-    """A figure without pyplot, which keeps no global state and needs no screen; panels of a row share their y axis."""
+def _canvas(columns: int, height: float, sharex: bool = False) -> tuple[Any, Any]:
+    """A figure without pyplot, which keeps no global state and needs no screen; its panels share the vertical axis."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False, sharey="row")
+    return figure, figure.subplots(1, columns, squeeze=False, sharex=sharex, sharey=True)[0]
+
+
+def _finding(of: dict[str, Any]) -> str:
+    """The panel's title: the setup in words, and what was found in it."""
+    title = f"setup {of['setup']}: {INPUTS[of['setup']]}"
+    names = list(of["activations"])
+    if len(names) != 2:
+        return title
+    factor = of["factor"].get(names[1], {}).get("train_error", {"value": None})
+    if factor["value"] is None:
+        return f"{title}\n(no factor yet)"
+    more = "over " if factor["at_least"] else ""
+    return f"{title}\n{LABELS[names[1]]} needs {more}{factor['value']:.1f} times the epochs"
 
 
 def _draw_seeds(panel: Any, curves: Sequence[Sequence[float]], style: dict[str, Any], label: str) -> None:
@@ -100,74 +127,99 @@ def _draw_seeds(panel: Any, curves: Sequence[Sequence[float]], style: dict[str, 
     panel.plot(epochs, median, label=label, **style)
 
 
+def _label_crossings(panel: Any, of: dict[str, Any]) -> None:
+    """Below the target's line, where no curve stays: a line down from each crossing, with the activation and its epochs."""
+    right, target, count = panel.get_xlim()[1], of["target"], len(of["activations"])
+    highest = target - 0.09
+    step = min(STEP, (highest - 0.03) / max(count - 1, 1))
+    for place, name in enumerate(of["activations"]):
+        epochs, crossed = median_epochs(of["activations"][name], "train_error")
+        style, height = STYLES[name], highest - place * step
+        if crossed:
+            panel.plot([epochs, epochs], [0, target], **style | {"linewidth": 1.4})
+        left = epochs < ROOM * right  # a label takes a bit less than this part of a panel's width
+        beside = min(epochs + 0.015 * right, (1 - ROOM) * right) if left else epochs - 0.015 * right
+        panel.text(
+            beside, height, f"{LABELS[name]}: {_epochs(of, name)}", color=style["color"],
+            ha="left" if left else "right", va="center", fontweight="bold", fontsize=14,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        )  # fmt: skip
+
+
 def _epochs(of: dict[str, Any], name: str) -> str:
-    """The epochs to the target, as the legend has them."""
+    """The epochs to the target, as a label has them."""
     epochs, crossed = median_epochs(of["activations"][name], "train_error")
     if crossed:
-        return f"{epochs:.1f}"
-    return "diverged" if any(of["activations"][name]["diverged"]) else f"over {epochs:.3g}"
+        return f"{epochs:.1f} epochs"
+    return "diverged" if any(of["activations"][name]["diverged"]) else f"not in {epochs:.3g}"
 
 
-def _draw_sweep(panel: Any, of: dict[str, Any]) -> None:
-    """The error that each rate has in the end; a ring around the chosen one."""
-    for name, mine in of["activations"].items():
-        done = [(entry["lr"], entry["running_errors"][-1]) for entry in mine["sweep"] if len(entry["running_errors"]) == of["sweep_epochs"]]
-        panel.plot([lr for lr, _ in done], [error for _, error in done], marker=MARKS[name], label=LABELS[name], **STYLES[name])
-        panel.plot([lr for lr, _ in done if lr == mine["lr"]], [error for lr, error in done if lr == mine["lr"]], "ko", mfc="none", ms=15)
-        gone = [entry["lr"] for entry in mine["sweep"] if entry["diverged"]]
-        if gone:
-            panel.plot(gone, [START_ERROR] * len(gone), "x", color=STYLES[name]["color"], markersize=11, label=f"{LABELS[name]} diverged")
-    _rate_axis(panel, of)
-    panel.set(title=f"setup {of['setup']}", xlabel="learning rate")
-    panel.legend(loc="best", handlelength=2.2)
+def _points(mine: dict[str, Any]) -> list[tuple[float, float, str]]:
+    """(rate, epochs, state) of each rate of the sweep: the epochs to the target, or those it was given; diverged ones have none."""
+    rows = [(entry["lr"], entry["epochs_to_target"] or entry["epochs_run"], entry["state"]) for entry in mine["sweep"]]
+    return [row for row in rows if row[1] and row[2] != "diverged"]
 
 
-def _draw_factors(panel: Any, of: dict[str, Any]) -> None:
-    """Two measures: a point at each rate that both were swept with, to an error of the sweep; a level line for own rates, to the target.
+def _draw_sweep(panel: Any, name: str, mine: dict[str, Any], aside: float, top: float) -> None:
+    """A filled mark for each rate that reached the target, an open one with an arrow for each that was stopped before.
 
-    A cross on the axis stands for a rate at which a net learned nothing, so that there is no factor.
+    The line leads through the rates whose runs have ended; a ring marks the best. Marks are drawn `aside` times their rate,
+    so that two activations do not cover each other.
     """
-    for name, factor in of["factor"].items():
-        style, whose = STYLES[name], f"{LABELS[name]}, " if len(of["factor"]) > 1 else ""
-        points = shared_factors(of, name)
-        known = [(lr, value) for lr, value in points if value is not None]
-        panel.plot(
-            [lr for lr, _ in known], [value for _, value in known], linestyle="", marker=MARKS[name], color=style["color"],
-            label=f"{whose}same rate, to the slower's\nerror after {of['sweep_epochs']} epochs",
+    style, points, label = STYLES[name], [(lr * aside, epochs, state) for lr, epochs, state in _points(mine)], LABELS[name]
+    ended = [(lr, epochs) for lr, epochs, state in points if state != "unfinished"]
+    reached = [(lr, epochs) for lr, epochs, state in points if state == "reached"]
+    stopped = [(lr, epochs) for lr, epochs, state in points if state != "reached"]
+    gone = [entry["lr"] * aside for entry in mine["sweep"] if entry["state"] == "diverged"]
+    color, mark = style["color"], {"linestyle": "", "color": style["color"], "marker": MARKS[name]}
+    panel.plot(*_columns(ended), **style)
+    panel.plot(*_columns(reached), label=f"{label}, reached", **mark)
+    panel.plot(*_columns(stopped), label=f"{label}, stopped", **mark, mfc="white", mew=2)
+    for lr, epochs in stopped:
+        panel.annotate("", (lr, epochs * 1.28), (lr, epochs * 1.04), arrowprops={"arrowstyle": "->", "color": color, "lw": 1.6})
+    panel.plot(gone, [top] * len(gone), label=f"{label}, diverged", **mark | {"marker": "x", "markersize": 11, "markeredgewidth": 2.6})
+    panel.plot(*_columns([point for point in reached if point[0] == mine["lr"] * aside]), "ko", mfc="none", ms=18)
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _label_bests(panel: Any, of: dict[str, Any]) -> None:
+    """The epochs of each best rate beside its ring: below it, or above where the next activation's best is close below."""
+    bests = []
+    for name, mine in of["activations"].items():
+        bests += [(epochs, lr, name) for lr, epochs, state in _points(mine) if lr == mine["lr"] and state == "reached"]
+    low, high = panel.get_xlim()
+    before = 0.0
+    for epochs, lr, name in sorted(bests):
+        above = before > 0 and epochs < 3 * before
+        place = math.log(lr / low) / math.log(high / low)
+        side = "left" if place < 0.2 else "right" if place > 0.8 else "center"
+        panel.annotate(
+            f"{LABELS[name]}: {epochs:.1f}", (lr, epochs), (0, 34 if above else -15), textcoords="offset points", ha=side,
+            va="bottom" if above else "top", color=STYLES[name]["color"], fontweight="bold", fontsize=14,
         )  # fmt: skip
-        none = [lr for lr, value in points if value is None]
-        if none:
-            bottom = {"transform": panel.get_xaxis_transform(), "label": f"{whose}same rate: a net\nlearned nothing"}
-            panel.plot(none, [0.04] * len(none), "x", color=style["color"], markersize=11, markeredgewidth=2.6, **bottom)
-        own = factor["train_error"]
-        if own["value"] is not None:
-            text = f"{whose}own rates, to {100 * of['target']:g} %: {'over ' if own['at_least'] else ''}{own['value']:.1f}"
-            panel.axhline(own["value"], color=style["color"], linestyle=style["linestyle"], label=text)
-    panel.axhline(1, color="0.35", linewidth=1)
-    panel.axhline(PAPER_FACTOR, color="0.35", linestyle=(0, (1, 2)), linewidth=1.5, label=f"the paper's {PAPER_FACTOR}, to 25 %")
-    panel.set_yscale("log")
-    panel.set_yticks([0.5, 1, 2, 4, 8], ["0.5", "1", "2", "4", "8"], minor=False)
-    panel.set_yticks([], minor=True)
-    _rate_axis(panel, of)
-    panel.set_xlabel("learning rate")
-    panel.legend(loc="upper right", handlelength=1.8, fontsize=12.5)
+        before = epochs
 
 
 def _rate_axis(panel: Any, of: dict[str, Any]) -> None:
     rates = sorted({entry["lr"] for mine in of["activations"].values() for entry in mine["sweep"]})
     panel.set_xscale("log")
-    panel.set_xticks(rates, [f"{rate:g}" for rate in rates], fontsize=FONT["font.size"] if len(rates) < 5 else 11)
+    turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if len(rates) > 4 else {}
+    panel.set_xticks(rates, [f"{rate:g}" for rate in rates], fontsize=13, **turned)
     panel.set_xticks([], minor=True)
-    panel.set_xlim(rates[0] / 1.6, rates[-1] * 1.6)
+    panel.set_xlim(rates[0] / 1.9, rates[-1] * 1.9)
 
 
-def _caption(figure: Any, document: dict[str, Any], more: str = "") -> None:
-    """The data in the title, since no figure means anything without; its note below."""
+def _caption(figure: Any, document: dict[str, Any], more: str = "", how: str = "") -> None:
+    """The data in the title, since no figure means anything without; how to read it and its note below."""
     data, count = document["dataset"], f"{document['train_images']:,}"
     title = f"{count} synthetic images, not photographs" if data["synthetic"] else f"{count} images of {data['name']}"
     figure.suptitle(title, fontsize=17, parse_math=False)
     note = f"{data['note']}; {more}no regularization; tinyalex {document['versions']['tinyalex']}"
-    figure.supxlabel("\n".join(textwrap.wrap(note, 88)), fontsize=12, color="0.3", parse_math=False)
+    lines = [*([how] if how else []), *textwrap.wrap(note, 88)]
+    figure.supxlabel("\n".join(lines), fontsize=12, color="0.3", parse_math=False)
 
 
 def write_png(figure: Any, path: Path) -> None:

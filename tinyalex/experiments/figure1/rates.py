@@ -1,6 +1,6 @@
-"""Learning rates of Figure 1 that an earlier sweep has chosen: the shipped record, for the synthetic images.
+"""The shipped record: the learning rates that an earlier sweep chose for the synthetic images.
 
-`record.json` is the `rates.json` that `tinyalex figure1 --sweep` leaves in its folder.
+`record.json` is a copy of the `rates.json` that `tinyalex figure1 --sweep` writes. Its `command` says which call wrote it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
-FORMAT, FORMAT_VERSION = "tinyalex-figure1-rates", 1
+FORMAT, FORMAT_VERSION = "tinyalex-figure1-rates", 2
 
 
 def load_record() -> dict[str, Any]:
@@ -26,7 +26,7 @@ def record_of(document: dict[str, Any]) -> dict[str, Any]:
         **{key: document[key] for key in ("command", "date", "dataset", "train_images", "versions")},
         "sweep_epochs": max(of["sweep_epochs"] for of in document["setups"].values()),
         "rates": {
-            setup: {name: {key: mine[key] for key in ("lr", "epochs_run", "sweep")} for name, mine in of["activations"].items()}
+            setup: {name: {key: mine[key] for key in ("lr", "epochs_run", "sweep", "edge")} for name, mine in of["activations"].items()}
             for setup, of in document["setups"].items()
         },
     }
@@ -39,12 +39,13 @@ def recorded_rate(record: dict[str, Any], setup: str, activation: str) -> float 
 
 
 def with_record(document: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """Put the record's sweeps in place of the missing ones of a `document` of the same images; `sweep_from` tells which."""
+    """Put the record's sweeps where a `document` of the same images has none; `sweep_from` says whose each sweep is."""
     same = all(document[key] == record[key] for key in ("dataset", "train_images"))
     for setup, of in document["setups"].items():
         for name, mine in of["activations"].items():
             borrowed = same and len(mine["sweep"]) == 1 and mine["lr"] == recorded_rate(record, setup, name)
             mine["sweep_from"] = "record" if borrowed else "this run"
             if borrowed:
-                mine["sweep"], of["sweep_epochs"] = record["rates"][setup][name]["sweep"], record["sweep_epochs"]
+                known = record["rates"][setup][name]
+                mine["sweep"], mine["edge"], of["sweep_epochs"] = known["sweep"], known["edge"], record["sweep_epochs"]
     return document

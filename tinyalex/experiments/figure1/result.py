@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.errors import CheckpointError
-from tinyalex.experiments.figure1.experiment import CROSSED, Plan, chosen_rate, worst_seed
-from tinyalex.experiments.figure1.runs import START_ERROR, Run, check_images, epochs_to, read_runs
+from tinyalex.experiments.figure1.plan import Plan
+from tinyalex.experiments.figure1.runs import Run, check_images, epochs_to, read_runs
+from tinyalex.experiments.figure1.sweep import Sweep, sweep_of
 from tinyalex.files.atomic import write_bytes, write_json
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 from tinyalex.training import RunLog
 from tinyalex.training.log import NAME as LOG
 
-FORMAT, FORMAT_VERSION, RESULT = "tinyalex-figure1", 1, "result.json"
+FORMAT, FORMAT_VERSION, RESULT = "tinyalex-figure1", 2, "result.json"
+READABLE = (1, 2)  # version 1 had sweeps of `sweep_epochs` epochs, of which only the plans are read
+CROSSED = ("train_error", "running_error")  # the errors whose crossing of the target is measured
 LABELS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid", "abstanh": "|tanh|"}
-KINDS = {"train_error": "error after the epoch", "running_error": "running mean of the epoch"}
+KINDS = {"train_error": "error of all training images after the epoch", "running_error": "mean error of the batches during the epoch"}
 
 
 def summary(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
@@ -29,10 +32,11 @@ def summary(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     """
     activations = {}
     for name in plan.activations:
-        mine = [run for run in runs if (run.setup, run.activation) == (plan.setup, name)]
-        mine = [run for run in mine if run.lr in plan.rates[name] and run.seed in plan.seeds]
-        if mine:
-            activations[name] = _of_activation(plan, mine)
+        sweep = sweep_of(plan, name, runs)
+        chosen = [run for run in runs if (run.setup, run.activation, run.lr) == (plan.setup, name, sweep.best.lr)]
+        chosen = sorted((run for run in chosen if run.seed in plan.seeds), key=lambda run: run.seed)
+        if chosen:
+            activations[name] = _of_activation(plan, sweep, chosen)
     first = activations.get(plan.activations[0])
     others = {name: of for name, of in activations.items() if name != plan.activations[0]} if first else {}
     return {
@@ -45,21 +49,29 @@ def summary(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def _of_activation(plan: Plan, mine: Sequence[Run]) -> dict[str, Any]:
-    lr = chosen_rate(plan, mine)
-    chosen = sorted((run for run in mine if run.lr == lr), key=lambda run: run.seed)
-    swept = [worst_seed(plan, [run for run in mine if run.lr == rate]) for rate in sorted({run.lr for run in mine})]
+def _of_activation(plan: Plan, sweep: Sweep, chosen: Sequence[Run]) -> dict[str, Any]:
     return {
-        "lr": lr,
+        "lr": sweep.best.lr,
         "seeds": [run.seed for run in chosen],
-        "sweep": [
-            {"lr": run.lr, "running_errors": run.errors("running_error")[: plan.sweep_epochs], "diverged": run.diverged} for run in swept
-        ],
+        "sweep": [_of_rate(sweep, run) for run in sweep.runs],
+        "edge": sweep.edge,
         **{kind: [run.errors(kind) for run in chosen] for kind in (*CROSSED, "val_error")},
         "epochs_to_target": {kind: [epochs_to(run.errors(kind), plan.target) for run in chosen] for kind in CROSSED},
         "epochs_run": [len(run.epochs) for run in chosen],
         "diverged": [run.diverged for run in chosen],
         "wall_s": [run.epochs[-1].wall_s if run.epochs else 0.0 for run in chosen],
+    }
+
+
+def _of_rate(sweep: Sweep, run: Run) -> dict[str, Any]:
+    """One rate of the sweep; `state` is one of those of `Sweep.state`, `epochs_to_target` is None unless it is "reached"."""
+    return {
+        "lr": run.lr,
+        "state": sweep.state(run),
+        "epochs_to_target": sweep.needed(run),
+        "epochs_run": len(run.epochs),
+        "train_error": run.errors("train_error"),
+        "diverged": run.diverged,
     }
 
 
@@ -79,66 +91,51 @@ def median_epochs(of: dict[str, Any], kind: str) -> tuple[float, bool]:
     return (epochs[middle] if len(epochs) % 2 else (epochs[middle - 1] + epochs[middle]) / 2), None not in reached
 
 
-def shared_factor(first: Sequence[float], other: Sequence[float]) -> float | None:
-    """How many times as many epochs `other` takes as `first`, from two sweeps' errors at one learning rate.
-
-    Both are measured at the error that the slower one has in the end; above 1 `first` was the faster.
-    None where either has learned nothing: its error is that of chance, give or take what chance does on a few images.
-
-    Example
-    -------
-    >>> shared_factor([0.5, 0.4, 0.3], [0.7, 0.6, 0.5])
-    3.0
-    """
-    epochs = min(len(first), len(other))
-    if epochs == 0:
-        return None
-    level = max(first[epochs - 1], other[epochs - 1])
-    if level > START_ERROR - 0.02:
-        return None
-    mine, theirs = epochs_to(first[:epochs], level), epochs_to(other[:epochs], level)
-    return theirs / mine if mine and theirs else None
-
-
-def shared_factors(of: dict[str, Any], name: str) -> list[tuple[float, float | None]]:
-    """(rate, factor) of activation `name` against the first, for each rate that both were swept with; None: it can't be told."""
-    first = {entry["lr"]: entry for entry in next(iter(of["activations"].values()))["sweep"]}
-    pairs = [(first[entry["lr"]], entry) for entry in of["activations"][name]["sweep"] if entry["lr"] in first]
-    return [(one["lr"], shared_factor(one["running_errors"], two["running_errors"])) for one, two in pairs]
-
-
 def sentences(document: dict[str, Any]) -> list[str]:
-    """What was measured, a sentence for each setup, activation and kind of error."""
+    """What was measured: a line for each setup, activation and kind of error, then one for each sweep."""
     lines = []
     for of in document["setups"].values():
         names = list(of["activations"])
         for kind, title in KINDS.items():
             for name in names[1:] or names:
                 lines.append(f"setup {of['setup']}, {title}: {_sentence(of, names[0], name, kind)}")
+        lines += [f"setup {of['setup']}, {LABELS[name]}: {text}" for name in names if (text := _sweep_sentence(of, name))]
     return lines
 
 
 def _sentence(of: dict[str, Any], first: str, other: str, kind: str) -> str:
-    base, crossed = median_epochs(of["activations"][first], kind)
-    text = f"{LABELS[first]} {_reached(of, first, kind)}"
+    text = _reached(of, first, kind)
     if other == first:
-        return text
-    text += f", {LABELS[other]} {_reached(of, other, kind)}"
+        return f"{text}."
+    text += f"; {_reached(of, other, kind)}."
     factor = of["factor"].get(other, {}).get(kind, {"value": None, "at_least": False})
     if factor["value"] is None:
-        return f"{text}: no factor"
+        return f"{text} So there is no factor."
     more = "more than " if factor["at_least"] else ""
-    return f"{text}: {more}{factor['value']:.1f} times as many"
+    return f"{text} {LABELS[other]} needs {more}{factor['value']:.1f} times as many epochs as {LABELS[first]}."
 
 
 def _reached(of: dict[str, Any], name: str, kind: str) -> str:
     mine = of["activations"][name]
     epochs, crossed = median_epochs(mine, kind)
     if crossed:
-        return f"reached {100 * of['target']:g} % after {epochs:.1f} epochs"
+        return f"{LABELS[name]} reached {100 * of['target']:g} % after {epochs:.1f} epochs"
     if any(mine["diverged"]):
-        return f"diverged at learning rate {mine['lr']:g}"
-    return f"did not reach {100 * of['target']:g} % in {epochs:.3g} epochs"
+        return f"{LABELS[name]} diverged at learning rate {mine['lr']:g}"
+    return f"{LABELS[name]} did not reach {100 * of['target']:g} % in {epochs:.3g} epochs"
+
+
+def _sweep_sentence(of: dict[str, Any], name: str) -> str:
+    """Which rate the sweep chose, and whether that choice stands; empty where there was no sweep."""
+    mine = of["activations"][name]
+    sweep = mine["sweep"]
+    if len(sweep) < 2:
+        return ""
+    text = f"learning rate {mine['lr']:g} is the best of {len(sweep)}, from {sweep[0]['lr']:g} to {sweep[-1]['lr']:g}"
+    unfinished = [f"{entry['lr']:g}" for entry in sweep if entry["state"] == "unfinished"]
+    if unfinished:
+        return f"{text}, so far: a better one may be among {', '.join(unfinished)}, which could still win."
+    return f"{text}. It is the {mine['edge']} of them, so a better one may lie beyond." if mine["edge"] else f"{text}."
 
 
 def result(plans: Sequence[Plan], folder: Path, command: str, finished: bool) -> dict[str, Any]:
@@ -189,7 +186,7 @@ def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
         return None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if (document["format"], document["format_version"]) != (FORMAT, FORMAT_VERSION):
+        if document["format"] != FORMAT or document["format_version"] not in READABLE:
             raise ValueError(f"{document['format']} {document['format_version']}")
         plans = []
         for plan in document["plans"]:
@@ -199,7 +196,7 @@ def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
             raise ValueError("no plans")
         return plans, str(document["command"]), bool(document["finished"])
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError, OSError) as error:
-        text = f"{path}: the file must be a result of figure1 of format version {FORMAT_VERSION}, got {error!r} in reading it"
+        text = f"{path}: the file must be a result of figure1 of format version {FORMAT_VERSION} or lower, got {error!r} in reading it"
         runs = (folder / "runs").is_dir()
         remedy = "delete it to draw from the runs alone" if runs else "name a folder that tinyalex figure1 wrote"
         raise CheckpointError(f"{text}; {remedy}") from None

@@ -48,10 +48,6 @@ class Run:
         """Whether the run has ended at the target."""
         return bool(self.epochs) and at_most(self.epochs[-1], target)
 
-    def sweep_error(self, epochs: int) -> float:
-        """The running error of the sweep's last epoch; infinite if the run never finished it."""
-        return math.inf if len(self.epochs) < epochs else self.epochs[epochs - 1].running_error
-
 
 def at_most(epoch: EpochResult, target: float) -> bool:
     """Whether both errors of the epoch are at the target or below: where a run ends."""

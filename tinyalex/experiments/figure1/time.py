@@ -9,8 +9,10 @@ import numpy as np
 
 from tinyalex.data.source import Dataset
 from tinyalex.devices import Device
-from tinyalex.experiments.figure1.experiment import BATCH_SIZE, MOMENTUM, TARGET, Plan, chosen_rate
+from tinyalex.experiments.figure1.experiment import BATCH_SIZE, MOMENTUM
+from tinyalex.experiments.figure1.plan import TARGET, Plan
 from tinyalex.experiments.figure1.runs import Run
+from tinyalex.experiments.figure1.sweep import UNFINISHED, sweep_of
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.cifar import figure1_net
 from tinyalex.optim import SGD
@@ -44,9 +46,9 @@ def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
 
 
 def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, int]:
-    """Epochs that a run is likely to take, by activation; those that nothing is known of are left out.
+    """Epochs that a run is likely to take, by activation; an activation about which nothing is known is left out.
 
-    They are those of a run that has ended in this folder, `runs`, or else of a shipped one of the same images, rate and target.
+    They come from a run in this folder (`runs`) that has ended, or else from a shipped run with the same images, rate and target.
     """
     usual = {}
     for name, known in _shipped(dataset, record).get(plan.setup, {}).items():
@@ -59,7 +61,7 @@ def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: 
 
 
 def _shipped(dataset: Dataset, record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Rates and epochs by setup and activation of earlier runs on images like these; empty where there were none."""
+    """Rates and epochs of shipped runs on these images, by setup and activation; empty if no shipped run used them."""
     if (dataset.note, len(dataset.train_labels)) == (record["dataset"]["note"], record["train_images"]):
         return record["rates"]
     return CIFAR10 if (dataset.name, len(dataset.train_labels)) == ("CIFAR-10", 50_000) else {}
@@ -68,26 +70,32 @@ def _shipped(dataset: Dataset, record: Mapping[str, Any]) -> Mapping[str, Any]:
 def epochs_left(plan: Plan, runs: Sequence[Run], usual: Mapping[str, int] | None = None) -> int:
     """Epochs that the plan can still take; `runs` are what there is.
 
-    With `usual`, those that it is likely to take; a run that has already had more than usual may go on to the last.
+    With `usual`, the epochs that it is likely to take: every rate of a sweep is then expected to run for as many epochs as
+    the best one usually needs, and no rate to be added. A run that has had more than the usual epochs may go on to the last.
     """
     left = 0
     for name in plan.activations:
-        mine = [run for run in runs if run.activation == name and _is_of(plan, run)]
-        rates, chosen = plan.rates[name], chosen_rate(plan, mine) if mine else None
-        ended = [run.diverged is not None or run.reached(plan.target) for run in mine]
-        most = (usual or {}).get(name, plan.max_epochs)
-        if any(run.lr == chosen and len(run.epochs) >= most and not over for run, over in zip(mine, ended, strict=True)):
-            most = plan.max_epochs
-        most = max(most, plan.sweep_epochs) if len(rates) > 1 else most
-        left += len(plan.seeds) * ((len(rates) - 1) * plan.sweep_epochs + most)
-        for run, over in zip(mine, ended, strict=True):
-            whole = most if run.lr == chosen else plan.sweep_epochs
-            left -= whole if over else min(len(run.epochs), whole)
-    return max(left, 0)
+        sweep, most = sweep_of(plan, name, runs), plan.max_epochs
+        if usual is not None and name in usual and len(sweep.best.epochs) < usual[name]:
+            most = usual[name]
+        if len(plan.rates[name]) > 1:
+            live = [run for run in sweep.runs if sweep.state(run) == UNFINISHED and run is not sweep.best]
+            left += sum(max(min(most, sweep.limit) - len(run.epochs), 0) for run in live)
+            if usual is None and (live or sweep.state(sweep.best) == UNFINISHED):
+                left += (plan.growth - sweep.added) * sweep.limit
+        chosen = {run.seed: run for run in runs if (run.setup, run.activation, run.lr) == (plan.setup, name, sweep.best.lr)}
+        for seed in plan.seeds:
+            run = chosen.get(seed)
+            if run is None:
+                left += most
+            elif run.diverged is None and not run.reached(plan.target):
+                left += max((most if len(run.epochs) < most else plan.max_epochs) - len(run.epochs), 0)
+    return left
 
 
 def _is_of(plan: Plan, run: Run) -> bool:
-    return run.setup == plan.setup and run.lr in plan.rates.get(run.activation, ()) and run.seed in plan.seeds
+    rates = plan.rates.get(run.activation, ())
+    return run.setup == plan.setup and run.seed in plan.seeds and (run.lr in rates or len(rates) > 1)
 
 
 def in_words(seconds: float) -> str:
