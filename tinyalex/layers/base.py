@@ -2,18 +2,120 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch, get_device
-from tinyalex.errors import CallOrderError, DeviceError, ShapeError, require_choice, show
+from tinyalex.errors import CallOrderError, DeviceError, OutOfMemory, ShapeError, TinyalexError, require_choice, require_int, show
 from tinyalex.init import Init
 
 Then = Callable[[Array, Array, Scratch], None]  # what an activation function is: (x, out, scratch) fills `out`
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+class Parameters(dict[str, Array]):
+    """The arrays of a layer or a network by name. Reading is a dict's; an assignment copies into the array that is there.
+
+    `net.params["fc.weight"] = w` casts `w` and copies it. The arrays themselves live as long as the layer: nothing can be removed,
+    and only a layer's own dict takes new names, until a network holds the layer.
+
+    Raises
+    ------
+    ShapeError: an unknown name, another shape, or for a parameter elements that are not finite. CallOrderError: a frozen layer.
+    KeyError: reading a name that is not there, with the names that are.
+    """
+
+    def __init__(self, layer: Layer | None = None, finite: bool = True) -> None:
+        super().__init__()
+        self.layer, self.finite, self.closed = layer, finite, False
+        self.owners: dict[str, Layer] = {}
+
+    def place(self, key: str, array: Array, owner: Layer) -> None:
+        """Hold `array`, which belongs to the layer `owner`, under a name."""
+        super().__setitem__(key, array)
+        self.owners[key] = owner
+
+    def __setitem__(self, key: str, value: Array) -> None:
+        if key in self:
+            if value is not self[key]:  # after `params[key] *= 2` it is the same array
+                self._write(key, value)
+        elif self.closed or self.layer is None:
+            raise ShapeError(f"{self._who}: {self._what} must be one of {', '.join(self) or 'none'}, got {show(key)}")
+        elif not self.layer.device.owns(value):
+            check_owner(self.layer, key, value)
+        else:
+            self.place(key, value, self.layer)
+
+    def _write(self, key: str, value: Any) -> None:
+        owner, array = self.owners[key], self[key]
+        if self.finite and owner.frozen:
+            require_thawed(self._who, owner)
+        if not owner.device.owns(value):
+            if not isinstance(value, (np.ndarray, list, tuple, int, float)):
+                check_owner(owner, key, value)
+            value = np.asarray(value)
+        if value.dtype.kind not in "fiub" or value.shape != array.shape:
+            rule = f"have shape {tuple(array.shape)} and hold real numbers"
+            raise ShapeError(f"{self._who}: {key} must {rule}, got {show(value)}; the array is copied into the layer's own")
+        with owner.device.activate(), np.errstate(over="ignore"):
+            cast = value.astype(owner.dtype)
+        host = owner.device.to_numpy(cast) if owner.device.owns(cast) else cast
+        if self.finite and not np.isfinite(host).all():
+            raise ShapeError(f"{self._who}: {key} must hold finite numbers only, got {show(value)} with others")
+        with owner.device.activate():
+            array[...] = owner.device.asarray(cast, owner.dtype)
+
+    @property
+    def _who(self) -> str:
+        return "params" if self.layer is None else self.layer.name
+
+    @property
+    def _what(self) -> str:
+        return "parameter" if self.finite else "gradient"
+
+    def __missing__(self, key: str) -> NoReturn:
+        if self.layer is not None:
+            self.layer.require_built()
+        raise KeyError(f"{self._who}: {self._what} must be one of {', '.join(self) or 'none'}, got {show(key)}")
+
+    def _kept(self, *_: Any, **__: Any) -> NoReturn:
+        raise ShapeError(f"{self._who}: every {self._what} must stay as long as the layer, got a removal; make a layer without it")
+
+    __delitem__ = pop = popitem = clear = _kept
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Assign each of the values, as `[]` does."""
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def setdefault(self, key: str, default: Any = None) -> Array:
+        """The array of that name, which is first assigned where there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def __ior__(self, other: Any) -> Parameters:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (), (dict(self), self.__dict__)  # else pickle would assign the items before the owners are there
+
+    def __setstate__(self, state: tuple[dict[str, Array], dict[str, Any]]) -> None:
+        items, attributes = state
+        dict.update(self, items)
+        self.__dict__.update(attributes)
+
+
+@lru_cache(maxsize=None)
+def _signature(make: Callable[..., None]) -> inspect.Signature:
+    return inspect.signature(make)
 
 
 class Layer:
@@ -24,31 +126,140 @@ class Layer:
 
     Parameters
     ----------
-    name: what messages, parameter names and dropout masks call the layer; unique in its network.
+    name: what messages, parameter names and dropout masks call the layer; unique in its network. A layer that was made
+        without a name may get a number from the first Sequential that holds it, see there.
     device: a name for `get_device`, or a Device. Fixed: a layer never moves data between devices.
     dtype: float32, or float64 for gradient checks.
 
     Attributes
     ----------
-    params, grads: arrays by "weight" and "bias", allocated once and kept for life. `backward` adds into `grads`.
+    params, grads: arrays by "weight" and "bias", allocated once and kept for life, see `Parameters`. `backward` adds into `grads`.
+        `layer.weight = w` is `layer.params["weight"] = w`, and copies.
     takes, gives: where the input must be and where the output is: one device, or two of which each holds half.
     needs_dout: whether `backward` reads its argument.
     fuses: whether `forward` takes `then`, a function that it applies to each block of the output while that is in cache.
     frozen: see `freeze`. made: what a frozen layer has made of its parameters alone.
+    unbuilt: whether the parameters are still to be drawn, see `begin`.
+    fixed: of the class: names of attributes that are read only when the layer is made; an assignment later raises.
+    checked: of the class: for attributes that every call reads, (who, value) -> the value to keep, or an error.
+
+    A layer without a `rng`, or without the size of its input, draws its parameters when a Sequential builds it. Such a class writes
+    `param_shapes` and, where it may be made without a size, `fit`; its `__init__` ends with `begin`.
     """
 
     needs_dout, fuses = True, False
+    fixed: ClassVar[frozenset[str]] = frozenset({"name", "device", "dtype", "params", "grads"})
+    checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
+    _named = True
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        layer = super().__new__(cls)
+        try:
+            given: Iterable[str] = _signature(cls.__init__).bind_partial(None, *args, **kwargs).arguments
+        except TypeError:  # `__init__` says what is wrong; unpickling passes nothing
+            given = ()
+        layer.__dict__["_named"] = "name" in given or "name" in kwargs
+        return layer
 
     def __init__(self, name: str, device: str | Device = "cpu", dtype: Any = np.float32) -> None:
         self.name, self.device = name, get_device(device, name)
         self.dtype = require_dtype(name, dtype)
         self.takes: tuple[Device, ...] = (self.device,)
         self.gives: tuple[Device, ...] = (self.device,)
-        self.params: dict[str, Array] = {}
-        self.grads: dict[str, Array] = {}
+        self.params: dict[str, Array] = Parameters(self)
+        self.grads: dict[str, Array] = Parameters(self, finite=False)
+        self._waiting: tuple[np.random.Generator | None, dict[str, Init]] | None = None
         self.frozen = False
         self.made: dict[Any, Any] = {}
         self._cache: tuple[Any, ...] | None = None
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        if key[0] != "_":
+            kind, own = type(self), self.__dict__
+            if key in kind.fixed and key in own and value is not own[key]:
+                got = f"got an assignment of {show(value)}; {self.instead_of(key)}"
+                raise ShapeError(f"{self.name}: {key} must be given when the layer is made, {got}")
+            if (waiting := own.get("_waiting")) is not None and key in waiting[1]:
+                self.require_built()
+            if key in own.get("params", ()):
+                self.params[key] = value
+                return
+            if key in kind.checked:
+                value = kind.checked[key](self.name, value)
+        object.__setattr__(self, key, value)
+
+    if not TYPE_CHECKING:  # for a type checker every misspelled attribute would exist
+
+        def __getattr__(self, key: str) -> Array:
+            params = self.__dict__.get("params", ())
+            if key in params:
+                return params[key]
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {key!r}")
+
+    def instead_of(self, key: str) -> str:
+        """What to do in place of an assignment to an attribute that is `fixed`."""
+        return "make a new layer"
+
+    def settle(self, **values: Any) -> None:
+        """Set attributes although they are `fixed`: what the layer learns when it is built."""
+        self.__dict__.update(values)
+
+    def __call__(self, x: Array, *, train: bool = False) -> Array:
+        """`layer(x)` is `layer.forward(x)`."""
+        return self.forward(x, train=train)
+
+    def begin(self, rng: np.random.Generator | None, **inits: Init) -> None:
+        """The end of a layer's `__init__`: draw the parameters now if a generator and all sizes are there, else when built.
+
+        inits: by parameter, the function (shape, rng) -> array; drawn in this order.
+        """
+        for key, init in inits.items():
+            if not callable(init):
+                rule = f"{key}_init must be a function (shape, rng) -> array"
+                raise ShapeError(f"{self.name}: {rule}, got {show(init)}; see tinyalex.init")
+        if rng is not None:
+            require_rng(self.name, rng)
+        self._waiting = rng, inits
+        if rng is not None:
+            self.build(None, rng)
+
+    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        """By parameter, its shape; None while the size of the input is not known."""
+        return {}
+
+    def fit(self, in_shape: tuple[int, ...]) -> None:
+        """Take the sizes that were not given from the shape of one input; called only where `param_shapes` is None."""
+
+    @property
+    def unbuilt(self) -> bool:
+        """Whether the parameters are still to be drawn."""
+        return self._waiting is not None
+
+    def build(self, in_shape: tuple[int, ...] | None = None, rng: np.random.Generator | int = 0) -> None:
+        """Draw the parameters, unless they are there; Sequential calls it for each layer in turn.
+
+        in_shape: of one input, without the batch axis; None where it is not known, and then a layer that needs it stays unbuilt.
+        rng: for a layer that was made without one: a generator, or a seed. From a seed a layer draws by `generator(seed, name)`.
+        """
+        if self._waiting is None:
+            return
+        if self.param_shapes() is None and in_shape is not None:
+            self.fit(tuple(in_shape))
+        shapes, (own, inits) = self.param_shapes(), self._waiting
+        if shapes is None:
+            return
+        if own is None:
+            own = rng if isinstance(rng, np.random.Generator) else generator(rng, self.name)
+        for key, init in inits.items():
+            self.draw_param(key, shapes[key], init, own)
+        self._waiting = None
+
+    def require_built(self) -> None:
+        """Raise while the parameters are still to be drawn."""
+        for leaf in self.leaves():
+            if leaf._waiting is not None:
+                use = "put it into Sequential([...], in_shape=...) or call its build(in_shape, rng)"
+                raise CallOrderError(f"{leaf.name}: the parameters must be drawn before the layer is used, got none so far; {use}")
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         """The layer's output for `x`, which is never written on. Between `Split` and `Gather` both are pairs.
@@ -81,6 +292,12 @@ class Layer:
                 for grad in leaf.grads.values():
                     grad.fill(0)
 
+    def reset(self) -> None:
+        """Set every gradient to zero and forget every forward: what to do after a pass that an error or Ctrl-C cut off."""
+        for leaf in self.leaves():
+            leaf._cache = None
+        self.zero_grad()
+
     def freeze(self) -> None:
         """Make the parameters read-only until `thaw`: what a layer makes of them alone, such as Winograd's weights, it then makes once.
 
@@ -104,13 +321,17 @@ class Layer:
         """Place a parameter, and a gradient of zeros beside it, on the device."""
         if value.shape == () or not np.all(np.isfinite(value)):
             raise ShapeError(f"{self.name}: {key} must hold finite numbers only, got {show(value)} with others")
-        self.params[key] = self.device.empty(value.shape, self.dtype)
+        array = self.device.empty(value.shape, self.dtype)
         with self.device.activate():
-            self.params[key][...] = self.device.asarray(value, self.dtype)
-        self.grads[key] = self.device.zeros(value.shape, self.dtype)
+            array[...] = self.device.asarray(value, self.dtype)
+        for arrays, new in ((self.params, array), (self.grads, self.device.zeros(value.shape, self.dtype))):
+            assert isinstance(arrays, Parameters)
+            arrays.place(key, new, self)
 
     def check_x(self, x: Any, axes: str | None = None) -> None:
         """Raise unless `x` lives here, is of the layer's type, is not empty and has the axes, such as "N C H W"."""
+        if self._waiting is not None:
+            self.require_built()
         check_owner(self, "x", x)
         self.check_dtype(x)
         if axes is not None and x.ndim != len(axes.split()):
@@ -121,17 +342,19 @@ class Layer:
     def check_dtype(self, x: Array) -> None:
         """Raise unless `x` is of the layer's type."""
         if x.dtype != self.dtype:
-            raise ShapeError(f"{self.name}: x must be {self.dtype}, got {show(x)}; use x.astype({str(self.dtype)!r})")
+            bytes_ = x.dtype == np.uint8  # as they are, pixels from 0 to 255 are far too large for the initial weights
+            use = "prepare images first, see tinyalex.data" if bytes_ else f"use x.astype({str(self.dtype)!r})"
+            raise ShapeError(f"{self.name}: x must be {self.dtype}, got {show(x)}; {use}")
 
     def add_grad(self, key: str, value: Array) -> None:
         """Add to a gradient; `value` has as many elements as the parameter, in its order."""
         with self.device.activate():
-            self.grads[key] += value.reshape(self.grads[key].shape)
+            grad = self.grads[key]
+            grad += value.reshape(grad.shape)
 
     def draw_param(self, key: str, shape: tuple[int, ...], init: Init, rng: np.random.Generator) -> None:
         """Add a parameter of `shape` with the initial values that `init` draws from `rng`."""
-        if not isinstance(rng, np.random.Generator):
-            raise ShapeError(f"{self.name}: rng must be a numpy.random.Generator, got {show(rng)}; use np.random.default_rng(seed)")
+        require_rng(self.name, rng)
         if not callable(init):
             raise ShapeError(f"{self.name}: {key}_init must be a function (shape, rng) -> array, got {show(init)}; see tinyalex.init")
         value = self.device.draw(init, shape, rng)
@@ -162,6 +385,17 @@ class Layer:
         """What `repr` shows between name and device."""
         return ""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy and a pickle hold: all but the slot for backward and what a frozen layer has made."""
+        return self.__dict__ | {"_cache": None, "made": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if state.get("frozen") and "params" in state:  # a copy of a read-only array is not read-only
+            for array in dict.values(state["params"]):
+                if isinstance(array, np.ndarray):
+                    array.flags.writeable = False
+
     def __repr__(self) -> str:
         parts = [repr(self.name), self.settings(), self.device.name]
         return f"{type(self).__name__}({', '.join(part for part in parts if part)})"
@@ -179,6 +413,54 @@ def apply(then: Then | None, out: Array, scratch: Scratch) -> None:
         then(out, out, scratch)
 
 
+def cut_off(error: BaseException) -> bool:
+    """Whether an error may strike in the middle of a layer: not where a layer refuses its input, before it does anything."""
+    return isinstance(error, OutOfMemory) or not isinstance(error, TinyalexError)
+
+
+def require_rng(who: str, rng: Any) -> None:
+    """Raise unless `rng` is a generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise ShapeError(f"{who}: rng must be a numpy.random.Generator, got {show(rng)}; use np.random.default_rng(seed)")
+
+
+def generator(seed: int, name: str) -> np.random.Generator:
+    """What a layer of that name draws its parameters from: a function of seed and name alone, whatever stands around the layer."""
+    seed = require_int(name, "seed", seed, least=0)
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest(), "little"))
+
+
+def last_given(who: str, **sizes: Any) -> list[Any]:
+    """Sizes of which the first, that of the input, may be left out: `Linear(10)` gives [None, 10] and `Linear(4, 10)` gives [4, 10]."""
+    given = [size for size in sizes.values() if size is not None]
+    missing = len(sizes) - len(given)
+    if missing > 1:
+        raise ShapeError(f"{who}: {' and '.join(list(sizes)[1:])} must be given, got {show(tuple(given))}")
+    return [None] * missing + given
+
+
+def parts_of(layer: Layer) -> Iterator[Layer]:
+    """The layers that are attributes of a layer, or stand in a list, tuple or dict that is one."""
+    for value in vars(layer).values():
+        if isinstance(value, Layer):
+            yield value
+        elif isinstance(value, (list, tuple, dict)) and not isinstance(value, Parameters):
+            yield from (part for part in (value.values() if isinstance(value, dict) else value) if isinstance(part, Layer))
+
+
+def require_leaves(who: str, layer: Layer, seen: frozenset[int] = frozenset()) -> None:
+    """Raise if a layer holds another that its `leaves()` does not give: nobody would train that one's parameters."""
+    if id(layer) in seen:
+        return
+    listed = {id(leaf) for leaf in layer.leaves()}
+    for part in parts_of(layer):
+        if any(id(leaf) not in listed for leaf in part.leaves()):
+            rule = f"leaves() of {layer.name!r} must give the layers inside it"
+            use = "write `def leaves(self): yield from self.PART.leaves()` for each part"
+            raise ShapeError(f"{who}: {rule}, got none for its part {part.name!r}, which would not be trained; {use}")
+        require_leaves(who, part, seen | {id(layer)})
+
+
 def require_dtype(who: str, dtype: Any) -> np.dtype[Any]:
     """float32 or float64 as a NumPy type."""
     try:
@@ -193,6 +475,9 @@ def require_dtype(who: str, dtype: Any) -> np.dtype[Any]:
 def check_owner(layer: Layer, quantity: str, x: Any) -> None:
     """Raise unless `x` lives on the layer's device."""
     if not layer.device.owns(x):
+        if isinstance(x, (list, int, float)):
+            use = f"use np.asarray({quantity}, np.{layer.dtype})"
+            raise DeviceError(f"{layer.name}: {quantity} must be an array on {layer.device.name}, got a {type(x).__name__}; {use}")
         raise DeviceError(
             f"{layer.name}: {quantity} must be on {layer.device.name}, got {layer.device.where(x)}; "
             f"use device.asarray({quantity}) or, from another device, device.copy_from"
