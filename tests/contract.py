@@ -155,5 +155,6 @@ ROWS = [
         (RANK_4, ((2, 3, 7, 1), "input width with padding must be at least 2, the kernel's, got 1"))),
     Row("avg-pool-ceil", lambda **w: ta.AvgPool2d(3, stride=2, padding=(0, 1, 2, 0), ceil_mode=True, **w), (2, 6, 8),
         "AvgPool2d('pool', kernel 3, stride 2, padding (0, 1, 2, 0), ceil, cpu)", (RANK_4,)),
-    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "x must have 2 channels on axis 1 of (N, C, H, W), got ('N', 3, 8, 8)"))),
+    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "net: x must hold images of shape (2, 8, 8), as its in_shape says, got"),
+                                         ((2, 2, 9, 8), "crop or resize them, or make the net with in_shape=(2, 9, 8)"))),
 ]  # fmt: skip

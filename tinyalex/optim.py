@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from tinyalex.devices import Array, Scratch
 from tinyalex.errors import ShapeError, require_float, show
 from tinyalex.layers.at_once import at_once
-from tinyalex.layers.base import Layer, require_thawed
+from tinyalex.layers.base import Layer, require_leaves, require_thawed
 
 LEAST = 1 << 16  # parameters of a block: fewer are not worth a second thread, or a block of their own on a full card
 
@@ -54,6 +54,8 @@ class SGD:
     ) -> None:
         if not isinstance(net, Layer):
             raise ShapeError(f"sgd: net must be a layer or a network, got {show(net)}")
+        net.require_built()
+        require_leaves("sgd", net)
         self.net, self.lr = net, lr
         self.momentum = require_float("sgd", "momentum", momentum, "from 0 to below 1", lambda v: 0 <= v < 1)
         self.weight_decay = require_float("sgd", "weight_decay", weight_decay, "a finite number of at least 0", lambda v: 0 <= v < math.inf)

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
@@ -113,7 +113,7 @@ class Parameters(dict[str, Array]):
         self.__dict__.update(attributes)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _signature(make: Callable[..., None]) -> inspect.Signature:
     return inspect.signature(make)
 
@@ -477,7 +477,7 @@ def check_owner(layer: Layer, quantity: str, x: Any) -> None:
     if not layer.device.owns(x):
         if isinstance(x, (list, int, float)):
             use = f"use np.asarray({quantity}, np.{layer.dtype})"
-            raise DeviceError(f"{layer.name}: {quantity} must be an array on {layer.device.name}, got a {type(x).__name__}; {use}")
+            raise DeviceError(f"{layer.name}: {quantity} must be on {layer.device.name}, got {type(x).__name__}; {use}")
         raise DeviceError(
             f"{layer.name}: {quantity} must be on {layer.device.name}, got {layer.device.where(x)}; "
             f"use device.asarray({quantity}) or, from another device, device.copy_from"
