@@ -104,8 +104,8 @@ class Tanh(Activation):
 
     in_place = True
     checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
-        key: lambda who, value, key=key: require_float(who, key, value, "finite and not 0", lambda v: math.isfinite(v) and v != 0)
-        for key in ("a", "b")
+        "a": lambda who, v: require_float(who, "a", v, "finite and not 0", lambda v: math.isfinite(v) and v != 0),
+        "b": lambda who, v: require_float(who, "b", v, "finite and not 0", lambda v: math.isfinite(v) and v != 0),
     }
 
     def __init__(

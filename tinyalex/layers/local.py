@@ -118,7 +118,7 @@ class LocallyConnected2d(Layer):
     def __init__(
         self,
         in_channels: int,
-        out_channels: Any,
+        out_channels: Any = None,
         kernel_size: Any = None,
         *,
         in_size: Any = None,
