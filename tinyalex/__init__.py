@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from tinyalex import data, gradcheck, models, training
     from tinyalex.data import load_dataset
     from tinyalex.training import Trainer
-    from tinyalex.training import evaluate as evaluate
+    from tinyalex.training.evaluate import evaluate
 
 _LAZY = {  # loaded when first asked for, so that `import tinyalex` stays light
     "Trainer": "tinyalex.training",
