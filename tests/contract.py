@@ -159,5 +159,6 @@ ROWS = [
         "MaxPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
     Row("avg-pool-plain", lambda **w: ta.AvgPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 6),
         "AvgPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
-    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "x must have 2 channels on axis 1 of (N, C, H, W), got ('N', 3, 8, 8)"))),
+    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "net: x must hold images of shape (2, 8, 8), as its in_shape says, got"),
+                                         ((2, 2, 9, 8), "crop or resize them, or make the net with in_shape=(2, 9, 8)"))),
 ]  # fmt: skip

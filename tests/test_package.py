@@ -36,10 +36,24 @@ def test_import_loads_numpy_and_nothing_heavier():
     assert loaded.isdisjoint({"cupy", "matplotlib", "PIL", "safetensors", "tqdm", "threadpoolctl", "torch", "onnx"})
 
 
-def test_all_is_exactly_what_there_is():
-    public = {name for name, value in vars(ta).items() if not name.startswith("_") and not isinstance(value, types.ModuleType)}
-    assert set(ta.__all__) == public
-    assert len(ta.__all__) == len(set(ta.__all__))
+LAZY = {"Trainer", "data", "evaluate", "gradcheck", "load_dataset", "models", "training"}
+
+
+def test_all_is_what_there_is_and_leaves_the_errors_to_their_module():
+    public = {name for name, value in vars(ta).items() if not name.startswith("_") and isinstance(value, type | types.FunctionType)}
+    errors = {name for name in public if isinstance(vars(ta)[name], type) and issubclass(vars(ta)[name], Exception)}
+    assert set(ta.__all__) == (public - errors) | LAZY | {"errors"}
+    assert errors and all(getattr(ta.errors, name) is getattr(ta, name) for name in errors)
+    assert len(ta.__all__) == len(set(ta.__all__)) and set(ta.__all__) <= set(dir(ta))
+
+
+def test_what_is_loaded_late_is_there_and_not_before():
+    assert {"matplotlib", "safetensors", "tinyalex"} & imported_by("import tinyalex as ta; dir(ta)") == {"tinyalex"}
+    for name in LAZY:
+        imported_by(f"import tinyalex as ta; ta.{name}")
+    assert ta.Trainer is importlib.import_module("tinyalex.training").Trainer
+    with pytest.raises(AttributeError, match="module 'tinyalex' has no attribute 'Trainr'"):
+        ta.Trainr  # noqa: B018
 
 
 def test_version_is_one():

@@ -2,22 +2,44 @@
 
     import tinyalex as ta
 
-Layers, loss, optimizer and schedules are here; networks are in `tinyalex.models`, data in `tinyalex.data`, training in
-`tinyalex.training`, the numerical proof of every gradient in `tinyalex.gradcheck`.
+Layers, loss, optimizer, schedules and `Trainer`, `evaluate`, `load_dataset` are here. Networks are in `ta.models`, data in `ta.data`,
+training in `ta.training`, the numerical proof of every gradient in `ta.gradcheck`, what is raised in `ta.errors`.
 """
 
+import importlib
+from typing import TYPE_CHECKING
+
+from tinyalex import errors
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import (
-    CallOrderError,
-    CheckpointError,
-    DataError,
-    DeviceError,
-    DiskFull,
-    DivergedError,
-    Interrupted,
-    OutOfMemory,
-    ShapeError,
-    TinyalexError,
+    CallOrderError as CallOrderError,
+)
+from tinyalex.errors import (
+    CheckpointError as CheckpointError,
+)
+from tinyalex.errors import (
+    DataError as DataError,
+)
+from tinyalex.errors import (
+    DeviceError as DeviceError,
+)
+from tinyalex.errors import (
+    DiskFull as DiskFull,
+)
+from tinyalex.errors import (
+    DivergedError as DivergedError,
+)
+from tinyalex.errors import (
+    Interrupted as Interrupted,
+)
+from tinyalex.errors import (
+    OutOfMemory as OutOfMemory,
+)
+from tinyalex.errors import (
+    ShapeError as ShapeError,
+)
+from tinyalex.errors import (
+    TinyalexError as TinyalexError,
 )
 from tinyalex.init import Constant, FanIn, Gaussian
 from tinyalex.layers import (
@@ -48,20 +70,30 @@ from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from tinyalex import data, gradcheck, models, training
+    from tinyalex.data import load_dataset
+    from tinyalex.training import Trainer
+    from tinyalex.training.evaluate import evaluate
+
+_LAZY = {  # loaded when first asked for, so that `import tinyalex` stays light
+    "Trainer": "tinyalex.training",
+    "data": "",
+    "evaluate": "tinyalex.training",
+    "gradcheck": "",
+    "load_dataset": "tinyalex.data",
+    "models": "",
+    "training": "",
+}
+
 __all__ = [
     "AbsTanh",
     "AvgPool2d",
-    "CallOrderError",
-    "CheckpointError",
     "Constant",
     "Conv2d",
     "CpuDevice",
-    "DataError",
     "Device",
-    "DeviceError",
     "Dexp",
-    "DiskFull",
-    "DivergedError",
     "Dropout",
     "Exchange",
     "FanIn",
@@ -75,20 +107,40 @@ __all__ = [
     "LocalResponseNorm",
     "LocallyConnected2d",
     "MaxPool2d",
-    "OutOfMemory",
     "Pair",
     "Plateau",
     "ReLU",
     "SGD",
     "Schedule",
     "Sequential",
-    "ShapeError",
     "Sigmoid",
     "SoftmaxCrossEntropy",
     "SpatialResponseNorm",
     "Split",
     "Steps",
     "Tanh",
-    "TinyalexError",
+    "Trainer",
+    "data",
+    "errors",
+    "evaluate",
     "get_device",
+    "gradcheck",
+    "load_dataset",
+    "models",
+    "training",
 ]
+
+
+if not TYPE_CHECKING:  # for a type checker every misspelled name would exist
+
+    def __getattr__(name: str) -> object:
+        if name not in _LAZY:
+            raise AttributeError(f"module 'tinyalex' has no attribute {name!r}")
+        home = importlib.import_module(_LAZY[name] or f"tinyalex.{name}")
+        value = getattr(home, name) if _LAZY[name] else home
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

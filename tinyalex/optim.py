@@ -11,7 +11,8 @@ import numpy as np
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import CallOrderError, ShapeError, require_float, show
-from tinyalex.layers.base import Layer, require_thawed
+from tinyalex.layers.base import Layer, require_leaves
+from tinyalex.layers.parameters import require_thawed
 
 DEFAULT_LR = 0.01
 LEAST = 1 << 16  # parameters of a block: fewer are not worth a second thread, or a block of their own on a full card
@@ -67,6 +68,8 @@ class SGD:
         if not isinstance(net, Layer):
             got = f"a dict of {len(net)} arrays; pass the net itself, SGD(net)" if isinstance(net, dict) else show(net)
             raise ShapeError(f"sgd: net must be a layer or a network, got {got}")
+        net.require_built()
+        require_leaves("sgd", net)
         self.net, self.momentum, self.weight_decay = net, momentum, weight_decay
         self.steps, self.whole = 0, True
         self.chosen_lr: float | None = None

@@ -42,7 +42,7 @@ def test_nested_nets_flatten_into_leaves():
     net = small_net("cpu", np.float64)
     assert [leaf.name for leaf in net.leaves()] == ["conv1", "relu1", "norm1", "pool1", "conv2", "tanh2", "flatten", "fc"]
     assert list(net.params) == ["conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias", "fc.weight", "fc.bias"]
-    assert net.shapes == [(4, 3, 3), (36,), (5,)]
+    assert net.shapes == ((4, 3, 3), (36,), (5,))
     assert net.output_shape((2, 8, 8)) == (5,)
 
 
@@ -59,7 +59,7 @@ def test_unknown_name_raises_with_the_names_there_are():
 
 def test_without_in_shape_nothing_is_walked():
     net = ta.Sequential([linear(4, 5, "fc1")])
-    assert net.shapes == [] and net.in_shape is None
+    assert net.shapes == () and net.in_shape is None
 
 
 def test_layers_that_do_not_fit_fail_before_any_compute():
@@ -135,7 +135,23 @@ def test_zero_grad_reaches_every_layer():
 
 def test_repr_lists_the_layers():
     net = ta.Sequential([linear(4, 5, "fc1"), relu()])
-    assert repr(net) == "Sequential('net', [\n    Linear('fc1', 4->5, cpu),\n    ReLU('relu', cpu),\n])"
+    assert repr(net).splitlines() == [
+        "Sequential 'net' on cpu",
+        "  layer  kind and settings  output  parameters",
+        "  fc1    Linear 4->5                        25",
+        "  relu   ReLU",
+        "  25 parameters",
+    ]
+    net = ta.Sequential([ta.Sequential(net.layers, name="hidden"), linear(5, 3, "fc2")], in_shape=(4,))
+    assert repr(net).splitlines() == [
+        "Sequential 'net' on cpu, input 4",
+        "  layer   kind and settings  output  parameters",
+        "  hidden  Sequential         5",
+        "    fc1   Linear 4->5        5               25",
+        "    relu  ReLU               5",
+        "  fc2     Linear 5->3        3               18",
+        "  43 parameters",
+    ]
 
 
 def test_layer_of_another_dtype_raises():
@@ -209,7 +225,7 @@ def test_in_shape_that_is_none_raises(in_shape, text):
 
 def test_in_shape_may_be_numpy_integers_or_two_shapes():
     assert ta.Sequential([relu()], in_shape=[np.int64(3), 2]).in_shape == (3, 2)
-    assert ta.Sequential([ta.Gather(A)], in_shape=((3,), (2,))).shapes == [(5,)]
+    assert ta.Sequential([ta.Gather(A)], in_shape=((3,), (2,))).shapes == ((5,),)
 
 
 @pytest.mark.parametrize("innermost", [False, True])

@@ -24,7 +24,8 @@ def test_devices_of_different_kinds_raise(make):
 @pytest.mark.parametrize("devices", [("cpu:0", "cpu:1"), ("sim:0", "sim:1")])
 @pytest.mark.parametrize("dtype", ["float64", "uint8", "object"])
 def test_host_batch_of_another_type_raises_for_its_type(devices, dtype):
-    with refuses(ta.ShapeError, f"split: x must be float32, got {dtype} array of shape (2, 3); use x.astype('float32')"):
+    remedy = "prepare images first, see tinyalex.data" if dtype == "uint8" else "use x.astype('float32')"
+    with refuses(ta.ShapeError, f"split: x must be float32, got {dtype} array of shape (2, 3); {remedy}"):
         Split(devices).forward(np.zeros((2, 3), dtype))
 
 

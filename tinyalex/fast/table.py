@@ -99,8 +99,10 @@ def check_algorithm(who: str, operation: str, algorithm: Any) -> str:
 
 def check_fits(who: str, asked: Request, algorithm: str) -> None:
     """Raise if the row called `algorithm` cannot do what is asked."""
+    if algorithm == "auto":
+        return
     row = choose(asked, 1, "cpu", algorithm)
-    if algorithm != "auto" and not row.fits(asked):
+    if not row.fits(asked):
         got = _got(asked)
         raise ShapeError(f"{who}: algorithm {algorithm!r} must have {row.needs}, got {got}; use 'auto' or 'plain'")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, show
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, require_leaves
 from tinyalex.loss import SoftmaxCrossEntropy
 
 Host = np.ndarray[Any, Any]
@@ -39,6 +39,9 @@ class Subject:
     ) -> None:
         if of.dtype != np.float64 or getattr(x, "dtype", None) != np.float64:
             raise ShapeError(f"gradcheck: {of.name} and x must be float64, got {of.dtype} and {show(x)}; float32 is too coarse for a check")
+        if isinstance(of, Layer):
+            of.require_built()
+            require_leaves("gradcheck", of)  # else the check would pass without the parameters inside
         self._leaves = list(of.leaves()) if isinstance(of, Layer) else []
         self.params: dict[str, tuple[Device, Array, Array]] = {}  # device, parameter, gradient
         for leaf in self._leaves:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,7 +43,8 @@ class Activation(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             self.function(x[images], out[images], scratch)
 
-        self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
+        with np.errstate(under="ignore"):  # what is too small for its type is 0, which is near enough
+            self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
         return self.applied(out, train)
 
     def applied(self, out: Array, train: bool) -> Array:
@@ -62,7 +64,8 @@ class Activation(Layer):
             self.derivative(kept[images], dx[images], scratch)
             dx[images] *= dout[images]
 
-        self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
+        with np.errstate(under="ignore"):
+            self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
         return dx
 
 
@@ -105,13 +108,16 @@ class Tanh(Activation):
     """
 
     in_place = True
+    checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "a": lambda who, v: require_float(who, "a", v, "finite and not 0", lambda v: math.isfinite(v) and v != 0),
+        "b": lambda who, v: require_float(who, "b", v, "finite and not 0", lambda v: math.isfinite(v) and v != 0),
+    }
 
     def __init__(
         self, a: float = 1.0, b: float = 1.0, *, name: str = "tanh", device: str | Device = "cpu", dtype: Any = np.float32
     ) -> None:
         super().__init__(name, device, dtype)
-        self.a = require_float(name, "a", a, "finite and not 0", lambda v: math.isfinite(v) and v != 0)
-        self.b = require_float(name, "b", b, "finite and not 0", lambda v: math.isfinite(v) and v != 0)
+        self.a, self.b = a, b
 
     def function(self, x: Array, out: Array, scratch: Scratch) -> None:
         scratch.xp.multiply(x, self.b, out=out)

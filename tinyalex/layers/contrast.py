@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -125,6 +125,8 @@ class LocalContrastNorm(Layer):
     0.0
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"kernel_size", "sigma"}
+
     def __init__(
         self,
         kernel_size: int = 9,
@@ -148,7 +150,9 @@ class LocalContrastNorm(Layer):
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
-        (n, c, h, w), (down, along) = x.shape, self.bands(*x.shape[2:])
+        (n, c, h, w) = x.shape
+        with np.errstate(under="ignore"):  # far from its middle the Gaussian is 0
+            down, along = self.bands(h, w)
         out = self.device.empty(x.shape, self.dtype)
         vs, stds = (self.device.empty(x.shape, self.dtype), self.device.empty((n, h, w), self.dtype)) if train else (None, None)
 
@@ -159,20 +163,24 @@ class LocalContrastNorm(Layer):
             contrast_statistics(x[images], down, along, v, std, scratch)
             contrast_forward(v, std, out[images], scratch)
 
-        self.device.map_blocks(block, n, (2 * c + 10) * h * w * self.dtype.itemsize)
+        with np.errstate(under="ignore"):  # the square of a small activity is 0, which is near enough
+            self.device.map_blocks(block, n, (2 * c + 10) * h * w * self.dtype.itemsize)
         if train:
             self.keep(out.shape, vs, stds)
         return out
 
     def backward(self, dout: Array) -> Array:
         vs, stds = self.take(dout)
-        (n, c, h, w), (down, along) = vs.shape, self.bands(*vs.shape[2:])
+        (n, c, h, w) = vs.shape
+        with np.errstate(under="ignore"):
+            down, along = self.bands(h, w)
         dx = self.device.empty(vs.shape, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
             contrast_backward(vs[images], stds[images], dout[images], down, along, dx[images], scratch)
 
-        self.device.map_blocks(block, n, (2 * c + 12) * h * w * self.dtype.itemsize)
+        with np.errstate(under="ignore"):
+            self.device.map_blocks(block, n, (2 * c + 12) * h * w * self.dtype.itemsize)
         return dx
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

@@ -20,7 +20,8 @@ alone: the same four lines hold for each group.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.columns import col2im, im2col
 from tinyalex.layers.facts import Facts
+from tinyalex.layers.parameters import last_given, multiple_of
 
 
 def conv2d(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int = 1, xp: Any = np) -> Array:
@@ -64,13 +66,14 @@ class Conv2d(Layer):
 
     Parameters
     ----------
-    in_channels, out_channels: C and K, at least 1, multiples of `groups`.
+    in_channels, out_channels: C and K, at least 1, multiples of `groups`. C may be left out, as in `Conv2d(96, 11)`: Sequential finds
+        it where its `in_shape` is given.
     kernel_size, stride: an integer, or (height, width), at least 1.
     padding: zeros around the image: an integer, "same", "valid" or (top, bottom, left, right).
     groups: G; weight is (K, C/G, KH, KW).
     ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
-    rng: the generator the weights are drawn from.
+    rng: the generator the weights are drawn from; without one Sequential draws them from its seed.
     algorithm: the row of `tinyalex.fast.table` that computes: "plain" for the two functions above, "im2col", "few", "strips",
         "lines" or "winograd" for a faster one; "auto" takes what was measured to be the fastest for the shape and the batch. All
         agree with "plain" to rounding, in float32 to 1e-4 of the largest value for "winograd" and to 1e-5 for the others.
@@ -92,15 +95,18 @@ class Conv2d(Layer):
     (96, 55, 55)
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {
+        "in_channels", "out_channels", "groups", "kernel_size", "stride", "padding", "ceil_mode", "input_gradient", "algorithm",
+    }  # fmt: skip
     before_pooling = False  # whether pooling follows directly, as `fast.fuse` finds: images may then be left innermost
 
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any,
+        kernel_size: Any = None,
         *,
-        rng: np.random.Generator,
+        rng: np.random.Generator | None = None,
         stride: Any = 1,
         padding: Any = 0,
         groups: int = 1,
@@ -114,19 +120,26 @@ class Conv2d(Layer):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(name, device, dtype)
-        self.in_channels = require_int(name, "in_channels", in_channels)
-        self.out_channels = require_int(name, "out_channels", out_channels)
+        given = last_given(name, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size)
         self.groups = require_int(name, "groups", groups)
-        for quantity, value in (("in_channels", self.in_channels), ("out_channels", self.out_channels)):
-            if value % self.groups:
-                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={self.groups}, got {value}")
-        self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
+        self.in_channels: Any = None if given[0] is None else multiple_of(self.groups, name, "in_channels", given[0])
+        self.out_channels = multiple_of(self.groups, name, "out_channels", given[1])
+        self.kernel_size, self.stride = pair(name, "kernel_size", given[2]), pair(name, "stride", stride)
         self.padding, self.ceil_mode = check_padding(name, padding), require_bool(name, "ceil_mode", ceil_mode)
         self.input_gradient = require_bool(name, "input_gradient", input_gradient)
         self.algorithm = check_algorithm(name, "convolution", algorithm)
-        self.draw_param("weight", (self.out_channels, self.in_channels // self.groups, *self.kernel_size), weight_init, rng)
-        self.draw_param("bias", (self.out_channels,), bias_init, rng)
         check_fits(name, self._asked(Windows((1, 1), self.kernel_size, self.stride, (0, 0), (1, 1))), self.algorithm)
+        self.begin(rng, weight=weight_init, bias=bias_init)
+
+    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        if self.in_channels is None:
+            return None
+        return {"weight": (self.out_channels, self.in_channels // self.groups, *self.kernel_size), "bias": (self.out_channels,)}
+
+    def fit(self, in_shape: tuple[int, ...]) -> None:
+        if len(in_shape) != 3:
+            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
+        self.settle(in_channels=multiple_of(self.groups, self.name, "in_channels", in_shape[0]))
 
     def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
         self.check_x(x, "N C H W")
@@ -149,8 +162,8 @@ class Conv2d(Layer):
     def _asked(self, windows: Windows) -> Convolution:
         return Convolution(
             (conv2d, conv2d_backward),
-            self.params["weight"],
-            self.params["bias"],
+            self.params.get("weight"),
+            self.params.get("bias"),
             windows,
             self.groups,
             self.input_gradient,
@@ -173,6 +186,8 @@ class Conv2d(Layer):
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
         """Where this layer's windows lie on an input of shape (C, H, W)."""
+        if self.in_channels is None:
+            self.require_built()
         if len(in_shape) != 3 or in_shape[0] != self.in_channels:
             got = show(("N", *in_shape))
             raise ShapeError(f"{self.name}: x must have {self.in_channels} channels on axis 1 of (N, C, H, W), got {got}")
@@ -182,7 +197,7 @@ class Conv2d(Layer):
         return (self.out_channels, *self.windows(in_shape).out)
 
     def settings(self) -> str:
-        text = f"{self.in_channels}->{self.out_channels}, kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
+        text = f"{self.in_channels or '?'}->{self.out_channels}, kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
         padding = self.padding if isinstance(self.padding, str) or len(set(self.padding)) > 1 else self.padding[0]
         text += f", padding {padding}" if padding not in (0, "valid") else ""
         text += ", ceil" if self.ceil_mode else ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -70,6 +71,13 @@ class Dropout(Layer):
     [[0.5, 0.5]]
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"part"}
+    checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "p": lambda who, v: require_float(who, "p", v, "at least 0 and below 1", lambda v: 0 <= v < 1),
+        "scale": lambda who, v: require_choice(who, "scale", v, ("test", "train")),
+        "seed": lambda who, v: require_int(who, "seed", v, least=0),
+    }
+
     def __init__(
         self,
         p: float = 0.5,
@@ -82,9 +90,7 @@ class Dropout(Layer):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(name, device, dtype)
-        self.p = require_float(name, "p", p, "at least 0 and below 1", lambda v: 0 <= v < 1)
-        self.scale = require_choice(name, "scale", scale, ("test", "train"))
-        self.seed = require_int(name, "seed", seed, least=0)
+        self.p, self.scale, self.seed = p, scale, seed
         if not isinstance(part, (tuple, list)) or len(part) != 2:
             raise ShapeError(f"{name}: part must be two integers (index, parts), got {show(part)}")
         index, parts = require_int(name, "part's index", part[0], least=0), require_int(name, "part's number of parts", part[1])
@@ -115,13 +121,13 @@ class Dropout(Layer):
             return self._multiply(x, None, self.test_factor)
         mask = self.mask(x.shape)
         out = self._multiply(x, mask, self.train_factor)
-        self.keep(out.shape, mask)
+        self.keep(out.shape, mask, self.train_factor)  # `p` may be assigned before backward
         self.step += 1
         return out
 
     def backward(self, dout: Array) -> Array:
-        (mask,) = self.take(dout)
-        return self._multiply(dout, mask, self.train_factor)
+        mask, factor = self.take(dout)
+        return self._multiply(dout, mask, factor)
 
     def _multiply(self, x: Array, mask: Array | None, factor: float) -> Array:
         """mask * factor * x in a new array."""

@@ -12,7 +12,8 @@ for each group.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from tinyalex.fast.table import check_algorithm, check_fits, choose
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
+from tinyalex.layers.parameters import last_given, multiple_of
 
 
 def linear(x: Array, weight: Array, bias: Array, groups: int = 1, xp: Any = np) -> Array:
@@ -85,10 +87,11 @@ class Linear(Layer):
 
     Parameters
     ----------
-    in_features, out_features: at least 1, multiples of `groups`; weight is (out_features, in_features / groups).
+    in_features, out_features: at least 1, multiples of `groups`; weight is (out_features, in_features / groups). The first may be
+        left out, as in `Linear(10)`: Sequential finds it where its `in_shape` is given.
     groups: G; the outputs of a group see the inputs of that group alone.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
-    rng: the generator the weights are drawn from.
+    rng: the generator the weights are drawn from; without one Sequential draws them from its seed.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
     algorithm: the row of `tinyalex.fast.table`: "plain" for the functions above, "blocks" for the faster one of a single group;
         "auto" takes the faster one.
@@ -108,12 +111,14 @@ class Linear(Layer):
     (1000, 4096)
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"in_features", "out_features", "groups", "input_gradient", "algorithm"}
+
     def __init__(
         self,
         in_features: int,
-        out_features: int,
+        out_features: int | None = None,
         *,
-        rng: np.random.Generator,
+        rng: np.random.Generator | None = None,
         groups: int = 1,
         weight_init: Init = Gaussian(0.01),  # noqa: B008 - immutable
         bias_init: Init = zeros,
@@ -125,16 +130,23 @@ class Linear(Layer):
     ) -> None:
         super().__init__(name, device, dtype)
         self.groups = require_int(name, "groups", groups)
-        self.in_features = require_int(name, "in_features", in_features)
-        self.out_features = require_int(name, "out_features", out_features)
-        for quantity, value in (("in_features", self.in_features), ("out_features", self.out_features)):
-            if value % self.groups:
-                raise ShapeError(f"{name}: {quantity} must be a multiple of groups={self.groups}, got {value}")
+        given = last_given(name, in_features=in_features, out_features=out_features)
+        self.in_features: Any = None if given[0] is None else multiple_of(self.groups, name, "in_features", given[0])
+        self.out_features = multiple_of(self.groups, name, "out_features", given[1])
         self.input_gradient = require_bool(name, "input_gradient", input_gradient)
         self.algorithm = check_algorithm(name, "product", algorithm)
-        self.draw_param("weight", (self.out_features, self.in_features // self.groups), weight_init, rng)
-        self.draw_param("bias", (self.out_features,), bias_init, rng)
         check_fits(name, self._asked(), self.algorithm)
+        self.begin(rng, weight=weight_init, bias=bias_init)
+
+    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        if self.in_features is None:
+            return None
+        return {"weight": (self.out_features, self.in_features // self.groups), "bias": (self.out_features,)}
+
+    def fit(self, in_shape: tuple[int, ...]) -> None:
+        if len(in_shape) != 1:
+            raise ShapeError(f"{self.name}: x must have 2 axes (N, F), got {show(('N', *in_shape))}; put Flatten() before it")
+        self.settle(in_features=multiple_of(self.groups, self.name, "in_features", in_shape[0]))
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N F")
@@ -157,7 +169,7 @@ class Linear(Layer):
 
     def _asked(self) -> Product:
         plain = linear, linear_backward
-        return Product(plain, self.params["weight"], self.params["bias"], self.groups, self.input_gradient)
+        return Product(plain, self.params.get("weight"), self.params.get("bias"), self.groups, self.input_gradient)
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
         asked = self.asked(in_shape)
@@ -172,10 +184,12 @@ class Linear(Layer):
         return choose(asked, n, self.device.kind, self.algorithm)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.in_features is None:
+            self.require_built()
         if tuple(in_shape) != (self.in_features,):
             raise ShapeError(f"{self.name}: x must have shape (N, {self.in_features}), got {show(('N', *in_shape))}")
         return (self.out_features,)
 
     def settings(self) -> str:
-        text = f"{self.in_features}->{self.out_features}" + (f", groups {self.groups}" if self.groups > 1 else "")
+        text = f"{self.in_features or '?'}->{self.out_features}" + (f", groups {self.groups}" if self.groups > 1 else "")
         return text + ("" if self.algorithm == "auto" else f", {self.algorithm}")

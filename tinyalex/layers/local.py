@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
+from tinyalex.layers.parameters import last_given
 
 
 def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:
@@ -84,14 +86,14 @@ class LocallyConnected2d(Layer):
 
     Parameters
     ----------
-    in_channels, out_channels: C and K, at least 1.
+    in_channels, out_channels: C and K, at least 1. `LocallyConnected2d(32, 3)` leaves C and in_size to the Sequential that holds it.
     kernel_size, stride: an integer, or (height, width), at least 1.
     in_size: H and W of the input, an integer or (height, width): as many windows as fit it, so many sets of weights.
     padding: zeros around the image: an integer, "same", "valid" or (top, bottom, left, right).
     ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`; weight is (OH, OW, K, C, KH, KW),
         bias is (OH, OW, K).
-    rng: the generator the weights are drawn from.
+    rng: the generator the weights are drawn from; None: from the seed of the Sequential that holds the layer.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
     Raises
@@ -114,14 +116,18 @@ class LocallyConnected2d(Layer):
     664704
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {
+        "in_channels", "out_channels", "in_size", "kernel_size", "stride", "padding", "ceil_mode", "input_gradient", "windows"
+    }  # fmt: skip
+
     def __init__(
         self,
         in_channels: int,
-        out_channels: int,
-        kernel_size: Any,
+        out_channels: Any = None,
+        kernel_size: Any = None,
         *,
-        in_size: Any,
-        rng: np.random.Generator,
+        in_size: Any = None,
+        rng: np.random.Generator | None = None,
         stride: Any = 1,
         padding: Any = 0,
         ceil_mode: bool = False,
@@ -133,16 +139,36 @@ class LocallyConnected2d(Layer):
         dtype: Any = np.float32,
     ) -> None:
         super().__init__(name, device, dtype)
-        self.in_channels = require_int(name, "in_channels", in_channels)
-        self.out_channels = require_int(name, "out_channels", out_channels)
-        self.in_size = pair(name, "in_size", in_size)
-        self.kernel_size, self.stride = pair(name, "kernel_size", kernel_size), pair(name, "stride", stride)
+        given = last_given(self.name, in_channels=in_channels, out_channels=out_channels, kernel_size=kernel_size)
+        if (given[0] is None) != (in_size is None):
+            raise ShapeError(
+                f"{name}: in_channels and in_size must both be given or both be left out, got in_channels={show(given[0])} and "
+                f"in_size={show(in_size)}; with neither, Sequential([...], in_shape=...) finds them"
+            )
+        self.in_channels: Any = given[0] if given[0] is None else require_int(name, "in_channels", given[0])
+        self.out_channels = require_int(name, "out_channels", given[1])
+        self.in_size: Any = None if in_size is None else pair(name, "in_size", in_size)
+        self.kernel_size, self.stride = pair(name, "kernel_size", given[2]), pair(name, "stride", stride)
         self.padding, self.ceil_mode = check_padding(name, padding), require_bool(name, "ceil_mode", ceil_mode)
         self.input_gradient = require_bool(name, "input_gradient", input_gradient)
-        self.windows = windows_of(name, self.in_size, self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        if self.in_size is not None:
+            self.windows = self._windows(self.in_size)
+        self.begin(rng, weight=weight_init, bias=bias_init)
+
+    def _windows(self, size: tuple[int, int]) -> Windows:
+        return windows_of(self.name, size, self.kernel_size, self.stride, self.padding, self.ceil_mode)
+
+    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        if self.in_channels is None:
+            return None
         shape = (*self.windows.out, self.out_channels)  # (OH, OW, K)
-        self.draw_param("weight", (*shape, self.in_channels, *self.kernel_size), weight_init, rng)
-        self.draw_param("bias", shape, bias_init, rng)
+        return {"weight": (*shape, self.in_channels, *self.kernel_size), "bias": shape}
+
+    def fit(self, in_shape: tuple[int, ...]) -> None:
+        if len(in_shape) != 3:
+            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
+        size = in_shape[1], in_shape[2]
+        self.settle(in_channels=in_shape[0], in_size=size, windows=self._windows(size))
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
@@ -191,13 +217,16 @@ class LocallyConnected2d(Layer):
         return bytes_of_blocks(image * self.dtype.itemsize, 0, n, workers)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.in_size is None:
+            self.require_built()
         expected = (self.in_channels, *self.in_size)
         if tuple(in_shape) != expected:
             raise ShapeError(f"{self.name}: x must have shape {show(('N', *expected))}, got {show(('N', *in_shape))}")
         return (self.out_channels, *self.windows.out)
 
     def settings(self) -> str:
-        text = f"{self.in_channels}->{self.out_channels}, input {self.in_size[0]}x{self.in_size[1]}, "
+        size = "?" if self.in_size is None else f"{self.in_size[0]}x{self.in_size[1]}"
+        text = f"{self.in_channels or '?'}->{self.out_channels}, input {size}, "
         text += f"kernel {show_pair(self.kernel_size)}, stride {show_pair(self.stride)}"
         padding = self.padding if isinstance(self.padding, str) or len(set(self.padding)) > 1 else self.padding[0]
         return text + (f", padding {padding}" if padding not in (0, "valid") else "") + (", ceil" if self.ceil_mode else "")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -67,6 +68,13 @@ class LocalResponseNorm(Layer):
     0.5946
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"n", "groups", "alpha_over_n", "before", "after"}
+    checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "k": lambda who, v: require_float(who, "k", v, "a finite number above 0", lambda v: 0 < v < math.inf),
+        "alpha": lambda who, v: require_float(who, "alpha", v, "a finite number of at least 0", lambda v: 0 <= v < math.inf),
+        "beta": lambda who, v: require_float(who, "beta", v, "a finite number", math.isfinite),
+    }
+
     def __init__(
         self,
         n: int = 5,
@@ -83,9 +91,7 @@ class LocalResponseNorm(Layer):
         super().__init__(name, device, dtype)
         self.n, self.groups = require_int(name, "n", n), require_int(name, "groups", groups)
         self.alpha_over_n = require_bool(name, "alpha_over_n", alpha_over_n)
-        self.k = require_float(name, "k", k, "a finite number above 0", lambda v: 0 < v < math.inf)
-        self.alpha = require_float(name, "alpha", alpha, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
-        self.beta = require_float(name, "beta", beta, "a finite number", math.isfinite)
+        self.k, self.alpha, self.beta = k, alpha, beta
         self.before, self.after = self.n // 2, (self.n - 1) // 2
 
     @property
@@ -125,7 +131,8 @@ class LocalResponseNorm(Layer):
             self.scale(a, scale, scratch)
             xp.divide(a, power(scale, self.beta, scratch), out=out[images])
 
-        self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
+        with np.errstate(under="ignore"):  # the square of a small activity is 0, which is near enough
+            self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
         if train:
             self.keep(out.shape, x, scales)
         return out
@@ -136,7 +143,8 @@ class LocalResponseNorm(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             self.input_gradient(x[images], scales[images], dout[images], scales[images], scratch)
 
-        self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
+        with np.errstate(under="ignore"):
+            self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
         return scales
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -78,6 +78,7 @@ class Pool2d(Layer):
     operation: str
     plain: tuple[Callable[..., Any], Callable[..., Any]]
     remembers: bool
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"kernel_size", "stride", "padding", "ceil_mode", "algorithm"}
 
     def __init__(
         self,

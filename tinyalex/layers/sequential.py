@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from textwrap import indent
-from typing import Any
+from typing import Any, ClassVar, overload
+
+import numpy as np
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import DeviceError, OutOfMemory, ShapeError, require_int, show
 from tinyalex.fast.fuse import steps_of
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, cut_off, require_leaves
+from tinyalex.layers.parameters import Parameters
 
 
 class Sequential(Layer):
@@ -21,13 +25,25 @@ class Sequential(Layer):
     layers: at least one; the names of all, also of those inside others, must differ. Each takes its input where the one
         before leaves its output. Only the first may have input_gradient=False, and the one after a Split that has it.
     in_shape: the shape of one input, without the batch axis, each size at least 1. Given it, the shapes are walked through
-        here and now, so that a net whose layers do not fit fails before any compute; `shapes` then lists them.
+        here and now, so that a net whose layers do not fit fails before any compute; `shapes` then lists them, and inputs of
+        another shape are refused. Layers that were made without the size of their input, such as `Linear(10)`, need it.
+    seed: for layers that were made without `rng`. Each draws its parameters from a generator of (seed, its name) alone, so the
+        same net has the same weights on every device. None is the seed of the net around this one, 0 where there is none.
+
+    Names
+    -----
+    A layer that was made without `name` has its class's, such as "relu". Where several in this net, at any depth, would share it,
+    those made without a name are numbered in order, relu1, relu2, ..., past the names that are taken. A name decides parameter
+    names, dropout masks and what is drawn from `seed`; the first Sequential that holds a layer fixes it for good.
+
+    A net is a sequence: `for layer in net`, `len(net)`, `net[0]`, and `net[1:3]`, a new Sequential that shares those layers.
+    `net["conv1"]` is the layer of that name at any depth, `"conv1" in net` whether there is one, `net(x)` is `net.forward(x)`.
 
     Raises
     ------
     ShapeError: no layers, two of one name, or a layer that does not fit the one before. DeviceError: one on another device.
-    OutOfMemory: in `forward` and `backward`, with the layer's name; `backward` sets every gradient to zero first, so that a
-        smaller batch may follow.
+    OutOfMemory: in `forward` and `backward`, with the layer's name. An error or Ctrl-C in the middle of a pass of training first sets
+        every gradient to zero and forgets the pass, so that another batch may follow.
 
     Gradient: out = f_L(... f_2(f_1(x))), so by the chain rule each layer turns the gradient of its output into that of
     its input, the last layer first.
@@ -41,29 +57,85 @@ class Sequential(Layer):
     ['linear.weight', 'linear.bias']
     """
 
-    def __init__(self, layers: Sequence[Layer], in_shape: tuple[int, ...] | None = None, *, name: str = "net") -> None:
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"layers", "in_shape", "shapes", "seed", "input_gradient", "needs_dout"}
+
+    def __init__(
+        self, layers: Sequence[Layer], in_shape: tuple[int, ...] | None = None, *, seed: int | None = None, name: str = "net"
+    ) -> None:
         if not isinstance(layers, (list, tuple)) or not layers:
             raise ShapeError(f"{name}: layers must be a list of at least one layer, got {show(layers)}")
         for layer in layers:
             if not isinstance(layer, Layer):
                 raise ShapeError(f"{name}: layers must hold layers alone, got {show(layer)}")
         super().__init__(name, layers[0].device, layers[0].dtype)
-        self.layers, self.in_shape = list(layers), None if in_shape is None else require_shape(name, in_shape)
-        seen: set[str] = set()
+        self.layers, self.in_shape = tuple(layers), None if in_shape is None else require_shape(name, in_shape)
+        self.seed = None if seed is None else require_int(name, "seed", seed, least=0)
+        self.shapes: tuple[tuple[int, ...], ...] = ()
+        self._complete = False
+        for layer in layers:
+            require_leaves(name, layer)
+        self._number()
         for leaf in self.leaves():
-            if leaf.name in seen:
-                raise ShapeError(f"{name}: layer names must differ, got two layers named {leaf.name!r}")
-            seen.add(leaf.name)
             if leaf.dtype != self.dtype:
                 raise ShapeError(f"{name}: layers must be of one dtype, {self.dtype} as the first is, got {leaf.dtype} in {leaf.name!r}")
-            self.params |= {f"{leaf.name}.{key}": array for key, array in leaf.params.items()}
-            self.grads |= {f"{leaf.name}.{key}": array for key, array in leaf.grads.items()}
         for before, layer in pairwise(self.layers):
             self._check_link(before, layer)
         self._steps = steps_of(self.layers)
         self.takes, self.gives = self.layers[0].takes, self.layers[-1].gives
         self.input_gradient, self.needs_dout = self.layers[0].gives_dx, self.layers[-1].needs_dout
-        self.shapes = [] if self.in_shape is None else self._walk(self.in_shape)
+        self.build(self.in_shape)
+
+    def _number(self) -> None:
+        """Give a number to each leaf that was made without a name and would share its own with another."""
+        leaves = list(self.leaves())
+        shared = Counter(leaf.name for leaf in {id(leaf): leaf for leaf in leaves}.values())
+        taken, last = set(shared), Counter[str]()
+        for leaf in leaves:
+            if not leaf._named and shared[leaf.name] > 1:
+                first = leaf.name
+                while leaf.name in taken:
+                    last[first] += 1
+                    leaf.settle(name=f"{first}{last[first]}")
+                taken.add(leaf.name)
+            leaf._named = True
+        seen: set[str] = set()
+        for leaf in leaves:
+            if leaf.name in seen:
+                use = "make each layer of its own, with a name of its own"
+                raise ShapeError(f"{self.name}: layer names must differ, got two layers named {leaf.name!r}; {use}")
+            seen.add(leaf.name)
+
+    @property
+    def unbuilt(self) -> bool:
+        return not self._complete
+
+    def build(self, in_shape: tuple[int, ...] | None = None, rng: np.random.Generator | int = 0) -> None:
+        """Build every layer, walking through the shapes where `in_shape` is known; then its parameters are this net's too."""
+        if self._complete and (in_shape is None or self.shapes or in_shape != self.in_shape):
+            return
+        shapes, rng = [], rng if self.seed is None else self.seed
+        for layer in self.layers:
+            layer.build(in_shape, rng)
+            if in_shape is not None:
+                in_shape = layer.output_shape(in_shape)
+                shapes.append(in_shape)
+        if self.in_shape is not None:
+            self.settle(shapes=tuple(shapes))
+        if any(leaf.unbuilt for leaf in self.leaves()):
+            return
+        for leaf in self.leaves():
+            for mine, arrays in ((self.params, leaf.params), (self.grads, leaf.grads)):
+                assert isinstance(mine, Parameters) and isinstance(arrays, Parameters)
+                arrays.closed = mine.closed = True
+                for key, array in arrays.items():
+                    mine.place(f"{leaf.name}.{key}", array, leaf)
+        self._complete = True
+
+    def instead_of(self, key: str) -> str:
+        return {
+            "layers": "make a new net that shares the layers, such as Sequential(net.layers[:-1])",
+            "in_shape": "make a new net that shares the layers, Sequential(net.layers, in_shape=...)",
+        }.get(key, "make a new net")
 
     def _check_link(self, before: Layer, layer: Layer) -> None:
         if len(before.gives) != len(layer.takes) or any(a is not b for a, b in zip(before.gives, layer.takes, strict=True)):
@@ -81,25 +153,49 @@ class Sequential(Layer):
             yield from layer.leaves()
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
-        with self.device.activate():  # once for all layers
-            for step in self._steps:
-                try:
-                    x = step.forward(x, train)
-                except OutOfMemory as error:
-                    raise error.inside(step.layer.name) from None
+        if not self._complete:
+            self.require_built()
+        if self.in_shape is not None and getattr(x, "shape", None) is not None:
+            self._check_shape(x)
+        try:
+            with self.device.activate(), np.errstate(under="ignore"):  # once for all layers
+                for step in self._steps:
+                    try:
+                        x = step.forward(x, train)
+                    except OutOfMemory as error:
+                        raise error.inside(step.layer.name) from None
+        except BaseException as error:
+            if train and cut_off(error):
+                self.reset()
+            raise
         return x
+
+    def _check_shape(self, x: Array) -> None:
+        """Raise unless one input has the shape that the net was made for."""
+        shape = tuple(x.shape)
+        if shape[1:] == self.in_shape or self.in_shape is None or len(shape) != len(self.in_shape) + 1 or 0 in shape:
+            return  # the first layer says what is wrong with another number of axes, or with an empty array
+        kind = "images" if len(self.in_shape) == 3 else "inputs"
+        use = f"crop or resize them, or make the net with in_shape={tuple(x.shape[1:])}"
+        raise ShapeError(f"{self.name}: x must hold {kind} of shape {self.in_shape}, as its in_shape says, got {show(x)}; {use}")
 
     def backward(self, dout: Array) -> Array | None:
         dx: Array | None = dout
-        with self.device.activate():
-            for layer in reversed(self.layers):
-                if dx is None:
-                    raise ShapeError(f"{self.name}: the gradient of the output of {layer.name!r} must be an array, got None")
-                try:
-                    dx = layer.backward(dx)
-                except OutOfMemory as error:
-                    self.zero_grad()  # else the next backward would add to the half that is done
-                    raise error.inside(layer.name) from None
+        begun = False
+        try:
+            with self.device.activate(), np.errstate(under="ignore"):
+                for layer in reversed(self.layers):
+                    if dx is None:
+                        raise ShapeError(f"{self.name}: the gradient of the output of {layer.name!r} must be an array, got None")
+                    try:
+                        dx = layer.backward(dx)
+                    except OutOfMemory as error:
+                        raise error.inside(layer.name) from None
+                    begun = True
+        except BaseException as error:
+            if begun or cut_off(error):  # else the next backward would add to the half that is done
+                self.reset()
+            raise
         return dx
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -112,14 +208,74 @@ class Sequential(Layer):
             shapes.append(in_shape)
         return shapes
 
-    def __getitem__(self, name: str) -> Layer:
-        for leaf in self.leaves():
-            if leaf.name == name:
-                return leaf
-        raise KeyError(f"{self.name}: layer must be one of {', '.join(leaf.name for leaf in self.leaves())}, got {name!r}")
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self.layers)
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    def __contains__(self, layer: object) -> bool:
+        leaves = (*self.layers, *self.leaves())
+        return any(layer == leaf.name if isinstance(layer, str) else layer is leaf for leaf in leaves)
+
+    @overload
+    def __getitem__(self, key: str | int) -> Layer: ...
+
+    @overload
+    def __getitem__(self, key: slice) -> Sequential: ...
+
+    def __getitem__(self, key: str | int | slice) -> Layer:
+        if isinstance(key, slice):
+            start, _, step = key.indices(len(self))
+            shape = (self.in_shape, *self.shapes)[start] if self.shapes and step == 1 and self.layers[key] else None
+            return Sequential(self.layers[key], shape, seed=self.seed, name=self.name)
+        if not isinstance(key, str):
+            at = require_int(self.name, "the number of a layer", key, least=-len(self))
+            if at >= len(self):
+                raise IndexError(f"{self.name}: the number of a layer must be below {len(self)}, got {at}")
+            return self.layers[at]
+        for layer in (*self.leaves(), *self.layers):
+            if layer.name == key:
+                return layer
+        raise KeyError(f"{self.name}: layer must be one of {', '.join(leaf.name for leaf in self.leaves())}, got {key!r}")
 
     def __repr__(self) -> str:
-        return f"Sequential({self.name!r}, [\n" + indent("".join(f"{layer!r},\n" for layer in self.layers), "    ") + "])"
+        where = " and ".join(dict.fromkeys(device.name for leaf in self.leaves() for device in (*leaf.takes, *leaf.gives)))
+        shape = f", input {show_shape(self.in_shape)}" if self.in_shape else ""
+        lines = [("layer", "kind and settings", "output", "parameters"), *rows_of(self, self.in_shape if self.shapes else None)]
+        widths = [max(len(line[column]) for line in lines) for column in range(4)]
+        table = [
+            f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {out:<{widths[2]}}  {params:>{widths[3]}}".rstrip()
+            for name, kind, out, params in lines
+        ]
+        total = sum(math.prod(array.shape) for leaf in self.leaves() for array in leaf.params.values())
+        end = "parameters to be drawn when in_shape is known" if self.unbuilt else f"{total:,} parameters"
+        return "\n".join([f"Sequential {self.name!r} on {where}{shape}", *table, f"  {end}"])
+
+
+def rows_of(layer: Layer, in_shape: Any, depth: int = 0) -> list[tuple[str, str, str, str]]:
+    """The lines of a network's table: name, kind and settings, output and parameters of each layer; what is inside another is indented."""
+    rows: list[tuple[str, str, str, str]] = []
+    for part in layer.layers if isinstance(layer, Sequential) else (getattr(layer, "left"), getattr(layer, "right")):  # noqa: B009
+        shape = None
+        if in_shape is not None:
+            half = in_shape if isinstance(layer, Sequential) else in_shape[part is getattr(layer, "right")]  # noqa: B009
+            shape = part.output_shape(half)
+        inside = isinstance(part, Sequential) or (hasattr(part, "left") and hasattr(part, "right"))
+        count = 0 if inside else sum(math.prod(array.shape) for leaf in part.leaves() for array in leaf.params.values())
+        settings = "" if inside else part.settings()
+        kind = type(part).__name__ + (f" {settings}" if settings else "")
+        rows.append(("  " * depth + part.name, kind, "" if shape is None else show_shape(shape), f"{count:,}" if count else ""))
+        if inside:
+            rows += rows_of(part, None if in_shape is None else half, depth + 1)
+        if isinstance(layer, Sequential):
+            in_shape = shape
+    return rows
+
+
+def show_shape(shape: tuple[Any, ...]) -> str:
+    """`96x55x55`, and `48x55x55 + 48x55x55` for the halves of two towers."""
+    return " + ".join(map(show_shape, shape)) if shape and isinstance(shape[0], tuple) else "x".join(map(str, shape))
 
 
 def require_shape(who: str, shape: Any) -> tuple[Any, ...]:

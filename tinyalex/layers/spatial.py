@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -99,6 +100,13 @@ class SpatialResponseNorm(Layer):
     [[[[0.2, 0.2], [0.2, 0.2]]]]
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"n", "alpha_over_area"}
+    checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "k": lambda who, v: require_float(who, "k", v, "a finite number above 0", lambda v: 0 < v < math.inf),
+        "alpha": lambda who, v: require_float(who, "alpha", v, "a finite number of at least 0", lambda v: 0 <= v < math.inf),
+        "beta": lambda who, v: require_float(who, "beta", v, "a finite number", math.isfinite),
+    }
+
     def __init__(
         self,
         n: int = 3,
@@ -113,9 +121,7 @@ class SpatialResponseNorm(Layer):
     ) -> None:
         super().__init__(name, device, dtype)
         self.n, self.alpha_over_area = require_int(name, "n", n), require_bool(name, "alpha_over_area", alpha_over_area)
-        self.k = require_float(name, "k", k, "a finite number above 0", lambda v: 0 < v < math.inf)
-        self.alpha = require_float(name, "alpha", alpha, "a finite number of at least 0", lambda v: 0 <= v < math.inf)
-        self.beta = require_float(name, "beta", beta, "a finite number", math.isfinite)
+        self.k, self.alpha, self.beta = k, alpha, beta
 
     @property
     def factor(self) -> float:
@@ -138,7 +144,8 @@ class SpatialResponseNorm(Layer):
             spatial_scale(x[images], down, along, self.k, self.factor, scale, scratch)
             spatial_forward(x[images], scale, self.beta, out[images], scratch)
 
-        self.device.map_blocks(block, len(x), 6 * out[:1].nbytes)
+        with np.errstate(under="ignore"):  # the square of a small activity is 0, which is near enough
+            self.device.map_blocks(block, len(x), 6 * out[:1].nbytes)
         if train:
             self.keep(out.shape, x, scales)
         return out
@@ -151,7 +158,8 @@ class SpatialResponseNorm(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             spatial_backward(x[images], scales[images], dout[images], down, along, self.factor, self.beta, dx[images], scratch)
 
-        self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
+        with np.errstate(under="ignore"):
+            self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
         return dx
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from textwrap import indent
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from tinyalex.devices import Array, Device, get_device
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import DeviceError, ShapeError, require_bool, show
 from tinyalex.fast.request import Keeps
-from tinyalex.layers.base import Layer
+from tinyalex.layers.base import Layer, cut_off
 from tinyalex.layers.facts import Facts, elements
 
 Both = tuple[Array, Array]
@@ -59,6 +59,8 @@ class Pair(Layer):
     ((48, 55, 55), (48, 55, 55))
     """
 
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"left", "right", "devices", "input_gradient"}
+
     def __init__(self, left: Layer, right: Layer, *, name: str = "pair") -> None:
         if not isinstance(left, Layer) or not isinstance(right, Layer):
             raise ShapeError(f"{name}: left and right must be layers, got {show(left)} and {show(right)}")
@@ -71,17 +73,32 @@ class Pair(Layer):
         yield from (*self.left.leaves(), *self.right.leaves())
 
     def forward(self, x: Both, *, train: bool = False) -> Both:
-        return self._both(lambda layer, half: layer.forward(half, train=train), check_two(self, "x", x))
+        return self._both(lambda layer, half: layer.forward(half, train=train), check_two(self, "x", x), train)
 
     def backward(self, dout: Both) -> tuple[Array | None, Array | None]:
-        return self._both(lambda layer, half: layer.backward(half), check_two(self, "dout", dout))
+        return self._both(lambda layer, half: layer.backward(half), check_two(self, "dout", dout), True)
 
-    def _both(self, run: Callable[[Layer, Array], Any], value: Both) -> tuple[Any, Any]:
+    def _both(self, run: Callable[[Layer, Array], Any], value: Both, train: bool) -> tuple[Any, Any]:
         def tower(layer: Layer, half: Array) -> Any:
             with layer.device.activate():  # the current card is a matter of each thread
                 return run(layer, half)
 
-        return at_once(lambda: tower(self.left, value[0]), lambda: tower(self.right, value[1]))
+        try:
+            return at_once(lambda: tower(self.left, value[0]), lambda: tower(self.right, value[1]))
+        except BaseException as error:
+            if train and cut_off(error):
+                self.reset()  # one tower may be done and the other not
+            raise
+
+    @property
+    def unbuilt(self) -> bool:
+        return self.left.unbuilt or self.right.unbuilt
+
+    def build(self, in_shape: tuple[Any, ...] | None = None, rng: np.random.Generator | int = 0) -> None:
+        """Build both layers: with the halves of `in_shape`, where it is known."""
+        a, b = (None, None) if in_shape is None else check_two(self, "x", in_shape)
+        self.left.build(a, rng)
+        self.right.build(b, rng)
 
     def output_shape(self, in_shape: tuple[Any, ...]) -> tuple[Any, ...]:
         a, b = check_two(self, "x", in_shape)
@@ -93,6 +110,8 @@ class Pair(Layer):
 
 class Crossing(Layer):
     """What the three layers share that copy between two devices: the pair of devices, the copy, the checks."""
+
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"devices", "input_gradient"}
 
     def __init__(self, devices: Places, *, name: str = "", dtype: Any = np.float32) -> None:
         name = name or type(self).__name__.lower()
