@@ -100,7 +100,6 @@ __all__ = [
     "Flatten",
     "Gather",
     "Gaussian",
-    "Interrupted",
     "Layer",
     "Linear",
     "LocalContrastNorm",

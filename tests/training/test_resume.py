@@ -247,7 +247,7 @@ def test_everything_that_decides_the_result_is_compared(first, other, text, tmp_
 def test_algorithm_and_workers_may_be_others(whole, tmp_path):
     make_trainer(tmp_path).run(1)
     net = make_net()
-    net["conv1"].algorithm = "im2col"
+    net["conv1"].settle(algorithm="im2col")
     assert make_trainer(tmp_path, net=net).position.epoch == 1
 
 
