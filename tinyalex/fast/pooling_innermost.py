@@ -80,15 +80,15 @@ def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) 
     if asked.train:
         rows, columns = device.empty((c, oh, w, n), np.uint8), device.empty((c, oh, ow, n), np.uint8)
 
-    def pool(channels: slice, scratch: Scratch, nan: bool) -> None:
+    def pool(channels: slice, scratch: Scratch, nan: bool) -> Array:
         row, column = (None, None) if rows is None or columns is None else (rows[channels], columns[channels])
-        lines = max_along(chwn(x)[channels], windows, 0, row, scratch, nan)
-        images_first(max_along(lines, windows, 1, column, scratch, nan), None, out[:, channels], scratch.xp)
+        return max_along(max_along(chwn(x)[channels], windows, 0, row, scratch, nan), windows, 1, column, scratch, nan)
 
     def block(channels: slice, scratch: Scratch) -> None:
-        pool(channels, scratch, nan=False)
-        if rows is not None and not all_finite(out[:, channels]):
-            pool(channels, scratch, nan=True)
+        best = pool(channels, scratch, nan=False)
+        if rows is not None and np.isnan(best.max()):
+            best = pool(channels, scratch, nan=True)
+        images_first(best, None, out[:, channels], scratch.xp)
         apply(then, out[:, channels], scratch)
 
     device.map_blocks(block, c, size=device.few_blocks(c, 3 * h * w * n * x.dtype.itemsize))
