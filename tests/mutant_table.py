@@ -163,7 +163,7 @@ BY_GRADIENTS = [
     Mutant("plain: bias gradient misses the images", "Linear", "layers.linear",
            "return dx, dweight, dout.sum(axis=0)",
            "return dx, dweight, dout[0]"),
-    Mutant("a tower's own part in place of what the other sends back", "Exchange", "layers.towers",
+    Mutant("a tower's own part in place of what the other sends back", "Exchange", "towers.crossing",
            "own, other = douts[tower][:, parts[tower]], douts[1 - tower][:, parts[tower]]",
            "own = other = douts[tower][:, parts[tower]]"),
     Mutant("columns for rows", "Flatten", "layers.linear",

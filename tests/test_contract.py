@@ -58,7 +58,7 @@ def laid_out(array, layout):
 
 
 def test_every_public_layer_has_a_row():
-    pairs = {ta.Split, ta.Pair, ta.Exchange, ta.Gather}  # their values are pairs: tests/layers/test_towers.py holds their rules
+    pairs = {ta.Split, ta.Pair, ta.Exchange, ta.Gather}  # their values are pairs: tests/towers/ holds their rules
     public = {value for value in vars(ta).values() if isinstance(value, type) and issubclass(value, ta.Layer)}
     assert {type(row.build()) for row in ROWS} == public - {ta.Layer} - pairs
 

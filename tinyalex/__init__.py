@@ -13,32 +13,14 @@ from tinyalex import errors
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import (
     CallOrderError as CallOrderError,
-)
-from tinyalex.errors import (
     CheckpointError as CheckpointError,
-)
-from tinyalex.errors import (
     DataError as DataError,
-)
-from tinyalex.errors import (
     DeviceError as DeviceError,
-)
-from tinyalex.errors import (
     DiskFull as DiskFull,
-)
-from tinyalex.errors import (
     DivergedError as DivergedError,
-)
-from tinyalex.errors import (
     Interrupted as Interrupted,
-)
-from tinyalex.errors import (
     OutOfMemory as OutOfMemory,
-)
-from tinyalex.errors import (
     ShapeError as ShapeError,
-)
-from tinyalex.errors import (
     TinyalexError as TinyalexError,
 )
 from tinyalex.init import Constant, FanIn, Gaussian
@@ -47,26 +29,23 @@ from tinyalex.layers import (
     AvgPool2d,
     Conv2d,
     Dropout,
-    Exchange,
     Flatten,
-    Gather,
     Layer,
     Linear,
     LocalContrastNorm,
     LocallyConnected2d,
     LocalResponseNorm,
     MaxPool2d,
-    Pair,
     ReLU,
     Sequential,
     Sigmoid,
     SpatialResponseNorm,
-    Split,
     Tanh,
 )
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
+from tinyalex.towers import Exchange, Gather, Pair, Split
 
 __version__ = "0.1.0"
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
 from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, TinyalexError, show
-from tinyalex.layers.parameters import require_dtype
+from tinyalex.parameters import require_dtype
 
 
 class SoftmaxCrossEntropy:

@@ -12,7 +12,7 @@ from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import CallOrderError, ShapeError, require_float, show
 from tinyalex.layers.base import Layer, require_leaves
-from tinyalex.layers.parameters import require_thawed
+from tinyalex.parameters import require_thawed
 
 DEFAULT_LR = 0.01
 LEAST = 1 << 16  # parameters of a block: fewer are not worth a second thread, or a block of their own on a full card

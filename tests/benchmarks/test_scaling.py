@@ -3,8 +3,7 @@
 import pytest
 
 from benchmarks.contestants import ContestantError
-from benchmarks.scaling import CURVES, Curve, curves, expected_scaling_s, measure_curve, summary
-from benchmarks.scaling import QUICK as QUICK_CURVES
+from benchmarks.scaling import CURVES, QUICK as QUICK_CURVES, Curve, curves, expected_scaling_s, measure_curve, summary
 from benchmarks.scaling_job import scaling_job
 from tests.benchmarks.fakes import QUICK, curve
 

@@ -9,8 +9,7 @@ import threading
 import numpy as np
 import pytest
 import threadpoolctl
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import tinyalex as ta
 from tinyalex.devices.cpu import SHARES, SMALL

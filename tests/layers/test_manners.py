@@ -10,7 +10,7 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.gradcheck import check_layer
 from tinyalex.layers.base import Layer
-from tinyalex.layers.parameters import generator, last_given
+from tinyalex.parameters import generator, last_given
 
 
 class Dense(Layer):

@@ -8,8 +8,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
-from tinyalex.models import MODELS, build, rows_of
-from tinyalex.models import rows as edits
+from tinyalex.models import MODELS, build, rows as edits, rows_of
 from tinyalex.models.alexnet import PAPER
 from tinyalex.models.build import build_rows, places_of
 from tinyalex.models.rows import after, change, conv, flatten, half, linear, names, pool, relu, swap, walk, weighted

@@ -12,9 +12,9 @@ from typing import Any
 
 from tinyalex.analysis.walk import Visit, input_shape
 from tinyalex.errors import require_int
-from tinyalex.layers import Gather, Layer, Pair, Sequential, Split
+from tinyalex.layers import Layer, Sequential
 from tinyalex.layers.facts import elements
-from tinyalex.layers.towers import Crossing
+from tinyalex.towers import Crossing, Gather, Pair, Split
 
 KINDS = ("parameters", "gradients", "velocities", "input", "outputs", "caches", "gradients of outputs", "scratch")
 

@@ -8,8 +8,9 @@ from itertools import zip_longest
 from typing import Any
 
 from tinyalex.errors import ShapeError, show
-from tinyalex.layers import Layer, Pair, Sequential
+from tinyalex.layers import Layer, Sequential
 from tinyalex.layers.sequential import require_shape
+from tinyalex.towers import Pair
 
 
 @dataclass(frozen=True)

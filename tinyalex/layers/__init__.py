@@ -11,27 +11,22 @@ from tinyalex.layers.lrn import LocalResponseNorm
 from tinyalex.layers.pool import AvgPool2d, MaxPool2d
 from tinyalex.layers.sequential import Sequential
 from tinyalex.layers.spatial import SpatialResponseNorm
-from tinyalex.layers.towers import Exchange, Gather, Pair, Split
 
 __all__ = [
     "AbsTanh",
     "AvgPool2d",
     "Conv2d",
     "Dropout",
-    "Exchange",
     "Flatten",
-    "Gather",
     "Layer",
     "Linear",
     "LocalContrastNorm",
     "LocalResponseNorm",
     "LocallyConnected2d",
     "MaxPool2d",
-    "Pair",
     "ReLU",
     "Sequential",
     "Sigmoid",
     "SpatialResponseNorm",
-    "Split",
     "Tanh",
 ]

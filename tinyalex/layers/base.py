@@ -15,7 +15,7 @@ from tinyalex.errors import CallOrderError, OutOfMemory, ShapeError, TinyalexErr
 from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.init import Init
 from tinyalex.layers.facts import Facts, elements
-from tinyalex.layers.parameters import Parameters, check_owner, generator, require_dtype, require_rng
+from tinyalex.parameters import Parameters, check_owner, generator, require_dtype, require_rng
 
 
 @cache

@@ -34,7 +34,7 @@ from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.columns import col2im, im2col
 from tinyalex.layers.facts import Facts
-from tinyalex.layers.parameters import last_given, multiple_of
+from tinyalex.parameters import last_given, multiple_of
 
 
 def conv2d(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int = 1, xp: Any = np) -> Array:

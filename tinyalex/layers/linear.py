@@ -24,7 +24,7 @@ from tinyalex.fast.table import check_algorithm, check_fits, choose
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
-from tinyalex.layers.parameters import last_given, multiple_of
+from tinyalex.parameters import last_given, multiple_of
 
 
 def linear(x: Array, weight: Array, bias: Array, groups: int = 1, xp: Any = np) -> Array:

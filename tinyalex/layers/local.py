@@ -18,7 +18,7 @@ from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
-from tinyalex.layers.parameters import last_given
+from tinyalex.parameters import last_given
 
 
 def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:

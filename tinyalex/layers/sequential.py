@@ -14,7 +14,7 @@ from tinyalex.devices import Array, Device
 from tinyalex.errors import DeviceError, OutOfMemory, ShapeError, require_int, show
 from tinyalex.fast.fuse import steps_of
 from tinyalex.layers.base import Layer, cut_off, require_leaves
-from tinyalex.layers.parameters import Parameters
+from tinyalex.parameters import Parameters
 
 
 class Sequential(Layer):

@@ -10,9 +10,9 @@ import numpy as np
 from tinyalex import layers as classes
 from tinyalex.devices import Device, get_device
 from tinyalex.errors import DeviceError, show
-from tinyalex.layers import Exchange, Gather, Layer, Pair, Sequential, Split
-from tinyalex.layers.towers import two_devices
+from tinyalex.layers import Layer, Sequential
 from tinyalex.models.rows import Row, Shape, Step, change, half, walk, weighted
+from tinyalex.towers import Exchange, Gather, Pair, Split, two_devices
 
 ACTIVATIONS: dict[str, Callable[..., Layer]] = {
     "relu": classes.ReLU,

@@ -22,7 +22,7 @@ from tinyalex.files.atomic import require_path
 from tinyalex.files.tensors import Tensor, raw_bytes, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
 from tinyalex.layers.dropout import layer_of
-from tinyalex.layers.parameters import require_thawed
+from tinyalex.parameters import require_thawed
 
 FORMAT, FORMAT_VERSION = "tinyalex-weights", 1
 OTHER_NET = "was it made by another network?"

@@ -13,8 +13,7 @@ from tinyalex.errors import CheckpointError, ShapeError, require_float, require_
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 from tinyalex.training import EpochResult, RunLog
 from tinyalex.training.config import fingerprint
-from tinyalex.training.log import NAME as LOG
-from tinyalex.training.log import read_epochs
+from tinyalex.training.log import NAME as LOG, read_epochs
 
 START_ERROR = 0.9  # ten classes, before any training: where the first epoch's interpolation begins
 IMAGES = ("data", "note", "train_images", "val_images", "train_sha256", "val_sha256")  # what a log says of its run's images

@@ -6,7 +6,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, values
 from tinyalex.devices.sim import SimDevice
-from tinyalex.layers import Exchange, Gather, Pair, Split
+from tinyalex.towers import Exchange, Gather, Pair, Split
 
 F64 = {"dtype": np.float64}
 

@@ -9,7 +9,8 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.devices.sim import SimDevice
 from tinyalex.gradcheck import check_layer
-from tinyalex.layers import Exchange, Gather, Layer, Pair, Split
+from tinyalex.layers import Layer
+from tinyalex.towers import Exchange, Gather, Pair, Split
 
 F64 = {"dtype": np.float64}
 PLACES = ["cpu:0,cpu:1", "cpu,cpu", "sim:0,sim:1", "sim:0,sim:0"]
