@@ -130,6 +130,43 @@ def test_locally_connected_layer_is_sized_by_what_comes_before():
         ta.LocallyConnected2d(4)
 
 
+def test_convolutions_and_fully_connected_layers_are_sized_by_what_comes_before():
+    def make(**sizes):
+        rest = {"rng": rng()} if sizes else {}
+        c, f = sizes.get("c", ()), sizes.get("f", ())
+        return ta.Sequential([ta.Conv2d(*c, 4, 3, groups=2, **rest), ta.ReLU(), ta.Flatten(), ta.Linear(*f, 3, **rest)], in_shape=(2, 5, 6))
+
+    net = make()
+    assert net.shapes == make(c=(2,), f=(48,)).shapes and repr(net).splitlines()[2:] == repr(make(c=(2,), f=(48,))).splitlines()[2:]
+    assert (net["conv"].in_channels, net["linear"].in_features) == (2, 48) and net["conv"].weight.shape == (4, 1, 3, 3)
+    assert np.array_equal(net["linear"].weight, ta.Gaussian(0.01)((3, 48), generator(0, "linear")).astype(np.float32))
+    assert repr(ta.Conv2d(4, 3)) == "Conv2d('conv', ?->4, kernel 3, stride 1, cpu)" and repr(ta.Linear(4)) == "Linear('linear', ?->4, cpu)"
+    towers = ta.Sequential(
+        [ta.Split(("cpu", "cpu")), ta.Pair(ta.Conv2d(2, 3, name="a"), ta.Conv2d(2, 3, name="b")), ta.Gather(("cpu", "cpu"))],
+        in_shape=(3, 5, 5),
+    )
+    assert towers.shapes[-1] == (4, 3, 3) and towers["b"].in_channels == 3
+
+
+def test_size_that_cannot_be_found_or_does_not_fit_is_refused():
+    x = values((2, 3, 5, 5), 1, np.float32)
+    for layer, value in ((ta.Conv2d(4, 3), x), (ta.Linear(4), x.reshape(2, -1)), (ta.Sequential([ta.Conv2d(4, 3)]), x)):
+        with refuses(ta.CallOrderError, "the parameters must be drawn before the layer is used, got none so far; put it into Sequential("):
+            layer(value)
+        with refuses(ta.CallOrderError, "the parameters must be drawn"):
+            layer.output_shape(value.shape[1:])
+    with refuses(ta.ShapeError, "conv: in_channels must be a multiple of groups=2, got 3"):
+        ta.Sequential([ta.Conv2d(4, 3, groups=2)], in_shape=(3, 5, 5))
+    with refuses(ta.ShapeError, "linear: x must have 2 axes (N, F), got ('N', 3, 5, 5); put Flatten() before it"):
+        ta.Sequential([ta.Linear(4)], in_shape=(3, 5, 5))
+    with refuses(ta.ShapeError, "conv: x must have 4 axes (N, C, H, W), got ('N', 12)"):
+        ta.Sequential([ta.Conv2d(4, 3)], in_shape=(12,))
+    with refuses(ta.ShapeError, "conv: out_channels and kernel_size must be given, got (4,)"):
+        ta.Conv2d(4)
+    with refuses(ta.ShapeError, "conv: stride must be given when the layer is made, got an assignment of 2; make a new layer"):
+        ta.Conv2d(4, 3).stride = 2
+
+
 def test_layers_of_a_net_cannot_be_edited():
     net = small()
     with pytest.raises(AttributeError):
