@@ -1,7 +1,9 @@
 """Nets in a notebook: names, sizes and seeds that nobody gave, assignments, copies, and passes that are cut off."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -111,7 +113,7 @@ def test_layer_before_its_parameters_are_drawn_raises():
     text = "dense: the parameters must be drawn before the layer is used, got none so far; put it into Sequential([...], in_shape=...)"
     for use in (
         lambda: Dense(3)(values((2, 4))), lambda: ta.Sequential([Dense(3)])(values((2, 4))), lambda: ta.SGD(Dense(3)),
-        lambda: Dense(3).params["weight"], lambda: setattr(Dense(3), "weight", np.ones((3, 4))),
+        lambda: (layer := Dense(3)).params["weight"], lambda: setattr(Dense(3), "weight", np.ones((3, 4))),
     ):  # fmt: skip
         with refuses(ta.CallOrderError, text):
             use()
@@ -352,3 +354,47 @@ def test_copy_of_a_frozen_net_is_frozen():
     assert twin[0].frozen and not twin[0].weight.flags.writeable
     twin.thaw()
     assert twin[0].weight.flags.writeable and not net[0].weight.flags.writeable
+
+
+def trained(device="cpu"):
+    layers = [ta.Conv2d(4, 3, device=device), ta.ReLU(device=device), ta.Flatten(device=device), ta.Linear(3, device=device)]
+    net = ta.Sequential(layers, in_shape=(3, 6, 6))
+    sgd, x = ta.SGD(net), net.device.asarray(values((2, 3, 6, 6), 1, np.float32))
+    net.backward(net.forward(x, train=True))
+    sgd.step()
+    return sgd
+
+
+def frozen():
+    net = trained().net
+    net.freeze()
+    net(values((2, 3, 6, 6), 1, np.float32))
+    return net
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        linear, small, trained, frozen, lambda: trained(ta.CpuDevice(workers=2)).net, lambda: trained("sim:0").net,
+        lambda: copy.deepcopy(trained().net), lambda: ta.models.build("cifar-alexnet", towers=2),
+    ],
+)  # fmt: skip
+def test_what_nobody_uses_is_freed_at_once(make):
+    gc.collect()
+    gc.disable()
+    try:
+        gone = weakref.ref(make())
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_parameters_without_their_layer_are_a_dict():
+    params = linear().params
+    params["weight"] = params["other"] = 3
+    assert params["weight"] == params["other"] == 3
+    net = ta.Sequential([linear()])
+    alone = copy.deepcopy(net["fc"].params)
+    alone["weight"][...] = 0
+    alone["weight"] = None
+    assert alone["weight"] is None and net["fc"].weight.any()

@@ -34,8 +34,8 @@ class Use:
             raise
         self._quiet.__enter__()
 
-    def __exit__(self, *error: object) -> None:
-        self._quiet.__exit__()
+    def __exit__(self, *error: Any) -> None:
+        self._quiet.__exit__(*error)
         self._blas.end(self)
         self.frame = None
 
