@@ -111,9 +111,10 @@ def test_own_generator_is_drawn_from_in_order():
 
 def test_layer_before_its_parameters_are_drawn_raises():
     text = "dense: the parameters must be drawn before the layer is used, got none so far; put it into Sequential([...], in_shape=...)"
+    late = Dense(3)
     for use in (
         lambda: Dense(3)(values((2, 4))), lambda: ta.Sequential([Dense(3)])(values((2, 4))), lambda: ta.SGD(Dense(3)),
-        lambda: (layer := Dense(3)).params["weight"], lambda: setattr(Dense(3), "weight", np.ones((3, 4))),
+        lambda: late.params["weight"], lambda: setattr(Dense(3), "weight", np.ones((3, 4))),
     ):  # fmt: skip
         with refuses(ta.CallOrderError, text):
             use()
