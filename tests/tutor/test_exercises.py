@@ -1,0 +1,68 @@
+"""Every exercise: right answers of many styles pass, every planted mistake is named by its own name, and its message reads well."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+
+from tinyalex.tutor.checking import examine
+from tinyalex.tutor.exercise import slug
+from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.finding import LANGUAGES, catalogue, fields
+
+FUNCTIONS = [(exercise, function) for exercise in EXERCISES.values() for function in exercise.functions]
+MISTAKES = [(exercise, function, mistake) for exercise, function in FUNCTIONS for mistake in function.mistakes]
+NAMES = {"output", "probe", "at", "yours", "right", "function", "exercise"}
+
+
+def name(value):
+    return getattr(value, "key", None) or getattr(value, "name", None)
+
+
+def styles(exercise, function):
+    """Right answers in other styles than the tutor's, from tests/tutor/styles/."""
+    return importlib.import_module(f"tests.tutor.styles.{exercise.key.lower()}").STYLES[function.name]
+
+
+@pytest.mark.parametrize(("exercise", "function"), FUNCTIONS, ids=name)
+def test_right_answers_in_four_styles_pass(exercise, function):
+    found = styles(exercise, function)
+    assert len(found) >= 4
+    for student in (function.right, *found):
+        for seed in range(5):
+            finding = examine(exercise, function, student, seed)
+            assert finding is None, f"{student.__name__}, seed {seed}: {finding.text()}"
+
+
+@pytest.mark.parametrize(("exercise", "function", "mistake"), MISTAKES, ids=name)
+def test_planted_mistake_is_named(exercise, function, mistake):
+    for seed in (0, 7):
+        finding = examine(exercise, function, mistake.compute, seed)
+        assert finding is not None and finding.key == f"{exercise.key}.{slug(mistake.key)}", finding and finding.text()
+        assert finding.layer == "mistake" and finding.seen == mistake.seen
+        assert finding.text().count("\n") < 6
+
+
+@pytest.mark.parametrize(("exercise", "function"), FUNCTIONS, ids=name)
+def test_exercise_is_whole(exercise, function):
+    assert len(function.mistakes) >= 4 and sum(len(f.mistakes) for f in exercise.functions) >= 8
+    parameters = list(inspect.signature(function.right).parameters)
+    for probe in function.probes(np.random.default_rng(0)):
+        assert list(probe.arguments) == parameters
+    assert function.right.__doc__ and function.right.__name__ == function.name
+    assert len({mistake.key for mistake in function.mistakes}) == len(function.mistakes)
+    for language in LANGUAGES:
+        words = catalogue(language)
+        assert all(words[f"{exercise.key}.hints.{function.name}.{level}"] for level in ("one", "two", "three"))
+        for mistake in function.mistakes:
+            sentence = words[f"{exercise.key}.{slug(mistake.key)}"]
+            assert len(sentence.splitlines()) <= 4 and "!" not in sentence
+
+
+def test_languages_say_the_same_things_about_the_same_names():
+    english, chinese = catalogue("en"), catalogue("zh")
+    assert set(english) == set(chinese)
+    assert [key for key in english if fields(english[key]) != fields(chinese[key])] == []

@@ -1,0 +1,45 @@
+"""`check`: the three layers one after the other, until one of them has something to say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinyalex.tutor.contract import Contract
+from tinyalex.tutor.diagnose import Diagnosis
+from tinyalex.tutor.exercise import Exercise, Function, as_outputs, slug
+from tinyalex.tutor.finding import Finding
+
+DRAWS = 2  # independent draws of every call
+MAY_HAVE_A_NAME = ("contract.shape", "contract.not_finite")  # a known mistake may have led to these
+
+
+def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0) -> Finding | None:
+    """The first finding about one function of a student, None where all is right."""
+    contract = Contract(exercise, function, student)
+    if finding := contract.signature():
+        return finding
+    probes, answers, kind = [], [], None
+    for draw in range(DRAWS):
+        for probe in function.probes(np.random.default_rng([seed, draw])):
+            outcome, finding = contract.one_call(probe)
+            if finding is not None and finding.key not in MAY_HAVE_A_NAME:
+                return finding
+            kind = kind or finding
+            probes.append(probe)
+            answers.append(as_outputs(outcome.value))
+    if finding := Diagnosis(exercise, function, student, probes, answers).finding(kind):
+        return finding
+    if probes and (finding := contract.steady(probes[0], answers[0])):
+        return finding
+    return _judged(exercise, function, student, seed)
+
+
+def _judged(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int) -> Finding | None:
+    if function.judge is None or (judged := function.judge(student, np.random.default_rng(seed))) is None:
+        return None
+    key, numbers = judged
+    seen = next((mistake.seen for mistake in function.mistakes if mistake.key == key), None)
+    return Finding(f"{exercise.key}.{slug(key)}", exercise.key, function.name, "mistake", "", numbers, seen)

@@ -1,0 +1,151 @@
+"""The second and third layer: whose numbers are these? If nobody's, where does the difference live?"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyalex.tutor.arrays import close
+from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, as_outputs, slug
+from tinyalex.tutor.finding import Finding
+from tinyalex.tutor.guard import call
+from tinyalex.tutor.transforms import TRANSFORMS
+
+Outputs = tuple[Any, ...]
+
+
+class Diagnosis:
+    """The student's answers to all calls beside the right ones.
+
+    Parameters
+    ----------
+    probes: at least two independent draws of every call, so that a match by chance is out of the question.
+    answers: what the student's function returned for each of them.
+    """
+
+    def __init__(self, exercise: Exercise, function: Function, student: Callable[..., Any], probes: Sequence[Probe], answers: Sequence[Outputs]) -> None:
+        self.exercise, self.function, self.student = exercise, function, student
+        self.probes, self.answers = probes, answers
+        self.right = [compute(function.right, probe) for probe in probes]
+
+    def finding(self, otherwise: Finding | None = None) -> Finding | None:
+        """What is wrong with the first output that is; None where all agree.
+
+        otherwise: what to say in place of a symptom where no mistake has these numbers.
+        """
+        for number, output in enumerate(self.function.returns):
+            agree = [self._agrees(at, number) for at in range(len(self.probes))]
+            if not all(agree):
+                return self._named(number, output, agree) or otherwise or self._symptom(number, output, agree)
+        return otherwise
+
+    def _agrees(self, at: int, number: int) -> bool:
+        right = self.right[at]
+        assert right is not None
+        return close(self.answers[at][number], right[number])
+
+    def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
+        """The mistake whose numbers the student's are, alone or after a transform, in all calls."""
+        for mistake, transform, candidate in self._candidates():
+            if all(matches(self.answers[at][number], candidate(at, number)) for at in range(len(self.probes))):
+                key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
+                return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
+        return None
+
+    def _candidates(self) -> Iterator[tuple[Mistake | None, str, Callable[[int, int], Any]]]:
+        made: dict[str, list[Outputs | None]] = {}
+        for mistake in self.function.mistakes:
+            made[mistake.key] = [compute(mistake.compute, probe) for probe in self.probes]
+            yield mistake, "", lambda at, number, key=mistake.key: pick(made[key][at], number)  # type: ignore[misc]
+        for name, transform in TRANSFORMS.items():
+            yield None, name, lambda at, number, f=transform: self._transformed(self.right[at], number, at, f)  # type: ignore[misc]
+        for mistake in self.function.mistakes:
+            for name, transform in TRANSFORMS.items():
+                yield mistake, name, lambda at, number, key=mistake.key, f=transform: self._transformed(made[key][at], number, at, f)  # type: ignore[misc]
+
+    def _transformed(self, outputs: Outputs | None, number: int, at: int, transform: Callable[[Any, int], Any]) -> Any:
+        value = pick(outputs, number)
+        first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
+        return None if value is None or np.ndim(value) == 0 else transform(np.asarray(value), len(first))
+
+    def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
+        """What can be said where no known mistake gives these numbers."""
+        at = agree.index(False)
+        yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
+        key, numbers = symptom_of(yours, right, any(agree))
+        if key == "elsewhere" and not self._linear(at, number):
+            key = "not linear"
+        return self._found(f"symptom.{slug(key)}", "symptom", number, output, agree, None, **numbers)
+
+    def _linear(self, at: int, number: int) -> bool:
+        """Whether the output doubles where the parameters in which the function is linear double."""
+        if not self.function.linear:
+            return True
+        arguments = copy.deepcopy(dict(self.probes[at].arguments))
+        for key in self.function.linear:
+            arguments[key] = 2 * arguments[key]
+        outcome = call(self.student, arguments)
+        return outcome.error is None and close(pick(as_outputs(outcome.value), number), 2 * np.asarray(self.answers[at][number]))
+
+    def _found(self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, **numbers: Any) -> Finding:
+        at = agree.index(False)
+        yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
+        shown: dict[str, Any] = {"output": output, "probe": self.probes[at].says}
+        if yours.shape == right.shape:
+            off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
+            where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
+            shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
+                      "yours": f"{float(yours[where]):.6g}", "right": f"{float(right[where]):.6g}"}  # fmt: skip
+        else:
+            shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
+        return Finding(key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree)))
+
+
+def compute(function: Callable[..., Any], probe: Probe) -> Outputs | None:
+    """The outputs of our own function for a call; None where a mistake cannot be made there, as its arrays would not fit."""
+    try:
+        with np.errstate(all="ignore"):
+            return as_outputs(function(**copy.deepcopy(dict(probe.arguments))))
+    except (ValueError, IndexError, TypeError, ZeroDivisionError):
+        return None
+
+
+def matches(yours: Any, value: Any) -> bool:
+    """Whether these are the same numbers, NaN and infinity included."""
+    if value is None or np.shape(yours) != np.shape(value):
+        return False
+    yours, value = np.asarray(yours), np.asarray(value)
+    finite = np.isfinite(value)
+    if finite.all():
+        return close(yours, value)
+    special = np.array_equal(np.isnan(yours), np.isnan(value)) and np.array_equal(yours[np.isinf(yours)], value[np.isinf(value)])
+    return special and close(yours[finite], value[finite])
+
+
+def pick(outputs: Outputs | None, number: int) -> Any:
+    """One of the outputs, None where there are none."""
+    return None if outputs is None or number >= len(outputs) else outputs[number]
+
+
+def symptom_of(yours: Any, right: Any, sometimes: bool) -> tuple[str, Mapping[str, Any]]:
+    """Where two arrays of one shape differ, as the key of a sentence and its numbers."""
+    off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
+    share = float(off.mean())
+    numbers = {"share": f"{100 * share:.3g} %"}
+    nonzero = np.abs(right) > 0
+    ratios = yours[nonzero] / right[nonzero]
+    if ratios.size and np.allclose(ratios, ratios.flat[0], rtol=1e-7) and not yours[~nonzero].any():
+        return "factor", {**numbers, "factor": f"{float(ratios.flat[0]):.6g}"}
+    for axis, name in ((0, "image"), (1, "channel"), (yours.ndim - 2, "line"), (yours.ndim - 1, "column")):
+        if 0 <= axis < yours.ndim and yours.shape[axis] > 1:
+            lines = np.moveaxis(off, axis, 0).reshape(yours.shape[axis], -1).any(1)
+            if lines.sum() == 1:
+                return "one of an axis", {**numbers, "axis": name, "which": int(np.flatnonzero(lines)[0]), "of": yours.shape[axis]}
+    if yours.ndim >= 4 and not off[..., 1:-1, 1:-1].any():
+        return "edges", numbers
+    if np.isclose(yours.sum(), right.sum(), rtol=1e-9):
+        return "sum kept", numbers
+    return ("sometimes" if sometimes else "elsewhere"), numbers

@@ -1,0 +1,104 @@
+"""What an exercise is: its functions, the right answer of each, the calls it is tried with, and the mistakes people make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Arguments = Mapping[str, Any]
+Judge = Callable[[Callable[..., Any], np.random.Generator], "tuple[str, Mapping[str, Any]] | None"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One call that a student's function is tried with.
+
+    key: a short name, such as "overlap", by which `replay` finds the call again.
+    says: what is special, as the message ends the sentence "with ...": "kernel 3 and stride 2".
+    arguments: by parameter, in the order of the signature.
+    """
+
+    key: str
+    says: str
+    arguments: Arguments
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A known mistake, as a function that makes it.
+
+    Parameters
+    ----------
+    key: names the message in the catalogue, such as "overwrites".
+    compute: takes the exercise's arguments and returns what somebody with this mistake returns.
+    source: where it was seen: a public thread or page, or "counted" where many public solutions were run.
+    seen: how many of how many public solutions have it, such as (18, 89); None where nobody counted.
+    """
+
+    key: str
+    compute: Callable[..., Any]
+    source: str
+    seen: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function of an exercise.
+
+    Parameters
+    ----------
+    name: what the student calls it.
+    right: the right answer, slow and plain. Its parameters are the function's.
+    returns: the names of what it returns, in order: ("dx", "dweight", "dbias"), or ("out",).
+    probes: (generator) -> the calls. No two sizes in them are equal, none is 1 but in calls that say so.
+    mistakes: the likeliest first.
+    changes: parameters that the function is asked to change in place, such as a velocity.
+    linear: parameters in which it is linear, such as ("dout",): for the symptoms.
+    forward: for a backward pass, (arguments) -> the output of its forward, and the parameter of each gradient it returns: for
+        the test with numerical slopes. None where there is none.
+    judge: what no comparison with one right answer can decide, such as ties or random numbers: (function, generator) -> the key of
+        a mistake and its numbers, or None. It is asked when all probes agree.
+    seen: how many of how many public solutions break the contract in a way, such as {"input changed dout": (34, 135)}.
+    """
+
+    name: str
+    right: Callable[..., Any]
+    returns: tuple[str, ...]
+    probes: Callable[[np.random.Generator], list[Probe]] = lambda rng: []
+    mistakes: tuple[Mistake, ...] = ()
+    changes: tuple[str, ...] = ()
+    linear: tuple[str, ...] = ()
+    forward: Callable[..., Any] | None = None
+    judge: Judge | None = None
+    seen: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise of the lessons.
+
+    key: "E01" to "E12". title: what it is about. lesson: the number of its lesson, such as "04". minutes: about how long it takes.
+    """
+
+    key: str
+    title: str
+    lesson: str
+    minutes: int
+    functions: tuple[Function, ...] = field(default_factory=tuple)
+
+    def function(self, name: str) -> Function | None:
+        """The function of that name, None where there is none."""
+        return next((function for function in self.functions if function.name == name), None)
+
+
+def slug(key: str) -> str:
+    """A key as the catalogue spells it: "overwrites the winner" is `overwrites_the_winner`."""
+    return key.replace(" ", "_")
+
+
+def as_outputs(value: Any) -> tuple[Any, ...]:
+    """What a function returned, as a tuple of its outputs."""
+    return value if isinstance(value, tuple) else (value,)

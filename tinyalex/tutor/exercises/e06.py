@@ -1,0 +1,197 @@
+"""E06: overlapping max pooling, forward and backward (paper 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from tinyalex.tutor.arrays import Array
+from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.guard import call
+
+
+def max_pool(x: Array, kernel: int, stride: int) -> Array:
+    """The right answer: the maximum of each window."""
+    return np.array([[[[w.max() for w in line] for line in channel] for channel in image] for image in _windows(x, kernel, stride)], x.dtype)
+
+
+def max_pool_backward(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    """The right answer: each of dout is added to the cell that won its window."""
+    dx = np.zeros_like(x)
+    for n, c, y, z, window, at in _places(x, kernel, stride):
+        dx[n, c][at][np.unravel_index(window.argmax(), window.shape)] += dout[n, c, y, z]
+    return dx
+
+
+def _places(x: Array, kernel: int, stride: int) -> Iterator[tuple[int, int, int, int, Array, tuple[slice, slice]]]:
+    """Every window: its image, channel, line and column, its cells, and where they lie on the image."""
+    n, c, h, w = x.shape
+    for i in np.ndindex(n, c, (h - kernel) // stride + 1, (w - kernel) // stride + 1):
+        at = slice(i[2] * stride, i[2] * stride + kernel), slice(i[3] * stride, i[3] * stride + kernel)
+        yield *i, x[i[0], i[1]][at], at  # type: ignore[misc]
+
+
+def _windows(x: Array, kernel: int, stride: int) -> Array:
+    """(N, C, OH, OW, kernel, kernel)."""
+    return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride]
+
+
+def overwrites_the_winner(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    dx = np.zeros_like(x)
+    for n, c, y, z, window, at in _places(x, kernel, stride):
+        dx[n, c][at][np.unravel_index(window.argmax(), window.shape)] = dout[n, c, y, z]
+    return dx
+
+
+def overwrites_the_window(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    dx = np.zeros_like(x)
+    for n, c, y, z, window, at in _places(x, kernel, stride):
+        dx[n, c][at] = dout[n, c, y, z] * (window == window.max())
+    return dx
+
+
+def spreads(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    dx = np.zeros_like(x)
+    for n, c, y, z, _, at in _places(x, kernel, stride):
+        dx[n, c][at] += dout[n, c, y, z] / kernel**2
+    return dx
+
+
+def whole_window(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    dx = np.zeros_like(x)
+    for n, c, y, z, _, at in _places(x, kernel, stride):
+        dx[n, c][at] += dout[n, c, y, z]
+    return dx
+
+
+def window_as_large_as_the_stride(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    dx = np.zeros_like(x)
+    for n, c, y, z, window, at in _places(x, kernel, stride):
+        part = window[:stride, :stride]
+        dx[n, c][at][np.unravel_index(part.argmax(), part.shape)] += dout[n, c, y, z]
+    return dx
+
+
+def times_the_maximum(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    dx = np.zeros_like(x)
+    for n, c, y, z, window, at in _places(x, kernel, stride):
+        dx[n, c][at][np.unravel_index(window.argmax(), window.shape)] += dout[n, c, y, z] * window.max()
+    return dx
+
+
+def smallest_wins(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    return max_pool_backward(dout, -x, kernel, stride)
+
+
+def index_of_the_window(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    dx = np.zeros_like(x)
+    for n, c, y, z, window, _ in _places(x, kernel, stride):
+        dx[n, c][np.unravel_index(window.argmax(), window.shape)] += dout[n, c, y, z]
+    return dx
+
+
+def padded_with_zeros(x: Array, kernel: int, stride: int) -> Array:
+    return np.maximum(max_pool(x, kernel, stride), 0)
+
+
+def mean(x: Array, kernel: int, stride: int) -> Array:
+    return _windows(x, kernel, stride).mean((-2, -1))
+
+
+def minimum(x: Array, kernel: int, stride: int) -> Array:
+    return _windows(x, kernel, stride).min((-2, -1))
+
+
+def steps_of_the_kernel(x: Array, kernel: int, stride: int) -> Array:
+    """Windows that lie side by side, `kernel` apart, as far as they go; the others stay zero."""
+    out = np.zeros_like(max_pool(x, kernel, stride))
+    found = max_pool(x, kernel, kernel)
+    part = tuple(slice(0, min(a, b)) for a, b in zip(found.shape, out.shape, strict=True))
+    out[part] = found[part]
+    return out
+
+
+def steps_of_one(x: Array, kernel: int, stride: int) -> Array:
+    out = max_pool(x, kernel, stride)
+    return max_pool(x, kernel, 1)[:, :, : out.shape[2], : out.shape[3]]
+
+
+def first_image(x: Array, kernel: int, stride: int) -> Array:
+    return np.repeat(max_pool(x[:1], kernel, stride), len(x), 0)
+
+
+def over_channels(x: Array, kernel: int, stride: int) -> Array:
+    out = max_pool(x, kernel, stride)
+    return np.broadcast_to(out.max(1, keepdims=True), out.shape)
+
+
+def window_of_the_stride(x: Array, kernel: int, stride: int) -> Array:
+    out = max_pool(x, kernel, stride)
+    return max_pool(x, stride, stride)[:, :, : out.shape[2], : out.shape[3]]
+
+
+def forward_probes(rng: np.random.Generator) -> list[Probe]:
+    """Calls of `max_pool`. No two pixels are equal."""
+    return [
+        Probe("overlap", "kernel 3 and stride 2", {"x": distinct(rng, 2, 3, 7, 9), "kernel": 3, "stride": 2}),
+        Probe("below zero", "negative pixels alone", {"x": distinct(rng, 2, 3, 5, 7) - 3, "kernel": 3, "stride": 2}),
+        Probe("rest", "a last line that no window reaches", {"x": distinct(rng, 3, 2, 8, 10), "kernel": 3, "stride": 2}),
+        Probe("apart", "stride 3 above the kernel 2", {"x": distinct(rng, 2, 3, 8, 11), "kernel": 2, "stride": 3}),
+        Probe("one image", "one image", {"x": distinct(rng, 1, 3, 7, 5), "kernel": 3, "stride": 1}),
+    ]
+
+
+def backward_probes(rng: np.random.Generator) -> list[Probe]:
+    """Calls of `max_pool_backward`: the same images, and a gradient for each window."""
+    return [
+        Probe(probe.key, probe.says, {"dout": distinct(rng, *max_pool(**probe.arguments).shape)} | dict(probe.arguments))
+        for probe in forward_probes(rng)
+    ]
+
+
+def distinct(rng: np.random.Generator, *shape: int) -> Array:
+    """Numbers of both signs, no two equal and none near 0, in random order."""
+    size = int(np.prod(shape))
+    values = (np.arange(size) - size // 2 + 0.5) * 2 / size
+    return rng.permutation(values).reshape(shape) * rng.uniform(0.9, 1.1)
+
+
+def ties(student: Callable[..., Any], rng: np.random.Generator) -> tuple[str, dict[str, Any]] | None:
+    """After ReLU whole windows are 0: the gradient of such a window must go to one cell."""
+    x, dout = np.zeros((2, 3, 7, 9)), distinct(rng, 2, 3, 3, 4) + 2
+    outcome = call(student, {"dout": dout, "x": x, "kernel": 3, "stride": 2})
+    dx = outcome.value
+    if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
+        return "ties", {"sum": "nothing", "right": f"{dout.sum():.6g}"}
+    if abs(dx.sum() - dout.sum()) <= 1e-9 * dout.sum():
+        return None
+    return ("every tied cell" if abs(dx.sum() - 9 * dout.sum()) <= 1e-6 * dout.sum() else "ties"), {
+        "sum": f"{dx.sum():.6g}", "right": f"{dout.sum():.6g}",
+    }  # fmt: skip
+
+
+COUNTED = "counted in public solutions"
+E06 = Exercise("E06", "overlapping max pooling", "04", 25, (
+    Function("max_pool", max_pool, ("out",), forward_probes, (
+        Mistake("padded with zeros", padded_with_zeros, "inferred"),
+        Mistake("mean", mean, "inferred"),
+        Mistake("minimum", minimum, "inferred"),
+        Mistake("steps of the kernel", steps_of_the_kernel, COUNTED, (1, 89)),
+        Mistake("steps of one", steps_of_one, "inferred"),
+        Mistake("window of the stride", window_of_the_stride, COUNTED, (1, 89)),
+        Mistake("first image", first_image, "a convolutional net from scratch, issue 1"),
+        Mistake("over channels", over_channels, "inferred"),
+    )),
+    Function("max_pool_backward", max_pool_backward, ("dx",), backward_probes, (
+        Mistake("overwrites the winner", overwrites_the_winner, COUNTED, (18, 89)),
+        Mistake("overwrites the window", overwrites_the_window, COUNTED, (16, 89)),
+        Mistake("window as large as the stride", window_as_large_as_the_stride, COUNTED, (1, 89)),
+        Mistake("spreads", spreads, "inferred"),
+        Mistake("whole window", whole_window, "inferred"),
+        Mistake("times the maximum", times_the_maximum, "inferred"),
+        Mistake("smallest wins", smallest_wins, "inferred"),
+        Mistake("index of the window", index_of_the_window, "inferred"),
+    ), linear=("dout",), judge=ties),
+))  # fmt: skip

@@ -1,0 +1,52 @@
+"""What any answer may have gone through on its way: a factor, a transposition, a shift. They combine with every known mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Transform = Callable[[Array, int], Array]  # the right output and the number of images -> the output that a student may have
+
+
+def _drop(axis: int, at: int) -> Transform:
+    """The first or last line along an axis is zero."""
+
+    def dropped(a: Array, n: int) -> Array:
+        if a.ndim <= axis:
+            return a
+        out = a.copy()
+        np.moveaxis(out, axis, 0)[at] = 0
+        return out
+
+    return dropped
+
+
+def _swapped(a: Array, n: int) -> Array:
+    """The contents of the last two axes exchanged, in an array of the right shape: rows read where columns are meant."""
+    return a.swapaxes(-1, -2).reshape(a.shape) if a.ndim >= 2 else a
+
+
+TRANSFORMS: Mapping[str, Transform] = {
+    "times N": lambda a, n: a * n,
+    "over N": lambda a, n: a / n,
+    "sign": lambda a, n: -a,
+    "twice": lambda a, n: 2 * a,
+    "half": lambda a, n: a / 2,
+    "swapped": _swapped,
+    "flipped height": lambda a, n: np.flip(a, -2) if a.ndim >= 2 else a,
+    "flipped width": lambda a, n: np.flip(a, -1),
+    "flipped both": lambda a, n: np.flip(a, (-2, -1)) if a.ndim >= 2 else a,
+    "shifted height": lambda a, n: np.roll(a, 1, -2) if a.ndim >= 2 else a,
+    "shifted width": lambda a, n: np.roll(a, 1, -1),
+    "last image missing": _drop(0, -1),
+    "first channel alone": lambda a, n: np.repeat(a[:, :1], a.shape[1], 1) if a.ndim >= 2 else a,
+    "last line missing": lambda a, n: _drop(a.ndim - 2, -1)(a, n) if a.ndim >= 3 else a,
+    "last column missing": lambda a, n: _drop(a.ndim - 1, -1)(a, n) if a.ndim >= 2 else a,
+    "zeros": lambda a, n: np.zeros_like(a),
+    "ones": lambda a, n: np.ones_like(a),
+    "mean over images": lambda a, n: np.broadcast_to(a.mean(0), a.shape) if a.ndim >= 2 else a,
+    "absolute": lambda a, n: np.abs(a),
+}
