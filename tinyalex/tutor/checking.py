@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyalex.tutor.contract import Contract
 from tinyalex.tutor.diagnose import Diagnosis
-from tinyalex.tutor.exercise import Exercise, Function, as_outputs, slug
+from tinyalex.tutor.exercise import Exercise, Function, slug
 from tinyalex.tutor.finding import Finding
 
 DRAWS = 2  # independent draws of every call
@@ -24,12 +24,12 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
     probes, answers, kind = [], [], None
     for draw in range(DRAWS):
         for probe in function.probes(np.random.default_rng([seed, draw])):
-            outcome, finding = contract.one_call(probe)
+            left, finding = contract.one_call(probe)
             if finding is not None and finding.key not in MAY_HAVE_A_NAME:
                 return finding
             kind = kind or finding
             probes.append(probe)
-            answers.append(as_outputs(outcome.value))
+            answers.append(left)
     if finding := Diagnosis(exercise, function, student, probes, answers).finding(kind):
         return finding
     if probes and (finding := contract.steady(probes[0], answers[0])):

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyalex.errors import show
 from tinyalex.tutor.arrays import LAYOUTS, close, dirty_heap, framed, laid_out
-from tinyalex.tutor.exercise import Exercise, Function, Probe, as_outputs, slug
+from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_outputs, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call
 
@@ -35,8 +35,8 @@ class Contract:
             return None
         return None
 
-    def one_call(self, probe: Probe) -> tuple[Outcome, Finding | None]:
-        """Call it once, framed by NaN and over a dirty heap; the outcome, and what is wrong with its kind."""
+    def one_call(self, probe: Probe) -> tuple[tuple[Any, ...], Finding | None]:
+        """Call it once, framed by NaN and over a dirty heap; what the call left behind, and what is wrong with its kind."""
         right = as_outputs(self.function.right(**copy.deepcopy(dict(probe.arguments))))
         given = laid_out(probe.arguments, framed)
         before = {key: value.tobytes() for key, value in given.items() if isinstance(value, np.ndarray)}
@@ -45,16 +45,16 @@ class Contract:
         finding = self._raised(probe, outcome) or self._kind(probe, outcome.value, right)
         if finding is None:
             finding = self._inputs(probe, given, before) or self._alias(probe, outcome.value, given)
-        return outcome, finding
+        return after_call(self.function, outcome.value, given), finding
 
-    def steady(self, probe: Probe, value: Any) -> Finding | None:
+    def steady(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
         """Whether the same call gives the same answer again, and in other layouts in memory."""
-        again = call(self.student, laid_out(probe.arguments, framed)).value
-        if not same(again, value):
-            return self._found("another answer the second time", probe)
-        for layout, function in LAYOUTS.items():
-            outcome = call(self.student, laid_out(probe.arguments, function))
-            if outcome.error is not None or not same(outcome.value, value):
+        for layout, function in {"": framed, **LAYOUTS}.items():
+            given = laid_out(probe.arguments, function)
+            outcome = call(self.student, given)
+            if outcome.error is not None or not same(after_call(self.function, outcome.value, given), left):
+                if not layout:
+                    return self._found("another answer the second time", probe)
                 return self._found("layout", probe, layout=layout, got=_name(outcome))
         return None
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import close
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, as_outputs, slug
+from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, after_call, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
 from tinyalex.tutor.transforms import TRANSFORMS
@@ -26,17 +26,19 @@ class Diagnosis:
     answers: what the student's function returned for each of them.
     """
 
-    def __init__(self, exercise: Exercise, function: Function, student: Callable[..., Any], probes: Sequence[Probe], answers: Sequence[Outputs]) -> None:
+    def __init__(
+        self, exercise: Exercise, function: Function, student: Callable[..., Any], probes: Sequence[Probe], answers: Sequence[Outputs]
+    ) -> None:
         self.exercise, self.function, self.student = exercise, function, student
         self.probes, self.answers = probes, answers
-        self.right = [compute(function.right, probe) for probe in probes]
+        self.right = [compute(function, function.right, probe) for probe in probes]
 
     def finding(self, otherwise: Finding | None = None) -> Finding | None:
         """What is wrong with the first output that is; None where all agree.
 
         otherwise: what to say in place of a symptom where no mistake has these numbers.
         """
-        for number, output in enumerate(self.function.returns):
+        for number, output in enumerate((*self.function.returns, *self.function.changes)):
             agree = [self._agrees(at, number) for at in range(len(self.probes))]
             if not all(agree):
                 return self._named(number, output, agree) or otherwise or self._symptom(number, output, agree)
@@ -49,27 +51,25 @@ class Diagnosis:
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
         """The mistake whose numbers the student's are, alone or after a transform, in all calls."""
-        for mistake, transform, candidate in self._candidates():
-            if all(matches(self.answers[at][number], candidate(at, number)) for at in range(len(self.probes))):
+        for mistake, transform, outputs in self._candidates():
+            if all(matches(self.answers[at][number], self._transformed(transform, outputs[at], number, at)) for at in range(len(outputs))):
                 key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
                 return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
         return None
 
-    def _candidates(self) -> Iterator[tuple[Mistake | None, str, Callable[[int, int], Any]]]:
-        made: dict[str, list[Outputs | None]] = {}
-        for mistake in self.function.mistakes:
-            made[mistake.key] = [compute(mistake.compute, probe) for probe in self.probes]
-            yield mistake, "", lambda at, number, key=mistake.key: pick(made[key][at], number)  # type: ignore[misc]
-        for name, transform in TRANSFORMS.items():
-            yield None, name, lambda at, number, f=transform: self._transformed(self.right[at], number, at, f)  # type: ignore[misc]
-        for mistake in self.function.mistakes:
-            for name, transform in TRANSFORMS.items():
-                yield mistake, name, lambda at, number, key=mistake.key, f=transform: self._transformed(made[key][at], number, at, f)  # type: ignore[misc]
+    def _candidates(self) -> Iterator[tuple[Mistake | None, str, list[Outputs | None]]]:
+        """Every mistake, every transform of the right answer, every transform of a mistake: with what each leaves in every call."""
+        made = [(mistake, [compute(self.function, mistake.compute, probe) for probe in self.probes]) for mistake in self.function.mistakes]
+        yield from ((mistake, "", outputs) for mistake, outputs in made)
+        yield from ((None, name, self.right) for name in TRANSFORMS)
+        yield from ((mistake, name, outputs) for mistake, outputs in made for name in TRANSFORMS)
 
-    def _transformed(self, outputs: Outputs | None, number: int, at: int, transform: Callable[[Any, int], Any]) -> Any:
+    def _transformed(self, transform: str, outputs: Outputs | None, number: int, at: int) -> Any:
         value = pick(outputs, number)
+        if value is None or not transform:
+            return value
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
-        return None if value is None or np.ndim(value) == 0 else transform(np.asarray(value), len(first))
+        return TRANSFORMS[transform](np.asarray(value), len(first)) if np.ndim(value) else None
 
     def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
         """What can be said where no known mistake gives these numbers."""
@@ -88,7 +88,8 @@ class Diagnosis:
         for key in self.function.linear:
             arguments[key] = 2 * arguments[key]
         outcome = call(self.student, arguments)
-        return outcome.error is None and close(pick(as_outputs(outcome.value), number), 2 * np.asarray(self.answers[at][number]))
+        left = after_call(self.function, outcome.value, arguments)
+        return outcome.error is None and close(pick(left, number), 2 * np.asarray(self.answers[at][number]))
 
     def _found(self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, **numbers: Any) -> Finding:
         at = agree.index(False)
@@ -101,14 +102,17 @@ class Diagnosis:
                       "yours": f"{float(yours[where]):.6g}", "right": f"{float(right[where]):.6g}"}  # fmt: skip
         else:
             shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
-        return Finding(key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree)))
+        return Finding(
+            key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree))
+        )
 
 
-def compute(function: Callable[..., Any], probe: Probe) -> Outputs | None:
-    """The outputs of our own function for a call; None where a mistake cannot be made there, as its arrays would not fit."""
+def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Outputs | None:
+    """What our own way leaves behind after a call; None where a mistake cannot be made there, as its arrays would not fit."""
+    arguments = copy.deepcopy(dict(probe.arguments))
     try:
         with np.errstate(all="ignore"):
-            return as_outputs(function(**copy.deepcopy(dict(probe.arguments))))
+            return after_call(function, way(**arguments), arguments)
     except (ValueError, IndexError, TypeError, ZeroDivisionError):
         return None
 

@@ -55,7 +55,7 @@ class Function:
     returns: the names of what it returns, in order: ("dx", "dweight", "dbias"), or ("out",).
     probes: (generator) -> the calls. No two sizes in them are equal, none is 1 but in calls that say so.
     mistakes: the likeliest first.
-    changes: parameters that the function is asked to change in place, such as a velocity.
+    changes: parameters that the function is asked to change in place, such as a velocity; they are looked at after its outputs.
     linear: parameters in which it is linear, such as ("dout",): for the symptoms.
     forward: for a backward pass, (arguments) -> the output of its forward, and the parameter of each gradient it returns: for
         the test with numerical slopes. None where there is none.
@@ -102,3 +102,8 @@ def slug(key: str) -> str:
 def as_outputs(value: Any) -> tuple[Any, ...]:
     """What a function returned, as a tuple of its outputs."""
     return value if isinstance(value, tuple) else (value,)
+
+
+def after_call(function: Function, value: Any, arguments: Arguments) -> tuple[Any, ...]:
+    """What a call left behind: its outputs, then the arguments that the function is asked to change."""
+    return *as_outputs(value), *(arguments[key] for key in function.changes)

@@ -44,7 +44,8 @@ class Finding:
         """The message, at most six lines."""
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
-        lines = [f"{self.exercise} {self.function}: " + words["agree"].format(*self.agree) if self.agree else f"{self.exercise} {self.function}:"]
+        agree = " " + words["agree"].format(*self.agree) if self.agree else ""
+        lines = [f"{self.exercise} {self.function}:{agree}"]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
         lines += words[own if own in words else self.key].format(**known).strip().splitlines()
         if self.seen:
@@ -54,7 +55,7 @@ class Finding:
 
 
 def language_of(language: str | None = None) -> str:
-    """"en" or "zh": what is asked for, else the variable TINYALEX_LANG, else English."""
+    """ "en" or "zh": what is asked for, else the variable TINYALEX_LANG, else English."""
     chosen: str = require_choice("tutor", "language", language or os.environ.get("TINYALEX_LANG") or "en", LANGUAGES)
     return chosen
 
@@ -62,7 +63,8 @@ def language_of(language: str | None = None) -> str:
 @cache
 def catalogue(language: str) -> Mapping[str, str]:
     """The sentences of a language, by key: one file an exercise, and one that all share."""
-    folder, found = files("tinyalex.tutor").joinpath("messages", language), {}
+    found: dict[str, str] = {}
+    folder = files("tinyalex.tutor").joinpath("messages", language)
     for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".toml"):
             found |= flat(tomllib.loads(file.read_text("utf-8")))

@@ -44,9 +44,11 @@ class FirstCharacters(io.TextIOBase):
         self.text = ""
 
     def writable(self) -> bool:
+        """True."""
         return True
 
     def write(self, text: str) -> int:
+        """Keep what still fits."""
         self.text += text[: SHOWN - len(self.text)]
         return len(text)
 

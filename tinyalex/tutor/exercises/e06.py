@@ -13,12 +13,38 @@ from tinyalex.tutor.guard import call
 
 
 def max_pool(x: Array, kernel: int, stride: int) -> Array:
-    """The right answer: the maximum of each window."""
-    return np.array([[[[w.max() for w in line] for line in channel] for channel in image] for image in _windows(x, kernel, stride)], x.dtype)
+    """The largest pixel of each window (paper 3.4, "overlapping" pooling).
+
+    out[n, c, y, z] = max over i, j of x[n, c, stride y + i, stride z + j],   i, j = 0 ... kernel - 1
+
+    Parameters
+    ----------
+    x: (N, C, H, W), floats of both signs.
+    kernel, stride: integers of at least 1; windows overlap where the stride is smaller than the kernel.
+
+    Returns
+    -------
+    out: (N, C, OH, OW), a new array, OH = (H - kernel) // stride + 1: only windows that lie wholly on the image. x is left as it is.
+    """
+    return _windows(x, kernel, stride).max((-2, -1))
 
 
 def max_pool_backward(dout: Array, x: Array, kernel: int, stride: int) -> Array:
-    """The right answer: each of dout is added to the cell that won its window."""
+    """The gradient of the loss with respect to x, from that with respect to the output of `max_pool`.
+
+    Which pixel won each window is not given: look again. Where several pixels of a window are equal, as whole windows of zeros are
+    after ReLU, one of them gets the gradient of the window, or all share it; the sum of dx is the sum of dout.
+
+    Parameters
+    ----------
+    dout: (N, C, OH, OW), the gradient of the loss with respect to the output.
+    x: (N, C, H, W), the input of the forward pass.
+    kernel, stride: as in `max_pool`.
+
+    Returns
+    -------
+    dx: (N, C, H, W), a new array. dout and x are left as they are.
+    """
     dx = np.zeros_like(x)
     for n, c, y, z, window, at in _places(x, kernel, stride):
         dx[n, c][at][np.unravel_index(window.argmax(), window.shape)] += dout[n, c, y, z]
@@ -30,7 +56,7 @@ def _places(x: Array, kernel: int, stride: int) -> Iterator[tuple[int, int, int,
     n, c, h, w = x.shape
     for i in np.ndindex(n, c, (h - kernel) // stride + 1, (w - kernel) // stride + 1):
         at = slice(i[2] * stride, i[2] * stride + kernel), slice(i[3] * stride, i[3] * stride + kernel)
-        yield *i, x[i[0], i[1]][at], at  # type: ignore[misc]
+        yield *i, x[i[0], i[1]][at], at
 
 
 def _windows(x: Array, kernel: int, stride: int) -> Array:
