@@ -13,7 +13,7 @@ from tinyalex.tutor.exercise import Exercise, Function, slug
 from tinyalex.tutor.finding import Finding
 
 DRAWS = 2  # independent draws of every call
-MAY_HAVE_A_NAME = ("contract.shape", "contract.not_finite")  # a known mistake may have led to these
+MAY_HAVE_A_NAME = ("contract.shape", "contract.not_finite", "contract.does_not_fit")  # a known mistake may have led to these
 
 
 def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0) -> Finding | None:

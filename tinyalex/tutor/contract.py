@@ -36,13 +36,18 @@ class Contract:
         return None
 
     def one_call(self, probe: Probe) -> tuple[tuple[Any, ...], Finding | None]:
-        """Call it once, framed by NaN and over a dirty heap; what the call left behind, and what is wrong with its kind."""
+        """Call it once, framed by NaN and over a dirty heap; what the call left behind, and what is wrong with its kind.
+
+        Where it raised, the error stands in the place of each output.
+        """
         right = as_outputs(self.function.right(**copy.deepcopy(dict(probe.arguments))))
         given = laid_out(probe.arguments, framed)
         before = {key: value.tobytes() for key, value in given.items() if isinstance(value, np.ndarray)}
         dirty_heap([np.shape(output) for output in right])
         outcome = call(self.student, given)
-        finding = self._raised(probe, outcome) or self._kind(probe, outcome.value, right)
+        if finding := self._raised(probe, outcome):
+            return (outcome.error,) * (len(right) + len(self.function.changes)), finding
+        finding = self._kind(probe, outcome.value, right)
         if finding is None:
             finding = self._inputs(probe, given, before) or self._alias(probe, outcome.value, given)
         return after_call(self.function, outcome.value, given), finding
@@ -64,7 +69,9 @@ class Contract:
         line = f"line {outcome.line[1]}" if outcome.line else "a function that it calls"
         if isinstance(outcome.error, TimeUp):
             return self._found("endless", probe, line=line)
-        key = {RecursionError: "recursion", SystemExit: "exits"}.get(type(outcome.error), "raises")
+        key = {RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit"}.get(
+            type(outcome.error), "raises"
+        )
         return self._found(key, probe, error=f"{type(outcome.error).__name__}: {outcome.error}"[:200], line=line)
 
     def _kind(self, probe: Probe, value: Any, right: tuple[Any, ...]) -> Finding | None:

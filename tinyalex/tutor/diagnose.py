@@ -50,9 +50,12 @@ class Diagnosis:
         return close(self.answers[at][number], right[number])
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """The mistake whose numbers the student's are, alone or after a transform, in all calls."""
+        """The mistake whose numbers the student's are, alone or after a transform, in all calls; it fails where the student's fails."""
+        yours = [answer[number] for answer in self.answers]
+        if all(isinstance(value, Exception) for value in yours):
+            return None
         for mistake, transform, outputs in self._candidates():
-            if all(matches(self.answers[at][number], self._transformed(transform, outputs[at], number, at)) for at in range(len(outputs))):
+            if all(matches(yours[at], self._transformed(transform, outputs[at], number, at)) for at in range(len(outputs))):
                 key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
                 return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
         return None
@@ -92,10 +95,15 @@ class Diagnosis:
         return outcome.error is None and close(pick(left, number), 2 * np.asarray(self.answers[at][number]))
 
     def _found(self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, **numbers: Any) -> Finding:
-        at = agree.index(False)
-        yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
+        differ = [at for at in range(len(agree)) if not agree[at]]
+        at = next((at for at in differ if not isinstance(self.answers[at][number], Exception)), differ[0])
+        answer = self.answers[at][number]
+        yours, right = np.asarray(answer), np.asarray(pick(self.right[at], number))
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].says}
-        if yours.shape == right.shape:
+        if isinstance(answer, Exception):
+            error = f"{type(answer).__name__}: {answer}"[:200]
+            shown |= {"at": output, "yours": f"an error ({error})", "right": f"shape {right.shape}"}
+        elif yours.shape == right.shape:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
             shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
@@ -118,8 +126,10 @@ def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Output
 
 
 def matches(yours: Any, value: Any) -> bool:
-    """Whether these are the same numbers, NaN and infinity included."""
-    if value is None or np.shape(yours) != np.shape(value):
+    """Whether these are the same numbers, NaN and infinity included; or both are none, as both calls failed."""
+    if value is None or isinstance(yours, Exception):
+        return value is None and isinstance(yours, Exception)
+    if np.shape(yours) != np.shape(value):
         return False
     yours, value = np.asarray(yours), np.asarray(value)
     finite = np.isfinite(value)
