@@ -88,7 +88,7 @@ PREDICTIONS = {
                        _conv1_columns, "Windows of 11 with stride 4 overlap, so that most pixels are written several times."),
     "04-a": Prediction("Pooling 55 x 55 with kernel 3 and stride 2: how many percent of the pixels lie in two windows or more?",
                        _seen_twice, "So many pixels may win more than once, and then their gradients add."),
-    "05-a": Prediction("Response normalization (k = 2, alpha = 1e-4, beta = 0.75) of an activity of 10, its neighbors silent: what is left?",
+    "05-a": Prediction("Response normalization (k = 2, alpha = 1e-4, beta = 0.75) of an activity of 10 alone: what is left?",
                        _lrn_alone, "With these constants k does nearly all of it: even a strong unit is hardly damped by itself."),
     "06-a": Prediction("A net that guesses among 1,000 classes, all alike: what is its cross-entropy loss?",
                        _chance_loss, "It is log(1000). A first loss far from it means that something is scaled badly."),
