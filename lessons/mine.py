@@ -7,7 +7,6 @@
 its page says otherwise. Images are x (N, C, H, W): N images of C channels, H lines and W columns.
 """
 
-import numpy as np
 
 
 # E06  overlapping max pooling, lesson 04, about 25 minutes

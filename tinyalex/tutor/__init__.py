@@ -9,6 +9,7 @@ It works from what a function does, never from its source text.
 
 from tinyalex.tutor.predictions import predict, reveal
 from tinyalex.tutor.session import check, hint, replay, solution
+from tinyalex.tutor.turned import fool, mend, weak
 from tinyalex.tutor.xray import xray
 
-__all__ = ["check", "hint", "predict", "replay", "reveal", "solution", "xray"]
+__all__ = ["check", "fool", "hint", "mend", "predict", "replay", "reveal", "solution", "weak", "xray"]
