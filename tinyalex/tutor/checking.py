@@ -27,11 +27,15 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
             left, finding = contract.one_call(probe)
             if finding is not None and finding.key not in MAY_HAVE_A_NAME:
                 return finding
+            if probe.random:
+                if finding is not None:
+                    return finding
+                continue
             kind = kind or finding
             probes.append(probe)
             answers.append(left)
     if finding := Diagnosis(exercise, function, student, probes, answers).finding(kind):
-        return finding
+        return (contract.repeats(probes[0], answers[0]) if finding.layer == "symptom" else None) or finding
     if probes and (finding := contract.steady(probes[0], answers[0])):
         return finding
     return _judged(exercise, function, student, seed)

@@ -69,7 +69,10 @@ class Diagnosis:
         if value is None or not transform:
             return value
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
-        return TRANSFORMS[transform](np.asarray(value), len(first)) if np.ndim(value) else None
+        try:
+            return TRANSFORMS[transform](np.asarray(value), len(first))
+        except ValueError:  # no such axis
+            return None
 
     def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
         """What can be said where no known mistake gives these numbers."""
