@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.errors import show
-from tinyalex.tutor.arrays import LAYOUTS, close, dirty_heap, framed, laid_out
+from tinyalex.tutor.arrays import LAYOUTS, Array, close, dirty_heap, framed, laid_out
 from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_outputs, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call
@@ -47,16 +47,23 @@ class Contract:
             finding = self._inputs(probe, given, before) or self._alias(probe, outcome.value, given)
         return after_call(self.function, outcome.value, given), finding
 
-    def steady(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
-        """Whether the same call gives the same answer again, and in other layouts in memory."""
-        for layout, function in {"": framed, **LAYOUTS}.items():
-            given = laid_out(probe.arguments, function)
-            outcome = call(self.student, given)
-            if outcome.error is not None or not same(after_call(self.function, outcome.value, given), left):
-                if not layout:
-                    return self._found("another answer the second time", probe)
+    def again(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
+        """Whether the same call gives the same answer again. Asked early: what stays from one call spoils all that follow."""
+        _, equal = self._repeated(probe, left, framed)
+        return None if equal else self._found("another answer the second time", probe)
+
+    def layouts(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
+        """Whether arrays that lie in memory in other ways give the same answer."""
+        for layout, function in LAYOUTS.items():
+            outcome, equal = self._repeated(probe, left, function)
+            if not equal:
                 return self._found("layout", probe, layout=layout, got=_name(outcome))
         return None
+
+    def _repeated(self, probe: Probe, left: tuple[Any, ...], layout: Callable[[Array], Array]) -> tuple[Outcome, bool]:
+        given = laid_out(probe.arguments, layout)
+        outcome = call(self.student, given)
+        return outcome, outcome.error is None and same(after_call(self.function, outcome.value, given), left)
 
     def _raised(self, probe: Probe, outcome: Outcome) -> Finding | None:
         if outcome.error is None:
