@@ -64,5 +64,5 @@ def test_exercise_is_whole(exercise, function):
 
 def test_languages_say_the_same_things_about_the_same_names():
     english, chinese = catalogue("en"), catalogue("zh")
-    assert set(english) == set(chinese)
+    assert set(english) == {key for key in chinese if ".probes." not in key}  # in English the calls say it themselves
     assert [key for key in english if fields(english[key]) != fields(chinese[key])] == []

@@ -9,11 +9,11 @@ import numpy as np
 
 from tinyalex.tutor.contract import Contract
 from tinyalex.tutor.diagnose import Diagnosis
-from tinyalex.tutor.exercise import Exercise, Function, slug
+from tinyalex.tutor.exercise import Exercise, Function, Probe, slug
 from tinyalex.tutor.finding import Finding
 
 DRAWS = 2  # independent draws of every call
-MAY_HAVE_A_NAME = ("contract.shape", "contract.not_finite")  # a known mistake may have led to these
+MAY_HAVE_A_NAME = ("contract.shape", "contract.dtype", "contract.not_finite")  # a known mistake may have led to these
 
 
 def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0) -> Finding | None:
@@ -21,7 +21,9 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
     contract = Contract(exercise, function, student)
     if finding := contract.signature():
         return finding
-    probes, answers, kind = [], [], None
+    probes: list[Probe] = []
+    answers: list[tuple[Any, ...]] = []
+    kind = None
     for draw in range(DRAWS):
         for probe in function.probes(np.random.default_rng([seed, draw])):
             left, finding = contract.one_call(probe)
@@ -31,12 +33,14 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
                 if finding is not None:
                     return finding
                 continue
+            if finding is None and not probes and (finding := contract.again(probe, left)):
+                return finding
             kind = kind or finding
             probes.append(probe)
             answers.append(left)
     if finding := Diagnosis(exercise, function, student, probes, answers).finding(kind):
-        return (contract.repeats(probes[0], answers[0]) if finding.layer == "symptom" else None) or finding
-    if probes and (finding := contract.steady(probes[0], answers[0])):
+        return finding
+    if probes and (finding := contract.layouts(probes[0], answers[0])):
         return finding
     return _judged(exercise, function, student, seed)
 

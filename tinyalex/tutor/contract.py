@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.errors import show
-from tinyalex.tutor.arrays import LAYOUTS, close, dirty_heap, framed, laid_out
+from tinyalex.tutor.arrays import LAYOUTS, Array, close, dirty_heap, framed, laid_out
 from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_outputs, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call
@@ -48,24 +48,23 @@ class Contract:
             finding = self._inputs(probe, given, before) or self._alias(probe, outcome.value, given)
         return after_call(self.function, outcome.value, given), finding
 
-    def repeats(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
-        """Whether the same call gives the same answer again. Infinite numbers and NaN are left to others."""
-        given = laid_out(probe.arguments, framed)
-        outcome = call(self.student, given)
-        if outcome.error is not None or not same(after_call(self.function, outcome.value, given), left, equal_nan=True):
-            return self._found("another answer the second time", probe)
-        return None
+    def again(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
+        """Whether the same call gives the same answer again. Asked early: what stays from one call spoils all that follow."""
+        _, equal = self._repeated(probe, left, framed)
+        return None if equal else self._found("another answer the second time", probe)
 
-    def steady(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
-        """Whether the same call gives the same answer again, and in other layouts in memory."""
-        if finding := self.repeats(probe, left):
-            return finding
+    def layouts(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
+        """Whether arrays that lie in memory in other ways give the same answer."""
         for layout, function in LAYOUTS.items():
-            given = laid_out(probe.arguments, function)
-            outcome = call(self.student, given)
-            if outcome.error is not None or not same(after_call(self.function, outcome.value, given), left):
+            outcome, equal = self._repeated(probe, left, function)
+            if not equal:
                 return self._found("layout", probe, layout=layout, got=_name(outcome))
         return None
+
+    def _repeated(self, probe: Probe, left: tuple[Any, ...], layout: Callable[[Array], Array]) -> tuple[Outcome, bool]:
+        given = laid_out(probe.arguments, layout)
+        outcome = call(self.student, given)
+        return outcome, outcome.error is None and same(after_call(self.function, outcome.value, given), left)
 
     def _raised(self, probe: Probe, outcome: Outcome) -> Finding | None:
         if outcome.error is None:
@@ -126,14 +125,9 @@ class Contract:
         return Finding(f"contract.{slug(key)}", self.exercise.key, self.function.name, "contract", where, says | numbers, seen)
 
 
-def same(a: Any, b: Any, equal_nan: bool = False) -> bool:
-    """Whether two answers have as many outputs and each agrees up to rounding.
-
-    equal_nan: NaN and infinity agree with themselves, and lists of different lengths with anything.
-    """
+def same(a: Any, b: Any) -> bool:
+    """Whether two answers have as many outputs and each agrees up to rounding."""
     a, b = as_outputs(a), as_outputs(b)
-    if equal_nan:
-        a, b = (tuple(0 if uneven(one) else _finite(one) for one in side) for side in (a, b))
     return len(a) == len(b) and all(close(one, other) for one, other in zip(a, b, strict=True))
 
 
@@ -170,11 +164,6 @@ def same_error(error: BaseException, way: Callable[..., Any], probe: Probe) -> b
     except ArithmeticError:
         return False
     return False
-
-
-def _finite(output: Any) -> Any:
-    output = np.asarray(output)
-    return np.nan_to_num(output, nan=0.5, posinf=1.0, neginf=-1.0) if output.dtype.kind == "f" else output
 
 
 def _name(outcome: Outcome) -> str:

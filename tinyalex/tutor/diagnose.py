@@ -52,7 +52,9 @@ class Diagnosis:
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
         """The mistake whose numbers the student's are, alone or after a transform, in all calls."""
         for mistake, transform, outputs in self._candidates():
-            if all(matches(self.answers[at][number], self._transformed(transform, outputs[at], number, at)) for at in range(len(outputs))):
+            within = mistake.within if mistake else 1e-9
+            made = (self._transformed(transform, outputs[at], number, at) for at in range(len(outputs)))
+            if all(matches(self.answers[at][number], value, within) for at, value in enumerate(made)):
                 key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
                 return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
         return None
@@ -120,16 +122,16 @@ def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Output
         return None
 
 
-def matches(yours: Any, value: Any) -> bool:
-    """Whether these are the same numbers, NaN and infinity included."""
+def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
+    """Whether these are the same numbers up to rounding, NaN and infinity included."""
     if value is None or np.shape(yours) != np.shape(value):
         return False
     yours, value = np.asarray(yours), np.asarray(value)
     finite = np.isfinite(value)
     if finite.all():
-        return close(yours, value)
+        return close(yours, value, within)
     special = np.array_equal(np.isnan(yours), np.isnan(value)) and np.array_equal(yours[np.isinf(yours)], value[np.isinf(value)])
-    return special and close(yours[finite], value[finite])
+    return special and close(yours[finite], value[finite], within)
 
 
 def pick(outputs: Outputs | None, number: int) -> Any:

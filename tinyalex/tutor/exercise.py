@@ -39,12 +39,14 @@ class Mistake:
     compute: takes the exercise's arguments and returns what somebody with this mistake returns.
     source: where it was seen: a public thread or page, or "counted" where many public solutions were run.
     seen: how many of how many public solutions have it, such as (18, 89); None where nobody counted.
+    within: how closely a student's numbers must agree with it, relative to the largest; more only where its own rounding is coarse.
     """
 
     key: str
     compute: Callable[..., Any]
     source: str
     seen: tuple[int, int] | None = None
+    within: float = 1e-9
 
 
 @dataclass(frozen=True)
