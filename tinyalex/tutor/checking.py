@@ -9,11 +9,11 @@ import numpy as np
 
 from tinyalex.tutor.contract import Contract
 from tinyalex.tutor.diagnose import Diagnosis
-from tinyalex.tutor.exercise import Exercise, Function, slug
+from tinyalex.tutor.exercise import Exercise, Function, Probe, slug
 from tinyalex.tutor.finding import Finding
 
 DRAWS = 2  # independent draws of every call
-MAY_HAVE_A_NAME = ("contract.shape", "contract.not_finite", "contract.does_not_fit")  # a known mistake may have led to these
+MAY_HAVE_A_NAME = ("contract.shape", "contract.dtype", "contract.not_finite")  # a known mistake may have led to these
 
 
 def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0) -> Finding | None:
@@ -21,18 +21,27 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
     contract = Contract(exercise, function, student)
     if finding := contract.signature():
         return finding
-    probes, answers, kind = [], [], None
+    probes: list[Probe] = []
+    answers: list[tuple[Any, ...]] = []
+    kind = None
     for draw in range(DRAWS):
         for probe in function.probes(np.random.default_rng([seed, draw])):
             left, finding = contract.one_call(probe)
-            if finding is not None and finding.key not in MAY_HAVE_A_NAME:
+            does_not_fit = bool(left) and isinstance(left[0], (ValueError, IndexError))  # a known mistake may do so in the same calls
+            if finding is not None and finding.key not in MAY_HAVE_A_NAME and not does_not_fit:
+                return finding
+            if probe.random:
+                if finding is not None:
+                    return finding
+                continue
+            if finding is None and not probes and (finding := contract.again(probe, left)):
                 return finding
             kind = kind or finding
             probes.append(probe)
             answers.append(left)
     if finding := Diagnosis(exercise, function, student, probes, answers).finding(kind):
         return finding
-    if probes and (finding := contract.steady(probes[0], answers[0])):
+    if probes and (finding := contract.layouts(probes[0], answers[0])):
         return finding
     return _judged(exercise, function, student, seed)
 

@@ -55,7 +55,9 @@ class Diagnosis:
         if all(isinstance(value, Exception) for value in yours):
             return None
         for mistake, transform, outputs in self._candidates():
-            if all(matches(yours[at], self._transformed(transform, outputs[at], number, at)) for at in range(len(outputs))):
+            within = mistake.within if mistake else 1e-9
+            made = (self._transformed(transform, outputs[at], number, at) for at in range(len(outputs)))
+            if all(matches(yours[at], value, within) for at, value in enumerate(made)):
                 key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
                 return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
         return None
@@ -72,7 +74,10 @@ class Diagnosis:
         if value is None or not transform:
             return value
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
-        return TRANSFORMS[transform](np.asarray(value), len(first)) if np.ndim(value) else None
+        try:
+            return TRANSFORMS[transform](np.asarray(value), len(first))
+        except ValueError:  # no such axis
+            return None
 
     def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
         """What can be said where no known mistake gives these numbers."""
@@ -125,8 +130,8 @@ def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Output
         return None
 
 
-def matches(yours: Any, value: Any) -> bool:
-    """Whether these are the same numbers, NaN and infinity included; or both are none, as both calls failed."""
+def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
+    """Whether these are the same numbers up to rounding, NaN and infinity included; or both are none, as both calls failed."""
     if value is None or isinstance(yours, Exception):
         return value is None and isinstance(yours, Exception)
     if np.shape(yours) != np.shape(value):
@@ -134,9 +139,9 @@ def matches(yours: Any, value: Any) -> bool:
     yours, value = np.asarray(yours), np.asarray(value)
     finite = np.isfinite(value)
     if finite.all():
-        return close(yours, value)
+        return close(yours, value, within)
     special = np.array_equal(np.isnan(yours), np.isnan(value)) and np.array_equal(yours[np.isinf(yours)], value[np.isinf(value)])
-    return special and close(yours[finite], value[finite])
+    return special and close(yours[finite], value[finite], within)
 
 
 def pick(outputs: Outputs | None, number: int) -> Any:
