@@ -32,6 +32,7 @@ class Diagnosis:
         self.exercise, self.function, self.student = exercise, function, student
         self.probes, self.answers = probes, answers
         self.right = [compute(function, function.right, probe) for probe in probes]
+        self._mistaken: dict[tuple[str, int], Outputs | None] = {}
 
     def finding(self, otherwise: Finding | None = None) -> Finding | None:
         """What is wrong with the first output that is; None where all agree.
@@ -54,20 +55,29 @@ class Diagnosis:
         yours = [answer[number] for answer in self.answers]
         if all(isinstance(value, Exception) for value in yours):
             return None
-        for mistake, transform, outputs in self._candidates():
+        order = sorted(range(len(yours)), key=lambda at: agree[at])  # a wrong call first: it rules most candidates out
+        for mistake, transform in self._candidates():
             within = mistake.within if mistake else 1e-9
-            made = (self._transformed(transform, outputs[at], number, at) for at in range(len(outputs)))
-            if all(matches(yours[at], value, within) for at, value in enumerate(made)):
+            made = ((at, self._transformed(transform, self._made(mistake, at), number, at)) for at in order)
+            if all(matches(yours[at], value, within) for at, value in made):
                 key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
                 return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
         return None
 
-    def _candidates(self) -> Iterator[tuple[Mistake | None, str, list[Outputs | None]]]:
-        """Every mistake, every transform of the right answer, every transform of a mistake: with what each leaves in every call."""
-        made = [(mistake, [compute(self.function, mistake.compute, probe) for probe in self.probes]) for mistake in self.function.mistakes]
-        yield from ((mistake, "", outputs) for mistake, outputs in made)
-        yield from ((None, name, self.right) for name in TRANSFORMS)
-        yield from ((mistake, name, outputs) for mistake, outputs in made for name in TRANSFORMS)
+    def _candidates(self) -> Iterator[tuple[Mistake | None, str]]:
+        """Every mistake, every transform of the right answer, every transform of a mistake."""
+        mistakes = self.function.mistakes
+        yield from ((mistake, "") for mistake in mistakes)
+        yield from ((None, name) for name in TRANSFORMS)
+        yield from ((mistake, name) for mistake in mistakes for name in TRANSFORMS)
+
+    def _made(self, mistake: Mistake | None, at: int) -> Outputs | None:
+        """What a mistake leaves in a call, the right answer without one. Computed when it is first asked for."""
+        if mistake is None:
+            return self.right[at]
+        if (mistake.key, at) not in self._mistaken:
+            self._mistaken[mistake.key, at] = compute(self.function, mistake.compute, self.probes[at])
+        return self._mistaken[mistake.key, at]
 
     def _transformed(self, transform: str, outputs: Outputs | None, number: int, at: int) -> Any:
         value = pick(outputs, number)
