@@ -44,6 +44,8 @@ class Finding:
         """The message, at most six lines."""
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
+        if (says := f"{self.exercise}.probes.{self.probe.replace(' ', '_')}") in words:  # a call described in this language
+            known["probe"] = words[says]
         agree = " " + words["agree"].format(*self.agree) if self.agree else ""
         lines = [f"{self.exercise} {self.function}:{agree}"]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
