@@ -50,14 +50,27 @@ class Diagnosis:
         return close(self.answers[at][number], right[number])
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """The mistake whose numbers the student's are, alone or after a transform, in all calls."""
+        """The mistake whose numbers the student's are, alone or after a transform, in all calls.
+
+        Of two mistakes at once the one that shows alone in most calls is named, where these are at least two.
+        """
+        named, most = None, 1
         for mistake, transform, outputs in self._candidates():
             within = mistake.within if mistake else 1e-9
-            made = (self._transformed(transform, outputs[at], number, at) for at in range(len(outputs)))
-            if all(matches(self.answers[at][number], value, within) for at, value in enumerate(made)):
-                key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
-                return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
-        return None
+            made = [self._transformed(transform, left, number, at) for at, left in enumerate(outputs)]
+            hits = [matches(self.answers[at][number], value, within) for at, value in enumerate(made)]
+            missed = {probe.key for probe, hit in zip(self.probes, hits, strict=True) if not hit}
+            shows = {probe.key for probe, right in zip(self.probes, agree, strict=True) if not right} - missed
+            if missed and len(shows) <= most:
+                continue
+            at = next(at for at, right in enumerate(agree) if not right and hits[at])
+            alone = mistake is not None and not (transform and matches(pick(outputs[at], number), pick(self.right[at], number)))
+            key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake and alone else f"transform.{slug(transform)}"
+            named = self._found(key, "mistake", number, output, agree, mistake.seen if mistake and alone else None, at)
+            if not missed:
+                break
+            most = len(shows)
+        return named
 
     def _candidates(self) -> Iterator[tuple[Mistake | None, str, list[Outputs | None]]]:
         """Every mistake, every transform of the right answer, every transform of a mistake: with what each leaves in every call."""
@@ -93,8 +106,10 @@ class Diagnosis:
         left = after_call(self.function, outcome.value, arguments)
         return outcome.error is None and close(pick(left, number), 2 * np.asarray(self.answers[at][number]))
 
-    def _found(self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, **numbers: Any) -> Finding:
-        at = agree.index(False)
+    def _found(
+        self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, at: int | None = None, **numbers: Any
+    ) -> Finding:
+        at = agree.index(False) if at is None else at
         yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].says}
         if yours.shape == right.shape:

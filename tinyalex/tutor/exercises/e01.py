@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
 
-Scalar = Callable[[Array], float]
+Scalar = Callable[[Array], Any]
 
 
 def numerical_gradient(f: Scalar, x: Array, h: float) -> Array:
@@ -110,7 +111,7 @@ def all_at_once(f: Scalar, x: Array, h: float) -> Array:
     return np.full(x.shape, (f(x + h) - f(x - h)) / (2 * h))
 
 
-def one_slope(f: Scalar, x: Array, h: float) -> float:
+def one_slope(f: Scalar, x: Array, h: float) -> Any:
     return np.float64((f(x + h) - f(x - h)) / (2 * h))
 
 
@@ -119,6 +120,27 @@ def moves_a_row(f: Scalar, x: Array, h: float) -> Array:
     for i in range(len(x)):
         row = (np.arange(len(x)) == i).reshape(-1, *[1] * (x.ndim - 1))
         dx[i] = (f(x + h * row) - f(x - h * row)) / (2 * h)
+    return dx
+
+
+def one_sided_and_left_moved(f: Scalar, x: Array, h: float) -> Array:
+    dx, moved = np.zeros(x.shape), x.astype(float)
+    for at in np.ndindex(x.shape):
+        moved[at] += h
+        dx[at] = (f(moved) - f(x.astype(float))) / h
+    return dx
+
+
+def one_element_alone(f: Scalar, x: Array, h: float) -> Array:
+    dx = np.zeros(x.shape)
+    dx.flat[0] = numerical_gradient(f, x, h).flat[0]
+    return dx
+
+
+def replaced(f: Scalar, x: Array, h: float) -> Array:
+    dx = np.zeros(x.shape)
+    for at in np.ndindex(x.shape):
+        dx[at] = (f(_moved(x, at, h - float(x[at]))) - f(_moved(x, at, -h - float(x[at])))) / (2 * h)
     return dx
 
 
@@ -138,20 +160,20 @@ def probes(rng: np.random.Generator) -> list[Probe]:
         Probe("vector", "f(x) = (sum of x)^2 + sum of x^3 and h = 0.5", {"f": powers, "x": _quarters(rng, 5), "h": 0.5}),
         Probe(
             "matrix", "a matrix x of shape (3, 4) and h = 0.125",
-            {"f": lambda x: float(np.sum(x) ** 2 + np.sum(one * x**3)), "x": _quarters(rng, 3, 4), "h": 0.125},
+            {"f": lambda x: np.sum(x) ** 2 + np.sum(one * x**3), "x": _quarters(rng, 3, 4), "h": 0.125},
         ),
-        Probe("integers", "integers in x, f(x) = (sum of x)^2 + sum of x^3 and h = 0.4", {"f": powers, "x": whole, "h": 0.4}),
         Probe(
             "small step", "an x of shape (2, 3, 5) and h = 0.001",
-            {"f": lambda x: float(np.sum(x) ** 2 + np.sum(two * np.sin(x))), "x": rng.normal(size=(2, 3, 5)), "h": 1e-3},
+            {"f": lambda x: np.sum(x) ** 2 + np.sum(two * np.sin(x)), "x": rng.normal(size=(2, 3, 5)), "h": 1e-3},
         ),
+        Probe("integers", "integers in x, f(x) = (sum of x)^2 + sum of x^3 and h = 0.4", {"f": powers, "x": whole, "h": 0.4}),
         Probe("one element", "a single element in x", {"f": powers, "x": _quarters(rng, 1), "h": 0.25}),
     ]  # fmt: skip
 
 
-def powers(x: Array) -> float:
+def powers(x: Array) -> Any:
     """(sum of x)^2 + sum of x^3: no element stands alone, and the third power shows how large the step was."""
-    return float(np.sum(x) ** 2 + np.sum(x**3))
+    return np.sum(x) ** 2 + np.sum(x**3)
 
 
 def _quarters(rng: np.random.Generator, *shape: int) -> Array:
@@ -174,6 +196,9 @@ E01 = Exercise("E01", "a slope without calculus", "00", 15, (
         Mistake("integer result", integer_result, "devsolus.com/calculation-of-gradients"),
         Mistake("left moved", left_moved, "the comment \"very important!\" in CS231n's gradient check"),
         Mistake("left above", left_above, "the comment \"very important!\" in CS231n's gradient check"),
+        Mistake("one sided and left moved", one_sided_and_left_moved, "inferred"),
+        Mistake("one element alone", one_element_alone, "inferred"),
+        Mistake("replaced", replaced, "inferred"),
         Mistake("nothing moves", nothing_moves, "inferred"),
         Mistake("moves a row", moves_a_row, "inferred"),
         Mistake("all at once", all_at_once, "inferred"),
