@@ -13,7 +13,9 @@ from tinyalex.tutor.exercise import Exercise, Function, Probe, slug
 from tinyalex.tutor.finding import Finding
 
 DRAWS = 2  # independent draws of every call
-MAY_HAVE_A_NAME = ("contract.shape", "contract.dtype", "contract.not_finite")  # a known mistake may have led to these
+MAY_HAVE_A_NAME = (  # a known mistake may have led to these
+    "contract.shape", "contract.dtype", "contract.not_finite", "contract.alias", "contract.outputs_share_memory"
+)  # fmt: skip
 
 
 def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0) -> Finding | None:

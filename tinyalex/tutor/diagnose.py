@@ -51,6 +51,9 @@ class Diagnosis:
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
         """The mistake whose numbers the student's are, alone or after a transform, in all calls."""
+        if len(self.function.returns) > 1:  # a mistake that explains all outputs comes before one that explains this one alone
+            for known in filter(self._explains_all, self.function.mistakes):
+                return self._found(f"{self.exercise.key}.{slug(known.key)}", "mistake", number, output, agree, known.seen)
         for mistake, transform, outputs in self._candidates():
             within = mistake.within if mistake else 1e-9
             made = (self._transformed(transform, outputs[at], number, at) for at in range(len(outputs)))
@@ -58,6 +61,14 @@ class Diagnosis:
                 key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
                 return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
         return None
+
+    def _explains_all(self, mistake: Mistake) -> bool:
+        """Whether all outputs of all calls are those of this mistake."""
+        for probe, answer in zip(self.probes, self.answers, strict=True):
+            made = compute(self.function, mistake.compute, probe)
+            if made is None or len(made) != len(answer) or not all(map(matches, answer, made, [mistake.within] * len(made))):
+                return False
+        return True
 
     def _candidates(self) -> Iterator[tuple[Mistake | None, str, list[Outputs | None]]]:
         """Every mistake, every transform of the right answer, every transform of a mistake: with what each leaves in every call."""
