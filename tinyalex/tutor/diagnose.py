@@ -115,7 +115,7 @@ class Diagnosis:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
             shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
-                      "yours": f"{float(yours[where]):.6g}", "right": f"{float(right[where]):.6g}"}  # fmt: skip
+                      "yours": digits(float(yours[where])), "right": digits(float(right[where]))}  # fmt: skip
         else:
             shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
         return Finding(
@@ -143,6 +143,11 @@ def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
         return close(yours, value, within)
     special = np.array_equal(np.isnan(yours), np.isnan(value)) and np.array_equal(yours[np.isinf(yours)], value[np.isinf(value)])
     return special and close(yours[finite], value[finite], within)
+
+
+def digits(value: float) -> str:
+    """A number as a message shows it: six digits, or all of an integer."""
+    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 def pick(outputs: Outputs | None, number: int) -> Any:
