@@ -9,7 +9,7 @@ from tinyalex.errors import ShapeError
 from tinyalex.tutor import turned
 from tinyalex.tutor.turned import TURNED, slope
 
-FOOLED = {"B1": "overwrites the winner", "B2": "dout forgotten", "B3": "cross term missing"}
+FOOLED = {"B1": "overwrites the winner", "B2": "slope alone", "B3": "cross term missing"}
 
 
 @pytest.fixture(autouse=True)

@@ -51,18 +51,50 @@ class Diagnosis:
         return close(self.answers[at][number], right[number])
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """The mistake whose numbers the student's are, alone or after a transform, in all calls; it fails where the student's fails."""
-        yours = [answer[number] for answer in self.answers]
-        if all(isinstance(value, Exception) for value in yours):
+        """The mistake whose numbers the student's are: in all calls, or, where there are two mistakes, in those that show one alone."""
+        if all(isinstance(answer[number], Exception) for answer in self.answers):
             return None
-        order = sorted(range(len(yours)), key=lambda at: agree[at])  # a wrong call first: it rules most candidates out
+        if len(self.function.returns) > 1:  # a mistake that explains all outputs comes before one that explains this one alone
+            for known in filter(self._explains_all, self.function.mistakes):
+                return self._called(known, "", number, output, agree, agree.index(False))
+        order = sorted(range(len(agree)), key=lambda at: (agree[at], np.size(pick(self.right[at], number))))  # the soonest to rule out
         for mistake, transform in self._candidates():
-            within = mistake.within if mistake else 1e-9
-            made = ((at, self._transformed(transform, self._made(mistake, at), number, at)) for at in order)
-            if all(matches(yours[at], value, within) for at, value in made):
-                key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
-                return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
-        return None
+            if all(self._hits(mistake, transform, number, at) for at in order):
+                return self._called(mistake, transform, number, output, agree, agree.index(False))
+        return self._in_some_calls(number, output, agree)
+
+    def _in_some_calls(self, number: int, output: str, agree: list[bool]) -> Finding | None:
+        """Of two mistakes at once the one that shows alone in most calls, where these are at least two of different kinds."""
+        calls: dict[str, list[int]] = {}  # the wrong ones, by the key of their probe
+        for at, probe in enumerate(self.probes):
+            if not agree[at] and not isinstance(self.answers[at][number], Exception):
+                calls.setdefault(probe.key, []).append(at)
+        most: tuple[int, Mistake | None, str, int] | None = None
+        for mistake, transform in self._candidates():
+            shows = [ats for ats in calls.values() if all(self._hits(mistake, transform, number, at) for at in ats)]
+            if len(shows) > (most[0] if most else 1):
+                most = len(shows), mistake, transform, shows[0][0]
+        return self._called(most[1], most[2], number, output, agree, most[3]) if most else None
+
+    def _hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
+        """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""
+        made = self._transformed(transform, self._made(mistake, at), number, at)
+        return matches(self.answers[at][number], made, mistake.within if mistake else 1e-9)
+
+    def _called(self, mistake: Mistake | None, transform: str, number: int, output: str, agree: list[bool], at: int) -> Finding:
+        """The finding of a mistake, or of a transform where that alone makes the difference in the call."""
+        alone = transform and matches(pick(self._made(mistake, at), number), pick(self.right[at], number))
+        if mistake is None or alone:
+            return self._found(f"transform.{slug(transform)}", "mistake", number, output, agree, None)
+        return self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, output, agree, mistake.seen, at)
+
+    def _explains_all(self, mistake: Mistake) -> bool:
+        """Whether all outputs of all calls are those of this mistake."""
+        for at, answer in enumerate(self.answers):
+            made = self._made(mistake, at) or (None,) * len(answer)
+            if len(made) != len(answer) or not all(map(matches, answer, made, [mistake.within] * len(made))):
+                return False
+        return True
 
     def _candidates(self) -> Iterator[tuple[Mistake | None, str]]:
         """Every mistake, every transform of the right answer, every transform of a mistake."""
@@ -86,7 +118,7 @@ class Diagnosis:
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
         try:
             return TRANSFORMS[transform](np.asarray(value), len(first))
-        except ValueError:  # no such axis
+        except (ValueError, IndexError):  # no such axis, or nothing along it
             return None
 
     def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
@@ -109,9 +141,12 @@ class Diagnosis:
         left = after_call(self.function, outcome.value, arguments)
         return outcome.error is None and close(pick(left, number), 2 * np.asarray(self.answers[at][number]))
 
-    def _found(self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, **numbers: Any) -> Finding:
-        differ = [at for at in range(len(agree)) if not agree[at]]
-        at = next((at for at in differ if not isinstance(self.answers[at][number], Exception)), differ[0])
+    def _found(
+        self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, at: int | None = None, **numbers: Any
+    ) -> Finding:
+        differ = [other for other in range(len(agree)) if not agree[other]]
+        if at is None or isinstance(self.answers[at][number], Exception):
+            at = next((other for other in differ if not isinstance(self.answers[other][number], Exception)), differ[0])
         answer = self.answers[at][number]
         yours, right = np.asarray(answer), np.asarray(pick(self.right[at], number))
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].says}
@@ -122,7 +157,7 @@ class Diagnosis:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
             shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
-                      "yours": f"{float(yours[where]):.6g}", "right": f"{float(right[where]):.6g}"}  # fmt: skip
+                      "yours": digits(float(yours[where])), "right": digits(float(right[where]))}  # fmt: skip
         else:
             shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
         return Finding(
@@ -152,6 +187,11 @@ def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
         return close(yours, value, within)
     special = np.array_equal(np.isnan(yours), np.isnan(value)) and np.array_equal(yours[np.isinf(yours)], value[np.isinf(value)])
     return special and close(yours[finite], value[finite], within)
+
+
+def digits(value: float) -> str:
+    """A number as a message shows it: six digits, or all of an integer."""
+    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 def pick(outputs: Outputs | None, number: int) -> Any:
