@@ -88,3 +88,29 @@ def test_an_array_that_does_not_fit_is_told_with_its_line():
     exercise = EXERCISES["E06"]
     finding = examine(exercise, exercise.function("max_pool"), lambda x, kernel, stride: np.zeros(3) + np.zeros(4))
     assert finding.key == "contract.does_not_fit" and "line" in finding.text()
+
+
+def test_a_float_as_a_size_is_told():
+    exercise = EXERCISES["E06"]
+    for student in (lambda x, kernel, stride: np.zeros(x.shape[2] / stride), lambda x, kernel, stride: x[:, : kernel / 1]):
+        assert examine(exercise, exercise.function("max_pool"), student).key == "contract.float_size"
+
+
+def test_two_mistakes_at_once_are_told_one_after_the_other():
+    lrn = EXERCISES["E07"].function("lrn")
+    finding = examine(EXERCISES["E07"], lrn, lambda a, n, k, alpha, beta: lrn.right(a, n, 1.0, alpha / n, beta))
+    assert finding.key == "E07.alpha_over_n" and "more than one mistake" in finding.text()
+    conv = EXERCISES["E04"].function("conv_forward")
+
+    def turned_without_bias(x, weight, bias, stride, padding, groups):
+        return conv.right(x, weight[:, :, ::-1, ::-1], 0 * bias, stride, padding, groups)
+
+    assert examine(EXERCISES["E04"], conv, turned_without_bias).key == "E04.no_bias"
+    back = EXERCISES["E05"].function("conv_backward")
+    overwrites = next(mistake.compute for mistake in back.mistakes if mistake.key == "windows overwrite")
+
+    def overwrites_and_cuts(dout, x, weight, stride, padding):
+        dx, dweight, dbias = overwrites(dout, x, weight, stride, padding)
+        return dx if padding else dx[:, :, :0, :0], dweight, dbias
+
+    assert examine(EXERCISES["E05"], back, overwrites_and_cuts).key == "E05.cut_from_the_end"

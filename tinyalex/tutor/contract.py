@@ -16,6 +16,10 @@ from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_ou
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call
 
+FLOAT_SIZES = (  # what Python and NumPy say of a float where a size or an index is wanted
+    "'float' object cannot be interpreted", "indices must be integers", "only integers, slices", "a single integer, got",
+)  # fmt: skip
+
 
 class Contract:
     """The checks of one function, in the order in which a student would want to hear of them. Each returns a finding or None."""
@@ -82,6 +86,8 @@ class Contract:
             key = f"{self.exercise.key}.{slug(mistake.key)}"
             numbers = {"probe": probe.says, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
             return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen)
+        if any(said in words for said in FLOAT_SIZES):
+            return self._found("float size", probe, error=words, line=line)
         kinds = {RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit"}
         return self._found(kinds.get(type(outcome.error), "raises"), probe, error=words, line=line)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,23 @@ class Diagnosis:
         for mistake, transform in self._candidates():
             if all(self._hits(mistake, transform, number, at) for at in order):
                 return self._called(mistake, transform, number, output, agree, agree.index(False))
-        return self._in_some_calls(number, output, agree)
+        return self._together(number, output, agree, order) or self._in_some_calls(number, output, agree)
+
+    def _together(self, number: int, output: str, agree: list[bool], order: list[int]) -> Finding | None:
+        """Of two mistakes at once, one of which comes down to other arguments, the likelier."""
+        mistakes = self.function.mistakes
+        for one, other in ((one, other) for one in mistakes if one.given for other in mistakes if other is not one):
+
+            def hits(at: int, one: Mistake = one, other: Mistake = other) -> bool:
+                assert one.given is not None
+                probe = self.probes[at]
+                changed = replace(probe, arguments={**probe.arguments, **one.given(**copy.deepcopy(dict(probe.arguments)))})
+                return matches(self.answers[at][number], pick(compute(self.function, other.compute, changed), number), other.within)
+
+            if all(hits(at) for at in order):
+                likelier = min(one, other, key=mistakes.index)
+                return replace(self._called(likelier, "", number, output, agree, agree.index(False)), second=True)
+        return None
 
     def _in_some_calls(self, number: int, output: str, agree: list[bool]) -> Finding | None:
         """Of two mistakes at once the one that shows alone in most calls, where these are at least two of different kinds."""
@@ -74,7 +91,7 @@ class Diagnosis:
             shows = [ats for ats in calls.values() if all(self._hits(mistake, transform, number, at) for at in ats)]
             if len(shows) > (most[0] if most else 1):
                 most = len(shows), mistake, transform, shows[0][0]
-        return self._called(most[1], most[2], number, output, agree, most[3]) if most else None
+        return replace(self._called(most[1], most[2], number, output, agree, most[3]), second=True) if most else None
 
     def _hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
         """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""

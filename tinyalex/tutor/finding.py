@@ -30,6 +30,7 @@ class Finding:
     numbers: what the sentence names.
     seen: how many of how many public solutions have it.
     agree: how many of how many calls gave the right answer.
+    second: whether another mistake is behind this one.
     """
 
     key: str
@@ -40,6 +41,7 @@ class Finding:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     seen: tuple[int, int] | None = None
     agree: tuple[int, int] | None = None
+    second: bool = False
 
     def text(self, language: str | None = None) -> str:
         """The message, at most six lines."""
@@ -47,7 +49,8 @@ class Finding:
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
         known |= {"probe": words.get(f"{self.exercise}.probes.{slug(self.probe)}", known.get("probe", ""))}  # said in that language
         agree = " " + words["agree"].format(*self.agree) if self.agree else ""
-        lines = [f"{self.exercise} {self.function}:{agree}"]
+        second = " " + words["second"] if self.second else ""
+        lines = [f"{self.exercise} {self.function}:{agree}{second}"]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
         lines += words[own if own in words else self.key].format(**known).strip().splitlines()
         if self.seen:

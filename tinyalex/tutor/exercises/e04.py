@@ -201,6 +201,14 @@ def filters_first_reshaped(x: Array, weight: Array, bias: Array, stride: int, pa
     return out.swapaxes(0, 1).reshape(out.shape)
 
 
+def out_lines_and_columns_exchanged(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+    return conv_forward(x, weight, bias, stride, padding, groups).swapaxes(2, 3)
+
+
+def filters_last(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+    return conv_forward(x, weight, bias, stride, padding, groups).transpose(0, 2, 3, 1)
+
+
 def first_image_alone(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
     out = conv_forward(x, weight, bias, stride, padding, groups)
     out[1:] = 0
@@ -271,15 +279,17 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("height and width exchanged", height_and_width_exchanged, COUNTED, (6, 88)),
         Mistake("kernel height in the number of columns", kernel_height_in_the_number_of_columns, COUNTED, (7, 88)),
         Mistake("windows KH by KH", windows_kh_by_kh, COUNTED, (7, 88)),
-        Mistake("no bias", no_bias, "Kulbear/deep-learning-coursera#48"),
-        Mistake("bias for every channel", bias_for_every_channel, "inferred"),
-        Mistake("bias in every cell", bias_in_every_cell, "inferred"),
+        Mistake("no bias", no_bias, "Kulbear/deep-learning-coursera#48", given=lambda bias, **_: {"bias": 0 * bias}),
+        Mistake("bias for every channel", bias_for_every_channel, "inferred",
+                given=lambda bias, weight, **_: {"bias": weight.shape[1] * bias}),
+        Mistake("bias in every cell", bias_in_every_cell, "inferred", given=lambda bias, weight, **_: {"bias": weight[0].size * bias}),
         Mistake("first bias for all", first_bias_for_all, "inferred"),
         Mistake("first channel alone", first_channel_alone, "community.deeplearning.ai/t/884990"),
         Mistake("last channel alone", last_channel_alone, "community.deeplearning.ai/t/884990"),
         Mistake("first channel for all", first_channel_for_all, "community.deeplearning.ai/t/884990"),
-        Mistake("kernel turned", kernel_turned, "a question on a public NumPy network: why is the kernel rotated?"),
-        Mistake("padding ignored", padding_ignored, "inferred"),
+        Mistake("kernel turned", kernel_turned, "a question on a public NumPy network: why is the kernel rotated?",
+                given=lambda weight, **_: {"weight": weight[:, :, ::-1, ::-1]}),
+        Mistake("padding ignored", padding_ignored, "inferred", given=lambda **_: {"padding": 0}),
         Mistake("size without padding", size_without_padding, "inferred"),
         Mistake("padding counted once", padding_counted_once, "inferred"),
         Mistake("padding behind alone", padding_behind_alone, "inferred"),
@@ -290,6 +300,8 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("cells before channels", cells_before_channels, "inferred"),
         Mistake("filters last reshaped", filters_last_reshaped, "inferred"),
         Mistake("filters first reshaped", filters_first_reshaped, "inferred"),
+        Mistake("filters last", filters_last, "inferred"),
+        Mistake("out lines and columns exchanged", out_lines_and_columns_exchanged, "inferred"),
         Mistake("first image alone", first_image_alone, "a convolutional net from scratch, issue 1"),
         Mistake("groups not used", groups_not_used, "inferred"),
         Mistake("first channels for every group", first_channels_for_every_group, "inferred"),
