@@ -98,7 +98,7 @@ def test_a_float_as_a_size_is_told():
 
 def test_two_mistakes_at_once_are_told_one_after_the_other():
     lrn = EXERCISES["E07"].function("lrn")
-    finding = examine(EXERCISES["E07"], lrn, lambda a, n, k, alpha, beta: lrn.right(a, n, 1.0, alpha / n, beta))
+    finding = examine(EXERCISES["E07"], lrn, lambda a, n, k, alpha, beta: lrn.right(a, n, k, alpha / n, 1.0))
     assert finding.key == "E07.alpha_over_n" and "more than one mistake" in finding.text()
     conv = EXERCISES["E04"].function("conv_forward")
 

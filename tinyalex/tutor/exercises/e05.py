@@ -279,6 +279,15 @@ def dweight_of_the_first_channel(dout: Array, x: Array, weight: Array, stride: i
     return with_dweight(conv_backward(dout, first, weight, stride, padding)[1], dout, x, weight, stride, padding)
 
 
+def without_padding(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+    """Windows of x and not of the sheet, for dx too."""
+    dx, dweight, dbias = dweight_without_padding(dout, x, weight, stride, padding)
+    dx = np.zeros_like(x)
+    for y, z, window in _windows(dout, dx, weight, stride):
+        window += np.einsum("nk,kcij->ncij", dout[:, :, y, z], weight)
+    return dx, dweight, dbias
+
+
 def dweight_without_padding(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
     """Windows of x and not of the sheet: they are cut at the edge, which raises ValueError."""
     dweight = np.zeros_like(weight)
@@ -346,6 +355,24 @@ def dbias_for_each_window(dout: Array, x: Array, weight: Array, stride: int, pad
 
 def dbias_over_the_filters(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
     return with_dbias(dout.sum((1, 2, 3)), dout, x, weight, stride, padding)
+
+
+def first_image_alone(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+    first = np.zeros_like(dout)
+    first[0] = dout[0]
+    return conv_backward(first, x, weight, stride, padding)
+
+
+def dout_reshaped_filters_first(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+    """dout.reshape(K, -1) in place of the filters moved to the front."""
+    n, k, oh, ow = dout.shape
+    return conv_backward(dout.reshape(k, n, oh, ow).swapaxes(0, 1), x, weight, stride, padding)
+
+
+def dout_reshaped_filters_last(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+    """dout.reshape(-1, K) in place of the filters moved to the end."""
+    n, k, oh, ow = dout.shape
+    return conv_backward(dout.reshape(n, oh, ow, k).transpose(0, 3, 1, 2), x, weight, stride, padding)
 
 
 def nothing_written(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
@@ -460,6 +487,11 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("dx of the last window", dx_of_the_last_window, "inferred"),
         Mistake("rest missing", rest_missing, "microsoft/onnxscript#1707"),
         Mistake("rest cut off", rest_cut_off, "microsoft/onnxscript#1707"),
+        Mistake("without padding/both", without_padding, "inferred"),
+        Mistake("without padding/dweight", dweight_without_padding, "inferred"),
+        Mistake("first image alone", first_image_alone, "a convolutional net from scratch, issue 1"),
+        Mistake("dout reshaped/filters first", dout_reshaped_filters_first, "inferred"),
+        Mistake("dout reshaped/filters last", dout_reshaped_filters_last, "inferred"),
         Mistake("border left on", border_left_on, "inferred"),
         Mistake("corner of the sheet", corner_of_the_sheet, "inferred"),
         Mistake("cut by the height", cut_by_the_height, COUNTED),
@@ -483,7 +515,6 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("dweight reshaped", dweight_reshaped, "nntrainer/nntrainer#705"),
         Mistake("dweight of the first channel", dweight_of_the_first_channel, "NervanaSystems/neon#111",
                 given=lambda x, **_: {"x": np.repeat(x[:, :1], x.shape[1], 1)}),
-        Mistake("dweight without padding", dweight_without_padding, "inferred"),
         Mistake("dweight mean over windows", dweight_mean_over_windows, "LBANN/lbann#1022"),
         Mistake("dweight with the rest", dweight_with_the_rest, "microsoft/onnxscript#1707"),
         Mistake("dweight by steps of the stride", dweight_by_steps_of_the_stride, "inferred"),

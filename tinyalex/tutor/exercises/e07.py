@@ -78,6 +78,17 @@ def _last_missing(c: int, n: int) -> Array:
     return ((j >= i - n // 2) & (j < i + (n - 1) // 2)).astype(float)
 
 
+def _half_exclusive(c: int, n: int) -> Array:
+    """i + n // 2 as an end that does not belong to the slice: right for an even n."""
+    i, j = np.indices((c, c))
+    return ((j >= i - n // 2) & (j < i + n // 2)).astype(float)
+
+
+def _without_the_last(window: Array) -> Array:
+    """C - 1 as an end that does not belong to the slice: the last channel is in no window."""
+    return window * (np.arange(len(window)) < len(window) - 1)
+
+
 def _first_missing(c: int, n: int) -> Array:
     i, j = np.indices((c, c))
     return ((j > i - n // 2) & (j <= i + (n - 1) // 2)).astype(float)
@@ -235,6 +246,35 @@ def n_as_the_radius(a: Array, n: int, k: float, alpha: float, beta: float) -> Ar
 
 def last_neighbor_missing(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
     return _with(_last_missing(a.shape[1], n), a, k, alpha, beta)
+
+
+def last_neighbor_missing_for_odd_n(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return _with(_half_exclusive(a.shape[1], n), a, k, alpha, beta)
+
+
+def last_channel_never(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return _with(_without_the_last(holds(a.shape[1], n)), a, k, alpha, beta)
+
+
+def last_channel_and_neighbor(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return _with(_without_the_last(_last_missing(a.shape[1], n)), a, k, alpha, beta)
+
+
+def last_channel_and_neighbor_for_odd_n(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return _with(_without_the_last(_half_exclusive(a.shape[1], n)), a, k, alpha, beta)
+
+
+def over_all_pixels(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    """`sum` without an axis."""
+    return a / (k + alpha * over(holds(a.shape[1], n), (a**2).sum((0, 2, 3), keepdims=True))) ** beta
+
+
+def over_all_pixels_of_an_image(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return a / (k + alpha * over(holds(a.shape[1], n), (a**2).sum((2, 3), keepdims=True))) ** beta
+
+
+def as_in_some_libraries(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return lrn(a, n, 1, alpha / n, beta)
 
 
 def first_neighbor_missing(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
@@ -428,6 +468,18 @@ def back_without_the_last_neighbor(dout: Array, a: Array, n: int, k: float, alph
     return _both(_last_missing(a.shape[1], n), dout, a, k, alpha, beta)
 
 
+def back_without_the_last_neighbor_for_odd_n(dout: Array, a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return _both(_half_exclusive(a.shape[1], n), dout, a, k, alpha, beta)
+
+
+def back_without_the_last_channel(dout: Array, a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return _both(_without_the_last(holds(a.shape[1], n)), dout, a, k, alpha, beta)
+
+
+def back_as_in_some_libraries(dout: Array, a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    return lrn_backward(dout, a, n, 1, alpha / n, beta)
+
+
 def cross_without_the_last_neighbor(dout: Array, a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
     return gradient(dout, a, scales(a, n, k, alpha), _last_missing(a.shape[1], n).T, alpha, beta)
 
@@ -477,6 +529,8 @@ E07 = Exercise("E07", "local response normalization", "05", 35, (
                 given=lambda alpha, n, **_: {"alpha": alpha / n}),
         Mistake("alpha over existing", alpha_over_existing, "inferred"),
         Mistake("k is one", k_is_one, "apache/mxnet#6781", given=lambda **_: {"k": 1.0}),
+        Mistake("as in some libraries", as_in_some_libraries, "BVLC/caffe#1453, apache/mxnet#6781",
+                given=lambda alpha, n, **_: {"alpha": alpha / n, "k": 1.0}),
         Mistake("no k", no_k, "inferred"),
         Mistake("no beta", no_beta, "inferred", given=lambda **_: {"beta": 1.0}),
         Mistake("fixed beta", fixed_beta, "inferred"),
@@ -495,7 +549,13 @@ E07 = Exercise("E07", "local response normalization", "05", 35, (
         Mistake("wraps around", wraps_around, "inferred"),
         Mistake("negative start", negative_start, "inferred"),
         Mistake("n as the radius", n_as_the_radius, "inferred", given=lambda n, **_: {"n": 2 * n + 1}),
-        Mistake("last neighbor missing", last_neighbor_missing, "inferred"),
+        Mistake("last neighbor missing/any n", last_neighbor_missing, "inferred"),
+        Mistake("last neighbor missing/odd n", last_neighbor_missing_for_odd_n, "inferred"),
+        Mistake("last channel never", last_channel_never, "inferred"),
+        Mistake("last channel and neighbor/any n", last_channel_and_neighbor, "inferred"),
+        Mistake("last channel and neighbor/odd n", last_channel_and_neighbor_for_odd_n, "inferred"),
+        Mistake("over all pixels/images", over_all_pixels, "inferred"),
+        Mistake("over all pixels/image", over_all_pixels_of_an_image, "inferred"),
         Mistake("first neighbor missing", first_neighbor_missing, "inferred"),
         Mistake("blocks of n", blocks_of_n, "inferred"),
         Mistake("only below", only_below, "inferred"),
@@ -534,10 +594,14 @@ E07 = Exercise("E07", "local response normalization", "05", 35, (
         Mistake("forward over n", forward_over_n, "BVLC/caffe#1453, heuritech/convnets-keras#6",
                 given=lambda alpha, n, **_: {"alpha": alpha / n}),
         Mistake("forward with k one", forward_with_k_one, "apache/mxnet#6781", given=lambda **_: {"k": 1.0}),
+        Mistake("back as in some libraries", back_as_in_some_libraries, "BVLC/caffe#1453, apache/mxnet#6781",
+                given=lambda alpha, n, **_: {"alpha": alpha / n, "k": 1.0}),
         Mistake("back over the batch", back_over_the_batch, "onnx/onnx#7805"),
         Mistake("back with the edge filled", back_with_the_edge_filled, "FluxML/Flux.jl#720"),
         Mistake("back with the edge around", back_with_the_edge_around, "inferred"),
-        Mistake("back without the last neighbor", back_without_the_last_neighbor, "inferred"),
+        Mistake("back without the last neighbor/any n", back_without_the_last_neighbor, "inferred"),
+        Mistake("back without the last neighbor/odd n", back_without_the_last_neighbor_for_odd_n, "inferred"),
+        Mistake("back without the last channel", back_without_the_last_channel, "inferred"),
         Mistake("cross without the last neighbor", cross_without_the_last_neighbor, "inferred"),
         Mistake("back with n as the radius", back_with_n_as_the_radius, "inferred", given=lambda n, **_: {"n": 2 * n + 1}),
         Mistake("back even n on both sides", back_even_n_on_both_sides, "inferred", given=lambda n, **_: {"n": n // 2 * 2 + 1}),
