@@ -116,7 +116,7 @@ class Diagnosis:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
             shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
-                      "yours": f"{float(yours[where]):.6g}", "right": f"{float(right[where]):.6g}"}  # fmt: skip
+                      "yours": f"{float(yours[where]) + 0.0:.6g}", "right": f"{float(right[where]) + 0.0:.6g}"}  # fmt: skip
         else:
             shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
         return Finding(
