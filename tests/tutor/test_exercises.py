@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tinyalex.tutor.checking import examine
-from tinyalex.tutor.exercise import slug
+from tinyalex.tutor.exercise import Mistake, slug
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import LANGUAGES, catalogue, fields
 
@@ -52,6 +53,7 @@ def test_exercise_is_whole(exercise, function):
     parameters = list(inspect.signature(function.right).parameters)
     for probe in function.probes(np.random.default_rng(0)):
         assert list(probe.arguments) == parameters
+        assert catalogue("zh")[f"{exercise.key}.probes.{slug(probe.key)}"]
     assert function.right.__doc__ and function.right.__name__ == function.name
     assert len({mistake.key for mistake in function.mistakes}) == len(function.mistakes)
     for language in LANGUAGES:
@@ -63,6 +65,26 @@ def test_exercise_is_whole(exercise, function):
 
 
 def test_languages_say_the_same_things_about_the_same_names():
-    english, chinese = catalogue("en"), catalogue("zh")
+    english, chinese = ({key: text for key, text in catalogue(name).items() if ".probes." not in key} for name in LANGUAGES)
     assert set(english) == set(chinese)
     assert [key for key in english if fields(english[key]) != fields(chinese[key])] == []
+
+
+def test_a_known_mistake_is_named_where_it_raises_in_some_calls():
+    exercise = EXERCISES["E06"]
+    right = exercise.function("max_pool").right
+
+    def mistake(x, kernel, stride):
+        if x.shape[2] == 8:
+            raise ValueError("these shapes do not fit")
+        return 7 * right(x, kernel, stride)
+
+    function = replace(exercise.function("max_pool"), mistakes=(Mistake("mean", mistake, "made for this test"),))
+    assert examine(exercise, function, lambda x, kernel, stride: mistake(x, kernel, stride)).key == "E06.mean"
+    assert examine(exercise, function, lambda x, kernel, stride: mistake(x, kernel, stride) + 1).key == "contract.does_not_fit"
+
+
+def test_an_array_that_does_not_fit_is_told_with_its_line():
+    exercise = EXERCISES["E06"]
+    finding = examine(exercise, exercise.function("max_pool"), lambda x, kernel, stride: np.zeros(3) + np.zeros(4))
+    assert finding.key == "contract.does_not_fit" and "line" in finding.text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,8 +47,8 @@ LAYOUTS: Mapping[str, Callable[[Array], Array]] = {
 
 
 def laid_out(arguments: Mapping[str, Any], layout: Callable[[Array], Array]) -> dict[str, Any]:
-    """The arguments with every array copied in that layout."""
-    return {key: layout(value) if isinstance(value, np.ndarray) else value for key, value in arguments.items()}
+    """The arguments with every array copied in that layout, and everything else copied as it is."""
+    return {key: layout(value) if isinstance(value, np.ndarray) else copy.deepcopy(value) for key, value in arguments.items()}
 
 
 def dirty_heap(shapes: list[tuple[int, ...]]) -> None:
@@ -61,6 +62,7 @@ def close(a: Any, b: Any, rounding: float = 1e-9) -> bool:
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype.kind not in "fiub" or b.dtype.kind not in "fiub":
         return False
+    a, b = (side.astype(float) if side.dtype.kind in "ub" else side for side in (a, b))  # they cannot be subtracted as they are
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return False
     return a.size == 0 or bool(np.abs(a - b).max() <= rounding * max(np.abs(a).max(), np.abs(b).max(), 1e-300))

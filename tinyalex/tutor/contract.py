@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -36,13 +37,18 @@ class Contract:
         return None
 
     def one_call(self, probe: Probe) -> tuple[tuple[Any, ...], Finding | None]:
-        """Call it once, framed by NaN and over a dirty heap; what the call left behind, and what is wrong with its kind."""
+        """Call it once, framed by NaN and over a dirty heap; what the call left behind, and what is wrong with its kind.
+
+        Where it raised, the error stands in the place of each output.
+        """
         right = as_outputs(self.function.right(**copy.deepcopy(dict(probe.arguments))))
         given = laid_out(probe.arguments, framed)
-        before = {key: value.tobytes() for key, value in given.items() if isinstance(value, np.ndarray)}
+        before = {key: picture_of(value) for key, value in given.items()}
         dirty_heap([np.shape(output) for output in right])
         outcome = call(self.student, given)
-        finding = self._raised(probe, outcome) or self._kind(probe, outcome.value, right)
+        if finding := self._raised(probe, outcome):
+            return (outcome.error,) * (len(right) + len(self.function.changes)), finding
+        finding = self._kind(probe, outcome.value, right)
         if finding is None:
             finding = self._inputs(probe, given, before) or self._alias(probe, outcome.value, given)
         return after_call(self.function, outcome.value, given), finding
@@ -71,8 +77,13 @@ class Contract:
         line = f"line {outcome.line[1]}" if outcome.line else "a function that it calls"
         if isinstance(outcome.error, TimeUp):
             return self._found("endless", probe, line=line)
-        key = {RecursionError: "recursion", SystemExit: "exits"}.get(type(outcome.error), "raises")
-        return self._found(key, probe, error=f"{type(outcome.error).__name__}: {outcome.error}"[:200], line=line)
+        words = f"{type(outcome.error).__name__}: {outcome.error}"[:200]
+        if mistake := next((m for m in self.function.mistakes if same_error(outcome.error, m.compute, probe)), None):
+            key = f"{self.exercise.key}.{slug(mistake.key)}"
+            numbers = {"probe": probe.says, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
+            return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen)
+        kinds = {RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit"}
+        return self._found(kinds.get(type(outcome.error), "raises"), probe, error=words, line=line)
 
     def _kind(self, probe: Probe, value: Any, right: tuple[Any, ...]) -> Finding | None:
         names = self.function.returns
@@ -84,18 +95,20 @@ class Contract:
         for name, output, expected in zip(names, outputs, right, strict=True):
             if isinstance(expected, np.ndarray) and not isinstance(output, (np.ndarray, np.generic)):
                 return self._found("no array", probe, output=name, got=type(output).__name__)
+            if uneven(output):
+                return self._found("uneven", probe, output=name, wanted=np.shape(expected))
             if np.shape(output) != np.shape(expected):
                 return self._found("shape", probe, output=name, wanted=np.shape(expected), got=np.shape(output))
             kind = np.asarray(output).dtype.kind
-            if kind not in "fiu" or (kind != "f" and np.asarray(expected).dtype.kind == "f"):
+            if kind not in "fiu" + np.asarray(expected).dtype.kind or (kind != "f" and np.asarray(expected).dtype.kind == "f"):
                 return self._found("dtype", probe, output=name, wanted=np.asarray(expected).dtype, got=np.asarray(output).dtype)
             if not np.isfinite(output).all():
                 return self._found("not finite", probe, output=name, count=int((~np.isfinite(output)).sum()), of=np.size(output))
         return None
 
-    def _inputs(self, probe: Probe, given: dict[str, Any], before: dict[str, bytes]) -> Finding | None:
+    def _inputs(self, probe: Probe, given: dict[str, Any], before: dict[str, Any]) -> Finding | None:
         for key, value in given.items():
-            if key in before and key not in self.function.changes and value.tobytes() != before[key]:
+            if key not in self.function.changes and picture_of(value) != before[key]:
                 return self._found("input changed", probe, argument=key)
         return None
 
@@ -104,6 +117,10 @@ class Contract:
             for key, argument in given.items():
                 if isinstance(argument, np.ndarray) and isinstance(output, np.ndarray) and np.shares_memory(output, argument):
                     return self._found("alias", probe, output=name, argument=key)
+        arrays = [(name, a) for name, a in zip(self.function.returns, as_outputs(value), strict=True) if isinstance(a, np.ndarray)]
+        for (name, one), (other, two) in itertools.combinations(arrays, 2):
+            if np.shares_memory(one, two):
+                return self._found("outputs share memory", probe, output=name, other=other)
         return None
 
     def _found(self, key: str, probe: Probe | None = None, **numbers: Any) -> Finding:
@@ -117,6 +134,41 @@ def same(a: Any, b: Any) -> bool:
     """Whether two answers have as many outputs and each agrees up to rounding."""
     a, b = as_outputs(a), as_outputs(b)
     return len(a) == len(b) and all(close(one, other) for one, other in zip(a, b, strict=True))
+
+
+def picture_of(value: Any) -> Any:
+    """What shows later whether an argument was changed: the bytes of an array, the same of all entries of a list or dict."""
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    if isinstance(value, dict):
+        return {key: picture_of(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [picture_of(entry) for entry in value]
+    return value if isinstance(value, (bool, int, float, str)) else None
+
+
+def uneven(output: Any) -> bool:
+    """Whether this is a list whose entries have different lengths, which is no array."""
+    try:
+        np.shape(output)
+    except ValueError:
+        return True
+    return False
+
+
+def same_error(error: BaseException, way: Callable[..., Any], probe: Probe) -> bool:
+    """Whether another function fails in the same words, with sizes in them: "shapes (5,3) (5,)" does not come about twice."""
+    words = str(error)
+    if not any(letter.isdigit() for letter in words):
+        return False
+    try:
+        with np.errstate(all="ignore"):
+            way(**copy.deepcopy(dict(probe.arguments)))
+    except (ValueError, IndexError, TypeError) as own:
+        return type(own) is type(error) and str(own) == words
+    except ArithmeticError:
+        return False
+    return False
 
 
 def _name(outcome: Outcome) -> str:

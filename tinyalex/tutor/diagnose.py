@@ -32,6 +32,7 @@ class Diagnosis:
         self.exercise, self.function, self.student = exercise, function, student
         self.probes, self.answers = probes, answers
         self.right = [compute(function, function.right, probe) for probe in probes]
+        self._mistaken: dict[tuple[str, int], Outputs | None] = {}
 
     def finding(self, otherwise: Finding | None = None) -> Finding | None:
         """What is wrong with the first output that is; None where all agree.
@@ -50,41 +51,75 @@ class Diagnosis:
         return close(self.answers[at][number], right[number])
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """The mistake whose numbers the student's are, alone or after a transform, in all calls.
+        """The mistake whose numbers the student's are: in all calls, or, where there are two mistakes, in those that show one alone."""
+        if all(isinstance(answer[number], Exception) for answer in self.answers):
+            return None
+        if len(self.function.returns) > 1:  # a mistake that explains all outputs comes before one that explains this one alone
+            for known in filter(self._explains_all, self.function.mistakes):
+                return self._called(known, "", number, output, agree, agree.index(False))
+        order = sorted(range(len(agree)), key=lambda at: (agree[at], np.size(pick(self.right[at], number))))  # the soonest to rule out
+        for mistake, transform in self._candidates():
+            if all(self._hits(mistake, transform, number, at) for at in order):
+                return self._called(mistake, transform, number, output, agree, agree.index(False))
+        return self._in_some_calls(number, output, agree)
 
-        Of two mistakes at once the one that shows alone in most calls is named, where these are at least two.
-        """
-        named, most = None, 1
-        for mistake, transform, outputs in self._candidates():
-            within = mistake.within if mistake else 1e-9
-            made = [self._transformed(transform, left, number, at) for at, left in enumerate(outputs)]
-            hits = [matches(self.answers[at][number], value, within) for at, value in enumerate(made)]
-            missed = {probe.key for probe, hit in zip(self.probes, hits, strict=True) if not hit}
-            shows = {probe.key for probe, right in zip(self.probes, agree, strict=True) if not right} - missed
-            if missed and len(shows) <= most:
-                continue
-            at = next(at for at, right in enumerate(agree) if not right and hits[at])
-            alone = mistake is not None and not (transform and matches(pick(outputs[at], number), pick(self.right[at], number)))
-            key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake and alone else f"transform.{slug(transform)}"
-            named = self._found(key, "mistake", number, output, agree, mistake.seen if mistake and alone else None, at)
-            if not missed:
-                break
-            most = len(shows)
-        return named
+    def _in_some_calls(self, number: int, output: str, agree: list[bool]) -> Finding | None:
+        """Of two mistakes at once the one that shows alone in most calls, where these are at least two of different kinds."""
+        calls: dict[str, list[int]] = {}  # the wrong ones, by the key of their probe
+        for at, probe in enumerate(self.probes):
+            if not agree[at] and not isinstance(self.answers[at][number], Exception):
+                calls.setdefault(probe.key, []).append(at)
+        most: tuple[int, Mistake | None, str, int] | None = None
+        for mistake, transform in self._candidates():
+            shows = [ats for ats in calls.values() if all(self._hits(mistake, transform, number, at) for at in ats)]
+            if len(shows) > (most[0] if most else 1):
+                most = len(shows), mistake, transform, shows[0][0]
+        return self._called(most[1], most[2], number, output, agree, most[3]) if most else None
 
-    def _candidates(self) -> Iterator[tuple[Mistake | None, str, list[Outputs | None]]]:
-        """Every mistake, every transform of the right answer, every transform of a mistake: with what each leaves in every call."""
-        made = [(mistake, [compute(self.function, mistake.compute, probe) for probe in self.probes]) for mistake in self.function.mistakes]
-        yield from ((mistake, "", outputs) for mistake, outputs in made)
-        yield from ((None, name, self.right) for name in TRANSFORMS)
-        yield from ((mistake, name, outputs) for mistake, outputs in made for name in TRANSFORMS)
+    def _hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
+        """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""
+        made = self._transformed(transform, self._made(mistake, at), number, at)
+        return matches(self.answers[at][number], made, mistake.within if mistake else 1e-9)
+
+    def _called(self, mistake: Mistake | None, transform: str, number: int, output: str, agree: list[bool], at: int) -> Finding:
+        """The finding of a mistake, or of a transform where that alone makes the difference in the call."""
+        alone = transform and matches(pick(self._made(mistake, at), number), pick(self.right[at], number))
+        if mistake is None or alone:
+            return self._found(f"transform.{slug(transform)}", "mistake", number, output, agree, None)
+        return self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, output, agree, mistake.seen, at)
+
+    def _explains_all(self, mistake: Mistake) -> bool:
+        """Whether all outputs of all calls are those of this mistake."""
+        for at, answer in enumerate(self.answers):
+            made = self._made(mistake, at) or (None,) * len(answer)
+            if len(made) != len(answer) or not all(map(matches, answer, made, [mistake.within] * len(made))):
+                return False
+        return True
+
+    def _candidates(self) -> Iterator[tuple[Mistake | None, str]]:
+        """Every mistake, every transform of the right answer, every transform of a mistake."""
+        mistakes = self.function.mistakes
+        yield from ((mistake, "") for mistake in mistakes)
+        yield from ((None, name) for name in TRANSFORMS)
+        yield from ((mistake, name) for mistake in mistakes for name in TRANSFORMS)
+
+    def _made(self, mistake: Mistake | None, at: int) -> Outputs | None:
+        """What a mistake leaves in a call, the right answer without one. Computed when it is first asked for."""
+        if mistake is None:
+            return self.right[at]
+        if (mistake.key, at) not in self._mistaken:
+            self._mistaken[mistake.key, at] = compute(self.function, mistake.compute, self.probes[at])
+        return self._mistaken[mistake.key, at]
 
     def _transformed(self, transform: str, outputs: Outputs | None, number: int, at: int) -> Any:
         value = pick(outputs, number)
         if value is None or not transform:
             return value
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
-        return TRANSFORMS[transform](np.asarray(value), len(first)) if np.ndim(value) else None
+        try:
+            return TRANSFORMS[transform](np.asarray(value), len(first))
+        except (ValueError, IndexError):  # no such axis, or nothing along it
+            return None
 
     def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
         """What can be said where no known mistake gives these numbers."""
@@ -109,14 +144,20 @@ class Diagnosis:
     def _found(
         self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, at: int | None = None, **numbers: Any
     ) -> Finding:
-        at = agree.index(False) if at is None else at
-        yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
+        differ = [other for other in range(len(agree)) if not agree[other]]
+        if at is None or isinstance(self.answers[at][number], Exception):
+            at = next((other for other in differ if not isinstance(self.answers[other][number], Exception)), differ[0])
+        answer = self.answers[at][number]
+        yours, right = np.asarray(answer), np.asarray(pick(self.right[at], number))
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].says}
-        if yours.shape == right.shape:
+        if isinstance(answer, Exception):
+            error = f"{type(answer).__name__}: {answer}"[:200]
+            shown |= {"at": output, "yours": f"an error ({error})", "right": f"shape {right.shape}"}
+        elif yours.shape == right.shape:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
             shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
-                      "yours": f"{float(yours[where]) + 0.0:.6g}", "right": f"{float(right[where]) + 0.0:.6g}"}  # fmt: skip
+                      "yours": digits(float(yours[where])), "right": digits(float(right[where]))}  # fmt: skip
         else:
             shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
         return Finding(
@@ -135,8 +176,10 @@ def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Output
 
 
 def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
-    """Whether these are the same numbers up to rounding, NaN and infinity included."""
-    if value is None or np.shape(yours) != np.shape(value):
+    """Whether these are the same numbers up to rounding, NaN and infinity included; or both are none, as both calls failed."""
+    if value is None or isinstance(yours, Exception):
+        return value is None and isinstance(yours, Exception)
+    if np.shape(yours) != np.shape(value):
         return False
     yours, value = np.asarray(yours), np.asarray(value)
     finite = np.isfinite(value)
@@ -144,6 +187,11 @@ def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
         return close(yours, value, within)
     special = np.array_equal(np.isnan(yours), np.isnan(value)) and np.array_equal(yours[np.isinf(yours)], value[np.isinf(value)])
     return special and close(yours[finite], value[finite], within)
+
+
+def digits(value: float) -> str:
+    """A number as a message shows it: six digits, or all of an integer."""
+    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value + 0.0:.6g}"  # + 0.0: no -0
 
 
 def pick(outputs: Outputs | None, number: int) -> Any:

@@ -19,11 +19,13 @@ class Probe:
     key: a short name, such as "overlap", by which `replay` finds the call again.
     says: what is special, as the message ends the sentence "with ...": "kernel 3 and stride 2".
     arguments: by parameter, in the order of the signature.
+    random: whether the answer depends on random numbers: then its kind is looked at, and the numbers are left to the judge.
     """
 
     key: str
     says: str
     arguments: Arguments
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Mistake:
 
     Parameters
     ----------
-    key: names the message in the catalogue, such as "overwrites".
+    key: names the message in the catalogue, such as "overwrites". What follows a slash tells ways to one mistake apart: they share
+        their message, as "small number in the log/1e-8" and "small number in the log/1e-12" do.
     compute: takes the exercise's arguments and returns what somebody with this mistake returns.
     source: where it was seen: a public thread or page, or "counted" where many public solutions were run.
     seen: how many of how many public solutions have it, such as (18, 89); None where nobody counted.
@@ -97,8 +100,8 @@ class Exercise:
 
 
 def slug(key: str) -> str:
-    """A key as the catalogue spells it: "overwrites the winner" is `overwrites_the_winner`."""
-    return key.replace(" ", "_")
+    """A key as the catalogue spells it: "overwrites the winner" is `overwrites_the_winner`; what follows a slash is left out."""
+    return key.partition("/")[0].replace(" ", "_")
 
 
 def as_outputs(value: Any) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from tinyalex.errors import require_choice
+from tinyalex.tutor.exercise import slug
 
 LANGUAGES = ("en", "zh")
 
@@ -44,14 +45,13 @@ class Finding:
         """The message, at most six lines."""
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
-        if (says := f"{self.exercise}.probes.{self.probe.replace(' ', '_')}") in words:  # a call described in this language
-            known["probe"] = words[says]
+        known |= {"probe": words.get(f"{self.exercise}.probes.{slug(self.probe)}", known.get("probe", ""))}  # said in that language
         agree = " " + words["agree"].format(*self.agree) if self.agree else ""
         lines = [f"{self.exercise} {self.function}:{agree}"]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
         lines += words[own if own in words else self.key].format(**known).strip().splitlines()
         if self.seen:
-            lines.append(words["seen"].format(*self.seen))
+            lines.append(words["seen"].format(some=self.seen[0], all=self.seen[1]))
         lines.append(words["next"].format(exercise=self.exercise, replay=f"{self.exercise}-{self.probe}" if self.probe else self.exercise))
         return "\n".join(lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
+import itertools
 import random
 import sys
 import threading
@@ -18,6 +19,7 @@ import numpy as np
 
 LIMIT_S = 10.0
 SHOWN = 500  # characters of what a function printed
+CALLS = itertools.count()
 
 
 class TimeUp(BaseException):
@@ -74,10 +76,14 @@ def call(function: Callable[..., Any], arguments: dict[str, Any], limit_s: float
 
 @contextlib.contextmanager
 def _as_it_was() -> Iterator[None]:
-    """Afterwards random states, error settings, warnings and the depth of recursion are as before."""
+    """Afterwards random states, error settings, warnings and the depth of recursion are as before.
+
+    Inside, NumPy's global generator has other numbers at each call, so that who draws from it is seen to.
+    """
     numbers, own, depth = np.random.get_state(), random.getstate(), sys.getrecursionlimit()  # noqa: NPY002 - the global state is kept
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
+        np.random.seed(next(CALLS) % 2**32)  # noqa: NPY002
         try:
             yield
         finally:

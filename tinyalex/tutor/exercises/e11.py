@@ -1,0 +1,174 @@
+"""E11: a network on paper: the shape, the parameters and the multiply-adds of each layer (paper 3.5, Figure 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+
+Layer = dict[str, Any]
+Shape = tuple[int, int, int]
+Plan = tuple[list[Shape], list[int], list[int]]
+
+
+def plan(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    """What each layer of a network gives, keeps and computes, before it is built (paper 3.5, Figure 2).
+
+    windows along a side of `size` pixels = ceil((size + 2 padding - kernel) / stride) + 1
+
+    A last window may hang over the edge: so the paper's 224 pixels give 55. This holds for conv and, with padding 0, for pool.
+
+    Parameters
+    ----------
+    layers: dicts, in order, each with exactly the entries shown here:
+        {"type": "conv", "filters": K, "kernel": k, "stride": s, "padding": p, "groups": G}: the kernel is k x k. The channels are
+            split into G groups, and so are the filters; a filter reads the C / G channels of its own group. One bias a filter.
+        {"type": "pool", "kernel": k, "stride": s}: each channel alone.
+        {"type": "linear", "units": K}: every unit reads all C H W numbers. One bias a unit.
+        {"type": "relu"}, {"type": "lrn"}, {"type": "dropout"}: they change no shape.
+    in_shape: (C, H, W) of one image.
+
+    Returns
+    -------
+    shapes: for each layer the (C, H, W) of what it gives for one image; (K, 1, 1) for a linear layer with K units.
+    parameters: for each layer the number of its weights and biases; 0 where it has none.
+    macs: for each layer how often a weight is multiplied with a number, for one image. Windows at an edge count in full, a bias is
+        an addition and does not count. 0 where a layer has no weights.
+
+    All three are lists (or arrays) with one entry a layer; all numbers are integers. `layers` is left as it is. In AlexNet the
+    parameters sum to 60,965,224 and the macs to 724,406,816.
+    """
+    return _walk(layers, in_shape)
+
+
+def _windows(size: int, kernel: int, stride: int, padding: int) -> int:
+    return -(-(size + 2 * padding - kernel) // stride) + 1
+
+
+def _walk(
+    layers: Sequence[Layer],
+    in_shape: Shape,
+    windows: Callable[[int, int, int, int], int] = _windows,
+    pool: Callable[[int, int, int], int] | None = None,
+    kernels: Callable[[Layer, int], float] = lambda layer, c: layer["kernel"] ** 2 * c / layer["groups"],
+    inputs: Callable[[int, int, int], int] = lambda c, h, w: c * h * w,
+    biases: Callable[[Layer, int, int], int] = lambda layer, oh, ow: int(layer.get("filters") or layer["units"]),
+    macs: Callable[[int, Any, Any, int], int] = lambda weights, before, after, units: weights * after[1] * after[2],
+) -> Plan:
+    """Layer after layer. Each rule can be exchanged for one that somebody gets wrong."""
+    shapes: list[Shape] = []
+    parameters, products = [], []
+    for layer in layers:
+        before = c, h, w = shapes[-1] if shapes else in_shape
+        after, own, multiplied = before, 0, 0
+        if layer["type"] == "conv":
+            oh, ow = (windows(side, layer["kernel"], layer["stride"], layer["padding"]) for side in (h, w))
+            after, own = (layer["filters"], oh, ow), round(layer["filters"] * kernels(layer, c))
+        elif layer["type"] == "pool":
+            way = pool or (lambda side, kernel, stride: windows(side, kernel, stride, 0))
+            after = c, way(h, layer["kernel"], layer["stride"]), way(w, layer["kernel"], layer["stride"])
+        elif layer["type"] == "linear":
+            after, own = (layer["units"], 1, 1), layer["units"] * inputs(c, h, w)
+        if own:
+            multiplied = macs(own, before if layer["type"] == "conv" else after, after, after[0])
+            own += biases(layer, *after[1:])
+        shapes.append(after)
+        parameters.append(own)
+        products.append(multiplied)
+    return shapes, parameters, products
+
+
+def _with(**rules: Any) -> Callable[[Sequence[Layer], Shape], Plan]:
+    """A plan by other rules."""
+    return lambda layers, in_shape: _walk(layers, in_shape, **rules)
+
+
+def _after(change: Callable[[list[Shape], list[int], list[int]], Any]) -> Callable[[Sequence[Layer], Shape], Any]:
+    """What is made of the right plan in the end."""
+    return lambda layers, in_shape: change(*_walk(layers, in_shape))
+
+
+def width_from_height(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    return _walk(layers, (in_shape[0], in_shape[1], in_shape[1]))
+
+
+def channels_of_the_image(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    return _walk(layers, in_shape, kernels=lambda layer, c: layer["kernel"] ** 2 * in_shape[0] / layer["groups"])
+
+
+def layers_without_weights_left_out(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    kept = [at for at, layer in enumerate(layers) if layer["type"] not in ("relu", "lrn", "dropout")]
+    return tuple([part[at] for at in kept] for part in _walk(layers, in_shape))  # type: ignore[return-value]
+
+
+def conv(filters: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1) -> Layer:
+    """A layer's dict."""
+    return {"type": "conv", "filters": filters, "kernel": kernel, "stride": stride, "padding": padding, "groups": groups}
+
+
+RELU, LRN, DROPOUT, POOL = {"type": "relu"}, {"type": "lrn"}, {"type": "dropout"}, {"type": "pool", "kernel": 3, "stride": 2}
+ALEXNET: tuple[Layer, ...] = (
+    conv(96, 11, 4), RELU, LRN, POOL,
+    conv(256, 5, 1, 2, 2), RELU, LRN, POOL,
+    conv(384, 3, 1, 1), RELU,
+    conv(384, 3, 1, 1, 2), RELU,
+    conv(256, 3, 1, 1, 2), RELU, POOL,
+    {"type": "linear", "units": 4096}, RELU, DROPOUT,
+    {"type": "linear", "units": 4096}, RELU, DROPOUT,
+    {"type": "linear", "units": 1000},
+)  # fmt: skip
+
+
+def probes(rng: np.random.Generator) -> list[Probe]:
+    """Networks from one layer to AlexNet; lines and columns differ, and windows hang over edges."""
+    more = int(rng.integers(3))
+    small = [conv(5 + more, 3, 2), RELU, {"type": "pool", "kernel": 3, "stride": 2}, {"type": "linear", "units": 8 + more}]
+    wide = {"type": "pool", "kernel": 3, "stride": 4}
+    two = [conv(6, 5, 3, 1, 2), LRN, conv(9, 3, 1, 2, 3), wide, {"type": "linear", "units": 11}, DROPOUT, {"type": "linear", "units": 7}]
+    calls: dict[str, tuple[str, Sequence[Layer], Shape]] = {
+        "one conv": ("one convolution with 2 groups, stride 2 and padding 1", [conv(6 + 2 * more, 3, 2, 1, 2)], (4, 9, 14)),
+        "padding": ("one convolution with padding 2", [conv(7, 5, 1, 2)], (3, 8 + more, 13)),
+        "small": ("conv, relu, pool, linear", small, (3, 20, 27 + 4 * more)),
+        "two": ("two convolutions with groups and two linear layers", two, (4, 31, 22 + 3 * more)),
+        "alexnet": ("AlexNet", ALEXNET, (3, 224, 224)),
+    }
+    return [Probe(key, says, {"layers": [dict(layer) for layer in net], "in_shape": shape}) for key, (says, net, shape) in calls.items()]
+
+
+STATS = "a question at stats.stackexchange.com, 132897"
+DIGITS = "NVIDIA/DIGITS#1301, apache/mxnet#3348"
+E11 = Exercise("E11", "AlexNet on paper: shapes, parameters, multiply-adds", "09", 25, (
+    Function("plan", plan, ("shapes", "parameters", "macs"), probes, (
+        Mistake("groups left out", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c), DIGITS),
+        Mistake("rounded down", _with(windows=lambda size, k, s, p: (size + 2 * p - k) // s + 1), STATS),
+        Mistake("no biases", _with(biases=lambda layer, oh, ow: 0), "inferred"),
+        Mistake("pool forgotten", _with(pool=lambda size, k, s: size), "a summary of the paper whose list of layers has no pool5"),
+        Mistake("two operations", _after(lambda shapes, own, macs: (shapes, own, [2 * m for m in macs])), "inferred"),
+        Mistake("half everywhere", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c / 2), "inferred"),
+        Mistake("padding once", _with(windows=lambda size, k, s, p: _windows(size + p, k, s, 0)), "inferred"),
+        Mistake("padding left out", _with(windows=lambda size, k, s, p: _windows(size, k, s, 0)), "inferred"),
+        Mistake("no last window", _with(windows=lambda size, k, s, p: _windows(size, k, s, p) - 1), "inferred"),
+        Mistake("size over stride", _with(windows=lambda size, k, s, p: -(-size // s)), "a summary of the paper, on SAME padding"),
+        Mistake("stride left out", _with(windows=lambda size, k, s, p: _windows(size, k, 1, p)), "inferred"),
+        Mistake("pool side by side", _with(pool=lambda size, k, s: _windows(size, k, k, 0)), "inferred"),
+        Mistake("linear reads channels", _with(inputs=lambda c, h, w: c), "inferred"),
+        Mistake("linear reads one channel", _with(inputs=lambda c, h, w: h * w), "inferred"),
+        Mistake("one group alone", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c / layer["groups"] ** 2), DIGITS),
+        Mistake("a bias a pixel", _with(biases=lambda layer, oh, ow: (layer.get("filters") or layer["units"]) * oh * ow), "inferred"),
+        Mistake("one bias a layer", _with(biases=lambda layer, oh, ow: 1), "inferred"),
+        Mistake("biases multiplied", _with(macs=lambda weights, before, after, units: (weights + units) * after[1] * after[2]), "inferred"),
+        Mistake("one pixel", _with(macs=lambda weights, before, after, units: weights), "inferred"),
+        Mistake("pixels of the input", _with(macs=lambda weights, before, after, units: weights * before[1] * before[2]), "inferred"),
+        Mistake("channels not summed", _with(kernels=lambda layer, c: layer["kernel"] ** 2), "inferred"),
+        Mistake("kernel not squared", _with(kernels=lambda layer, c: layer["kernel"] * c / layer["groups"]), "inferred"),
+        Mistake("channels of the image", channels_of_the_image, "inferred"),
+        Mistake("width from height", width_from_height, "inferred"),
+        Mistake("height and width exchanged", _after(lambda shapes, own, macs: ([(c, w, h) for c, h, w in shapes], own, macs)), "inferred"),
+        Mistake("channels last", _after(lambda shapes, own, macs: ([(h, w, c) for c, h, w in shapes], own, macs)), "inferred"),
+        Mistake("layers without weights left out", layers_without_weights_left_out, "inferred"),
+        Mistake("running total", _after(lambda shapes, own, macs: (shapes, np.cumsum(own), np.cumsum(macs))), "inferred"),
+    )),
+))  # fmt: skip
