@@ -4,7 +4,7 @@ import numpy as np
 
 
 def linear_backward(dout, x, weight):
-    """out = x weight^T + bias, backward."""
+    # out = x weight^T + bias, backward.
     rows = x.reshape(x.shape[0], -1)  # (N, C): each image is one row
     dx = dout @ weight  # (N, K) times (K, C): a sum over the units that an input feeds
     dweight = dout.T @ rows  # (K, N) times (N, C): a sum over the images, as each of them uses the weight
@@ -13,7 +13,7 @@ def linear_backward(dout, x, weight):
 
 
 def chain_backward(dout, x, w1, w2, w3):
-    """out = relu(x w1^T) w2^T + x w3^T, backward."""
+    # out = relu(x w1^T) w2^T + x w3^T, backward.
     a = x @ w1.T  # forward once more: (N, M)
     b = np.maximum(a, 0)
 

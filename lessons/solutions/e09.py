@@ -2,7 +2,7 @@
 
 
 def sgd_step(weight, grad, velocity, lr, momentum, weight_decay):
-    """v <- momentum v - weight_decay lr w - lr g;  w <- w + v."""
+    # v <- momentum v - weight_decay lr w - lr g;  w <- w + v.
     velocity *= momentum  # in place: what is left of the old velocity
     velocity -= weight_decay * lr * weight  # the decay, with the weight before the step
     velocity -= lr * grad  # downhill

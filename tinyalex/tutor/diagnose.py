@@ -208,7 +208,7 @@ def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
 
 def digits(value: float) -> str:
     """A number as a message shows it: six digits, or all of an integer."""
-    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
+    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value + 0.0:.6g}"  # + 0.0: no -0
 
 
 def pick(outputs: Outputs | None, number: int) -> Any:

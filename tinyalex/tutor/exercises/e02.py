@@ -83,6 +83,10 @@ def by_its_sign(dout: Array, x: Array) -> Array:
     return dout * np.sign(x)
 
 
+def leaky(dout: Array, x: Array) -> Array:
+    return dout * np.where(x > 0, 1, 0.01)
+
+
 def above_one(dout: Array, x: Array) -> Array:
     return dout * (x > 1)
 
@@ -137,6 +141,15 @@ def square_of_dout(dout: Array, out: Array) -> Array:
 
 def root(dout: Array, out: Array) -> Array:
     return dout * np.sqrt(1 - out * out)
+
+
+def sigmoid_of_out(dout: Array, out: Array) -> Array:
+    sigmoid = 1 / (1 + np.exp(-out))
+    return dout * sigmoid * (1 - sigmoid)
+
+
+def slope_of_out_alone(dout: Array, out: Array) -> Array:
+    return 1 - np.tanh(out) ** 2
 
 
 def of_relu(dout: Array, out: Array) -> Array:
@@ -197,6 +210,7 @@ E02 = Exercise("E02", "the slopes of ReLU and tanh", "01", 15, (
         Mistake("forward again", forward_again, "inferred"),
         Mistake("times x", times_x, "inferred"),
         Mistake("by its sign", by_its_sign, "inferred"),
+        Mistake("leaky", leaky, "inferred"),
         Mistake("above one", above_one, "inferred"),
         Mistake("exchanged", exchanged, "inferred"),
         Mistake("one sign an image", one_sign_an_image, "inferred"),
@@ -214,6 +228,8 @@ E02 = Exercise("E02", "the slopes of ReLU and tanh", "01", 15, (
         Mistake("slope at dout", slope_at_dout, "inferred"),
         Mistake("square of dout", square_of_dout, "inferred"),
         Mistake("root", root, "inferred"),
+        Mistake("sigmoid of out", sigmoid_of_out, "inferred"),
+        Mistake("slope of out alone", slope_of_out_alone, "inferred"),
         Mistake("of relu", of_relu, "inferred"),
     ), linear=("dout",)),
 ))  # fmt: skip

@@ -99,6 +99,11 @@ def mean_then_rate(weight: Array, grad: Array, velocity: Array, lr: float, momen
     return weight + lr * velocity
 
 
+def mean_and_uphill(weight: Array, grad: Array, velocity: Array, lr: float, momentum: float, weight_decay: float) -> Array:
+    velocity[...] = momentum * velocity + (1 - momentum) * (grad + weight_decay * weight)
+    return weight - lr * velocity
+
+
 def uphill(weight: Array, grad: Array, velocity: Array, lr: float, momentum: float, weight_decay: float) -> Array:
     return sgd_step(weight, -grad, velocity, lr, momentum, weight_decay)
 
@@ -141,13 +146,17 @@ def returns_the_velocity(weight: Array, grad: Array, velocity: Array, lr: float,
 
 
 def probes(rng: np.random.Generator) -> list[Probe]:
-    """Numbers that can be followed by hand, then the paper's. momentum is not 0.5, as 1 - momentum would be the same."""
+    """Numbers that can be followed by hand, then the paper's. momentum is not 0.5, as 1 - momentum would be the same.
+
+    Two calls are blind to the decay and two to the momentum, so that of two mistakes at once either shows alone in two calls.
+    """
     return [
-        Probe("by hand", "lr 0.5, momentum 0.75 and weight_decay 0.1", _arguments(rng, _whole, (2, 3), 0.5, 0.75, 0.1)),
+        Probe("by hand", "lr 0.25, momentum 0.8 and weight_decay 0.1", _arguments(rng, _whole, (2, 3), 0.25, 0.8, 0.1)),
         Probe("of the paper", "lr 0.01, momentum 0.9 and weight_decay 0.0005", _arguments(rng, _normal, (3, 2, 5, 4), 0.01, 0.9, 5e-4)),
         Probe("first step", "a velocity of zeros", _arguments(rng, _normal, (5, 4), 0.2, 0.8, 0.03) | {"velocity": np.zeros((5, 4))}),
         Probe("no momentum", "momentum 0", _arguments(rng, _normal, (4, 3), 0.3, 0.0, 0.02)),
         Probe("no decay", "weight_decay 0", _arguments(rng, _normal, (7,), 0.1, 0.6, 0.0)),
+        Probe("again no decay", "weight_decay 0 and lr 0.4", _arguments(rng, _normal, (2, 6), 0.4, 0.85, 0.0)),
         Probe("one weight", "a single weight", _arguments(rng, _normal, (1,), 0.1, 0.7, 0.05)),
     ]
 
@@ -187,6 +196,7 @@ E09 = Exercise("E09", "a step of gradient descent", "07", 15, (
         Mistake("exponential mean", exponential_mean, "HIPS/autograd#289"),
         Mistake("mean of the gradient", mean_of_the_gradient, "HIPS/autograd#289"),
         Mistake("mean then rate", mean_then_rate, "HIPS/autograd#289"),
+        Mistake("mean and uphill", mean_and_uphill, "the form of a well-known course on deep learning"),
         Mistake("uphill", uphill, "inferred"),
         Mistake("velocity subtracted", velocity_subtracted, "inferred"),
         Mistake("no momentum", no_momentum, "inferred"),
