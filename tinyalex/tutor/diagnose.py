@@ -58,9 +58,14 @@ class Diagnosis:
             within = mistake.within if mistake else 1e-9
             made = (self._transformed(transform, outputs[at], number, at) for at in range(len(outputs)))
             if all(matches(self.answers[at][number], value, within) for at, value in enumerate(made)):
-                key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake else f"transform.{slug(transform)}"
-                return self._found(key, "mistake", number, output, agree, mistake.seen if mistake else None)
+                shows = mistake is not None and not (transform and self._agree_there(outputs, number, agree.index(False)))
+                key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake and shows else f"transform.{slug(transform)}"
+                return self._found(key, "mistake", number, output, agree, mistake.seen if mistake and shows else None)
         return None
+
+    def _agree_there(self, outputs: list[Outputs | None], number: int, at: int) -> bool:
+        """Whether a mistake does not show in that call: then it is the transform that shows."""
+        return matches(pick(outputs[at], number), pick(self.right[at], number))
 
     def _explains_all(self, mistake: Mistake) -> bool:
         """Whether all outputs of all calls are those of this mistake."""
@@ -81,6 +86,8 @@ class Diagnosis:
         value = pick(outputs, number)
         if value is None or not transform:
             return value
+        if np.ndim(value) == 0 and outputs is not self.right[at] and transform not in ("times N", "over N", "sign"):
+            return None  # half of a wrong number is too little to know a mistake by
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
         try:
             return TRANSFORMS[transform](np.asarray(value), len(first))
@@ -92,6 +99,10 @@ class Diagnosis:
         at = agree.index(False)
         yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
         key, numbers = symptom_of(yours, right, any(agree))
+        if right.ndim == 0 and not any(agree):
+            ratios = [np.asarray(answer[number]) / pick(mine, number) for answer, mine in zip(self.answers, self.right, strict=True)]
+            if np.ptp(ratios) <= 1e-7 * abs(ratios[0]):
+                key, numbers = "factor", {"factor": digits(float(ratios[0]))}
         if key == "elsewhere" and not self._linear(at, number):
             key = "not linear"
         return self._found(f"symptom.{slug(key)}", "symptom", number, output, agree, None, **numbers)
@@ -158,6 +169,8 @@ def pick(outputs: Outputs | None, number: int) -> Any:
 def symptom_of(yours: Any, right: Any, sometimes: bool) -> tuple[str, Mapping[str, Any]]:
     """Where two arrays of one shape differ, as the key of a sentence and its numbers."""
     off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
+    if right.ndim == 0:
+        return ("one number sometimes" if sometimes else "one number"), {}
     share = float(off.mean())
     numbers = {"share": f"{100 * share:.3g} %"}
     nonzero = np.abs(right) > 0
