@@ -95,6 +95,8 @@ class Contract:
         names = self.function.returns
         if value is None:
             return self._found("returns None", probe, wanted=", ".join(names))
+        if isinstance(value, list) and len(names) > 1:
+            return self._found("list", probe, wanted=", ".join(names))
         outputs = as_outputs(value)
         if len(outputs) != len(names):
             return self._found("number of outputs", probe, wanted=", ".join(names), got=len(outputs))

@@ -132,6 +132,8 @@ class Diagnosis:
         value = pick(outputs, number)
         if value is None or not transform:
             return value
+        if np.ndim(value) == 0 and outputs is not self.right[at] and transform not in ("times N", "over N", "sign"):
+            return None  # half of a wrong number is too little to know a mistake by
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
         try:
             return TRANSFORMS[transform](np.asarray(value), len(first))
@@ -143,6 +145,10 @@ class Diagnosis:
         at = agree.index(False)
         yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
         key, numbers = symptom_of(yours, right, any(agree))
+        if right.ndim == 0 and not any(agree):
+            ratios = [np.asarray(answer[number]) / pick(mine, number) for answer, mine in zip(self.answers, self.right, strict=True)]
+            if np.ptp(ratios) <= 1e-7 * abs(ratios[0]):
+                key, numbers = "factor", {"factor": digits(float(ratios[0]))}
         if key == "elsewhere" and not self._linear(at, number):
             key = "not linear"
         return self._found(f"symptom.{slug(key)}", "symptom", number, output, agree, None, **numbers)
@@ -218,6 +224,8 @@ def pick(outputs: Outputs | None, number: int) -> Any:
 
 def symptom_of(yours: Any, right: Any, sometimes: bool) -> tuple[str, Mapping[str, Any]]:
     """Where two arrays of one shape differ, as the key of a sentence and its numbers."""
+    if right.ndim == 0:
+        return ("one number sometimes" if sometimes else "one number"), {}
     off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
     share = float(off.mean())
     numbers = {"share": f"{100 * share:.3g} %"}

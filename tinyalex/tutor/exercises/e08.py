@@ -69,23 +69,19 @@ def log_of_p_times_one_hot(logits: Array, labels: Array) -> Answer:
     return float(-(np.log(p) * _one_hot(labels, p)).sum() / len(p)), _of(p, labels)[1]
 
 
-def no_shift(logits: Array, labels: Array) -> Answer:
-    e = np.exp(logits)
-    return _of(e / e.sum(1, keepdims=True), labels)
+def _shift(by: Callable[[Array], Any], in_the_log: bool = False) -> Callable[[Array, Array], Answer]:
+    """Another number is subtracted, or none; the logarithm is taken of p, or of the sum alone."""
 
+    def shifted(logits: Array, labels: Array) -> Answer:
+        z = logits - by(logits)
+        e = np.exp(z)
+        made = _of(e / e.sum(1, keepdims=True), labels)
+        if not in_the_log:
+            return made
+        log_p = z - np.log(e.sum(1, keepdims=True))
+        return _loss(log_p, labels), (np.exp(log_p) - _one_hot(labels, z)) / len(z)
 
-def no_shift_in_the_log(logits: Array, labels: Array) -> Answer:
-    return _loss(logits - np.log(np.exp(logits).sum(1, keepdims=True)), labels), no_shift(logits, labels)[1]
-
-
-def maximum_of_the_batch(logits: Array, labels: Array) -> Answer:
-    e = np.exp(logits - logits.max())
-    return _of(e / e.sum(1, keepdims=True), labels)
-
-
-def maximum_of_the_batch_in_the_log(logits: Array, labels: Array) -> Answer:
-    z = logits - logits.max()
-    return _loss(z - np.log(np.exp(z).sum(1, keepdims=True)), labels), maximum_of_the_batch(logits, labels)[1]
+    return shifted
 
 
 def axis_lost_by_the_maximum(logits: Array, labels: Array) -> Any:
@@ -155,6 +151,25 @@ def whole_columns(logits: Array, labels: Array) -> Answer:
     return loss, p / len(p)
 
 
+def _sigmoid(z: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-z)))
+
+
+def sigmoid(logits: Array, labels: Array) -> Answer:
+    return _of(_sigmoid(logits), labels)
+
+
+def _binary(way: Callable[[Array], Array]) -> Callable[[Array, Array], Answer]:
+    """The loss of two classes, summed over all classes."""
+
+    def summed(logits: Array, labels: Array) -> Answer:
+        p = way(logits)
+        hot = _one_hot(labels, p)
+        return float(-(hot * np.log(p) + (1 - hot) * np.log(1 - p)).sum(1).mean()), (p - hot) / len(p)
+
+    return summed
+
+
 def softmax_twice(logits: Array, labels: Array) -> Answer:
     return softmax_cross_entropy(_p(logits), labels)
 
@@ -186,21 +201,27 @@ def _spread(rng: np.random.Generator, n: int, c: int) -> Array:
 
 QUESTION = "a question at stackoverflow.com, 13489896"
 COUNTED = "counted in public solutions"
-EPS = (1e-12, 1e-8, 1e-10, 1e-15, 1e-7, 1e-9, 1e-6, 1e-5, 1e-16, 1e-20)
+SMALL_SHIFTS: dict[str, Callable[[Array], Any]] = {
+    "smallest": lambda z: z.min(1, keepdims=True),
+    "mean": lambda z: z.mean(1, keepdims=True),
+}
+EPS = (1e-12, 1e-8, 1e-10, 1e-15, 1e-7, 1e-9, 1e-6, 1e-5, 1e-16, 1e-20, 1e-4, 1e-3)
 SQUARES = _with_loss(lambda log_p, hot, labels: float(((np.exp(log_p) - hot) ** 2).sum(1).mean()))
 E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
     Function("softmax_cross_entropy", softmax_cross_entropy, ("loss", "dlogits"), probes, (
         Mistake("log of p", log_of_p, COUNTED, (37, 138)),
         Mistake("log of p/times one-hot", log_of_p_times_one_hot, COUNTED, (37, 138)),
-        Mistake("no shift", no_shift, COUNTED, (5, 138)),
-        Mistake("no shift/in the log", no_shift_in_the_log, COUNTED, (5, 138)),
+        Mistake("no shift", _shift(lambda z: 0.0), COUNTED, (5, 138)),
+        Mistake("no shift/in the log", _shift(lambda z: 0.0, True), COUNTED, (5, 138)),
+        *(Mistake(f"no shift/by the {name}{' in the log' if log else ''}", _shift(by, log), "inferred")
+          for name, by in SMALL_SHIFTS.items() for log in (False, True)),
         Mistake("axis lost/maximum", axis_lost_by_the_maximum, "shuang0420.cn, June 2016: silent where N is C"),
         Mistake("axis lost/sum", axis_lost_by_the_sum, "shuang0420.cn, June 2016: silent where N is C"),
         *(Mistake(f"sum over the images/{shift}", _sums(0, way), "a question at stackguides.com, 45817372")
           for shift, way in SHIFTS.items()),
         *(Mistake(f"sum over everything/{shift}", _sums(None, way), "techstalking.com") for shift, way in SHIFTS.items()),
-        Mistake("maximum of the batch", maximum_of_the_batch, "inferred"),
-        Mistake("maximum of the batch/in the log", maximum_of_the_batch_in_the_log, "inferred"),
+        Mistake("maximum of the batch", _shift(lambda z: z.max()), "inferred"),
+        Mistake("maximum of the batch/in the log", _shift(lambda z: z.max(), True), "inferred"),
         *(Mistake(f"small number in the log/{eps:g} {'clip' if clip else 'add'}", _small_number(eps, clip), COUNTED, (1, 138))
           for eps in EPS for clip in (False, True)),
         Mistake("loss summed", _with_loss(lambda log_p, hot, labels: float(-(log_p * hot).sum())), QUESTION),
@@ -212,6 +233,10 @@ E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
         Mistake("squared error", SQUARES, "inferred"),
         Mistake("whole columns", whole_columns, "inferred"),
         Mistake("sum inside the exponential", sum_inside_the_exponential, "a question at stackguides.com"),
+        Mistake("every class alone", sigmoid, "inferred"),
+        Mistake("every class alone/both terms", _binary(_sigmoid), "inferred"),
+        Mistake("two terms a class", _binary(_p), "inferred"),
+        Mistake("largest p", _with_loss(lambda log_p, hot, labels: float(-log_p.max(1).mean())), "inferred"),
         Mistake("softmax twice", softmax_twice, "inferred"),
         Mistake("gradient of the sum", _with_gradient(lambda p, hot: p - hot), QUESTION),
         Mistake("over N twice", _with_gradient(lambda p, hot: (p - hot) / len(p) ** 2), "d2l-ai/d2l-en#1000"),
@@ -224,6 +249,7 @@ E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
         Mistake("with respect to p", _with_gradient(lambda p, hot: np.where(hot > 0, -1 / p, 0) / len(p)), "inferred"),
         Mistake("labels left out", _with_gradient(lambda p, hot: p / len(p)), "inferred"),
         Mistake("one taken everywhere", _with_gradient(lambda p, hot: (p - 1) / len(p)), "inferred"),
+        Mistake("label overwritten", _with_gradient(lambda p, hot: np.where(hot > 0, -1, p) / len(p)), "inferred"),
         Mistake("logits for p", logits_less_one_hot, "inferred"),
     ), seen={"input changed logits": (1, 138)}),
 ))  # fmt: skip

@@ -41,7 +41,7 @@ def dropout(x: Array, p: float, rng: Rng, train: bool) -> Pair:
     """
     if not train:
         return x.copy(), np.ones(x.shape, bool)
-    mask: Array = rng.random(x.shape) >= p
+    mask = np.greater_equal(rng.random(x.shape), p)
     return x * mask / (1 - p), mask
 
 
@@ -162,6 +162,9 @@ def _of_masks(x: Array, runs: Mapping[float, Pair], tested: Pair) -> Found | Non
     if (tested[0] == 0).any():
         return ("train exchanged" if kept[first].all() else "drops at test time"), numbers
     if all(mask.all() for mask in kept.values()):
+        ratio = runs[first][0] / x
+        if np.ptp(ratio) > 1e-6:
+            return "other numbers", numbers | {"factor": f"{ratio.flat[0]:.6g}", "wanted": f"{1 / (1 - first):.6g} or 0"}
         return "never drops", numbers
     if not any(mask.any() for mask in kept.values()):
         return "drops everything", numbers
@@ -280,6 +283,7 @@ E10 = Exercise("E10", "dropout", "08", 20, (
         Mistake("times the share", _times(lambda mask, p: mask * (1 - p)), "inferred"),
         Mistake("divided twice", _times(lambda mask, p: mask / (1 - p) ** 2), "inferred"),
         Mistake("the dropped alone", _times(lambda mask, p: ~mask / (1 - p)), "inferred"),
+        Mistake("the dropped alone/divided by p", _times(lambda mask, p: ~mask / p), "inferred"),
         Mistake("divided by the share", _times(lambda mask, p: mask / mask.mean()), "inferred"),
     ), linear=("dout",)),
 ))  # fmt: skip

@@ -133,7 +133,7 @@ def forward_probes(rng: np.random.Generator) -> list[Probe]:
     """Calls of `exchange`."""
     return [
         Probe("maps", "3 channels in tower a and 4 in tower b", {"a": _of(rng, 2, 3, 5, 6), "b": _of(rng, 2, 4, 5, 6)}),
-        Probe("units", "fully connected layers of 5 and 3 units", {"a": _of(rng, 4, 5), "b": _of(rng, 4, 3)}),
+        Probe("units", "fully connected layers of 5 and 3 units", {"a": _of(rng, 7, 5), "b": _of(rng, 7, 3)}),
         Probe("equal towers", "as many channels in both towers", {"a": _of(rng, 3, 4, 2, 5), "b": _of(rng, 3, 4, 2, 5)}),
         Probe("one image", "one image", {"a": _of(rng, 1, 4, 3, 2), "b": _of(rng, 1, 2, 3, 2)}),
     ]
