@@ -169,7 +169,7 @@ def pick(outputs: Outputs | None, number: int) -> Any:
 def symptom_of(yours: Any, right: Any, sometimes: bool) -> tuple[str, Mapping[str, Any]]:
     """Where two arrays of one shape differ, as the key of a sentence and its numbers."""
     off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
-    if right.ndim == 0:
+    if right.size == 1:
         return ("one number sometimes" if sometimes else "one number"), {}
     share = float(off.mean())
     numbers = {"share": f"{100 * share:.3g} %"}
