@@ -224,7 +224,7 @@ def pick(outputs: Outputs | None, number: int) -> Any:
 
 def symptom_of(yours: Any, right: Any, sometimes: bool) -> tuple[str, Mapping[str, Any]]:
     """Where two arrays of one shape differ, as the key of a sentence and its numbers."""
-    if right.ndim == 0:
+    if right.size == 1:
         return ("one number sometimes" if sometimes else "one number"), {}
     off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
     share = float(off.mean())

@@ -48,6 +48,10 @@ def _windows(size: int, kernel: int, stride: int, padding: int) -> int:
     return -(-(size + 2 * padding - kernel) // stride) + 1
 
 
+def _down(size: int, kernel: int, stride: int, padding: int) -> int:
+    return (size + 2 * padding - kernel) // stride + 1
+
+
 def _walk(
     layers: Sequence[Layer],
     in_shape: Shape,
@@ -99,6 +103,16 @@ def channels_of_the_image(layers: Sequence[Layer], in_shape: Shape) -> Plan:
     return _walk(layers, in_shape, kernels=lambda layer, c: layer["kernel"] ** 2 * in_shape[0] / layer["groups"])
 
 
+def shapes_before_the_layers(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    shapes, own, macs = _walk(layers, in_shape)
+    return [in_shape, *shapes[:-1]], own, macs
+
+
+def image_among_the_shapes(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    shapes, own, macs = _walk(layers, in_shape)
+    return [in_shape, *shapes], own, macs
+
+
 def layers_without_weights_left_out(layers: Sequence[Layer], in_shape: Shape) -> Plan:
     kept = [at for at, layer in enumerate(layers) if layer["type"] not in ("relu", "lrn", "dropout")]
     return tuple([part[at] for at in kept] for part in _walk(layers, in_shape))  # type: ignore[return-value]
@@ -143,7 +157,11 @@ DIGITS = "NVIDIA/DIGITS#1301, apache/mxnet#3348"
 E11 = Exercise("E11", "AlexNet on paper: shapes, parameters, multiply-adds", "09", 25, (
     Function("plan", plan, ("shapes", "parameters", "macs"), probes, (
         Mistake("groups left out", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c), DIGITS),
-        Mistake("rounded down", _with(windows=lambda size, k, s, p: (size + 2 * p - k) // s + 1), STATS),
+        Mistake("rounded down", _with(windows=_down), STATS),
+        Mistake("rounded down/in conv alone", _with(windows=_down, pool=lambda size, k, s: _windows(size, k, s, 0)), "inferred"),
+        Mistake("rounded down/in pool alone", _with(pool=lambda size, k, s: _down(size, k, s, 0)), "inferred"),
+        Mistake("rounded to the nearest", _with(windows=lambda size, k, s, p: round((size + 2 * p - k) / s) + 1), "inferred"),
+        Mistake("not rounded", _with(windows=lambda size, k, s, p: (size + 2 * p - k) / s + 1), "inferred"),
         Mistake("no biases", _with(biases=lambda layer, oh, ow: 0), "inferred"),
         Mistake("pool forgotten", _with(pool=lambda size, k, s: size), "a summary of the paper whose list of layers has no pool5"),
         Mistake("two operations", _after(lambda shapes, own, macs: (shapes, own, [2 * m for m in macs])), "inferred"),
@@ -168,6 +186,10 @@ E11 = Exercise("E11", "AlexNet on paper: shapes, parameters, multiply-adds", "09
         Mistake("width from height", width_from_height, "inferred"),
         Mistake("height and width exchanged", _after(lambda shapes, own, macs: ([(c, w, h) for c, h, w in shapes], own, macs)), "inferred"),
         Mistake("channels last", _after(lambda shapes, own, macs: ([(h, w, c) for c, h, w in shapes], own, macs)), "inferred"),
+        Mistake("shapes before the layers", shapes_before_the_layers, "inferred"),
+        Mistake("image among the shapes", image_among_the_shapes, "inferred"),
+        Mistake("totals", _after(lambda shapes, own, macs: (shapes, sum(own), sum(macs))), "inferred"),
+        Mistake("groups left out/and biases", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c, biases=lambda *_: 0), DIGITS),
         Mistake("layers without weights left out", layers_without_weights_left_out, "inferred"),
         Mistake("running total", _after(lambda shapes, own, macs: (shapes, np.cumsum(own), np.cumsum(macs))), "inferred"),
     )),
