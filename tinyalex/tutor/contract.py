@@ -13,7 +13,7 @@ from tinyalex.errors import show
 from tinyalex.tutor.arrays import LAYOUTS, close, dirty_heap, framed, laid_out
 from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_outputs, slug
 from tinyalex.tutor.finding import Finding
-from tinyalex.tutor.guard import Outcome, TimeUp, call
+from tinyalex.tutor.guard import Outcome, TimeUp, call, time_limit
 
 
 class Contract:
@@ -61,11 +61,11 @@ class Contract:
     def _raised(self, probe: Probe, outcome: Outcome) -> Finding | None:
         if outcome.error is None:
             return None
-        line = f"line {outcome.line[1]}" if outcome.line else "a function that it calls"
+        line = outcome.where
         if isinstance(outcome.error, TimeUp):
-            return self._found("endless", probe, line=line)
+            return self._found("endless", probe, line=line, limit=f"{time_limit():g}")
         key = {RecursionError: "recursion", SystemExit: "exits"}.get(type(outcome.error), "raises")
-        return self._found(key, probe, error=f"{type(outcome.error).__name__}: {outcome.error}"[:200], line=line)
+        return self._found(key, probe, error=outcome.says, line=line)
 
     def _kind(self, probe: Probe, value: Any, right: tuple[Any, ...]) -> Finding | None:
         names = self.function.returns
@@ -75,7 +75,8 @@ class Contract:
         if len(outputs) != len(names):
             return self._found("number of outputs", probe, wanted=", ".join(names), got=len(outputs))
         for name, output, expected in zip(names, outputs, right, strict=True):
-            if isinstance(expected, np.ndarray) and not isinstance(output, (np.ndarray, np.generic)):
+            array = isinstance(output, (np.ndarray, np.generic))
+            if (isinstance(expected, np.ndarray) and not array) or ragged(output):
                 return self._found("no array", probe, output=name, got=type(output).__name__)
             if np.shape(output) != np.shape(expected):
                 return self._found("shape", probe, output=name, wanted=np.shape(expected), got=np.shape(output))
@@ -110,6 +111,15 @@ def same(a: Any, b: Any) -> bool:
     """Whether two answers have as many outputs and each agrees up to rounding."""
     a, b = as_outputs(a), as_outputs(b)
     return len(a) == len(b) and all(close(one, other) for one, other in zip(a, b, strict=True))
+
+
+def ragged(output: Any) -> bool:
+    """Whether an output is a list of lists of unequal lengths, which has no shape."""
+    try:
+        np.shape(output)
+    except ValueError:
+        return True
+    return False
 
 
 def _name(outcome: Outcome) -> str:
