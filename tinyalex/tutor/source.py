@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.errors import TinyalexError
-from tinyalex.tutor.finding import Finding, catalogue, language_of
+from tinyalex.tutor.finding import Finding, catalogue
 
 KINDS = (".py", ".ipynb")
 MOST_BYTES = 50 * 2**20  # a notebook with many pictures has 10 MiB
@@ -24,20 +24,20 @@ class SubmissionError(TinyalexError, ValueError):
 
     Parameters
     ----------
-    key: names the sentence, such as "syntax". numbers: what the sentence names.
+    key: names the sentence, such as "syntax". language: "en" or "zh". numbers: what the sentence names.
     """
 
-    def __init__(self, key: str, **numbers: Any) -> None:
-        super().__init__(catalogue("en")[f"submission.{key}"].format(**numbers))
-        self.key, self.numbers = f"submission.{key}", numbers
+    def __init__(self, key: str, language: str = "en", **numbers: Any) -> None:
+        super().__init__(catalogue(language)[f"submission.{key}"].format(**numbers))
+        self.key, self.numbers = key, numbers
 
     def finding(self, exercise: str = "", function: str = "") -> Finding:
         """The error as what the tutor says about an exercise."""
-        return Finding(self.key, exercise, function, "file", numbers=self.numbers)
+        return Finding(f"submission.{self.key}", exercise, function, "file", numbers=self.numbers)
 
-    def text(self, language: str | None = None) -> str:
-        """The sentence in a language."""
-        return catalogue(language_of(language))[self.key].format(**self.numbers)
+    def said_in(self, language: str) -> SubmissionError:
+        """The same error in another language."""
+        return SubmissionError(self.key, language, **self.numbers)
 
 
 def read_bytes(path: Path, name: str) -> bytes:

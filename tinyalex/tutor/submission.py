@@ -8,6 +8,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import builtins
 import re
 import sys
 import types
@@ -139,6 +140,7 @@ def load(submission: Submission, wanted: Collection[str], limit_s: float | None 
     """
     module = types.ModuleType(submission.path.stem)
     module.__file__ = str(submission.path)
+    vars(module)["__builtins__"] = builtins  # NumPy's C code looks for it here when it imports
     sys.modules.setdefault(module.__name__, module)  # dataclasses look for the module of their class
     if submission.source is not None:
         error = _run(submission.source, submission.name, module, limit_s)
