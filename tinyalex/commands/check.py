@@ -13,7 +13,7 @@ from tinyalex.errors import ShapeError, require_choice
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import catalogue, language_of
 from tinyalex.tutor.processes import Limits, Processes, Task
-from tinyalex.tutor.result import Result, not_written
+from tinyalex.tutor.result import Result, not_written, problem_of
 from tinyalex.tutor.runner import names_of_all
 from tinyalex.tutor.source import SubmissionError
 from tinyalex.tutor.submission import Submission, read
@@ -87,6 +87,8 @@ def _watch(file: Path, names: list[str], language: str, limits: Limits | None) -
 def _check(file: Path, names: list[str], language: str, as_json: bool, limits: Limits | None) -> int:
     submission = _read(file, language)
     results = _results(submission, names, limits)
+    if problem := problem_of(results):
+        raise SubmissionError(problem.key.removeprefix("submission."), language, **problem.numbers)
     shown = [result for result in results if names or result.status != "todo"]
     passed = bool(shown) and all(result.status == "right" or (result.status == "begun" and not names) for result in shown)
     if as_json:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,15 +19,20 @@ class Result:
     Parameters
     ----------
     states: by function "right", "finding", "todo" (missing, or a stub), or "not looked at".
-    calls: how many calls the functions were tried with. finding: the first one, None where there is none.
+    calls: how many calls the functions were tried with. findings: at most one a function, in order.
     seconds: how long it took.
     """
 
     exercise: str
     states: Mapping[str, str]
     calls: int = 0
-    finding: Finding | None = None
+    findings: tuple[Finding, ...] = ()
     seconds: float = 0.0
+
+    @property
+    def finding(self) -> Finding | None:
+        """The first one, None where there is none."""
+        return self.findings[0] if self.findings else None
 
     @property
     def status(self) -> str:
@@ -55,9 +60,8 @@ class Result:
             exercise=self.exercise, functions=", ".join(right), calls=self.calls, following=", ".join(left) or following
         )
 
-    def document(self) -> dict[str, Any]:
-        """The result as JSON has it, with its message in English."""
-        finding = None if self.finding is None else asdict(self.finding) | {"numbers": plain(self.finding.numbers)}
+    def document(self, language: str | None = "en") -> dict[str, Any]:
+        """The result as JSON has it, with its message in that language."""
         return {
             "exercise": self.exercise,
             "status": self.status,
@@ -65,8 +69,8 @@ class Result:
             "points": self.points,
             "max": POINTS,
             "functions": dict(self.states),
-            "finding": finding,
-            "message": self.text("en"),
+            "findings": [asdict(finding) | {"numbers": plain(finding.numbers)} for finding in self.findings],
+            "message": self.text(language),
             "calls": self.calls,
             "seconds": self.seconds,
         }
@@ -79,11 +83,16 @@ def not_written(exercise: Exercise) -> Result:
 
 def result_of(document: Mapping[str, Any]) -> Result:
     """A result from what `document` made of it."""
-    finding = document["finding"]
-    if finding is not None:
-        pairs = {key: None if finding[key] is None else tuple(finding[key]) for key in ("seen", "agree")}
-        finding = Finding(**finding | pairs)
-    return Result(document["exercise"], document["functions"], document["calls"], finding, document["seconds"])
+    pairs = [{key: None if one[key] is None else tuple(one[key]) for key in ("seen", "agree")} for one in document["findings"]]
+    findings = tuple(Finding(**one | pair) for one, pair in zip(document["findings"], pairs, strict=True))
+    return Result(document["exercise"], document["functions"], document["calls"], findings, document["seconds"])
+
+
+def problem_of(results: Sequence[Result]) -> Finding | None:
+    """What is wrong with the file as a whole, as nothing of it could be run; None where something could."""
+    first = [result.finding for result in results if result.status != "todo"]
+    whole = [finding for finding in first if finding is not None and finding.layer == "file" and not finding.function]
+    return whole[0] if whole and len(whole) == len(first) and whole[0].key in ("submission.import", "submission.import_endless") else None
 
 
 def text_of_finding(finding: Finding, language: str | None = None) -> str:

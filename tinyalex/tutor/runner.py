@@ -43,7 +43,7 @@ def try_exercise(exercise: Exercise, path: Path, name: str, seed: int, every: bo
                 break
     except SubmissionError as error:
         found.append(error.finding(exercise.key))
-    return Result(exercise.key, states, calls, found[0] if found else None, round(time.perf_counter() - start, 3))
+    return Result(exercise.key, states, calls, tuple(found), round(time.perf_counter() - start, 3))
 
 
 def _try(exercise: Exercise, function: Function, loaded: Loaded, seed: int) -> tuple[str, Finding | None]:
