@@ -62,6 +62,7 @@ def test_what_python_cannot_stop_ends_by_the_limit_of_the_clock_with_what_it_sta
 def test_process_that_ends_itself_or_is_left_with_a_thread(result):
     found = result("os._exit(3)")
     assert found.text().startswith("mine.py: E06 must end by returning its results, got a process that ended with exit code 3")
+    assert result("os.kill(os.getpid(), 9)").finding.numbers["code"] in ("signal Killed", "exit code 9")
     assert result("threading.Thread(target=time.sleep, args=(30,)).start()\nreturn 1").finding.key == "contract.no_array"
 
 

@@ -246,9 +246,10 @@ def _raise_after_events(frame: FrameType | None, events: int) -> None:
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal events
-        events -= 1
-        if events < 0:
-            raise TimeUp  # Python then forgets the trace function
+        if event in ("line", "call"):  # the others come while an exception leaves a function, which needs no second one
+            events -= 1
+            if events < 0:
+                raise TimeUp  # Python then forgets the trace function
         return trace
 
     sys.settrace(trace)

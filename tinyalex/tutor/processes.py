@@ -172,7 +172,7 @@ def _listen(stream: IO[bytes], nonce: bytes, answer: list[bytes]) -> None:
 
 
 def _without_answer(task: Task, limits: Limits, late: bool, code: int) -> Result:
-    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    how = f"signal {signal.strsignal(-code) or -code}" if code < 0 else f"exit code {code}"
     numbers = {"file": task.name, "exercise": task.exercise.key, "limit": f"{limits.wall_s:g}", "code": how}
     finding = Finding("process.too_long" if late else "process.ended", task.exercise.key, "", "file", numbers=numbers)
     return Result(task.exercise.key, {function.name: "not looked at" for function in task.exercise.functions}, 0, (finding,))
