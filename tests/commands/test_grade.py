@@ -119,6 +119,15 @@ def test_file_that_cannot_be_used_is_told_to_gradescope(folder, capsys):
     assert document["output"].startswith("a.py: the code must be Python")
 
 
+def test_one_call_has_at_most_half_of_the_limit(folder, monkeypatch):
+    ways = []
+    monkeypatch.setattr(command, "_graded", lambda handed, way, kept, workers: ways.append(way) or [Graded("a", "", (), "no")])
+    (folder / "a.py").write_text(STUB)
+    for limit in ("3", "60"):
+        cli.main(["grade", "a.py", "--limit", limit])
+    assert [(way.limits.call_s, way.limits.wall_s) for way in ways] == [(1.5, 3), (10, 60)]
+
+
 def test_help_says_that_it_is_no_sandbox(capsys):
     assert cli.main(["grade", "--help"]) == 0
     assert "This is no security sandbox" in capsys.readouterr().out

@@ -20,6 +20,7 @@ from tinyalex.tutor.class_report import class_text, draw, one_text, write_csv, w
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import language_of
 from tinyalex.tutor.grading import NO_SANDBOX, RESULTS, Graded, Handed, Told, Way, document_of, grade, handed_in, load_known, save
+from tinyalex.tutor.guard import LIMIT_S
 from tinyalex.tutor.processes import Limits
 from tinyalex.tutor.source import SubmissionError
 
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FOLDER", help=f"keep {RESULTS} in this folder (default: the folder of the submissions)")
     add("--seed", type=int, default=SEED, metavar="S", help=f"of the numbers that the functions are called with (default: {SEED})")
     add("--jobs", type=int, metavar="N", help="how many processes at a time (default: all cores)")
-    add("--limit", type=float, default=Limits().wall_s, metavar="S", help="seconds that an exercise may take (default: 60)")
+    add("--limit", type=float, default=Limits().wall_s, metavar="S", help="seconds that an exercise may take, and one call half of them, or ten (default: 60)")
     add("--lang", metavar="LANG", help="of the messages: en or zh (default: TINYALEX_LANG, or en)")
     parser.epilog = f"{parser.epilog}\n\n{MORE}"
 
@@ -82,7 +83,7 @@ def _way(args: argparse.Namespace) -> Way:
     chosen = tuple(exercise for key, exercise in EXERCISES.items() if key in names)
     limit = require_float("grade", "--limit", args.limit, "a number of seconds from 1 to 3600", lambda value: 1 <= value <= 3600)
     seed = require_int("grade", "--seed", args.seed, least=0, most=2**63)
-    return Way(chosen, seed, Limits(wall_s=limit), language_of(args.lang))
+    return Way(chosen, seed, Limits(min(LIMIT_S, limit / 2), limit), language_of(args.lang))
 
 
 def _kept(out: str | None, place: Path) -> Path | None:
