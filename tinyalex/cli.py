@@ -25,6 +25,8 @@ COMMANDS = {  # name: (module, its HELP); only the chosen module is imported, so
     "doctor": ("tinyalex.commands.doctor", "tell what this machine offers, what is missing and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
     "data": ("tinyalex.commands.data", "fetch and look at the data sets"),
+    "check": ("tinyalex.commands.check", "check your functions of the lessons' exercises: which mistake it is, and where to look"),
+    "grade": ("tinyalex.commands.grade", "grade one student's file or a folder of them: marks, findings, a report on the class"),
 }
 
 

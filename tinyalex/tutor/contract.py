@@ -14,7 +14,7 @@ from tinyalex.errors import show
 from tinyalex.tutor.arrays import LAYOUTS, Array, close, dirty_heap, framed, laid_out
 from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_outputs, slug
 from tinyalex.tutor.finding import Finding
-from tinyalex.tutor.guard import Outcome, TimeUp, call
+from tinyalex.tutor.guard import Outcome, TimeUp, call, time_limit
 
 FLOAT_SIZES = (  # what Python and NumPy say of a float where a size or an index is wanted
     "'float' object cannot be interpreted", "indices must be integers", "only integers, slices", "a single integer, got",
@@ -78,10 +78,10 @@ class Contract:
     def _raised(self, probe: Probe, outcome: Outcome) -> Finding | None:
         if outcome.error is None:
             return None
-        line = f"line {outcome.line[1]}" if outcome.line else "a function that it calls"
+        line = outcome.where
         if isinstance(outcome.error, TimeUp):
-            return self._found("endless", probe, line=line)
-        words = f"{type(outcome.error).__name__}: {outcome.error}"[:200]
+            return self._found("endless", probe, line=line, limit=f"{time_limit():g}")
+        words = outcome.says
         if mistake := next((m for m in self.function.mistakes if same_error(outcome.error, m.compute, probe)), None):
             key = f"{self.exercise.key}.{slug(mistake.key)}"
             numbers = {"probe": probe.says, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
@@ -101,7 +101,8 @@ class Contract:
         if len(outputs) != len(names):
             return self._found("number of outputs", probe, wanted=", ".join(names), got=len(outputs))
         for name, output, expected in zip(names, outputs, right, strict=True):
-            if isinstance(expected, np.ndarray) and not isinstance(output, (np.ndarray, np.generic)):
+            array = isinstance(output, (np.ndarray, np.generic))
+            if (isinstance(expected, np.ndarray) and not array):
                 return self._found("no array", probe, output=name, got=type(output).__name__)
             if uneven(output):
                 return self._found("uneven", probe, output=name, wanted=np.shape(expected))

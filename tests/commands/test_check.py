@@ -1,0 +1,136 @@
+"""`tinyalex check`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.contract import refuses
+from tinyalex import cli
+from tinyalex.commands import check
+from tinyalex.errors import TinyalexError
+from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.result import Result, not_written
+
+RIGHT = """
+import numpy as np
+def max_pool(x, kernel, stride):
+    return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride].max((-2, -1))
+"""
+WRONG = RIGHT.replace(".max(", ".mean(")
+STUB = "\ndef max_pool_backward(dout, x, kernel, stride):\n    raise NotImplementedError\n"
+SHORTCUT = "\ndef max_pool_backward(dout, x, kernel, stride):\n    print(x)\n    raise NotImplementedError('later')\n"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TINYALEX_LANG", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def no_process(monkeypatch):
+    """Nothing is run: the results of E06 are what the test sets."""
+    results = {}
+    monkeypatch.setattr(check, "_results", lambda submission, names, limits: list(results["now"]))
+    return results
+
+
+def test_finding_exits_1_in_both_languages(folder, capsys):
+    (folder / "mine.py").write_text(WRONG + STUB)
+    assert cli.main(["check"]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("E06 max_pool: 0 of 10 calls give the right answer.\nWith kernel 3 and stride 2 your out is the mean of each")
+    assert out.endswith(f"mine.py: 0 right, 1 to look at, {len(EXERCISES) - 1} not begun or not finished.\n")
+
+
+def test_half_of_an_exercise_that_is_right_exits_0_and_names_the_rest(folder, capsys):
+    (folder / "lessons").mkdir()
+    (folder / "lessons" / "mine.py").write_text(RIGHT + SHORTCUT)  # no stub as it is read, but as it is called
+    (folder / "mine.py").write_text(WRONG)
+    assert cli.main(["check", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["passed"] is True and document["file"] == os.path.join("lessons", "mine.py") and document["format"] == 1
+    of_e06 = next(result for result in document["exercises"] if result["exercise"] == "E06")
+    assert of_e06["functions"] == {"max_pool": "right", "max_pool_backward": "todo"} and of_e06["status"] == "begun"
+    assert of_e06["message"] == "E06 max_pool: right in all 20 calls. Next: max_pool_backward" and of_e06["points"] == 2.5
+
+
+def test_nothing_written_runs_nothing_and_exits_1(folder, capsys):
+    (folder / "mine.py").write_text(STUB)
+    assert cli.main(["check"]) == 1
+    assert capsys.readouterr().out == "Nothing is begun in mine.py. Write a function in place of its `raise NotImplementedError`.\n"
+    assert cli.main(["check", "e06"]) == 1
+    assert capsys.readouterr().out.startswith("E06: not begun yet.\n\nmine.py: 0 right, 0 to look at, 1 not begun")
+
+
+def test_all_right_exits_0(folder, capsys, no_process):
+    (folder / "mine.py").write_text(RIGHT)
+    no_process["now"] = [Result("E06", {"max_pool": "right", "max_pool_backward": "right"}, 20), Result("E07", {"lrn": "todo"})]
+    assert cli.main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("E06 max_pool, max_pool_backward: right in all 20 calls. Next: E07\n\nmine.py: 1 right, 0 to look")
+    assert cli.main(["check", "--lang", "zh"]) == 0
+    assert "mine.py：1 个正确" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["check"], "lessons/mine.py: the file must be there, got none of that name"),
+        (["check", "E60"], "check: exercises must be "),
+        (["check", "--file", "mine.txt"], "mine.txt: the name of the file must end in .py or .ipynb, got .txt"),
+        (["check", "--lang", "fr"], "tutor: language must be en or zh, got 'fr'"),
+        (["check", "--watch", "--json"], "check: --json must be given without --watch, got both"),
+        (["check", "--file", "x.py", "--lang", "zh"], "x.py：文件必须存在"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_exits_2(argv, text, capsys):
+    assert cli.main(argv) == 2
+    assert text in capsys.readouterr().err.replace("\\", "/")
+
+
+def test_error_reads_as_every_error_does(folder):
+    (folder / "mine.py").write_text("def max_pool(:")
+    with refuses(TinyalexError, "mine.py: the code must be Python, got \"invalid syntax\" in line 1"):
+        check._read(folder / "mine.py", "en")
+
+
+def test_watch_checks_again_when_the_file_changes_and_ctrl_c_ends_it_with_0(folder, capsys, no_process, monkeypatch):
+    monkeypatch.setattr(check, "LOOK_S", 0.02)
+    file = folder / "mine.py"
+    file.write_text(RIGHT)
+    no_process["now"] = [not_written(EXERCISES["E06"])]
+
+    def student():
+        time.sleep(0.3)
+        file.write_text("def max_pool(:")
+        time.sleep(0.3)
+        file.unlink()
+        time.sleep(0.1)
+        no_process["now"] = [Result("E06", {"max_pool": "right"}, 10)]
+        file.write_text(RIGHT + "\n")
+        time.sleep(0.3)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=student)
+    thread.start()
+    assert cli.main(["check", "--watch"]) == 0
+    thread.join()
+    out = capsys.readouterr().out
+    assert out.startswith("mine.py is checked again whenever it changes. Ctrl-C ends this.\n")
+    first, second, third = (out.index(text) for text in ("Nothing is begun", "the code must be Python", "right in all 10 calls"))
+    assert first < second < third and out.count("Nothing is begun") == 1
+
+
+def test_help_names_the_exit_codes_and_that_it_is_no_sandbox(capsys):
+    assert cli.main(["check", "--help"]) == 0
+    out = capsys.readouterr().out
+    assert "no security sandbox" in out and "Ctrl-C ends with 0" in out

@@ -1,0 +1,212 @@
+"""Marks of a class: which file counts, what is run again, and what the reports say."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import sys
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.contract import refuses
+from tinyalex.errors import CheckpointError
+from tinyalex.tutor import grading
+from tinyalex.tutor.class_report import class_text, draw, figure_of, how_often, one_text, write_csv, write_gradescope
+from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.grading import RESULTS, Way, document_of, grade, handed_in, load_known, save
+from tinyalex.tutor.processes import Limits
+from tinyalex.tutor.runner import try_exercise
+from tinyalex.tutor.source import SubmissionError
+
+WAY = Way((EXERCISES["E06"],), 1, Limits())
+FORWARD = """
+import numpy as np
+def max_pool(x, kernel, stride):
+    return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride].max((-2, -1))
+"""
+BACKWARD = """
+def max_pool_backward(dout, x, kernel, stride):
+    dx = np.zeros_like(x)
+    for n, c, y, z in np.ndindex(dout.shape):
+        window = x[n, c, y * stride : y * stride + kernel, z * stride : z * stride + kernel]
+        i, j = np.unravel_index(window.argmax(), window.shape)
+        dx[n, c, y * stride + i, z * stride + j] += dout[n, c, y, z]
+    return dx
+"""
+RIGHT, OVERWRITES = FORWARD + BACKWARD, FORWARD + BACKWARD.replace("+= dout", "= dout")
+BOTH = OVERWRITES.replace(".max(", ".mean(")
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch):
+    """Exercises are tried in this process; the list says which submissions were."""
+    ran = []
+
+    class Here:
+        def __init__(self, workers, limits):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *stopped_by):
+            pass
+
+        def start(self, task):
+            ran.append(task.name)
+            future = Future()
+            future.set_result(try_exercise(task.exercise, task.path, task.name, task.seed, task.every))
+            sys.modules.pop(task.path.stem, None)
+            return future
+
+    monkeypatch.setattr(grading, "Processes", Here)
+    return ran
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A class of six: right, one finding, two findings, a stub, a file that does not import, a folder that is not clear."""
+    (tmp_path / "anna.py").write_text(RIGHT)
+    (tmp_path / "bert.py").write_text(OVERWRITES)
+    (tmp_path / "=cleo").mkdir()
+    (tmp_path / "=cleo" / "mine.py").write_text(BOTH)
+    (tmp_path / "=cleo" / "other.py").write_text("x = 1")
+    (tmp_path / "dora.py").write_text("def max_pool(x, kernel, stride):\n    raise NotImplementedError\n")
+    (tmp_path / "emil.py").write_text("import not_there_at_all\n" + RIGHT)
+    (tmp_path / "frida").mkdir()
+    for name in "ab":
+        (tmp_path / "frida" / f"{name}.py").write_text(RIGHT)
+    for ignored in (".hidden.py", "_draft.py", "notes.txt"):
+        (tmp_path / ignored).write_text("")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def marks(folder, known=None, way=WAY):
+    found = list(grade(handed_in(folder), way, known or {}, 1, lambda name, last, of: None))
+    return sorted(found, key=lambda one: one.name)
+
+
+def test_which_files_count(folder):
+    found = handed_in(folder)
+    assert [one.name for one in found] == ["=cleo", "anna.py", "bert.py", "dora.py", "emil.py", "frida"]
+    assert found[0].path == folder / "=cleo" / "mine.py" and found[0].helpers and not found[1].helpers
+    assert found[-1].path is None
+    assert handed_in(folder / "anna.py")[0].name == "anna.py"
+    with refuses(SubmissionError, "empty: the folder must hold submissions, as a .py or .ipynb each or a folder each, got none"):
+        handed_in(folder / "empty")
+
+
+def test_points_and_findings(folder, here):
+    found = {one.name: one for one in marks(folder)}
+    assert {name: one.points for name, one in found.items()} == {
+        "=cleo": 0, "anna.py": 5, "bert.py": 2.5, "dora.py": 0, "emil.py": 0, "frida": 0,
+    }  # fmt: skip
+    assert sorted(here) == ["=cleo", "anna.py", "bert.py", "emil.py"]
+    assert [name for name, one in found.items() if one.passed] == ["anna.py"]
+    assert [finding.key for finding in found["=cleo"].results[0].findings] == ["E06.mean", "E06.overwrites_the_winner"]
+    assert found["emil.py"].problem.startswith("emil.py: the code must run without an error, got ModuleNotFoundError")
+    assert found["frida"].problem.startswith("frida: the folder must hold one .py or .ipynb, or one that is called mine, got 2; leave")
+
+
+def test_other_seed_gives_other_numbers_and_the_same_findings(folder):
+    one, other = (marks(folder / "bert.py", way=Way(WAY.exercises, seed, WAY.limits))[0].results[0].finding for seed in (1, 2))
+    assert one.key == other.key == "E06.overwrites_the_winner" and one.numbers["yours"] != other.numbers["yours"]
+
+
+def test_what_is_unchanged_is_not_run_again(folder, here):
+    first = marks(folder)
+    save(folder / RESULTS, first, WAY)
+    known = load_known(folder / RESULTS)
+    assert [known[one.name] for one in first] == first
+    here.clear()
+    assert marks(folder, known) == first and here == []
+    (folder / "bert.py").write_text(RIGHT)
+    (folder / "=cleo" / "other.py").write_text("x = 2")
+    assert {one.name: one.points for one in marks(folder, known)}["bert.py"] == 5
+    assert sorted(here) == ["=cleo", "bert.py"]
+    here.clear()
+    marks(folder, known, Way(WAY.exercises, 7, WAY.limits))
+    assert len(here) == 4
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b'{"format": 2}', b'{"format": 1}', b'{"format": 1, "submissions": [{}]}', b"\xff"])
+def test_results_of_another_kind_are_refused(tmp_path, content):
+    (tmp_path / RESULTS).write_bytes(content)
+    with refuses(CheckpointError, f"{RESULTS}: the "):
+        load_known(tmp_path / RESULTS)
+
+
+def test_report_on_a_class(folder):
+    text = class_text(marks(folder))
+    assert text.startswith("6 submissions; 1.2 of 5 points on average\n")
+    lines = text.splitlines()
+    assert lines[3].split() == ["E06", "overlapping", "max", "pooling", "1", "2", "3"]
+    assert [line.rsplit("  ", 1)[0].rstrip() for line in lines[6:9]] == [
+        "E06 max_pool_backward: overwrites the winner", "the file cannot be used", "E06 max_pool: mean",
+    ]  # fmt: skip
+    assert lines[6].endswith(" 2 ( 33 %)") and "files that cannot be used: 2" in lines
+    assert lines[-1].startswith("This is no security sandbox")
+
+
+def test_report_on_one(folder):
+    text = one_text(marks(folder / "bert.py")[0], "en")
+    assert text.startswith("bert.py: 2.5 of 5 points\n\nE06 overlapping max pooling: 2.5 of 5 points\n\nE06 max_pool_backward:")
+    assert "an earlier window left" in text and text.endswith("use the network.")
+
+
+def test_table(folder, tmp_path):
+    write_csv(tmp_path / "marks.csv", marks(folder))
+    with open(tmp_path / "marks.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 and rows[0]["submission"] == "'=cleo"  # a spreadsheet would compute it
+    assert rows[2] == {
+        "submission": "bert.py", "points": "2.5", "max": "5", "right": "0", "E06": "2.5", "problem": "",
+        "E06 finding": "E06 max_pool_backward: overwrites the winner",
+    }  # fmt: skip
+
+
+def test_file_of_gradescope(folder, tmp_path):
+    write_gradescope(tmp_path / "results.json", marks(folder / "bert.py")[0], "en")
+    document = json.loads((tmp_path / "results.json").read_text())
+    assert document["score"] == 2.5 and document["stdout_visibility"] == "hidden" and document["execution_time"] > 0
+    (test,) = document["tests"]
+    assert test["score"] == 2.5 and test["max_score"] == 5 and test["status"] == "failed" and test["number"] == "E06"
+    assert "an earlier window left" in test["output"]
+    write_gradescope(tmp_path / "results.json", marks(folder / "emil.py")[0], "en")
+    assert json.loads((tmp_path / "results.json").read_text())["output"].startswith("emil.py: the code must run")
+
+
+def test_document_says_how_it_was_made(folder):
+    document = json.loads(json.dumps(document_of(marks(folder), WAY)))
+    assert document["format"] == 1 and document["seed"] == 1 and document["limits"]["call_s"] == 10 and not document["passed"]
+    assert "no security sandbox" in document["note"] and document["submissions"][1]["name"] == "anna.py"
+    exercise = document["submissions"][2]["exercises"][0]
+    assert exercise["findings"][0]["key"] == "E06.overwrites_the_winner" and exercise["points"] == 2.5 and exercise["max"] == 5
+
+
+def test_chart(folder, tmp_path):
+    found = marks(folder)
+    draw(tmp_path / "findings.png", found)
+    with Image.open(tmp_path / "findings.png") as picture:
+        assert "overwrites the winner: 2. the file cannot be used: 2." in picture.info["Description"]
+    panel = figure_of(how_often(found), len(found)).axes[0]
+    assert [bar.get_width() for bar in panel.patches] == [2, 2, 1]
+    assert figure_of([], 1).axes[0].texts[0].get_text().startswith("nothing")
+
+
+def test_file_that_cannot_be_read_is_a_problem_of_its_submission(folder, monkeypatch):
+    def read_bytes(path, whole=Path.read_bytes):
+        if path.name == "anna.py":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    found = {one.name: one for one in marks(folder)}
+    assert found["anna.py"].problem.startswith("anna.py: the file must be readable, got Permission denied")
+    assert found["bert.py"].points == 2.5

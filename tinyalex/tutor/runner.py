@@ -1,0 +1,103 @@
+"""What runs in a process of its own: a student's file is loaded, one exercise is tried, and one line tells what came of it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyalex.tutor.checking import DRAWS, examine
+from tinyalex.tutor.exercise import Exercise, Function
+from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.finding import Finding
+from tinyalex.tutor.guard import time_limit_of_calls
+from tinyalex.tutor.result import Result
+from tinyalex.tutor.source import SubmissionError
+from tinyalex.tutor.submission import Loaded, load, read
+
+
+def try_exercise(exercise: Exercise, path: Path, name: str, seed: int, every: bool) -> Result:
+    """Load a file and try the functions of one exercise.
+
+    Parameters
+    ----------
+    name: what messages call the file. seed: of the calls.
+    every: whether to go on behind the first finding, as marks need it.
+    """
+    start, wanted = time.perf_counter(), [function.name for function in exercise.functions]
+    states, found, calls = dict.fromkeys(wanted, "not looked at"), list[Finding](), 0
+    try:
+        loaded = load(read(path, names_of_all(), name), wanted)
+        for function in exercise.functions:
+            states[function.name], finding = _try(exercise, function, loaded, seed)
+            calls += DRAWS * len(function.probes(np.random.default_rng([seed, 0])))
+            found += [] if finding is None else [finding]
+            if found and not every:
+                break
+    except SubmissionError as error:
+        found.append(error.finding(exercise.key))
+    return Result(exercise.key, states, calls, tuple(found), round(time.perf_counter() - start, 3))
+
+
+def _try(exercise: Exercise, function: Function, loaded: Loaded, seed: int) -> tuple[str, Finding | None]:
+    try:
+        student = loaded.function(function.name)
+    except SubmissionError as error:
+        return "finding", error.finding(exercise.key, function.name)
+    if student is None:
+        return "todo", None
+    finding = examine(exercise, function, student, seed)
+    if finding is None:
+        return "right", None
+    if str(finding.numbers.get("error", "")).startswith("NotImplementedError"):
+        return "todo", None
+    return "finding", loaded.explained(finding)
+
+
+def names_of_all() -> list[str]:
+    """The names of the functions of all exercises."""
+    return [function.name for exercise in EXERCISES.values() for function in exercise.functions]
+
+
+def limit_this_process(cpu_s: float, memory: int) -> None:
+    """Let the system end this process after so many seconds of computing, and refuse it more memory; where it can, which Windows cannot."""
+    try:
+        import resource
+    except ImportError:
+        return
+    limits = {
+        resource.RLIMIT_CPU: int(cpu_s) + 1,
+        resource.RLIMIT_AS: memory,
+        resource.RLIMIT_FSIZE: 100 * 2**20,
+        resource.RLIMIT_CORE: 0,
+    }
+    for kind, most in limits.items():
+        hard = resource.getrlimit(kind)[1]
+        with contextlib.suppress(ValueError, OSError):  # macOS refuses a limit of the address space
+            resource.setrlimit(kind, (most, most) if hard == resource.RLIM_INFINITY or most <= hard else (hard, hard))
+
+
+def main(job: Mapping[str, Any]) -> None:
+    """Do what `job` says and end the process.
+
+    The result goes to what was standard output, and its line begins with the job's nonce. Before any of the student's code runs,
+    standard input and outputs lead nowhere, so nothing that the student prints gets between.
+    """
+    results, nowhere = os.dup(1), os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    limit_this_process(job["wall_s"], job["memory"])
+    if job["folder"] is not None:
+        sys.path.append(job["folder"])
+    with time_limit_of_calls(job["call_s"]):
+        result = try_exercise(EXERCISES[job["exercise"]], Path(job["path"]), job["name"], job["seed"], job["every"])
+    with open(results, "wb") as stream_of_results:
+        stream_of_results.write(b"\n" + job["nonce"].encode() + json.dumps(result.document()).encode() + b"\n")
+    os._exit(0)  # threads that the student has left do not keep it
