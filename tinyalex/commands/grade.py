@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FOLDER", help=f"keep {RESULTS} in this folder (default: the folder of the submissions)")
     add("--seed", type=int, default=SEED, metavar="S", help=f"of the numbers that the functions are called with (default: {SEED})")
     add("--jobs", type=int, metavar="N", help="how many processes at a time (default: all cores)")
-    add("--limit", type=float, default=Limits().wall_s, metavar="S", help="seconds that an exercise may take, and one call half of them, or ten (default: 60)")
+    add("--limit", type=float, default=60.0, metavar="S", help="seconds of an exercise; a call has half of them, or ten (default: 60)")
     add("--lang", metavar="LANG", help="of the messages: en or zh (default: TINYALEX_LANG, or en)")
     parser.epilog = f"{parser.epilog}\n\n{MORE}"
 
