@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tinyalex.tutor.checking import examine
-from tinyalex.tutor.exercise import slug
+from tinyalex.tutor.exercise import Mistake, slug
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import LANGUAGES, catalogue, fields
 
@@ -52,6 +53,7 @@ def test_exercise_is_whole(exercise, function):
     parameters = list(inspect.signature(function.right).parameters)
     for probe in function.probes(np.random.default_rng(0)):
         assert list(probe.arguments) == parameters
+        assert catalogue("zh")[f"{exercise.key}.probes.{slug(probe.key)}"]
     assert function.right.__doc__ and function.right.__name__ == function.name
     assert len({mistake.key for mistake in function.mistakes}) == len(function.mistakes)
     for language in LANGUAGES:
@@ -63,6 +65,52 @@ def test_exercise_is_whole(exercise, function):
 
 
 def test_languages_say_the_same_things_about_the_same_names():
-    english, chinese = catalogue("en"), catalogue("zh")
-    assert set(english) == {key for key in chinese if ".probes." not in key}  # in English the calls say it themselves
+    english, chinese = ({key: text for key, text in catalogue(name).items() if ".probes." not in key} for name in LANGUAGES)
+    assert set(english) == set(chinese)
     assert [key for key in english if fields(english[key]) != fields(chinese[key])] == []
+
+
+def test_a_known_mistake_is_named_where_it_raises_in_some_calls():
+    exercise = EXERCISES["E06"]
+    right = exercise.function("max_pool").right
+
+    def mistake(x, kernel, stride):
+        if x.shape[2] == 8:
+            raise ValueError("these shapes do not fit")
+        return 7 * right(x, kernel, stride)
+
+    function = replace(exercise.function("max_pool"), mistakes=(Mistake("mean", mistake, "made for this test"),))
+    assert examine(exercise, function, lambda x, kernel, stride: mistake(x, kernel, stride)).key == "E06.mean"
+    assert examine(exercise, function, lambda x, kernel, stride: mistake(x, kernel, stride) + 1).key == "contract.does_not_fit"
+
+
+def test_an_array_that_does_not_fit_is_told_with_its_line():
+    exercise = EXERCISES["E06"]
+    finding = examine(exercise, exercise.function("max_pool"), lambda x, kernel, stride: np.zeros(3) + np.zeros(4))
+    assert finding.key == "contract.does_not_fit" and "line" in finding.text()
+
+
+def test_a_float_as_a_size_is_told():
+    exercise = EXERCISES["E06"]
+    for student in (lambda x, kernel, stride: np.zeros(x.shape[2] / stride), lambda x, kernel, stride: x[:, : kernel / 1]):
+        assert examine(exercise, exercise.function("max_pool"), student).key == "contract.float_size"
+
+
+def test_two_mistakes_at_once_are_told_one_after_the_other():
+    lrn = EXERCISES["E07"].function("lrn")
+    finding = examine(EXERCISES["E07"], lrn, lambda a, n, k, alpha, beta: lrn.right(a, n, k, alpha / n, 1.0))
+    assert finding.key == "E07.alpha_over_n" and "more than one mistake" in finding.text()
+    conv = EXERCISES["E04"].function("conv_forward")
+
+    def turned_without_bias(x, weight, bias, stride, padding, groups):
+        return conv.right(x, weight[:, :, ::-1, ::-1], 0 * bias, stride, padding, groups)
+
+    assert examine(EXERCISES["E04"], conv, turned_without_bias).key == "E04.no_bias"
+    back = EXERCISES["E05"].function("conv_backward")
+    overwrites = next(mistake.compute for mistake in back.mistakes if mistake.key == "windows overwrite")
+
+    def overwrites_and_cuts(dout, x, weight, stride, padding):
+        dx, dweight, dbias = overwrites(dout, x, weight, stride, padding)
+        return dx if padding else dx[:, :, :0, :0], dweight, dbias
+
+    assert examine(EXERCISES["E05"], back, overwrites_and_cuts).key == "E05.cut_from_the_end"

@@ -16,6 +16,10 @@ from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_ou
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call
 
+FLOAT_SIZES = (  # what Python and NumPy say of a float where a size or an index is wanted
+    "'float' object cannot be interpreted", "indices must be integers", "only integers, slices", "a single integer, got",
+)  # fmt: skip
+
 
 class Contract:
     """The checks of one function, in the order in which a student would want to hear of them. Each returns a finding or None."""
@@ -37,13 +41,18 @@ class Contract:
         return None
 
     def one_call(self, probe: Probe) -> tuple[tuple[Any, ...], Finding | None]:
-        """Call it once, framed by NaN and over a dirty heap; what the call left behind, and what is wrong with its kind."""
+        """Call it once, framed by NaN and over a dirty heap; what the call left behind, and what is wrong with its kind.
+
+        Where it raised, the error stands in the place of each output.
+        """
         right = as_outputs(self.function.right(**copy.deepcopy(dict(probe.arguments))))
         given = laid_out(probe.arguments, framed)
         before = {key: picture_of(value) for key, value in given.items()}
         dirty_heap([np.shape(output) for output in right])
         outcome = call(self.student, given)
-        finding = self._raised(probe, outcome) or self._kind(probe, outcome.value, right)
+        if finding := self._raised(probe, outcome):
+            return (outcome.error,) * (len(right) + len(self.function.changes)), finding
+        finding = self._kind(probe, outcome.value, right)
         if finding is None:
             finding = self._inputs(probe, given, before) or self._alias(probe, outcome.value, given)
         return after_call(self.function, outcome.value, given), finding
@@ -72,13 +81,15 @@ class Contract:
         line = f"line {outcome.line[1]}" if outcome.line else "a function that it calls"
         if isinstance(outcome.error, TimeUp):
             return self._found("endless", probe, line=line)
+        words = f"{type(outcome.error).__name__}: {outcome.error}"[:200]
         if mistake := next((m for m in self.function.mistakes if same_error(outcome.error, m.compute, probe)), None):
             key = f"{self.exercise.key}.{slug(mistake.key)}"
-            numbers = {"probe": probe.says, "output": self.function.returns[0], "at": line}
-            numbers |= {"yours": f"{type(outcome.error).__name__}: {outcome.error}"[:200], "right": "a result"}
+            numbers = {"probe": probe.says, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
             return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen)
-        key = {RecursionError: "recursion", SystemExit: "exits"}.get(type(outcome.error), "raises")
-        return self._found(key, probe, error=f"{type(outcome.error).__name__}: {outcome.error}"[:200], line=line)
+        if any(said in words for said in FLOAT_SIZES):
+            return self._found("float size", probe, error=words, line=line)
+        kinds = {RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit"}
+        return self._found(kinds.get(type(outcome.error), "raises"), probe, error=words, line=line)
 
     def _kind(self, probe: Probe, value: Any, right: tuple[Any, ...]) -> Finding | None:
         names = self.function.returns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ class Diagnosis:
         self.exercise, self.function, self.student = exercise, function, student
         self.probes, self.answers = probes, answers
         self.right = [compute(function, function.right, probe) for probe in probes]
+        self._mistaken: dict[tuple[str, int], Outputs | None] = {}
 
     def finding(self, otherwise: Finding | None = None) -> Finding | None:
         """What is wrong with the first output that is; None where all agree.
@@ -50,37 +52,81 @@ class Diagnosis:
         return close(self.answers[at][number], right[number])
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """The mistake whose numbers the student's are, alone or after a transform, in all calls."""
+        """The mistake whose numbers the student's are: in all calls, or, where there are two mistakes, in those that show one alone."""
+        if all(isinstance(answer[number], Exception) for answer in self.answers):
+            return None
         if len(self.function.returns) > 1:  # a mistake that explains all outputs comes before one that explains this one alone
             for known in filter(self._explains_all, self.function.mistakes):
-                return self._found(f"{self.exercise.key}.{slug(known.key)}", "mistake", number, output, agree, known.seen)
-        for mistake, transform, outputs in self._candidates():
-            within = mistake.within if mistake else 1e-9
-            made = (self._transformed(transform, outputs[at], number, at) for at in range(len(outputs)))
-            if all(matches(self.answers[at][number], value, within) for at, value in enumerate(made)):
-                shows = mistake is not None and not (transform and self._agree_there(outputs, number, agree.index(False)))
-                key = f"{self.exercise.key}.{slug(mistake.key)}" if mistake and shows else f"transform.{slug(transform)}"
-                return self._found(key, "mistake", number, output, agree, mistake.seen if mistake and shows else None)
+                return self._called(known, "", number, output, agree, agree.index(False))
+        order = sorted(range(len(agree)), key=lambda at: (agree[at], np.size(pick(self.right[at], number))))  # the soonest to rule out
+        for mistake, transform in self._candidates():
+            if all(self._hits(mistake, transform, number, at) for at in order):
+                return self._called(mistake, transform, number, output, agree, agree.index(False))
+        return self._together(number, output, agree, order) or self._in_some_calls(number, output, agree)
+
+    def _together(self, number: int, output: str, agree: list[bool], order: list[int]) -> Finding | None:
+        """Of two mistakes at once, one of which comes down to other arguments, the likelier."""
+        mistakes = self.function.mistakes
+        for one, other in ((one, other) for one in mistakes if one.given for other in mistakes if other is not one):
+
+            def hits(at: int, one: Mistake = one, other: Mistake = other) -> bool:
+                assert one.given is not None
+                probe = self.probes[at]
+                changed = replace(probe, arguments={**probe.arguments, **one.given(**copy.deepcopy(dict(probe.arguments)))})
+                return matches(self.answers[at][number], pick(compute(self.function, other.compute, changed), number), other.within)
+
+            if all(hits(at) for at in order):
+                likelier = min(one, other, key=mistakes.index)
+                return replace(self._called(likelier, "", number, output, agree, agree.index(False)), second=True)
         return None
 
-    def _agree_there(self, outputs: list[Outputs | None], number: int, at: int) -> bool:
-        """Whether a mistake does not show in that call: then it is the transform that shows."""
-        return matches(pick(outputs[at], number), pick(self.right[at], number))
+    def _in_some_calls(self, number: int, output: str, agree: list[bool]) -> Finding | None:
+        """Of two mistakes at once the one that shows alone in most calls, where these are at least two of different kinds."""
+        calls: dict[str, list[int]] = {}  # the wrong ones, by the key of their probe
+        for at, probe in enumerate(self.probes):
+            if not agree[at] and not isinstance(self.answers[at][number], Exception):
+                calls.setdefault(probe.key, []).append(at)
+        most: tuple[int, Mistake | None, str, int] | None = None
+        for mistake, transform in self._candidates():
+            shows = [ats for ats in calls.values() if all(self._hits(mistake, transform, number, at) for at in ats)]
+            if len(shows) > (most[0] if most else 1):
+                most = len(shows), mistake, transform, shows[0][0]
+        return replace(self._called(most[1], most[2], number, output, agree, most[3]), second=True) if most else None
+
+    def _hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
+        """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""
+        made = self._transformed(transform, self._made(mistake, at), number, at)
+        return matches(self.answers[at][number], made, mistake.within if mistake else 1e-9)
+
+    def _called(self, mistake: Mistake | None, transform: str, number: int, output: str, agree: list[bool], at: int) -> Finding:
+        """The finding of a mistake, or of a transform where that alone makes the difference in the call."""
+        alone = transform and matches(pick(self._made(mistake, at), number), pick(self.right[at], number))
+        if mistake is None or alone:
+            return self._found(f"transform.{slug(transform)}", "mistake", number, output, agree, None)
+        return self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, output, agree, mistake.seen, at)
 
     def _explains_all(self, mistake: Mistake) -> bool:
         """Whether all outputs of all calls are those of this mistake."""
-        for probe, answer in zip(self.probes, self.answers, strict=True):
-            made = compute(self.function, mistake.compute, probe)
-            if made is None or len(made) != len(answer) or not all(map(matches, answer, made, [mistake.within] * len(made))):
+        for at, answer in enumerate(self.answers):
+            made = self._made(mistake, at) or (None,) * len(answer)
+            if len(made) != len(answer) or not all(map(matches, answer, made, [mistake.within] * len(made))):
                 return False
         return True
 
-    def _candidates(self) -> Iterator[tuple[Mistake | None, str, list[Outputs | None]]]:
-        """Every mistake, every transform of the right answer, every transform of a mistake: with what each leaves in every call."""
-        made = [(mistake, [compute(self.function, mistake.compute, probe) for probe in self.probes]) for mistake in self.function.mistakes]
-        yield from ((mistake, "", outputs) for mistake, outputs in made)
-        yield from ((None, name, self.right) for name in TRANSFORMS)
-        yield from ((mistake, name, outputs) for mistake, outputs in made for name in TRANSFORMS)
+    def _candidates(self) -> Iterator[tuple[Mistake | None, str]]:
+        """Every mistake, every transform of the right answer, every transform of a mistake."""
+        mistakes = self.function.mistakes
+        yield from ((mistake, "") for mistake in mistakes)
+        yield from ((None, name) for name in TRANSFORMS)
+        yield from ((mistake, name) for mistake in mistakes for name in TRANSFORMS)
+
+    def _made(self, mistake: Mistake | None, at: int) -> Outputs | None:
+        """What a mistake leaves in a call, the right answer without one. Computed when it is first asked for."""
+        if mistake is None:
+            return self.right[at]
+        if (mistake.key, at) not in self._mistaken:
+            self._mistaken[mistake.key, at] = compute(self.function, mistake.compute, self.probes[at])
+        return self._mistaken[mistake.key, at]
 
     def _transformed(self, transform: str, outputs: Outputs | None, number: int, at: int) -> Any:
         value = pick(outputs, number)
@@ -91,7 +137,7 @@ class Diagnosis:
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
         try:
             return TRANSFORMS[transform](np.asarray(value), len(first))
-        except ValueError:  # no such axis
+        except (ValueError, IndexError):  # no such axis, or nothing along it
             return None
 
     def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
@@ -118,11 +164,19 @@ class Diagnosis:
         left = after_call(self.function, outcome.value, arguments)
         return outcome.error is None and close(pick(left, number), 2 * np.asarray(self.answers[at][number]))
 
-    def _found(self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, **numbers: Any) -> Finding:
-        at = agree.index(False)
-        yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
+    def _found(
+        self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, at: int | None = None, **numbers: Any
+    ) -> Finding:
+        differ = [other for other in range(len(agree)) if not agree[other]]
+        if at is None or isinstance(self.answers[at][number], Exception):
+            at = next((other for other in differ if not isinstance(self.answers[other][number], Exception)), differ[0])
+        answer = self.answers[at][number]
+        yours, right = np.asarray(answer), np.asarray(pick(self.right[at], number))
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].says}
-        if yours.shape == right.shape:
+        if isinstance(answer, Exception):
+            error = f"{type(answer).__name__}: {answer}"[:200]
+            shown |= {"at": output, "yours": f"an error ({error})", "right": f"shape {right.shape}"}
+        elif yours.shape == right.shape:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
             shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
@@ -145,8 +199,10 @@ def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Output
 
 
 def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
-    """Whether these are the same numbers up to rounding, NaN and infinity included."""
-    if value is None or np.shape(yours) != np.shape(value):
+    """Whether these are the same numbers up to rounding, NaN and infinity included; or both are none, as both calls failed."""
+    if value is None or isinstance(yours, Exception):
+        return value is None and isinstance(yours, Exception)
+    if np.shape(yours) != np.shape(value):
         return False
     yours, value = np.asarray(yours), np.asarray(value)
     finite = np.isfinite(value)
@@ -158,7 +214,7 @@ def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
 
 def digits(value: float) -> str:
     """A number as a message shows it: six digits, or all of an integer."""
-    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
+    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value + 0.0:.6g}"  # + 0.0: no -0
 
 
 def pick(outputs: Outputs | None, number: int) -> Any:
@@ -168,9 +224,9 @@ def pick(outputs: Outputs | None, number: int) -> Any:
 
 def symptom_of(yours: Any, right: Any, sometimes: bool) -> tuple[str, Mapping[str, Any]]:
     """Where two arrays of one shape differ, as the key of a sentence and its numbers."""
-    off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
     if right.size == 1:
         return ("one number sometimes" if sometimes else "one number"), {}
+    off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
     share = float(off.mean())
     numbers = {"share": f"{100 * share:.3g} %"}
     nonzero = np.abs(right) > 0

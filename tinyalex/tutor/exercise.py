@@ -40,6 +40,8 @@ class Mistake:
     source: where it was seen: a public thread or page, or "counted" where many public solutions were run.
     seen: how many of how many public solutions have it, such as (18, 89); None where nobody counted.
     within: how closely a student's numbers must agree with it, relative to the largest; more only where its own rounding is coarse.
+    given: for a mistake that comes down to other arguments, such as a bias of zeros: takes the arguments by name and returns those
+        that it changes. It is then also recognized together with any other mistake.
     """
 
     key: str
@@ -47,6 +49,7 @@ class Mistake:
     source: str
     seen: tuple[int, int] | None = None
     within: float = 1e-9
+    given: Callable[..., Arguments] | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from tinyalex.errors import require_choice
+from tinyalex.tutor.exercise import slug
 
 LANGUAGES = ("en", "zh")
 
@@ -29,6 +30,7 @@ class Finding:
     numbers: what the sentence names.
     seen: how many of how many public solutions have it.
     agree: how many of how many calls gave the right answer.
+    second: whether another mistake is behind this one.
     """
 
     key: str
@@ -39,19 +41,20 @@ class Finding:
     numbers: Mapping[str, Any] = field(default_factory=dict)
     seen: tuple[int, int] | None = None
     agree: tuple[int, int] | None = None
+    second: bool = False
 
     def text(self, language: str | None = None) -> str:
         """The message, at most six lines."""
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
-        if says := words.get(f"{self.exercise}.probes.{self.probe.replace(' ', '_')}"):  # the call in words of the language
-            known["probe"] = says
+        known |= {"probe": words.get(f"{self.exercise}.probes.{slug(self.probe)}", known.get("probe", ""))}  # said in that language
         agree = " " + words["agree"].format(*self.agree) if self.agree else ""
-        lines = [f"{self.exercise} {self.function}:{agree}"]
+        second = " " + words["second"] if self.second else ""
+        lines = [f"{self.exercise} {self.function}:{agree}{second}"]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
         lines += words[own if own in words else self.key].format(**known).strip().splitlines()
         if self.seen:
-            lines.append(words["seen"].format(*self.seen))
+            lines.append(words["seen"].format(some=self.seen[0], all=self.seen[1]))
         lines.append(words["next"].format(exercise=self.exercise, replay=f"{self.exercise}-{self.probe}" if self.probe else self.exercise))
         return "\n".join(lines)
 

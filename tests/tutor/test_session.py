@@ -1,0 +1,101 @@
+"""check, hint, solution, replay, predict: what a student calls, and what is said where the call itself is off."""
+
+import types
+
+import numpy as np
+import pytest
+
+from tests.contract import refuses
+from tests.tutor.styles.e06 import loops, loops_back
+from tinyalex import tutor
+from tinyalex.errors import ShapeError
+from tinyalex.tutor import predictions, session
+from tinyalex.tutor.exercises.e06 import overwrites_the_winner
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    for name in ("_checked", "_failed", "_hinted"):
+        monkeypatch.setattr(session, name, {})
+    monkeypatch.setattr(predictions, "_guesses", {})
+    monkeypatch.delenv("TINYALEX_LANG", raising=False)
+
+
+def named(function, name):
+    function = types.FunctionType(function.__code__, function.__globals__, name)
+    return function
+
+
+def test_right_functions_are_told_what_comes_next(capsys):
+    report = tutor.check("e06", named(loops, "max_pool"), named(loops_back, "max_pool_backward"))
+    assert report and repr(report) == "<E06: right>" and report.checked == ("max_pool", "max_pool_backward")
+    assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 20 calls. Next: ")
+
+
+def test_first_finding_is_the_only_one(capsys):
+    module = types.ModuleType("mine")
+    module.max_pool, module.max_pool_backward = (lambda x, kernel, stride: x), overwrites_the_winner
+    report = tutor.check("E06", module)
+    assert not report and report.finding.key == "contract.shape" and report.waiting == ("max_pool_backward",)
+    assert capsys.readouterr().out.splitlines()[-1] == "max_pool_backward is not looked at yet: this comes first."
+
+
+def test_hints_go_on_and_are_about_what_failed(capsys):
+    tutor.check("E06", named(overwrites_the_winner, "max_pool_backward"))
+    capsys.readouterr()
+    for start in ("max_pool_backward, 1 of 3: ", "max_pool_backward, 2 of 3: ", "max_pool_backward, 3 of 3: ", "There are no more hints"):
+        tutor.hint("E06")
+        assert capsys.readouterr().out.startswith(start)
+    tutor.hint("E06", "max_pool")
+    assert capsys.readouterr().out.startswith("max_pool, 1 of 3")
+
+
+def test_replay_is_the_call_of_the_message():
+    report = tutor.check("E06", named(overwrites_the_winner, "max_pool_backward"))
+    again = tutor.replay(f"E06-{report.finding.probe}")
+    assert again.arguments["kernel"] == 3 and not np.array_equal(again.yours, again.right)
+    assert "yours: float64 array of shape (2, 3, 7, 9)" in repr(again)
+    with refuses(ShapeError, "replay: name must be E06-overlap, "):
+        tutor.replay("E06-nowhere")
+
+
+def test_replay_needs_a_call():
+    with refuses(ShapeError, "replay: E06 must have been checked before, got no call so far"):
+        tutor.replay("E06-overlap")
+
+
+def test_solution_can_be_read_and_is_right(capsys):
+    tutor.solution("E06")
+    space = {"np": np}
+    exec(capsys.readouterr().out, space)
+    assert tutor.check("E06", space["max_pool"], space["max_pool_backward"])
+
+
+def test_what_is_no_exercise_or_no_function_of_it():
+    with refuses(ShapeError, "tutor: exercise must be E"):
+        tutor.check("E99", loops)
+    with refuses(ShapeError, "check: a function of E06 must be called max_pool or max_pool_backward, got loops"):
+        tutor.check("E06", loops)
+    with refuses(ShapeError, "check: at least one of max_pool, max_pool_backward must be given, got none"):
+        tutor.check("E06")
+    with refuses(ShapeError, "tutor: language must be en or zh, got 'fr'"):
+        tutor.check("E06", named(loops, "max_pool"), language="fr")
+
+
+def test_predictions_are_computed_and_need_a_guess(capsys):
+    with refuses(ShapeError, "reveal: 02-a must be predicted first, got no guess"):
+        tutor.reveal("02-a")
+    tutor.predict("02-a", 3)
+    assert abs(tutor.reveal("02-a") - 6) < 1e-6
+    assert "You expected 3; it is 6." in capsys.readouterr().out
+    assert {name[:2] for name in predictions.PREDICTIONS} == {f"{n:02}" for n in range(11)}
+
+
+@pytest.mark.parametrize(
+    ("name", "about", "within"),
+    [("00-a", 3.01, 1e-9), ("01-a", 50, 1),
+         ("03-a", 7.294, 0.001), ("04-a", 100 * (1 - (29 / 55) ** 2), 1e-9), ("05-a", 5.926, 0.01), ("06-a", 6.908, 0.001),
+     ("07-a", 10, 1e-6), ("08-a", 1233, 0.5), ("09-a", 96.2, 0.1), ("10-a", 1.558, 0.001)],
+)  # fmt: skip
+def test_each_prediction_comes_to_what_its_lesson_says(name, about, within):
+    assert abs(predictions.PREDICTIONS[name].answer() - about) <= within

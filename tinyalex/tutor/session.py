@@ -1,0 +1,196 @@
+"""What a student calls: `check`, `hint`, `solution`, `replay`. One finding at a time, and never the answer unasked."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tinyalex.errors import ShapeError, require_choice, show
+from tinyalex.tutor.checking import DRAWS, examine
+from tinyalex.tutor.exercise import Exercise, Function, Probe
+from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.finding import Finding, catalogue, language_of
+
+LEVELS = ("one", "two", "three")
+SOLUTIONS = Path(__file__).parents[2] / "lessons" / "solutions"
+
+_checked: dict[str, Callable[..., Any]] = {}  # by function, what was checked last: `replay` calls it again
+_failed: dict[str, str] = {}  # by exercise, the function that the last finding was about: `hint` is about that one
+_hinted: dict[str, int] = {}  # by function, how many hints were given
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` came to. It is true where all functions are right.
+
+    exercise: "E06". finding: what the student should look at first, None where there is nothing. text: the message.
+    checked: the functions that were right, in order. waiting: those that were not looked at yet.
+    """
+
+    exercise: str
+    finding: Finding | None
+    text: str
+    checked: tuple[str, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.finding is None
+
+    def __repr__(self) -> str:
+        return f"<{self.exercise}: {'right' if self else 'not yet'}>"
+
+
+def check(exercise: str, *functions: Any, seed: int = 0, language: str | None = None) -> Report:
+    """Try functions of an exercise, print what the first finding is, and return it.
+
+    Parameters
+    ----------
+    exercise: "E01" to "E12".
+    functions: your functions, or a module that holds them. A function of another name is taken where the exercise has one only.
+    seed: of the calls. language: "en" or "zh"; None for the variable TINYALEX_LANG, else English.
+
+    Raises
+    ------
+    ShapeError: an exercise that is not there, or no function of it.
+
+    Example
+    -------
+    >>> def max_pool(x, kernel, stride):
+    ...     return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride].max((-2, -1))
+    >>> check("E06", max_pool)
+    E06 max_pool: right in all 10 calls. Next: max_pool_backward
+    <E06: right>
+    """
+    chosen = exercise_of(exercise)
+    report = check_all(chosen, dict(_named(chosen, functions)), seed, language_of(language))
+    print(report.text)
+    return report
+
+
+def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, language: str) -> Report:
+    """Try functions by name, in the exercise's order, up to the first finding."""
+    order = [function for function in exercise.functions if function.name in functions]
+    for at, function in enumerate(order):
+        _checked[function.name] = functions[function.name]
+        if finding := examine(exercise, function, functions[function.name], seed):
+            _failed[exercise.key] = function.name
+            names = tuple(later.name for later in order[at + 1 :])
+            words = catalogue(language)
+            text = "\n".join([finding.text(language), *(words["waiting"].format(function=name) for name in names)])
+            return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
+    _failed.pop(exercise.key, None)
+    calls = DRAWS * sum(len(function.probes(np.random.default_rng(0))) for function in order)
+    text = catalogue(language)["passed"].format(
+        exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order)
+    )
+    return Report(exercise.key, None, text, tuple(function.name for function in order))
+
+
+def hint(exercise: str, function: str | None = None, language: str | None = None) -> None:
+    """Print the next hint: the question to ask, the equation with its indices, the shape of the loop. Each call goes one further.
+
+    function: which of the exercise's functions; None for the one that the last finding was about, else the first.
+    """
+    chosen, words = exercise_of(exercise), catalogue(language_of(language))
+    name = _function_of(chosen, function).name
+    level = _hinted.get(name, 0)
+    if level == len(LEVELS):
+        print(words["no_more_hints"].format(function=name, exercise=chosen.key))
+        return
+    _hinted[name] = level + 1
+    print(f"{name}, {level + 1} of {len(LEVELS)}: {words[f'{chosen.key}.hints.{name}.{LEVELS[level]}']}")
+
+
+def solution(exercise: str) -> None:
+    """Print the answer, as a good student would write it."""
+    chosen = exercise_of(exercise)
+    path = SOLUTIONS / f"{chosen.key.lower()}.py"
+    if path.is_file():
+        print(path.read_text("utf-8"))
+    else:  # an installed package has no lessons beside it
+        print("\n".join(inspect.getsource(function.right) for function in chosen.functions))
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A call made again: its arguments, what you returned, what is right. `repr` shows shapes alone."""
+
+    arguments: Mapping[str, Any]
+    yours: Any
+    right: Any
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{key}: {show(value)}" for key, value in self.arguments.items())
+        return f"Replay({given}; yours: {show(self.yours)}, right: {show(self.right)})"
+
+
+def replay(name: str, seed: int = 0) -> Replay:
+    """Make the call of a finding again, with your function as `check` had it last, unprotected: an error shows its whole traceback.
+
+    name: as the message prints it, such as "E06-overlap".
+    """
+    key, _, wanted = name.partition("-")
+    chosen = exercise_of(key)
+    function = _function_of(chosen, None)
+    if function.name not in _checked:
+        raise ShapeError(f"replay: {key} must have been checked before, got no call so far", f'call check("{key}", your_function)')
+    probes = {probe.key: probe for probe in function.probes(np.random.default_rng([seed, 0]))}
+    if wanted not in probes:
+        require_choice("replay", "name", name, tuple(f"{key}-{probe}" for probe in probes))
+    arguments = dict(probes[wanted].arguments)
+    return Replay(arguments, _call(_checked[function.name], probes[wanted]), _call(function.right, probes[wanted]))
+
+
+def exercise_of(key: Any) -> Exercise:
+    """The exercise called "E06" or "e06"."""
+    name = key.upper() if isinstance(key, str) else key
+    return EXERCISES[require_choice("tutor", "exercise", name, tuple(EXERCISES))]
+
+
+def _call(function: Callable[..., Any], probe: Probe) -> Any:
+    return function(*copy.deepcopy(dict(probe.arguments)).values())
+
+
+def _function_of(exercise: Exercise, name: str | None) -> Function:
+    name = name or _failed.get(exercise.key) or exercise.functions[0].name
+    names = tuple(function.name for function in exercise.functions)
+    found = exercise.function(require_choice("tutor", f"function of {exercise.key}", name, names))
+    assert found is not None
+    return found
+
+
+def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+    """By name of the exercise's functions, what was given for it."""
+    names = [function.name for function in exercise.functions]
+    found = False
+    for value in given:
+        if isinstance(value, ModuleType):
+            for name in names:
+                if hasattr(value, name):
+                    found = True
+                    yield name, getattr(value, name)
+            continue
+        name = getattr(value, "__name__", "")
+        if name in names or len(names) == 1 or len(given) == len(names) == 1:
+            found = True
+            yield name if name in names else names[0], value
+        elif not callable(value) or len(given) == 1:
+            rule = f"check: a function of {exercise.key} must be called {' or '.join(names)}"
+            raise ShapeError(f"{rule}, got {name or show(value)}", "rename yours, so that it is clear which one it is")
+    if not found:
+        raise ShapeError(f"check: at least one of {', '.join(names)} must be given, got none", f'call check("{exercise.key}", {names[0]})')
+
+
+def _following(exercise: Exercise, done: list[Function]) -> str:
+    """What comes next: the exercise's other functions, else the next exercise."""
+    left = [function.name for function in exercise.functions if function not in done]
+    keys = list(EXERCISES)
+    after = keys[keys.index(exercise.key) + 1 :]
+    return left[0] if left else after[0] if after else "you have done them all"
