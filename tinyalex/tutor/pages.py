@@ -63,10 +63,11 @@ def misconceptions() -> str:
         parts.append(f"\n## {exercise.key}: {exercise.title} (lesson {exercise.lesson})\n")
         parts.append("| function | mistake | how it shows | source | seen in |\n|---|---|---|---|--:|")
         for function in exercise.functions:
-            for mistake in function.mistakes:
+            once = {slug(mistake.key): mistake for mistake in reversed(function.mistakes)}  # ways to one mistake share a line
+            for mistake in reversed(once.values()):
                 shows = _shown(words[f"{exercise.key}.{slug(mistake.key)}"])
                 count = f"{mistake.seen[0]} of {mistake.seen[1]}" if mistake.seen else ""
-                parts.append(f"| `{function.name}` | {mistake.key} | {shows} | {mistake.source} | {count} |")
+                parts.append(f"| `{function.name}` | {mistake.key.partition('/')[0]} | {shows} | {mistake.source} | {count} |")
     return "\n".join(parts) + "\n"
 
 
