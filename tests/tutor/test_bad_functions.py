@@ -16,6 +16,10 @@ def loss_and_gradient(x, scale):
     return float((x**2).sum() * scale), 2 * x * scale
 
 
+def loss_of(x, scale):
+    return loss_and_gradient(x, scale)[0]
+
+
 def probes(rng):
     return [Probe("plain", "three columns", {"x": rng.standard_normal((2, 3)), "scale": 0.5})]
 
@@ -69,13 +73,13 @@ def changes_the_input(x, scale):
 
 def counts_its_calls(x, scale):
     STATE["calls"] += 1
-    return loss_and_gradient(x, scale)[0] * 1.0, 2 * x * scale + (STATE["calls"] > 2)
+    return loss_and_gradient(x, scale)[0] * 1.0, 2 * x * scale + (STATE["calls"] > 1)
 
 
 BAD = {
     "no function": (3.5, "not_callable", "got 3.5"),
     "another signature": (lambda x: x, "signature", "Yours takes (x)"),
-    "raises": (stops, "raises", "IndexError: index 7 is out of bounds"),
+    "raises": (stops, "does_not_fit", "IndexError: index 7 is out of bounds"),
     "raises without words": (stops_without_words, "raises", "NoWords"),
     "recursion": (recurses, "recursion", "calls itself without an end, at line "),
     "sys.exit": (leaves, "exits", "(SystemExit: done)"),
@@ -83,15 +87,15 @@ BAD = {
     "swallows every exception": (swallows, "endless", "did not come to an end within 0.2 seconds; it was stopped at line "),
     "None": (nothing, "returns_None", "returned None"),
     "one value for two": (lambda x, scale: x, "number_of_outputs", "returned 1 values"),
-    "a list": (lambda x, scale: (1.0, [[1, 2, 3]] * 2), "no_array", "your dx is a list"),
-    "a ragged list for a number": (lambda x, scale: ([[1], [1, 2]], x * 1), "no_array", "your loss is a list"),
+    "a list": (lambda x, scale: (loss_of(x, scale), [[1, 2, 3]] * 2), "no_array", "your dx is a list"),
+    "a ragged list for a number": (lambda x, scale: ([[1], [1, 2]], x * 1), "uneven", "your loss is a list whose entries have"),
     "a text for a number": (lambda x, scale: ("1", x * 1), "dtype", "your loss is of <U1"),
-    "another shape": (lambda x, scale: (1.0, x.T.copy()), "shape", "has the shape (3, 2)"),
-    "a wrong dtype": (lambda x, scale: (1.0, np.ones((2, 3), complex)), "dtype", "is of complex128"),
-    "integers": (lambda x, scale: (1.0, np.ones((2, 3), int)), "dtype", "is of int64"),
-    "objects": (lambda x, scale: (1.0, x.astype(object)), "dtype", "is of object"),
-    "NaN": (lambda x, scale: (1.0, x * np.nan), "not_finite", "6 of the 6 elements of your dx"),
-    "an alias": (lambda x, scale: (loss_and_gradient(x, scale)[0], x), "alias", "the same memory as the argument `x`"),
+    "another shape": (lambda x, scale: (loss_of(x, scale), x.T.copy()), "shape", "has the shape (3, 2)"),
+    "a wrong dtype": (lambda x, scale: (loss_of(x, scale), np.ones((2, 3), complex)), "dtype", "is of complex128"),
+    "integers": (lambda x, scale: (loss_of(x, scale), np.arange(6).reshape(2, 3)), "dtype", "is of int64"),
+    "objects": (lambda x, scale: (loss_of(x, scale), x.astype(object)), "dtype", "is of object"),
+    "NaN": (lambda x, scale: (loss_of(x, scale), x * np.nan), "not_finite", "6 of the 6 elements of your dx"),
+    "an alias": (lambda x, scale: (loss_of(x, scale), x), "alias", "the same memory as the argument `x`"),
     "changes its input": (changes_the_input, "input_changed", "changed its argument `x`"),
 }
 
