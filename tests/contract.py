@@ -64,7 +64,7 @@ class Row:
 
 RANK_4 = ((2, 4, 6), "x must have 4 axes (N, C, H, W), got float64 array of shape (2, 4, 6)")
 RANK_2 = ((2, 3, 4), "x must have 2 axes (N, F), got float64 array of shape (2, 3, 4)")
-NO_BATCH = ((7,), "x must hold at least one image on its first axis and be nowhere empty, got float64 array of shape (7,)")
+NO_BATCH = ((7,), "x must have at least 2 axes, the first of them for the images, and no axis of length 0, got float64 array of shape (7,)")
 
 
 def conv(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
@@ -159,6 +159,6 @@ ROWS = [
         "MaxPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
     Row("avg-pool-plain", lambda **w: ta.AvgPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 6),
         "AvgPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
-    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "net: x must hold images of shape (2, 8, 8), as its in_shape says, got"),
+    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "net: x must hold images of the net's in_shape (2, 8, 8), got"),
                                          ((2, 2, 9, 8), "crop or resize them, or make the net with in_shape=(2, 9, 8)"))),
 ]  # fmt: skip

@@ -52,7 +52,7 @@ class TinyalexError(Exception):
 
 
 class ShapeError(TinyalexError, ValueError):
-    """A wrong shape, type or range of an array or of a layer's setting."""
+    """An array or a setting with a wrong shape, type or value."""
 
 
 class DeviceError(TinyalexError, RuntimeError):
@@ -75,6 +75,11 @@ class OutOfMemory(DeviceError, MemoryError):  # noqa: N818 - the field's own ter
         if self.layer is None:
             self.layer, self.args = layer, (f"{layer}: {self}",)
         return self
+
+
+def cut_off(error: BaseException) -> bool:
+    """Whether `error` may have stopped a layer in the middle of its work. A layer that refuses its input has not begun."""
+    return isinstance(error, OutOfMemory) or not isinstance(error, TinyalexError)
 
 
 class DataError(TinyalexError, ValueError):

@@ -11,7 +11,8 @@ import numpy as np
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import CallOrderError, ShapeError, require_float, show
-from tinyalex.layers.base import Layer, require_leaves
+from tinyalex.layers.base import Layer
+from tinyalex.layers.leaves import require_leaves
 from tinyalex.parameters import require_thawed
 
 DEFAULT_LR = 0.01

@@ -64,7 +64,7 @@ class Parameters(dict[str, Array]):
             cast = value.astype(owner.dtype)
         host = owner.device.to_numpy(cast) if owner.device.owns(cast) else cast
         if self.finite and not np.isfinite(host).all():
-            raise ShapeError(f"{self._who}: {key} must hold finite numbers only, got {show(value)} with others")
+            raise ShapeError(f"{self._who}: {key} must hold finite numbers only, got {show(value)} with NaN or infinity")
         with owner.device.activate():
             array[...] = owner.device.asarray(cast, owner.dtype)
 
@@ -160,6 +160,14 @@ def check_owner(layer: Layer, quantity: str, x: Any) -> None:
             f"{layer.name}: {quantity} must be on {layer.device.name}, got {layer.device.where(x)}; "
             f"use device.asarray({quantity}) or, from another device, device.copy_from"
         )
+
+
+def check_dtype(layer: Layer, x: Array) -> None:
+    """Raise ShapeError unless `x` has the layer's dtype."""
+    if x.dtype != layer.dtype:
+        pixels = x.dtype == np.uint8  # bytes from 0 to 255 are far too large for the initial weights
+        use = "prepare images first, see tinyalex.data" if pixels else f"use x.astype({str(layer.dtype)!r})"
+        raise ShapeError(f"{layer.name}: x must be {layer.dtype}, got {show(x)}; {use}")
 
 
 def require_thawed(who: str, net: Layer) -> None:

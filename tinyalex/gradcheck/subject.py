@@ -9,7 +9,8 @@ import numpy as np
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, show
-from tinyalex.layers.base import Layer, require_leaves
+from tinyalex.layers.base import Layer
+from tinyalex.layers.leaves import require_leaves
 from tinyalex.loss import SoftmaxCrossEntropy
 
 Host = np.ndarray[Any, Any]
