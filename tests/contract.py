@@ -64,7 +64,7 @@ class Row:
 
 RANK_4 = ((2, 4, 6), "x must have 4 axes (N, C, H, W), got float64 array of shape (2, 4, 6)")
 RANK_2 = ((2, 3, 4), "x must have 2 axes (N, F), got float64 array of shape (2, 3, 4)")
-NO_BATCH = ((7,), "x must have at least 2 axes, the first of them for the images, and no axis of length 0, got float64 array of shape (7,)")
+NO_BATCH = ((7,), "x must have at least 2 axes and no axis of length 0, got float64 array of shape (7,)")
 
 
 def conv(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:

@@ -151,8 +151,7 @@ class Layer:
         shapes, (own, inits) = self.param_shapes(), self._waiting
         if shapes is None:
             return
-        if own is None:
-            own = rng if isinstance(rng, np.random.Generator) else generator(rng, self.name)
+        own = own or (rng if isinstance(rng, np.random.Generator) else generator(rng, self.name))
         for key, init in inits.items():
             value = self.device.draw(init, shapes[key], own)
             if getattr(value, "shape", None) != shapes[key]:
@@ -253,8 +252,7 @@ class Layer:
         if axes is not None and x.ndim != len(axes.split()):
             raise ShapeError(f"{self.name}: x must have {len(axes.split())} axes ({', '.join(axes.split())}), got {show(x)}")
         if x.ndim < 2 or math.prod(x.shape) == 0:
-            rule = "at least 2 axes, the first of them for the images, and no axis of length 0"
-            raise ShapeError(f"{self.name}: x must have {rule}, got {show(x)}")
+            raise ShapeError(f"{self.name}: x must have at least 2 axes and no axis of length 0, got {show(x)}")
 
     def add_grad(self, key: str, value: Array) -> None:
         """Add `value` to a gradient; `value` has as many elements as the parameter, in the same order."""
@@ -291,10 +289,11 @@ class Layer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if state.get("frozen") and "params" in state:  # a copy of a read-only array is not read-only
-            for array in dict.values(state["params"]):
-                if isinstance(array, np.ndarray):
-                    array.flags.writeable = False
+        for arrays in (state.get("params"), state.get("grads")):
+            if isinstance(arrays, Parameters):
+                arrays.belong(self)
+        if state.get("frozen"):  # a copy of a read-only array is not read-only
+            self.freeze()
 
     def __repr__(self) -> str:
         parts = [repr(self.name), self.settings(), self.device.name]
