@@ -198,7 +198,7 @@ def test_gradient_of_another_shape_is_refused():
         def backward(self, dout):
             return super().backward(dout).ravel()
 
-    with refuses(ta.ShapeError, "gradcheck: the gradient of x must be of shape (2, 4), got float64 array of shape (8,)"):
+    with refuses(ta.ShapeError, "gradcheck: the gradient of x must have shape (2, 4), got float64 array of shape (8,)"):
         check_layer(linear(Flat), kink_free((2, 4), rng()))
 
 
