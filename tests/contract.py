@@ -1,4 +1,4 @@
-"""What the contract test goes through, one row a layer, and how every test reads an error."""
+"""The rows of the contract test, each a layer in one configuration, and `refuses`, with which every test checks an error message."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import pytest
 
 import tinyalex as ta
 
-SENTENCE = re.compile(r"^\S.*: .+ must .+, got .+", re.DOTALL)  # who: what must be so, got that
+SENTENCE = re.compile(r"^\S.*: .+ must .+, got .+", re.DOTALL)  # <who>: <quantity> must <rule>, got <value>
 
 
 @contextmanager
 def refuses(error: type[Exception], text: str) -> Iterator[None]:
-    """The block raises `error` with `text` in its message, which reads as every message does."""
+    """Assert that the block raises `error`, that `text` is in its message, and that the message has the form of every message."""
     with pytest.raises(error, match=re.escape(text)) as caught:
         yield
     assert SENTENCE.match(str(caught.value.args[0])), caught.value
 
 
 def rng(seed: int = 0) -> np.random.Generator:
-    """A generator of its own for each use."""
+    """A new generator for each use."""
     return np.random.default_rng(seed)
 
 
 def values(shape: tuple[int, ...], seed: int = 0, dtype: Any = np.float64) -> np.ndarray[Any, Any]:
-    """Standard normal values, which have no ties."""
+    """An array of standard normal values, in which no two are equal."""
     return rng(seed).standard_normal(shape).astype(dtype)
 
 
@@ -38,9 +38,9 @@ def values(shape: tuple[int, ...], seed: int = 0, dtype: Any = np.float64) -> np
 class Row:
     """A layer in one configuration.
 
-    make: (device, dtype) -> the layer, its weights the same at every call.
-    in_shape: of one image. text: what `repr` shows on the CPU.
-    foreign: shapes of a batch that the layer refuses, each with the text of the refusal.
+    make: (device, dtype) -> the layer; each call makes the same weights.
+    in_shape: the shape of one image. text: the `repr` of the layer on the CPU.
+    foreign: shapes of batches that the layer refuses, each with the text of its message.
     """
 
     label: str
@@ -76,7 +76,7 @@ def local(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
 
 
 def small_net(device: Any, dtype: Any) -> ta.Layer:
-    """Every kind of step AlexNet takes, on images of 8x8."""
+    """A net for images of 8x8 with every kind of layer that AlexNet has."""
     where: dict[str, Any] = {"device": device, "dtype": dtype}
     features = ta.Sequential(
         [
