@@ -70,8 +70,3 @@ def by_layer(rows: Sequence[Row], quantity: str) -> dict[str, int]:
             name = layer_of(row.name)
             sums[name] = sums.get(name, 0) + getattr(row, quantity)
     return sums
-
-
-def mib(nbytes: int) -> str:
-    """Bytes in MiB to four digits."""
-    return f"{nbytes / 2**20:.4g} MiB"

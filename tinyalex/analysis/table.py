@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinyalex.analysis.count import Row, totals
-from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures, mib
+from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures
 from tinyalex.analysis.receptive import Field
 from tinyalex.errors import show_pair
 from tinyalex.layers import Sequential
 from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
+from tinyalex.units import bytes_in_words
 
 PAPER_PARAMETERS = 60_965_224
 PAPER_CONV1 = 253_440  # neurons, as its Figure 2 says
@@ -127,7 +128,8 @@ def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
     """The totals in words, and the paper's slips where the net is the paper's."""
     every, these = totals(rows), figures(rows, batch if batch > 1 else PAPER_BATCH)
     lines = [
-        f"{every.parameters:,} parameters, {mib(these.parameter_bytes)} as float32: {every.weights:,} weights and {every.biases:,} biases",
+        f"{every.parameters:,} parameters, {bytes_in_words(these.parameter_bytes)} as float32: "
+        f"{every.weights:,} weights and {every.biases:,} biases",
         f"{every.macs:,} multiply-adds (MACs), {these.flops / 1e9:.4g} GFLOP, and {every.connections:,} connections an image forward",
         f"{every.neurons:,} neurons: the units of the layers with weights",
     ]
@@ -139,17 +141,18 @@ def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
         )
     lines.append(
         f"an image is {these.image_numbers:,} numbers; with the outputs of all layers, activation functions and dropout in place, "
-        f"{mib(these.blob_bytes)}, and {mib(these.batch_blob_bytes)} for a batch of {these.batch}"
+        f"{bytes_in_words(these.blob_bytes)}, and {bytes_in_words(these.batch_blob_bytes)} for a batch of {these.batch}"
     )
     if these.comparisons:
         compared = ", ".join(f"{n:,} numbers in {name}" for name, n in these.comparisons.items())
         lines.append(f"max pooling compares {compared}")
     if every.forward_bytes:
         links = ", ".join(f"{row.name} {row.forward_bytes:,}" for row in rows if row.forward_bytes)
+        forward, in_all = bytes_in_words(these.sent_forward), bytes_in_words(these.sent_in_all)
         lines.append(f"{every.forward_bytes:,} bytes an image go between the devices in forward ({links}), as many in backward")
         lines.append(
-            f"a batch of {these.batch} sends {these.sent_forward:,} bytes ({mib(these.sent_forward)}) forward, {these.sent_in_all:,} "
-            f"({mib(these.sent_in_all)}) forward and backward; two whole nets that share out the images would send their "
+            f"a batch of {these.batch} sends {these.sent_forward:,} bytes ({forward}) forward, {these.sent_in_all:,} "
+            f"({in_all}) forward and backward; two whole nets that share out the images would send their "
             f"gradients, {these.parameter_bytes:,} bytes"
         )
         own = own_channels(rows)

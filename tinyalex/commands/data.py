@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.commands.shared import path
+from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data import download
 from tinyalex.data.find import default_data_folder, load_dataset, locate
 from tinyalex.data.source import Dataset
+from tinyalex.units import bytes_in_words
 
 HELP = "fetch and look at the data sets"
 EXAMPLE = "tinyalex data show --data synthetic --out synthetic.png"
@@ -25,7 +26,7 @@ SCALE, GAP, NAMES, CAPTION = 2, 4, 96, 22  # pixels: per image pixel, between im
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    fetch = _action(actions, "cifar10", f"download CIFAR-10, {_mebibytes('py')}", "tinyalex data cifar10 --to ~/data")
+    fetch = _action(actions, "cifar10", f"download CIFAR-10, {_size('py')}", "tinyalex data cifar10 --to ~/data")
     fetch.add_argument("--to", type=path, metavar="FOLDER", help="where to put it (default: where every command looks)")
     known = "py: pickled batches, whose bytes `tinyalex data show` can verify; bin: binary records (default: py)"
     fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="py", help=known)
@@ -43,8 +44,8 @@ def _action(actions: Any, name: str, line: str, example: str) -> argparse.Argume
     return parser
 
 
-def _mebibytes(layout: str) -> str:
-    return f"{download.ARCHIVES[layout].size / 2**20:.0f} MiB"
+def _size(layout: str) -> str:
+    return bytes_in_words(download.ARCHIVES[layout].size)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -56,7 +57,7 @@ def _fetch(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     folder, archive = args.to or default_data_folder(), download.ARCHIVES[args.layout]
-    print(f"fetches {_mebibytes(args.layout)} to {folder} unless it is there; 3 minutes at 1 MB/s", file=sys.stderr)
+    tell_expected(f"fetches {_size(args.layout)} to {folder} unless CIFAR-10 is there; 3 minutes at 1 MB/s")
     with tqdm(total=archive.size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
         first: list[int] = []  # bytes of an earlier attempt: they must not count in the speed
 
@@ -76,7 +77,7 @@ def _fetch(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from tinyalex.files.atomic import write_picture
 
-    print("reads or draws the images; about 5 s", file=sys.stderr)
+    tell_expected("reads or draws the images", 5)
     folder, dataset = locate(args.data), load_dataset(args.data)
     write_picture(args.out, lambda file: contact_sheet(dataset).save(file, "PNG"))
     train, test = (np.bincount(labels, minlength=len(dataset.classes)) for labels in (dataset.train_labels, dataset.test_labels))

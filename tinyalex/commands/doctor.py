@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex import Conv2d, __version__
+from tinyalex.commands.shared import tell_expected
 from tinyalex.devices import get_device
 from tinyalex.devices.cuda import why_no_cuda
 from tinyalex.devices.workers import VARIABLE, allowed, processors
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look, test, print; return 1 if the self-test failed, else 0."""
-    print("looks at this machine and tests the engine; about 5 s", file=sys.stderr)
+    tell_expected("looks at this machine and tests the engine", 5)
     findings = []
     for look in (software, hardware, devices, data, disk, self_test):
         for finding in look():

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import out_folder
+from tinyalex.commands.shared import command_of, out_folder, path, tell
 from tinyalex.data.find import load_dataset
 from tinyalex.data.source import Dataset
 from tinyalex.devices import CpuDevice, Device, get_device
@@ -55,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--epochs", type=int, metavar="N", help=f"the most epochs of a run (default: {EPOCHS})")
     add("--target", type=float, metavar="T", help=f"the training error to reach (default: {TARGET})")
     add("--out", metavar="FOLDER", help="where to write; runs that the folder holds are continued (default: tinyalex-runs/NAME-DATE)")
-    add("--plot-only", type=Path, metavar="FOLDER", help="train nothing, and draw the runs that FOLDER holds, finished or not")
+    add("--plot-only", type=path, metavar="FOLDER", help="train nothing, and draw the runs that FOLDER holds, finished or not")
     add("--device", default=DEFAULTS["device"], help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
     add("--workers", type=int, metavar="K", help="how many threads the device cpu uses (default: all cores)")
     add("--json", action="store_true", help="print what result.json holds instead of the sentences")
@@ -76,8 +75,8 @@ def run(args: argparse.Namespace) -> int:
         plans.append(Plan(setup, activations, chosen, tuple(range(seeds)), *_limits(args, dataset.synthetic)))
     folder = out_folder("figure1", args.out, "figure1")
     open_folder(folder)
-    job = Job(folder, plans, _again(args, folder), record, _tell)
-    _tell(f"figure1 writes to {folder}")
+    job = Job(folder, plans, _again(args, folder), record, tell)
+    tell(f"figure1 writes to {folder}")
     with job.resumable():
         job.train(dataset, device)
         document = job.write(finished=True)
@@ -91,10 +90,10 @@ def _redraw(args: argparse.Namespace) -> dict[str, Any]:
     folder, record = args.plot_only, load_record()
     saved = read_plans(folder)
     if saved is not None:
-        return Job(folder, saved[0], saved[1], record, _tell).write(saved[2])
+        return Job(folder, saved[0], saved[1], record, tell).write(saved[2])
     synthetic, runs = plans_in(folder)
     plans = [Plan(*run, *_limits(args, synthetic)) for run in runs]
-    return Job(folder, plans, f"tinyalex figure1 --plot-only {shlex.quote(str(folder))}", record, _tell).write()
+    return Job(folder, plans, f"tinyalex figure1 --plot-only {shlex.quote(str(folder))}", record, tell).write()
 
 
 def _limits(args: argparse.Namespace, synthetic: bool) -> tuple[int, int, float, int]:
@@ -128,16 +127,7 @@ def _next(args: argparse.Namespace, dataset: Dataset, folder: Path) -> str:
 
 def _again(args: argparse.Namespace, folder: Path, seeds: int | None = None) -> str:
     """The command that goes on in `folder`, with as many `seeds` as this call or as given."""
-    words = ["tinyalex", "figure1"]
-    for key, value in vars(args).items():
-        option = f"--{key.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-        elif key not in ("out", "seeds") and value is not None and value is not False and value != DEFAULTS.get(key):
-            words += [option, *(value if isinstance(value, list) else [str(value)])]
-    if seeds or args.seeds is not None:
-        words += ["--seeds", str(seeds or args.seeds)]
-    return shlex.join([*words, "--out", str(folder)])
+    return command_of("figure1", args, DEFAULTS, folder, seeds=seeds or args.seeds)
 
 
 def _setups(args: argparse.Namespace) -> tuple[str, ...]:
@@ -197,7 +187,3 @@ def _dataset(args: argparse.Namespace) -> Dataset:
     if dataset.synthetic and args.train_images is None:
         return dataset.subset(SYNTHETIC_TRAIN, SYNTHETIC_TEST)
     return dataset
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

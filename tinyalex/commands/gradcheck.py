@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from tinyalex.commands.shared import tell_expected
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import ShapeError, did_you_mean
 from tinyalex.gradcheck import TOLERANCE, Check, table
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     cases, device = _chosen(args.layer), _device(args.device, args.workers)
-    print(f"{_cases(len(cases))} on {device.name}; about {math.ceil(len(cases) * SECONDS_A_CASE)} s", file=sys.stderr)
+    tell_expected(f"{_cases(len(cases))} on {device.name}", math.ceil(len(cases) * SECONDS_A_CASE))
     start, rows = time.perf_counter(), []
     if not args.json:
         print(f"{'layer':<21} {'case':<33} {'worst tensor':<24} {'error':>8}  where")

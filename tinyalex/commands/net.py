@@ -16,6 +16,7 @@ from tinyalex.analysis.figures import PAPER_BATCH, figures
 from tinyalex.analysis.memory import KINDS, Need, training_needs
 from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.analysis.table import notes, table, windows_in
+from tinyalex.commands.shared import path
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
 from tinyalex.errors import ShapeError, require_int, show
@@ -24,6 +25,7 @@ from tinyalex.layers import Sequential
 from tinyalex.models.options import as_built
 from tinyalex.models.registry import MODELS, ORIGINS, build
 from tinyalex.models.variants import VARIANTS, Published, differences
+from tinyalex.units import bytes_in_words
 
 HELP = "count a network before it runs: parameters, operations, memory, what two cards exchange"
 EXAMPLE = "tinyalex net alexnet --towers 2 --batch 128 --memory --png figure2.png"
@@ -74,8 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--algorithms", action="store_true", help="how each convolution is computed for the batch, on a CPU")
     parser.add_argument("--card", metavar="SIZE", help="the largest batch that trains on cards of SIZE, such as 3GiB, and the failure")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
-    parser.add_argument("--png", type=Path, metavar="FILE", help=f"draw the network as the paper's Figure 2, {PIXELS} pixels wide")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="the same drawing as SVG")
+    parser.add_argument("--png", type=path, metavar="FILE", help=f"draw the network as the paper's Figure 2, {PIXELS} pixels wide")
+    parser.add_argument("--svg", type=path, metavar="FILE", help="the same drawing as SVG")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,11 +104,11 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_document(counted), indent=1, allow_nan=False))
     else:
         print("\n".join(_text(counted)))
-    for path, kind in ((args.png, "png"), (args.svg, "svg")):
-        if path is not None:
-            draw(net, path, kind)
+    for picture, kind in ((args.png, "png"), (args.svg, "svg")):
+        if picture is not None:
+            draw(net, picture, kind)
             if not args.json:
-                print(f"drew {path}")
+                print(f"wrote {picture}")
     if not args.json:
         print(f"next: {_next(args)}")
     return 0
@@ -204,16 +206,16 @@ def _text(of: Counted) -> list[str]:
 
 
 def _need(need: Need) -> list[str]:
-    lines = [f"{need.device}: {mib(need.peak)} at the peak, in the {need.at}"]
+    lines = [f"{need.device}: {bytes_in_words(need.peak)} at the peak, in the {need.at}"]
     return lines + [f"  {kind:<21} {need.parts[kind]:>15,} B" for kind in KINDS] + [f"  {'total':<21} {need.peak:>15,} B"]
 
 
 def _plan(plan: Plan) -> list[str]:
     cards = "one card" if plan.cards == 1 else f"{plan.cards} cards"
-    fullest, kept = plan.fullest, mib(sum(plan.kept_2012.values())) + " for it" + " on its fuller card" * (plan.cards > 1)
+    fullest, kept = plan.fullest, bytes_in_words(sum(plan.kept_2012.values())) + " for it" + " on its fuller card" * (plan.cards > 1)
     lines = [
-        f"{cards} of {mib(plan.memory)}: the largest batch that trains is {plan.largest:,}",
-        f"  a batch of {plan.batch} takes {mib(fullest.peak)} of {fullest.device}, at the peak in the {fullest.at}",
+        f"{cards} of {bytes_in_words(plan.memory)}: the largest batch that trains is {plan.largest:,}",
+        f"  a batch of {plan.batch} takes {bytes_in_words(fullest.peak)} of {fullest.device}, at the peak in the {fullest.at}",
         f"  the code of 2012 kept {kept}, and up to {plan.largest_2012:,} images fit:",
     ]
     lines += [f"    {kind:<36} {nbytes:>15,} B" for kind, nbytes in plan.kept_2012.items()]
@@ -234,13 +236,6 @@ def _failure(failure: Failure) -> list[str]:
         f"  one card: {said}",
         f"  two cards: the step is done, at most {peaks} in use",
     ]
-
-
-def mib(nbytes: int) -> str:
-    """Bytes in words."""
-    if nbytes < 2**20:
-        return f"{nbytes:,} B"
-    return f"{nbytes / 2**30:.2f} GiB" if nbytes >= 2**30 else f"{nbytes / 2**20:.1f} MiB"
 
 
 def _document(of: Counted) -> dict[str, Any]:
@@ -278,12 +273,12 @@ def _document(of: Counted) -> dict[str, Any]:
     return document | ({"failure_in_small": asdict(of.failure)} if of.failure else {})
 
 
-def draw(net: Sequential, path: Path, kind: str) -> None:
+def draw(net: Sequential, picture: Path, kind: str) -> None:
     """Write the drawing of the net, as PNG or SVG."""
     from matplotlib import rc_context
 
     from tinyalex.analysis.figure2 import figure
 
-    picture = figure(net)
+    drawing = figure(net)
     with rc_context({"svg.fonttype": "none"}):  # words that can be searched and copied
-        write_picture(path, lambda file: picture.savefig(file, format=kind, dpi=PIXELS / picture.get_figwidth()))
+        write_picture(picture, lambda file: drawing.savefig(file, format=kind, dpi=PIXELS / drawing.get_figwidth()))

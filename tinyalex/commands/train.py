@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import out_folder, tell
+from tinyalex.commands.shared import command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.data.find import load_dataset
 from tinyalex.data.prepare import CropAndFlip, Standardize
 from tinyalex.data.source import Dataset
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import Interrupted, ShapeError, require_choice, require_int
-from tinyalex.experiments.figure1.time import in_words
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
@@ -26,7 +24,8 @@ from tinyalex.optim import SGD
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve
+from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
+from tinyalex.units import time_in_words
 
 HELP = "train a network on CIFAR-10: resumable, with curve, result and weights"
 EXAMPLE = "tinyalex train --net cifar-alexnet --towers 2 --devices cpu:0,cpu:1 --data cifar10 --out run"
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     prepare = CropAndFlip(Standardize.fit(train[0]), size, args.augment)
     test = dataset.test_images, dataset.test_labels
     folder = out_folder("train", args.out, args.net)
-    again = _again(args, folder)
+    again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,
         SGD(net, lr=args.lr, momentum=args.momentum, weight_decay=args.weight_decay),
@@ -109,11 +108,11 @@ def run(args: argparse.Namespace) -> int:
     classes = len(dataset.classes)
     tell(f"an error of {100 - 100 / classes:.3g} % is chance: whoever guesses one of {classes} classes is wrong that often")
     tell(f"writes to {folder}")
-    tell_epoch = _teller(trainer.position.epoch)
+    tell_epoch = _teller(trainer.position.epoch, epochs)
     try:
         results = trainer.run(epochs, until=tell_epoch)
     except Interrupted as stop:
-        raise Interrupted(stop.sentence, stop.exit_code, folder, f"go on with: {again}") from None
+        raise Interrupted(stop.sentence, stop.exit_code, folder, go_on(again)) from None
     tell_epoch(results[-1])  # the run does not call back after its last epoch
     document = _write(args, trainer, results, dataset, test, again)
     return _report(args, document, folder)
@@ -146,16 +145,17 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
     test, data = document["test"], document["config"]["data"]
-    print(f"after epoch {document['epochs']}, {in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
-    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images; top-5 error {100 * test['top5_error']:.2f} %,")
-    print("  how often the label is not among the five classes with the highest scores")
+    print(f"after epoch {document['epochs']}, {time_in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
+    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images: their label is not the class with the highest score")
+    print(f"  top-5 error {100 * test['top5_error']:.2f} %: their label is not among the five classes with the highest scores")
     for file in (RESULT, CURVE, WEIGHTS, "log.jsonl"):
         print(f"wrote {folder / file}")
     if data["synthetic"]:
         print("next: tinyalex train --data cifar10, the real images, after tinyalex data cifar10")
     elif args.net == "cifar-alexnet":
         other = 1 if args.towers == 2 else 2
-        print(f"next: {_again(args, None)} --towers {other}, the twin, which has the same curve")
+        command = command_of("train", args, DEFAULTS, None, devices=None, towers=other)
+        print(f"next: {command}, the same net on {other} device{'s' * (other > 1)}, which has the same curve")
     else:
         print("next: tinyalex train --net cifar-alexnet --towers 2, AlexNet in small on two devices")
     return 0
@@ -235,31 +235,19 @@ def _expect(trainer: Trainer, epochs: int, again: str) -> None:
     left = epochs - trainer.position.epoch
     if left > 0:
         seconds = seconds_an_epoch(trainer)
-        tell(f"about {in_words(left * seconds)} for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s; after a stop, go on with: {again}")
+        tell_expected(f"trains for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s", left * seconds)
+        tell(f"after a stop, {go_on(again)}")
 
 
-def _teller(known: int) -> Callable[[EpochResult], bool]:
+def _teller(known: int, epochs: int) -> Callable[[EpochResult], bool]:
     """A callback that writes a line about each epoch after the first `known`, and never ends the run."""
 
     def tell_epoch(result: EpochResult) -> bool:
         if result.epoch > known:
-            val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
-            errors = f"training error {100 * result.running_error:.2f} %{val}"
-            tell(f"epoch {result.epoch}: loss {result.loss:.4f}, {errors}, rate {result.lr:g}, {in_words(result.wall_s)}")
+            tell(epoch_line(result, epochs))
         return False
 
     return tell_epoch
-
-
-def _again(args: argparse.Namespace, folder: Path | None) -> str:
-    """The command that goes on in `folder`; without one, the command but for folder and towers."""
-    words = ["tinyalex", "train"]
-    for key, value in vars(args).items():
-        option = f"--{key.replace('_', '-')}"
-        if key in ("out", "json") or value in (None, DEFAULTS.get(key)) or (folder is None and key in ("towers", "devices")):
-            continue
-        words += [f"--no-{key}"] if value is False else [option, str(value)]
-    return shlex.join([*words, *(["--out", str(folder)] if folder else [])])
 
 
 def _places(net: Layer) -> str:

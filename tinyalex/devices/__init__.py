@@ -9,7 +9,7 @@ from collections import deque
 from tinyalex.devices.base import KINDS, NEW_ARRAYS, Array, Device, Scratch, Transfer
 from tinyalex.devices.cpu import CpuDevice
 from tinyalex.devices.workers import cores
-from tinyalex.errors import DeviceError
+from tinyalex.errors import DeviceError, did_you_mean
 
 __all__ = ["NEW_ARRAYS", "Array", "CpuDevice", "Device", "Scratch", "Transfer", "get_device"]
 
@@ -35,7 +35,8 @@ def get_device(device: str | Device = "cpu", who: str = "get_device") -> Device:
         return device
     kind, colon, number = str(device).partition(":")
     if kind not in KINDS or (colon and not (number.isascii() and number.isdecimal())) or (kind != "cpu" and not colon):
-        raise DeviceError(f"{who}: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got {device!r}")
+        rule = f"{who}: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got {device!r}"
+        raise DeviceError(rule, did_you_mean(str(device).casefold().replace("gpu", "cuda"), ("cpu", "cpu:0", "sim:0", "cuda:0")))
     name = f"{kind}:{int(number)}" if colon else kind  # "sim:00" is "sim:0"
     with _lock:
         made = _devices.get(name)

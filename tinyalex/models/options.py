@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import Parameter, signature
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Device
-from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
+from tinyalex.errors import ShapeError, did_you_mean, require_bool, require_choice, require_float, require_int, require_keywords, show
 from tinyalex.layers import Sequential
 from tinyalex.models.build import build_rows, places_of
 from tinyalex.models.rows import Row, Rows, after, change, conv, names, parameters, place, relu, scaled, walk, weighted, without
@@ -63,9 +63,7 @@ def alexnet(
     >>> net.params["conv2a.weight"].shape, net.params["conv3a.weight"].shape
     ((8, 3, 5, 5), (12, 16, 3, 3))
     """
-    for option in options:
-        if option not in OPTIONS:
-            raise ShapeError(f"{WHO}: options must be among {', '.join(OPTIONS)}, got {show(option)}")
+    require_keywords(WHO, options, keywords_of(alexnet))
     net = as_built(variant, towers, exchange, num_classes, **options)
     places, shape = places_of(WHO, towers, devices), (3, net.input_size, net.input_size)
     seed = require_int(WHO, "seed", seed, least=0)
@@ -145,6 +143,13 @@ def as_built(
 OPTIONS = tuple(name for name, parameter in signature(as_built).parameters.items() if parameter.kind == Parameter.KEYWORD_ONLY)
 
 
+def keywords_of(builder: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of all settings that `builder` takes. Where the builder takes `**options`, they are those of `as_built`."""
+    parameters = signature(builder).parameters.values()
+    own = tuple(parameter.name for parameter in parameters if parameter.kind != Parameter.VAR_KEYWORD)
+    return own + OPTIONS if len(own) < len(parameters) else own
+
+
 def _sixth(rows: Rows) -> Row:
     """A convolution with as many filters as conv5, which start as conv5's do."""
     conv5 = rows[place(rows, "conv5")]
@@ -221,5 +226,6 @@ def _layer_names(quantity: str, given: Any, choices: tuple[str, ...]) -> frozens
         raise ShapeError(f"{WHO}: {quantity} must be a sequence of layer names, got {show(given)}")
     for name in given:
         if name not in choices:
-            raise ShapeError(f"{WHO}: {quantity} must hold only names of {', '.join(choices)}, got {show(name)}")
+            rule = f"{WHO}: {quantity} must hold only names of {', '.join(choices)}, got {show(name)}"
+            raise ShapeError(rule, did_you_mean(name, choices))
     return frozenset(given)

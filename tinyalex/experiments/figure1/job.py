@@ -16,12 +16,13 @@ from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.rates import with_record
 from tinyalex.experiments.figure1.result import RESULT, read_plans, result, write_result
 from tinyalex.experiments.figure1.runs import read_runs
-from tinyalex.experiments.figure1.time import epochs_left, in_words, seconds_an_epoch, usual_epochs
+from tinyalex.experiments.figure1.time import epochs_left, seconds_an_epoch, usual_epochs
 from tinyalex.files.atomic import make_folder
 from tinyalex.models.cifar import SETUPS
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.log import NAME as LOG
 from tinyalex.training.signals import NAMES, Terminated, sigterm_raises
+from tinyalex.units import time_in_words
 
 FIGURE, FACTOR, RATES = "figure1.png", "factor.png", "rates.json"
 FILES = (FIGURE, FACTOR, RESULT, LOG)
@@ -110,8 +111,8 @@ class Job:
 
     def _expect(self, dataset: Dataset, seconds: float, likely: int, most: int) -> None:
         self.tell(f"{len(dataset.train_labels):,} images of {dataset.name}, {dataset.note}; an epoch takes {seconds:.2f} s")
-        about = f"about {in_words(likely * seconds)}, " if likely < most else ""
-        self.tell(f"this takes {about}at most {in_words(most * seconds)}; after a stop, go on with: {self.command}")
+        about = f"about {time_in_words(likely * seconds)}, " if likely < most else ""
+        self.tell(f"this takes {about}at most {time_in_words(most * seconds)}; after a stop, go on with: {self.command}")
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:

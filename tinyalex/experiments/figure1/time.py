@@ -96,16 +96,3 @@ def epochs_left(plan: Plan, runs: Sequence[Run], usual: Mapping[str, int] | None
 def _is_of(plan: Plan, run: Run) -> bool:
     rates = plan.rates.get(run.activation, ())
     return run.setup == plan.setup and run.seed in plan.seeds and (run.lr in rates or len(rates) > 1)
-
-
-def in_words(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    Example
-    -------
-    >>> in_words(50), in_words(400), in_words(20000)
-    ('50 s', '7 min', '5.6 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
