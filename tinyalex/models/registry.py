@@ -1,4 +1,4 @@
-"""The networks by the names that the command line uses."""
+"""The networks by name, as the command line uses them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ ORIGINS |= {
 
 
 def rows_of(name: str) -> Rows:
-    """The rows of the network called `name`; a ShapeError if there is none of that name.
+    """The rows of the network called `name`. ShapeError: there is no network of that name.
 
     Example
     -------
@@ -65,7 +65,7 @@ def rows_of(name: str) -> Rows:
 
 
 def require_name(name: Any) -> str:
-    """`name` if there is a network of that name, else a ShapeError that lists them."""
+    """`name` if there is a network of that name. ShapeError: there is none; the message lists the names."""
     if not isinstance(name, str) or name not in MODELS:
         raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {show(name)}", did_you_mean(name, MODELS))
     return name

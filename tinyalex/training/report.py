@@ -1,4 +1,4 @@
-"""What a run leaves for readers: `result.json` with its curves, and the picture of them."""
+"""The files that a run writes for its readers: `result.json` with the curves, and `curve.png`, the picture of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESULT, CURVE, WEIGHTS = "result.json", "curve.png", "weights.safetensors"
 
 
 def epoch_line(result: EpochResult, epochs: int) -> str:
-    """What is said of an epoch where no bar shows it."""
+    """One line of text about an epoch of a run of `epochs` epochs."""
     val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
     error = 100 * (result.running_error if result.train_error is None else result.train_error)
     said = f"loss {result.loss:.4f}, training error {error:.2f} %{val}"
@@ -25,7 +25,7 @@ def epoch_line(result: EpochResult, epochs: int) -> str:
 
 
 def document_of(folder: Path, command: str, results: Sequence[EpochResult], test: Evaluation) -> dict[str, Any]:
-    """The document of `result.json` for the run whose log is in `folder`; `command` is what made it or goes on with it."""
+    """The contents of `result.json` for the run whose log is in `folder`; `command` is the command line that continues the run."""
     first = RunLog(folder / NAME).read()[0]
     rows = [asdict(result) for result in results]
     evaluated = [key for key in rows[-1] if rows[-1][key] is not None]
@@ -45,7 +45,7 @@ def document_of(folder: Path, command: str, results: Sequence[EpochResult], test
 
 
 def draw_curve(document: dict[str, Any], path: Path) -> None:
-    """Draw training and validation error against epochs, from the document alone."""
+    """Draw training and validation error against epochs into a PNG file, from the contents of `result.json`."""
     from matplotlib import rc_context
 
     with rc_context({"font.size": 13, "lines.linewidth": 2.4, "lines.markersize": 5}):
@@ -53,7 +53,7 @@ def draw_curve(document: dict[str, Any], path: Path) -> None:
 
 
 def figure_of(document: dict[str, Any]) -> Any:
-    """The Matplotlib figure that `draw_curve` writes; made without pyplot, so it needs no screen."""
+    """The Matplotlib figure that `draw_curve` writes. It is made without pyplot, so it needs no screen."""
     from matplotlib.figure import Figure
 
     curves, config, test = document["curves"], document["config"], document["test"]
