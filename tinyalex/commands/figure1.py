@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, metavar="N", help="how many runs, each with its own seed, make one curve (default: 3; 1 with --quick)")
     add("--rates", nargs="+", metavar="RATES", help="learning rates, as 0.01,0.03 or relu=0.01 tanh=0.01,0.03; several rates make a sweep")
     add("--sweep", action="store_true", help="choose the rates by a sweep even if the shipped record has them")
-    add("--sweep-epochs", type=int, metavar="N", help="in a sweep, epochs that a run trains in one turn (default: 3; 5 on synthetic images)")
+    add("--sweep-epochs", type=int, metavar="N", help="in a sweep, epochs of one turn of a run (default: 3; 5 for synthetic images)")
     add("--growth", type=int, metavar="N", help="how many rates a sweep may add when the best one is its lowest or highest (default: 4)")
     add("--epochs", type=int, metavar="N", help=f"how many epochs a run may have at most (default: {EPOCHS})")
     add("--target", type=float, metavar="T", help=f"the training error to reach (default: {TARGET})")

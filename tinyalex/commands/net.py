@@ -75,7 +75,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sixth", action="store_true", help="of alexnet: with a sixth convolution on the last pooling layer")
     parser.add_argument("--memory", action="store_true", help="print the memory that a training step of the batch needs")
     parser.add_argument("--algorithms", action="store_true", help="print by which algorithm each layer is computed on a CPU, for the batch")
-    parser.add_argument("--card", metavar="SIZE", help="print the largest batch that trains on cards of SIZE, such as 3GiB, and how it fails")
+    parser.add_argument("--card", metavar="SIZE", help="print the largest batch that trains on cards of SIZE, such as 3GiB, and a failure")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument("--png", type=path, metavar="FILE", help=f"draw the network as the paper's Figure 2, {PIXELS} pixels wide")
     parser.add_argument("--svg", type=path, metavar="FILE", help="the same drawing as SVG")
