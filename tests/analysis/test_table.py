@@ -122,4 +122,4 @@ def test_unequal_halves_have_a_line_each():
 def test_why_layers_are_split():
     _, rows, _ = counted(towers=2)
     assert own_channels(rows) == {"conv2": 279_936, "conv4": 259_584, "conv5": 259_584}
-    assert "it would be 1,033,600 bytes, 4.41 times as many" in "\n".join(notes(rows))
+    assert "if they read both towers, all links would send 1,033,600 bytes, 4.41 times as many" in "\n".join(notes(rows))
