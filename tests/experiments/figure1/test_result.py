@@ -238,6 +238,6 @@ def test_readme_and_the_expected_time_have_the_committed_numbers():
     assert f"after {measured['2012', 'tanh']}, {measured['2012']} times as many" in first
     assert f"tanh needs {measured['fan-in']} times as many" in first
     for setup in ("2012", "fan-in"):
-        row = next(line for line in table.splitlines() if line.startswith(f"| {setup} | of the whole set"))
-        numbers = re.findall(r"(\d+\.\d) epochs at|(\d+\.\d) times", row)
+        row = next(line for line in table.splitlines() if line.startswith(f"| {setup} | all training images"))
+        numbers = re.findall(r"(\d+\.\d) epochs at rate|(\d+\.\d) times", row)
         assert [one or two for one, two in numbers] == [measured[setup, "relu"], measured[setup, "tanh"], measured[setup]]
