@@ -79,8 +79,8 @@ def test_run_says_what_to_expect_what_came_out_and_what_is_next(tmp_path, capsys
     assert cli.main([*SMALL, "--epochs", "1", "--no-augment", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("trains for 1 epoch of ")
-    assert "\n20 images of synthetic, synthetic shapes, seed 0; cifar-alexnet on cpu:0\nan error of 90 % is chance: " in err
-    assert f"one of 10 classes is wrong that often\nwrites to {tmp_path}\n" in err
+    assert "\n20 training images (synthetic: synthetic shapes, seed 0); cifar-alexnet on cpu:0\nan error of 90 % is chance: " in err
+    assert f"chance: a guess among 10 classes is wrong that often\nwrites to {tmp_path}\n" in err
     assert f" s; about {1} s\nafter a stop, go on with: tinyalex train " in err.replace("about 0 s", "about 1 s")
     assert f"--no-augment --out {tmp_path}\n" in err and "\nepoch 1 of 1: loss " in err
     test = read(tmp_path)["test"]

@@ -102,9 +102,7 @@ def _document(dataset: Dataset, folder: Path | None, train: Any, test: Any, pict
         "folder": None if folder is None else str(folder),
         "train_images": int(train.sum()),
         "test_images": int(test.sum()),
-        "classes": [
-            {"name": name, "train": int(a), "test": int(b)} for name, a, b in zip(dataset.classes, train, test, strict=True)
-        ],
+        "classes": [{"name": name, "train": int(a), "test": int(b)} for name, a, b in zip(dataset.classes, train, test, strict=True)],
         "picture": str(picture),
     }
 

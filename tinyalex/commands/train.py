@@ -104,9 +104,9 @@ def run(args: argparse.Namespace) -> int:
     )
     make_folder(folder)
     _expect(trainer, epochs, again)
-    tell(f"{len(train[0]):,} images of {dataset.name}, {dataset.note}; {args.net} on {_places(net)}")
+    tell(f"{len(train[0]):,} training images ({dataset.name}: {dataset.note}); {args.net} on {_places(net)}")
     classes = len(dataset.classes)
-    tell(f"an error of {100 - 100 / classes:.3g} % is chance: whoever guesses one of {classes} classes is wrong that often")
+    tell(f"an error of {100 - 100 / classes:.3g} % is chance: a guess among {classes} classes is wrong that often")
     tell(f"writes to {folder}")
     tell_epoch = _teller(trainer.position.epoch, epochs)
     try:

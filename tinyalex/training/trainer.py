@@ -108,9 +108,7 @@ class Trainer:
             self._go_on(self.folder)
         sgd.follow(self.schedule.lr)
 
-    def run(
-        self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None
-    ) -> list[EpochResult]:
+    def run(self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None) -> list[EpochResult]:
         """Train until the run has `epochs` complete epochs, and return the results of all of them.
 
         The epochs of earlier parts of the run count: a run that was stopped after 3 of 10 epochs trains for 7 more.

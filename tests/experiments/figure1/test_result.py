@@ -120,7 +120,7 @@ def test_sentences_of_a_sweep_say_whether_its_choice_stands():
     assert last(best) == f"{start}, so far: a better one may be among 0.01, 0.04, which could still win."
     assert last(slow, best, fast) == (
         "setup 2012, ReLU: learning rate 0.04 is the best of 3, from 0.01 to 0.04. "
-        "It is the highest of them, so a better one may lie beyond."
+        "It is the highest of them, so a better rate may lie beyond it."
     )
 
 

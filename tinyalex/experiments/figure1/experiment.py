@@ -104,7 +104,7 @@ class Figure1:
             if len(sweep.runs) > told:
                 told = len(sweep.runs)
                 rates = ", ".join(f"{run.lr:g}" for run in sweep.runs)
-                self.tell(f"{who}: the best rate is at an edge of the sweep, which grows to {rates}")
+                self.tell(f"{who}: the best rate is the lowest or the highest of the sweep, so a rate is added: {rates}")
             turn = sweep.next_turn()
             if turn is None:
                 break
@@ -117,7 +117,7 @@ class Figure1:
         return sweep, sweep.best.lr
 
     def _to_target(self, plan: Plan, activation: str, lr: float, seed: int) -> Run:
-        line = f"setup {plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: until both errors are at most "
+        line = f"setup {plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: trains until both errors are at most "
         line += f"{100 * plan.target:g} %, at most {plan.max_epochs} epochs"
         run, usual = Run(plan.setup, activation, lr, seed), self.usual.get((plan.setup, activation))
         return self._train(run, plan.max_epochs, lambda last: at_most(last, plan.target), line, usual)
@@ -168,7 +168,7 @@ def _choice(sweep: Sweep) -> str:
     best, rates = sweep.best, ", ".join(f"{run.lr:g}" for run in sweep.runs)
     epochs = sweep.needed(best)
     if epochs is None:
-        text = f"no rate reaches {100 * sweep.target:g} % in {sweep.max_epochs} epochs; {best.lr:g} comes nearest, of {rates}"
+        text = f"none of the rates {rates} reaches {100 * sweep.target:g} % in {sweep.max_epochs} epochs; {best.lr:g} comes nearest"
     else:
-        text = f"chose learning rate {best.lr:g}, which needs the fewest epochs, {epochs:.1f}, of {rates}"
-    return f"{text}; it is the {sweep.edge} of them, so a better one may lie beyond" if sweep.edge else text
+        text = f"chose learning rate {best.lr:g} of {rates}, because it needs the fewest epochs, {epochs:.1f}"
+    return f"{text}; it is the {sweep.edge} of them, so a better rate may lie beyond it" if sweep.edge else text

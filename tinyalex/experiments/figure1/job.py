@@ -115,7 +115,7 @@ class Job:
             raise failed[0]
 
     def _expect(self, dataset: Dataset, seconds: float, likely: int, most: int) -> None:
-        self.tell(f"{len(dataset.train_labels):,} images of {dataset.name}, {dataset.note}; an epoch takes {seconds:.2f} s")
+        self.tell(f"{len(dataset.train_labels):,} training images ({dataset.name}: {dataset.note}); an epoch takes {seconds:.2f} s")
         about = f"about {time_in_words(likely * seconds)}, " if likely < most else ""
         self.tell(f"this takes {about}at most {time_in_words(most * seconds)}; after a stop, go on with: {self.command}")
 

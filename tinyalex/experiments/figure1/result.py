@@ -136,7 +136,7 @@ def _sweep_sentence(of: dict[str, Any], name: str) -> str:
     unfinished = [f"{entry['lr']:g}" for entry in sweep if entry["state"] == "unfinished"]
     if unfinished:
         return f"{text}, so far: a better one may be among {', '.join(unfinished)}, which could still win."
-    return f"{text}. It is the {mine['edge']} of them, so a better one may lie beyond." if mine["edge"] else f"{text}."
+    return f"{text}. It is the {mine['edge']} of them, so a better rate may lie beyond it." if mine["edge"] else f"{text}."
 
 
 def result(plans: Sequence[Plan], folder: Path, command: str, finished: bool) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Sweep:
 
     @property
     def edge(self) -> str | None:
-        """"lowest" or "highest" if the best rate is the lowest or the highest of several; a better one may lie beyond. Else None."""
+        """The edge at which the best of several rates is, "lowest" or "highest"; None if it lies between two other rates."""
         if len(self.runs) < 2:
             return None
         if self.failed or self.best is self.runs[0]:
