@@ -17,9 +17,9 @@ from benchmarks.workload import SEED, Arrays, Job, Setting, Side, Workload
 from tinyalex.models import alexnet
 
 RATES = Rates(lr=1e-4, momentum=0.9, weight_decay=5e-4)  # far below the paper's 0.01, because these images are random
-SIZE = 227  # the paper's 224 gives the same shapes, but PyTorch, whose convolution has no ceil mode, would have to copy each image
+SIZE = 227  # the paper's 224 gives equal shapes only with ceil; PyTorch has no ceil in a convolution and would have to pad images
 SMALL_SIZE = 67
-STEP_TOLERANCE = 2e-2  # rounding decides for values near 0 whether a ReLU passes them, and which of two near maxima wins
+STEP_TOLERANCE = 2e-2  # rounding decides whether a ReLU passes a value near 0, and which of two nearly equal values is the maximum
 
 
 def build(weights: Arrays, **settings: Any) -> ta.Sequential:

@@ -67,7 +67,7 @@ WORKLOADS = [
         "training step of the Figure 1 net at batch 128; 391 are an epoch of 50,000 images",
         inputs,
         {"tinyalex": tinyalex_side, "torch": torch_side},
-        tolerance=1e-2,  # rounding decides for values near 0 whether a ReLU passes them, and which of two near maxima wins
+        tolerance=1e-2,  # rounding decides whether a ReLU passes a value near 0, and which of two nearly equal values is the maximum
         calls=20,
         rough_s=5,
         flops=flops,

@@ -1,4 +1,4 @@
-"""A device: where arrays live, and how work on a batch is cut into blocks.
+"""A device: where arrays are stored, and how the work on a batch is cut into blocks.
 
 The code of a layer is the same on all devices. A layer gets its arrays from its device (`empty`), cuts its batch into blocks
 with `map_blocks`, and calls functions of the device's array module `xp`. The differences between a CPU and a GPU are in this

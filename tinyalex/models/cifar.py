@@ -1,4 +1,4 @@
-"""The authors' small networks for CIFAR-10: the one of Figure 1."""
+"""The network of Figure 1, one of the small networks for CIFAR-10 that the authors published."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _dropout_scale(variant: Variant) -> str:
 
 
 def _initial(setting: str) -> Callable[[Variant], Any]:
-    """Standard deviations of weights, or the values of biases; words where they are drawn in another way."""
+    """The fact: for each layer, the standard deviation of its weights or the value of its biases; or in words, another distribution."""
 
     def number(init: Any) -> Any:
         return init.std if isinstance(init, Gaussian) else init.value if isinstance(init, Constant) else init
@@ -160,7 +160,7 @@ def _initial(setting: str) -> Callable[[Variant], Any]:
     return fact
 
 
-# What is compared, in words, and how it is read off a variant.
+# The facts that `differences` compares: each in words, and the function that reads it from a variant.
 FACTS: tuple[tuple[str, Callable[[Variant], Any]], ...] = (
     ("filters", _of(LAYERS[:5], lambda row: row.width)),
     ("input size", lambda variant: variant.input_size),

@@ -73,7 +73,13 @@ def as_labels(who: str, labels: Any) -> Any:
 
 
 def check_input(who: str, net: Layer, x: Any) -> None:
-    """Raise unless `x`, a prepared batch, is of floats that are finite, and its images of the size that the net was made for."""
+    """Check a prepared batch `x`, (N, C, H, W).
+
+    Raises
+    ------
+    DataError: the batch is not an array of floats, or an element is NaN or infinite.
+    ShapeError: the images have another size than the net was made for.
+    """
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         raise DataError(f"{who}: prepared images must be an array of floats, got {show(x)}; let prepare make floats of the bytes")
     wanted: Any = getattr(net, "in_shape", None)

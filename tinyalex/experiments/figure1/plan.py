@@ -16,7 +16,7 @@ SYNTHETIC_RATES = {"2012": (0.002, 0.005, 0.01, 0.02, 0.05, 0.1), "fan-in": (0.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained in one setup.
+    """The runs that are trained in one setup.
 
     Parameters
     ----------
