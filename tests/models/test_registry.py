@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
 from tinyalex.models.registry import MODELS, build
@@ -31,3 +32,18 @@ def test_what_is_no_name_raises(name):
 def test_figure1_has_one_tower():
     with pytest.raises(ShapeError, match="figure1: towers must be 1, got 2"):
         build("figure1", towers=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "meant"),
+    [("alexnet", "num_class", "num_classes"), ("cifar-alexnet", "num_class", "num_classes"), ("figure1", "num_classes", "classes"),
+     ("figure1", "device", "devices"), ("alexnet-caffe", "widts", "widths")],
+)  # fmt: skip
+def test_unknown_setting_is_answered_with_the_one_that_was_probably_meant(name, setting, meant):
+    with refuses(ShapeError, f", got {setting}; did you mean {meant}?"):
+        build(name, **{setting: 3})
+
+
+def test_named_variant_has_no_setting_variant():
+    with refuses(ShapeError, "alexnet-caffe: settings must be among towers, exchange, "):
+        build("alexnet-caffe", variant="paper")
