@@ -20,11 +20,8 @@ from tinyalex.loss import SoftmaxCrossEntropy
 
 Classes = Mapping[str, Any]  # the layers' classes by name
 
-TOWERS = ("Split", "Pair", "Exchange", "Gather")
 CLASSES: Classes = MappingProxyType(
-    {name: getattr(layers, name) for name in layers.__all__}
-    | {name: getattr(towers, name) for name in TOWERS}
-    | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy}
+    {name: getattr(home, name) for home in (layers, towers) for name in home.__all__} | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy}
 )
 
 
