@@ -18,6 +18,7 @@ import pytest
 import tinyalex
 from tests import reference
 from tinyalex.devices import CpuDevice
+from tinyalex.fast.table import BY_COLUMNS, CPU
 from tinyalex.gradcheck import kink_free
 from tinyalex.gradcheck.builders import CLASSES
 from tinyalex.init import Gaussian
@@ -47,6 +48,16 @@ def users_of(module: str) -> list[str]:
         affected |= more
     order = TopologicalSorter({name: imports()[name] & affected for name in affected}).static_order()
     return [name for name in order if name != module]
+
+
+def rows_touched(module: str) -> set[str] | None:
+    """The rows of `fast.table` that compute with a file of fast/, read off the imports; None for all of them."""
+    if not module.startswith("fast."):
+        return None
+    touched = {f"tinyalex.{name}" for name in (module, *users_of(module))}
+    rows = {row.name for rows in CPU.values() for row in rows if row.forward.__module__ in touched}
+    by_columns = {row.name for row in BY_COLUMNS}  # the gradient of x is computed by whichever of these pays
+    return (rows | by_columns if rows & by_columns else rows) or None
 
 
 @dataclass(frozen=True)

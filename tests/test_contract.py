@@ -225,6 +225,16 @@ def test_simulated_device_agrees(row, n):
 
 
 @every_layer
+@pytest.mark.parametrize("scale", [-200, 1e-10, 1e-37])
+@pytest.mark.parametrize("device", [ONE, THREE, "sim:0"], ids=["one", "three", "sim"])
+def test_harmless_underflow_raises_nothing(row, scale, device):
+    layer, x, dout = row.build(device), np.float32(scale) * row.x(), row.dout() * np.float32(1e-30)
+    with np.errstate(all="raise"):
+        got = round_trip(layer, x, dout)
+    assert all(np.isfinite(array).all() for array in got)
+
+
+@every_layer
 def test_array_of_another_device_raises(row):
     sim, x, dout = ta.get_device("sim:0"), row.x(), row.dout()
     here, there = row.build(), row.build(sim)

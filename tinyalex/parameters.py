@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import weakref
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -20,7 +21,10 @@ class Parameters(dict[str, Array]):
     """The arrays of a layer or a network by name. Reading is a dict's; an assignment copies into the array that is there.
 
     `net.params["fc.weight"] = w` casts `w` and copies it. The arrays themselves live as long as the layer: nothing can be removed,
-    and only a layer's own dict takes new names, until a network holds the layer.
+    and only a layer's own dict takes new names, until a network holds the layer. A copy without the layer is a dict like any other.
+
+    A layer holds its parameters, and these know the layer by a weak reference only: a net that nobody uses any more is freed at once,
+    with all its arrays, not when Python next looks for circles.
 
     Raises
     ------
@@ -30,27 +34,43 @@ class Parameters(dict[str, Array]):
 
     def __init__(self, layer: Layer | None = None, finite: bool = True) -> None:
         super().__init__()
-        self.layer, self.finite, self.closed = layer, finite, False
-        self.owners: dict[str, Layer] = {}
+        self.finite, self.closed = finite, False
+        self.owners: dict[str, Layer] = {}  # of a network's arrays, the layers that they belong to
+        self._layer: weakref.ref[Layer] | None = None
+        if layer is not None:
+            self.belong(layer)
+
+    def belong(self, layer: Layer) -> None:
+        """Be the arrays of `layer`."""
+        self._layer = weakref.ref(layer)
+
+    @property
+    def layer(self) -> Layer | None:
+        """The layer or network that holds these arrays; None where it is gone."""
+        return None if self._layer is None else self._layer()
 
     def place(self, key: str, array: Array, owner: Layer) -> None:
         """Hold `array`, which belongs to the layer `owner`, under a name."""
         super().__setitem__(key, array)
-        self.owners[key] = owner
+        if owner is not self.layer:
+            self.owners[key] = owner
 
     def __setitem__(self, key: str, value: Array) -> None:
-        if key in self:
+        owner = self.owners.get(key, self.layer)
+        if owner is None:
+            super().__setitem__(key, value)
+        elif key in self:
             if value is not self[key]:  # after `params[key] *= 2` it is the same array
-                self._write(key, value)
-        elif self.closed or self.layer is None:
+                self._write(key, value, owner)
+        elif self.closed:
             raise ShapeError(f"{self._who}: {self._what} must be one of {', '.join(self) or 'none'}, got {show(key)}")
-        elif not self.layer.device.owns(value):
-            check_owner(self.layer, key, value)
+        elif not owner.device.owns(value):
+            check_owner(owner, key, value)
         else:
-            self.place(key, value, self.layer)
+            self.place(key, value, owner)
 
-    def _write(self, key: str, value: Any) -> None:
-        owner, array = self.owners[key], self[key]
+    def _write(self, key: str, value: Any, owner: Layer) -> None:
+        array = self[key]
         if self.finite and owner.frozen:
             require_thawed(self._who, owner)
         if not owner.device.owns(value):
@@ -102,7 +122,8 @@ class Parameters(dict[str, Array]):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (), (dict(self), self.__dict__)  # else pickle would assign the items before the owners are there
+        state = self.__dict__ | {"_layer": None}  # the layer's own state says which arrays belong to it
+        return type(self), (), (dict(self), state)  # else pickle would assign the items before the owners are there
 
     def __setstate__(self, state: tuple[dict[str, Array], dict[str, Any]]) -> None:
         items, attributes = state

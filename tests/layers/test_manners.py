@@ -1,7 +1,9 @@
 """Nets in a notebook: names, sizes and seeds that nobody gave, assignments, copies, and passes that are cut off."""
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -109,9 +111,10 @@ def test_own_generator_is_drawn_from_in_order():
 
 def test_layer_before_its_parameters_are_drawn_raises():
     text = "dense: the parameters must be drawn before the layer is used, got none so far; put it into Sequential([...], in_shape=...)"
+    late = Dense(3)
     for use in (
         lambda: Dense(3)(values((2, 4))), lambda: ta.Sequential([Dense(3)])(values((2, 4))), lambda: ta.SGD(Dense(3)),
-        lambda: Dense(3).params["weight"], lambda: setattr(Dense(3), "weight", np.ones((3, 4))),
+        lambda: late.params["weight"], lambda: setattr(Dense(3), "weight", np.ones((3, 4))),
     ):  # fmt: skip
         with refuses(ta.CallOrderError, text):
             use()
@@ -128,6 +131,43 @@ def test_locally_connected_layer_is_sized_by_what_comes_before():
         ta.LocallyConnected2d(2, 4, 3)
     with refuses(ta.ShapeError, "local: out_channels and kernel_size must be given, got (4,)"):
         ta.LocallyConnected2d(4)
+
+
+def test_convolutions_and_fully_connected_layers_are_sized_by_what_comes_before():
+    def make(**sizes):
+        rest = {"rng": rng()} if sizes else {}
+        c, f = sizes.get("c", ()), sizes.get("f", ())
+        return ta.Sequential([ta.Conv2d(*c, 4, 3, groups=2, **rest), ta.ReLU(), ta.Flatten(), ta.Linear(*f, 3, **rest)], in_shape=(2, 5, 6))
+
+    net = make()
+    assert net.shapes == make(c=(2,), f=(48,)).shapes and repr(net).splitlines()[2:] == repr(make(c=(2,), f=(48,))).splitlines()[2:]
+    assert (net["conv"].in_channels, net["linear"].in_features) == (2, 48) and net["conv"].weight.shape == (4, 1, 3, 3)
+    assert np.array_equal(net["linear"].weight, ta.Gaussian(0.01)((3, 48), generator(0, "linear")).astype(np.float32))
+    assert repr(ta.Conv2d(4, 3)) == "Conv2d('conv', ?->4, kernel 3, stride 1, cpu)" and repr(ta.Linear(4)) == "Linear('linear', ?->4, cpu)"
+    towers = ta.Sequential(
+        [ta.Split(("cpu", "cpu")), ta.Pair(ta.Conv2d(2, 3, name="a"), ta.Conv2d(2, 3, name="b")), ta.Gather(("cpu", "cpu"))],
+        in_shape=(3, 5, 5),
+    )
+    assert towers.shapes[-1] == (4, 3, 3) and towers["b"].in_channels == 3
+
+
+def test_size_that_cannot_be_found_or_does_not_fit_is_refused():
+    x = values((2, 3, 5, 5), 1, np.float32)
+    for layer, value in ((ta.Conv2d(4, 3), x), (ta.Linear(4), x.reshape(2, -1)), (ta.Sequential([ta.Conv2d(4, 3)]), x)):
+        with refuses(ta.CallOrderError, "the parameters must be drawn before the layer is used, got none so far; put it into Sequential("):
+            layer(value)
+        with refuses(ta.CallOrderError, "the parameters must be drawn"):
+            layer.output_shape(value.shape[1:])
+    with refuses(ta.ShapeError, "conv: in_channels must be a multiple of groups=2, got 3"):
+        ta.Sequential([ta.Conv2d(4, 3, groups=2)], in_shape=(3, 5, 5))
+    with refuses(ta.ShapeError, "linear: x must have 2 axes (N, F), got ('N', 3, 5, 5); put Flatten() before it"):
+        ta.Sequential([ta.Linear(4)], in_shape=(3, 5, 5))
+    with refuses(ta.ShapeError, "conv: x must have 4 axes (N, C, H, W), got ('N', 12)"):
+        ta.Sequential([ta.Conv2d(4, 3)], in_shape=(12,))
+    with refuses(ta.ShapeError, "conv: out_channels and kernel_size must be given, got (4,)"):
+        ta.Conv2d(4)
+    with refuses(ta.ShapeError, "conv: stride must be given when the layer is made, got an assignment of 2; make a new layer"):
+        ta.Conv2d(4, 3).stride = 2
 
 
 def test_layers_of_a_net_cannot_be_edited():
@@ -317,11 +357,45 @@ def test_copy_of_a_frozen_net_is_frozen():
     assert twin[0].weight.flags.writeable and not net[0].weight.flags.writeable
 
 
-@pytest.mark.parametrize("make", [ta.Sigmoid, ta.Tanh, ta.AbsTanh, ta.LocalResponseNorm, ta.SpatialResponseNorm, ta.LocalContrastNorm])
-def test_harmless_underflow_raises_nothing(make):
-    layer, x = make(), np.float32(1e-30) * values((3, 5, 6, 6), 1, np.float32)
-    x[0] = -200 * np.abs(values((5, 6, 6), 2, np.float32))
-    with np.errstate(all="raise"):
-        out = layer.forward(x, train=True)
-        dx = layer.backward(np.full_like(out, 1e-30))
-    assert np.isfinite(out).all() and np.isfinite(dx).all()
+def trained(device="cpu"):
+    layers = [ta.Conv2d(4, 3, device=device), ta.ReLU(device=device), ta.Flatten(device=device), ta.Linear(3, device=device)]
+    net = ta.Sequential(layers, in_shape=(3, 6, 6))
+    sgd, x = ta.SGD(net), net.device.asarray(values((2, 3, 6, 6), 1, np.float32))
+    net.backward(net.forward(x, train=True))
+    sgd.step()
+    return sgd
+
+
+def frozen():
+    net = trained().net
+    net.freeze()
+    net(values((2, 3, 6, 6), 1, np.float32))
+    return net
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        linear, small, trained, frozen, lambda: trained(ta.CpuDevice(workers=2)).net, lambda: trained("sim:0").net,
+        lambda: copy.deepcopy(trained().net), lambda: ta.models.build("cifar-alexnet", towers=2),
+    ],
+)  # fmt: skip
+def test_what_nobody_uses_is_freed_at_once(make):
+    gc.collect()
+    gc.disable()
+    try:
+        gone = weakref.ref(make())
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_parameters_without_their_layer_are_a_dict():
+    params = linear().params
+    params["weight"] = params["other"] = 3
+    assert params["weight"] == params["other"] == 3
+    net = ta.Sequential([linear()])
+    alone = copy.deepcopy(net["fc"].params)
+    alone["weight"][...] = 0
+    alone["weight"] = None
+    assert alone["weight"] is None and net["fc"].weight.any()

@@ -8,16 +8,22 @@ import threading
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 
 class Use:
-    """One `with` block in which BLAS has one thread. The block's thread and frame tell later whether the block still runs."""
+    """One `with` block in which BLAS has one thread. The block's thread and frame tell later whether the block still runs.
+
+    Within the block an underflow is no error, whatever `np.seterr` says: an element too small for its type is 0, which is near enough.
+    """
 
     def __init__(self, blas: OneBlasThread) -> None:
         self._blas = blas
         self.thread = 0
         self.frame: FrameType | None = None
+        self._quiet = np.errstate(under="ignore")
 
     def __enter__(self) -> None:
         self.thread, self.frame = threading.get_ident(), sys._getframe(1)
@@ -26,8 +32,10 @@ class Use:
         except BaseException:
             self._blas.end(self)
             raise
+        self._quiet.__enter__()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self._quiet.__exit__(*error)
         self._blas.end(self)
         self.frame = None
 

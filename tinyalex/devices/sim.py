@@ -153,7 +153,8 @@ class SimDevice(Device):
         before = current_device()
         _current.device = self
         try:
-            yield self
+            with np.errstate(under="ignore"):  # as on a card, and as on `CpuDevice`
+                yield self
         finally:
             _current.device = before
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex import layers
+from tinyalex import layers, towers
 from tinyalex.devices import Device
 from tinyalex.fast.table import CPU, operation_of
 from tinyalex.gradcheck.check import NETWORK_STEPS, STEP, check_layer, check_loss, check_network
@@ -21,7 +21,9 @@ Classes = Mapping[str, Any]  # the layers' classes by name
 
 WEIGHTED = ("Conv2d", "Linear", "LocallyConnected2d")  # layers that draw weights
 
-CLASSES: Classes = MappingProxyType({name: getattr(layers, name) for name in layers.__all__} | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy})
+CLASSES: Classes = MappingProxyType(
+    {name: getattr(home, name) for home in (layers, towers) for name in home.__all__} | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy}
+)
 
 
 @dataclass(frozen=True)

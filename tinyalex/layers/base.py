@@ -308,6 +308,9 @@ class Layer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        for arrays in (state.get("params"), state.get("grads")):
+            if isinstance(arrays, Parameters):
+                arrays.belong(self)
         if state.get("frozen") and "params" in state:  # a copy of a read-only array is not read-only
             for array in dict.values(state["params"]):
                 if isinstance(array, np.ndarray):

@@ -103,7 +103,7 @@ class Conv2d(Layer):
     def __init__(
         self,
         in_channels: int,
-        out_channels: int,
+        out_channels: int | None = None,
         kernel_size: Any = None,
         *,
         rng: np.random.Generator | None = None,
