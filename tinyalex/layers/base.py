@@ -197,7 +197,7 @@ class Layer:
     @property
     def gives_dx(self) -> bool:
         """Whether `backward` returns a gradient of x; with input_gradient=False it returns None."""
-        return getattr(self, "input_gradient", True) is not False  # in LocalResponseNorm `input_gradient` is a method
+        return bool(getattr(self, "input_gradient", True))
 
     def leaves(self) -> Iterator[Layer]:
         """The layers that compute: this layer itself, or, if it only holds other layers, the leaves of those."""

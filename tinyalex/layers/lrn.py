@@ -1,10 +1,31 @@
-"""Local response normalization (paper 3.3): each activity is divided by a function of the channels around its own."""
+"""Local response normalization (paper 3.3): each activity is divided by a function of the channels around its own.
+
+**Derivation.** At one pixel let a_i be the activity of channel i, and let alpha be the factor of each square (the paper's alpha; alpha / n
+where `alpha_over_n` is set). With
+
+    s_i = k + alpha * (the sum of a_j^2 over all j in the window of i),        b_i = a_i s_i^-beta,
+
+an activity a_i enters twice: directly into b_i, and through the scale s_j of every channel j whose window contains i. For these j
+
+    ds_j/da_i = 2 alpha a_i,    so    db_j/da_i = [i = j] s_j^-beta - beta a_j s_j^(-beta-1) ds_j/da_i
+                                                = [i = j] s_j^-beta - 2 alpha beta a_i b_j / s_j,
+
+and for every other j it is 0. Sum dout_j db_j/da_i over j, since a gradient adds where a value is used more than once:
+
+    dx_i = dout_i s_i^-beta - 2 alpha beta a_i * (the sum of dout_j b_j / s_j over all j whose window contains i).
+
+The second term is the cross term. Its j form the mirrored window: if the window of j reaches from j - before to j + after, then it
+contains i for i - after <= j <= i + before. Only for an even n do the two differ.
+
+With n = 3, k = 2, alpha = 1, beta = 1 and a = (1, 2, 0): s = (7, 7, 6) and b = (1/7, 2/7, 0). For dout = (0, 1, 0) the first channel
+gets no direct term, and through s_2 it gets dx_1 = -2 * 1 * (2/7) / 7 = -4/49.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -13,6 +34,8 @@ from tinyalex.errors import ShapeError, require_bool, require_float, require_int
 from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
+
+Window: TypeAlias = tuple[int, int, int]  # channels before and after the own one, and the number of groups
 
 
 def window_sum(a: Array, before: int, after: int, groups: int, out: Array) -> Array:
@@ -37,6 +60,35 @@ def power(scale: Array, beta: float, scratch: Scratch) -> Array:
     return xp.multiply(out, quarter, out=out)
 
 
+def lrn_scale(a: Array, k: float, alpha: float, window: Window, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """Fill out (B, C, H, W) with s_i = k + alpha * sum_j a_j^2 and return it. alpha: the factor of each square."""
+    square = scratch.xp.multiply(a, a, out=scratch(a.shape, a.dtype))
+    window_sum(square, *window, out)
+    out *= alpha
+    out += k
+    return out
+
+
+def lrn(a: Array, scale: Array, beta: float, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """Fill out with b_i = a_i s_i^-beta and return it. a, scale, out: (B, C, H, W)."""
+    return scratch.xp.divide(a, power(scale, beta, scratch), out=out)
+
+
+def lrn_backward(
+    a: Array, scale: Array, dout: Array, alpha: float, beta: float, window: Window, dx: Array, scratch: Scratch = NEW_ARRAYS
+) -> None:
+    """Fill dx with dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j b_j / s_j. All arrays (B, C, H, W); `dx` may be `scale`."""
+    xp, (before, after, groups) = scratch.xp, window
+    powered = power(scale, beta, scratch)  # s^beta
+    direct = xp.divide(dout, powered, out=scratch(a.shape, a.dtype))  # dout s^-beta
+    ratio = xp.multiply(direct, a, out=powered)  # dout b
+    ratio /= scale
+    cross = window_sum(ratio, after, before, groups, scratch(a.shape, a.dtype))  # over the mirrored window
+    cross *= a
+    cross *= 2 * alpha * beta
+    xp.subtract(direct, cross, out=dx)
+
+
 class LocalResponseNorm(Layer):
     """Divide each activity by a power of the sum of squares over the channels around it.
 
@@ -58,15 +110,7 @@ class LocalResponseNorm(Layer):
 
     Cache: x and scale = k + alpha * sum_j a_j^2, both (N, C, H, W). backward computes b from them again.
 
-    Gradient: let s_j be the scale of channel j and b_j = a_j s_j^-beta. For every j whose window contains i,
-
-        db_j/da_i = [i = j] s_j^-beta  -  2 alpha beta a_i b_j / s_j,
-
-    and for every other j it is 0. Therefore
-
-        dx_i = dout_i s_i^-beta  -  2 alpha beta a_i * (the sum of dout_j b_j / s_j over all j whose window contains i).
-
-    These j form the mirrored window, which for an even n reaches one channel further up than down.
+    Gradient: see the derivation above.
 
     Example
     -------
@@ -105,37 +149,21 @@ class LocalResponseNorm(Layer):
         """The factor of each square: alpha / n, or alpha."""
         return self.alpha / self.n if self.alpha_over_n else self.alpha
 
-    def scale(self, a: Array, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
-        """Fill out (B, C, H, W) with k + alpha * sum_j a_j^2 (paper 3.3) and return it."""
-        square = scratch.xp.multiply(a, a, out=scratch(a.shape, a.dtype))
-        window_sum(square, self.before, self.after, self.groups, out)
-        out *= self.alpha_each
-        out += self.k
-        return out
-
-    def input_gradient(self, a: Array, scale: Array, dout: Array, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
-        """Fill dx with dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j b_j / s_j, all arrays (B, C, H, W). `dx` may be `scale`."""
-        xp = scratch.xp
-        powered = power(scale, self.beta, scratch)  # s^beta
-        direct = xp.divide(dout, powered, out=scratch(a.shape, a.dtype))  # dout s^-beta
-        ratio = xp.multiply(direct, a, out=powered)  # dout b
-        ratio /= scale
-        cross = window_sum(ratio, self.after, self.before, self.groups, scratch(a.shape, a.dtype))  # over the mirrored window
-        cross *= a
-        cross *= 2 * self.alpha_each * self.beta
-        xp.subtract(direct, cross, out=dx)
+    @property
+    def window(self) -> Window:
+        """How far a window reaches before and after its channel, and how many groups there are."""
+        return self.before, self.after, self.groups
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
         self.output_shape(x.shape[1:])
-        xp, out = self.device.xp, self.device.empty(x.shape, self.dtype)
+        out = self.device.empty(x.shape, self.dtype)
         scales = self.device.empty(x.shape, self.dtype) if train else None
 
         def block(images: slice, scratch: Scratch) -> None:
             a = x[images]
             scale = scratch(a.shape, self.dtype) if scales is None else scales[images]
-            self.scale(a, scale, scratch)
-            xp.divide(a, power(scale, self.beta, scratch), out=out[images])
+            lrn(a, lrn_scale(a, self.k, self.alpha_each, self.window, scale, scratch), self.beta, out[images], scratch)
 
         self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
         if train:
@@ -146,7 +174,8 @@ class LocalResponseNorm(Layer):
         x, scales = self.take(dout)  # nothing else refers to `scales`, so dx is written over it
 
         def block(images: slice, scratch: Scratch) -> None:
-            self.input_gradient(x[images], scales[images], dout[images], scales[images], scratch)
+            scale = scales[images]
+            lrn_backward(x[images], scale, dout[images], self.alpha_each, self.beta, self.window, scale, scratch)
 
         self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
         return scales
