@@ -121,6 +121,14 @@ def test_other_images_exit_2_and_nothing_is_lost(folder, capsys, rate):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_tilde_of_plot_only_is_the_home_folder(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / "figure1.png").unlink()
+    assert cli.main(["figure1", "--plot-only", "~/run"]) == 0
+    assert (tmp_path / "run" / "figure1.png").is_file() and f"wrote {tmp_path}" in capsys.readouterr().out
+
+
 def test_rates_that_all_diverge_exit_1_and_the_rest_is_run_and_drawn(tmp_path, capsys):
     options = [*SMALL, "--rates", "relu=1e30", "tanh=0.01", "--epochs", "2", "--seeds", "1", "--out", str(tmp_path)]
     assert cli.main(["figure1", *options]) == 1

@@ -213,7 +213,7 @@ def test_diverged_run_names_the_layer_and_keeps_the_last_good_checkpoint(tmp_pat
 def test_first_bad_layer_is_named(spoil, name):
     trainer = make_trainer()
     spoil(trainer.net)
-    text = f"got nan at step 1, epoch 1; the first bad numbers are in {name}; try a lower learning rate, such as 0.0001 for 0.001"
+    text = f"got nan at step 1, epoch 1; the first bad elements are in {name}; try a lower learning rate, such as 0.0001 for 0.001"
     with refuses_run(DivergedError, text):
         trainer.run(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -18,8 +19,6 @@ from tinyalex.init import Gaussian
 from tinyalex.loss import SoftmaxCrossEntropy
 
 Classes = Mapping[str, Any]  # the layers' classes by name
-
-WEIGHTED = ("Conv2d", "Linear", "LocallyConnected2d")  # the layers that have weights
 
 CLASSES: Classes = MappingProxyType(
     {name: getattr(home, name) for home in (layers, towers) for name in home.__all__} | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy}
@@ -62,8 +61,13 @@ def of_layer(layer: str, name: str, shape: tuple[int, ...], *args: Any, steps: t
 
 
 def _made(classes: Classes, layer: str, args: tuple[Any, ...], settings: Mapping[str, Any], device: str | Device = "cpu") -> Any:
-    weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": rng(1)} if layer in WEIGHTED else {}
-    return classes[layer](*args, **weights, **settings, device=device, dtype=np.float64)
+    return classes[layer](*args, **_weights(classes[layer], rng(1)), **settings, device=device, dtype=np.float64)
+
+
+def _weights(made: type[Any], draw: np.random.Generator) -> dict[str, Any]:
+    """Initial values large enough to be seen in a difference, for each parameter that the class draws."""
+    inits = [name for name in inspect.signature(made.__init__).parameters if name.endswith("_init")]
+    return {name: Gaussian(0.5) for name in inits} | ({"rng": draw} if inits else {})
 
 
 @dataclass(frozen=True)
@@ -124,8 +128,7 @@ def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]],
     def function(device: Device, classes: Classes) -> list[Check]:
         common, draw, made = {"device": device, "dtype": np.float64}, rng(1), []
         for i, (layer, *args, settings) in enumerate(layers):
-            weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": draw} if layer in WEIGHTED else {}
-            made.append(classes[layer](*args, **weights, **settings, **common, name=f"{layer.lower()}{i}"))
+            made.append(classes[layer](*args, **_weights(classes[layer], draw), **settings, **common, name=f"{layer.lower()}{i}"))
         net = classes["Sequential"](made, in_shape=shape[1:])
         loss = classes["SoftmaxCrossEntropy"](**common)
         return check_network(net, loss, rng(seed).standard_normal(shape), np.arange(shape[0]) % 3, steps=NETWORK_STEPS)
