@@ -16,7 +16,7 @@ Array = np.ndarray[Any, Any]
 NO_PADDING = (0, 0, 0, 0)
 
 
-def places(*sizes: int) -> Iterator[tuple[int, ...]]:
+def indices(*sizes: int) -> Iterator[tuple[int, ...]]:
     """Every index of an array of this shape."""
     return product(*map(range, sizes))
 
@@ -56,10 +56,10 @@ def conv2d(
     filters, channels, kh, kw = weight.shape
     oh, ow = out_size(x, (kh, kw), stride, padding, ceil)
     out = np.zeros((len(x), filters, oh, ow))
-    for n, k, y, z in places(*out.shape):
+    for n, k, y, z in indices(*out.shape):
         first = (k // (filters // groups)) * channels  # the first channel in the group of k
         total = 0.0 if bias is None else float(bias[k])
-        for c, i, j in places(channels, kh, kw):
+        for c, i, j in indices(channels, kh, kw):
             total += weight[k, c, i, j] * pixel(x, n, first + c, y * stride[0] + i - padding[0], z * stride[1] + j - padding[2])
         out[n, k, y, z] = total
     return out
@@ -78,9 +78,9 @@ def locally_connected2d(
     _, _, filters, channels, kh, kw = weight.shape
     oh, ow = out_size(x, (kh, kw), stride, padding, ceil)
     out = np.zeros((len(x), filters, oh, ow))
-    for n, k, y, z in places(*out.shape):
+    for n, k, y, z in indices(*out.shape):
         total = float(bias[y, z, k])
-        for c, i, j in places(channels, kh, kw):
+        for c, i, j in indices(channels, kh, kw):
             total += weight[y, z, k, c, i, j] * pixel(x, n, c, y * stride[0] + i - padding[0], z * stride[1] + j - padding[2])
         out[n, k, y, z] = total
     return out
@@ -89,7 +89,7 @@ def locally_connected2d(
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """weight (K, C), bias (K,)."""
     out = np.zeros((len(x), len(weight)))
-    for n, k in places(*out.shape):
+    for n, k in indices(*out.shape):
         out[n, k] = bias[k] + sum(weight[k, c] * x[n, c] for c in range(x.shape[1]))
     return out
 
@@ -126,7 +126,7 @@ def max_pool2d(
     size, cells = pool_cells(x, kernel, stride, padding, ceil)
     out = np.zeros((*x.shape[:2], *size))
     winner = np.zeros((*out.shape, 2), int)
-    for n, c, y, z in places(*out.shape):
+    for n, c, y, z in indices(*out.shape):
         winner[n, c, y, z] = max(cells(y, z), key=lambda cell: x[n, c, cell[0], cell[1]])  # `max` takes the first of equal ones
         out[n, c, y, z] = x[n, c, winner[n, c, y, z, 0], winner[n, c, y, z, 1]]
     return out, winner
@@ -143,7 +143,7 @@ def avg_pool2d(
     """The mean of the pixels that each window sees."""
     size, cells = pool_cells(x, kernel, stride, padding, ceil)
     out = np.zeros((*x.shape[:2], *size))
-    for n, c, y, z in places(*out.shape):
+    for n, c, y, z in indices(*out.shape):
         seen = [x[n, c, line, column] for line, column in cells(y, z)]
         out[n, c, y, z] = sum(seen) / len(seen)
     return out
@@ -159,7 +159,7 @@ def local_response_norm(
 ) -> Array:
     """Paper 3.3: the sum runs over the channels around i that are in the group of i."""
     out, size = np.zeros(x.shape), x.shape[1] // groups
-    for b, i, y, z in places(*x.shape):
+    for b, i, y, z in indices(*x.shape):
         first = i // size * size
         total = sum(x[b, first + j, y, z] ** 2 for j in window(i - first, n, size))
         out[b, i, y, z] = x[b, i, y, z] / (k + (alpha / n if alpha_over_n else alpha) * total) ** beta
@@ -171,7 +171,7 @@ def spatial_response_norm(
 ) -> Array:
     """The sum runs over the n x n pixels around each pixel, in its own channel."""
     out, (_, _, h, w) = np.zeros(x.shape), x.shape
-    for b, c, y, z in places(*x.shape):
+    for b, c, y, z in indices(*x.shape):
         total = sum(x[b, c, i, j] ** 2 for i in window(y, n, h) for j in window(z, n, w))
         out[b, c, y, z] = x[b, c, y, z] / (k + (alpha / n**2 if alpha_over_area else alpha) * total) ** beta
     return out
@@ -188,11 +188,11 @@ def local_contrast_norm(x: Array, kernel_size: int, sigma: float) -> Array:
         return sum(weight[p, q] * pixel(a, b, c, y + p, z + q) for c in range(channels) for p, q in offsets) / total_weight
 
     v, s, out = np.zeros(x.shape), np.zeros((n, h, w)), np.zeros(x.shape)
-    for b, c, y, z in places(*x.shape):
+    for b, c, y, z in indices(*x.shape):
         v[b, c, y, z] = x[b, c, y, z] - weighted(x, b, y, z)
-    for b, y, z in places(n, h, w):
+    for b, y, z in indices(n, h, w):
         s[b, y, z] = math.sqrt(weighted(v**2, b, y, z))
-    for b, c, y, z in places(*x.shape):
+    for b, c, y, z in indices(*x.shape):
         divisor = max(sum(s[b].flat) / (h * w), s[b, y, z])
         out[b, c, y, z] = v[b, c, y, z] / divisor if divisor else 0.0
     return out
@@ -233,7 +233,7 @@ def sgd_step(
 ) -> tuple[Array, Array]:
     """Paper section 5: the new w and v. `grad` is the gradient of the mean loss over the batch."""
     new_w, new_v = np.zeros(w.shape), np.zeros(w.shape)
-    for i in places(*w.shape):
+    for i in indices(*w.shape):
         new_v[i] = momentum * v[i] - weight_decay * lr * w[i] - lr * grad[i]
         new_w[i] = w[i] + new_v[i]
     return new_w, new_v
@@ -242,7 +242,7 @@ def sgd_step(
 def numerical_gradient(f: Callable[[], Array], x: Array, cotangent: Array, step: float = 1e-5) -> Array:
     """d sum(cotangent * f()) / dx by centered differences. f reads x, which is changed in place and restored."""
     grad = np.zeros(x.shape)
-    for i in places(*x.shape):
+    for i in indices(*x.shape):
         value = x[i]
         x[i] = value + step
         above = np.sum(cotangent * f())

@@ -90,7 +90,7 @@ def test_bug_in_a_file_of_one_algorithm_needs_the_rows_of_that_algorithm_alone()
 
 
 def test_remade_but_unchanged_layer_passes(monkeypatch):
-    same = Mutant("none", "Conv2d", "fast.columns", "self.rows.fill(0)", "self.rows.fill(0)")
+    same = Mutant("none", "Conv2d", "fast.columns", "self.shifted.fill(0)", "self.shifted.fill(0)")
     assert gradient_error("Conv2d", mutate(same, monkeypatch), algorithms=rows_touched("fast.columns")) <= TOLERANCE
 
 

@@ -49,7 +49,7 @@ class Parameters(dict[str, Array]):
         """The layer or network that holds these arrays; None if it no longer exists."""
         return None if self._layer is None else self._layer()
 
-    def place(self, key: str, array: Array, owner: Layer) -> None:
+    def add(self, key: str, array: Array, owner: Layer) -> None:
         """Add `array`, which belongs to the layer `owner`, by the name `key`."""
         super().__setitem__(key, array)
         if owner is not self.layer:
@@ -67,7 +67,7 @@ class Parameters(dict[str, Array]):
         elif not owner.device.owns(value):
             check_owner(owner, key, value)
         else:
-            self.place(key, value, owner)
+            self.add(key, value, owner)
 
     def _write(self, key: str, value: Any, owner: Layer) -> None:
         array = self[key]
@@ -122,7 +122,7 @@ class Parameters(dict[str, Array]):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = self.__dict__ | {"_layer": None}  # the layer's own state says which arrays belong to it
+        state = self.__dict__ | {"_layer": None}  # unpickling the layer calls `belong` again
         return type(self), (), (dict(self), state)  # else pickle would assign the items before the owners are there
 
     def __setstate__(self, state: tuple[dict[str, Array], dict[str, Any]]) -> None:

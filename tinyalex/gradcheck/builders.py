@@ -65,7 +65,7 @@ def _made(classes: Classes, layer: str, args: tuple[Any, ...], settings: Mapping
 
 
 def _weights(made: type[Any], draw: np.random.Generator) -> dict[str, Any]:
-    """Initial values large enough to be seen in a difference, for each parameter that the class draws."""
+    """The arguments with which the class `made` draws its parameters from `draw`, with a large standard deviation; {} if it has none."""
     inits = [name for name in inspect.signature(made.__init__).parameters if name.endswith("_init")]
     return {name: Gaussian(0.5) for name in inits} | ({"rng": draw} if inits else {})
 

@@ -59,7 +59,7 @@ CONVOLUTIONS = of_each_row(
     geometry("stride 2x1, groups 2", (1, 4, 7, 5), 4, 6, (3, 2), stride=(2, 1), groups=2),
     geometry("stride 1x3, padding on four sides", (2, 2, 5, 9), 2, 3, (2, 5), stride=(1, 3), padding=(0, 1, 3, 1)),
     geometry("a single line of output", (2, 2, 3, 6), 2, 3, 3),
-    geometry("tiles that hang over", (1, 1, 9, 11), 1, 2, 3, padding=(0, 2, 1, 2)),
+    geometry("tiles that reach beyond the edge", (1, 1, 9, 11), 1, 2, 3, padding=(0, 2, 1, 2)),
     geometry("tiles of two sizes, groups 2", (1, 4, 9, 7), 4, 2, 3, padding=1, groups=2),
     geometry("lines cut tile by tile", (1, 1, 2, 37), 1, 1, 3, padding=1),
     geometry("17 images", (17, 1, 3, 2), 1, 2, 3, padding=1),
@@ -178,7 +178,7 @@ NETWORKS = [
         ],
     ),
     of_network(
-        "pooling of images that lie innermost",
+        "pooling of images that are CHWN in memory",
         (3, 1, 6, 9),
         [
             ("Conv2d", 1, 3, 2, {"padding": 1, "algorithm": "lines", "input_gradient": False}),

@@ -241,7 +241,7 @@ class Layer:
             array[...] = self.device.asarray(value, self.dtype)
         for arrays, new in ((self.params, array), (self.grads, self.device.zeros(value.shape, self.dtype))):
             assert isinstance(arrays, Parameters)
-            arrays.place(key, new, self)
+            arrays.add(key, new, self)
 
     def check_x(self, x: Any, axes: str | None = None) -> None:
         """Raise unless `x` is on the layer's device, has the layer's dtype and the given axes ("N C H W"), and no axis of length 0."""

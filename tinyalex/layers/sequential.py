@@ -131,7 +131,7 @@ class Sequential(Layer):
                 assert isinstance(mine, Parameters) and isinstance(arrays, Parameters)
                 arrays.closed = mine.closed = True
                 for key, array in arrays.items():
-                    mine.place(f"{leaf.name}.{key}", array, leaf)
+                    mine.add(f"{leaf.name}.{key}", array, leaf)
         self._complete = True
 
     def instead_of(self, key: str) -> str:
