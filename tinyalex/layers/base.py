@@ -203,6 +203,10 @@ class Layer:
         """The layers that compute: this layer itself, or, if it only holds other layers, the leaves of those."""
         yield self
 
+    def inside(self, in_shape: Any = None) -> Iterator[tuple[Layer, Any]]:
+        """The layers that this one is made of, each with the shape that it takes where `in_shape` is known; a layer of its own has none."""
+        yield from ()
+
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for leaf in self.leaves():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -16,6 +15,7 @@ from tinyalex.fast.fuse import steps_of
 from tinyalex.layers.base import Layer
 from tinyalex.layers.leaves import require_leaves
 from tinyalex.parameters import Parameters
+from tinyalex.shown import table_of
 
 
 class Sequential(Layer):
@@ -242,43 +242,13 @@ class Sequential(Layer):
                 return layer
         raise KeyError(f"{self.name}: layer must be one of {', '.join(leaf.name for leaf in self.leaves())}, got {key!r}")
 
+    def inside(self, in_shape: Any = None) -> Iterator[tuple[Layer, Any]]:
+        for layer in self.layers:
+            yield layer, in_shape
+            in_shape = None if in_shape is None else layer.output_shape(in_shape)
+
     def __repr__(self) -> str:
-        where = " and ".join(dict.fromkeys(device.name for leaf in self.leaves() for device in (*leaf.takes, *leaf.gives)))
-        shape = f", input {show_shape(self.in_shape)}" if self.in_shape else ""
-        lines = [("layer", "kind and settings", "output", "parameters"), *lines_of(self, self.in_shape if self.shapes else None)]
-        widths = [max(len(line[column]) for line in lines) for column in range(4)]
-        table = [
-            f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {out:<{widths[2]}}  {params:>{widths[3]}}".rstrip()
-            for name, kind, out, params in lines
-        ]
-        total = sum(math.prod(array.shape) for leaf in self.leaves() for array in leaf.params.values())
-        end = "parameters to be drawn when in_shape is known" if self.unbuilt else f"{total:,} parameters"
-        return "\n".join([f"Sequential {self.name!r} on {where}{shape}", *table, f"  {end}"])
-
-
-def lines_of(layer: Layer, in_shape: Any, depth: int = 0) -> list[tuple[str, str, str, str]]:
-    """A line for each layer inside `layer`: name, kind and settings, output shape, number of parameters; deeper layers are indented."""
-    lines: list[tuple[str, str, str, str]] = []
-    for part in layer.layers if isinstance(layer, Sequential) else (getattr(layer, "left"), getattr(layer, "right")):  # noqa: B009
-        shape = None
-        if in_shape is not None:
-            half = in_shape if isinstance(layer, Sequential) else in_shape[part is getattr(layer, "right")]  # noqa: B009
-            shape = part.output_shape(half)
-        inside = isinstance(part, Sequential) or (hasattr(part, "left") and hasattr(part, "right"))
-        count = 0 if inside else sum(math.prod(array.shape) for leaf in part.leaves() for array in leaf.params.values())
-        settings = "" if inside else part.settings()
-        kind = type(part).__name__ + (f" {settings}" if settings else "")
-        lines.append(("  " * depth + part.name, kind, "" if shape is None else show_shape(shape), f"{count:,}" if count else ""))
-        if inside:
-            lines += lines_of(part, None if in_shape is None else half, depth + 1)
-        if isinstance(layer, Sequential):
-            in_shape = shape
-    return lines
-
-
-def show_shape(shape: tuple[Any, ...]) -> str:
-    """A shape as text: `96x55x55`, or for the two halves of towers `48x55x55 + 48x55x55`."""
-    return " + ".join(map(show_shape, shape)) if shape and isinstance(shape[0], tuple) else "x".join(map(str, shape))
+        return table_of(self, self.in_shape if self.shapes else None)
 
 
 def require_shape(who: str, shape: Any) -> tuple[Any, ...]:

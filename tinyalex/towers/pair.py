@@ -65,6 +65,10 @@ class Pair(Layer):
     def leaves(self) -> Iterator[Layer]:
         yield from (*self.left.leaves(), *self.right.leaves())
 
+    def inside(self, in_shape: Any = None) -> Iterator[tuple[Layer, Any]]:
+        a, b = (None, None) if in_shape is None else check_two(self, "x", in_shape)
+        yield from ((self.left, a), (self.right, b))
+
     def forward(self, x: Halves, *, train: bool = False) -> Halves:
         return self._both(lambda layer, half: layer.forward(half, train=train), check_two(self, "x", x), train)
 
