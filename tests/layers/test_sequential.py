@@ -92,7 +92,7 @@ def test_first_layer_may_leave_the_input_gradient_out():
 
 
 def test_later_layer_may_not():
-    text = "net: input_gradient must be True but in the first layer, got False in "
+    text = "net: input_gradient must be True except in the first layer, got False in "
     with refuses(ta.ShapeError, text + "'fc2'"):
         ta.Sequential([linear(4, 5, "fc1"), linear(5, 3, "fc2", input_gradient=False)])
     inner = ta.Sequential([linear(5, 3, "fc2", input_gradient=False), relu()], name="inner")
@@ -169,17 +169,29 @@ def towers(a, b, name="relu1"):
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: [ta.ReLU(name="a"), ta.ReLU(name="b", device="sim:0")], "'b' must be on cpu, where 'a' leaves it, got a layer for sim:0"),
-        (lambda: [ta.ReLU(name="a", device="cpu:0"), ta.ReLU(name="b", device="cpu:1")], "'b' must be on cpu:0, where 'a' leaves it, got"),
-        (lambda: [ta.ReLU(name="a", device="cpu:1"), ta.Split(A)], "'split' must be on cpu:1, where 'a' leaves it, got a layer for cpu:0"),
-        (lambda: [ta.Split(A), towers(*B)], "'pair' must be on cpu:0 and cpu:1, where 'split' leaves it, got a layer for cpu:1 and cpu:0"),
-        (lambda: [ta.Split(A), ta.ReLU(device="cpu:0")], "'relu' must be on cpu:0 and cpu:1, where 'split' leaves it, got"),
-        (lambda: [ta.Split(A), ta.Exchange(B)], "'exchange' must be on cpu:0 and cpu:1, where 'split' leaves it, got a layer for cpu:1"),
-        (lambda: [ta.Split(A), ta.Exchange(A), ta.Gather(B)], "'gather' must be on cpu:0 and cpu:1, where 'exchange' leaves it, got"),
-        (lambda: [ta.Split(A), ta.Gather(A), ta.ReLU(device="cpu:1")], "'relu' must be on cpu:0, where 'gather' leaves it, got"),
+        (
+            lambda: [ta.ReLU(name="a"), ta.ReLU(name="b", device="sim:0")],
+            "'b' must be on cpu, like the output of 'a', got a layer on sim:0",
+        ),
+        (
+            lambda: [ta.ReLU(name="a", device="cpu:0"), ta.ReLU(name="b", device="cpu:1")],
+            "'b' must be on cpu:0, like the output of 'a', got",
+        ),
+        (
+            lambda: [ta.ReLU(name="a", device="cpu:1"), ta.Split(A)],
+            "'split' must be on cpu:1, like the output of 'a', got a layer on cpu:0",
+        ),
+        (
+            lambda: [ta.Split(A), towers(*B)],
+            "'pair' must be on cpu:0 and cpu:1, like the output of 'split', got a layer on cpu:1 and cpu:0",
+        ),
+        (lambda: [ta.Split(A), ta.ReLU(device="cpu:0")], "'relu' must be on cpu:0 and cpu:1, like the output of 'split', got"),
+        (lambda: [ta.Split(A), ta.Exchange(B)], "'exchange' must be on cpu:0 and cpu:1, like the output of 'split', got a layer on cpu:1"),
+        (lambda: [ta.Split(A), ta.Exchange(A), ta.Gather(B)], "'gather' must be on cpu:0 and cpu:1, like the output of 'exchange', got"),
+        (lambda: [ta.Split(A), ta.Gather(A), ta.ReLU(device="cpu:1")], "'relu' must be on cpu:0, like the output of 'gather', got"),
         (
             lambda: [ta.Sequential([ta.Split(A), ta.Gather(A)], name="in"), ta.Sequential([ta.ReLU(device="cpu:1")], name="out")],
-            "'out' must be on cpu:0, where 'in' leaves it, got a layer for cpu:1",
+            "'out' must be on cpu:0, like the output of 'in', got a layer on cpu:1",
         ),
     ],
 )
@@ -189,7 +201,7 @@ def test_layer_on_another_device_than_the_one_before_raises(make, text):
 
 
 def test_two_devices_of_one_name_are_two():
-    with refuses(ta.DeviceError, "net: the input of 'b' must be on cpu, where 'a' leaves it, got a layer for another device named cpu"):
+    with refuses(ta.DeviceError, "net: the input of 'b' must be on cpu, like the output of 'a', got a layer on another device named cpu"):
         ta.Sequential([ta.ReLU(name="a"), ta.ReLU(name="b", device=ta.CpuDevice(workers=1))])
 
 
@@ -201,7 +213,7 @@ def test_towers_that_fit_make_a_net():
 @pytest.mark.parametrize("value", [3, None, ta.ReLU])
 def test_what_is_no_layer_raises(value):
     for layers in ([value], [relu(), value]):
-        with refuses(ta.ShapeError, f"net: layers must hold layers alone, got {value!r}"):
+        with refuses(ta.ShapeError, f"net: layers must hold only layers, got {value!r}"):
             ta.Sequential(layers)
 
 

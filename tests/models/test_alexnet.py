@@ -257,7 +257,7 @@ def test_bad_options_raise():
         refused(f"devices must be a device or one a tower, such as 'cpu:0,cpu:1', got {value}", ta.DeviceError, devices=value)
     refused("widths must hold only names of conv1, conv2, conv3, conv4, conv5, fc6, fc7, got 'fc8'", widths={"fc8": 10})
     refused("devices must be of one kind, got cpu:0 and sim:0", ta.DeviceError, towers=2, devices="cpu:0,sim:0")
-    refused("devices must be two, one a tower, got", ta.DeviceError, towers=2, devices="cpu:0,cpu:1,cpu:2")
+    refused("devices must be two, one for each tower, got", ta.DeviceError, towers=2, devices="cpu:0,cpu:1,cpu:2")
     refused("devices must be one for one tower, got 2", ta.DeviceError, devices="cpu:0,cpu:1")
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.models.registry import MODELS, build
+from tinyalex.models.registry import MODELS, build, rows_of
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -18,14 +18,19 @@ def test_every_name_builds(name):
     assert net.in_shape is not None and net.params
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_of_a_name_are_those_of_the_net(name):
+    assert [row.name for row in rows_of(name)] == [layer.name for layer in build(name, devices=DryDevice())]
+
+
 def test_unknown_name_raises():
-    with pytest.raises(ShapeError, match="net: NAME must be one of alexnet, .*, figure1, got 'alexnet-cafe'; did you mean alexnet-caffe"):
+    with pytest.raises(ShapeError, match="net: NAME must be one of alexnet, .*, figure1.*, got 'alexnet-cafe'; did you mean alexnet-caffe"):
         build("alexnet-cafe")
 
 
 @pytest.mark.parametrize("name", [None, 5, ["alexnet"]])
 def test_what_is_no_name_raises(name):
-    with pytest.raises(ShapeError, match=f"net: NAME must be one of alexnet, .*, figure1, got {re.escape(repr(name))}$"):
+    with pytest.raises(ShapeError, match=f"net: NAME must be one of alexnet, .*, figure1.*, got {re.escape(repr(name))}$"):
         build(name)
 
 

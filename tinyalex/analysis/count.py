@@ -110,7 +110,7 @@ def _row(at: Visit) -> Row:
     return Row(
         name=layer.name,
         kind=type(layer).__name__,
-        device=" + ".join(device.name for device in layer.places),
+        device=" + ".join(device.name for device in layer.runs_on),
         tower=at.tower,
         in_shape=at.in_shape,
         out_shape=at.out_shape,

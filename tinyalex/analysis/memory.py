@@ -184,7 +184,7 @@ class _Step:
         return dx
 
     def _now(self, layer: Layer, pass_: str) -> None:
-        for device in layer.places:
+        for device in layer.runs_on:
             self.need(device).moment = f"{pass_} of {layer.name}"
 
     def _scratch(self, at: Visit, backward: bool) -> None:

@@ -1,4 +1,4 @@
-"""Local response normalization (paper 3.3): a channel's activity is divided by that of its neighbors."""
+"""Local response normalization (paper 3.3): each activity is divided by a function of the channels around its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinyalex.layers.facts import Facts, elements
 
 
 def window_sum(a: Array, before: int, after: int, groups: int, out: Array) -> Array:
-    """out_i = the sum of a_j for i - before <= j <= i + after, j in the group of i. a, out: (B, C, H, W)."""
+    """out_i = the sum of a_j over the channels j with i - before <= j <= i + after in the group of i. a, out: (B, C, H, W)."""
     b, c, h, w = a.shape
     a, total = a.reshape(b, groups, c // groups, h * w), out.reshape(b, groups, c // groups, h * w)
     total[...] = a
@@ -28,7 +28,7 @@ def window_sum(a: Array, before: int, after: int, groups: int, out: Array) -> Ar
 
 
 def power(scale: Array, beta: float, scratch: Scratch) -> Array:
-    """scale ** beta; for the paper's 0.75 by two square roots, s^(1/2) s^(1/4), which is several times as fast."""
+    """scale ** beta. For the paper's beta 0.75 two square roots, s^(1/2) s^(1/4), are several times as fast as a power."""
     xp, out = scratch.xp, scratch(scale.shape, scale.dtype)
     if beta != 0.75:
         return xp.power(scale, beta, out=out)
@@ -38,29 +38,35 @@ def power(scale: Array, beta: float, scratch: Scratch) -> Array:
 
 
 class LocalResponseNorm(Layer):
-    """Divide each activity by a power of the summed squares of its channel neighbors.
+    """Divide each activity by a power of the sum of squares over the channels around it.
 
-    Paper: section 3.3, b_i = a_i / (k + alpha * sum_j a_j^2)^beta over the n channels j around i, those that exist.
+    Paper: section 3.3, b_i = a_i / (k + alpha * sum_j a_j^2)^beta, where j runs over the n channels around channel i that exist.
 
     Parameters
     ----------
-    n: channels in a window, 1 or more: from i - n // 2 on. An even n looks one further down than up.
-    k: above 0, as 0 would divide a silent window by 0; alpha: at least 0; beta: any finite number. The defaults are the paper's.
-    groups: windows end at a group's edge, as at the edge of a device in the split of section 3.2.
-    alpha_over_n: divide alpha by n. The paper's formula does not; the authors' code, Caffe and PyTorch do.
+    n: how many channels a window has, at least 1. The window of channel i begins at i - n // 2, so for an even n it reaches one
+        channel further down than up.
+    k: above 0, because with 0 a window of zeros would divide by 0; alpha: at least 0; beta: any finite number. The defaults are those
+        of the paper.
+    groups: how many groups the channels are divided into, at least 1. A window ends at the edge of its group, as it ends at the edge
+        of a device in section 3.2.
+    alpha_over_n: whether alpha is divided by n, as in the authors' code, Caffe and PyTorch, but not in the paper's formula.
 
     Raises
     ------
-    ShapeError: a setting outside these ranges, or channels that are no multiple of `groups`.
+    ShapeError: a setting outside these ranges, or channels whose number is not a multiple of `groups`.
 
-    Cache: x and scale = k + alpha * sum_j a_j^2, both (N, C, H, W). b is taken again from them.
+    Cache: x and scale = k + alpha * sum_j a_j^2, both (N, C, H, W). backward computes b from them again.
 
-    Gradient: with s_j the scale of channel j and b_j = a_j s_j^-beta,
+    Gradient: let s_j be the scale of channel j and b_j = a_j s_j^-beta. For every j whose window contains i,
 
-        db_j/da_i = [i = j] s_j^-beta  -  2 alpha beta a_i b_j / s_j   for every j whose window holds i,
-        dx_i = dout_i s_i^-beta  -  2 alpha beta a_i * sum_j dout_j b_j / s_j.
+        db_j/da_i = [i = j] s_j^-beta  -  2 alpha beta a_i b_j / s_j,
 
-    The sum runs over the j whose window holds i: for an even n that is the mirrored window.
+    and for every other j it is 0. Therefore
+
+        dx_i = dout_i s_i^-beta  -  2 alpha beta a_i * (the sum of dout_j b_j / s_j over all j whose window contains i).
+
+    These j form the mirrored window, which for an even n reaches one channel further up than down.
 
     Example
     -------
@@ -96,11 +102,11 @@ class LocalResponseNorm(Layer):
 
     @property
     def alpha_each(self) -> float:
-        """The factor of each square."""
+        """The factor of each square: alpha / n, or alpha."""
         return self.alpha / self.n if self.alpha_over_n else self.alpha
 
     def scale(self, a: Array, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
-        """out = k + alpha * sum_j a_j^2, paper 3.3."""
+        """Fill out (B, C, H, W) with k + alpha * sum_j a_j^2 (paper 3.3) and return it."""
         square = scratch.xp.multiply(a, a, out=scratch(a.shape, a.dtype))
         window_sum(square, self.before, self.after, self.groups, out)
         out *= self.alpha_each
@@ -108,13 +114,13 @@ class LocalResponseNorm(Layer):
         return out
 
     def input_gradient(self, a: Array, scale: Array, dout: Array, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
-        """dx_i = dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j a_j s_j^-beta / s_j. `dx` may be `scale` itself."""
+        """Fill dx with dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j b_j / s_j, all arrays (B, C, H, W). `dx` may be `scale`."""
         xp = scratch.xp
         powered = power(scale, self.beta, scratch)  # s^beta
         direct = xp.divide(dout, powered, out=scratch(a.shape, a.dtype))  # dout s^-beta
         ratio = xp.multiply(direct, a, out=powered)  # dout b
         ratio /= scale
-        cross = window_sum(ratio, self.after, self.before, self.groups, scratch(a.shape, a.dtype))  # mirrored window
+        cross = window_sum(ratio, self.after, self.before, self.groups, scratch(a.shape, a.dtype))  # over the mirrored window
         cross *= a
         cross *= 2 * self.alpha_each * self.beta
         xp.subtract(direct, cross, out=dx)
@@ -131,14 +137,14 @@ class LocalResponseNorm(Layer):
             self.scale(a, scale, scratch)
             xp.divide(a, power(scale, self.beta, scratch), out=out[images])
 
-        with np.errstate(under="ignore"):  # the square of a small activity is 0, which is near enough
+        with np.errstate(under="ignore"):  # the square of a small activity may round to 0
             self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
         if train:
             self.keep(out.shape, x, scales)
         return out
 
     def backward(self, dout: Array) -> Array:
-        x, scales = self.take(dout)  # nobody else holds the scales, so dx takes their place
+        x, scales = self.take(dout)  # nothing else refers to `scales`, so dx is written over it
 
         def block(images: slice, scratch: Scratch) -> None:
             self.input_gradient(x[images], scales[images], dout[images], scales[images], scratch)

@@ -43,6 +43,7 @@ MODELS: dict[str, Builder] = {
     "cifar-alexnet": cifar_alexnet,
     "figure1": _figure1,
 }
+SMALL: dict[str, Rows] = {"cifar-alexnet": ROWS, "figure1": figure1_rows()}
 ORIGINS = {"alexnet": VARIANTS["paper"].origin} | {f"alexnet-{name}": each.origin for name, each in VARIANTS.items() if name != "paper"}
 ORIGINS |= {
     "cifar-alexnet": "AlexNet's structure for crops of CIFAR-10, small enough to train on a laptop",
@@ -61,7 +62,7 @@ def rows_of(name: str) -> Rows:
     known = require_name(name)
     if known.startswith("alexnet"):
         return VARIANTS[known.partition("-")[2] or "paper"].rows
-    return ROWS if known == "cifar-alexnet" else figure1_rows()
+    return SMALL[known]
 
 
 def require_name(name: Any) -> str:
