@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "tinyalex"
 PICTURE = Path(__file__).with_name("architecture.png")
 KEY = "imports"  # under which the picture holds them
 
-LEARNING = "loss, optim, schedule"  # three modules in one box
+LEARNING, WORDS = "loss, optim, schedule", "errors, units"  # modules that share a box
 LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bottom: a box imports only from below; its place across
     {"commands": (5, "the command line")},
     {"experiments": (3.6, "Figure 1"), "analysis": (8.2, "counts, Figure 2")},
@@ -25,7 +25,7 @@ LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bott
     {"layers": (5, "what the paper says")},
     {"fast": (5, "the same, faster"), "parameters": (7.6, "arrays by name"), "init": (10, "first weights")},
     {"files": (0.2, "bytes in and out"), "geometry": (3.2, "where windows lie"), "devices": (5.7, "arrays, threads")},
-    {"errors": (5, "one sentence each")},
+    {WORDS: (5, "what a user reads")},
 )
 UPWARD = ("fast", "layers")  # fast/fuse.py alone looks back: it decides which activation works inside the block of another layer
 
@@ -55,13 +55,15 @@ def _taken(node: ast.AST) -> set[str]:
 
 def boxes(found: dict[str, list[str]]) -> set[tuple[str, str]]:
     """Each import as a pair of boxes, the box that imports first."""
-    box = {unit: LEARNING if unit in LEARNING.split(", ") else unit for unit in found}
+    box = {unit: next((shared for shared in (LEARNING, WORDS) if unit in shared.split(", ")), unit) for unit in found}
     return {(box[unit], box[taken]) for unit, all_taken in found.items() for taken in all_taken if box[unit] != box[taken]}
 
 
 def drawn(arrows: set[tuple[str, str]]) -> list[tuple[str, str]]:
     """The arrows to draw: where A imports B and B imports C, no arrow shows that A imports C as well."""
     arrows = arrows - {UPWARD}
+    for name in sorted({name for arrow in arrows for name in arrow} - {name for level in LEVELS for name in level}):
+        raise SystemExit(f"docs/architecture.py: LEVELS must hold every package, got none called {name}; give it a place")
     below: dict[str, set[str]] = {}
     for unit in [name for level in reversed(LEVELS) for name in level]:
         mine = {taken for start, taken in arrows if start == unit}

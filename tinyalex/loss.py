@@ -58,7 +58,7 @@ class SoftmaxCrossEntropy:
         n, classes = logits.shape
         labels = self._checked(labels, n, classes)
         one_hot = self.device.asarray((labels[:, None] == np.arange(classes)).astype(self.dtype))  # (N, classes)
-        with self.device.activate(), np.errstate(over="ignore", under="ignore"):  # z may be -inf and exp(z) may be 0, both correct
+        with self.device.activate(), np.errstate(over="ignore"):  # z may be -inf, which is correct
             z = logits - logits.max(axis=1, keepdims=True)
             probs = xp.exp(z)
             total = probs.sum(axis=1, keepdims=True)  # (N, 1)
@@ -74,7 +74,7 @@ class SoftmaxCrossEntropy:
             text = "backward must follow a forward(train=True) of its own, got none since the last backward"
             raise CallOrderError(f"{self.name}: {text}; call forward(logits, labels, train=True) first")
         (probs, one_hot), self._cache = self._cache, None
-        with self.device.activate(), np.errstate(under="ignore"):
+        with self.device.activate():
             return (probs - one_hot) / len(probs)
 
     def _checked(self, labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-import numpy as np
-
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import CallOrderError, ShapeError, require_float, show
@@ -150,8 +148,7 @@ class SGD:
             require_thawed("sgd", leaf)
         self.whole = False
         try:
-            with np.errstate(under="ignore"):  # a velocity may fade to 0
-                self._step()
+            self._step()
         except BaseException:
             self.net.zero_grad()  # a gradient array may already hold changes of w, to which backward must not add
             raise

@@ -474,6 +474,38 @@ def test_full_disk_at_the_end_of_an_epoch_counts_it_once(whole, tmp_path, monkey
     assert without_times(trainer.run(2)) == without_times(whole[1]) and parameters_sha256(trainer.net) == whole[2]
 
 
+def test_line_of_an_epoch_that_was_not_counted_is_cut_off_when_the_same_trainer_runs_again(whole, tmp_path):
+    trainer = make_trainer(tmp_path, save_every_s=1e9)
+    next_epoch, calls = trainer.position.next_epoch, iter([None])
+
+    def stopped():
+        if next(calls, "later") is None:
+            raise KeyboardInterrupt
+        next_epoch()
+
+    trainer.position.next_epoch = stopped
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(2)
+    del trainer.position.next_epoch
+    log = RunLog(tmp_path / "log.jsonl")
+    assert len(read_epochs(tmp_path, log.read())) == 1 and trainer.results == []
+    seen, forward = [], trainer.net.forward
+    trainer.net.forward = lambda x, train=False: seen.append(len(log.read())) or forward(x, train=train)
+    assert without_times(trainer.run(2)) == without_times(whole[1])
+    assert seen[0] == 1  # the config alone, when it goes on
+
+
+def test_rate_is_that_of_the_epoch_again_where_the_end_of_the_epoch_was_undone(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, save_every_s=1e9)
+    trainer.run(1)
+    assert (trainer.sgd.lr, trainer.schedule.lr) == (0.0005, 0.0005)
+    trainer = make_trainer(tmp_path / "other", save_every_s=1e9)
+    monkeypatch.setattr(RunLog, "append", raises(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(1)
+    assert (trainer.sgd.lr, trainer.schedule.lr) == (0.001, 0.001)
+
+
 def raises(error):
     def fail(*args):
         raise error

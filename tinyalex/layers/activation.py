@@ -43,8 +43,7 @@ class Activation(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             self.function(x[images], out[images], scratch)
 
-        with np.errstate(under="ignore"):  # a result too small for the dtype may round to 0
-            self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
+        self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
         return self.applied(out, train)
 
     def applied(self, out: Array, train: bool) -> Array:
@@ -64,8 +63,7 @@ class Activation(Layer):
             self.derivative(kept[images], dx[images], scratch)
             dx[images] *= dout[images]
 
-        with np.errstate(under="ignore"):
-            self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
+        self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
         return dx
 
 

@@ -150,7 +150,7 @@ class LocalContrastNorm(Layer):
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
         (n, c, h, w) = x.shape
-        with np.errstate(under="ignore"):  # far from its center the Gaussian may round to 0
+        with self.device.activate():
             down, along = self.bands(h, w)
         out = self.device.empty(x.shape, self.dtype)
         vs, stds = (self.device.empty(x.shape, self.dtype), self.device.empty((n, h, w), self.dtype)) if train else (None, None)
@@ -162,8 +162,7 @@ class LocalContrastNorm(Layer):
             contrast_statistics(x[images], down, along, v, std, scratch)
             contrast_forward(v, std, out[images], scratch)
 
-        with np.errstate(under="ignore"):  # the square of a small activity may round to 0
-            self.device.map_blocks(block, n, (2 * c + 10) * h * w * self.dtype.itemsize)
+        self.device.map_blocks(block, n, (2 * c + 10) * h * w * self.dtype.itemsize)
         if train:
             self.keep(out.shape, vs, stds)
         return out
@@ -171,15 +170,14 @@ class LocalContrastNorm(Layer):
     def backward(self, dout: Array) -> Array:
         vs, stds = self.take(dout)
         (n, c, h, w) = vs.shape
-        with np.errstate(under="ignore"):
+        with self.device.activate():
             down, along = self.bands(h, w)
         dx = self.device.empty(vs.shape, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
             contrast_backward(vs[images], stds[images], dout[images], down, along, dx[images], scratch)
 
-        with np.errstate(under="ignore"):
-            self.device.map_blocks(block, n, (2 * c + 12) * h * w * self.dtype.itemsize)
+        self.device.map_blocks(block, n, (2 * c + 12) * h * w * self.dtype.itemsize)
         return dx
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

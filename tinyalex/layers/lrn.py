@@ -137,8 +137,7 @@ class LocalResponseNorm(Layer):
             self.scale(a, scale, scratch)
             xp.divide(a, power(scale, self.beta, scratch), out=out[images])
 
-        with np.errstate(under="ignore"):  # the square of a small activity may round to 0
-            self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
+        self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
         if train:
             self.keep(out.shape, x, scales)
         return out
@@ -149,8 +148,7 @@ class LocalResponseNorm(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             self.input_gradient(x[images], scales[images], dout[images], scales[images], scratch)
 
-        with np.errstate(under="ignore"):
-            self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
+        self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
         return scales
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

@@ -161,7 +161,7 @@ class Sequential(Layer):
         if self.in_shape is not None and getattr(x, "shape", None) is not None:
             self._check_shape(x)
         try:
-            with self.device.activate(), np.errstate(under="ignore"):  # once for all layers
+            with self.device.activate():  # once for all layers
                 for step in self._steps:
                     try:
                         x = step.forward(x, train)
@@ -186,7 +186,7 @@ class Sequential(Layer):
         dx: Array | None = dout
         begun = False
         try:
-            with self.device.activate(), np.errstate(under="ignore"):
+            with self.device.activate():
                 for layer in reversed(self.layers):
                     if dx is None:
                         raise ShapeError(f"{self.name}: the gradient of the output of {layer.name!r} must be an array, got None")

@@ -144,8 +144,7 @@ class SpatialResponseNorm(Layer):
             spatial_scale(x[images], down, along, self.k, self.factor, scale, scratch)
             spatial_forward(x[images], scale, self.beta, out[images], scratch)
 
-        with np.errstate(under="ignore"):  # the square of a small activity may round to 0
-            self.device.map_blocks(block, len(x), 6 * out[:1].nbytes)
+        self.device.map_blocks(block, len(x), 6 * out[:1].nbytes)
         if train:
             self.keep(out.shape, x, scales)
         return out
@@ -158,8 +157,7 @@ class SpatialResponseNorm(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             spatial_backward(x[images], scales[images], dout[images], down, along, self.factor, self.beta, dx[images], scratch)
 
-        with np.errstate(under="ignore"):
-            self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
+        self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
         return dx
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
