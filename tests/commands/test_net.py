@@ -55,7 +55,7 @@ def test_card_plans_and_fails_in_small(capsys):
     assert cli.main(["net", "alexnet-authors", "--card", "3GiB"]) == 0
     out = capsys.readouterr().out
     assert "one card of 3.00 GiB: the largest batch that trains is " in out and "2 cards of 3.00 GiB" in out
-    assert "the code of 2012 kept 2.98 GiB for it, and up to 129 images fit" in out
+    assert "the code of 2012 kept 2.98 GiB for that batch, and up to 129 images fit" in out
     assert "sim:0: an array of" in out and "two cards: the step succeeds" in out
 
 

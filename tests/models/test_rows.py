@@ -41,6 +41,9 @@ def test_factor_rounds_to_even_widths_of_at_least_2_and_leaves_the_last_layer():
     [
         (lambda: change(NET, conv9={"padding": 1}), "rows: what is changed must be a row or a kind of row, got 'conv9'"),
         (lambda: change(NET, conv1={"stirde": 1}), "conv1: a setting must be one of out_channels, kernel_size, stride, padding, groups"),
+        (lambda: change(NET, conv1={"stirde": 1}), "got 'stirde'; did you mean stride?"),
+        (lambda: change(NET, con1={"stride": 1}), "got 'con1'; did you mean conv1?"),
+        (lambda: swap(NET, "conv1", "pol1"), "got 'pol1'; did you mean pool1?"),
         (lambda: after(NET, "pool9", relu("more")), "rows: a row must be one of conv1, relu1, pool1, flat, fc, got 'pool9'"),
         (lambda: swap(NET, "conv1", "pool9"), "rows: a row must be one of conv1, "),
         (lambda: list(walk(NET, (3, 2, 9))), "conv1: input height with padding must be at least 3, the kernel's, got 2"),

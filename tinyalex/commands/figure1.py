@@ -12,7 +12,7 @@ from tinyalex.commands.shared import command_of, out_folder, path, tell
 from tinyalex.data.find import load_dataset
 from tinyalex.data.source import Dataset
 from tinyalex.devices import CpuDevice, Device, get_device
-from tinyalex.errors import ShapeError, require_choice, require_int
+from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_int
 from tinyalex.experiments.figure1.job import FILES, RATES, Job, open_folder
 from tinyalex.experiments.figure1.plan import DEFAULT_RATES, SYNTHETIC_RATES, TARGET, Plan, require_target
 from tinyalex.experiments.figure1.rates import load_record, record_of, recorded_rate
@@ -142,8 +142,9 @@ def _given_rates(args: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     for text in args.rates or []:
         name, _, numbers = text.rpartition("=")
         names = [name] if name else args.activations.split(",")
-        if any(name not in args.activations.split(",") for name in names):
-            raise ShapeError(f"figure1: --rates must be of an activation among {args.activations}, got {text!r}")
+        if name and name not in args.activations.split(","):
+            near = did_you_mean(name, args.activations.split(","))
+            raise ShapeError(f"figure1: --rates must be of an activation among {args.activations}, got {text!r}", near)
         try:
             rates = tuple(dict.fromkeys(float(number) for number in numbers.split(",")))
         except ValueError:

@@ -213,7 +213,8 @@ def _need(need: Need) -> list[str]:
 
 def _plan(plan: Plan) -> list[str]:
     cards = "one card" if plan.cards == 1 else f"{plan.cards} cards"
-    fullest, kept = plan.fullest, bytes_in_words(sum(plan.kept_2012.values())) + " for it" + " on its fuller card" * (plan.cards > 1)
+    fullest, kept = plan.fullest, bytes_in_words(sum(plan.kept_2012.values()))
+    kept += " for that batch" + " on its fuller card" * (plan.cards > 1)
     lines = [
         f"{cards} of {bytes_in_words(plan.memory)}: the largest batch that trains is {plan.largest:,}",
         f"  a batch of {plan.batch} takes {bytes_in_words(fullest.peak)} of {fullest.device}, at the peak in the {fullest.at}",

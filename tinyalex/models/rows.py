@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyalex.errors import ShapeError, pair, show
+from tinyalex.errors import ShapeError, did_you_mean, pair, show
 from tinyalex.geometry import windows_of
 from tinyalex.init import Constant, Gaussian, Init
 
@@ -53,7 +53,8 @@ class Row:
             settings["out_channels" if "out_channels" in self.settings else "out_features"] = settings.pop("width")
         for setting in settings:
             if setting not in self.settings:
-                raise ShapeError(f"{self.name}: a setting must be one of {', '.join(self.settings)}, got {show(setting)}")
+                rule = f"{self.name}: a setting must be one of {', '.join(self.settings)}, got {show(setting)}"
+                raise ShapeError(rule, did_you_mean(setting, self.settings))
         return replace(self, settings=dict(self.settings) | settings)
 
 
@@ -140,7 +141,8 @@ def change(rows: Iterable[Row], **settings: Mapping[str, Any]) -> Rows:
     known = {row.name for row in rows} | {row.kind for row in rows}
     for key in settings:
         if key not in known:
-            raise ShapeError(f"rows: what is changed must be a row or a kind of row, got {show(key)}; there are {', '.join(names(rows))}")
+            near = did_you_mean(key, known) or f"there are {', '.join(names(rows))}"
+            raise ShapeError(f"rows: what is changed must be a row or a kind of row, got {show(key)}", near)
     return tuple(row.having(**settings.get(row.kind, {}), **settings.get(row.name, {})) for row in rows)
 
 
@@ -152,7 +154,7 @@ def names(rows: Iterable[Row]) -> list[str]:
 def place(rows: Rows, name: str) -> int:
     """The index of the row called `name`. ShapeError: there is no such row."""
     if name not in names(rows):
-        raise ShapeError(f"rows: a row must be one of {', '.join(names(rows))}, got {show(name)}")
+        raise ShapeError(f"rows: a row must be one of {', '.join(names(rows))}, got {show(name)}", did_you_mean(name, names(rows)))
     return names(rows).index(name)
 
 

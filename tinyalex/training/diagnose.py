@@ -50,9 +50,9 @@ def at_chance(loss: float, error: float, labels: npt.NDArray[np.integer]) -> str
     if len(share) < 2 or loss < 0.95 * entropy or error < 0.95 * chance:
         return None
     return (
-        f"the net still guesses: its training loss is {loss:.4f} and its error {100 * error:.2f} %, "
-        f"where a guess among {len(share)} classes has {entropy:.4f} and {100 * chance:.2f} %; "
-        "the initial weights may be too small for its depth, try weight_init=FanIn(2**0.5), or try another learning rate"
+        f"the net still guesses: its training loss is {loss:.4f} and its error {100 * error:.2f} %; "
+        f"the best guess among {len(share)} classes has a loss of {entropy:.4f} and an error of {100 * chance:.2f} %; "
+        "the initial weights may be too small for the depth of the net, try weight_init=FanIn(2**0.5), or try another learning rate"
     )
 
 
