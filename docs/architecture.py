@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "tinyalex"
 PICTURE = Path(__file__).with_name("architecture.png")
 KEY = "imports"  # under which the picture holds them
 
-LEARNING, WORDS = "loss, optim, schedule", "errors, units"  # modules that share a box
+LEARNING, WORDS = "loss, optim, schedule", "errors, units, shown"  # modules that share a box
 LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bottom: a box imports only from below; its place across
     {"commands": (5, "the command line")},
     {"experiments": (3.6, "Figure 1"), "analysis": (8.2, "counts, Figure 2")},

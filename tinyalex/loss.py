@@ -18,7 +18,7 @@ class SoftmaxCrossEntropy:
 
     p_j = exp(z_j) / sum_i exp(z_i), so -log p_label = log(sum_i exp(z_i)) - z_label. Both sides stay the same if the largest
     logit is subtracted from all logits. Then no exp overflows and the sum is at least 1. So the loss is correct even for logits
-    of 1e4, and if another logit is -inf, whose probability is 0.
+    of 1e4. It is correct too where the logit of a class other than the label is -inf: the probability of that class is 0.
 
     Raises
     ------

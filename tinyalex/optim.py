@@ -181,7 +181,7 @@ class SGD:
             v[piece] *= self.momentum
             v[piece] -= change
             if decay > 0:
-                xp.multiply(w[piece], lr * decay, out=change)  # paper 5: the present rate multiplies both terms
+                xp.multiply(w[piece], lr * decay, out=change)  # paper 5: the present rate multiplies the decay and the gradient
                 v[piece] -= change
             w[piece] += v[piece]
             change.fill(0)

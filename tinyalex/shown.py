@@ -17,9 +17,8 @@ def table_of(net: Layer, in_shape: Any) -> str:
     given = getattr(net, "in_shape", None)
     lines = [("layer", "kind and settings", "output", "parameters"), *lines_of(net, in_shape)]
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    table = [
-        f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {out:<{widths[2]}}  {params:>{widths[3]}}".rstrip() for name, kind, out, params in lines
-    ]
+    a, b, c, d = widths
+    table = [f"  {name:<{a}}  {kind:<{b}}  {out:<{c}}  {params:>{d}}".rstrip() for name, kind, out, params in lines]
     end = "parameters to be drawn when in_shape is known" if net.unbuilt else f"{count_of(net):,} parameters"
     title = f"{type(net).__name__} {net.name!r} on {where}" + (f", input {show_shape(given)}" if given else "")
     return "\n".join([title, *table, f"  {end}"])

@@ -132,6 +132,13 @@ def test_two_gradients_of_zeros_fail():
     assert not check.passed and check.error == math.inf
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_element_that_is_not_finite_is_an_infinite_error_on_either_side(bad):
+    good, broken = np.array([1.0, 2.0]), np.array([1.0, bad])
+    for check in (compare("x", broken, good), compare("x", good, broken), compare("x", broken, broken)):
+        assert check.error == np.inf and not check.passed
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_gradient_that_is_not_finite_fails_and_is_located(value):
     analytic, numerical = np.ones((2, 3)), np.ones((2, 3))

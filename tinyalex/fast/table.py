@@ -18,7 +18,10 @@ Request: TypeAlias = Convolution | Pooling | Product
 
 
 def _by_columns(backward_weight: Any) -> Any:
-    """The backward of a row that multiplies columns. `backward_weight` is the row's own; dx is computed by the row that pays for it."""
+    """The backward of a row that multiplies columns: the gradients of weight and bias by `backward_weight`, which is the row's own.
+
+    dx is itself a convolution, of dout with turned weights, where `columns.turns` says so: it is computed by the first row that pays.
+    """
 
     def backward(asked: Convolution, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
         backward_weight(asked, x, dout, device, grads)

@@ -1,4 +1,4 @@
-"""Writing files atomically: after a kill, a crash or a full disk the old file is still there, unchanged."""
+"""Writing files atomically: after a kill, a crash, a power failure or a full disk the old file is still there, unchanged."""
 
 from __future__ import annotations
 

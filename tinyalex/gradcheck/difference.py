@@ -15,8 +15,8 @@ and each of the two errors is about 1e-10. In float32 eps is 1.2e-7, and even wi
 hide small mistakes.
 
 **Why a random cotangent.** A layer has many outputs, but the check needs one number. So it takes f(x) = sum(c * forward(x)), whose
-gradient should be backward(c). With c = 1 some mistakes are invisible: the outputs of a softmax always sum to 1, so the true gradient
-for c = 1 is zero, and a backward that returns zeros would pass.
+gradient should be backward(c). The factors c stand for the gradient that comes in from above, and are called the cotangent. They are
+random, because c = 1 hides mistakes: a backward of tanh that forgets to multiply by dout is right for c = 1, and for no other c.
 
 **Kinks.** At x = 0 a ReLU has no derivative, and a maximum has none where two elements are equal. `kink_free` makes inputs that are
 not near such points.
@@ -92,9 +92,10 @@ def numerical_gradient(f: Callable[[Host], Any], x: Host, step: float, cotangent
 
 def compare(what: str, analytic: Host, numerical: Host) -> Check:
     """The check of one tensor. It fails if all elements of both gradients are zero, because then their agreement proves nothing."""
-    difference = np.abs(analytic - numerical)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        difference = np.abs(analytic - numerical)
     worst = int(np.argmax(difference))  # argmax takes a NaN for the largest element
-    size = max(float(np.abs(analytic).max()), float(np.abs(numerical).max()))
+    size = float(np.maximum(np.abs(analytic).max(), np.abs(numerical).max()))  # NaN if either holds one
     error = float(difference.flat[worst]) / size if 0 < size < math.inf else math.inf
     where = index_of(worst, analytic.shape)
     return Check(what, error, where, float(analytic.flat[worst]), float(numerical.flat[worst]), error <= TOLERANCE)

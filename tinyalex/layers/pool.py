@@ -29,7 +29,7 @@ from tinyalex.layers.facts import Facts
 
 
 def max_pool(x: Array, windows: Windows, xp: Any = np) -> tuple[Array, Array]:
-    """The maximum of each window, and the number i + KH j of the cell (i, j) that won.
+    """The maximum of each window, and which cell won: the cell in row i and column j of the window has the number i + KH j.
 
     x (N, C, H, W); both results (N, C, OH, OW), the second one int32.
     """

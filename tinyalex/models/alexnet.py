@@ -11,7 +11,8 @@ from tinyalex.init import Constant, Gaussian
 from tinyalex.models.rows import PYTORCH, Rows, after, change, conv, dropout, flatten, linear, norm, pool, relu, rnorm, swap, without
 
 PAPER: Rows = (
-    conv("conv1", 96, 11, stride=4, ceil=True),  # the paper does not say "ceil", but only with it do 224 pixels give the paper's 55
+    # filters, kernel; padding is 0 where none is named. Only with "ceil", which the paper does not say, do 224 pixels give its 55.
+    conv("conv1", 96, 11, stride=4, ceil=True),
     relu("relu1"),
     norm("norm1", groups=2),
     pool("pool1"),
