@@ -273,7 +273,7 @@ def test_rate_is_001_unless_chosen_and_a_schedule_does_not_choose_it():
 
 
 def test_what_cannot_be_trained_is_refused_when_the_optimizer_is_made():
-    with refuses(ta.CallOrderError, "fc: the parameters must be drawn before the layer is used, got none so far"):
+    with refuses(ta.CallOrderError, "fc: the parameters must be drawn before the layer is used, got an unbuilt layer"):
         ta.SGD(ta.Linear(3, 2, name="fc"))
     with refuses(ta.ShapeError, "sgd: net must have parameters, got ReLU('relu', cpu)"):
         ta.SGD(ta.ReLU())
@@ -285,7 +285,7 @@ def test_what_cannot_be_trained_is_refused_when_the_optimizer_is_made():
             super().__init__("block", "cpu", np.float64)
             self.part = linear()
 
-    with refuses(ta.ShapeError, "sgd: leaves() of 'block' must give the layers inside it, got none for its part 'fc'"):
+    with refuses(ta.ShapeError, "sgd: leaves() of 'block' must yield the layers inside it, got none for 'fc'"):
         ta.SGD(Block())
 
 

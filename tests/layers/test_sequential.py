@@ -7,6 +7,8 @@ import tinyalex as ta
 from tests.contract import refuses, rng, small_net, values
 from tinyalex.layers.activation import Activation
 
+ACTIVATIONS = [kind for name in ta.__all__ if isinstance(kind := getattr(ta, name), type) and issubclass(kind, Activation)]
+
 
 def linear(i, k, name, **settings):
     return ta.Linear(i, k, rng=rng(), weight_init=ta.Gaussian(1), name=name, dtype=np.float64, **settings)
@@ -241,7 +243,7 @@ def test_in_shape_may_be_numpy_integers_or_two_shapes():
 
 
 @pytest.mark.parametrize("innermost", [False, True])
-@pytest.mark.parametrize("activation", [ta.ReLU, ta.Tanh, ta.AbsTanh, ta.Sigmoid])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_activation_applied_by_the_pooling_before_gives_the_same_bits(activation, innermost):
     net, pool, function = ta.Sequential([ta.MaxPool2d(3, stride=2), activation()]), ta.MaxPool2d(3, stride=2), activation()
     x, dout = values((6, 4, 9, 7), 1, np.float32), values((6, 4, 4, 3), 2, np.float32)
@@ -252,7 +254,7 @@ def test_activation_applied_by_the_pooling_before_gives_the_same_bits(activation
     assert np.array_equal(net.backward(dout), pool.backward(function.backward(dout)))
 
 
-@pytest.mark.parametrize("activation", [ta.ReLU, ta.Tanh, ta.AbsTanh, ta.Sigmoid])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(
     ("conv", "algorithm", "n"),
     [
