@@ -8,7 +8,7 @@ import pytest
 
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.models.registry import MODELS, build
+from tinyalex.models.registry import MODELS, ORIGINS, build
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -31,3 +31,8 @@ def test_what_is_no_name_raises(name):
 def test_figure1_has_one_tower():
     with pytest.raises(ShapeError, match="figure1: towers must be 1, got 2"):
         build("figure1", towers=2)
+
+
+def test_origin_of_every_net_is_told():
+    assert set(ORIGINS) == set(MODELS) and "four-layer" in ORIGINS["figure1"]
+    assert len(set(ORIGINS.values())) == len(MODELS)
