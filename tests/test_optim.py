@@ -296,3 +296,20 @@ def test_frozen_parameter_stops_the_step_before_anything_moves():
     with refuses(ta.CallOrderError, "sgd: fc2 must not be frozen when its parameters are written, got a frozen layer; call thaw()"):
         sgd.step()
     assert sgd.whole and sgd.steps == 0 and all(np.array_equal(net.params[key], value) for key, value in before.items())
+
+
+def test_layer_with_a_single_parameter_is_trained():
+    class Gain(ta.Layer):
+        """One factor for all."""
+
+        def __init__(self):
+            super().__init__("gain", "cpu", np.float64)
+            self.begin(rng(), gain=ta.Constant(3.0))
+
+        def param_shapes(self):
+            return {"gain": (1,)}
+
+    layer = Gain()
+    layer.grads["gain"].fill(2)
+    ta.SGD(layer, lr=0.5, weight_decay=0).step()
+    assert layer.params["gain"].tolist() == [2.0]

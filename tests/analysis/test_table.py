@@ -123,3 +123,22 @@ def test_why_layers_are_split():
     _, rows, _ = counted(towers=2)
     assert own_channels(rows) == {"conv2": 279_936, "conv4": 259_584, "conv5": 259_584}
     assert "if they read both towers, all links would send 1,033,600 bytes, 4.41 times as many" in "\n".join(notes(rows))
+
+
+def test_words_begin_and_numbers_end_where_the_head_of_their_column_does():
+    net, rows, fields = counted(towers=2)
+    head, *lines = table(net, rows, fields)
+    for words in ("layer", "output ", "device"):
+        start = head.index(words)
+        assert all(line[start : start + 1] not in ("", " ") for line in lines[:-1]) and (start == 0 or head[start - 1] == " ")
+    for words in ("kernel", "stride", "parameters", "MACs"):
+        end = head.index(words) + len(words)
+        assert all(line[end : end + 1] == " " for line in lines) and sum(line[end - 1] != " " for line in lines) > 5
+
+
+def test_notes_are_for_the_batch_that_is_asked_for_from_two_images_on():
+    rows = counted(towers=2)[1]
+    for batch, told in ((1, 128), (2, 2), (3, 3)):
+        said = notes(rows, batch)
+        assert any(f" MiB for a batch of {told}" in line for line in said) and any(f"a batch of {told} sends " in line for line in said)
+        assert (f"bytes in the table are for a batch of {batch}" in said) == (batch > 1)

@@ -9,7 +9,7 @@ import pytest
 from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.models.registry import MODELS, build, rows_of
+from tinyalex.models.registry import MODELS, ORIGINS, build, rows_of
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -52,3 +52,8 @@ def test_unknown_setting_is_answered_with_the_one_that_was_probably_meant(name, 
 def test_named_variant_has_no_setting_variant():
     with refuses(ShapeError, "alexnet-caffe: settings must be among towers, exchange, "):
         build("alexnet-caffe", variant="paper")
+
+
+def test_origin_of_every_net_is_told():
+    assert set(ORIGINS) == set(MODELS) and "four-layer" in ORIGINS["figure1"]
+    assert len(set(ORIGINS.values())) == len(MODELS)

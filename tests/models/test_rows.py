@@ -76,6 +76,7 @@ def test_window_beyond_the_image_is_no_window_of_a_pool():
 
 def test_links_are_the_layers_of_one_group_between_the_first_and_the_last():
     assert edits.links(PAPER) == ("conv3", "fc6", "fc7")
+    assert edits.links(change(PAPER, conv2={"groups": 1})) == ("conv2", "conv3", "fc6", "fc7")
     assert names(weighted(PAPER)) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
@@ -120,3 +121,8 @@ def test_image_gets_a_gradient_where_it_is_asked_for_or_where_no_convolution_is_
         net = build_rows(rows, (2, 6, 6), "net", places, input_gradient=wanted)
         dx = net.backward(net.forward(np.ones((1, 2, 6, 6), np.float32), train=True))
         assert (dx is not None) == (wanted or first_row == 1)
+
+
+def test_weights_start_at_a_hundredth_and_biases_at_0_where_nothing_else_is_said():
+    for row in (conv("conv1", 6, 3), linear("fc", 5)):
+        assert (row["weight_init"], row["bias_init"]) == (ta.Gaussian(0.01), ta.Constant(0.0))

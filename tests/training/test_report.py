@@ -47,6 +47,8 @@ def test_figure_shows_both_errors_in_percent_and_where_the_rate_fell(document):
     assert list(validation.get_ydata()) == [100 * error for error in document["curves"]["val_error"]]
     assert list(drop.get_xdata()) == [1.5, 1.5] and [text.get_text() for text in panel.texts] == ["rate 0.0005"]
     assert panel.get_title() == "small: test error 50.00 % after epoch 2"
+    highest = max(*training.get_ydata(), *validation.get_ydata())
+    assert panel.get_xlim() == (0.5, 2.5) and panel.get_ylim() == pytest.approx((0, min(100, highest + 10)))
 
 
 def shown(document):
@@ -78,3 +80,12 @@ def test_curve_is_a_picture(document, tmp_path):
     with Image.open(tmp_path / "curve.png") as image:
         image.load()
         assert image.size == (1200, 810)
+
+
+def test_axes_of_a_longer_run_end_with_it_and_leave_room_above_its_errors(document):
+    epochs = list(range(1, 6))
+    longer = {"epoch": epochs, "running_error": [0.5, 0.4, 0.3, 0.2, 0.1], "val_error": [0.55, 0.4, 0.3, 0.2, 0.1], "lr": [0.1] * 5}
+    (panel,) = figure_of({**document, "curves": longer}).axes
+    assert panel.get_xlim() == (0.5, 5.5) and panel.get_ylim() == pytest.approx((0, 65))
+    assert len(panel.get_lines()) == 2 and [text.get_text() for text in panel.texts] == []  # the rate never fell
+    assert panel.get_xlabel() == "epochs" and panel.get_ylabel() == "error, %"

@@ -10,6 +10,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import PER_EPOCH, learnable_data, make_net, make_trainer, random_data, refuses_run, without_times
+from tinyalex import training
 from tinyalex.data.batches import SubtractMean
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import CpuDevice
@@ -504,6 +505,22 @@ def test_rate_is_that_of_the_epoch_again_where_the_end_of_the_epoch_was_undone(t
     with pytest.raises(KeyboardInterrupt):
         trainer.run(1)
     assert (trainer.sgd.lr, trainer.schedule.lr) == (0.001, 0.001)
+
+
+@pytest.mark.parametrize("seconds", [-1, "often", None])
+def test_seconds_between_checkpoints_are_a_number_of_at_least_0(seconds):
+    with refuses(ShapeError, f"trainer: save_every_s must be a number of at least 0, got {seconds!r}"):
+        make_trainer(save_every_s=seconds)
+
+
+@pytest.mark.parametrize(("seconds", "saved"), [(0, [1, 2, 3, 4, 5, 6, 7, 7]), (4.5, [3, 6, 7]), (1000, [7])])
+def test_checkpoint_is_saved_when_the_seconds_since_the_last_one_have_passed(seconds, saved, tmp_path, monkeypatch):
+    trainer, steps, clock = make_trainer(tmp_path, save_every_s=seconds, evaluate_train=False, val=None), [], iter(range(9000, 10_000))
+    save = training.trainer.save_checkpoint
+    monkeypatch.setattr(training.trainer, "save_checkpoint", lambda path, *rest: steps.append(trainer.position.step) or save(path, *rest))
+    monkeypatch.setattr(training.trainer, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # a second at every look
+    trainer.run(1)
+    assert steps == [0, *saved]
 
 
 def raises(error):
