@@ -88,4 +88,4 @@ def test_axes_of_a_longer_run_end_with_it_and_leave_room_above_its_errors(docume
     (panel,) = figure_of({**document, "curves": longer}).axes
     assert panel.get_xlim() == (0.5, 5.5) and panel.get_ylim() == pytest.approx((0, 65))
     assert len(panel.get_lines()) == 2 and [text.get_text() for text in panel.texts] == []  # the rate never fell
-    assert panel.get_xlabel() == "epochs" and panel.get_ylabel() == "error, %"
+    assert panel.get_xlabel() == "epochs\npatterns: drawn here; seed 0" and panel.get_ylabel() == "error, %"

@@ -87,3 +87,11 @@ def _has_dropout(config: dict[str, Any]) -> bool:
     """Whether the net has a layer of dropout. Runs of tinyalex 0.1 do not say so: for them it is False."""
     layers = config.get("trainer", {}).get("layers", {})
     return any(layer.get("type") == "Dropout" for layer in layers.values())
+
+
+def bar_of(done: int, images: int, progress: bool | None) -> Any:
+    """A progress bar over the images of a run. progress: True or False; None hides it unless stderr is a terminal."""
+    from tqdm import tqdm
+
+    hidden = None if progress is None else not progress
+    return tqdm(total=images, initial=done, unit=" images", unit_scale=True, disable=hidden, dynamic_ncols=True)

@@ -21,13 +21,13 @@ from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
-from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, latest_checkpoint, prune_checkpoints, save_checkpoint
-from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, net_config
+from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
 from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
 from tinyalex.training.evaluate import evaluate
 from tinyalex.training.inputs import Arrays, arrays_of, check_data, check_input, check_parts
-from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run, read_epochs
-from tinyalex.training.report import epoch_line
+from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run
+from tinyalex.training.report import bar_of, epoch_line
+from tinyalex.training.resume import run_config, stored_run
 from tinyalex.training.signals import NAMES, StopSignals
 
 READ_EVERY = 10  # steps between two reads of the loss on a GPU, where each read waits until the GPU has finished
@@ -94,7 +94,7 @@ class Trainer:
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
         if val is None and isinstance(schedule, Plateau):
             raise ShapeError("trainer: val must be given, as the schedule Plateau follows its error, got None")
-        self.config = self._whole_config({} if config is None else config)
+        self.config = run_config({} if config is None else config, net, sgd, self.schedule, self.loss, prepare, self.batches, self.val)
         self.folder = None if folder is None else require_folder(folder)
         self.position = Position()
         self.results: list[EpochResult] = []
@@ -105,7 +105,10 @@ class Trainer:
         self._started = False
         self._clock = self._saved_at = 0.0
         if self.folder is not None:
-            self._go_on(self.folder)
+            stored = stored_run(self.folder, self.config)
+            if stored is not None:
+                checkpoint, self.results = stored
+                self.position = checkpoint.restore(net, sgd, self.schedule)
         sgd.follow(self.schedule.lr)
 
     def run(self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None) -> list[EpochResult]:
@@ -130,7 +133,7 @@ class Trainer:
         self.sgd.require_whole()
         with alone_in(self.folder), StopSignals() as self._stop:
             self._start_folder()
-            bar = self._open_bar(epochs if expected is None else min(expected, epochs))
+            bar = self._bar_to(epochs if expected is None else min(expected, epochs))
             with bar as self._bar, np.errstate(over="ignore", invalid="ignore", under="ignore"):
                 self._clock = self._saved_at = time.perf_counter()
                 while self.position.epoch < epochs and not self._ended(until):
@@ -290,44 +293,6 @@ class Trainer:
         remedy = f"try a lower learning rate, such as {lower_rate(self.sgd.lr)} for {self.sgd.lr:g}{kept}"
         raise DivergedError(f"trainer: {what}", remedy)
 
-    def _whole_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        own = {
-            "batch_size": self.batches.batch_size,
-            "seed": self.batches.seed,
-            "train_images": len(self.batches.images),
-            "val_images": 0 if self.val is None else len(self.val[0]),
-            "train_sha256": fingerprint(self.batches.images, self.batches.labels),
-            "val_sha256": None if self.val is None else fingerprint(*self.val),
-            "prepare": type(self.prepare).__name__,
-            "schedule": type(self.schedule).__name__,
-            "first_lr": self.schedule.base,
-            "momentum": self.sgd.momentum,
-            "weight_decay": self.sgd.weight_decay,
-            "schedule_settings": self.schedule.settings(),
-            "prepare_settings": described(self.prepare),
-            "loss": type(self.loss).__name__,
-            **net_config(self.net, self.sgd),
-        }
-        return as_json({**config, "trainer": own})
-
-    def _go_on(self, folder: Path) -> None:
-        checkpoint = latest_checkpoint(folder)
-        if checkpoint is None:
-            return
-        mine, stored = comparable(self.config, checkpoint.config)
-        difference = first_difference(stored, mine)
-        if difference is not None:
-            key, there, here = difference
-            raise CheckpointError(
-                f"{folder}: the config of a run that goes on must be the first run's, got {key} = {here} where that had {there}; "
-                "use its settings and data, or another folder"
-            )
-        epochs, log = checkpoint.position.epoch, folder / NAME
-        self.results = read_epochs(log, RunLog(log).read())[:epochs]  # after a kill the log may hold one epoch more than the checkpoint
-        if len(self.results) < epochs:
-            raise CheckpointError(f"{log}: the log must hold the {epochs} epochs of its checkpoint, got {len(self.results)}; bring it back")
-        self.position = checkpoint.restore(self.net, self.sgd, self.schedule)
-
     def _start_folder(self) -> None:
         """Write the folder's first checkpoint, and shorten its log to the epochs that the trainer knows."""
         if self.folder is None:
@@ -347,10 +312,7 @@ class Trainer:
         self._started = True
         log.cut(describe_run(self.config, self.net.device, self.batches.seed), self.position.epoch)
 
-    def _open_bar(self, epochs: int) -> Any:
-        from tqdm import tqdm
-
+    def _bar_to(self, epochs: int) -> Any:
         n = len(self.batches.images)
         done = self.position.epoch * n + min(self.position.batch * self.batches.batch_size, n)
-        hidden = None if self.progress is None else not self.progress  # None: tqdm hides the bar unless stderr is a terminal
-        return tqdm(total=epochs * n, initial=min(done, epochs * n), unit=" images", unit_scale=True, disable=hidden, dynamic_ncols=True)
+        return bar_of(min(done, epochs * n), epochs * n, self.progress)
