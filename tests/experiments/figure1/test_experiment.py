@@ -122,7 +122,7 @@ def test_folder_of_other_pixels_is_refused_and_one_from_before_fingerprints_goes
     other = dataclasses.replace(dataset, train_images=dataset.train_images[::-1])
     with monkeypatch.context() as patch:
         patch.setattr("tinyalex.training.resume.fingerprint", lambda images, labels: None)
-        patch.setattr("tinyalex.training.trainer.as_json", without_none)
+        patch.setattr("tinyalex.training.resume.as_json", without_none)
         (old,) = figure1(dataset, tmp_path / "old").run(plan)
     (new,) = figure1(dataset, tmp_path / "new").run(plan)
     assert "train_sha256" not in RunLog(tmp_path / "old" / "runs" / old.name / "log.jsonl").read()[0]["config"]["trainer"]
