@@ -21,8 +21,8 @@ from tinyalex.errors import DataError, DeviceError, ShapeError, TinyalexError, r
 EPILOG = f"""{textwrap.fill(f"workloads: {', '.join(WORKLOADS)}", 100, break_on_hyphens=False)}
 curves: {", ".join(curve.name for curve in CURVES)}
 examples:
-  python -m benchmarks --vs torch onnxruntime --json results.json          all of it
-  python -m benchmarks --vs torch --only lrn pool --json results.json      these again, the others in the file stay
+  python -m benchmarks --vs torch onnxruntime --json results.json          everything
+  python -m benchmarks --vs torch --only lrn pool --json results.json      measure these again; the others in the file stay
   python -m benchmarks --vs self                                           one core, two cores, two towers
   python -m benchmarks --scaling --json results.json
   python -m benchmarks --charts results.json --out charts"""
@@ -30,11 +30,11 @@ NEEDS = {"torch": ("torch",), "onnxruntime": ("onnx", "onnxruntime"), "self": ()
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options."""
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         "python -m benchmarks",
-        description="Time tinyalex, alone or beside other libraries, on the same work with the same answers.\n"
-        "It first says how many minutes it will take; let nothing else run meanwhile.",
+        description="Time tinyalex, alone or beside other libraries that do the same work and give the same answers.\n"
+        "The first line says how many minutes it will take. Let no other program run meanwhile.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -42,21 +42,21 @@ def parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--vs", nargs="+", choices=list(RIVALS), metavar="LIBRARY",
-        help=f"compare with the fastest of {', '.join(RIVALS)}; without it only the share of sgemm is measured",
+        help=f"compare with {', '.join(RIVALS)}; without this option only the share of sgemm is measured",
     )  # fmt: skip
-    what.add_argument("--scaling", action="store_true", help="time and memory of tinyalex's step against batch, image size and width")
-    what.add_argument("--charts", type=Path, metavar="FILE", help="draw what a file of --json holds; measures nothing")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="these workloads or groups of them, such as lrn; with --scaling curves")
-    parser.add_argument("--repeats", type=int, metavar="N", help="timings of each pair, 9 by default")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of each contestant, 2 by default")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="add to this file, after each workload; one measured again is replaced")
-    parser.add_argument("--quick", action="store_true", help="tiny inputs and 2 repeats: shows that all works, its times mean nothing")
-    parser.add_argument("--out", type=Path, default=Path("."), metavar="FOLDER", help="where --charts writes, here by default")
+    what.add_argument("--scaling", action="store_true", help="measure time and memory of a step against batch, image size and width")
+    what.add_argument("--charts", type=Path, metavar="FILE", help="draw the results in a file of --json, and measure nothing")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="measure only these workloads or groups, such as lrn, or curves")
+    parser.add_argument("--repeats", type=int, metavar="N", help="how often each pair is timed (default: 9)")
+    parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of each contestant (default: 2)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="add each result to this file; an older result is replaced")
+    parser.add_argument("--quick", action="store_true", help="tiny inputs and 2 repeats, as a trial; the times mean nothing")
+    parser.add_argument("--out", type=Path, default=Path("."), metavar="FOLDER", help="where --charts writes (default: the current folder)")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run, and return the exit code: 0, 1 if answers disagree or a process ended, 2 for bad input, 130 if interrupted."""
+    """Run the command line. The exit code is 0; 1 if answers disagree or a process ended; 2 for bad input; 130 if interrupted."""
     args = parser().parse_args(argv)
     try:
         if args.charts is not None:
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def rivals_of(libraries: Sequence[str]) -> list[Contestant]:
-    """The contestants of the libraries, each of which must be installed."""
+    """The contestants of these libraries. DeviceError: a library is not installed."""
     for library in dict.fromkeys(libraries):
         absent = [module for module in NEEDS[library] if importlib.util.find_spec(module) is None]
         if absent:
@@ -89,7 +89,7 @@ def rivals_of(libraries: Sequence[str]) -> list[Contestant]:
 
 
 def choose_comparable(names: list[str] | None, rivals: Sequence[Contestant]) -> list[Workload]:
-    """The chosen workloads; with rivals, those in which one of them takes part."""
+    """The chosen workloads; if there are rivals, only the workloads in which a rival takes part."""
     chosen = choose(names)
     comparable = [workload for workload in chosen if not rivals or taking_part(workload, rivals)]
     if not comparable:
@@ -99,7 +99,7 @@ def choose_comparable(names: list[str] | None, rivals: Sequence[Contestant]) -> 
 
 
 def choose_curves(names: list[str] | None, quick: bool) -> list[Curve]:
-    """The curves of those names, all for None."""
+    """The curves with these names; all curves for None."""
     every = QUICK if quick else CURVES
     for name in names or ():
         if name not in {curve.name for curve in every}:
@@ -108,7 +108,7 @@ def choose_curves(names: list[str] | None, quick: bool) -> list[Curve]:
 
 
 def open_document(path: Path | None, settings: Settings) -> Document:
-    """The results to add to; a file that can't be written is known now."""
+    """The document to which results are added. It is written once now, so that a file that cannot be written is noticed."""
     document = Document() if path is None else read(path)
     if path is not None:
         document.refuse_mixture(path, settings)
@@ -117,13 +117,13 @@ def open_document(path: Path | None, settings: Settings) -> Document:
 
 
 def run(workloads: Sequence[Workload], rivals: Sequence[Contestant], settings: Settings, path: Path | None) -> None:
-    """Measure the workloads one after the other, print the table, keep the JSON file up to date."""
+    """Measure the workloads one after the other, write the JSON file after each, and print the table."""
     from tqdm import tqdm
 
     document, done = open_document(path, settings), []
     minutes = expected_s(workloads, rivals, settings) / 60
     against = f" beside {len(rivals)} rivals" if rivals else ""
-    print(f"{len(workloads)} workloads{against}, about {minutes:.1f} minutes; let nothing else run meanwhile", file=sys.stderr)
+    print(f"{len(workloads)} workloads{against}, about {minutes:.1f} minutes; let no other program run meanwhile", file=sys.stderr)
     total = sum(timings(workload, rivals, settings) for workload in workloads)
     try:
         with tqdm(total=total, unit=" timings", disable=None, dynamic_ncols=True) as bar:
@@ -141,12 +141,12 @@ def run(workloads: Sequence[Workload], rivals: Sequence[Contestant], settings: S
 
 
 def run_scaling(curves: Sequence[Curve], settings: Settings, path: Path | None) -> None:
-    """Measure the curves one after the other, print a line each, keep the JSON file up to date."""
+    """Measure the curves one after the other, write the JSON file after each, and print a line for each."""
     from tqdm import tqdm
 
     document, done = open_document(path, settings), []
     minutes = expected_scaling_s(curves, settings) / 60
-    print(f"{len(curves)} curves, about {minutes:.1f} minutes; let nothing else run meanwhile", file=sys.stderr)
+    print(f"{len(curves)} curves, about {minutes:.1f} minutes; let no other program run meanwhile", file=sys.stderr)
     try:
         with tqdm(total=sum(len(curve.values) for curve in curves), unit=" points", disable=None, dynamic_ncols=True) as bar:
             for curve in curves:
@@ -164,7 +164,7 @@ def run_scaling(curves: Sequence[Curve], settings: Settings, path: Path | None) 
 
 
 def finish(settings: Settings, path: Path | None) -> None:
-    """The last lines: what was written, and what to do with it."""
+    """Print which file was written, and the next command."""
     if settings.quick:
         print("tiny inputs: these times mean nothing")
     if path is not None:

@@ -1,4 +1,4 @@
-"""Whether two sides have computed the same: nothing is timed before this has passed."""
+"""The check that two libraries give the same answer. It must pass before anything is timed."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from tinyalex.errors import TinyalexError
 
 
 class DisagreementError(TinyalexError):
-    """Two libraries gave different answers to the same work, so their times can't be compared."""
+    """Two libraries gave different answers for the same work, so their times cannot be compared."""
 
     exit_code = 1
 
 
 def worst_error(workload: Workload, ours: Arrays, theirs: Arrays, rival: str) -> float:
-    """The largest difference relative to its array's largest value.
+    """The largest difference of two answers; in each array it is relative to the largest value of that array.
 
     Raises
     ------
-    DisagreementError: it is above the workload's tolerance, or the answers are not finite arrays of the same shapes.
+    DisagreementError: the difference is above the tolerance of the workload, or the answers are not finite arrays of equal shapes.
     """
     who, worst = f"{workload.name}: the answer of tinyalex", 0.0
     if ours.keys() != theirs.keys() or not ours:

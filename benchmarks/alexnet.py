@@ -16,45 +16,45 @@ from benchmarks.torch_side import compiled, from_torch, to_torch
 from benchmarks.workload import SEED, Arrays, Job, Setting, Side, Workload
 from tinyalex.models import alexnet
 
-RATES = Rates(lr=1e-4, momentum=0.9, weight_decay=5e-4)  # far below the paper's 0.01, as these images are random
-SIZE = 227  # the paper's 224 gives the same shapes, but PyTorch, whose convolution has no ceil mode, would have to copy each image
+RATES = Rates(lr=1e-4, momentum=0.9, weight_decay=5e-4)  # far below the paper's 0.01, because these images are random
+SIZE = 227  # the paper's 224 gives equal shapes only with ceil; PyTorch has no ceil in a convolution and would have to pad images
 SMALL_SIZE = 67
-STEP_TOLERANCE = 2e-2  # rounding decides for values near 0 whether a ReLU passes them, and which of two near maxima wins
+STEP_TOLERANCE = 2e-2  # rounding decides whether a ReLU passes a value near 0, and which of two nearly equal values is the maximum
 
 
 def build(weights: Arrays, **settings: Any) -> ta.Sequential:
-    """The net that the arrays are the weights of, without their values: of the paper's width, or a small one."""
+    """The net whose weights have the shapes of these arrays: the paper's or a small one. The values are not copied."""
     width = weights["conv1.weight"].shape[0] / 96
     size = SIZE if width == 1 else SMALL_SIZE
     return alexnet(input_size=size, num_classes=len(weights["fc8.bias"]), width=width, seed=SEED, **settings)
 
 
 def initial(quick: bool) -> Arrays:
-    """Weights through which the signal keeps its size, and biases of 0.
+    """Initial weights that keep the size of the signal from layer to layer, and biases of 0.
 
-    From the paper's weights all images give nearly the same activities. Rounding would then decide which of them pooling
-    takes, and the gradients of two libraries differ by percents although both are right.
+    With the paper's initial weights, all images give nearly equal activities. Rounding would then decide which of them is the
+    maximum in pooling, and the gradients of two libraries would differ by some percent although both are right.
     """
     small: dict[str, Any] = {"width": 1 / 16, "num_classes": 10, "input_size": SMALL_SIZE}
     rng, weights = np.random.default_rng(SEED), {}
     for name, value in alexnet(**small if quick else {}).params.items():
-        gain = {"fc6.weight": math.sqrt(2) / 16, "fc8.weight": 0.5}.get(name, math.sqrt(2))  # of pixels to about 1, and small logits
+        gain = {"fc6.weight": math.sqrt(2) / 16, "fc8.weight": 0.5}.get(name, math.sqrt(2))  # from pixels to about 1; small logits
         std = 0.0 if name.endswith(".bias") else gain / math.sqrt(math.prod(value.shape[1:]))
         weights[name] = np.float32(std) * rng.standard_normal(value.shape, np.float32)
     return weights
 
 
 def pixels(quick: bool, *shape: int) -> np.ndarray[Any, Any]:
-    """Images of a spread that response normalization notices, on a bright ground that they have in common."""
+    """Random images on a common bright ground. They vary so much that response normalization has an effect."""
     size = SMALL_SIZE if quick else SIZE
     return np.float32(30) * (1 + np.random.default_rng(SEED).standard_normal((*shape, 3, size, size), np.float32))
 
 
 def step_inputs(batch: int) -> Callable[[bool], Arrays]:
-    """Two batches to go round, their labels, and the weights to begin with.
+    """Two batches that are used in turn, their labels, and the initial weights.
 
-    Each batch has one label, and the images share a ground: gradients of all images then add up. Of pure noise with random
-    labels they cancel out, and what rounding decided would be percents of what is left.
+    All images of a batch have one label and a common ground, so that their gradients add up. With noise and random labels the
+    gradients would cancel, and the effect of rounding would be some percent of the small sum.
     """
 
     def inputs(quick: bool) -> Arrays:
@@ -69,7 +69,7 @@ def infer_inputs(batch: int) -> Callable[[bool], Arrays]:
 
 
 def products(inputs: Arrays) -> dict[str, float]:
-    """Multiplications of direct convolution by layer, for one image."""
+    """The multiplications of direct convolution for one image, by layer."""
     size, counts = inputs["x"].shape[-1], {}
     for layer, stride, padding, pooled in (("conv1", 4, 0, True), ("conv2", 1, 2, True), ("conv3", 1, 1, False)):
         kernel = inputs[f"{layer}.weight"].shape[-1]
@@ -85,7 +85,7 @@ def infer_flops(inputs: Arrays) -> float:
 
 
 def step_flops(inputs: Arrays) -> float:
-    """Forward, for the weights' gradients, and for the inputs' gradients, which nobody asks of conv1."""
+    """Operations of forward, of the weights' gradients, and of the inputs' gradients except conv1's, which no layer needs."""
     counts = products(inputs)
     return 2.0 * inputs["x"].shape[1] * (3 * sum(counts.values()) - counts["conv1"])
 
@@ -112,7 +112,7 @@ def infer_tinyalex(inputs: Arrays, setting: Setting) -> Job:
     x = inputs["x"]
     net = build(inputs, devices=ta.CpuDevice("cpu", workers=setting.threads))
     fill(net.params, inputs)
-    net.freeze()  # the rivals, too, lay out the weights once and for all
+    net.freeze()  # the rivals too transform their weights only once
 
     def work() -> Any:
         return net.forward(x)
@@ -121,7 +121,7 @@ def infer_tinyalex(inputs: Arrays, setting: Setting) -> Job:
 
 
 def folded(inputs: Arrays) -> Arrays:
-    """The weights with the paper's factor of 0.5 at test time in fc7 and fc8, so that a rival need not multiply."""
+    """The weights of a rival: fc7 and fc8 contain the factor 0.5 of dropout at test time, so that no multiplication is needed."""
     half = np.float32(0.5)
     return inputs | {name: half * inputs[name] for name in ("fc7.weight", "fc8.weight")}
 

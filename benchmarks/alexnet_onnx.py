@@ -1,4 +1,4 @@
-"""The paper's AlexNet as an ONNX graph, built node by node, and the ONNX Runtime session that runs it."""
+"""The paper's AlexNet as an ONNX graph that is built node by node, and the session of ONNX Runtime that runs it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from benchmarks.alexnet_torch import GROUPS
 from benchmarks.workload import Arrays
 
-OPSET, IR_VERSION = 17, 8  # of 2021, which every later runtime reads
+OPSET, IR_VERSION = 17, 8  # versions of 2021, which every later runtime reads
 
 
 def alexnet_onnx(weights: Arrays, shape: tuple[int, ...]) -> bytes:
-    """The model from images "x" of `shape` (N, C, H, W) to "logits", for inference; without dropout."""
+    """The model for inference. Its input is "x", images of `shape` (N, C, H, W); its output is "logits". It has no dropout."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
@@ -36,7 +36,7 @@ def alexnet_onnx(weights: Arrays, shape: tuple[int, ...]) -> bytes:
         channels, size = filters, (size + 2 * padding - kernel) // stride + 1
         if stage < 3:
             reshape(f"halves{stage}", GROUPS * shape[0], channels // GROUPS, size, size)
-            add("LRN", f"norm{stage}", size=5, alpha=5e-4, beta=0.75, bias=2.0)  # it divides alpha by n, the paper does not
+            add("LRN", f"norm{stage}", size=5, alpha=5e-4, beta=0.75, bias=2.0)  # ONNX divides alpha by n, the paper does not
             reshape(f"whole{stage}", shape[0], channels, size, size)
         if stage in (1, 2, 5):
             add("MaxPool", f"pool{stage}", kernel_shape=[3, 3], strides=[2, 2])
@@ -55,7 +55,7 @@ def alexnet_onnx(weights: Arrays, shape: tuple[int, ...]) -> bytes:
 
 
 def session(model: bytes, threads: int) -> Any:
-    """An ONNX Runtime session on `threads` threads, with every optimization of the graph."""
+    """A session of ONNX Runtime with `threads` threads and all optimizations of the graph."""
     import onnxruntime  # type: ignore[import-untyped]  # it has no stubs
 
     options = onnxruntime.SessionOptions()

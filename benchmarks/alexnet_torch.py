@@ -1,4 +1,4 @@
-"""The paper's AlexNet of PyTorch's own modules, its shapes read from given weights."""
+"""The paper's AlexNet made of PyTorch's own modules, with the shapes of given weights."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any
 
 from benchmarks.workload import Arrays
 
-GROUPS = 2  # of response normalization: it does not see across the border of the towers
+GROUPS = 2  # of response normalization, which does not cross the border of the towers
 
 
 def alexnet_torch(weights: Arrays, lrn: bool = True, dropout: bool = True) -> Any:
-    """A net without the values of the weights yet; its parameters are called as tinyalex calls them."""
+    """A net whose weights have no values yet. Its parameters have the names that they have in tinyalex."""
     import torch
     from torch import nn
 
     class TwoGroups(nn.Module):
-        """Response normalization in two groups: each half of the channels as an image of its own, which copies nothing."""
+        """Response normalization in two groups. Each half of the channels is viewed as a separate image, so nothing is copied."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.norm = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)  # it divides alpha by n, the paper does not
+            self.norm = nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)  # PyTorch divides alpha by n, the paper does not
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             n, c, h, w = x.shape

@@ -1,7 +1,7 @@
-"""`python -m benchmarks.algorithms`: each convolution by columns and by Winograd's algorithm, in turns.
+"""`python -m benchmarks.algorithms`: times each convolution by columns and by Winograd's algorithm, in turns.
 
-This is the measurement that `Conv2d(algorithm="auto")` follows. Columns are those of `im2col`, for conv1 in strips. Times are
-medians, in milliseconds an image.
+`Conv2d(algorithm="auto")` chooses by this measurement. "Columns" are those of `im2col`, for conv1 in strips. Times are medians in
+milliseconds an image.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ REPEATS = 5
 
 
 def passes(conv: Conv2d, n: int, size: int) -> tuple[Callable[[], object], Callable[[], object]]:
-    """Forward and backward of a layer on n images of one size."""
+    """Functions that run forward and backward of a layer on n images of one size."""
     x = np.random.default_rng(SEED).standard_normal((n, conv.in_channels, size, size), np.float32)
     out = conv.forward(x, train=True)
     cache, dout = conv.kept(), np.ones_like(out)
 
     def backward() -> None:
-        conv.keep(*cache)  # so that forward stays outside the clock
+        conv.keep(*cache)  # so that only backward is timed, without forward
         conv.backward(dout)
 
     return lambda: conv.forward(x), backward
 
 
 def rows() -> Iterator[tuple[str, int, list[float]]]:
-    """(layer, images, ms an image: forward by columns and Winograd, backward by columns and Winograd)."""
+    """For each layer: its name, the images, and four times in ms: forward by columns, by Winograd, backward by columns, by Winograd."""
     device = CpuDevice("cpu", workers=2)
     for name, (size, *shape, rest) in SHAPES.items():
         for n in BATCHES:

@@ -1,6 +1,7 @@
-"""The pictures of a results file: how tinyalex compares, and what it reaches of the machine. Curves are in `scaling_charts`.
+"""Two pictures of a results file: tinyalex beside its rivals, and tinyalex beside the limits of the machine.
 
-Colors are those of Okabe and Ito; no meaning is carried by color alone. Made to be read at 400 pixels of width too.
+The curves of `--scaling` are in `scaling_charts`. The colors are those of Okabe and Ito, and nothing is shown by color alone. The
+pictures can also be read at a width of 400 pixels.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LAYER = "layer-"
 
 
 def draw(document: Document, folder: Path) -> list[Path]:
-    """Write the pictures for which the document has numbers, and return their paths."""
+    """Write the pictures for which the document has results, and return their paths."""
     from matplotlib import rc_context
 
     from benchmarks.scaling_charts import figure_of_curves
@@ -47,7 +48,7 @@ def draw(document: Document, folder: Path) -> list[Path]:
 
 
 def figure_of_ratios(results: list[Result]) -> Any:
-    """A bar a workload: how many times as fast as the fastest rival, down to the worse quartile; on a log scale round 1."""
+    """One bar for each workload: how many times as fast as the fastest rival, with the worse quartile; on a log scale around 1."""
     figure, panel = canvas(1.9 + BAR_HEIGHT * len(results))
     ratios = [pair.ratio() for pair in map(Result.fastest, results) if pair is not None]
     low, high = min(0.5, *(worse for _, worse in ratios)) * 0.8, max(2.0, *(median for median, _ in ratios)) * 2
@@ -75,7 +76,7 @@ def figure_of_ratios(results: list[Result]) -> Any:
 
 
 def figure_of_roofs(results: list[Result]) -> Any:
-    """Each layer alone: operations a second of direct convolution against operations a byte, under what the machine can do."""
+    """For each layer: the operations a second of direct convolution against operations a byte, under the limits of the machine."""
     figure, panel = canvas(7.6)
     peak = float(np.median([result.sgemm_rate() for result in results])) / 1e9  # GFLOP/s
     copied = float(np.median([result.copy_rate() or 0.0 for result in results])) / 1e9  # GB/s
@@ -106,7 +107,7 @@ def figure_of_roofs(results: list[Result]) -> Any:
 
 
 def canvas(height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
-    """A figure without pyplot, which keeps no global state and needs no screen."""
+    """A figure that is made without pyplot, so it needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -116,7 +117,7 @@ def canvas(height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
 
 
 def caption(figure: Any, entries: Iterable[Any], note: str) -> None:
-    """What is seen, and where and with what it was measured; that times of tiny inputs mean nothing, where it is so."""
+    """Write what the picture shows, the machine and the versions; and a warning if the inputs were tiny."""
     runs = [entry.run for entry in entries]
     run = max(runs, key=lambda run: str(run["date"]))
     library = {name: version for each in runs for name, version in each["versions"].items() if name != "python"}
@@ -128,7 +129,7 @@ def caption(figure: Any, entries: Iterable[Any], note: str) -> None:
 
 
 def write_png(figure: Any, path: Path) -> None:
-    """Write a figure as PNG, atomically."""
+    """Write a figure to a PNG file. A reader sees the old file or the whole new one."""
     png = io.BytesIO()
     figure.savefig(png, format="png")
     write_atomically(path, [png.getbuffer()], png.getbuffer().nbytes)

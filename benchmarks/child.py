@@ -1,8 +1,8 @@
-"""One contestant's process: `python -m benchmarks.child` reads a message a line and answers each with a line of JSON.
+"""The process of one contestant: `python -m benchmarks.child` reads one message a line and answers with one line of JSON.
 
     {"do": "prepare", "side": "torch", "setting": {"threads": 2}, "workload": "lrn-55", "inputs": FOLDER, "quick": false}
-    {"do": "answer", "folder": FOLDER}   writes the arrays that must agree, one .npy file each
-    {"do": "run", "calls": 4}            works and answers {"s": seconds of one call}
+    {"do": "answer", "folder": FOLDER}   writes each array that must agree to a .npy file
+    {"do": "run", "calls": 4}            works four times and answers {"s": seconds of one call}
     {"do": "forget peak"}                peak memory counts from here
     {"do": "about"}                      versions, matrix library, peak memory so far
 
@@ -31,7 +31,7 @@ from tinyalex import __version__
 
 
 def serve(messages: Iterable[str], answers: TextIO) -> None:
-    """Do what each message says."""
+    """Does what the messages say."""
     job: Job | None = None
     for line in messages:
         message, result = json.loads(line), {}
@@ -51,7 +51,7 @@ def serve(messages: Iterable[str], answers: TextIO) -> None:
 
 
 def prepare(message: dict[str, Any]) -> Job:
-    """The job of a side, its inputs read."""
+    """The job of a side, with its inputs."""
     setting = Setting(**message["setting"])
     if message["side"] == "sgemm":
         return sgemm(sgemm_size(message["quick"]))
@@ -67,30 +67,30 @@ def prepare(message: dict[str, Any]) -> Job:
 
 
 def run(job: Job, calls: int) -> float:
-    """Seconds of one call, the mean of `calls`."""
+    """Seconds of one call, the mean over `calls` calls."""
     total = 0.0
     for _ in range(calls):
         job.before()
         start = time.perf_counter()
         result = job.work()
         total += time.perf_counter() - start
-        del result  # before the next call, which may then use its memory
+        del result  # the next call may use its memory
     return total / calls
 
 
 def save(arrays: Arrays, folder: Path) -> None:
-    """Write each array as NAME.npy."""
+    """Write each array to a file NAME.npy in the folder."""
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
 
 
 def load(folder: Path) -> Arrays:
-    """Read what `save` wrote."""
+    """Read the arrays that `save` wrote."""
     return {path.stem: np.load(path) for path in sorted(folder.glob("*.npy"))}
 
 
 def about() -> dict[str, Any]:
-    """What this process runs, and the most memory it has held."""
+    """The versions and settings of this process, and its peak memory."""
     from threadpoolctl import threadpool_info
 
     told = ("user_api", "internal_api", "version", "architecture", "num_threads")
@@ -98,7 +98,7 @@ def about() -> dict[str, Any]:
         "python": platform.python_version(),
         "numpy": np.__version__,
         "tinyalex": __version__,
-        "thread_pools": [{key: pool.get(key) for key in told} for pool in threadpool_info()],  # their paths are nobody's business
+        "thread_pools": [{key: pool.get(key) for key in told} for pool in threadpool_info()],  # without private paths
         "peak_rss": peak_rss(),
     }
     if "torch" in sys.modules:
@@ -111,12 +111,12 @@ def about() -> dict[str, Any]:
 
 
 def without_folders(text: str) -> str:
-    """Absolute paths cut down to their last name: where somebody's compiler lay says nothing about a setting."""
+    """Replace each absolute path by its last name, because the place of a compiler is private and no setting."""
     return re.sub(r"(?<![\w.])/(?:[\w.+-]+/)+", "", text)
 
 
 def main() -> None:
-    """Serve stdin; whatever a library prints goes to stderr, so that it can't be taken for an answer."""
+    """Answer the messages on stdin. What a library prints goes to stderr, so that it is not taken for an answer."""
     with os.fdopen(os.dup(1), "w") as answers:
         os.dup2(2, 1)
         serve(sys.stdin, answers)

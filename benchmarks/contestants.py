@@ -1,7 +1,7 @@
-"""Who takes part, and the child process in which each of them lives.
+"""The contestants (a library with its settings each), and the child process in which each of them works.
 
-Settings of threads and of the allocator are read when a process starts, and two libraries in one process would share
-threads and memory; so each contestant has a process of its own, which waits at a pipe until it is told to work.
+Settings of threads and of the allocator are read when a process starts, and two libraries in one process would share threads and
+memory. So each contestant has a separate process, which waits for messages.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from benchmarks.workload import Workload
 from tinyalex.errors import TinyalexError
 
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "40000000000", "MALLOC_TOP_PAD_": "4000000000"}
-# Of torch.compile: no helper processes, and in inference the weights count as constants, to be laid out anew.
+# Settings of torch.compile: no helper processes; in inference the weights are constants, so that it may change their layout.
 COMPILE = {"TORCHINDUCTOR_COMPILE_THREADS": "1", "TORCHINDUCTOR_FREEZING": "1"}
-# On its own it may choose channels_last inside, and then gradients of pooling have come out as 0; so "nchw" means it.
+# By default torch.compile may choose channels_last inside. Then gradients of pooling were 0. This setting prevents it.
 STAY_NCHW = {"TORCHINDUCTOR_LAYOUT_OPTIMIZATION": "0"}
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ContestantError(TinyalexError):
-    """A contestant's process ended before its time; `reason` is what it said last."""
+    """The process of a contestant ended too early. reason: its last line of output."""
 
     exit_code = 1
 
@@ -45,12 +45,12 @@ class Contestant:
 
     Parameters
     ----------
-    name: what tables call it. side: the key in `Workload.sides`, or "sgemm" or "copy".
+    name: its name in tables. side: the key in `Workload.sides`, or "sgemm" or "copy".
     layout, compiled: see `workload.Setting`.
-    environment: variables of its process. By default glibc gives large blocks back to the system when they are freed, and
-        each new one costs its page faults again; `KEEP_MEMORY` makes it keep them.
-    optional: if its process ends early or its answer is another, that is noted, and the others go on: torch.compile needs a
-        C++ compiler, and may be mistaken where PyTorch without it is not.
+    environment: environment variables of its process. By default glibc gives large blocks back to the system when they are
+        freed, and each new block costs page faults again. With `KEEP_MEMORY` glibc keeps them.
+    optional: whether the benchmark continues without it if its process ends too early or its answer differs. torch.compile is
+        optional: it needs a C++ compiler, and its answer may be wrong where PyTorch without it is right.
     """
 
     name: str
@@ -79,7 +79,7 @@ RIVALS: dict[str, list[Contestant]] = {
 
 
 def taking_part(workload: Workload, rivals: Sequence[Contestant]) -> list[Contestant]:
-    """Those of the rivals who have a side in the workload and settings that matter there."""
+    """The rivals that have a side in the workload and no setting that changes nothing there."""
 
     def differs(who: Contestant) -> bool:
         return not (who.layout in workload.same or (who.compiled and "compiled" in workload.same))
@@ -88,11 +88,11 @@ def taking_part(workload: Workload, rivals: Sequence[Contestant]) -> list[Contes
 
 
 class Child:
-    """A contestant's process. Use it in a `with`, at whose end it is gone."""
+    """The process of a contestant, a context manager. The process ends with the `with` block."""
 
     def __init__(self, contestant: Contestant, threads: int) -> None:
         self.contestant = contestant
-        own = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}  # all start from the same
+        own = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}  # without the caller's own
         environment = {**own, **dict.fromkeys(THREAD_SETTINGS, str(threads)), **contestant.environment}
         self._errors = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
@@ -103,7 +103,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its children in order
+            start_new_session=True,  # Ctrl-C reaches only the parent, which then ends its children
         )
 
     def ask(self, **message: Any) -> dict[str, Any]:
@@ -130,19 +130,19 @@ class Child:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._process.kill()  # it keeps nothing
+        self._process.kill()  # it has nothing to save
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout):
             assert stream is not None
             try:
                 stream.close()
             except BrokenPipeError:
-                pass  # a message that a dead process never read
+                pass  # a message that the ended process has not read
         self._errors.close()
 
 
 def last_words(errors: str) -> str:
-    """The line that names the error: advice may follow it."""
+    """The line of the output that names the error; lines of advice may follow it."""
     lines = errors.strip().splitlines()
     named = [line for line in lines if re.match(r"[A-Za-z_][\w.]*(: |$)", line)]
     return (named or lines or [""])[-1].strip()

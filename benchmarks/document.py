@@ -1,4 +1,4 @@
-"""The results file: every time that was measured, by workload, so that a long benchmark can be taken in parts."""
+"""The results file: all measured times, by workload. A long benchmark can be measured in parts and added to one file."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from benchmarks.workload import SEED
 from tinyalex.errors import DataError
 from tinyalex.files.atomic import write_atomically
 
-FORMAT = 2  # 1 had one machine and one date for all results
+FORMAT = 2  # format 1 had one machine and one date for all results
 LIBRARIES = ("python", "numpy", "tinyalex", "torch", "onnxruntime")
 ONCE_FOR_ALL = ("date", "settings", "machine", "versions", "blas", "torch_config")  # the parts of `run_of`
 
 
 @dataclass
 class Document:
-    """Results by workload, and curves of `--scaling` by name; each entry is of the latest run that measured it."""
+    """The results by workload, and the curves of `--scaling` by name. Each entry is from the last run that measured it."""
 
     results: dict[str, Result] = field(default_factory=dict)
     scaling: dict[str, Measured] = field(default_factory=dict)
 
     def refuse_mixture(self, path: Path, settings: Settings) -> None:
-        """Keep times that mean something apart from those of tiny inputs.
+        """Check that the file does not mix times of real inputs with times of tiny inputs, which mean nothing.
 
         Raises
         ------
-        DataError: the file has the other kind.
+        DataError: the file has times of the other kind than `settings`.
         """
         entries: list[Result | Measured] = [*self.results.values(), *self.scaling.values()]
         for entry in entries:
@@ -45,7 +45,7 @@ class Document:
 
 
 def run_of(settings: Settings, contestants: Sequence[Contestant], about: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """When and how something was measured, and on what; `about` is what the contestants' processes told of themselves."""
+    """Date, settings, versions and machine of a measurement. about: what the processes of the contestants reported."""
     library = {key: value for told in about.values() for key, value in told.items()}
     numpys = [about[who.name]["thread_pools"] for who in (SGEMM, TINYALEX) if who.name in about]
     pools: list[dict[str, Any]] = numpys[0] if numpys else []
@@ -64,18 +64,18 @@ def run_of(settings: Settings, contestants: Sequence[Contestant], about: Mapping
 
 
 def with_run(result: Result, rivals: Sequence[Contestant], settings: Settings) -> Result:
-    """The result with its `run`, and what is the same for all contestants only there."""
+    """The result with its `run`. Facts that are the same for all contestants are moved from `about` to `run`."""
     result.run = run_of(settings, (SGEMM, COPY, TINYALEX, *rivals), result.about)
     result.about = {who: {key: value for key, value in told.items() if key != "torch_config"} for who, told in result.about.items()}
     return result
 
 
 def read(path: Path) -> Document:
-    """What `write` wrote; of format 1 too. An empty document where there is no file.
+    """Read a results file of format 1 or 2. If there is no file, the document is empty.
 
     Raises
     ------
-    DataError: the file is not one of results, or of a newer format.
+    DataError: the file is not a results file, or has a newer format.
     """
     try:
         content = json.loads(path.read_text())
@@ -104,7 +104,7 @@ def _result(entry: dict[str, Any]) -> Result:
 
 
 def write(path: Path, document: Document) -> None:
-    """Write the JSON file; the one that was there stays until the new one is whole."""
+    """Write the JSON file. The old file stays until the new one is complete."""
     content = {
         "format": FORMAT,
         "results": [{"summary": result.summary(), **asdict(result)} for result in document.results.values()],

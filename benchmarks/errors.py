@@ -1,6 +1,7 @@
-"""`python -m benchmarks.errors`: how far float32 is from float64, for each algorithm of a convolution.
+"""`python -m benchmarks.errors`: the difference between float32 and float64 for each algorithm of a convolution.
 
-The largest difference over the largest value, of output and gradients, on images that are 0 or above as after a ReLU.
+For the output and each gradient it is the largest difference divided by the largest value. The images are at least 0, as after a
+ReLU.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def results(name: str, n: int, algorithm: str, dtype: type) -> list[np.ndarray]:
 
 
 def rows() -> Iterator[tuple[str, str, list[float]]]:
-    """(layer, algorithm, an error for each of `RESULTS`)."""
+    """For each layer and algorithm: their names, and an error for each of `RESULTS`."""
     for name, n in IMAGES.items():
         exact = results(name, n, "im2col", np.float64)
         for algorithm in ("im2col", "winograd"):

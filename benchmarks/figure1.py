@@ -1,4 +1,4 @@
-"""A training step of the net of Figure 1 as both libraries write it."""
+"""A training step of the net of Figure 1 in tinyalex and in PyTorch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RATES = Rates()  # no weight decay: "no regularization of any kind"
 
 
 def inputs(quick: bool) -> Arrays:
-    """Four batches to go round, their labels, and the initial weights."""
+    """Four batches that are used in turn, their labels, and the initial weights."""
     rng, n = np.random.default_rng(SEED), 4 if quick else 128
     return {
         "x": rng.standard_normal((4, n, 3, 32, 32), np.float32),
@@ -27,9 +27,9 @@ def images(inputs: Arrays) -> int:
 
 
 def flops(inputs: Arrays) -> float:
-    """Of a step: each layer with weights is as much work forward, for its weights' gradient and for its input's."""
+    """Operations of a step. Forward, the gradient of the weights and the gradient of the input need equally many."""
     places = {"conv1": 32 * 32, "conv2": 16 * 16, "conv3": 8 * 8, "fc10": 1}
-    passes = {"conv1": 2, "conv2": 3, "conv3": 3, "fc10": 3}  # nobody asks for the gradient of the images
+    passes = {"conv1": 2, "conv2": 3, "conv3": 3, "fc10": 3}  # the gradient of the images is not computed
     return 2.0 * images(inputs) * sum(passes[name] * places[name] * inputs[f"{name}.weight"].size for name in places)
 
 
@@ -67,7 +67,7 @@ WORKLOADS = [
         "training step of the Figure 1 net at batch 128; 391 are an epoch of 50,000 images",
         inputs,
         {"tinyalex": tinyalex_side, "torch": torch_side},
-        tolerance=1e-2,  # rounding decides for values near 0 whether a ReLU passes them, and which of two near maxima wins
+        tolerance=1e-2,  # rounding decides whether a ReLU passes a value near 0, and which of two nearly equal values is the maximum
         calls=20,
         rough_s=5,
         flops=flops,

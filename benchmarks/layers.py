@@ -1,4 +1,4 @@
-"""Layers without weights alone: AlexNet's normalization and pooling at both their shapes."""
+"""Single layers without weights: AlexNet's normalization and pooling, each at two shapes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def both_ways_tinyalex(make: Callable[[ta.Device], ta.Layer]) -> Callable[[Array
 
 
 def both_ways_torch(function: Callable[[Any], Any]) -> Callable[[Arrays, Setting], Job]:
-    """The same by a function of PyTorch and its automatic gradient."""
+    """The same with a function of PyTorch and its automatic gradient."""
 
     def side(inputs: Arrays, setting: Setting) -> Job:
         from torch.autograd import grad
@@ -67,7 +67,7 @@ def lrn_inputs(n: int, c: int, size: int) -> Callable[[bool], Arrays]:
 
 
 def pool_inputs(n: int, c: int, size: int) -> Callable[[bool], Arrays]:
-    """Every channel holds different values: which of two equal ones gets the gradient, each library decides for itself."""
+    """Images in which all values of a channel differ, because libraries treat ties in max pooling differently."""
 
     def inputs(quick: bool) -> Arrays:
         rng, shape = np.random.default_rng(SEED), (2, 8, 9, 9) if quick else (n, c, size, size)

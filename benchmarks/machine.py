@@ -1,4 +1,4 @@
-"""What this machine can do and what it says of itself: its matrix product, its copy, its processor, a process's memory."""
+"""The machine: the speed of its matrix product and of its copy, its processor, and the memory of a process."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from benchmarks.workload import SEED, Job
 
 
 def sgemm_size(quick: bool) -> int:
-    """Rows and columns of the matrices of `sgemm`."""
+    """The number of rows, and of columns, of the matrices of `sgemm`."""
     return 256 if quick else 2048
 
 
 def sgemm(size: int) -> Job:
-    """A product of two square float32 matrices by NumPy's own BLAS: the arithmetic this machine can do."""
+    """The product of two square float32 matrices by NumPy's BLAS. It shows how fast this machine can multiply."""
     a, b = np.random.default_rng(SEED).standard_normal((2, size, size), np.float32)
     c = np.empty_like(a)
     return Job(lambda: np.matmul(a, b, out=c), answer=lambda: {"c": a @ b})
 
 
 def copy_size(quick: bool) -> int:
-    """Bytes that `copy` reads, and writes: far more than a cache holds."""
+    """The bytes that `copy` reads, and writes as well. A cache is far smaller."""
     return 1 << (20 if quick else 28)
 
 
 def copy(size: int, threads: int) -> Job:
-    """A copy of `size` bytes, a part for each thread: the bytes a second that this machine's memory can move."""
+    """A copy of `size` bytes, each thread copies a part. It shows how many bytes a second the memory can move."""
     source, destination = np.ones(size // 4, np.float32), np.empty(size // 4, np.float32)
     parts = list(zip(np.array_split(source, threads), np.array_split(destination, threads), strict=True))
     pool = ThreadPoolExecutor(threads)
@@ -50,7 +50,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_name(cpuinfo: str = "/proc/cpuinfo") -> str:
-    """What the processor calls itself."""
+    """The name of the processor."""
     try:
         lines = Path(cpuinfo).read_text().splitlines()
     except OSError:
@@ -59,9 +59,9 @@ def cpu_name(cpuinfo: str = "/proc/cpuinfo") -> str:
 
 
 def peak_rss(status: str = "/proc/self/status") -> int | None:
-    """Bytes of memory at the most since `forget_peak`, None where the system does not say.
+    """The peak memory of this process since `forget_peak`, in bytes; None if the system does not say.
 
-    Not `getrusage`: on Linux its figure starts at that of the process that started this one.
+    `getrusage` is not used: on Linux its value includes the peak of the process that started this one.
     """
     try:
         lines = Path(status).read_text().splitlines()
@@ -71,6 +71,6 @@ def peak_rss(status: str = "/proc/self/status") -> int | None:
 
 
 def forget_peak(refs: str = "/proc/self/clear_refs") -> None:
-    """Let the peak begin at what the process holds now; where the system can't, it goes on from the process's start."""
+    """Let the peak memory count from now on. If the system cannot do that, it counts from the start of the process."""
     with contextlib.suppress(OSError):
         Path(refs).write_text("5")

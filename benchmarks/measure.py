@@ -1,8 +1,8 @@
-"""Timing in turns: sgemm, tinyalex, rival, sgemm, tinyalex, rival ..., one at a time while the others wait.
+"""Times in turns: sgemm, tinyalex, rival, sgemm, tinyalex, rival, .... One process works while the others wait.
 
-A machine's speed wanders by tens of percent over minutes, so times of different minutes say little. Two that follow each
-other can be divided; the median of such ratios is the result, and their lower quartile says how far to trust it. Rivals
-come one after the other, each with turns of its own: the memory of all of them together would be more than a laptop has.
+The speed of a machine changes by tens of percent within minutes, so two times from different minutes cannot be compared. Two
+times that follow each other can be divided. The result is the median of such ratios; their lower quartile shows how reliable it
+is. The rivals are measured one after the other, because all of them together need more memory than a laptop has.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from benchmarks.machine import copy_size, sgemm_size
 from benchmarks.results import Pair, Result
 from benchmarks.workload import Workload
 
-WARM_UP = 2  # timings that are thrown away: of first steps that ask for their memory
-PAUSE = 0.1  # seconds before each timing: a library's threads go on looking for work for a while after their last
+WARM_UP = 2  # timings that are thrown away, because the first steps allocate their memory
+PAUSE = 0.1  # seconds before each timing, because the threads of a library stay awake for a while after their work
 
 Tick = Callable[[int], Any]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a whole benchmark run: timings of each pair, threads of each contestant, tiny inputs for a trial or not."""
+    """Settings of a benchmark run. repeats: timings of each pair. threads: of each contestant. quick: whether inputs are tiny."""
 
     repeats: int = 9
     threads: int = 2
@@ -39,11 +39,12 @@ class Settings:
 
 
 def measure(workload: Workload, rivals: Sequence[Contestant], settings: Settings, tick: Tick) -> Result:
-    """Compare the answers, then time; `tick(n)` is called after n timings.
+    """Compare the answers of all contestants, then time them. `tick(n)` is called after n timings.
 
     Raises
     ------
-    DisagreementError: a rival's answer differs; ContestantError: its process ended. Of an optional rival both are only noted.
+    DisagreementError: the answer of a rival differs. ContestantError: the process of a rival ended. Both are not raised for an
+        optional rival; the result then has the reason.
     """
     with tempfile.TemporaryDirectory(prefix="tinyalex-benchmark-") as name:
         folder = Path(name)
@@ -58,7 +59,7 @@ def measure(workload: Workload, rivals: Sequence[Contestant], settings: Settings
                     tick(3 * settings.repeats)
                 else:
                     _take_turns_with(rival, always, result, workload, settings, folder / "inputs", tick)
-            if not result.pairs:  # nobody takes part, or nobody's side works here: those timings are ticked off
+            if not result.pairs:  # no rival takes part, or no rival works here; the timings of such rivals are already counted
                 result.pairs.append(_turns(Pair(None), always, result, settings, (lambda n: None) if rivals else tick))
             result.about |= {who: child.ask(do="about") for who, child in always.items()}
     return result
@@ -67,7 +68,7 @@ def measure(workload: Workload, rivals: Sequence[Contestant], settings: Settings
 def _take_turns_with(
     rival: Contestant, always: Mapping[str, Child], result: Result, workload: Workload, settings: Settings, inputs: Path, tick: Tick
 ) -> None:
-    """Time the pair of a rival; its process lives no longer than that."""
+    """Time tinyalex and one rival. The process of the rival starts and ends here."""
     pair = Pair(rival.name)
     try:
         with Child(rival, settings.threads) as child:
@@ -100,12 +101,12 @@ def turn(pair: Pair, children: Mapping[str, Any], calls: int, tick: Tick) -> Non
 
 
 def timings(workload: Workload, rivals: Sequence[Contestant], settings: Settings) -> int:
-    """How many timings `measure` tells `tick` of."""
+    """How many timings `measure` makes."""
     return settings.repeats * (3 * len(taking_part(workload, rivals)) or 2)
 
 
 def expected_s(workloads: Sequence[Workload], rivals: Sequence[Contestant], settings: Settings) -> float:
-    """About how many seconds all will take on two cores: processes that start twice, warm-up, and timings."""
+    """About how many seconds everything takes on two cores: two starts of each process, warm-up and timings."""
     total = 0.0
     for workload in workloads:
         them, whole_net = taking_part(workload, rivals), workload.images is not None
@@ -118,9 +119,9 @@ def expected_s(workloads: Sequence[Workload], rivals: Sequence[Contestant], sett
 
 
 def agree(workload: Workload, rivals: Sequence[Contestant], settings: Settings, folder: Path) -> tuple[dict[str, float], dict[str, str]]:
-    """The worst difference between tinyalex's answer and each rival's, and why an optional rival gave none or another.
+    """For each rival, the largest difference of its answer from tinyalex's; for an optional rival that failed, the reason.
 
-    The answers come from processes of their own, so that none that is timed later holds one.
+    The answers are computed in separate processes, so that the memory of the timed processes does not hold them.
     """
     ours, theirs = folder / "ours", folder / "theirs"
     if rivals:
@@ -141,7 +142,7 @@ def agree(workload: Workload, rivals: Sequence[Contestant], settings: Settings, 
 
 
 def _describe(workload: Workload, settings: Settings, folder: Path) -> Result:
-    """A result without times yet; the inputs are written to `folder`."""
+    """A result that has no times yet. The inputs are written to `folder`."""
     inputs = workload.inputs(settings.quick)
     folder.mkdir()
     save(inputs, folder)
@@ -171,7 +172,7 @@ def _answer(who: Contestant, workload: Workload, settings: Settings, inputs: Pat
 
 
 def _warm_up(child: Child, workload: Workload, settings: Settings, inputs: Path, calls: int) -> None:
-    """Prepare a child and let it work unwatched; its peak memory counts from here."""
+    """Prepare a child and let it work without timing. Its peak memory counts from here."""
     _prepare(child, workload, settings, inputs)
     for _ in range(WARM_UP):
         child.ask(do="run", calls=calls)

@@ -11,7 +11,7 @@ from benchmarks.results import Result
 
 
 def table(results: Iterable[Result]) -> str:
-    """Markdown, a row for each contestant of each workload."""
+    """The table in Markdown, with one line for each contestant of each workload."""
     lines = [
         "| workload | contestant | ms | images/s | tinyalex is faster by | worse quartile | of sgemm | peak memory |",
         "|---|---|--:|--:|--:|--:|--:|--:|",

@@ -1,4 +1,4 @@
-"""What was measured of one workload, and the numbers that follow from it."""
+"""The measured times of one workload, and the ratios and rates that are computed from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass
 class Pair:
-    """Times of tinyalex and one rival that followed each other, in seconds a call; `rival_s` is empty without a rival."""
+    """Times of sgemm, tinyalex and one rival, measured in turns, in seconds a call. `rival_s` is empty without a rival."""
 
     rival: str | None
     sgemm_s: list[float] = field(default_factory=list)
@@ -18,19 +18,19 @@ class Pair:
     rival_s: list[float] = field(default_factory=list)
 
     def ratio(self) -> tuple[float, float]:
-        """How many times as fast tinyalex was: the median over the pairs, and the worse quartile."""
+        """How many times as fast as the rival tinyalex was: the median over the turns, and the worse quartile."""
         ratios = np.divide(self.rival_s, self.tinyalex_s)
         return float(np.median(ratios)), float(np.percentile(ratios, 25))
 
 
 @dataclass
 class Result:
-    """All that was measured of one workload.
+    """Everything that was measured for one workload.
 
-    errors: by rival, the worst relative difference of the answers. absent: by rival, why it does not work on this machine.
-    about: what each contestant's process told of itself at the end, its peak memory among it.
-    copy_bytes, copy_s: bytes that one copy reads and writes together, and the seconds of each.
-    run: when, with what settings, versions and machine: each result has its own, so that a long benchmark can be taken in parts.
+    errors: for each rival, the largest relative difference of the answers. absent: for a rival that does not work here, why.
+    about: for each contestant, what its process reported at the end, such as its peak memory.
+    copy_bytes: bytes that one copy reads and writes together. copy_s: the seconds of each copy.
+    run: date, settings, versions and machine. Each result has its own, because a long benchmark can be measured in parts.
     """
 
     workload: str
@@ -52,28 +52,28 @@ class Result:
     run: dict[str, Any] = field(default_factory=dict)
 
     def fastest(self) -> Pair | None:
-        """The pair of the rival with the lowest ratio: times of different minutes are not compared."""
+        """The pair of the fastest rival, which has the lowest ratio. Absolute times of different minutes cannot be compared."""
         rivals = [pair for pair in self.pairs if pair.rival is not None]
         return min(rivals, key=lambda pair: pair.ratio()[0]) if rivals else None
 
     def tinyalex_s(self) -> float:
-        """The median of all of tinyalex's times."""
+        """The median of all times of tinyalex, in seconds."""
         return float(np.median([s for pair in self.pairs for s in pair.tinyalex_s]))
 
     def sgemm_rate(self) -> float:
-        """What this machine's sgemm did meanwhile, in operations a second: the median."""
+        """The median rate of sgemm during the measurement, in operations a second."""
         return self.sgemm_flops / float(np.median([s for pair in self.pairs for s in pair.sgemm_s]))
 
     def copy_rate(self) -> float | None:
-        """Bytes a second, read and written, of a copy meanwhile: the median."""
+        """The median rate of copies during the measurement, in bytes read and written a second."""
         return self.copy_bytes / float(np.median(self.copy_s)) if self.copy_bytes and self.copy_s else None
 
     def share(self) -> float | None:
-        """The share of sgemm's rate that tinyalex reached: the median over pairs that followed each other."""
+        """The rate of tinyalex divided by that of the sgemm just before: the median over all turns."""
         return self._share([(product, s) for pair in self.pairs for product, s in zip(pair.sgemm_s, pair.tinyalex_s, strict=True)])
 
     def rival_share(self, pair: Pair) -> float | None:
-        """The same of a rival."""
+        """The same ratio for a rival."""
         return self._share(list(zip(pair.sgemm_s, pair.rival_s, strict=True)))
 
     def _share(self, times: list[tuple[float, float]]) -> float | None:
@@ -82,7 +82,7 @@ class Result:
         return float(np.median([(self.flops / s) / (self.sgemm_flops / product) for product, s in times]))
 
     def summary(self) -> dict[str, Any]:
-        """The numbers a reader looks for first."""
+        """The most important numbers."""
         fastest, seconds, copied = self.fastest(), self.tinyalex_s(), self.copy_rate()
         summary: dict[str, Any] = {"tinyalex_s": seconds, "sgemm_gflops": self.sgemm_rate() / 1e9, "share_of_sgemm": self.share()}
         if copied is not None:

@@ -1,4 +1,4 @@
-"""Time and peak memory of tinyalex's training step against batch, image size and width, each point in a process of its own."""
+"""Time and peak memory of tinyalex's training step against batch, image size and width. Each point has a separate process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WHO = Contestant("tinyalex", "scaling")
 
 @dataclass(frozen=True)
 class Curve:
-    """Points along which one quantity grows.
+    """Points at which one quantity grows.
 
     Parameters
     ----------
-    name: such as "batch-alexnet". net: for `tinyalex.models.build`.
+    name: such as "batch-alexnet". net: a name for `tinyalex.models.build`.
     quantity: "batch", "image size" or "width". values: in rising order.
-    batch, options: of every point, but for the quantity that grows.
-    rough_s: about how long all points take, for the expected time only.
+    batch, options: those of every point, except for the quantity that grows.
+    rough_s: about how many seconds all points take; used only for the expected time.
     """
 
     name: str
@@ -63,7 +63,7 @@ QUICK = [
 
 @dataclass
 class Measured:
-    """A curve's points: median seconds of a step, each time, and the peak memory of the process, None where not known."""
+    """The measured points of a curve: median seconds of a step, all times, and the peak memory (None if it is not known)."""
 
     name: str
     title: str
@@ -75,16 +75,16 @@ class Measured:
     run: dict[str, Any] = field(default_factory=dict)
 
     def overhead(self) -> tuple[float, float] | None:
-        """Of the line time = a + b * batch, which is fitted with relative weights: a and b in seconds; None for other quantities."""
+        """a and b, in seconds, of the fitted line time = a + b * batch; None if the quantity is not the batch."""
         if self.quantity != "batch" or len(self.values) < 2:
             return None
         times = np.array(self.step_s)
-        rows = np.stack([1 / times, np.array(self.values) / times], axis=1)  # each point's relative error counts alike
+        rows = np.stack([1 / times, np.array(self.values) / times], axis=1)  # the relative error of each point has the same weight
         a, b = np.linalg.lstsq(rows, np.ones(len(times)), rcond=None)[0]
         return float(a), float(b)
 
     def line(self) -> str:
-        """One line of text on what the points say."""
+        """The result as one line of text."""
         first, last = (f"{value:g}: {1000 * s:.1f} ms" for value, s in ((self.values[i], self.step_s[i]) for i in (0, -1)))
         fit = self.overhead()
         text = f"{self.title} by {self.quantity}, {first}; {last}"
@@ -92,11 +92,11 @@ class Measured:
 
 
 def measure_curve(curve: Curve, settings: Settings, tick: Callable[[int], Any]) -> tuple[Measured, dict[str, Any]]:
-    """Time every point; `tick(1)` is called after each. Also what the last process told of itself.
+    """Time every point. Returns the points, and what the last process reported. `tick(1)` is called after each point.
 
     Raises
     ------
-    ContestantError: a process ended, for lack of memory perhaps.
+    ContestantError: a process ended, perhaps because memory was full.
     """
     measured, about = Measured(curve.name, curve.title(), curve.quantity, list(curve.values), [], [], []), {}
     for value in curve.values:
@@ -129,5 +129,5 @@ def expected_scaling_s(chosen: Iterable[Curve], settings: Settings) -> float:
 
 
 def summary(measured: Sequence[Measured]) -> str:
-    """A line a curve."""
+    """One line of text for each curve."""
     return "\n".join(each.line() for each in measured)

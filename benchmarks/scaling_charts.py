@@ -12,7 +12,7 @@ UNITS = {"batch": "images in a batch", "image size": "pixels of an image's side"
 
 
 def figure_of_curves(curves: list[Measured]) -> Any:
-    """A row a curve: on the left the time with its fitted line, on the right the memory."""
+    """The figure. Each curve has two panels: on the left the time with its fitted line, on the right the memory."""
     figure, panels = canvas(ROW * len(curves) + 1.4, 2, len(curves))
     panels = panels.reshape(len(curves), 2)
     for (time, memory), curve in zip(panels, curves, strict=True):

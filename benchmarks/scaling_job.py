@@ -1,4 +1,4 @@
-"""The training step that is measured against batch, image size and width, for one point of a curve."""
+"""The training step that is measured at one point of a curve of `--scaling`."""
 
 from __future__ import annotations
 

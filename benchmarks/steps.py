@@ -1,4 +1,4 @@
-"""A training step as both libraries do it: a batch in memory to updated parameters."""
+"""A training step, from a batch in memory to updated parameters, in tinyalex and in PyTorch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECKED_STEPS = 3
 
 @dataclass(frozen=True)
 class Rates:
-    """What stochastic gradient descent is told, the same for all parameters and all steps."""
+    """The settings of stochastic gradient descent, which are the same for all parameters and steps."""
 
     lr: float = 0.01
     momentum: float = 0.9
@@ -27,15 +27,15 @@ class Rates:
 
 
 def fill(params: Mapping[str, Any], inputs: Arrays) -> None:
-    """Give parameters the values of the inputs of their names."""
+    """Copy to each parameter the input array with the same name."""
     for name, value in params.items():
         value[...] = inputs[name]
 
 
 def tinyalex_step(net: ta.Sequential, inputs: Arrays, rates: Rates, device: ta.Device) -> Job:
-    """The step of a net whose output is on `device`; it goes round the batches `inputs["x"]`.
+    """The step of a net whose output is on `device`. The batches in `inputs["x"]` are used in turn.
 
-    Its answer comes from steps without dropout, whose masks each library draws for itself.
+    The answer is computed without dropout, because every library draws other masks.
     """
     loss, sgd = ta.SoftmaxCrossEntropy(device=device), ta.SGD(net, rates.lr, rates.momentum, rates.weight_decay)
     batches = cycle(list(zip(inputs["x"], inputs["labels"], strict=True)))
@@ -57,7 +57,7 @@ def tinyalex_step(net: ta.Sequential, inputs: Arrays, rates: Rates, device: ta.D
 
 
 def torch_step(net: Any, inputs: Arrays, rates: Rates, setting: Setting) -> Job:
-    """The same in PyTorch. Its fused update was the fastest of the three it has, and at a constant rate is the paper's."""
+    """The same step in PyTorch, with the fastest of its three updates. At a constant rate it equals the paper's update."""
     import torch
     from torch import nn
 
@@ -92,7 +92,7 @@ def torch_step(net: Any, inputs: Arrays, rates: Rates, setting: Setting) -> Job:
 
 
 def changes(params: Callable[[], Arrays], step: Callable[[], Any]) -> Arrays:
-    """What the checked steps add to each parameter: stricter than the parameters, most of which is where they began."""
+    """The change of each parameter in the checked steps. To compare it is stricter than to compare the parameters themselves."""
     before = params()
     for _ in range(CHECKED_STEPS):
         step()

@@ -1,4 +1,4 @@
-"""The workloads by name. A new one is a `Workload` in a file of its own kind, and a line here."""
+"""The workloads by name. A new workload is a `Workload` in a file of its kind, and a line in this file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in EVERY}
 
 
 def choose(names: list[str] | None) -> list[Workload]:
-    """The workloads of those names or groups ("lrn" is "lrn-55" and "lrn-27"), all for None, in the table's order."""
+    """The workloads with these names or groups ("lrn" is "lrn-55" and "lrn-27"), in the order of the table; all for None."""
     groups = {name.partition("-")[0] for name in WORKLOADS}
     for name in names or ():
         if name not in WORKLOADS and name not in groups:

@@ -1,4 +1,4 @@
-"""What every PyTorch side of a workload needs."""
+"""Functions that all workloads in PyTorch use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def to_torch(array: np.ndarray[Any, Any], layout: str) -> Any:
-    """A tensor of the array's values; images and filters (four axes) in `layout`."""
+    """An array as a tensor. Images and filters, which have four axes, get the `layout` of the setting."""
     import torch
 
     tensor = torch.from_numpy(array)
@@ -21,13 +21,13 @@ def to_torch(array: np.ndarray[Any, Any], layout: str) -> Any:
 
 
 def from_torch(tensor: Any) -> np.ndarray[Any, Any]:
-    """The tensor's values as an array in the usual order."""
+    """A tensor as an array in the usual order."""
     array: np.ndarray[Any, Any] = tensor.detach().contiguous().numpy()
     return array
 
 
 def compiled(function: F, setting: Setting) -> F:
-    """`function`, translated for the shapes it is first called with if the setting says so."""
+    """`function`; if the setting says so, compiled for the shapes of its first call."""
     import torch
 
     return torch.compile(function, dynamic=False) if setting.compiled else function  # type: ignore[return-value]  # its stub names no type

@@ -1,4 +1,4 @@
-"""tinyalex beside itself: AlexNet on one core, on two cores, and as two towers with a core each."""
+"""tinyalex compared with itself: AlexNet on one core, on two cores, and as two towers with one core each."""
 
 from __future__ import annotations
 

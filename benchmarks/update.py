@@ -1,4 +1,4 @@
-"""The update of AlexNet's 61 million parameters alone: momentum and weight decay."""
+"""Only the update of AlexNet's 61 million parameters, with momentum and weight decay."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RATES = Rates(lr=0.01, momentum=0.9, weight_decay=5e-4)  # paper 5
 
 
 def inputs(quick: bool) -> Arrays:
-    """The weights, and numbers that every gradient begins with."""
+    """The weights, and the values with which every gradient begins."""
     params = initial(quick)
     largest = max(value.size for value in params.values())
     return {"gradient": np.random.default_rng(SEED).standard_normal(largest, np.float32), **params}
@@ -34,7 +34,7 @@ def tinyalex_side(inputs: Arrays, setting: Setting) -> Job:
     sgd = ta.SGD(net, RATES.lr, RATES.momentum, RATES.weight_decay)
 
     def before() -> None:
-        for grad in net.grads.values():  # the step has set them to zero
+        for grad in net.grads.values():  # the last step has set them to zero
             grad[...] = start_of(gradient, grad)
 
     def checked() -> None:
@@ -55,7 +55,7 @@ def torch_side(inputs: Arrays, setting: Setting) -> Job:
 
 
 def traffic(inputs: Arrays) -> float:
-    """Gradients are read, weights and velocities read and written."""
+    """Bytes: gradients are read, weights and velocities are read and written."""
     return 5.0 * sum(value.nbytes for name, value in inputs.items() if name != "gradient")
 
 

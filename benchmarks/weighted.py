@@ -1,4 +1,4 @@
-"""Layers with weights alone: AlexNet's five convolutions and fc6, and its second convolution without groups; forward and backward."""
+"""Single layers with weights, forward and backward: AlexNet's five convolutions, fc6, and a conv2 without groups."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.workload import SEED, Arrays, Job, Setting, Workload
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution of `n` images of `channels` x `size` x `size`; `first`: nobody asks for the gradient of its input."""
+    """A convolution of `n` images, `channels` x `size` x `size`. first: whether the gradient of its input is not needed."""
 
     n: int
     channels: int
@@ -33,7 +33,7 @@ class Convolution:
         return text + f", {self.groups} groups" * (self.groups > 1) + f", N={self.n}"
 
     def inputs(self, quick: bool) -> Arrays:
-        """Images, filters, and the gradient that comes back to them."""
+        """Images, filters, and the gradient of the output."""
         n, c, k = (2, 2 * self.groups + 2, 4 * self.groups + 2) if quick else (self.n, self.channels, self.filters)
         size = self.kernel + 4 * self.stride if quick else self.size
         out = (size + 2 * self.padding - self.kernel) // self.stride + 1
@@ -90,7 +90,7 @@ def _inputs(x: tuple[int, ...], weight: tuple[int, ...], dout: tuple[int, ...]) 
 
 
 def _values(inputs: Arrays, device: ta.Device) -> dict[str, Any]:
-    """Arguments of a layer that give it the inputs' weights."""
+    """Arguments with which a layer gets the weights of the inputs."""
     init = {"weight_init": lambda shape, rng: inputs["weight"], "bias_init": lambda shape, rng: inputs["bias"]}
     return {**init, "rng": np.random.default_rng(SEED), "device": device}
 
@@ -129,7 +129,7 @@ def backward_tinyalex(of: Weighted) -> Callable[[Arrays, Setting], Job]:
 
 
 def _tensors(of: Weighted, inputs: Arrays, setting: Setting) -> list[Any]:
-    """x, weight and bias, each to have a gradient; but not the input of a first layer."""
+    """x, weight and bias as tensors with gradients; the x of a first layer has no gradient."""
     tensors = [to_torch(inputs[key], setting.layout) for key in ("x", "weight", "bias")]
     for tensor in tensors[of.first :]:
         tensor.requires_grad_()
@@ -172,22 +172,22 @@ def backward_torch(of: Weighted) -> Callable[[Arrays, Setting], Job]:
 
 
 def forward_flops(inputs: Arrays) -> float:
-    """Each value of the output is a sum of as many products as a filter has weights."""
+    """Operations of forward: each output is a sum of as many products as a filter has weights."""
     return 2.0 * int(inputs["dout"].size) * int(inputs["weight"][0].size)
 
 
 def forward_traffic(inputs: Arrays) -> float:
-    """Input, weights and output, once each; the output is as large as its gradient."""
+    """Bytes of forward: input, weights and output, each once."""
     return float(sum(array.nbytes for array in inputs.values()))
 
 
 def both(name: str, what: str, of: Weighted, calls: int, rough_s: float) -> list[Workload]:
-    """The layer forward, and backward: one pass more for the gradient of its input, if anybody asks for it."""
+    """The two workloads of a layer, forward and backward. In a first layer backward does not compute the gradient of the input."""
     passes = 1 if of.first else 2
     same = () if isinstance(of, Convolution) else ("channels_last",)
 
     def backward_traffic(inputs: Arrays) -> float:
-        """Input, weights and the gradient that comes back are read; those of weights, biases and input are written."""
+        """Bytes of backward: input, weights and the gradient of the output are read; the other gradients are written."""
         x, weight, bias, dout = (inputs[key].nbytes for key in ("x", "weight", "bias", "dout"))
         return float(passes * x + 2 * weight + bias + dout)
 

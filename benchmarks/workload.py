@@ -1,4 +1,4 @@
-"""What a benchmark is made of: its inputs, and the same work as each library does it."""
+"""The parts of a benchmark: its inputs, and the same work in each library."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 @dataclass(frozen=True)
 class Setting:
-    """How a side is to do the work.
+    """Settings of a side, the code with which one library does the work.
 
     Parameters
     ----------
     threads: 1 or more.
-    layout: "nchw" or "channels_last", in which order PyTorch keeps images in memory; tinyalex has one order.
-    compiled: whether PyTorch translates the work with `torch.compile` first.
+    layout: the order of images in the memory of PyTorch, "nchw" or "channels_last". tinyalex ignores it.
+    compiled: whether PyTorch first compiles the work with `torch.compile`.
     """
 
     threads: int = 2
@@ -29,18 +29,18 @@ class Setting:
 
 
 def nothing() -> None:
-    """The default of `Job.before`."""
+    """Do nothing; the default of `Job.before`."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Work that one side can repeat.
+    """Work of one side that can be repeated.
 
     Parameters
     ----------
-    work: what is timed. Its result is held until the clock has stopped.
-    answer: arrays by name that must agree between the sides; called once, on a job that has not worked yet.
-    before: called before each `work`, outside the clock.
+    work: the function that is timed. Its result is freed after the clock has stopped.
+    answer: returns the arrays, by name, in which all sides must agree. It is called once, before any call of `work`.
+    before: called before each `work`; its time does not count.
     """
 
     work: Callable[[], Any]
@@ -53,22 +53,22 @@ Side = Callable[[Arrays, Setting], Job]
 
 @dataclass(frozen=True)
 class Workload:
-    """One row of the benchmark.
+    """One workload of the benchmark.
 
     Parameters
     ----------
-    name: what `--only` takes; the part before the first hyphen names its group.
-    title: one line for the table.
-    inputs: called with `quick`, makes the arrays that every side gets; from `SEED`, so they are always the same.
-    sides: by library, what makes a Job of the inputs. A side imports its library itself, and lets go of the inputs it needs no more.
-    tolerance: the largest difference of two answers that is accepted, relative to the array's largest value.
-    calls: calls of `work` that are timed together, so that one timing is not over too soon.
-    rough_s: about how long one tinyalex and one PyTorch timing take together, for the expected time only.
-    flops: of one call, from its inputs: 2 for each multiplication of the direct method; None where products are not the work.
-    traffic: bytes that one call must at least read and write, from its inputs; None where nobody has counted them.
-    images: how many images one call trains on or classifies, None for a single layer.
-    epoch_calls: calls that make an epoch, None where there is none.
-    same: settings of PyTorch that change nothing here, "channels_last" or "compiled"; contestants with one of them stay out.
+    name: the name for `--only`; the part before the first hyphen is the name of its group.
+    title: one line of text for the table.
+    inputs: called with `quick`, returns the arrays that every side gets. They depend on `SEED` only, so they are always the same.
+    sides: for each library, the function that makes a Job from the inputs. It imports its library, and frees inputs after use.
+    tolerance: the largest accepted difference of two answers, relative to the largest value of an array.
+    calls: how many calls of `work` are timed together, so that a timing is long enough.
+    rough_s: about how many seconds one timing of tinyalex and one of PyTorch take together; used only for the expected time.
+    flops: computes the operations of one call from its inputs: 2 for each multiplication of the direct method. None: not counted.
+    traffic: computes the bytes that one call must read and write at least, from its inputs. None: not counted.
+    images: computes how many images one call trains on or classifies. None: a single layer.
+    epoch_calls: calls in one epoch, None if there are no epochs.
+    same: settings of PyTorch that change nothing here, "channels_last" or "compiled". Contestants with them do not take part.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the contract test goes through, one row a layer, and how every test reads an error."""
+"""The rows of the contract test, each a layer in one configuration, and `refuses`, with which every test checks an error message."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ import pytest
 
 import tinyalex as ta
 
-SENTENCE = re.compile(r"^\S.*: .+ must .+, got .+", re.DOTALL)  # who: what must be so, got that
+SENTENCE = re.compile(r"^\S.*: .+ must .+, got .+", re.DOTALL)  # <who>: <quantity> must <rule>, got <value>
 
 
 @contextmanager
 def refuses(error: type[Exception], text: str) -> Iterator[None]:
-    """The block raises `error` with `text` in its message, which reads as every message does."""
+    """Assert that the block raises `error`, that `text` is in its message, and that the message has the form of every message."""
     with pytest.raises(error, match=re.escape(text)) as caught:
         yield
     assert SENTENCE.match(str(caught.value.args[0])), caught.value
 
 
 def rng(seed: int = 0) -> np.random.Generator:
-    """A generator of its own for each use."""
+    """A new generator for each use."""
     return np.random.default_rng(seed)
 
 
 def values(shape: tuple[int, ...], seed: int = 0, dtype: Any = np.float64) -> np.ndarray[Any, Any]:
-    """Standard normal values, which have no ties."""
+    """An array of standard normal values, in which no two are equal."""
     return rng(seed).standard_normal(shape).astype(dtype)
 
 
@@ -38,9 +38,9 @@ def values(shape: tuple[int, ...], seed: int = 0, dtype: Any = np.float64) -> np
 class Row:
     """A layer in one configuration.
 
-    make: (device, dtype) -> the layer, its weights the same at every call.
-    in_shape: of one image. text: what `repr` shows on the CPU.
-    foreign: shapes of a batch that the layer refuses, each with the text of the refusal.
+    make: (device, dtype) -> the layer; each call makes the same weights.
+    in_shape: the shape of one image. text: the `repr` of the layer on the CPU.
+    foreign: shapes of batches that the layer refuses, each with the text of its message.
     """
 
     label: str
@@ -64,7 +64,7 @@ class Row:
 
 RANK_4 = ((2, 4, 6), "x must have 4 axes (N, C, H, W), got float64 array of shape (2, 4, 6)")
 RANK_2 = ((2, 3, 4), "x must have 2 axes (N, F), got float64 array of shape (2, 3, 4)")
-NO_BATCH = ((7,), "x must hold at least one image on its first axis and be nowhere empty, got float64 array of shape (7,)")
+NO_BATCH = ((7,), "x must have at least 2 axes and no axis of length 0, got float64 array of shape (7,)")
 
 
 def conv(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
@@ -76,7 +76,7 @@ def local(*args: Any, **kw: Any) -> Callable[..., ta.Layer]:
 
 
 def small_net(device: Any, dtype: Any) -> ta.Layer:
-    """Every kind of step AlexNet takes, on images of 8x8."""
+    """A net for images of 8x8 with every kind of layer that AlexNet has."""
     where: dict[str, Any] = {"device": device, "dtype": dtype}
     features = ta.Sequential(
         [
@@ -159,6 +159,6 @@ ROWS = [
         "MaxPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
     Row("avg-pool-plain", lambda **w: ta.AvgPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 6),
         "AvgPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
-    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "net: x must hold images of shape (2, 8, 8), as its in_shape says, got"),
+    Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "net: x must hold images of the net's in_shape (2, 8, 8), got"),
                                          ((2, 2, 9, 8), "crop or resize them, or make the net with in_shape=(2, 9, 8)"))),
 ]  # fmt: skip

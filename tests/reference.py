@@ -1,6 +1,6 @@
-"""Oracles: each operation as the paper's formula says it, in Python loops and float64. Slow, short, and independent of tinyalex.
+"""Oracles: each operation by the formula in the paper, in Python loops and float64. They are slow, short, and independent of tinyalex.
 
-Images are (N, C, H, W), a padding is (top, bottom, left, right), and pairs are (height, width).
+Images are (N, C, H, W), a padding is (top, bottom, left, right), and other pairs are (height, width).
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ Array = np.ndarray[Any, Any]
 NO_PADDING = (0, 0, 0, 0)
 
 
-def places(*sizes: int) -> Iterator[tuple[int, ...]]:
-    """Every index of an array of these sizes."""
+def indices(*sizes: int) -> Iterator[tuple[int, ...]]:
+    """Every index of an array of this shape."""
     return product(*map(range, sizes))
 
 
 def windows_along(n: int, kernel: int, stride: int, first: int, last: int, ceil: bool) -> int:
-    """How many windows fit n cells with `first` and `last` cells of padding; `ceil` counts one that hangs over the edge."""
+    """How many windows fit n pixels with `first` pixels of padding before them and `last` behind; `ceil` rounds up, not down."""
     steps = (n + first + last - kernel) / stride
     return 1 + (math.ceil(steps) if ceil else math.floor(steps))
 
 
 def out_size(x: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, ...], ceil: bool) -> tuple[int, int]:
+    """Height and width of the output."""
     top, bottom, left, right = padding
     return (
         windows_along(x.shape[2], kernel[0], stride[0], top, bottom, ceil),
@@ -36,7 +37,7 @@ def out_size(x: Array, kernel: tuple[int, int], stride: tuple[int, int], padding
 
 
 def pixel(x: Array, n: int, c: int, y: int, x_: int) -> float:
-    """A pixel, or 0 outside the image."""
+    """The pixel (y, x_) of channel c of image n, or 0 outside the image."""
     inside = 0 <= y < x.shape[2] and 0 <= x_ < x.shape[3]
     return float(x[n, c, y, x_]) if inside else 0.0
 
@@ -51,14 +52,14 @@ def conv2d(
     groups: int = 1,
     ceil: bool = False,
 ) -> Array:
-    """weight (K, C/G, KH, KW), bias (K,). Filter k sees the channels of its group only."""
+    """weight (K, C/G, KH, KW), bias (K,). Filter k sees only the channels of its group."""
     filters, channels, kh, kw = weight.shape
     oh, ow = out_size(x, (kh, kw), stride, padding, ceil)
     out = np.zeros((len(x), filters, oh, ow))
-    for n, k, y, z in places(*out.shape):
-        first = (k // (filters // groups)) * channels  # of the group of k
+    for n, k, y, z in indices(*out.shape):
+        first = (k // (filters // groups)) * channels  # the first channel in the group of k
         total = 0.0 if bias is None else float(bias[k])
-        for c, i, j in places(channels, kh, kw):
+        for c, i, j in indices(channels, kh, kw):
             total += weight[k, c, i, j] * pixel(x, n, first + c, y * stride[0] + i - padding[0], z * stride[1] + j - padding[2])
         out[n, k, y, z] = total
     return out
@@ -73,13 +74,13 @@ def locally_connected2d(
     padding: tuple[int, ...] = NO_PADDING,
     ceil: bool = False,
 ) -> Array:
-    """weight (OH, OW, K, C, KH, KW), bias (OH, OW, K): a convolution with its own filters at each place."""
+    """weight (OH, OW, K, C, KH, KW), bias (OH, OW, K): like a convolution, but each window has its own filters."""
     _, _, filters, channels, kh, kw = weight.shape
     oh, ow = out_size(x, (kh, kw), stride, padding, ceil)
     out = np.zeros((len(x), filters, oh, ow))
-    for n, k, y, z in places(*out.shape):
+    for n, k, y, z in indices(*out.shape):
         total = float(bias[y, z, k])
-        for c, i, j in places(channels, kh, kw):
+        for c, i, j in indices(channels, kh, kw):
             total += weight[y, z, k, c, i, j] * pixel(x, n, c, y * stride[0] + i - padding[0], z * stride[1] + j - padding[2])
         out[n, k, y, z] = total
     return out
@@ -88,7 +89,7 @@ def locally_connected2d(
 def linear(x: Array, weight: Array, bias: Array) -> Array:
     """weight (K, C), bias (K,)."""
     out = np.zeros((len(x), len(weight)))
-    for n, k in places(*out.shape):
+    for n, k in indices(*out.shape):
         out[n, k] = bias[k] + sum(weight[k, c] * x[n, c] for c in range(x.shape[1]))
     return out
 
@@ -96,9 +97,9 @@ def linear(x: Array, weight: Array, bias: Array) -> Array:
 def pool_cells(
     x: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, ...], ceil: bool
 ) -> tuple[tuple[int, int], Callable[[int, int], list[tuple[int, int]]]]:
-    """How many windows there are, and the cells of the image in window (y, z): column by column, each from the top.
+    """How many windows there are, and a function (y, z) -> the pixels that window (y, z) sees, as (line, column), column by column.
 
-    A window that would see nothing but padding is dropped.
+    Windows that would see only padding are dropped.
     """
     (oh, ow), (top, _, left, _) = out_size(x, kernel, stride, padding, ceil), padding
     while (oh - 1) * stride[0] - top >= x.shape[2]:
@@ -108,7 +109,7 @@ def pool_cells(
 
     def cells(y: int, z: int) -> list[tuple[int, int]]:
         window = [(y * stride[0] + i - top, z * stride[1] + j - left) for j in range(kernel[1]) for i in range(kernel[0])]
-        return [(r, c) for r, c in window if 0 <= r < x.shape[2] and 0 <= c < x.shape[3]]
+        return [(line, column) for line, column in window if 0 <= line < x.shape[2] and 0 <= column < x.shape[3]]
 
     return (oh, ow), cells
 
@@ -121,12 +122,12 @@ def max_pool2d(
     padding: tuple[int, ...] = NO_PADDING,
     ceil: bool = False,
 ) -> tuple[Array, Array]:
-    """The maxima, and the (row, column) in the image that won. Of equal cells the leftmost column wins, in it the topmost row."""
+    """The maxima, and the (line, column) of the pixels that won. Of equal pixels the leftmost wins, of several leftmost the topmost."""
     size, cells = pool_cells(x, kernel, stride, padding, ceil)
     out = np.zeros((*x.shape[:2], *size))
     winner = np.zeros((*out.shape, 2), int)
-    for n, c, y, z in places(*out.shape):
-        winner[n, c, y, z] = max(cells(y, z), key=lambda cell: x[n, c, cell[0], cell[1]])  # the first of equals
+    for n, c, y, z in indices(*out.shape):
+        winner[n, c, y, z] = max(cells(y, z), key=lambda cell: x[n, c, cell[0], cell[1]])  # `max` takes the first of equal ones
         out[n, c, y, z] = x[n, c, winner[n, c, y, z, 0], winner[n, c, y, z, 1]]
     return out, winner
 
@@ -139,26 +140,26 @@ def avg_pool2d(
     padding: tuple[int, ...] = NO_PADDING,
     ceil: bool = False,
 ) -> Array:
-    """The mean of the cells that lie inside the image."""
+    """The mean of the pixels that each window sees."""
     size, cells = pool_cells(x, kernel, stride, padding, ceil)
     out = np.zeros((*x.shape[:2], *size))
-    for n, c, y, z in places(*out.shape):
-        seen = [x[n, c, row, column] for row, column in cells(y, z)]
+    for n, c, y, z in indices(*out.shape):
+        seen = [x[n, c, line, column] for line, column in cells(y, z)]
         out[n, c, y, z] = sum(seen) / len(seen)
     return out
 
 
 def window(i: int, n: int, size: int) -> range:
-    """The n indices from i - n // 2 on, those that exist."""
+    """The indices from i - n // 2 to i - n // 2 + n - 1 that exist in an axis of this size."""
     return range(max(0, i - n // 2), min(size, i - n // 2 + n))
 
 
 def local_response_norm(
     x: Array, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75, *, groups: int = 1, alpha_over_n: bool = False
 ) -> Array:
-    """Paper 3.3: the sum runs over the channels around i, in the group of i."""
+    """Paper 3.3: the sum runs over the channels around i that are in the group of i."""
     out, size = np.zeros(x.shape), x.shape[1] // groups
-    for b, i, y, z in places(*x.shape):
+    for b, i, y, z in indices(*x.shape):
         first = i // size * size
         total = sum(x[b, first + j, y, z] ** 2 for j in window(i - first, n, size))
         out[b, i, y, z] = x[b, i, y, z] / (k + (alpha / n if alpha_over_n else alpha) * total) ** beta
@@ -168,16 +169,16 @@ def local_response_norm(
 def spatial_response_norm(
     x: Array, n: int = 3, k: float = 1.0, alpha: float = 5e-5, beta: float = 0.75, *, alpha_over_area: bool = True
 ) -> Array:
-    """The sum runs over the rows and columns around a place, in its own channel."""
+    """The sum runs over the n x n pixels around each pixel, in its own channel."""
     out, (_, _, h, w) = np.zeros(x.shape), x.shape
-    for b, c, y, z in places(*x.shape):
+    for b, c, y, z in indices(*x.shape):
         total = sum(x[b, c, i, j] ** 2 for i in window(y, n, h) for j in window(z, n, w))
         out[b, c, y, z] = x[b, c, y, z] / (k + (alpha / n**2 if alpha_over_area else alpha) * total) ** beta
     return out
 
 
 def local_contrast_norm(x: Array, kernel_size: int, sigma: float) -> Array:
-    """Jarrett et al. 2009, section 2: v = x - sum w x, s = sqrt(sum w v^2), v / max(mean(s), s)."""
+    """Jarrett et al. 2009, section 2: v = x - sum w x, s = sqrt(sum w v^2), out = v / max(mean(s), s)."""
     radius, (n, channels, h, w) = kernel_size // 2, x.shape
     offsets = [(p, q) for p in range(-radius, radius + 1) for q in range(-radius, radius + 1)]
     weight = {(p, q): math.exp(-(p * p + q * q) / (2 * sigma**2)) for p, q in offsets}
@@ -187,17 +188,18 @@ def local_contrast_norm(x: Array, kernel_size: int, sigma: float) -> Array:
         return sum(weight[p, q] * pixel(a, b, c, y + p, z + q) for c in range(channels) for p, q in offsets) / total_weight
 
     v, s, out = np.zeros(x.shape), np.zeros((n, h, w)), np.zeros(x.shape)
-    for b, c, y, z in places(*x.shape):
+    for b, c, y, z in indices(*x.shape):
         v[b, c, y, z] = x[b, c, y, z] - weighted(x, b, y, z)
-    for b, y, z in places(n, h, w):
+    for b, y, z in indices(n, h, w):
         s[b, y, z] = math.sqrt(weighted(v**2, b, y, z))
-    for b, c, y, z in places(*x.shape):
+    for b, c, y, z in indices(*x.shape):
         divisor = max(sum(s[b].flat) / (h * w), s[b, y, z])
         out[b, c, y, z] = v[b, c, y, z] / divisor if divisor else 0.0
     return out
 
 
 def each(f: Callable[[float], float], x: Array) -> Array:
+    """f of each element."""
     return np.array([f(float(value)) for value in x.flat]).reshape(x.shape)
 
 
@@ -218,7 +220,7 @@ def sigmoid(x: Array) -> Array:
 
 
 def softmax_cross_entropy(logits: Array, labels: Array) -> float:
-    """The mean over the images of -log p, p being the probability of the image's label."""
+    """The mean over the images of -log p, where p is the probability of the image's label."""
     total = 0.0
     for row, label in zip(logits, labels, strict=True):
         probs = [math.exp(value - max(row)) for value in row]
@@ -229,18 +231,18 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> float:
 def sgd_step(
     w: Array, v: Array, grad: Array, lr: float, momentum: float = 0.9, weight_decay: float = 0.0005
 ) -> tuple[Array, Array]:
-    """Paper section 5: the new w and v. grad is the mean over the batch."""
+    """Paper section 5: the new w and v. `grad` is the gradient of the mean loss over the batch."""
     new_w, new_v = np.zeros(w.shape), np.zeros(w.shape)
-    for i in places(*w.shape):
+    for i in indices(*w.shape):
         new_v[i] = momentum * v[i] - weight_decay * lr * w[i] - lr * grad[i]
         new_w[i] = w[i] + new_v[i]
     return new_w, new_v
 
 
 def numerical_gradient(f: Callable[[], Array], x: Array, cotangent: Array, step: float = 1e-5) -> Array:
-    """d sum(cotangent * f()) / dx by centered differences; f reads x, which is changed in place and put back."""
+    """d sum(cotangent * f()) / dx by centered differences. f reads x, which is changed in place and restored."""
     grad = np.zeros(x.shape)
-    for i in places(*x.shape):
+    for i in indices(*x.shape):
         value = x[i]
         x[i] = value + step
         above = np.sum(cotangent * f())

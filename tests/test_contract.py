@@ -264,7 +264,7 @@ def test_x_of_another_dtype_raises(row, dtype):
 
 @every_layer
 def test_x_that_is_empty_raises(row):
-    text = "x must hold at least one image on its first axis and be nowhere empty, got float64 array of shape "
+    text = "x must have at least 2 axes and no axis of length 0, got float64 array of shape "
     for shape in ((0, *row.in_shape), (2, *row.in_shape[:-1], 0)):
         with refuses(ta.ShapeError, text + str(shape)):
             row.build().forward(np.ones(shape))

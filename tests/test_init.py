@@ -31,8 +31,8 @@ def test_constant_fills_and_draws_nothing(value):
     assert generator.random() == rng().random()
 
 
-def test_zeros_are_0():
-    assert not zeros((5,), rng()).any()
+def test_zeros_are_0_and_so_is_a_constant_that_is_given_no_value():
+    assert not zeros((5,), rng()).any() and not ta.Constant()((5,), rng()).any()
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,7 @@ def test_next_draw_differs(init):
         (lambda: ta.Constant(math.nan), "Constant: value must be a finite number, got nan"),
         (lambda: ta.Gaussian(10**400), "Gaussian: std must be a number of at least 0, got an integer of 1329 bits"),
         (lambda: ta.FanIn(0), "FanIn: gain must be a number above 0, got 0"),
+        (lambda: ta.FanIn(math.inf), "FanIn: gain must be a number above 0, got inf"),
     ],
 )
 def test_bad_settings_raise(make, text):

@@ -14,6 +14,7 @@ from tinyalex.devices import get_device
 from tinyalex.gradcheck import TOLERANCE
 from tinyalex.gradcheck.builders import CLASSES
 from tinyalex.gradcheck.table import CASES
+from tinyalex.layers.base import Layer
 from tinyalex.optim import SGD
 
 
@@ -89,8 +90,24 @@ def test_bug_in_a_file_of_one_algorithm_needs_the_rows_of_that_algorithm_alone()
     assert rows_touched("fast.sharing") >= {"plain", "im2col", "runs", "matrices"} and rows_touched("fast.table") is None
 
 
+ELSEWHERE = {  # layers whose loops stand with their own tests, and layers that compute nothing
+    "LocallyConnected2d": "tests/layers/test_local.py",
+    "Dropout": "tests/layers/test_dropout.py",
+    "Flatten": "tests/layers/test_linear.py",
+    **dict.fromkeys(("Split", "Pair", "Exchange", "Gather"), "tests/towers/test_towers.py"),
+}
+
+
+def test_every_layer_is_compared_with_loops_and_has_a_planted_bug():
+    kinds = {name for name, kind in CLASSES.items() if isinstance(kind, type) and issubclass(kind, Layer)}
+    layers = kinds - {"Layer", "Sequential", "Crossing", *ELSEWHERE}
+    assert layers <= set(ORACLES), f"write an oracle in tests/mutants.py for {layers - set(ORACLES)}"
+    planted = {mutant.layer for mutant in BY_GRADIENTS + BY_BOTH + BY_ORACLES}
+    assert layers <= planted, f"plant a bug in tests/mutant_table.py for {layers - planted}"
+
+
 def test_remade_but_unchanged_layer_passes(monkeypatch):
-    same = Mutant("none", "Conv2d", "fast.columns", "self.rows.fill(0)", "self.rows.fill(0)")
+    same = Mutant("none", "Conv2d", "fast.columns", "self.shifted.fill(0)", "self.shifted.fill(0)")
     assert gradient_error("Conv2d", mutate(same, monkeypatch), algorithms=rows_touched("fast.columns")) <= TOLERANCE
 
 

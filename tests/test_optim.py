@@ -270,3 +270,46 @@ def test_rate_is_001_unless_chosen_and_a_schedule_does_not_choose_it():
     assert sgd.lr == sgd.chosen_lr == ta.SGD(linear(), lr=0.25).chosen_lr == 0.25
     with refuses(ta.ShapeError, "sgd: lr must be a finite number of at least 0, got nan"):
         sgd.follow(math.nan)
+
+
+def test_what_cannot_be_trained_is_refused_when_the_optimizer_is_made():
+    with refuses(ta.CallOrderError, "fc: the parameters must be drawn before the layer is used, got an unbuilt layer"):
+        ta.SGD(ta.Linear(3, 2, name="fc"))
+    with refuses(ta.ShapeError, "sgd: net must have parameters, got ReLU('relu', cpu)"):
+        ta.SGD(ta.ReLU())
+
+    class Block(ta.Layer):
+        """A layer around another, which it tells nobody about."""
+
+        def __init__(self):
+            super().__init__("block", "cpu", np.float64)
+            self.part = linear()
+
+    with refuses(ta.ShapeError, "sgd: leaves() of 'block' must yield the layers inside it, got none for 'fc'"):
+        ta.SGD(Block())
+
+
+def test_frozen_parameter_stops_the_step_before_anything_moves():
+    net = ta.Sequential([linear("fc1"), ta.Linear(2, 2, rng=rng(), name="fc2", dtype=np.float64)])
+    sgd, before = ta.SGD(net, lr=0.1), {key: value.copy() for key, value in net.params.items()}
+    net["fc2"].freeze()
+    with refuses(ta.CallOrderError, "sgd: fc2 must not be frozen when its parameters are written, got a frozen layer; call thaw()"):
+        sgd.step()
+    assert sgd.whole and sgd.steps == 0 and all(np.array_equal(net.params[key], value) for key, value in before.items())
+
+
+def test_layer_with_a_single_parameter_is_trained():
+    class Gain(ta.Layer):
+        """One factor for all."""
+
+        def __init__(self):
+            super().__init__("gain", "cpu", np.float64)
+            self.begin(rng(), gain=ta.Constant(3.0))
+
+        def param_shapes(self):
+            return {"gain": (1,)}
+
+    layer = Gain()
+    layer.grads["gain"].fill(2)
+    ta.SGD(layer, lr=0.5, weight_decay=0).step()
+    assert layer.params["gain"].tolist() == [2.0]

@@ -235,3 +235,41 @@ def test_refused_epoch_leaves_no_attribute_behind():
     with refuses(ta.ShapeError, "schedule: lr must be a finite number above 0, got -1.0"):
         schedule.end_epoch()
     assert "seen" not in vars(schedule)
+
+
+@pytest.mark.parametrize("error", [0.0, 1.0])
+def test_errors_of_0_and_of_1_are_fractions_too_and_come_back_from_a_checkpoint(error):
+    schedule, again = ta.Plateau(0.1), ta.Plateau(0.1)
+    schedule.end_epoch(error)
+    again.load_state(schedule.state())
+    assert schedule.best == again.best == error
+
+
+def test_no_epoch_was_waited_for_at_the_start_and_after_a_division():
+    schedule = ta.Plateau(0.1, patience=2, factor=1.5)
+    waited = [schedule.waited]
+    for _ in range(4):
+        schedule.end_epoch(0.5)
+        waited.append(schedule.waited)
+    assert waited == [0, 0, 1, 0, 0] and schedule.lr == pytest.approx(0.1 / 1.5)
+
+
+@pytest.mark.parametrize("after", [5, None, {2, 4}])
+def test_epochs_that_are_no_tuple_are_refused(after):
+    with refuses(ta.ShapeError, f"schedule: after must be a tuple of epochs, got {after!r}"):
+        ta.Steps(after=after)
+
+
+def test_defaults_are_those_of_the_paper_and_of_cuda_convnet2():
+    assert ta.Plateau().settings() == {"patience": 5, "factor": 10.0, "times": 3}
+    assert ta.Steps(after=(120, 130)).settings() == {"after": (120, 130), "factor": 10.0}
+    assert ta.Dexp().settings() == {"total": 90, "factor": 250.0, "steps": 4}
+    assert ta.Dexp(factor=1.5).factor == ta.Steps(factor=1.5).factor == 1.5
+    assert {make().lr for make in (ta.Schedule, ta.Plateau, ta.Steps, ta.Dexp)} == {0.01}
+
+
+@pytest.mark.parametrize("make", [ta.Plateau, ta.Steps, ta.Dexp])
+def test_factor_must_be_finite_and_more_than_1(make):
+    for factor in (1.0, math.inf, math.nan):
+        with refuses(ta.ShapeError, f"schedule: factor must be a finite number above 1, got {factor}"):
+            make(factor=factor)

@@ -7,6 +7,7 @@ training in `ta.training`, the numerical proof of every gradient in `ta.gradchec
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from tinyalex import errors
@@ -113,7 +114,8 @@ if not TYPE_CHECKING:  # for a type checker every misspelled name would exist
 
     def __getattr__(name: str) -> object:
         if name not in _LAZY:
-            raise AttributeError(f"module 'tinyalex' has no attribute {name!r}")
+            here = sys.modules[__name__]  # with it Python's traceback names the attribute that was probably meant
+            raise AttributeError(f"module 'tinyalex' has no attribute {name!r}", name=name, obj=here)
         home = importlib.import_module(_LAZY[name] or f"tinyalex.{name}")
         value = getattr(home, name) if _LAZY[name] else home
         globals()[name] = value

@@ -1,4 +1,4 @@
-"""The command `tinyalex`: a table of sub-commands, and what all of them share when something goes wrong.
+"""The command `tinyalex`: the table of its sub-commands, and how errors of all of them are reported.
 
 Exit codes: 0 done, 1 a check failed or memory or disk ran out, 2 bad input, 130 interrupted, 143 terminated,
 141 the reader of the output went away.
@@ -18,13 +18,13 @@ from typing import Any
 from tinyalex import __version__
 from tinyalex.errors import Interrupted, TinyalexError, did_you_mean
 
-COMMANDS = {  # name: (module, its HELP); only the chosen module is imported, so `--help` is quick
+COMMANDS = {  # name: (module, HELP of that module); only the chosen module is imported, so that `--help` is quick
     "gradcheck": ("tinyalex.commands.gradcheck", "prove every gradient: backward against numerical differences"),
-    "net": ("tinyalex.commands.net", "count a network before it runs: parameters, operations, memory, what two cards exchange"),
-    "train": ("tinyalex.commands.train", "train a network on CIFAR-10: resumable, with curve, result and weights"),
-    "doctor": ("tinyalex.commands.doctor", "tell what this machine offers, what is missing and how to mend it"),
+    "net": ("tinyalex.commands.net", "count a network before it runs: parameters, operations, memory, bytes between two cards"),
+    "train": ("tinyalex.commands.train", "train a network on CIFAR-10; a run that was stopped can be continued"),
+    "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
-    "data": ("tinyalex.commands.data", "fetch and look at the data sets"),
+    "data": ("tinyalex.commands.data", "download CIFAR-10, and look at a data set"),
     "check": ("tinyalex.commands.check", "check your functions of the lessons' exercises: which mistake it is, and where to look"),
     "grade": ("tinyalex.commands.grade", "grade one student's file or a folder of them: marks, findings, a report on the class"),
 }
@@ -35,16 +35,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     _allow_every_character()
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # not left to Python's end, where an error of a closed pipe cannot be caught
+        sys.stdout.flush()  # here the error of a closed pipe can be caught; when Python ends it cannot
         return code
     except SystemExit as stop:  # from argparse: 0 after --help and --version, 2 after a wrong option
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # throw away what is still buffered
         return 141
-    except Interrupted as stop:  # no "error:" in front, as nobody made a mistake
+    except Interrupted as stop:  # without "error:", because nobody made a mistake
         return _complain(str(stop), stop.exit_code)
     except TinyalexError as error:
         return _complain(f"error: {error}", error.exit_code)
@@ -58,7 +58,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def _sentence(error: OSError) -> str:
-    """What an error of the file system says to the user; one that no file caused is a bug, and raised again."""
+    """The message for an error of the file system. An OSError without a file name is a bug; it is raised again."""
     if error.errno in FULL:
         where = "" if error.filename is None else f" of {error.filename}"
         return f"disk{where} must have room for what is written, got none left; make room, or write to another disk"
@@ -68,17 +68,17 @@ def _sentence(error: OSError) -> str:
 
 
 def _allow_every_character() -> None:
-    """Let names that the terminal's encoding lacks be written as `\\u5b66`: a run of hours must not end in an encoding error."""
+    """Write characters that the terminal's encoding lacks as `\\u5b66`, so that no run of hours ends in an encoding error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser that names the option or the action that a mistyped one looks like."""
+    """An argument parser that answers a mistyped option or action with the name that was probably meant."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, but for the message about options that do not exist."""
+        """Parse as argparse does; only the message about an unknown option is better."""
         known, unknown = self.parse_known_args(args, namespace)
         if unknown:
             near = did_you_mean(unknown[0].partition("=")[0], _options(self)) if unknown[0].startswith("--") else None
@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The long options of a parser and of its actions."""
+    """All options of a parser and of its actions."""
     for action in parser._actions:
         yield from action.option_strings
         if isinstance(action, argparse._SubParsersAction):

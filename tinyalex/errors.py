@@ -1,7 +1,7 @@
-"""What tinyalex raises, and the checks that raise it.
+"""The errors that tinyalex raises, and checks that raise them.
 
-Every message is one sentence: `<who>: <quantity> must be <rule>, got <value>`, then `; <remedy>` where there is a remedy.
-The command line prints the message without a traceback and exits with the class's `exit_code`.
+Every message is one sentence: `<who>: <quantity> must be <rule>, got <value>`. If there is a remedy, `; <remedy>` follows.
+The command line prints the message without a traceback and exits with the error's `exit_code`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 
 
 class TinyalexError(Exception):
-    """Something the user can mend.
+    """An error that the user can correct. All errors of tinyalex are subclasses.
 
     Parameters
     ----------
-    message: for the user. remedy: what the user should do; it is added to the message behind "; ". Without it the remedy
-        is what the message holds after its first "; ".
+    message: the message for the user. remedy: what the user should do; it is appended to the message after "; ". If it is None, the
+        remedy is the text after the first "; " of the message.
 
     Attributes
     ----------
-    exit_code: what the command line exits with. sentence: the message without the remedy. remedy: None where there is none.
+    exit_code: the exit code of the command line. sentence: the message without the remedy. remedy: None if there is no remedy.
 
     Example
     -------
@@ -52,57 +52,62 @@ class TinyalexError(Exception):
 
 
 class ShapeError(TinyalexError, ValueError):
-    """A wrong shape, type or range of an array or of a layer's setting."""
+    """An array or a setting with a wrong shape, type or value."""
 
 
 class DeviceError(TinyalexError, RuntimeError):
-    """An unknown device, one that is absent, or an array that lives on another one."""
+    """A device that is unknown or absent, or an array that is on the wrong device."""
 
 
-class OutOfMemory(DeviceError, MemoryError):  # noqa: N818 - the field's own term
-    """A device has no room: the message names who asked, the bytes wanted and the bytes left.
+class OutOfMemory(DeviceError, MemoryError):  # noqa: N818 - the usual term
+    """A device has not enough memory. The message names the layer, the bytes it needs and the bytes left.
 
     Attributes
     ----------
-    layer: the name of the layer that asked, None where no network did.
+    layer: the name of the layer that needs the memory; None outside of networks.
     """
 
     exit_code = 1
     layer: str | None = None
 
     def inside(self, layer: str) -> OutOfMemory:
-        """This error with the name of the layer that asked in front; the first name stays, it is the innermost layer's."""
+        """This error, with the name of the layer in front of the message unless there is one. The innermost layer calls this first."""
         if self.layer is None:
             self.layer, self.args = layer, (f"{layer}: {self}",)
         return self
 
 
+def cut_off(error: BaseException) -> bool:
+    """Whether `error` may have stopped a layer in the middle of its work. A layer that refuses its input has not begun."""
+    return isinstance(error, OutOfMemory) or not isinstance(error, TinyalexError)
+
+
 class DataError(TinyalexError, ValueError):
-    """A data set that is missing, truncated or altered, or a label outside its range."""
+    """A data set that is missing, truncated or altered, or a label outside the allowed range."""
 
 
 class CheckpointError(TinyalexError, ValueError):
-    """A checkpoint that is truncated, altered, of a newer format or of another network."""
+    """A checkpoint that is truncated or altered, has a newer format, or belongs to another network."""
 
 
-class DiskFull(TinyalexError, OSError):  # noqa: N818 - the condition's own name
-    """No room for a file: the message names the bytes wanted and the bytes left. What was there before is untouched."""
+class DiskFull(TinyalexError, OSError):  # noqa: N818 - the usual term
+    """The disk has no space for a file. The message names the bytes needed and the bytes left. An older file is unchanged."""
 
     exit_code = 1
 
 
 class DivergedError(TinyalexError, ArithmeticError):
-    """Training met a loss that is not a finite number."""
+    """The loss in training is not a finite number."""
 
     exit_code = 1
 
 
-class Interrupted(TinyalexError):  # noqa: N818 - not a mistake of anybody's
-    """A signal ended a run after a whole step; the message says how to go on.
+class Interrupted(TinyalexError):  # noqa: N818 - this is not an error of the user
+    """A signal ended a run after a complete step. The message says how to continue the run.
 
     Parameters
     ----------
-    message, remedy: for the user. exit_code: 128 + the signal's number. folder: where the run was saved, None if nowhere.
+    message, remedy: see `TinyalexError`. exit_code: 128 + the number of the signal. folder: where the run was saved, or None.
     """
 
     def __init__(self, message: str, exit_code: int = 130, folder: Path | None = None, remedy: str | None = None) -> None:
@@ -111,11 +116,11 @@ class Interrupted(TinyalexError):  # noqa: N818 - not a mistake of anybody's
 
 
 class CallOrderError(TinyalexError, RuntimeError):
-    """backward() without a forward(train=True) of its own before it."""
+    """A method was called too early or too late, such as `backward` without a `forward(train=True)` before it."""
 
 
 def show(value: object) -> str:
-    """A value as an error message names it: arrays by shape and type, long lists by their length, never by their contents."""
+    """The text of a value for an error message: the dtype and shape of an array, the length of a long list, otherwise its `repr`."""
     if isinstance(value, np.dtype):
         return str(value)
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
@@ -123,24 +128,24 @@ def show(value: object) -> str:
         kind = {np.ma.MaskedArray: "masked array", np.matrix: "matrix"}.get(type(value), "array")
         return f"{dtype} {kind} of shape {tuple(shape)}"
     if isinstance(value, int) and value.bit_length() > 256:
-        return f"an integer of {value.bit_length()} bits"  # Python refuses to write out very large integers
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to convert very large integers to text
     if isinstance(value, (list, tuple, set, dict)) and (len(value) > MOST_SHOWN or len(repr(value)) > LONGEST):
         return f"a {type(value).__name__} of {len(value):,} element{'s' * (len(value) != 1)}"
     text = repr(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-LONGEST, MOST_SHOWN = 80, 1000  # characters of a shown value; elements of a list that is written out to see whether it is short
+LONGEST, MOST_SHOWN = 80, 1000  # most characters of a shown value; most elements of a list whose `repr` is tried
 
 
 def show_choices(choices: Iterable[object]) -> str:
-    """Values that are allowed, as a message lists them: `float32 or float64`, `steps, plateau or constant`."""
+    """The text that lists the allowed values in a message: `float32 or float64`, or `steps, plateau or constant`."""
     *others, last = [choice if isinstance(choice, str) else show(choice) for choice in choices]
     return f"{', '.join(others)} or {last}" if others else last
 
 
 def did_you_mean(value: object, choices: Iterable[object]) -> str | None:
-    """The remedy `did you mean NAME?` with the one of `choices` that looks most like `value`; None where none is alike.
+    """The remedy `did you mean NAME?`, where NAME is the choice that is most similar to `value`; None if no choice is similar.
 
     Example
     -------
@@ -159,7 +164,7 @@ def _bare(name: str) -> str:
 
 
 def require_int(who: str, quantity: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    """`value` as an int of at least `least` and at most `most`; True and 2.0 are not integers here."""
+    """`value` as an int from `least` to `most` (None: no limit). Raises ShapeError, also for True and 2.0."""
     if not isinstance(value, bool):
         try:
             number = operator.index(value)
@@ -174,7 +179,10 @@ def require_int(who: str, quantity: str, value: Any, least: int = 1, most: int |
 
 
 def require_float(who: str, quantity: str, value: Any, rule: str, holds: Any) -> float:
-    """`value` as a Python float (a NumPy scalar would promote float32 arrays) for which `holds(value)` is true."""
+    """`value` as a Python float, because a NumPy scalar would promote float32 arrays. Raises ShapeError unless `holds(value)` is true.
+
+    rule: the condition of `holds` in words.
+    """
     if not isinstance(value, (bool, str)):
         try:
             number = float(value)
@@ -187,14 +195,14 @@ def require_float(who: str, quantity: str, value: Any, rule: str, holds: Any) ->
 
 
 def require_bool(who: str, quantity: str, value: Any) -> bool:
-    """`value` as a Python bool; 1 and "no" are not truth values here."""
+    """`value` as a Python bool. Raises ShapeError for every other type, such as the integer 1."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     raise ShapeError(f"{who}: {quantity} must be True or False, got {show(value)}")
 
 
 def require_choice(who: str, quantity: str, value: Any, choices: tuple[Any, ...]) -> Any:
-    """The one of `choices` that `value` is; a NumPy integer may stand for an int. The refusal names a choice that looks alike."""
+    """The element of `choices` that equals `value`; a NumPy integer may equal an int. Raises ShapeError, which names a similar choice."""
     for choice in choices:
         alike = type(value) is type(choice) or (isinstance(value, np.integer) and type(choice) is int)
         if value is choice or (alike and value == choice):
@@ -203,7 +211,7 @@ def require_choice(who: str, quantity: str, value: Any, choices: tuple[Any, ...]
 
 
 def require_keywords(who: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Raise unless every name in `given` is one of `known`: for functions that hand `**settings` on."""
+    """Raise ShapeError unless every name in `given` is in `known`. For functions that pass on `**settings`."""
     known = tuple(known)
     for name in given:
         if name not in known:
@@ -211,7 +219,7 @@ def require_keywords(who: str, given: Iterable[str], known: Iterable[str]) -> No
 
 
 def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]:
-    """An integer, or two for height and width, as two."""
+    """`value` as (height, width); a single integer stands for both. Raises ShapeError unless both are at least `least`."""
     values = value if isinstance(value, (tuple, list)) else (value, value)
     if len(values) != 2:
         raise ShapeError(f"{who}: {quantity} must be one integer or two (height, width), got {show(value)}")
@@ -219,5 +227,5 @@ def pair(who: str, quantity: str, value: Any, least: int = 1) -> tuple[int, int]
 
 
 def show_pair(value: tuple[int, int]) -> str:
-    """`3` for (3, 3), `3x5` for (3, 5)."""
+    """The text of a pair: `3` for (3, 3), `3x5` for (3, 5)."""
     return str(value[0]) if value[0] == value[1] else f"{value[0]}x{value[1]}"

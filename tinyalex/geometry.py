@@ -1,6 +1,6 @@
-"""Windows that slide over an image: how many there are and where they lie. Nothing is computed here but sizes.
+"""Windows that slide over an image: how many there are, and which pixels each of them sees.
 
-Convolution, pooling and locally connected layers all look at an image through windows.
+Convolution, pooling and locally connected layers all see an image through windows.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Windows:
-    """Where the windows of a layer lie on images of one size. Each pair is (height, width).
+    """The windows of a layer on images of one size. Each pair is (height, width), in pixels or windows.
 
     Parameters
     ----------
-    size: H, W of the image.
-    kernel: KH, KW of a window.
-    stride: steps between windows.
-    before: rows of padding above the image, columns to its left.
-    out: OH, OW, how many windows there are each way.
+    size: (H, W), the size of the image.
+    kernel: (KH, KW), the size of a window. The elements that a window sees are its cells (i, j).
+    stride: the distance between neighboring windows.
+    before: the padding above the image and to its left.
+    out: (OH, OW), how many windows there are along each axis.
 
-    The windows cover the `sheet`: the image with its padding, as far as windows reach.
+    The `sheet` is the image with its padding, as far as windows reach.
     """
 
     size: Pair
@@ -36,29 +36,29 @@ class Windows:
 
     @property
     def sheet(self) -> Pair:
-        """Height and width of what the windows cover."""
+        """(SH, SW), the size of the sheet."""
         (oh, ow), (sh, sw), (kh, kw) = self.out, self.stride, self.kernel
         return (oh - 1) * sh + kh, (ow - 1) * sw + kw
 
     @property
     def seen(self) -> Pair:
-        """Rows and columns of the image that lie on the sheet; a stride that does not divide may leave some out."""
+        """Height and width of the part of the image that is on the sheet. With a stride above 1 windows may miss the last pixels."""
         (height, width), (top, left), (h, w) = self.sheet, self.before, self.size
         return max(0, min(h, height - top)), max(0, min(w, width - left))
 
     def column_bytes(self, channels: int, itemsize: int) -> int:
-        """Bytes of the columns that `im2col` makes of one image."""
+        """How many bytes the columns have that `im2col` computes from one image."""
         (oh, ow), (kh, kw) = self.out, self.kernel
         return channels * kh * kw * oh * ow * itemsize
 
     def turned(self) -> Windows:
-        """The windows through which the input gradient of a stride-1 convolution looks at `dout`."""
+        """The windows on `dout` of the convolution that computes dx, if the stride is 1."""
         (kh, kw), (top, left) = self.kernel, self.before
         return Windows(self.out, self.kernel, (1, 1), (kh - 1 - top, kw - 1 - left), self.size)
 
 
 def check_padding(who: str, padding: Any) -> str | tuple[int, int, int, int]:
-    """Padding as the four sides (top, bottom, left, right), or "same" or "valid" as they are."""
+    """The padding of the four sides, (top, bottom, left, right), or the string "same" or "valid". Raises ShapeError."""
     if isinstance(padding, str) and padding in ("same", "valid"):
         return padding
     sides = (padding,) * 4 if not isinstance(padding, (tuple, list, str)) else padding
@@ -76,17 +76,17 @@ def windows_of(
 
     Parameters
     ----------
-    size: H, W of the image.
-    kernel, stride: an integer, or (height, width).
-    padding: rows and columns of padding on every side; or (top, bottom, left, right); "valid" for none; "same" for
-        as much as gives ceil(size / stride) windows, the odd one at the bottom and on the right.
-    ceil_mode: count a last window that hangs over the edge: 1 + ceil((H + padding - KH) / stride), as in the 2012
-        code, where most others take the floor.
-    inside: (pooling) drop windows that would see nothing but padding.
+    who: the name of the layer, for messages. size: (H, W), the size of the image.
+    kernel, stride: an integer, or (height, width), at least 1.
+    padding: pixels on every side, at least 0; or (top, bottom, left, right); "valid" for none; "same" for as much as is needed for
+        ceil(size / stride) windows. If "same" needs an odd number of pixels, the bottom and the right side get one more.
+    ceil_mode: whether a last window that reaches beyond the edge counts: 1 + ceil((H + padding - KH) / stride), as in the authors'
+        code of 2012. Otherwise the quotient is rounded down, as in most other libraries.
+    inside: (for pooling) whether windows that would see only padding are dropped.
 
     Raises
     ------
-    ShapeError: no window fits, or (inside) the padding is as large as the window.
+    ShapeError: no window fits, or with `inside` the padding is as large as the kernel.
     """
     kernel, stride, padding = pair(who, "kernel_size", kernel), pair(who, "stride", stride), check_padding(who, padding)
     before, out = [], []
@@ -112,16 +112,16 @@ def windows_of(
 
 
 def shifts(windows: Windows, axis: int) -> list[tuple[slice, slice]]:
-    """For each place in a window along `axis` (0 height, 1 width): (windows whose place is inside the image, those places).
+    """For each i from 0 to kernel - 1 along `axis` (0 height, 1 width): the windows whose cell i lies on the image, and its pixels there.
 
-    A place in the padding belongs to no pair, so a padded cell can neither win a maximum nor count in an average.
+    The two slices have the same length. A padded cell is in no slice, so it can neither win a maximum nor count in a mean.
     """
     n, k, s = windows.size[axis], windows.kernel[axis], windows.stride[axis]
     before, count = windows.before[axis], windows.out[axis]
     pairs = []
     for i in range(k):
-        first = max(0, -(-(before - i) // s))  # the first window whose place i is not above the image
-        last = min(count - 1, (n - 1 + before - i) // s)  # the last whose place i is not below it
+        first = max(0, -(-(before - i) // s))  # the first window whose cell i is not before the image
+        last = min(count - 1, (n - 1 + before - i) // s)  # the last window whose cell i is not behind the image
         start = first * s + i - before
         inside = (slice(first, last + 1), slice(start, start + (last - first) * s + 1, s))
         pairs.append(inside if first <= last else (slice(0, 0), slice(0, 0)))

@@ -1,4 +1,4 @@
-"""Initial values: functions (shape, rng) -> array, drawn from the generator that is passed in.
+"""Initial values of parameters: functions (shape, rng) -> float32 array, which draw from the generator `rng`.
 
 Paper: section 5. The weights are drawn from a zero-mean Gaussian of standard deviation 0.01. The biases are 1 in conv2,
 conv4, conv5 and the fully connected hidden layers, so that their ReLUs start with positive inputs, and 0 elsewhere.
@@ -20,7 +20,7 @@ Init: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray[An
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Zero-mean Gaussian of standard deviation `std`, at least 0."""
+    """A Gaussian of mean 0 and standard deviation `std`, at least 0. Paper: section 5, std 0.01."""
 
     std: float = 0.01
 
@@ -33,7 +33,7 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Constant:
-    """Every element is `value`; draws nothing."""
+    """Every element is `value`, a finite number. Nothing is drawn from the generator."""
 
     value: float = 0.0
 
@@ -46,11 +46,11 @@ class Constant:
 
 @dataclass(frozen=True)
 class FanIn:
-    """Zero-mean Gaussian of standard deviation gain / sqrt(fan_in), fan_in being the inputs that reach one output.
+    """A Gaussian of mean 0 and standard deviation gain / sqrt(fan_in), where fan_in is the number of inputs of one output.
 
-    With gain 1 the sum of a unit has the variance of its inputs. The gain sqrt(2) makes up for the half that a ReLU sets to 0.
-    For weight (K, C, KH, KW) fan_in is C * KH * KW, for (K, C) it is C; an unshared weight (OH, OW, K, C, KH, KW) has
-    C * KH * KW too.
+    gain: above 0. With gain 1 the output of a unit has the same variance as its inputs. A ReLU sets half of its inputs to 0, for which
+    gain sqrt(2) compensates. fan_in is C * KH * KW for a weight (K, C, KH, KW), and also for the weight (OH, OW, K, C, KH, KW) of a
+    locally connected layer; for a weight (K, C) it is C.
     """
 
     gain: float = 1.0

@@ -1,4 +1,4 @@
-"""The loss: softmax and cross-entropy in one, as neither is safe alone."""
+"""The loss: softmax and cross-entropy together, because computed separately they overflow or lose accuracy."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from tinyalex.parameters import require_dtype
 
 
 class SoftmaxCrossEntropy:
-    """The mean over the batch of -log p(label), p being the softmax of the logits.
+    """The mean over the batch of -log p(label), where p is the softmax of the logits.
 
     Paper: section 3.5, "maximizes the multinomial logistic regression objective".
 
-    p_j = exp(z_j) / sum_i exp(z_i), so -log p_label = log(sum_i exp(z_i)) - z_label. Subtracting the largest logit from
-    all logits changes neither side. After that no exp overflows and the sum is at least 1, so the loss is right even at
-    logits of 1e4, and beside a logit of -inf, whose probability is 0.
+    p_j = exp(z_j) / sum_i exp(z_i), so -log p_label = log(sum_i exp(z_i)) - z_label. Both sides stay the same if the largest
+    logit is subtracted from all logits. Then no exp overflows and the sum is at least 1. So the loss is correct even for logits
+    of 1e4. It is correct too where the logit of a class other than the label is -inf: the probability of that class is 0.
 
     Raises
     ------
-    ShapeError: logits that are not (N, classes) of the dtype with N >= 1. DataError: labels that are not N integers
-    from 0 to classes - 1. Both: a masked array, whose mask would be ignored.
+    ShapeError: logits that are not an array (N, classes) of the dtype with N of at least 1, or are a masked array.
+    DataError: labels that are not N integers from 0 to classes - 1, or are a masked array.
     CallOrderError: `backward` without a `forward(train=True)` before it.
 
-    Cache: probs (N, classes) and the labels as ones and zeros, by `forward(train=True)` alone, as in every layer. A loss
-    taken with train=False between `forward(train=True)` and `backward` does not change the gradient.
+    Cache: probs (N, classes), and the labels as an array (N, classes) of zeros and ones. Only `forward(train=True)` fills the slot, so
+    a `forward(train=False)` before `backward` does not change the gradient.
 
-    Gradient: d/dz_j of (log sum_i exp(z_i) - z_label) is p_j - [j = label]; the mean divides it by N.
+    Gradient: d/dz_j of (log sum_i exp(z_i) - z_label) is p_j - [j = label]; the mean divides this by N.
 
     Example
     -------
@@ -44,10 +44,10 @@ class SoftmaxCrossEntropy:
         self._cache: tuple[Array, Array] | None = None
 
     def forward(self, logits: Array, labels: Any, *, train: bool = False) -> Array:
-        """The loss as a 0-d array of the device; float() of it waits for a GPU.
+        """The loss as a 0-d array on the device. float() of the loss waits until a GPU has computed it.
 
-        logits: (N, classes), on the device. labels: N integers on the host, in an array or a list.
-        train: whether `backward` follows.
+        logits: (N, classes), on the device. labels: N integers from 0 to classes - 1 on the host, in an array or a list.
+        train: whether `backward` may follow.
         """
         xp = self.device.xp
         logits = plain(f"{self.name}: logits", logits, ShapeError)
@@ -58,23 +58,23 @@ class SoftmaxCrossEntropy:
         n, classes = logits.shape
         labels = self._checked(labels, n, classes)
         one_hot = self.device.asarray((labels[:, None] == np.arange(classes)).astype(self.dtype))  # (N, classes)
-        with self.device.activate(), np.errstate(over="ignore", under="ignore"):  # z may be -inf, exp(z) may be 0: both are right
+        with self.device.activate(), np.errstate(over="ignore"):  # z may be -inf, which is correct
             z = logits - logits.max(axis=1, keepdims=True)
             probs = xp.exp(z)
             total = probs.sum(axis=1, keepdims=True)  # (N, 1)
             probs /= total
             if train:
                 self._cache = (probs, one_hot)
-            z_label = xp.where(one_hot > 0, z, 0).sum(axis=1)  # not z * one_hot: -inf * 0 is NaN
+            z_label = xp.where(one_hot > 0, z, 0).sum(axis=1)  # not z * one_hot, because -inf * 0 is NaN
             return (xp.log(total[:, 0]) - z_label).mean()
 
     def backward(self) -> Array:
-        """The gradient with respect to the logits, (N, classes)."""
+        """The gradient of the loss with respect to the logits, (N, classes)."""
         if self._cache is None:
             text = "backward must follow a forward(train=True) of its own, got none since the last backward"
             raise CallOrderError(f"{self.name}: {text}; call forward(logits, labels, train=True) first")
         (probs, one_hot), self._cache = self._cache, None
-        with self.device.activate(), np.errstate(under="ignore"):
+        with self.device.activate():
             return (probs - one_hot) / len(probs)
 
     def _checked(self, labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
@@ -82,7 +82,7 @@ class SoftmaxCrossEntropy:
         if isinstance(labels, (list, tuple)):
             try:
                 labels = np.asarray(labels)
-            except ValueError:  # rows of different lengths
+            except ValueError:  # nested lists of different lengths
                 pass
         if not isinstance(labels, np.ndarray) or labels.shape != (n,) or labels.dtype.kind not in "iu":
             raise DataError(f"{self.name}: labels must be {n} integers in a NumPy array, one for each row of logits, got {show(labels)}")
@@ -93,7 +93,7 @@ class SoftmaxCrossEntropy:
 
 
 def plain(what: str, array: Any, error: type[TinyalexError]) -> Any:
-    """`array` without a subclass of NumPy's: np.matrix as a plain array, anything else as it is; a masked array raises `error`."""
+    """Return `array`, but an np.matrix as a plain array. Raise `error` for a masked array, because its mask would be ignored."""
     if isinstance(array, np.ma.MaskedArray):
         raise error(f"{what} must be a plain array, got a masked one, whose mask would be ignored; select the rows first, array[rows].data")
     return np.asarray(array) if isinstance(array, np.matrix) else array

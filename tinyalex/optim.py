@@ -1,4 +1,4 @@
-"""Stochastic gradient descent with momentum and weight decay, as section 5 of the paper writes it."""
+"""Stochastic gradient descent with momentum and weight decay, as in section 5 of the paper."""
 
 from __future__ import annotations
 
@@ -6,48 +6,47 @@ import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-import numpy as np
-
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import CallOrderError, ShapeError, require_float, show
-from tinyalex.layers.base import Layer, require_leaves
+from tinyalex.layers.base import Layer
+from tinyalex.layers.leaves import require_leaves
 from tinyalex.parameters import require_thawed
 
 DEFAULT_LR = 0.01
-LEAST = 1 << 16  # parameters of a block: fewer are not worth a second thread, or a block of their own on a full card
+LEAST = 1 << 16  # fewest elements of a block, because with fewer a second thread, or another block on a GPU, is not worth it
 
 
 class SGD:
     """v <- momentum * v - weight_decay * lr * w - lr * dL/dw,  w <- w + v.
 
-    Paper: section 5, with dL/dw the mean over the batch.
+    Paper: section 5, where dL/dw is the mean over the batch.
 
     A step allocates nothing (the gradient array is its scratch space and is zeroed at the end), so it cannot run out of
-    memory after updating half of the parameters. A step that something else stops halfway, such as Ctrl-C, sets every
-    gradient to zero, and the next step is refused: see `whole`.
+    memory after updating half of the parameters. If something else, such as Ctrl-C, stops a step halfway, every gradient is set to
+    zero, and the next step raises: see `whole`.
 
-    The velocity keeps the scale of the rate it was made with: after the rate is divided by 10 it dies out over some ten
-    steps, where `torch.optim.SGD`, which multiplies the whole velocity by the rate, would shrink it at once.
+    The velocity contains the rates of the past steps. So after the rate is divided by 10, the old velocity fades over about ten
+    steps. In `torch.optim.SGD` the rate multiplies the whole velocity, so there the steps become smaller at once.
 
     Parameters
     ----------
-    net: a layer or a network; every parameter of it is updated.
-    lr: the learning rate, at least 0; may be assigned between steps. None: 0.01, or in a `Trainer` what its schedule says.
+    net: a layer or a network, whose parameters are all updated.
+    lr: the learning rate, at least 0; may be assigned between steps. None: 0.01, or in a `Trainer` the rate of its schedule.
     momentum: from 0 to below 1. weight_decay: at least 0. Both may be assigned between steps.
-    multipliers: for parameters whose name matches a pattern, factors of lr and of weight_decay; the last match counts.
-        The authors' code: {"*.bias": (2, 0)}. A factor 0 of lr leaves a parameter and its velocity as they are.
+    multipliers: factors of lr and of weight_decay, at least 0, for the parameters whose names match a pattern; the last match counts.
+        The authors' code has {"*.bias": (2, 0)}. With a factor 0 of lr a parameter and its velocity never change.
 
     Attributes
     ----------
-    velocity: arrays by names such as "conv1.weight". factors: by the same names, the factors of lr and of weight_decay.
-    chosen_lr: the rate that was given or assigned; None where nobody chose one. `follow` does not change it.
-    steps: how many steps were completed. whole: whether the last one was; False after a step that was stopped halfway.
+    velocity: the velocities, by names such as "conv1.weight". factors: by the same names, the factors of lr and of weight_decay.
+    chosen_lr: the rate that the user gave or assigned; None if there is none. `follow` does not change it.
+    steps: how many steps were completed. whole: whether the last step was completed; False after a step that was stopped halfway.
 
     Raises
     ------
-    ShapeError: what is no layer, a setting outside these ranges, or a pattern that matches no parameter.
-    CallOrderError: a step after one that was stopped halfway, or while a parameter is frozen.
+    ShapeError: `net` is not a layer, a setting is outside these ranges, or a pattern matches no parameter.
+    CallOrderError: a step after a step that was stopped halfway, or while a parameter is frozen.
 
     Example
     -------
@@ -113,12 +112,12 @@ class SGD:
         self._lr = self.chosen_lr = _at_least_0("lr", value)
 
     def follow(self, lr: float) -> None:
-        """Take the rate that a schedule says, which is not one that the user chose."""
+        """Set `lr` to the rate of a schedule; `chosen_lr` stays the same."""
         self._lr = _at_least_0("lr", lr)
 
     @property
     def momentum(self) -> float:
-        """What is left of the velocity in the next step, from 0 to below 1."""
+        """The factor of the old velocity in the next step, from 0 to below 1."""
         return self._momentum
 
     @momentum.setter
@@ -135,7 +134,7 @@ class SGD:
         self._weight_decay = _at_least_0("weight_decay", value)
 
     def require_whole(self) -> None:
-        """Raise CallOrderError where a step was stopped halfway, so that some parameters have it and others do not."""
+        """Raise CallOrderError if a step was stopped halfway, after it had updated only some of the parameters."""
         if not self.whole:
             raise CallOrderError(
                 "sgd: the parameters must all have the same steps, got a step that was stopped halfway; "
@@ -143,16 +142,15 @@ class SGD:
             )
 
     def step(self) -> None:
-        """Update every parameter and set its gradient to zero, in one pass over memory; two devices work at the same time."""
+        """Update every parameter and set its gradient to zero. Two devices compute at the same time."""
         self.require_whole()
         for _, leaf, _ in self._parameters:
             require_thawed("sgd", leaf)
         self.whole = False
         try:
-            with np.errstate(under="ignore"):  # a velocity that dies out is no error
-                self._step()
+            self._step()
         except BaseException:
-            self.net.zero_grad()  # those that are not yet used up are mixed with changes, and must not be added to
+            self.net.zero_grad()  # a gradient array may already hold changes of w, to which backward must not add
             raise
         self.whole, self.steps = True, self.steps + 1
 
@@ -165,7 +163,7 @@ class SGD:
             self._update_all(self._parameters)
 
     def _update_all(self, parameters: list[tuple[str, Layer, str]]) -> None:
-        with parameters[0][1].device.activate():  # once for all
+        with parameters[0][1].device.activate():  # once for all parameters, which are on one device
             for name, leaf, key in parameters:
                 of_lr, of_decay = self.factors[name]
                 if of_lr > 0:
@@ -183,12 +181,12 @@ class SGD:
             v[piece] *= self.momentum
             v[piece] -= change
             if decay > 0:
-                xp.multiply(w[piece], lr * decay, out=change)  # paper 5: both terms are scaled by the present rate
+                xp.multiply(w[piece], lr * decay, out=change)  # paper 5: the present rate multiplies the decay and the gradient
                 v[piece] -= change
             w[piece] += v[piece]
             change.fill(0)
 
-        size = leaf.device.block_size(w.size, 3 * w.dtype.itemsize)  # three arrays pass through the cache
+        size = leaf.device.block_size(w.size, 3 * w.dtype.itemsize)  # a block reads three arrays
         leaf.device.map_blocks(block, w.size, size=max(size, LEAST))
 
 

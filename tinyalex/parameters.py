@@ -1,4 +1,4 @@
-"""The arrays of a layer or a network by name, and where their initial values come from."""
+"""The arrays of a layer or a network by name, and checks of layers' arguments that concern them."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class Parameters(dict[str, Array]):
-    """The arrays of a layer or a network by name. Reading is a dict's; an assignment copies into the array that is there.
+    """The arrays of a layer or a network by name: a dict in which an assignment copies into the existing array.
 
-    `net.params["fc.weight"] = w` casts `w` and copies it. The arrays themselves live as long as the layer: nothing can be removed,
-    and only a layer's own dict takes new names, until a network holds the layer. A copy without the layer is a dict like any other.
+    `net.params["fc.weight"] = w` casts `w` and copies it. The arrays stay the same as long as the layer exists: no array can be removed,
+    and new names can be added only to the dict of a layer that is in no network. A copy without its layer is an ordinary dict.
 
-    A layer holds its parameters, and these know the layer by a weak reference only: a net that nobody uses any more is freed at once,
-    with all its arrays, not when Python next looks for circles.
+    The dict refers to its layer only by a weak reference. So a net that is no longer used is freed at once, with all its arrays, and
+    not when Python next searches for reference cycles.
 
     Raises
     ------
-    ShapeError: an unknown name, another shape, or for a parameter elements that are not finite. CallOrderError: a frozen layer.
-    KeyError: reading a name that is not there, with the names that are.
+    ShapeError: an unknown name, a wrong shape, or, for parameters, elements that are not finite.
+    CallOrderError: an assignment to a parameter of a frozen layer. KeyError: an unknown name is read; the message lists the names.
     """
 
     def __init__(self, layer: Layer | None = None, finite: bool = True) -> None:
         super().__init__()
         self.finite, self.closed = finite, False
-        self.owners: dict[str, Layer] = {}  # of a network's arrays, the layers that they belong to
+        self.owners: dict[str, Layer] = {}  # in a network: the layer to which each array belongs
         self._layer: weakref.ref[Layer] | None = None
         if layer is not None:
             self.belong(layer)
 
     def belong(self, layer: Layer) -> None:
-        """Be the arrays of `layer`."""
+        """Make these the arrays of `layer`."""
         self._layer = weakref.ref(layer)
 
     @property
     def layer(self) -> Layer | None:
-        """The layer or network that holds these arrays; None where it is gone."""
+        """The layer or network that holds these arrays; None if it no longer exists."""
         return None if self._layer is None else self._layer()
 
-    def place(self, key: str, array: Array, owner: Layer) -> None:
-        """Hold `array`, which belongs to the layer `owner`, under a name."""
+    def add(self, key: str, array: Array, owner: Layer) -> None:
+        """Add `array`, which belongs to the layer `owner`, by the name `key`."""
         super().__setitem__(key, array)
         if owner is not self.layer:
             self.owners[key] = owner
@@ -60,14 +60,14 @@ class Parameters(dict[str, Array]):
         if owner is None:
             super().__setitem__(key, value)
         elif key in self:
-            if value is not self[key]:  # after `params[key] *= 2` it is the same array
+            if value is not self[key]:  # `params[key] *= 2` assigns the array that is there already
                 self._write(key, value, owner)
         elif self.closed:
             raise ShapeError(f"{self._who}: {self._what} must be one of {', '.join(self) or 'none'}, got {show(key)}")
         elif not owner.device.owns(value):
             check_owner(owner, key, value)
         else:
-            self.place(key, value, owner)
+            self.add(key, value, owner)
 
     def _write(self, key: str, value: Any, owner: Layer) -> None:
         array = self[key]
@@ -84,7 +84,7 @@ class Parameters(dict[str, Array]):
             cast = value.astype(owner.dtype)
         host = owner.device.to_numpy(cast) if owner.device.owns(cast) else cast
         if self.finite and not np.isfinite(host).all():
-            raise ShapeError(f"{self._who}: {key} must hold finite numbers only, got {show(value)} with others")
+            raise ShapeError(f"{self._who}: {key} must hold finite numbers only, got {show(value)} with NaN or infinity")
         with owner.device.activate():
             array[...] = owner.device.asarray(cast, owner.dtype)
 
@@ -101,18 +101,18 @@ class Parameters(dict[str, Array]):
             self.layer.require_built()
         raise KeyError(f"{self._who}: {self._what} must be one of {', '.join(self) or 'none'}, got {show(key)}")
 
-    def _kept(self, *_: Any, **__: Any) -> NoReturn:
+    def _refuse_removal(self, *_: Any, **__: Any) -> NoReturn:
         raise ShapeError(f"{self._who}: every {self._what} must stay as long as the layer, got a removal; make a layer without it")
 
-    __delitem__ = pop = popitem = clear = _kept
+    __delitem__ = pop = popitem = clear = _refuse_removal
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Assign each of the values, as `[]` does."""
+        """Assign each value as `self[key] = value` does."""
         for key, value in dict(*args, **kwargs).items():
             self[key] = value
 
     def setdefault(self, key: str, default: Any = None) -> Array:
-        """The array of that name, which is first assigned where there is none."""
+        """The array named `key`; if there is none, `default` is assigned first."""
         if key not in self:
             self[key] = default
         return self[key]
@@ -122,7 +122,7 @@ class Parameters(dict[str, Array]):
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = self.__dict__ | {"_layer": None}  # the layer's own state says which arrays belong to it
+        state = self.__dict__ | {"_layer": None}  # unpickling the layer calls `belong` again
         return type(self), (), (dict(self), state)  # else pickle would assign the items before the owners are there
 
     def __setstate__(self, state: tuple[dict[str, Array], dict[str, Any]]) -> None:
@@ -132,19 +132,23 @@ class Parameters(dict[str, Array]):
 
 
 def require_rng(who: str, rng: Any) -> None:
-    """Raise unless `rng` is a generator."""
+    """Raise ShapeError unless `rng` is a numpy.random.Generator."""
     if not isinstance(rng, np.random.Generator):
         raise ShapeError(f"{who}: rng must be a numpy.random.Generator, got {show(rng)}; use np.random.default_rng(seed)")
 
 
 def generator(seed: int, name: str) -> np.random.Generator:
-    """What a layer of that name draws its parameters from: a function of seed and name alone, whatever stands around the layer."""
+    """The generator from which the layer `name` draws its parameters. It depends on seed (at least 0) and name alone."""
     seed = require_int(name, "seed", seed, least=0)
     return np.random.default_rng(int.from_bytes(hashlib.blake2b(f"{seed} {name}".encode(), digest_size=16).digest(), "little"))
 
 
 def last_given(who: str, **sizes: Any) -> list[Any]:
-    """Sizes of which the first, that of the input, may be left out: `Linear(10)` gives [None, 10] and `Linear(4, 10)` gives [4, 10]."""
+    """The sizes of a layer, where the first, the size of the input, may be left out: [None, 10] for `Linear(10)`.
+
+    sizes: by name, in the order of the arguments; those that were not given are None, and they are the last ones.
+    Raises ShapeError if more than one size is missing.
+    """
     given = [size for size in sizes.values() if size is not None]
     missing = len(sizes) - len(given)
     if missing > 1:
@@ -153,7 +157,7 @@ def last_given(who: str, **sizes: Any) -> list[Any]:
 
 
 def multiple_of(groups: int, who: str, quantity: str, value: Any) -> int:
-    """`value` as an int of at least 1 that `groups` divides."""
+    """`value` as an int of at least 1. Raises ShapeError unless it is a multiple of `groups`."""
     number = require_int(who, quantity, value)
     if number % groups:
         raise ShapeError(f"{who}: {quantity} must be a multiple of groups={groups}, got {number}")
@@ -161,9 +165,9 @@ def multiple_of(groups: int, who: str, quantity: str, value: Any) -> int:
 
 
 def require_dtype(who: str, dtype: Any) -> np.dtype[Any]:
-    """float32 or float64 as a NumPy type."""
+    """`dtype` as a NumPy dtype. Raises ShapeError unless it is float32 or float64."""
     try:
-        given = None if dtype is None else np.dtype(dtype)  # to NumPy None is float64
+        given = None if dtype is None else np.dtype(dtype)  # np.dtype(None) would be float64
     except TypeError:
         given = None
     if given is None:
@@ -172,7 +176,7 @@ def require_dtype(who: str, dtype: Any) -> np.dtype[Any]:
 
 
 def check_owner(layer: Layer, quantity: str, x: Any) -> None:
-    """Raise unless `x` lives on the layer's device."""
+    """Raise DeviceError unless `x` is an array on the layer's device."""
     if not layer.device.owns(x):
         if isinstance(x, (list, int, float)):
             use = f"use np.asarray({quantity}, np.{layer.dtype})"
@@ -183,8 +187,16 @@ def check_owner(layer: Layer, quantity: str, x: Any) -> None:
         )
 
 
+def check_dtype(layer: Layer, x: Array) -> None:
+    """Raise ShapeError unless `x` has the layer's dtype."""
+    if x.dtype != layer.dtype:
+        pixels = x.dtype == np.uint8  # bytes from 0 to 255 are far too large for the initial weights
+        use = "prepare images first, see tinyalex.data" if pixels else f"use x.astype({str(layer.dtype)!r})"
+        raise ShapeError(f"{layer.name}: x must be {layer.dtype}, got {show(x)}; {use}")
+
+
 def require_thawed(who: str, net: Layer) -> None:
-    """Raise if a parameter of the net may not be written."""
+    """Raise CallOrderError if a layer of the net is frozen, so that its parameters must not be changed."""
     for leaf in net.leaves():
         if leaf.frozen:
             rule = "must not be frozen when its parameters are written"

@@ -1,4 +1,4 @@
-"""Learning rates over time: each schedule has an `lr`, which its `end_epoch` sets for the next epoch."""
+"""Schedules of the learning rate: each has an attribute `lr`, which its method `end_epoch` sets for the next epoch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from tinyalex.errors import CheckpointError, ShapeError, require_bool, require_float, require_int, show
 from tinyalex.optim import DEFAULT_LR
 
-ABOVE_ANY_ERROR = 2.0  # finite, so that JSON can hold it
+ABOVE_ANY_ERROR = 2.0  # larger than every error rate, and finite, because JSON has no infinity
 
 Check: TypeAlias = Callable[[str, str, Any], Any]  # (who, quantity, value) -> the value, or ShapeError
 
@@ -27,9 +27,9 @@ def _lowest_error(who: str, quantity: str, value: Any) -> float:
 
 
 class Schedule:
-    """A constant rate, and what all schedules share.
+    """A constant rate, and the base class of all schedules.
 
-    `end_epoch(val_error)` counts an epoch and sets `lr`; `state()` and `load_state()` go into checkpoints.
+    `end_epoch(val_error)` counts an epoch and sets `lr`. Checkpoints store `state()`, and `load_state()` restores it.
 
     Parameters
     ----------
@@ -37,10 +37,14 @@ class Schedule:
 
     Attributes
     ----------
-    base, lr: the first rate and the present one. epochs: how many have ended.
+    base: the first rate. lr: the present rate. epochs: how many epochs have ended.
+
+    Raises
+    ------
+    ShapeError: a setting or a validation error outside its range.
     """
 
-    _default_base = False  # whether `base` is a default that an optimizer's rate takes the place of
+    _default_base = False  # whether `base` is only a default, which the rate of an optimizer may replace
 
     def __init__(self, lr: float | None = None) -> None:
         if lr is None:
@@ -50,21 +54,21 @@ class Schedule:
         self.lr = self.base
 
     def start_from(self, lr: float) -> None:
-        """Take the optimizer's rate as the first one, unless this schedule was given one or has ended an epoch."""
+        """Take the optimizer's rate as the first rate, unless this schedule was made with a rate or an epoch has ended."""
         if self._default_base and self.epochs == 0:
             self.base = self.lr = _above_0("schedule", "lr", lr)
 
     def end_epoch(self, val_error: float | None = None) -> float:
-        """Count an epoch and return the rate of the next; `val_error` is a fraction in [0, 1].
+        """Count an epoch and return the rate of the next epoch. `val_error` is a fraction from 0 to 1.
 
-        Where it raises, nothing is changed.
+        If this raises, the schedule is not changed.
         """
         before = dict(vars(self))
         try:
             self.epochs += 1
             try:
                 rate = self._rate(val_error)
-            except OverflowError:  # factor**times is beyond a float
+            except OverflowError:  # factor**times is too large for a float
                 rate = 0.0
             self.lr = _above_0("schedule", "lr", rate)
         except BaseException:
@@ -77,16 +81,16 @@ class Schedule:
         return self.base
 
     def state(self) -> dict[str, float | int | None]:
-        """Everything that changes over time."""
+        """All attributes that change over time."""
         return {key: value for key, value in vars(self).items() if key in self._changing()}
 
     def settings(self) -> dict[str, Any]:
-        """What was given but for the first rate: together with `base` and `state()` it decides every rate to come."""
+        """The settings without the first rate. Together with `base` and `state()` they decide all future rates."""
         changing = {"base", *self._changing()}
         return {key: value for key, value in vars(self).items() if key not in changing and not key.startswith("_")}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken; raises CheckpointError, and changes nothing, where it cannot be of this schedule."""
+        """Continue from a `state()`. Raises CheckpointError, and changes nothing, if `state` cannot belong to this schedule."""
         who, checks = type(self).__name__, self._changing()
         if not isinstance(state, dict) or set(state) != set(checks):
             got = sorted(map(str, state)) if isinstance(state, dict) else state
@@ -98,20 +102,21 @@ class Schedule:
         vars(self).update(checked)
 
     def _changing(self) -> dict[str, Check]:
-        """What goes into `state`, each with the check it passes on its way back."""
+        """The attributes in `state`, each with the check that `load_state` makes."""
         return {"epochs": _count, "lr": _above_0}
 
 
 class Plateau(Schedule):
-    """Divide the rate by `factor` when the validation error has stopped improving.
+    """Divide the rate by `factor` when the validation error stops improving.
 
     Paper: section 5, "divide the learning rate by 10 when the validation error rate stopped improving with the current
     learning rate", from 0.01, three times before termination.
 
     Parameters
     ----------
-    patience: epochs without a new lowest error that are waited for, at least 1.
-    factor: above 1. times: how often at most; after that `finished` is true once patience runs out again.
+    patience: after how many epochs without a new lowest error the rate is divided, at least 1.
+    factor: above 1.
+    times: how often the rate is divided at most, at least 0. When it should be divided once more, `finished` becomes True instead.
     """
 
     def __init__(self, lr: float | None = None, patience: int = 5, factor: float = 10.0, times: int = 3) -> None:
@@ -128,7 +133,7 @@ class Plateau(Schedule):
         self.waited += 1
         if self.waited < self.patience:
             return self.lr
-        self.waited, self.best = 0, ABOVE_ANY_ERROR  # "with the current learning rate": the next rate starts afresh
+        self.waited, self.best = 0, ABOVE_ANY_ERROR  # "with the current learning rate": errors with the old rate do not count
         if self.divided == self.times:
             self.finished = True
             return self.lr
@@ -145,7 +150,12 @@ class Plateau(Schedule):
 
 
 class Steps(Schedule):
-    """Divide the rate by `factor` after each of the given epochs: (120, 130) for the authors' 18 % CIFAR-10 net."""
+    """Divide the rate by `factor` after each of the given epochs: (120, 130) for the authors' CIFAR-10 net with 18 % error.
+
+    Parameters
+    ----------
+    after: numbers of epochs, at least 1, in rising order. factor: above 1.
+    """
 
     def __init__(self, lr: float | None = None, after: tuple[int, ...] = (), factor: float = 10.0) -> None:
         super().__init__(lr)
@@ -161,11 +171,11 @@ class Steps(Schedule):
 
 
 class Dexp(Schedule):
-    """Discrete exponential, as in cuda-convnet2: `steps` levels of equal length from lr down to lr / factor.
+    """A discrete exponential, as in cuda-convnet2: `steps` levels of equal length, from lr down to lr / factor.
 
     Parameters
     ----------
-    total: epochs of the whole run. factor: above 1. steps: at least 2; with 4, the rate falls at 25, 50 and 75 %.
+    total: epochs of the whole run, at least 1. factor: above 1. steps: at least 2; with 4 the rate falls after 25, 50 and 75 % of the run.
     """
 
     def __init__(self, lr: float | None = None, total: int = 90, factor: float = 250.0, steps: int = 4) -> None:

@@ -52,3 +52,20 @@ def test_failure_names_layer_and_bytes_and_two_cards_do_it():
     for words in ("sim:0: an array of ", " bytes does not fit, ", f" of {failure.memory:,} bytes are left; use a smaller batch or split"):
         assert words in failure.message
     assert set(failure.peaks) == {"sim:0", "sim:1"} and max(failure.peaks.values()) <= failure.memory
+
+
+def test_code_of_2012_held_a_copy_of_the_other_half_at_each_link():
+    def outputs(**settings):
+        net = alexnet(towers=2, devices=[DryDevice("a"), DryDevice("b")], **settings)
+        kept = kept_2012(net, 10)
+        assert all(parts["outputs"] == parts["gradients of outputs"] for parts in kept.values())
+        return kept["a"]["outputs"], kept["b"]["outputs"]
+
+    (a, b), (alone_a, alone_b) = outputs(), outputs(exchange=())
+    of_links = 4 * 10 * (128 * 13 * 13 + 128 * 6 * 6 + 2048)  # in front of conv3, fc6 and fc7, on both cards
+    assert a - alone_a == b - alone_b == of_links
+    assert a - b == alone_a - alone_b == 4 * 10 * (2048 + 1000)  # the link in front of fc8, and fc8, on the first alone
+
+
+def test_code_of_2012_had_no_batch_for_a_card_that_does_not_hold_the_parameters():
+    assert plan_cards(lambda places: alexnet(devices=places), 1, 2**20, 1).largest_2012 == 0

@@ -35,7 +35,7 @@ def test_picture_of_two_towers_says_what_crosses():
     said = texts(figure(two()))
     assert [text for text in said if text.endswith("B\neach way")] == ["86,528 B\neach way", "18,432 B\neach way", "8,192 B\neach way"]
     assert "tower a\non cpu:0" in said and "tower b\non cpu:1" in said
-    assert any("234,496 bytes an image forward" in text for text in said)
+    assert any("234,496 bytes an image in forward" in text for text in said)
     assert {"2 × 48 maps\n55×55", "11×11\nstride 4", "max pool 3×3\nstride 2", "1000"} <= set(said)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
-from tests.contract import refuses
+import tinyalex as ta
+from tests.contract import refuses, rng
 from tinyalex.analysis.memory import largest_batch, training_needs
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.sim import SimDevice
@@ -13,6 +16,7 @@ from tinyalex.errors import OutOfMemory, ShapeError
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models import alexnet, figure1_net
 from tinyalex.optim import SGD
+from tinyalex.towers import Exchange, Gather, Pair, Split
 
 SMALL = {"width": 1 / 8, "num_classes": 10, "input_size": 67}
 
@@ -28,7 +32,7 @@ def peaks_of_a_step(net, batch):
     devices = dict.fromkeys(leaf.device for leaf in net.leaves())
     x = np.random.default_rng(0).standard_normal((batch, *net.in_shape)).astype(np.float32)
     sgd = SGD(net)
-    if len(devices) == 1:
+    if len(devices) == 1 and not any(isinstance(leaf, Split) for leaf in net.leaves()):
         x = net.device.asarray(x)
     for device in devices:
         device.peak = device.used
@@ -115,3 +119,30 @@ def test_peak_of_a_real_step_of_the_figure_1_net():
     del sgd
     (need,) = training_needs(figure1_net("relu", "fan-in", device=DryDevice("sim:0", stands_for="sim")), 64).values()
     assert 0.95 * real.peak <= need.peak <= 1.1 * real.peak
+
+
+def linked(kind, a, b):
+    """A net whose link is where it needs the most memory."""
+    both, features = {"devices": (a, b)}, 6 * 16 * 16
+
+    def pair(name, layer, **settings):
+        return Pair(layer(device=a, name=f"{name}a", **settings), layer(device=b, name=f"{name}b", **settings), name=name)
+
+    layers = [Split(**both), pair("relu", ta.ReLU)]
+    if kind == "exchange":
+        layers += [Exchange(**both), pair("norm", ta.LocalResponseNorm), pair("pool", partial(ta.MaxPool2d, 8))]
+        features = 12 * 2 * 2
+    last = ta.Linear(features, 3, rng=rng(), device=a, name="fc8")
+    return ta.Sequential([*layers, Gather(**both), ta.Flatten(device=a), last], in_shape=(3, 16, 16))
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["one card", "two cards"])
+@pytest.mark.parametrize("kind", ["exchange", "gather"])
+def test_links_of_towers_are_counted_on_the_card_that_holds_them(kind, same):
+    a = OneImageAtATime(0)
+    real = peaks_of_a_step(linked(kind, a, a if same else OneImageAtATime(1)), 8)
+    dry = DryDevice("sim:0", "sim")
+    needs = training_needs(linked(kind, dry, dry if same else DryDevice("sim:1", "sim")), 8)
+    assert needs.keys() == real.keys()
+    for name, peak in real.items():
+        assert 0.99 * peak <= needs[name].peak <= (1.01 if same else 1.13) * peak

@@ -80,8 +80,8 @@ def test_share_of_each_layer():
 def test_notes_hold_the_sizes_that_are_quoted():
     said = "\n".join(notes(counted(towers=2)[1]))
     for words in (
-        *("232.6 MiB as float32", "1.449 GFLOP", "2,334,080 of the parameters, 3.83%", "665,784,864 of the MACs", "150,528 numbers"),
-        *("5.376 MiB, and 688.1 MiB for a batch of 128", "629,856 numbers in pool1, 389,376 numbers in pool2, 82,944 numbers in pool5"),
+        *("232.6 MiB as float32", "1.449 GFLOP", "2,334,080 of the parameters, 3.83%", "665,784,864 of the MACs", "150,528 elements"),
+        *("5.376 MiB, and 688.1 MiB for a batch of 128", "629,856 elements in pool1, 389,376 elements in pool2, 82,944 elements in pool5"),
         *("30,015,488 bytes (28.62 MiB) forward, 60,030,976 (57.25 MiB) forward and backward", "243,860,896 bytes", "622,312"),
     ):
         assert words in said
@@ -122,4 +122,23 @@ def test_unequal_halves_have_a_line_each():
 def test_why_layers_are_split():
     _, rows, _ = counted(towers=2)
     assert own_channels(rows) == {"conv2": 279_936, "conv4": 259_584, "conv5": 259_584}
-    assert "it would be 1,033,600 bytes, 4.41 times as many" in "\n".join(notes(rows))
+    assert "if they read both towers, all links would send 1,033,600 bytes, 4.41 times as many" in "\n".join(notes(rows))
+
+
+def test_words_begin_and_numbers_end_where_the_head_of_their_column_does():
+    net, rows, fields = counted(towers=2)
+    head, *lines = table(net, rows, fields)
+    for words in ("layer", "output ", "device"):
+        start = head.index(words)
+        assert all(line[start : start + 1] not in ("", " ") for line in lines[:-1]) and (start == 0 or head[start - 1] == " ")
+    for words in ("kernel", "stride", "parameters", "MACs"):
+        end = head.index(words) + len(words)
+        assert all(line[end : end + 1] == " " for line in lines) and sum(line[end - 1] != " " for line in lines) > 5
+
+
+def test_notes_are_for_the_batch_that_is_asked_for_from_two_images_on():
+    rows = counted(towers=2)[1]
+    for batch, told in ((1, 128), (2, 2), (3, 3)):
+        said = notes(rows, batch)
+        assert any(f" MiB for a batch of {told}" in line for line in said) and any(f"a batch of {told} sends " in line for line in said)
+        assert (f"bytes in the table are for a batch of {batch}" in said) == (batch > 1)

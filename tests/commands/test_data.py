@@ -33,7 +33,7 @@ def test_help_is_the_line_of_the_table_and_the_example_works(capsys):
     for argv in (["data", "--help"], ["data", "show", "--help"], ["data", "cifar10", "--help"]):
         assert cli.main(argv) == 0
         text = capsys.readouterr().out
-        assert "example:\n  tinyalex data " in text and ("download CIFAR-10, 163 MiB" in text) == ("show" not in argv)
+        assert "example:\n  tinyalex data " in text and ("download CIFAR-10, 162.6 MiB" in text) == ("show" not in argv)
 
 
 def test_show_tells_counts_and_origin_and_writes_a_picture(capsys, tmp_path):
@@ -112,7 +112,7 @@ def test_cifar10_goes_where_every_command_looks(capsys, tmp_path, fetched):
     out, err = capsys.readouterr()
     place = tmp_path / "cache" / "tinyalex"
     assert fetched == [(place, "py")]
-    assert err == f"fetches 163 MiB to {place} unless it is there; 3 minutes at 1 MB/s\n"
+    assert err == f"fetches 162.6 MiB to {place} unless CIFAR-10 is there; 3 minutes at 1 MB/s\n"
     assert out == f"CIFAR-10 is in {place / 'cifar-10-batches-py'}; next: tinyalex data show\n"
 
 

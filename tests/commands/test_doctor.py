@@ -15,6 +15,7 @@ from tinyalex.gradcheck import compare, table
 from tinyalex.gradcheck.builders import Case, rng
 
 GIB = 2**30
+BEST_TIME = doctor.best_time  # as shipped
 
 
 @pytest.fixture(autouse=True)
@@ -141,3 +142,24 @@ def test_library_that_is_missing_is_reported(monkeypatch, capsys):
     monkeypatch.setattr("tinyalex.devices.cpu.ONE_BLAS_THREAD", OneBlasThread())
     assert cli.main(["doctor"]) == 1
     assert "not run: import of threadpoolctl halted" in capsys.readouterr().out
+
+
+def test_time_is_the_fastest_of_three_rounds_after_one_that_warms_up(monkeypatch):
+    clock = iter([0.0, 0.1, 1.0, 3.0, 4.0, 4.5, 5.0, 8.0])  # rounds of 0.1, 2, 0.5 and 3 seconds
+    monkeypatch.setattr(doctor.time, "perf_counter", lambda: next(clock))
+    assert BEST_TIME(lambda: None) == 0.5
+    assert next(clock, None) is None
+
+
+def test_speed_counts_a_multiplication_and_an_addition_as_two():
+    assert doctor.matmul_rate(100) == 2 * 100**3 / 1e9 / 0.1  # each call takes 0.1 s here
+    assert doctor.conv_rate(1) == 2 * 27 * 27 * 256 * 48 * 25 / 1e9 / 0.1
+
+
+@pytest.mark.parametrize(("problems", "last"), [(0, "no problems"), (1, "1 to mend, but the engine works"), (2, "2 to mend, but the")])
+def test_last_line_counts_what_is_to_mend(problems, last, monkeypatch, capsys):
+    for look in ("software", "hardware", "devices", "data", "self_test"):
+        monkeypatch.setattr(doctor, look, lambda: iter([doctor.Finding("fine", "there")]))
+    monkeypatch.setattr(doctor, "disk", lambda: iter([doctor.Finding("bad", "gone", "mend it")] * problems))
+    assert cli.main(["doctor"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith(last)

@@ -121,6 +121,14 @@ def test_other_images_exit_2_and_nothing_is_lost(folder, capsys, rate):
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+def test_tilde_of_plot_only_is_the_home_folder(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(folder, tmp_path / "run")
+    (tmp_path / "run" / "figure1.png").unlink()
+    assert cli.main(["figure1", "--plot-only", "~/run"]) == 0
+    assert (tmp_path / "run" / "figure1.png").is_file() and f"wrote {tmp_path}" in capsys.readouterr().out
+
+
 def test_rates_that_all_diverge_exit_1_and_the_rest_is_run_and_drawn(tmp_path, capsys):
     options = [*SMALL, "--rates", "relu=1e30", "tanh=0.01", "--epochs", "2", "--seeds", "1", "--out", str(tmp_path)]
     assert cli.main(["figure1", *options]) == 1
@@ -161,6 +169,7 @@ def test_interrupted_run_says_how_to_go_on_in_its_folder(tmp_path, monkeypatch, 
         (["--rates", "fast"], "figure1: --rates must be numbers with commas between, such as 0.01,0.03, got 'fast'"),
         (["--rates", "tanh="], "figure1: --rates must be numbers with commas between, such as 0.01,0.03, got 'tanh='"),
         (["--rates", "gelu=0.1"], "figure1: --rates must be of an activation among relu,tanh, got 'gelu=0.1'"),
+        (["--rates", "rel=0.1"], "got 'rel=0.1'; did you mean relu?"),
         (["--rates", "-1"], "figure1: learning rates of relu must be numbers above 0, got -1.0"),
         (["--rates", "0"], "figure1: learning rates of relu must be numbers above 0, got 0.0"),
         (["--seeds", "0"], "figure1: --seeds must be an integer of at least 1, got 0"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tinyalex import cli
+from tinyalex.commands import gradcheck
 from tinyalex.gradcheck import check_layer, compare, kink_free, table
 from tinyalex.layers import ReLU
 
@@ -96,3 +97,25 @@ def test_json_has_null_for_an_infinite_error(monkeypatch, capsys):
 def test_bad_option_exits_2(options, text, capsys):
     assert cli.main(["gradcheck", *options]) == 2
     assert text in capsys.readouterr().err
+
+
+def test_workers_cut_every_batch_into_blocks_of_one_image():
+    device, seen = gradcheck._device("cpu", 3), []
+    assert device.workers == 3
+    device.map_blocks(lambda rows, scratch: seen.append((rows.start, rows.stop)), 4, nbytes=8)
+    assert sorted(seen) == [(0, 1), (1, 2), (2, 3), (3, 4)]
+    device.close()
+
+
+def test_case_that_fails_twice_counts_once(monkeypatch, capsys):
+    def failing(device, classes):
+        return [compare(what, np.ones(2), np.full(2, 3.0)) for what in ("x", "weight")]
+
+    cases = [case for case in table.CASES if case.layer == "ReLU"]
+    broken = [dataclasses.replace(case, function=failing) for case in cases]
+    monkeypatch.setattr(table, "CASES", (broken[0], cases[1]))
+    assert cli.main(["gradcheck"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].endswith("1 of them above 1e-06")
+    monkeypatch.setattr(table, "CASES", tuple(broken))
+    assert cli.main(["gradcheck"]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"{len(broken)} of them above 1e-06")

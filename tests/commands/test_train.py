@@ -78,13 +78,14 @@ def test_weights_are_half_precision_and_say_what_they_were_trained_on(folder):
 def test_run_says_what_to_expect_what_came_out_and_what_is_next(tmp_path, capsys):
     assert cli.main([*SMALL, "--epochs", "1", "--no-augment", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
-    assert err.startswith("about ")
-    assert "\n20 images of synthetic, synthetic shapes, seed 0; cifar-alexnet on cpu:0\nan error of 90 % is chance: " in err
-    assert f"one of 10 classes is wrong that often\nwrites to {tmp_path}\n" in err
-    assert " for 1 epoch of " in err and f"--no-augment --out {tmp_path}" in err and "\nepoch 1: loss " in err
+    assert err.startswith("trains for 1 epoch of ")
+    assert "\n20 training images (synthetic: synthetic shapes, seed 0); cifar-alexnet on cpu:0\nan error of 90 % is chance: " in err
+    assert f"chance: a guess among 10 classes is wrong that often\nwrites to {tmp_path}\n" in err
+    assert f" s; about {1} s\nafter a stop, go on with: tinyalex train " in err.replace("about 0 s", "about 1 s")
+    assert f"--no-augment --out {tmp_path}\n" in err and "\nepoch 1 of 1: loss " in err
     test = read(tmp_path)["test"]
-    errors = f"test error {100 * test['error']:.2f} % of 8 images; top-5 error {100 * test['top5_error']:.2f} %,\n"
-    assert f"  {errors}  how often the label is not among the five classes with the highest scores\n" in out
+    assert f"\n  test error {100 * test['error']:.2f} % of 8 images: their label is not the class with the highest score\n" in out
+    assert f"\n  top-5 error {100 * test['top5_error']:.2f} %: their label is not among the five classes with the highest scores\n" in out
     assert all(f"wrote {tmp_path / name}\n" in out for name in FILES)
     assert out.splitlines()[-1].startswith("next: tinyalex train ")
 
@@ -320,4 +321,5 @@ def test_next_command_names_the_twin(towers, other, folder, capsys):
     document = read(folder)
     document["config"]["data"]["synthetic"] = False
     assert train._report(args, document, folder) == 0
-    assert f"--towers {other}, the twin, which has the same curve" in capsys.readouterr().out.splitlines()[-1]
+    command = f"tinyalex train --data cifar10{' --towers 2' * (other == 2)}, the same net on {other} device{'s' * (other == 2)},"
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: {command} which has the same curve"

@@ -233,3 +233,12 @@ def test_subset_takes_from_the_front():
     part = dataset(train_images=numbers, train_labels=np.array([0, 1, 1, 0]), test_images=numbers[:2]).subset(2, 1)
     assert part.train_images[:, 0, 0, 0].tolist() == [0, 1] and part.train_labels.tolist() == [0, 1]
     assert part.test_images[:, 0, 0, 0].tolist() == [0] and part.test_labels.tolist() == [1]
+
+
+def test_ten_thousand_synthetic_images_and_two_thousand_to_test_where_no_number_is_given(folders, monkeypatch):
+    asked = []
+    monkeypatch.setattr(find, "synthetic_dataset", lambda *numbers: asked.append(numbers))
+    load_dataset()
+    load_dataset("synthetic", train_images=30, seed=4)
+    load_dataset("synthetic", test_images=40)
+    assert asked == [(10_000, 2_000, 0), (30, 2_000, 4), (10_000, 40, 0)]

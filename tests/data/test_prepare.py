@@ -296,3 +296,12 @@ def test_crop_of_nothing_that_can_be_called_raises():
         CropAndFlip(None, 3)
     with refuses(ShapeError, "CropAndFlip: augment must be True or False, got 'no'"):
         CropAndFlip(AsFloats(), 3, "no")
+
+
+def test_one_image_alone_is_told_how_to_become_a_batch_and_other_images_are_not():
+    prepare = Standardize([0] * 3, [1] * 3)
+    with refuses(DataError, "got uint8 array of shape (3, 4, 5); use images[None] for one image"):
+        prepare(pixels(1)[0])
+    for images in (pixels(3, (1, 4, 5)), pixels(2)[:, 0]):  # three gray images, and images without channels
+        with refuses(DataError, "; fit it on such images"):
+            prepare(images)

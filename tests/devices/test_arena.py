@@ -246,3 +246,24 @@ def test_threads_share_a_pool():
         thread.join()
     arena.empty_cache()
     assert not wrong and arena.nbytes == 0
+
+
+def test_forked_child_gets_an_open_lock():
+    arena, held, ended = Arena(), threading.Event(), threading.Event()
+
+    def hold():
+        with arena._lock:
+            held.set()
+            ended.wait(10)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    arena.after_fork()  # the child's view: the thread that holds the lock is not there
+    asked = threading.Thread(target=arena.empty, args=(SHAPE, np.float32), daemon=True)
+    asked.start()
+    asked.join(5)
+    waits = asked.is_alive()
+    ended.set()
+    holder.join()
+    assert not waits

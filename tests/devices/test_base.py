@@ -49,6 +49,16 @@ def test_unknown_names_raise(name):
         ta.get_device(name)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("gpu", "cuda:0"), ("cuda", "cuda:0"), ("sim", "sim:0"), ("CPU", "cpu"), ("cpu0", "cpu:0"), ("", None), (None, None)],
+)
+def test_unknown_name_is_answered_with_the_name_that_was_probably_meant(name, meant):
+    with pytest.raises(ta.DeviceError) as caught:
+        ta.get_device(name)
+    assert caught.value.remedy == (f"did you mean {meant}?" if meant else None)
+
+
 def test_plain_scratch_is_new_at_each_request():
     first, second = NEW_ARRAYS((2, 3), np.float32), NEW_ARRAYS((2, 3), np.float32)
     assert first.shape == (2, 3) and first.dtype == np.float32 and not np.shares_memory(first, second)

@@ -286,3 +286,35 @@ def test_table_is_that_of_the_installed_cupy():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.table() | {"versions": None} == sim_array.API | {"versions": None}
+
+
+def test_array_of_an_array_is_a_copy_and_the_module_tells_whose_it_is():
+    device = SimDevice(0)
+    a = device.asarray(np.arange(4.0))
+    copy = device.xp.array(a)
+    copy[0] = 9
+    assert device.to_numpy(a).tolist() == [0, 1, 2, 3] and device.to_numpy(copy).tolist() == [9, 1, 2, 3]
+    assert repr(device.xp) == "<xp of sim:0>"
+
+
+def test_reversed_division_with_rest_divides_the_other_number():
+    device = SimDevice(0)
+    whole, rest = divmod(7, device.asarray(np.array([2, 3, 4])))
+    assert device.to_numpy(whole).tolist() == [3, 2, 1] and device.to_numpy(rest).tolist() == [1, 1, 3]
+
+
+def test_result_that_is_a_view_of_no_argument_takes_memory_of_its_own():
+    device = SimDevice(0)
+    a = device.asarray(np.ones((8, 8)))
+    before = device.used
+    product = device.xp.tensordot(a, a, 1)
+    assert device.used == before + product.nbytes
+    row = a[0]
+    assert device.used == before + product.nbytes and row.nbytes == 64
+
+
+def test_result_is_written_where_out_says():
+    device = SimDevice(0)
+    a, out = device.asarray(np.arange(3.0)), device.zeros((3,), np.float64)
+    assert device.xp.add(a, a, out=out) is out and device.to_numpy(out).tolist() == [0, 2, 4]
+    assert device.to_numpy(device.xp.add(a, a, dtype=np.float64)).tolist() == [0, 2, 4]

@@ -184,3 +184,12 @@ def test_who_has_not_begun_when_an_error_comes_does_not_begin():
     free.set()
     threads.shutdown()
     assert begun == [] and stopped == [1]
+
+
+def test_no_more_threads_are_started_than_were_asked_for():
+    before, threads, done = threading.active_count(), Threads(2, "few"), threading.Barrier(3, timeout=20)
+    for _ in range(2):
+        threads.submit(done.wait)
+    assert threading.active_count() == before + 2
+    done.wait()
+    threads.shutdown()

@@ -24,11 +24,12 @@ def gradients(layer, x, dout):
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("layout", ["images first", "images innermost"])
-def test_agrees_with_conv(workers, layout):
-    device = ta.CpuDevice(workers=workers, small=0, cache=1 << 14)
-    x = values((33, 4, 9, 8), 1)
-    lines = first(4, 6, (3, 4), algorithm="lines", device=device, **SETTINGS)
-    conv = ta.Conv2d(4, 6, (3, 4), rng=rng(), algorithm="im2col", **SETTINGS)
+@pytest.mark.parametrize(("stride", "cache"), [((2, 1), 1 << 14), ((1, 3), 1 << 20), ((2, 2), 1 << 20)], ids=str)
+def test_agrees_with_conv(workers, layout, stride, cache):
+    device = ta.CpuDevice(workers=workers, small=0, cache=cache)  # the larger one holds several lines in a block
+    x, settings = values((33, 4, 9, 8), 1), SETTINGS | {"stride": stride}
+    lines = first(4, 6, (3, 4), algorithm="lines", device=device, **settings)
+    conv = ta.Conv2d(4, 6, (3, 4), rng=rng(), algorithm="im2col", **settings)
     dout = values((33, *conv.output_shape(x.shape[1:])), 2)
     expected = gradients(conv, x, dout)
     if layout == "images innermost":

@@ -275,6 +275,6 @@ def test_frozen_layer_keeps_a_handful_of_arrays_over_many_sizes_and_nothing_when
     conv.freeze()
     for h, w in np.ndindex(12, 12):
         conv.forward(np.ones((1, 2, h + 4, w + 4), np.float32))
-    assert 1 <= len(conv.made) <= 9  # tiles of 4, 5 or 6 outputs each way
+    assert 1 <= len(conv.prepared) <= 9  # tiles of 4, 5 or 6 outputs each way
     conv.thaw()
-    assert not conv.made
+    assert not conv.prepared

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.contract import values
-from tinyalex.fast.tiles import KERNELS, LARGEST_TILE, Part, Tiles, cook_toom, pieces, without_last_point
+from tinyalex.fast.tiles import KERNELS, LARGEST_TILE, PointRange, Tiles, cook_toom, pieces, without_last_point
 
 
 def worst(a, b):
@@ -55,11 +55,11 @@ def test_uneven_tiles_cover_the_axis_once_and_lack_the_last_place():
     tiles = Tiles(13, 13, 1, 3, 5, uneven=True)
     assert [(line.start, line.stop) for line, _ in tiles.outputs()] == [(0, 5), (5, 9), (9, 13)]
     assert [(line.start, line.stop) for line, _ in tiles.inputs()] == [(0, 6), (4, 10), (8, 13)]
-    assert (tiles.n, tiles.count, tiles.full, tiles.rows) == (7, 3, 1, 19)
-    assert tiles.parts == [Part(slice(0, 6), slice(0, 18), 3), Part(slice(6, 7), slice(18, 19), 1)]
+    assert (tiles.n, tiles.count, tiles.full, tiles.values) == (7, 3, 1, 19)
+    assert tiles.parts == [PointRange(slice(0, 6), slice(0, 18), 3), PointRange(slice(6, 7), slice(18, 19), 1)]
     for first, last in ((0, 1), (4, 6), (6, 7)):
         part = tiles.part(first, last)
-        assert (part.rows.stop - part.rows.start) == part.tiles * (last - first)
+        assert (part.values.stop - part.values.start) == part.tiles * (last - first)
         assert [part.has(place) for place in range(7)] == [first <= place < last for place in range(7)]
 
 
@@ -68,8 +68,8 @@ def test_uneven_tiles_cover_the_axis_once_and_lack_the_last_place():
 def test_one_matrix_for_an_axis_is_those_of_its_tiles(tiles, inputs):
     x = values((tiles.size if inputs else tiles.out,), 1)
     ((line, rows, matrix),) = pieces(tiles, inputs, 13, np.float64)
-    assert (line, rows) == (slice(None), slice(None)) and matrix.shape == (tiles.rows, len(x))
-    one_by_one = np.zeros(tiles.rows)
+    assert (line, rows) == (slice(None), slice(None)) and matrix.shape == (tiles.values, len(x))
+    one_by_one = np.zeros(tiles.values)
     for line, rows, of_tile in pieces(tiles, inputs, 5, np.float64):
         one_by_one[rows] = of_tile @ x[line]
     assert worst(matrix @ x, one_by_one) < 1e-14

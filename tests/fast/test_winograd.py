@@ -76,15 +76,15 @@ def test_many_images_in_blocks_agree_with_im2col(groups):
         assert worst(fast[key], expected) < 1e-12, key
 
 
-def test_few_images_by_places_are_what_they_are_by_blocks():
+def test_few_images_by_points_are_what_they_are_by_blocks():
     x, conv = values((3, 4, 13, 11), 1), ta.Conv2d(4, 6, 3, rng=rng(), groups=2, dtype=np.float64)
     mosaic, device = mosaic_of(conv.windows(x.shape[1:])), CpuDevice(workers=3)
     u, bias = transform_weight(conv.params["weight"], 2, mosaic, device), values((6,), 2)
-    by_blocks, by_places = np.empty((3, 6, 11, 9)), np.empty((3, 6, 11, 9))
+    by_blocks, by_points = np.empty((3, 6, 11, 9)), np.empty((3, 6, 11, 9))
     winograd_forward(x, u, bias, mosaic, by_blocks)
-    winograd_forward_few(x, u, bias, mosaic, by_places, device)
+    winograd_forward_few(x, u, bias, mosaic, by_points, device)
     device.close()
-    assert worst(by_places, by_blocks) < 1e-14
+    assert worst(by_points, by_blocks) < 1e-14
 
 
 @settings(max_examples=40, deadline=None)
@@ -133,11 +133,11 @@ def test_every_number_of_workers_gives_the_same_bits():
 
 def test_tiles_with_the_fewest_products_are_taken():
     conv3 = mosaic_of(windows_of("conv3", (13, 13), 3, 1, 1))
-    assert (conv3.height.m, conv3.tiles, conv3.places, conv3.products) == (5, 9, 49, 19 * 19)  # 5 + 4 + 4 outputs
+    assert (conv3.height.m, conv3.tiles, conv3.points, conv3.products) == (5, 9, 49, 19 * 19)  # 5 + 4 + 4 outputs
     conv2 = mosaic_of(windows_of("conv2", (27, 27), 5, 1, 2))
-    assert (conv2.height.m, conv2.tiles, conv2.places, conv2.products) == (4, 49, 64, 56 * 56)
+    assert (conv2.height.m, conv2.tiles, conv2.points, conv2.products) == (4, 49, 64, 56 * 56)
     conv1 = mosaic_of(windows_of("conv1", (227, 227), 11, 4))
-    assert (conv1.height.m, conv1.tiles, conv1.places, conv1.products) == (5, 121, 49, 77 * 77)
+    assert (conv1.height.m, conv1.tiles, conv1.points, conv1.products) == (5, 121, 49, 77 * 77)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 8, 31, 32, 128])
@@ -198,8 +198,8 @@ def test_auto_takes_the_plain_functions_where_nothing_was_measured(kernel):
      (1, 1, "kernel 1, stride 1")],  # fmt: skip
 )
 def test_refuses_what_it_has_no_form_for(kernel, stride, got):
-    text = f"conv: algorithm 'winograd' must have a kernel above 1 and up to 5 strides, got {got}, input_gradient=True; "
-    with refuses(ShapeError, text + "use 'auto' or 'plain'"):
+    text = "conv: algorithm 'winograd' must have a kernel larger than its stride and at most 5 times as large, got "
+    with refuses(ShapeError, f"{text}{got}, input_gradient=True; use 'auto' or 'plain'"):
         ta.Conv2d(3, 4, kernel, stride=stride, rng=rng(), algorithm="winograd")
 
 

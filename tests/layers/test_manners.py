@@ -88,7 +88,7 @@ def test_net_is_a_sequence():
     part, x = net[1:], values((2, 4))
     assert part.in_shape == (5,) and part.params["dense2.weight"] is net.params["dense2.weight"]
     assert np.array_equal(part(net[0](x)), net(x))
-    with refuses(IndexError, "net: the number of a layer must be below 3, got 3"):
+    with refuses(IndexError, "net: the index of a layer must be below 3, got 3"):
         net[3]
 
 
@@ -110,7 +110,7 @@ def test_own_generator_is_drawn_from_in_order():
 
 
 def test_layer_before_its_parameters_are_drawn_raises():
-    text = "dense: the parameters must be drawn before the layer is used, got none so far; put it into Sequential([...], in_shape=...)"
+    text = "dense: the parameters must be drawn before the layer is used, got an unbuilt layer; put it into Sequential([...], in_shape=...)"
     late = Dense(3)
     for use in (
         lambda: Dense(3)(values((2, 4))), lambda: ta.Sequential([Dense(3)])(values((2, 4))), lambda: ta.SGD(Dense(3)),
@@ -154,7 +154,7 @@ def test_convolutions_and_fully_connected_layers_are_sized_by_what_comes_before(
 def test_size_that_cannot_be_found_or_does_not_fit_is_refused():
     x = values((2, 3, 5, 5), 1, np.float32)
     for layer, value in ((ta.Conv2d(4, 3), x), (ta.Linear(4), x.reshape(2, -1)), (ta.Sequential([ta.Conv2d(4, 3)]), x)):
-        with refuses(ta.CallOrderError, "the parameters must be drawn before the layer is used, got none so far; put it into Sequential("):
+        with refuses(ta.CallOrderError, "the parameters must be drawn before the layer is used, got an unbuilt layer; put it into"):
             layer(value)
         with refuses(ta.CallOrderError, "the parameters must be drawn"):
             layer.output_shape(value.shape[1:])
@@ -326,7 +326,7 @@ class Residual(Layer):
 def test_layers_that_leaves_does_not_give_are_refused():
     for inner in (Dense(4, 4, rng=rng()), [Dense(4, 4, rng=rng())], ta.Sequential([Dense(4, 4, rng=rng())])):
         for use in (lambda layer: ta.Sequential([layer]), ta.SGD, lambda layer: check_layer(layer, values((2, 4)))):
-            with refuses(ta.ShapeError, "leaves() of 'residual' must give the layers inside it, got none for its part"):
+            with refuses(ta.ShapeError, "leaves() of 'residual' must yield the layers inside it, got none for"):
                 use(Residual(inner))
 
 

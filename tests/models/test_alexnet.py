@@ -247,13 +247,17 @@ def test_bad_options_raise():
         refused(f"exchange must be a sequence of layer names, got {show(value)}", exchange=value)
     for value in (None, 5, math.nan):
         refused(f"remove must be a sequence of layer names, got {value}", remove=value)
+    own = "variant, towers, exchange, num_classes, seed, devices, input_gradient, dtype"
     options = "input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width"
-    refused(f"options must be among {options}, got 'depth'", depth=3)
+    refused(f"settings must be among {own}, {options}, got depth", depth=3)
+    refused(f"settings must be among {own}, {options}, got num_class; did you mean num_classes?", num_class=3)
+    layers = "conv1, conv2, conv3, conv4, conv5, fc6, fc7"
+    refused(f"remove must hold only names of {layers}, got 'conv_3'; did you mean conv3?", remove=("conv_3",))
     for value in (5, math.nan, {}):
         refused(f"devices must be a device or one a tower, such as 'cpu:0,cpu:1', got {value}", ta.DeviceError, devices=value)
     refused("widths must hold only names of conv1, conv2, conv3, conv4, conv5, fc6, fc7, got 'fc8'", widths={"fc8": 10})
     refused("devices must be of one kind, got cpu:0 and sim:0", ta.DeviceError, towers=2, devices="cpu:0,sim:0")
-    refused("devices must be two, one a tower, got", ta.DeviceError, towers=2, devices="cpu:0,cpu:1,cpu:2")
+    refused("devices must be two, one for each tower, got", ta.DeviceError, towers=2, devices="cpu:0,cpu:1,cpu:2")
     refused("devices must be one for one tower, got 2", ta.DeviceError, devices="cpu:0,cpu:1")
 
 

@@ -64,3 +64,19 @@ def test_sixth_convolution_starts_as_conv5_does():
 def test_bad_option_raises():
     with refuses(ta.ShapeError, "alexnet: remove must hold only names of conv1, "):
         as_built(remove=("fc8",))
+
+
+def test_what_two_towers_cannot_share_is_no_trouble_for_one():
+    every = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7")
+    assert [row.name for row in as_built(remove=every).rows if row.weighted] == ["fc8"]
+    with refuses(ta.ShapeError, "alexnet: remove must leave a layer that two towers can share, got ('conv1', 'conv2'"):
+        as_built(remove=every, towers=2)
+    assert as_built(remove=every[1:], towers=2).rows[0].name == "conv1"
+
+
+@pytest.mark.parametrize("layer", ["conv1", "fc7"])
+def test_every_layer_but_the_last_may_have_another_width(layer):
+    rows = {row.name: row for row in as_built(widths={layer: 100}).rows}
+    assert rows[layer].width == 100
+    with refuses(ta.ShapeError, "alexnet: widths must hold only names of conv1, conv2, conv3, conv4, conv5, fc6, fc7, got 'fc8'"):
+        as_built(widths={"fc8": 100})

@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.models.registry import MODELS, build
+from tinyalex.models.registry import MODELS, ORIGINS, build, rows_of
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -17,17 +18,42 @@ def test_every_name_builds(name):
     assert net.in_shape is not None and net.params
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_rows_of_a_name_are_those_of_the_net(name):
+    assert [row.name for row in rows_of(name)] == [layer.name for layer in build(name, devices=DryDevice())]
+
+
 def test_unknown_name_raises():
-    with pytest.raises(ShapeError, match="net: NAME must be one of alexnet, .*, figure1, got 'alexnet-cafe'; did you mean alexnet-caffe"):
+    with pytest.raises(ShapeError, match="net: NAME must be one of alexnet, .*, figure1.*, got 'alexnet-cafe'; did you mean alexnet-caffe"):
         build("alexnet-cafe")
 
 
 @pytest.mark.parametrize("name", [None, 5, ["alexnet"]])
 def test_what_is_no_name_raises(name):
-    with pytest.raises(ShapeError, match=f"net: NAME must be one of alexnet, .*, figure1, got {re.escape(repr(name))}$"):
+    with pytest.raises(ShapeError, match=f"net: NAME must be one of alexnet, .*, figure1.*, got {re.escape(repr(name))}$"):
         build(name)
 
 
 def test_figure1_has_one_tower():
     with pytest.raises(ShapeError, match="figure1: towers must be 1, got 2"):
         build("figure1", towers=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "meant"),
+    [("alexnet", "num_class", "num_classes"), ("cifar-alexnet", "num_class", "num_classes"), ("figure1", "num_classes", "classes"),
+     ("figure1", "device", "devices"), ("alexnet-caffe", "widts", "widths")],
+)  # fmt: skip
+def test_unknown_setting_is_answered_with_the_one_that_was_probably_meant(name, setting, meant):
+    with refuses(ShapeError, f", got {setting}; did you mean {meant}?"):
+        build(name, **{setting: 3})
+
+
+def test_named_variant_has_no_setting_variant():
+    with refuses(ShapeError, "alexnet-caffe: settings must be among towers, exchange, "):
+        build("alexnet-caffe", variant="paper")
+
+
+def test_origin_of_every_net_is_told():
+    assert set(ORIGINS) == set(MODELS) and "four-layer" in ORIGINS["figure1"]
+    assert len(set(ORIGINS.values())) == len(MODELS)

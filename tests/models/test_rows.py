@@ -41,6 +41,9 @@ def test_factor_rounds_to_even_widths_of_at_least_2_and_leaves_the_last_layer():
     [
         (lambda: change(NET, conv9={"padding": 1}), "rows: what is changed must be a row or a kind of row, got 'conv9'"),
         (lambda: change(NET, conv1={"stirde": 1}), "conv1: a setting must be one of out_channels, kernel_size, stride, padding, groups"),
+        (lambda: change(NET, conv1={"stirde": 1}), "got 'stirde'; did you mean stride?"),
+        (lambda: change(NET, con1={"stride": 1}), "got 'con1'; did you mean conv1?"),
+        (lambda: swap(NET, "conv1", "pol1"), "got 'pol1'; did you mean pool1?"),
         (lambda: after(NET, "pool9", relu("more")), "rows: a row must be one of conv1, relu1, pool1, flat, fc, got 'pool9'"),
         (lambda: swap(NET, "conv1", "pool9"), "rows: a row must be one of conv1, "),
         (lambda: list(walk(NET, (3, 2, 9))), "conv1: input height with padding must be at least 3, the kernel's, got 2"),
@@ -73,6 +76,7 @@ def test_window_beyond_the_image_is_no_window_of_a_pool():
 
 def test_links_are_the_layers_of_one_group_between_the_first_and_the_last():
     assert edits.links(PAPER) == ("conv3", "fc6", "fc7")
+    assert edits.links(change(PAPER, conv2={"groups": 1})) == ("conv2", "conv3", "fc6", "fc7")
     assert names(weighted(PAPER)) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
@@ -117,3 +121,8 @@ def test_image_gets_a_gradient_where_it_is_asked_for_or_where_no_convolution_is_
         net = build_rows(rows, (2, 6, 6), "net", places, input_gradient=wanted)
         dx = net.backward(net.forward(np.ones((1, 2, 6, 6), np.float32), train=True))
         assert (dx is not None) == (wanted or first_row == 1)
+
+
+def test_weights_start_at_a_hundredth_and_biases_at_0_where_nothing_else_is_said():
+    for row in (conv("conv1", 6, 3), linear("fc", 5)):
+        assert (row["weight_init"], row["bias_init"]) == (ta.Gaussian(0.01), ta.Constant(0.0))

@@ -40,7 +40,8 @@ class Change:
     @property
     def key(self) -> str:
         """What names the change in results and verdicts, together with the file."""
-        return f"{self.text} | {self.kind}: {self.before} -> {self.after} | {self.number}"
+        code = self.text.partition("  # ")[0]  # a comment that is put in other words renames no change
+        return f"{code} | {self.kind}: {self.before} -> {self.after} | {self.number}"
 
     def apply(self, source: str) -> str:
         """The changed source."""

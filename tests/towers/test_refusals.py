@@ -15,9 +15,9 @@ F64 = {"dtype": np.float64}
 def test_devices_of_different_kinds_raise(make):
     with refuses(ta.DeviceError, "devices must be of one kind, got cpu:0 and sim:0; use cpu:0 for both or two of cpu:K"):
         make(("cpu:0", "sim:0"))
-    with refuses(ta.DeviceError, "devices must be two, one a tower, got ('cpu:0',)"):
+    with refuses(ta.DeviceError, "devices must be two, one for each tower, got ('cpu:0',)"):
         make(("cpu:0",))
-    with refuses(ta.DeviceError, "devices must be two, one a tower, got 5"):
+    with refuses(ta.DeviceError, "devices must be two, one for each tower, got 5"):
         make(5)
 
 
@@ -59,9 +59,9 @@ def test_what_is_no_pair_raises():
 
 def test_halves_that_do_not_fit_raise():
     link, gather = Exchange(("cpu:0", "cpu:1"), **F64), Gather(("cpu:0", "cpu:1"), **F64)
-    with refuses(ta.ShapeError, "gather: the halves must differ in channels alone, got shapes (3, 4, 4) and (3, 4, 5)"):
+    with refuses(ta.ShapeError, "gather: the halves must have equal shapes except for channels, got (3, 4, 4) and (3, 4, 5)"):
         gather.forward((values((2, 3, 4, 4)), values((2, 3, 4, 5))))
-    with refuses(ta.ShapeError, "exchange: the halves must differ in channels alone"):
+    with refuses(ta.ShapeError, "exchange: the halves must have equal shapes except for channels"):
         link.output_shape(((3, 4, 4), (3, 4, 5)))
     with refuses(ta.ShapeError, "exchange: x must be two batches of one size, got 2 and 3 images"):
         link.forward((values((2, 3)), values((3, 3))))

@@ -17,7 +17,7 @@ from tests.training.small_run import make_net
 from tinyalex.errors import CheckpointError, DiskFull, ShapeError
 from tinyalex.files.tensors import read_tensors, write_tensors
 from tinyalex.training import Position, latest_checkpoint, load_checkpoint, load_weights, parameters_sha256, save_checkpoint, save_weights
-from tinyalex.training.checkpoint import checkpoint_path
+from tinyalex.training.checkpoint import checkpoint_files, checkpoint_path, prune_checkpoints
 
 POSITION = Position(epoch=2, batch=3, step=17, wall_s=1.25, loss_sum=0.1 + 0.2, errors=5, images=24, train_s=0.5)
 CONFIG = {"net": "small", "sizes": [1, 2], "none": None, "text": 'a "quoted" \u00e9'}
@@ -318,3 +318,17 @@ def test_restored_optimizer_may_step_again_and_its_rate_is_not_one_that_was_chos
     load_checkpoint(tmp_path / "c").restore(net, sgd, ta.Steps(0.1, (1,)))
     sgd.step()
     assert sgd.lr == 0.1 and sgd.chosen_lr is None
+
+
+def test_run_begins_where_nothing_is_done():
+    assert Position() == Position(epoch=0, batch=0, step=0, wall_s=0.0, loss_sum=0.0, errors=0, images=0, train_s=0.0)
+
+
+def test_old_checkpoint_that_somebody_else_deleted_is_no_error(tmp_path, monkeypatch):
+    for step in (1, 2, 3, 4):
+        checkpoint_path(tmp_path, step).touch()
+    listed = checkpoint_files(tmp_path)
+    listed[0].unlink()
+    monkeypatch.setattr("tinyalex.training.checkpoint.checkpoint_files", lambda folder: listed)
+    prune_checkpoints(tmp_path)
+    assert sorted(tmp_path.iterdir()) == listed[2:]

@@ -1,5 +1,6 @@
 """Where two configs differ, and what may stand in one."""
 
+import hashlib
 import json
 import math
 from functools import partial
@@ -9,8 +10,9 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
+from tests.training.small_run import make_net
 from tinyalex.errors import ShapeError
-from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, layer_config
+from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, layer_config, net_config
 
 
 @pytest.mark.parametrize(
@@ -124,3 +126,38 @@ def test_settings_of_a_subclass_that_hands_the_others_on_are_all_found():
         "type": "Scaled", "scale": 2, "in_channels": 3, "out_channels": 4, "kernel_size": [5, 5], "stride": [2, 2],
         "padding": [1, 1, 1, 1], "groups": 1, "ceil_mode": False,
     }  # fmt: skip
+
+
+def test_described_ends_after_five_levels_and_digests_have_16_digits():
+    assert described([[[[[[1]]]]]]) == [[[[["list"]]]]]
+    assert described(LARGE) == f"float64 (20,) {hashlib.sha256(LARGE.tobytes()).hexdigest()[:16]}"
+
+
+def test_layer_that_keeps_no_argument_is_described_by_what_it_says_of_itself():
+    class Secret(ta.ReLU):
+        """A layer whose argument goes by another name."""
+
+        def __init__(self, mode):
+            super().__init__(name="secret")
+            self._mode = mode
+
+        def settings(self):
+            return f"mode {self._mode}"
+
+    assert layer_config(Secret(3)) == {"type": "Secret", "settings": "mode 3"}
+
+
+def test_factors_of_the_optimizer_are_told_where_one_of_the_two_is_not_1():
+    net = make_net()
+    assert net_config(net, ta.SGD(net))["multipliers"] == {}
+    found = net_config(net, ta.SGD(net, multipliers={"*.bias": (2, 0), "conv1.weight": (1, 2), "fc2.weight": (1, 1)}))["multipliers"]
+    assert found == {"conv1.weight": [1.0, 2.0], "conv1.bias": [2.0, 0.0], "fc2.bias": [2.0, 0.0]}
+
+
+@pytest.mark.parametrize("stored", [{"in_halves": False}, {}], ids=["now", "before halves were stored"])
+def test_sizes_are_compared_between_nets_of_as_many_towers_and_left_out_between_twins(stored):
+    layers = {"conv1": {"type": "Conv2d", "out_channels": 4, "stride": [1, 1]}}
+    mine, theirs = comparable({"trainer": {"layers": layers, "in_halves": False}}, {"trainer": {"layers": layers, **stored}})
+    assert mine == theirs == {"trainer": {"layers": layers}}
+    mine, theirs = comparable({"trainer": {"layers": layers, "in_halves": False}}, {"trainer": {"layers": layers, "in_halves": True}})
+    assert mine == theirs == {"trainer": {"layers": {"conv1": {"type": "Conv2d", "stride": [1, 1]}}}}

@@ -47,12 +47,12 @@ TEN = np.arange(100) % 10
 @pytest.mark.parametrize(
     ("loss", "error", "labels", "told"),
     [
-        (2.3026, 0.9, TEN, "among 10 classes has 2.3026 and 90.00 %"),
+        (2.3026, 0.9, TEN, "among 10 classes has a loss of 2.3026 and an error of 90.00 %"),
         (2.2, 0.87, TEN, "its training loss is 2.2000 and its error 87.00 %"),
         (9.0, 0.9, TEN, "its training loss is 9.0000"),
         (2.15, 0.9, TEN, None),
         (2.3026, 0.84, TEN, None),
-        (0.5004, 0.2, np.array([0] * 8 + [3] * 2, np.uint8), "among 2 classes has 0.5004 and 20.00 %"),
+        (0.5004, 0.2, np.array([0] * 8 + [3] * 2, np.uint8), "among 2 classes has a loss of 0.5004 and an error of 20.00 %"),
         (0.5004, 0.1, np.array([0] * 8 + [3] * 2, np.uint8), None),
         (0.0, 0.0, np.zeros(5, np.uint64), None),
     ],

@@ -17,9 +17,10 @@ from tests.contract import refuses
 from tests.training.small_run import PER_EPOCH, make_net, make_trainer, random_data, refuses_run, without_times
 from tinyalex.errors import CheckpointError, Interrupted
 from tinyalex.models import cifar_alexnet
-from tinyalex.training import RunLog, Trainer, load_checkpoint, parameters_sha256
+from tinyalex.training import RunLog, load_checkpoint, parameters_sha256
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.config import LATER
+from tinyalex.training.resume import run_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -164,15 +165,15 @@ def test_other_pixels_or_labels_in_data_of_the_same_size_are_refused(tmp_path, c
     assert make_trainer(tmp_path, train=train, val=narrow).position.epoch == 1  # the same labels in a smaller type
 
 
-def as_made_before(trainer, config, made=Trainer._whole_config):
+def as_made_before(*parts):
     """The config as tinyalex 0.1 had it first: without fingerprints of the data, and nothing of the net."""
-    whole = made(trainer, config)
+    whole = run_config(*parts)
     return {**whole, "trainer": {key: value for key, value in whole["trainer"].items() if key not in LATER}}
 
 
 def test_run_of_an_older_config_goes_on_and_has_all_of_it_then(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_whole_config", as_made_before)
+        patch.setattr("tinyalex.training.trainer.run_config", as_made_before)
         make_trainer(tmp_path).run(1)
     older = load_checkpoint(checkpoint_files(tmp_path)[-1]).config["trainer"]
     assert set(older) == {"batch_size", "seed", "train_images", "val_images", "prepare", "schedule", "first_lr", "momentum", "weight_decay"}

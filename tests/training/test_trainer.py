@@ -10,6 +10,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import PER_EPOCH, learnable_data, make_net, make_trainer, random_data, refuses_run, without_times
+from tinyalex import training
 from tinyalex.data.batches import SubtractMean
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import CpuDevice
@@ -213,7 +214,7 @@ def test_diverged_run_names_the_layer_and_keeps_the_last_good_checkpoint(tmp_pat
 def test_first_bad_layer_is_named(spoil, name):
     trainer = make_trainer()
     spoil(trainer.net)
-    text = f"got nan at step 1, epoch 1; the first bad numbers are in {name}; try a lower learning rate, such as 0.0001 for 0.001"
+    text = f"got nan at step 1, epoch 1; the first bad elements are in {name}; try a lower learning rate, such as 0.0001 for 0.001"
     with refuses_run(DivergedError, text):
         trainer.run(1)
 
@@ -472,6 +473,54 @@ def test_full_disk_at_the_end_of_an_epoch_counts_it_once(whole, tmp_path, monkey
             trainer.run(2)
     assert trainer.results == [] and trainer.position.batch == PER_EPOCH and trainer.schedule.epochs == 0
     assert without_times(trainer.run(2)) == without_times(whole[1]) and parameters_sha256(trainer.net) == whole[2]
+
+
+def test_line_of_an_epoch_that_was_not_counted_is_cut_off_when_the_same_trainer_runs_again(whole, tmp_path):
+    trainer = make_trainer(tmp_path, save_every_s=1e9)
+    next_epoch, calls = trainer.position.next_epoch, iter([None])
+
+    def stopped():
+        if next(calls, "later") is None:
+            raise KeyboardInterrupt
+        next_epoch()
+
+    trainer.position.next_epoch = stopped
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(2)
+    del trainer.position.next_epoch
+    log = RunLog(tmp_path / "log.jsonl")
+    assert len(read_epochs(tmp_path, log.read())) == 1 and trainer.results == []
+    seen, forward = [], trainer.net.forward
+    trainer.net.forward = lambda x, train=False: seen.append(len(log.read())) or forward(x, train=train)
+    assert without_times(trainer.run(2)) == without_times(whole[1])
+    assert seen[0] == 1  # the config alone, when it goes on
+
+
+def test_rate_is_that_of_the_epoch_again_where_the_end_of_the_epoch_was_undone(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path, save_every_s=1e9)
+    trainer.run(1)
+    assert (trainer.sgd.lr, trainer.schedule.lr) == (0.0005, 0.0005)
+    trainer = make_trainer(tmp_path / "other", save_every_s=1e9)
+    monkeypatch.setattr(RunLog, "append", raises(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(1)
+    assert (trainer.sgd.lr, trainer.schedule.lr) == (0.001, 0.001)
+
+
+@pytest.mark.parametrize("seconds", [-1, "often", None])
+def test_seconds_between_checkpoints_are_a_number_of_at_least_0(seconds):
+    with refuses(ShapeError, f"trainer: save_every_s must be a number of at least 0, got {seconds!r}"):
+        make_trainer(save_every_s=seconds)
+
+
+@pytest.mark.parametrize(("seconds", "saved"), [(0, [1, 2, 3, 4, 5, 6, 7, 7]), (4.5, [3, 6, 7]), (1000, [7])])
+def test_checkpoint_is_saved_when_the_seconds_since_the_last_one_have_passed(seconds, saved, tmp_path, monkeypatch):
+    trainer, steps, clock = make_trainer(tmp_path, save_every_s=seconds, evaluate_train=False, val=None), [], iter(range(9000, 10_000))
+    save = training.trainer.save_checkpoint
+    monkeypatch.setattr(training.trainer, "save_checkpoint", lambda path, *rest: steps.append(trainer.position.step) or save(path, *rest))
+    monkeypatch.setattr(training.trainer, "time", SimpleNamespace(perf_counter=lambda: next(clock)))  # a second at every look
+    trainer.run(1)
+    assert steps == [0, *saved]
 
 
 def raises(error):

@@ -1,4 +1,4 @@
-"""What a network is before it runs: its counts, its receptive fields, the memory its training needs, its picture."""
+"""What can be known of a network before it runs: counts, receptive fields, the memory of its training, its picture."""
 
 from tinyalex.analysis.count import Row, Totals, count, totals
 from tinyalex.analysis.memory import Need, largest_batch, training_needs

@@ -1,4 +1,4 @@
-"""By which row of `fast.table` each layer of a network is computed, as it really runs, and what that saves."""
+"""Which row of `fast.table` computes each layer of a network, and how many multiplications that saves."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from tinyalex.layers.facts import elements
 
 @dataclass(frozen=True)
 class Choice:
-    """The row that computes one layer for batches of one size.
+    """The row of the table that computes one layer for a batch of one size.
 
-    operation: "convolution", "max pooling", "average pooling" or "product". algorithm: the row's name.
-    input_gradient: how a convolution's dx is computed: the row's name, "turned weights" (a correlation by columns), "col2im" or
-        "none" in a first layer; for the other operations the row's name or "none".
-    tile: outputs of a Winograd tile as (height, width), None otherwise. uneven: whether some have one less. tiles: of an image.
-    direct, products: multiplications of an image in forward, by the definition and as computed; transforms are not counted.
+    operation: "convolution", "max pooling", "average pooling" or "product". algorithm: the name of the row.
+    input_gradient: what computes dx of a convolution: the name of the row, "turned weights" (a correlation by columns), "col2im",
+        or "none" for a first layer. For other operations it is the name of the row or "none".
+    tile: height and width of the outputs of one Winograd tile; None for other rows. uneven: whether some tiles have one output
+        less. tiles: the number of tiles in one image.
+    direct, products: multiplications in forward for one image, by the definition and as the row computes it. Winograd's
+        transforms are not counted.
     """
 
     layer: str
@@ -38,11 +40,11 @@ class Choice:
 
 
 def algorithms(net: Layer, batch: int) -> list[Choice]:
-    """What every layer of a network that asks the table does with `batch` images."""
+    """The choice of every layer that is computed by a row of the table, for `batch` images."""
     choices: list[Choice] = []
     for at in visit(net, input_shape(net)):
         if hasattr(at.layer, "asked"):
-            innermost = bool(choices) and choices[-1].algorithm == LINES.name  # how that row leaves the images
+            innermost = bool(choices) and choices[-1].algorithm == LINES.name  # the row `lines` returns images in the order C, H, W, N
             choices.append(_choice(at, batch, innermost))
     return choices
 
@@ -61,13 +63,13 @@ def _choice(at: Visit, batch: int, innermost: bool) -> Choice:
     if name != "winograd":
         return Choice(at.layer.name, "convolution", name, input_gradient, None, False, 0, direct, direct)
     mosaic = mosaic_of(asked.windows)
-    pairs = elements(asked.weight.shape[:2]) * math.prod(asked.windows.stride)  # of channels, counted with their phases
+    pairs = elements(asked.weight.shape[:2]) * math.prod(asked.windows.stride)  # pairs of channels; a stride of s makes s phases
     tile, uneven = (mosaic.height.m, mosaic.width.m), mosaic.height.uneven or mosaic.width.uneven
     return Choice(at.layer.name, "convolution", name, input_gradient, tile, uneven, mosaic.tiles, direct, pairs * mosaic.products)
 
 
 def lines_of(choices: list[Choice], batch: int) -> list[str]:
-    """The choices as a table."""
+    """The choices as the lines of a text table."""
     images = f"{batch} image{'s' * (batch > 1)}"
     lines = [
         f"algorithms for {images}; multiplications of an image in forward, by the definition and as computed:",

@@ -1,4 +1,4 @@
-"""Would it fit a card? A plan for one card and for two, what the 2012 code kept, and the failure itself in small."""
+"""Whether training fits into the memory of a card: a plan for one card and for two, the memory of the 2012 code, a failure."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 from tinyalex.towers import Split
 
-Build = Callable[[Any], Sequential]  # from devices to a network on them
+Build = Callable[[Any], Sequential]  # makes a network on the given devices
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 MOST_BYTES = 2**60
-PARTIAL_SUMS = {"conv1": 5, "conv2": 3, "conv3": 13, "conv4": 13, "conv5": 13}  # windows a sum, in the paper's own settings
+PARTIAL_SUMS = {"conv1": 5, "conv2": 3, "conv3": 13, "conv4": 13, "conv5": 13}  # windows in one partial sum, with the paper's settings
 SCALED = {"width": 1 / 8, "num_classes": 10, "input_size": 115}
 SCALED_BATCH = 16
 
 
 def parse_bytes(who: str, text: str) -> int:
-    """`3GiB`, `500 MB` or `1000000` as bytes."""
+    """The number of bytes that a text such as `3GiB`, `500 MB` or `1000000` names. ShapeError: another text, or not 1 B to 2**30 GiB."""
     nbytes = 0
     if isinstance(text, str):
         digits = text.strip().rstrip("KMGiB").rstrip()
@@ -45,10 +45,12 @@ def parse_bytes(who: str, text: str) -> int:
 
 @dataclass
 class Plan:
-    """How training fits cards.
+    """How the training of a network fits into the memory of one card or two.
 
-    memory: bytes of each card. largest: the most images of a batch, 0 if not one fits. needs: for a batch of `batch`, by card.
-    kept_2012: bytes by kind of what the authors' code held for that batch on its fullest card; largest_2012: its batch.
+    cards: 1 or 2. memory: bytes of each card. largest: the largest batch that fits, 0 if a single image does not.
+    batch, needs: the memory that each card needs for a batch of `batch` images.
+    kept_2012: bytes, by kind, that the authors' code held for that batch on its fullest card. largest_2012: the largest batch
+        that fits with that code.
     """
 
     cards: int
@@ -61,27 +63,28 @@ class Plan:
 
     @property
     def fullest(self) -> Need:
-        """The card with the least room left."""
+        """The need of the card that has the least room left."""
         return max(self.needs.values(), key=lambda need: need.peak)
 
 
 def plan_cards(build: Build, cards: int, memory: int, batch: int) -> Plan:
-    """The plan for a network of `build` on so many cards; computes nothing."""
+    """The plan for the network of `build` on so many cards. The network is not run."""
     places = [DryDevice(f"card {i}", stands_for="sim") for i in range(cards)]
     net = build(places if cards > 1 else places[0])
     one, two = (max(kept_2012(net, n).values(), key=lambda parts: sum(parts.values())) for n in (1, 2))
-    each = sum(two.values()) - sum(one.values())  # what one more image takes
+    each = sum(two.values()) - sum(one.values())  # bytes for one more image
     room = memory - (sum(one.values()) - each)
     now = max(kept_2012(net, batch).values(), key=lambda parts: sum(parts.values()))
     return Plan(cards, memory, batch, largest_batch(net, memory), training_needs(net, batch), now, max(0, room // each))
 
 
 def kept_2012(net: Layer, batch: int) -> dict[str, dict[str, int]]:
-    """What the authors' code of 2012 held for this net, by device and kind: read off its layers, for its default settings.
+    """The bytes that the authors' code of 2012 held for this net, by device and kind, with the default settings of that code.
 
-    It gave each layer a matrix for its output and one for that output's gradient and kept all of them, two batches of
-    images on each card, the divisors of normalizations, dropout masks of four bytes a unit, and the partial sums of the
-    weights' gradients; only activation functions worked in place. Its option --conserve-mem gave some back after use.
+    That code kept, for each layer, a matrix for the output and another for its gradient, and never freed them. It also kept
+    two batches of images on each card, the divisors of normalizations, dropout masks of four bytes for each unit, and the
+    partial sums of the weights' gradients. Only activation functions worked in place. The numbers are derived from the layers
+    of its source. Its option --conserve-mem, which freed some arrays after use, is not counted.
     """
     kept: dict[str, dict[str, int]] = {}
 
@@ -110,9 +113,9 @@ def kept_2012(net: Layer, batch: int) -> dict[str, dict[str, int]]:
 
 def _outputs_2012(at: Visit) -> list[tuple[Device, int]]:
     layer, facts = at.layer, at.layer.facts(at.in_shape)
-    if facts.view or (facts.in_place and not facts.divides):  # activation functions worked in place, dropout did not
+    if facts.view or (facts.in_place and not facts.divides):  # there activation functions worked in place, dropout did not
         return []
-    if len(layer.takes) == 2:  # a link: a copy of the other's half on each device that has an output
+    if len(layer.takes) == 2:  # a link: each device that has an output receives a copy of the other tower's half
         halves = [elements(shape) for shape in at.in_shape]
         return [(layer.takes[0], halves[1])] + ([(layer.takes[1], halves[0])] if len(layer.gives) == 2 else [])
     return [(layer.device, elements(at.out_shape))]
@@ -120,10 +123,11 @@ def _outputs_2012(at: Visit) -> list[tuple[Device, int]]:
 
 @dataclass
 class Failure:
-    """A training step on simulated cards of `memory` bytes.
+    """A training step on simulated cards of `memory` bytes, which one card has no room for and two cards have.
 
-    settings: what makes the net small, empty where it is already. message: what one card said, None where the step fits.
-    peaks: the most that each of two cards held in the same step, by name.
+    settings: the settings that make the net small; empty if it is small already. batch: images of the step.
+    message: the error of the one card, None if the step fits there too. peaks: the largest number of bytes in use on each of
+    the two cards, by name.
     """
 
     settings: dict[str, Any]
@@ -134,16 +138,16 @@ class Failure:
 
 
 def fail_in_small(build: Callable[..., Sequential], settings: Mapping[str, Any] = SCALED) -> Failure:
-    """Run a training step on one simulated card that is too small for it, then on two of that size.
+    """Run a training step on one simulated card that is too small for it, then on two cards of the same size.
 
-    build: makes the network from keywords towers, devices and those of `settings`.
+    build: makes the network from the keywords towers, devices and those in `settings`.
     """
     from tinyalex.devices.sim import SimDevice
 
     one = training_needs(build(towers=1, devices=DryDevice(stands_for="sim"), **settings), SCALED_BATCH)
     two = training_needs(build(towers=2, devices=[DryDevice("a", "sim"), DryDevice("b", "sim")], **settings), SCALED_BATCH)
     most, least = (max(need.peak for need in needs.values()) for needs in (one, two))
-    least = least * 51 // 50  # the plan may be 2 % short of the truth
+    least = least * 51 // 50  # the plan may be 2 % below the real need
     for memory in (max((most + least) // 2, least), least):
         message = _refusal(build(towers=1, devices=SimDevice(0, memory), **settings))
         if message is not None:
@@ -154,7 +158,7 @@ def fail_in_small(build: Callable[..., Sequential], settings: Mapping[str, Any] 
 
 
 def _refusal(net: Sequential) -> str | None:
-    """What the card of the net says to a training step that it has no room for; None where it has."""
+    """The error message of a training step for which the card of the net has no room; None if the step succeeds."""
     try:
         _step(net)
     except OutOfMemory as error:
@@ -163,7 +167,7 @@ def _refusal(net: Sequential) -> str | None:
 
 
 def _step(net: Sequential) -> None:
-    """One training step on images of noise."""
+    """Run one training step on images of noise."""
     sgd = SGD(net)
     x = np.random.default_rng(0).standard_normal((SCALED_BATCH, *input_shape(net)), np.float32)
     last = [leaf.device for leaf in net.leaves()][-1]

@@ -1,6 +1,6 @@
-"""Counts of a network, layer by layer: parameters, operations, memory, bytes between devices. Nothing is computed.
+"""Counts of a network, layer by layer: parameters, operations, memory, bytes between devices. The network is not run.
 
-All bytes are for one image; those of a batch of N are N times as many.
+All bytes are for one image; a batch of N images needs N times as many.
 """
 
 from __future__ import annotations
@@ -14,24 +14,25 @@ from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.layers import Layer
 from tinyalex.layers.facts import elements
 
-BATCH = 128  # the paper's: which row of `fast.table` computes, and so what is kept, may depend on the batch
+BATCH = 128  # the paper's. The row of `fast.table` that computes a layer, and so what it keeps, may depend on the batch
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer.
+    """The counts of one layer, for one image.
 
-    in_shape, out_shape: without the batch axis; a pair of shapes where two towers meet or part.
-    weights, biases: numbers of them.
-    macs: multiplications with a weight, each followed by an addition; places in the padding count.
-    connections: as the paper's section 3.5 counts them, F0^2 (K^2 Kc + 1) Fc: inputs and bias of every unit.
-    neurons: units of a layer with weights.
-    activation_bytes: the output, 0 where it is the input seen otherwise.
-    cache_bytes: what backward needs of forward, see `fast.request.Keeps`; layers next to each other may hold the same array.
-    forward_bytes, backward_bytes: sent to the other device.
-    comparisons: elements that max pooling looks at, window by window; cells beyond the edge count.
-    in_place, convolves, copies: whether the output may lie where the input does; whether it is a convolution with shared weights;
-        whether it only copies between two towers.
+    name, kind, device: the layer's name, class and device. tower: 0 or 1 in a net with two towers, else None.
+    in_shape, out_shape: without the batch axis; a pair of shapes on the split side of a link between two towers.
+    weights, biases: how many there are.
+    macs: multiplications with a weight, each with an addition; those with padding count.
+    connections: as in section 3.5 of the paper, F0^2 (K^2 Kc + 1) Fc: all inputs and the bias of every unit.
+    neurons: the outputs of a layer with weights.
+    activation_bytes: bytes of the output; 0 if the output is a view of the input.
+    cache_bytes: bytes that forward keeps for backward, see `fast.request.Keeps`. Two neighbors may keep the same array.
+    forward_bytes, backward_bytes: bytes that are sent to the other device.
+    comparisons: elements that max pooling compares, added over all windows; cells beyond the edge count.
+    in_place: whether the output may overwrite the input. convolves: whether it is a convolution with shared weights.
+    copies: whether the layer only copies between two towers.
     """
 
     name: str
@@ -60,7 +61,7 @@ class Row:
 
     @property
     def connections(self) -> int:
-        """F0^2 (K^2 Kc + 1) Fc of the paper: a multiplication each, and the bias of each unit."""
+        """The connections as the paper counts them, F0^2 (K^2 Kc + 1) Fc: one for each multiplication and one for each bias."""
         return self.macs + self.neurons
 
 
@@ -81,11 +82,11 @@ class Totals:
 
 
 def count(net: Layer, in_shape: tuple[int, ...] | None = None) -> list[Row]:
-    """A row for each layer; `in_shape` where the net was built without one.
+    """The counts of each layer, in order. `in_shape` is (C, H, W), needed if the net was built without it.
 
     Raises
     ------
-    ShapeError: no shape of the input.
+    ShapeError: the shape of the input is not known, or does not fit the net.
 
     Example
     -------
@@ -97,7 +98,7 @@ def count(net: Layer, in_shape: tuple[int, ...] | None = None) -> list[Row]:
 
 
 def totals(rows: Iterable[Row]) -> Totals:
-    """The sums of all columns that may be summed."""
+    """The sums over the rows of all counts that can be added."""
     rows = list(rows)
     return Totals(**{name: sum(getattr(row, name) for row in rows) for name in Totals.__dataclass_fields__})
 
@@ -109,7 +110,7 @@ def _row(at: Visit) -> Row:
     return Row(
         name=layer.name,
         kind=type(layer).__name__,
-        device=" + ".join(device.name for device in layer.places),
+        device=" + ".join(device.name for device in layer.runs_on),
         tower=at.tower,
         in_shape=at.in_shape,
         out_shape=at.out_shape,
@@ -129,16 +130,16 @@ def _row(at: Visit) -> Row:
 
 
 def nbytes(layer: Layer, shape: tuple[Any, ...]) -> int:
-    """Bytes of an array of that shape, or of a pair, in the layer's type."""
+    """Bytes of an array of this shape, or of a pair of arrays, in the layer's dtype."""
     return elements(shape) * layer.dtype.itemsize
 
 
 def sent_bytes(layer: Layer, in_shape: tuple[Any, ...]) -> int:
-    """Bytes that go over to the other device in forward; as many come back in backward."""
+    """Bytes that the layer sends to the other device in forward; backward sends as many."""
     return layer.sent_bytes(in_shape) if hasattr(layer, "sent_bytes") else 0
 
 
 def cache_bytes(at: Visit) -> int:
-    """Bytes of all arrays in the layer's cache."""
+    """Bytes of all arrays that the layer keeps from forward for backward."""
     kept = at.layer.facts(at.in_shape, BATCH).keeps
     return kept.own + kept.x * nbytes(at.layer, at.in_shape) + kept.out * nbytes(at.layer, at.out_shape)

@@ -1,6 +1,6 @@
-"""The paper's Figure 2, drawn from a network: boxes are outputs of layers, arrows are what crosses between two towers.
+"""The paper's Figure 2, drawn from a network. Boxes are the outputs of layers, dashed arrows are copies between two towers.
 
-Colors are those of Okabe and Ito; crossings are dashed as well, so that they stand out without color.
+The colors are those of Okabe and Ito. The copies are dashed, so that they can be seen without colors.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tinyalex.layers.dropout import layer_of
 
 TOWERS = ("#56B4E9", "#E69F00")  # sky blue and orange
 DARK_TOWERS = ("#0072B2", "#9A6700")  # for text
-SHARED, WINDOW, CROSSING, INK = "#BBBBBB", "#00795A", "#B84A00", "#222222"  # green and vermilion, darker for text on white
+SHARED, WINDOW, CROSSING, INK = "#BBBBBB", "#00795A", "#B84A00", "#222222"  # green and vermilion, dark enough for text on white
 DASHES = (0, (4, 2))
-WIDTH, UNIT, FONT = 12.0, 0.735, 12  # inches at least, inches of a unit at least, points
-OBLIQUE = (0.42, 0.30)  # where a map's width points, for a height of (0, 1)
-CENTERS = (1.72, -1.72)  # of tower a and tower b
+WIDTH, UNIT, FONT = 12.0, 0.735, 12  # least width in inches, least size of a unit in inches, points
+OBLIQUE = (0.42, 0.30)  # the direction in which the width of a map is drawn; its height is drawn along (0, 1)
+CENTERS = (1.72, -1.72)  # heights of tower a and tower b
 
 Point = tuple[float, float]
 Pool = tuple[str, tuple[int, int], tuple[int, int]]  # "max" or "mean", kernel, stride
@@ -31,11 +31,11 @@ Pool = tuple[str, tuple[int, int], tuple[int, int]]  # "max" or "mean", kernel, 
 
 @dataclass(frozen=True)
 class Stage:
-    """A column of the picture: the image, or the output of a layer with weights.
+    """One box of the picture, or one for each tower: the image, or the output of a layer with weights.
 
-    shape: of one tower's half, or of the whole. halves: towers it is drawn for, 1 or 2.
-    window: kernel and stride of the layer, None where it is fully connected. pools: the pooling layers after it.
-    crossing: bytes an image that go each way in front of it. groups: those of its channels, on one device.
+    shape: of the output; with two towers, of one half. halves: for how many towers it is drawn, 1 or 2.
+    window: kernel and stride of the layer; None if it is fully connected. pools: the pooling layers after it.
+    crossing: bytes an image that each tower sends to the other in front of it. groups: the groups of the layer.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Stage:
 
 
 def stages(net: Layer) -> list[Stage]:
-    """The columns of the picture, from the net's layers."""
+    """The stages of a net, in order. ShapeError: the input of the net is not an image."""
     shape = input_shape(net)
     if len(shape) != 3:
         raise ShapeError(f"{net.name}: in_shape must be (C, H, W) to be drawn, got {shape}")
@@ -79,7 +79,7 @@ def stages(net: Layer) -> list[Stage]:
 
 @dataclass(frozen=True)
 class Box:
-    """A box in the picture: its near lower left corner, thickness (maps), height and width of the maps."""
+    """A box in the picture. at: its near lower left corner. thick: grows with the number of maps. high, wide: the size of a map."""
 
     at: Point
     thick: float
@@ -87,7 +87,7 @@ class Box:
     wide: float
 
     def corner(self, x: float, y: float, z: float) -> Point:
-        """The point at fractions x of the thickness, y of the height, z of the width."""
+        """The point at the fractions x of the thickness, y of the height and z of the width."""
         return (
             self.at[0] + x * self.thick + z * self.wide * OBLIQUE[0],
             self.at[1] + y * self.high + z * self.wide * OBLIQUE[1],
@@ -95,12 +95,12 @@ class Box:
 
     @property
     def right(self) -> float:
-        """The x where the box ends."""
+        """The largest x of the box."""
         return self.at[0] + self.thick + self.wide * OBLIQUE[0]
 
 
 def figure(net: Layer) -> Any:
-    """The Matplotlib figure of a network of images, with one tower or two."""
+    """The Matplotlib figure of a network that reads images, with one tower or two. ShapeError: it does not read images."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -133,7 +133,7 @@ def figure(net: Layer) -> Any:
 
 
 def _lay_out(columns: Sequence[Stage]) -> list[list[Box]]:
-    """The boxes of each column, that of tower a first. Sides are square roots of sizes: 6 and 224 pixels fit one page."""
+    """The boxes of each stage, tower a's first. Their sides are square roots of sizes, so that 6 and 224 pixels fit on one page."""
     boxes, x = [], 0.0
     largest = max(columns[0].shape[1:])
     for column in columns:
@@ -149,7 +149,7 @@ def _lay_out(columns: Sequence[Stage]) -> list[list[Box]]:
 
 
 def _draw_box(panel: Any, box: Box, color: str) -> None:
-    """Draw the front, the top and the right side of a box; the right side is the plane of the maps."""
+    """Draw the front, the top and the right side of a box. The right side shows a map."""
     for face, light in (
         (((0, 0, 0), (1, 0, 0), (1, 1, 0), (0, 1, 0)), 0.45),
         (((0, 1, 0), (1, 1, 0), (1, 1, 1), (0, 1, 1)), 0.7),
@@ -165,7 +165,7 @@ def _lighter(color: str, by: float) -> tuple[float, ...]:
 
 
 def _draw_windows(panel: Any, before: Stage, froms: list[Box], now: Stage, tos: list[Box]) -> None:
-    """Draw the kernel on the maps that it slides over, with lines to the unit that it computes; an arrow where all units are read."""
+    """Draw the kernel on the maps that it reads, with lines to the unit that it computes. A fully connected layer gets an arrow."""
     for tower, to in enumerate(tos):
         box = froms[min(tower, len(froms) - 1)]
         if now.window is None:
@@ -188,7 +188,7 @@ def _draw_windows(panel: Any, before: Stage, froms: list[Box], now: Stage, tos: 
 
 
 def _draw_crossing(panel: Any, now: Stage, froms: list[Box], tos: list[Box]) -> None:
-    """Draw what goes over to the other tower, with the bytes of one image in each direction."""
+    """Draw the copies to the other tower, with their bytes for one image."""
     if not now.crossing:
         return
     if len(tos) == 2:
@@ -221,20 +221,20 @@ def _write_labels(panel: Any, columns: Sequence[Stage], boxes: Sequence[list[Box
 
 
 def _pooling(column: Stage) -> list[str]:
-    """The pooling layers after a column in words; equal ones share a line."""
+    """The pooling layers after a stage in words. Equal layers share a line."""
     counted = [(pool, len(list(alike))) for pool, alike in groupby(column.pools)]
     return [f"{kind} pool {_times(kernel)}\nstride {show_pair(step)}{f', {n} times' * (n > 1)}" for (kind, kernel, step), n in counted]
 
 
 def _write_towers(panel: Any, net: Layer, boxes: Sequence[list[Box]]) -> None:
-    """Write which tower is which, and how many bytes cross in total."""
+    """Write the name and device of each tower, and how many bytes the towers exchange in total."""
     devices = [next(at.layer.device.name for at in visit(net, input_shape(net)) if at.tower == tower) for tower in (0, 1)]
     for tower, device in enumerate(devices):
         text = f"tower {'ab'[tower]}\non {device}"
         x = boxes[-1][0].at[0] - 0.15
         panel.text(x, 1.15 * CENTERS[tower], text, va="center", weight="bold", color=DARK_TOWERS[tower], linespacing=1.3)
     sent = sum(sent_bytes(at.layer, at.in_shape) for at in visit(net, input_shape(net)))
-    said = f"dashed: what crosses between the devices, {sent:,} bytes an image forward and as many backward"
+    said = f"dashed: copies between the devices, {sent:,} bytes an image in forward and as many in backward"
     panel.text(boxes[-1][0].right, _edges(boxes)[0] - 1.85, said, ha="right", va="top", color=CROSSING)
 
 

@@ -1,4 +1,4 @@
-"""The sizes that are quoted of AlexNet, each computed from the counts of a network's layers."""
+"""The sizes that are often quoted about AlexNet, computed from the counts of a network's layers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ FLOAT32 = 4  # bytes
 
 @dataclass(frozen=True)
 class Figures:
-    """Sizes of a network; bytes are those of float32.
+    """Sizes of a network; all bytes are those of float32.
 
-    flops: two for each multiply-add of one image forward.
-    parameter_bytes: also what a step of data-parallel training, each device with a whole net, sends of gradients.
-    shares: for each layer with weights, its share of all parameters, 0 to 1.
-    convolutions: parameters and MACs of the convolutions alone.
-    image_numbers: elements of one image.
-    blob_bytes: the image and the outputs of all layers, without those that may overwrite their input and without copies to a device.
-    comparisons: elements that each max pooling layer compares; an element counts once for each window that it lies in.
-    batch: how many images the fields below are for.
-    sent_forward, sent_in_all: bytes between two devices, forward alone and with backward.
+    flops: operations of one image in forward, two for each multiply-add.
+    parameter_bytes: bytes of all parameters. Two devices that each hold a whole net exchange as many bytes of gradients in a step.
+    shares: for each layer with weights, its fraction of all parameters, 0 to 1.
+    convolutions: parameters and MACs of all convolutions.
+    image_numbers: the number of elements of one image.
+    blob_bytes: bytes of the image and of the outputs of all layers, except outputs that may overwrite their input and copies
+        to another device.
+    comparisons: for each max pooling layer, the elements that it compares; an element counts once for each of its windows.
+    batch: the number of images for the fields that follow. batch_blob_bytes: blob_bytes of the batch.
+    sent_forward, sent_in_all: bytes between the two devices, in forward only, and in forward and backward.
     """
 
     flops: int
@@ -63,15 +64,10 @@ def figures(rows: Sequence[Row], batch: int = PAPER_BATCH) -> Figures:
 
 
 def by_layer(rows: Sequence[Row], quantity: str) -> dict[str, int]:
-    """A column by layer: the halves of two towers are added, and layers where it is 0 are left out."""
+    """The count `quantity` of each layer by name. The halves of two towers are added; layers whose count is 0 are left out."""
     sums: dict[str, int] = {}
     for row in rows:
         if getattr(row, quantity):
             name = layer_of(row.name)
             sums[name] = sums.get(name, 0) + getattr(row, quantity)
     return sums
-
-
-def mib(nbytes: int) -> str:
-    """Bytes in MiB to four digits."""
-    return f"{nbytes / 2**20:.4g} MiB"

@@ -1,7 +1,7 @@
-"""The memory that training needs, told before anything runs.
+"""The memory that training needs, computed before anything runs.
 
-A training step is played through with arrays that are only sizes: they are made, kept and dropped in the order in
-which `Sequential`, `Pair` and the layers make, keep and drop the real ones, and a ledger for each device notes the peak.
+A training step is imitated with `Ghost` objects, which have the size of an array but no elements. They are made and freed in
+the order in which `Sequential`, `Pair` and the layers make and free the real arrays. For each device the peak is noted.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ KINDS = ("parameters", "gradients", "velocities", "input", "outputs", "caches", 
 
 @dataclass
 class Need:
-    """What one device must hold during a training step.
+    """The memory that one device needs during a training step.
 
-    peak: bytes at the worst moment. at: that moment, such as "backward of norm1".
-    parts: bytes at that moment, by the names of `KINDS`. "outputs" are those that backward still needs or a layer reads;
-        "caches" is what layers keep beside them.
+    peak: the most bytes at one moment. at: that moment, such as "backward of norm1".
+    parts: bytes at that moment for each of `KINDS`. "outputs" are the outputs that backward still needs or a layer is reading;
+        "caches" are the other arrays that layers keep for backward.
+    now, moment: the bytes and the moment of the step that is being imitated.
     """
 
     device: str
@@ -36,7 +37,7 @@ class Need:
     moment: str = "the start"
 
     def change(self, kind: str, nbytes: int) -> None:
-        """An array was made, or (negative) died."""
+        """Count an array of `nbytes` bytes that was made; negative bytes are those of an array that was freed."""
         self.now[kind] += nbytes
         total = sum(self.now.values())
         if total > self.peak:
@@ -44,7 +45,7 @@ class Need:
 
 
 class Ghost:
-    """An array without numbers: its device's ledger counts it as long as somebody holds it."""
+    """Stands for an array, without its elements. Its bytes count on its device until the object is freed."""
 
     def __init__(self, need: Need, kind: str, nbytes: int) -> None:
         self.need, self.kind, self.nbytes = need, kind, nbytes
@@ -55,23 +56,27 @@ class Ghost:
 
 
 def training_needs(net: Layer, batch: int, in_shape: tuple[int, ...] | None = None, workers: int | None = None) -> dict[str, Need]:
-    """What one training step with momentum needs on each device, by the device's name.
+    """The memory that one training step with momentum needs on each device, by the name of the device.
+
+    The memory of Python, of BLAS and of the driver of a card is not counted.
 
     Parameters
     ----------
-    batch: images, at least 1.
-    in_shape: (C, H, W) where the net was built without one.
-    workers: threads of a CPU, at least 1, each with working memory for a block of images. None for a card, which must have room for a
-        block of one image and takes more where there is more.
+    batch: images in the step, at least 1.
+    in_shape: (C, H, W), needed if the net was built without it.
+    workers: the number of threads of a CPU, at least 1; each has working memory for a block of images. None is for a card,
+        which needs working memory for a block of at least one image.
 
-    Python, BLAS and the driver of a card need room of their own, which is not counted.
+    Raises
+    ------
+    ShapeError: a number outside its range, or the shape of the input is not known.
     """
     step = _Step(require_int("memory", "batch", batch), None if workers is None else require_int("memory", "workers", workers))
     return step.run(net, input_shape(net, in_shape))
 
 
 def largest_batch(net: Layer, memory: int, in_shape: tuple[int, ...] | None = None) -> int:
-    """The most images whose training step fits into cards of `memory` bytes, one for each device of the net; 0 if not one does."""
+    """The largest batch whose training step fits, if each device of the net is a card of `memory` bytes; 0 if none fits."""
     memory = require_int("memory", "bytes of a card", memory)
 
     def fits(batch: int) -> bool:
@@ -81,7 +86,7 @@ def largest_batch(net: Layer, memory: int, in_shape: tuple[int, ...] | None = No
 
 
 def _last(fits: Callable[[int], bool]) -> int:
-    """The largest number for which `fits` holds, as it does for all below."""
+    """The largest number for which `fits` is true; it must be true for all smaller ones too. 0 if it is false for 1."""
     if not fits(1):
         return 0
     low = 1
@@ -95,7 +100,7 @@ def _last(fits: Callable[[int], bool]) -> int:
 
 
 class _Step:
-    """One training step of `batch` images, in the order of `Trainer`."""
+    """Imitates one training step of `batch` images, in the order of `Trainer`."""
 
     def __init__(self, batch: int, workers: int | None) -> None:
         self.batch, self.workers = batch, workers
@@ -117,9 +122,9 @@ class _Step:
             for kind in ("parameters", "gradients", "velocities")
         ]
         split = any(isinstance(leaf, Split) for leaf in net.leaves())
-        x = None if split else self.array(net.device, "input", self._bytes(net, in_shape))  # Split copies from the host itself
+        x = None if split else self.array(net.device, "input", self._bytes(net, in_shape))  # a Split copies the images itself
         logits = self.forward(net, x, in_shape)
-        loss = [self.array(net.device, "caches", logits.nbytes) for _ in range(2)]  # probabilities, and labels as ones and zeros
+        loss = [self.array(net.device, "caches", logits.nbytes) for _ in range(2)]  # the probabilities, and the labels as one-hot vectors
         dlogits = self.array(net.device, "gradients of outputs", logits.nbytes)
         loss.clear()
         self.backward(net, dlogits)
@@ -130,7 +135,7 @@ class _Step:
         return self.batch * elements(shape) * layer.dtype.itemsize
 
     def forward(self, layer: Layer, x: Any, shape: Any) -> Any:
-        """What `layer.forward(x, train=True)` does."""
+        """Imitate `layer.forward(x, train=True)`."""
         if isinstance(layer, Sequential):
             for inner in layer.layers:
                 x = self.forward(inner, x, shape)
@@ -153,7 +158,7 @@ class _Step:
         return out
 
     def backward(self, layer: Layer, dout: Any) -> Any:
-        """What `layer.backward(dout)` does."""
+        """Imitate `layer.backward(dout)`."""
         if isinstance(layer, Sequential):
             dx = dout
             for inner in reversed(layer.layers):
@@ -179,7 +184,7 @@ class _Step:
         return dx
 
     def _now(self, layer: Layer, pass_: str) -> None:
-        for device in layer.places:
+        for device in layer.runs_on:
             self.need(device).moment = f"{pass_} of {layer.name}"
 
     def _scratch(self, at: Visit, backward: bool) -> None:
@@ -198,7 +203,7 @@ class _Step:
         return whole, whole if a is b else self._whole(layer, x, 1)
 
     def _whole(self, layer: Any, x: Any, on: int) -> Ghost:
-        """The other half is copied over, then both are copied into one array."""
+        """Imitate the copy of the other half to this device, and the copy of both halves into one array."""
         brought = None if layer.devices[0] is layer.devices[1] else self.array(layer.devices[on], "outputs", x[1 - on].nbytes)
         out = self.array(layer.devices[on], "outputs", x[0].nbytes + x[1].nbytes)
         del brought
@@ -217,7 +222,7 @@ class _Step:
             return dx
         halves = [self._bytes(layer, shape) for shape in at.in_shape]
         if isinstance(layer, Gather):
-            return dout, self.array(b, kind, halves[1]) if apart else dout  # a's half is a view of dout
+            return dout, self.array(b, kind, halves[1]) if apart else dout  # on device a the half is a view of dout
         both = []
         for device, nbytes in zip((a, b), halves, strict=True):
             brought = self.array(device, kind, nbytes) if apart else None

@@ -1,7 +1,8 @@
-"""Receptive fields: which part of the image a unit of each layer sees.
+"""Receptive fields: the part of the image on which a unit of a layer depends.
 
-Units of a layer stand in a grid. Unit 0 sees the pixels start to start + size - 1, unit i those `i * jump` further on.
-At the edges a unit sees of these only what is image; where a stride leaves rows of the image out, they are seen by none.
+The units of a layer form a grid. In each direction, unit 0 sees the pixels from start to start + size - 1, and unit i sees
+the pixels that are `i * jump` further. Of these, only those inside the image exist. If a stride leaves out pixels of the
+image, no unit sees them.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from tinyalex.layers import Layer
 
 @dataclass(frozen=True)
 class Field:
-    """What the units of a layer see of the image. Each pair is (height, width), in pixels.
+    """The receptive fields of the units of a layer. Each pair is (height, width), in pixels except for `grid`.
 
-    start: the first pixel that unit (0, 0) sees; negative where it begins in the padding.
-    size: how many pixels a unit sees, padding included.
-    jump: how much further the next unit's field begins: the product of the strides so far.
-    grid: how many units there are each way. (1, 1) once every unit of the layer sees the same, as in fc6.
+    start: the first pixel that unit (0, 0) sees; it is negative if the field begins in the padding.
+    size: how many pixels a unit sees, with padding.
+    jump: the distance between the fields of two neighboring units: the product of all strides so far.
+    grid: the number of units. It is (1, 1) if all units of the layer see the same pixels, as in fc6.
     """
 
     start: Pair
@@ -30,7 +31,7 @@ class Field:
     grid: Pair
 
     def inside(self, unit: Pair, image: Pair) -> tuple[slice, slice]:
-        """The rows and columns of the image that `unit` sees."""
+        """The part of an image of size `image` that `unit` sees: a slice of its height and one of its width."""
         rows, columns = (
             slice(max(0, start + at * jump), max(0, min(n, start + at * jump + size)))
             for start, size, jump, at, n in zip(self.start, self.size, self.jump, unit, image, strict=True)
@@ -39,19 +40,23 @@ class Field:
 
 
 def receptive_fields(net: Layer, in_shape: tuple[int, ...] | None = None) -> dict[str, Field]:
-    """The field of each layer of a network of images, by the layer's name; `in_shape` (C, H, W) where the net has none.
+    """The receptive fields of each layer, by its name. `in_shape` is (C, H, W), needed if the net was built without it.
 
-    A window of k units with stride s, the first of which begins p units above the grid, sees
+    A layer has windows of k units with stride s, and the first window begins p units before the grid (the padding). Then
 
-        size + (k - 1) jump     starting at     start - p jump     and     jump becomes s jump.
+        size becomes size + (k - 1) jump,     start becomes start - p jump,     jump becomes s jump.
 
     A fully connected layer is a window over the whole grid.
+
+    Raises
+    ------
+    ShapeError: `in_shape` is not known, or is not the shape of an image.
     """
     shape = input_shape(net, in_shape)
     if len(shape) != 3:
         raise ShapeError(f"{net.name}: in_shape must be (C, H, W) for receptive fields, got {shape}")
     image = Field((0, 0), (1, 1), (1, 1), (shape[1], shape[2]))
-    seen, now = {}, {0: image, 1: image}  # by tower
+    seen, now = {}, {0: image, 1: image}  # `now` is by tower
     for at in visit(net, shape):
         field = _through(at, now[at.tower or 0])
         seen[at.layer.name] = field
@@ -64,7 +69,7 @@ def _through(at: Visit, field: Field) -> Field:
     if facts.sees_all:
         return _window(field, field.grid, (1, 1), (0, 0), (1, 1))
     windows = facts.windows
-    if windows is None or (field.grid == (1, 1) and windows.size != (1, 1)):  # a layer before saw everything
+    if windows is None or (field.grid == (1, 1) and windows.size != (1, 1)):  # every unit already sees all pixels
         return field
     return _window(field, windows.kernel, windows.stride, windows.before, windows.out)
 

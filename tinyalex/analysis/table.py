@@ -1,4 +1,4 @@
-"""The counts of a network as text: a line a layer, totals, and where the paper's own counts are wrong."""
+"""The counts of a network as text: one line for each layer, the totals, and the counts in the paper that are wrong."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tinyalex.analysis.count import Row, totals
-from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures, mib
+from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures
 from tinyalex.analysis.receptive import Field
 from tinyalex.errors import show_pair
 from tinyalex.layers import Sequential
 from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
+from tinyalex.units import bytes_in_words
 
 PAPER_PARAMETERS = 60_965_224
-PAPER_CONV1 = 253_440  # neurons, as its Figure 2 says
+PAPER_CONV1 = 253_440  # neurons of conv1 according to the paper's Figure 2
 HEAD = (
     "layer",
     "output",
@@ -51,14 +52,14 @@ def windows_in(net: Sequential) -> dict[str, Window]:
 
 
 def _show_padding(padding: Any) -> str:
-    """`2` for four equal sides, `0,1,0,1` for top, bottom, left and right, or "same" or "valid"."""
+    """`2` if all four sides are equal, else such as `0,1,0,1` for top, bottom, left and right; or "same" or "valid"."""
     if isinstance(padding, str):
         return padding
     return str(padding[0]) if len(set(padding)) == 1 else ",".join(map(str, padding))
 
 
 def table(net: Sequential, rows: Sequence[Row], fields: Mapping[str, Field], batch: int = 1) -> list[str]:
-    """The lines of the table: the halves of two towers share a line, and bytes are those of `batch` images."""
+    """The lines of the table. The two halves of a layer share a line, and bytes are those of `batch` images."""
     every, windows = totals(rows), windows_in(net)
     lines = [_line(halves, fields, batch, every.parameters, windows) for halves in together(rows)]
     lines.append(
@@ -78,7 +79,7 @@ def table(net: Sequential, rows: Sequence[Row], fields: Mapping[str, Field], bat
 
 
 def together(rows: Sequence[Row]) -> Iterator[tuple[Row, ...]]:
-    """The rows in tuples: a tuple of two for the halves of a layer, else of one."""
+    """The rows in tuples: two rows if they are the two halves of a layer, else one row."""
     i = 0
     while i < len(rows):
         a, b = rows[i], rows[i + 1] if i + 1 < len(rows) else None
@@ -113,7 +114,7 @@ def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int, whol
 
 
 def show_shape(shape: tuple[Any, ...]) -> str:
-    """`96x55x55`; `2 x 48x55x55` for a pair of equal shapes."""
+    """A shape as text: `96x55x55`, or `2 x 48x55x55` for a pair of equal shapes."""
     if isinstance(shape[0], tuple):
         return f"2 x {show_shape(shape[0])}" if shape[0] == shape[1] else " | ".join(map(show_shape, shape))
     return "x".join(map(str, shape))
@@ -124,10 +125,11 @@ def _number(n: int) -> str:
 
 
 def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
-    """The totals in words, and the paper's slips where the net is the paper's."""
+    """The totals in words; for the paper's net also the counts in the paper that are wrong."""
     every, these = totals(rows), figures(rows, batch if batch > 1 else PAPER_BATCH)
     lines = [
-        f"{every.parameters:,} parameters, {mib(these.parameter_bytes)} as float32: {every.weights:,} weights and {every.biases:,} biases",
+        f"{every.parameters:,} parameters, {bytes_in_words(these.parameter_bytes)} as float32: "
+        f"{every.weights:,} weights and {every.biases:,} biases",
         f"{every.macs:,} multiply-adds (MACs), {these.flops / 1e9:.4g} GFLOP, and {every.connections:,} connections an image forward",
         f"{every.neurons:,} neurons: the units of the layers with weights",
     ]
@@ -138,26 +140,27 @@ def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
             f"and do {macs:,} of the MACs, {macs / every.macs:.1%}"
         )
     lines.append(
-        f"an image is {these.image_numbers:,} numbers; with the outputs of all layers, activation functions and dropout in place, "
-        f"{mib(these.blob_bytes)}, and {mib(these.batch_blob_bytes)} for a batch of {these.batch}"
+        f"an image has {these.image_numbers:,} elements; with the outputs of all layers, activation functions and dropout in place, "
+        f"{bytes_in_words(these.blob_bytes)}, and {bytes_in_words(these.batch_blob_bytes)} for a batch of {these.batch}"
     )
     if these.comparisons:
-        compared = ", ".join(f"{n:,} numbers in {name}" for name, n in these.comparisons.items())
+        compared = ", ".join(f"{n:,} elements in {name}" for name, n in these.comparisons.items())
         lines.append(f"max pooling compares {compared}")
     if every.forward_bytes:
         links = ", ".join(f"{row.name} {row.forward_bytes:,}" for row in rows if row.forward_bytes)
-        lines.append(f"{every.forward_bytes:,} bytes an image go between the devices in forward ({links}), as many in backward")
+        forward, in_all = bytes_in_words(these.sent_forward), bytes_in_words(these.sent_in_all)
+        lines.append(f"{every.forward_bytes:,} bytes an image go between the devices in forward ({links}), and as many in backward")
         lines.append(
-            f"a batch of {these.batch} sends {these.sent_forward:,} bytes ({mib(these.sent_forward)}) forward, {these.sent_in_all:,} "
-            f"({mib(these.sent_in_all)}) forward and backward; two whole nets that share out the images would send their "
+            f"a batch of {these.batch} sends {these.sent_forward:,} bytes ({forward}) forward, {these.sent_in_all:,} "
+            f"({in_all}) forward and backward; two whole nets, each with half of the images, would send their "
             f"gradients, {these.parameter_bytes:,} bytes"
         )
         own = own_channels(rows)
         if own:
             more = every.forward_bytes + sum(own.values())
             lines.append(
-                f"{', '.join(own)} read their own tower's channels alone, 0 bytes: that is why they are split; "
-                f"if they read both towers' it would be {more:,} bytes, {more / every.forward_bytes:.2f} times as many"
+                f"{', '.join(own)} read only the channels of their own tower, which sends 0 bytes; "
+                f"if they read both towers, all links would send {more:,} bytes, {more / every.forward_bytes:.2f} times as many"
             )
     else:
         lines.append("0 bytes go between devices")
@@ -169,9 +172,9 @@ def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
 
 
 def own_channels(rows: Sequence[Row]) -> dict[str, int]:
-    """Layers that see their own tower's channels alone, and the bytes an image that a link in front of them would send."""
+    """The layers that read only their own tower, and for each the bytes an image that a link in front of it would send."""
     own: dict[str, int] = {}
-    linked = {0: True, 1: True}  # by tower: whether the value holds the channels of both
+    linked = {0: True, 1: True}  # for each tower, whether its value has the channels of both towers
     for row in rows:
         if row.tower is None:
             linked = {0: True, 1: True}
@@ -184,7 +187,7 @@ def own_channels(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def slips(rows: Sequence[Row]) -> list[str]:
-    """Where the numbers that the paper prints are not those of its net."""
+    """Sentences about numbers in the paper that are not those of its net."""
     neurons, shares = by_layer(rows, "neurons"), figures(rows).shares
     convolutions = sum(n for name, n in neurons.items() if name.startswith("conv"))
     large = ", ".join(f"{name} {share:.2%}" for name, share in shares.items() if name.startswith("conv") and share > 0.01)

@@ -1,4 +1,4 @@
-"""The walk through a network's layers, with the shapes that go in and come out."""
+"""Visits the layers of a network in order, with the shapes of their inputs and outputs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tinyalex.towers import Pair
 
 @dataclass(frozen=True)
 class Visit:
-    """A layer met on the walk through a network.
+    """One layer of a network, with its shapes.
 
-    in_shape, out_shape: without the batch axis; at `Split`, `Exchange` and `Gather` a pair of shapes on the split side.
-    tower: 0 or 1 inside a `Pair`, else None.
+    in_shape, out_shape: without the batch axis. On the split side of `Split`, `Exchange` and `Gather` it is a pair of shapes.
+    tower: 0 or 1 for a layer inside a `Pair`, else None.
     """
 
     layer: Layer
@@ -28,7 +28,7 @@ class Visit:
 
 
 def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None) -> Iterator[Visit]:
-    """The layers of a network in their order, those of two towers in turn: conv1a, conv1b, relu1a, relu1b, ..."""
+    """The layers of a network in order; the layers of two towers alternate: conv1a, conv1b, relu1a, relu1b, ...."""
     if isinstance(net, Sequential):
         for layer in net.layers:
             yield from visit(layer, in_shape, tower)
@@ -41,7 +41,7 @@ def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None) -> It
 
 
 def input_shape(net: Layer, given: tuple[Any, ...] | None = None) -> tuple[Any, ...]:
-    """The shape of one image: the one given, or that with which a `Sequential` was built."""
+    """The shape of one image: `given`, or if that is None, the `in_shape` of the net. ShapeError if both are None."""
     if not isinstance(net, Layer):
         raise ShapeError(f"net: what is to be counted must be a layer or a network, got {show(net)}; see tinyalex.models.build")
     if given is not None:

@@ -1,4 +1,4 @@
-"""`tinyalex data`: fetch CIFAR-10, and see what a data set holds."""
+"""`tinyalex data`: download CIFAR-10, and look at a data set."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.commands.shared import path
+from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data import download
 from tinyalex.data.find import default_data_folder, load_dataset, locate
 from tinyalex.data.source import Dataset
+from tinyalex.units import bytes_in_words
 
-HELP = "fetch and look at the data sets"
+HELP = "download CIFAR-10, and look at a data set"
 EXAMPLE = "tinyalex data show --data synthetic --out synthetic.png"
 
-A_CLASS = 10  # images of each class on the sheet
+A_CLASS = 10  # images of each class in the picture
 SCALE, GAP, NAMES, CAPTION = 2, 4, 96, 22  # pixels: per image pixel, between images, for the names, for the caption
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The two actions and their options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    fetch = _action(actions, "cifar10", f"download CIFAR-10, {_mebibytes('py')}", "tinyalex data cifar10 --to ~/data")
-    fetch.add_argument("--to", type=path, metavar="FOLDER", help="where to put it (default: where every command looks)")
+    fetch = _action(actions, "cifar10", f"download CIFAR-10, {_size('py')}", "tinyalex data cifar10 --to ~/data")
+    fetch.add_argument("--to", type=path, metavar="FOLDER", help="where to put it (default: the folder in which every command looks)")
     known = "py: pickled batches, whose bytes `tinyalex data show` can verify; bin: binary records (default: py)"
     fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="py", help=known)
-    show = _action(actions, "show", "print what was found, and draw ten images of each class", EXAMPLE)
-    show.add_argument("--data", default="auto", metavar="DATA", help="auto, cifar10, synthetic or a folder (default: auto)")
+    show = _action(actions, "show", "print what a data set holds, and draw ten images of each class", EXAMPLE)
+    show.add_argument("--data", default="auto", metavar="DATA", help="auto, cifar10, synthetic, or a folder with CIFAR-10 (default: auto)")
     show.add_argument("--out", type=path, default=Path("tinyalex-data.png"), metavar="PNG", help="the picture (default: tinyalex-data.png)")
     show.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
 
@@ -43,12 +44,12 @@ def _action(actions: Any, name: str, line: str, example: str) -> argparse.Argume
     return parser
 
 
-def _mebibytes(layout: str) -> str:
-    return f"{download.ARCHIVES[layout].size / 2**20:.0f} MiB"
+def _size(layout: str) -> str:
+    return bytes_in_words(download.ARCHIVES[layout].size)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the two and return 0."""
+    """Do one of the two actions and return 0."""
     return _fetch(args) if args.action == "cifar10" else _show(args)
 
 
@@ -56,9 +57,9 @@ def _fetch(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     folder, archive = args.to or default_data_folder(), download.ARCHIVES[args.layout]
-    print(f"fetches {_mebibytes(args.layout)} to {folder} unless it is there; 3 minutes at 1 MB/s", file=sys.stderr)
+    tell_expected(f"fetches {_size(args.layout)} to {folder} unless CIFAR-10 is there; 3 minutes at 1 MB/s")
     with tqdm(total=archive.size, unit="B", unit_scale=True, disable=not sys.stderr.isatty(), leave=False) as bar:
-        first: list[int] = []  # bytes of an earlier attempt: they must not count in the speed
+        first: list[int] = []  # bytes of an earlier attempt, which must not count in the speed
 
         def progress(done: int, total: int) -> None:
             if not first:
@@ -76,7 +77,7 @@ def _fetch(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     from tinyalex.files.atomic import write_picture
 
-    print("reads or draws the images; about 5 s", file=sys.stderr)
+    tell_expected("reads or draws the images", 5)
     folder, dataset = locate(args.data), load_dataset(args.data)
     write_picture(args.out, lambda file: contact_sheet(dataset).save(file, "PNG"))
     train, test = (np.bincount(labels, minlength=len(dataset.classes)) for labels in (dataset.train_labels, dataset.test_labels))
@@ -93,7 +94,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _document(dataset: Dataset, folder: Path | None, train: Any, test: Any, picture: Path) -> dict[str, Any]:
-    """What --json prints."""
+    """The JSON document of --json."""
     return {
         "name": dataset.name,
         "note": dataset.note,
@@ -101,15 +102,13 @@ def _document(dataset: Dataset, folder: Path | None, train: Any, test: Any, pict
         "folder": None if folder is None else str(folder),
         "train_images": int(train.sum()),
         "test_images": int(test.sum()),
-        "classes": [
-            {"name": name, "train": int(a), "test": int(b)} for name, a, b in zip(dataset.classes, train, test, strict=True)
-        ],
+        "classes": [{"name": name, "train": int(a), "test": int(b)} for name, a, b in zip(dataset.classes, train, test, strict=True)],
         "picture": str(picture),
     }
 
 
 def contact_sheet(dataset: Dataset) -> Any:
-    """A Pillow image: a row for each class, its name and its first ten training images; below, where they come from."""
+    """A Pillow image: one line for each class, with its name and its first ten training images; below them the note of the data set."""
     from PIL import Image, ImageDraw
 
     cell = dataset.train_images.shape[-1] * SCALE + GAP

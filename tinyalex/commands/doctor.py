@@ -1,4 +1,4 @@
-"""`tinyalex doctor`: what this machine offers, what is missing, and a self-test."""
+"""`tinyalex doctor`: what this machine has, what is missing, and a self-test."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -18,23 +17,28 @@ from typing import Any
 import numpy as np
 
 from tinyalex import Conv2d, __version__
+from tinyalex.commands.shared import tell_expected
 from tinyalex.devices import get_device
 from tinyalex.devices.cuda import why_no_cuda
 from tinyalex.devices.workers import VARIABLE, allowed, processors
 from tinyalex.errors import DeviceError
 from tinyalex.gradcheck import table
 
-HELP = "tell what this machine offers, what is missing and how to mend it"
+HELP = "say what this machine has, what is missing, and how to mend it"
 EXAMPLE = "tinyalex doctor --json"
 
 LIBRARIES = ("pillow", "matplotlib", "tqdm", "safetensors", "threadpoolctl")
-SLOW_KERNELS = ("Katmai", "Northwood", "Prescott", "Core2")  # what OpenBLAS takes on a processor that it does not know
+SLOW_KERNELS = ("Katmai", "Northwood", "Prescott", "Core2")  # the kernels that OpenBLAS chooses for a processor that it does not know
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. `remedy` is None where all is well; `failed` makes the exit code 1."""
+    """One fact about the machine.
+
+    topic: what was looked at. found: the fact. remedy: what the user should do, None if there is no problem. failed: whether the
+    exit code becomes 1.
+    """
 
     topic: str
     found: str
@@ -48,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Look, test, print; return 1 if the self-test failed, else 0."""
-    print("looks at this machine and tests the engine; about 5 s", file=sys.stderr)
+    """Print all findings. Return 1 if the self-test failed, else 0."""
+    tell_expected("looks at this machine and tests the engine", 5)
     findings = []
     for look in (software, hardware, devices, data, disk, self_test):
         for finding in look():
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def software() -> Iterator[Finding]:
-    """Versions, and the matrix library with the kernel that it chose for this processor."""
+    """The versions of all libraries, and the kernel that BLAS, the matrix library, chose for this processor."""
     yield Finding("tinyalex", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
     yield Finding("numpy", np.__version__)
     yield _blas()
@@ -112,7 +116,7 @@ def hardware() -> Iterator[Finding]:
 
 
 def free_memory(meminfo: str = "/proc/meminfo") -> int | None:
-    """Bytes that a new program may take, None where the system does not say."""
+    """Bytes of memory that a new program can use; None if the system does not say."""
     try:
         lines = Path(meminfo).read_text().splitlines()
     except OSError:
@@ -121,7 +125,7 @@ def free_memory(meminfo: str = "/proc/meminfo") -> int | None:
 
 
 def devices() -> Iterator[Finding]:
-    """What can be given to --device."""
+    """The devices that --device accepts here."""
     try:
         limit = allowed()
         yield Finding("device cpu", f"{limit.workers} workers, decided by {limit.by}; {VARIABLE} sets another number")
@@ -129,11 +133,11 @@ def devices() -> Iterator[Finding]:
         yield Finding("device cpu", str(error), f"correct {VARIABLE}, or unset it")
     yield Finding("device sim:0", "a simulated GPU of 3 GiB")
     reason = why_no_cuda()
-    yield Finding("device cuda:0", "there is one" if reason is None else f"none: {reason}")  # no problem: nothing needs a GPU
+    yield Finding("device cuda:0", "there is one" if reason is None else f"none: {reason}")  # it is no problem, because nothing needs a GPU
 
 
 def data() -> Iterator[Finding]:
-    """Where data is looked for, and what lies there. Nothing is read."""
+    """The folders in which data is looked for, and whether CIFAR-10 is there. No file is read."""
     from tinyalex.data.cifar10 import find_cifar10
     from tinyalex.data.find import default_data_folder
 
@@ -148,14 +152,14 @@ def data() -> Iterator[Finding]:
 
 
 def disk() -> Iterator[Finding]:
-    """Room for runs, which are written under the current folder."""
+    """The free space of the current folder, in which runs are written."""
     free = shutil.disk_usage(".").free
     found = f"{free / GIB:.1f} GiB free in {Path.cwd()}"
     yield Finding("disk", found, "a checkpoint of AlexNet takes 0.5 GiB: make room, or run elsewhere" if free < GIB else None)
 
 
 def self_test() -> Iterator[Finding]:
-    """Every layer's first gradient case on two devices, and the speed of a convolution beside a plain matrix product."""
+    """The first gradient check of every layer on two devices; the speed of a convolution and of a plain matrix product."""
     first = list({case.layer: case for case in reversed(table.CASES) if case.layer != "network"}.values())
     for name in ("cpu", "sim:0"):
         try:
@@ -179,7 +183,7 @@ def self_test() -> Iterator[Finding]:
 
 
 def conv_rate(n: int = 16) -> float:
-    """GFLOP/s of conv2's forward on n images, on all cores; a multiplication and an addition count as two."""
+    """GFLOP/s of the forward pass of conv2 on n images, on all cores; a multiplication and an addition count as two operations."""
     conv2 = Conv2d(96, 256, 5, padding=2, groups=2, rng=np.random.default_rng(0), name="conv2")
     x = np.ones((n, 96, 27, 27), np.float32)
     flops = 2 * n * 27 * 27 * conv2.params["weight"].size
@@ -187,13 +191,13 @@ def conv_rate(n: int = 16) -> float:
 
 
 def matmul_rate(size: int = 1536) -> float:
-    """GFLOP/s of a product of two square matrices, on as many threads as BLAS takes by itself."""
+    """GFLOP/s of the product of two square matrices, on as many threads as BLAS uses by default."""
     a = np.ones((size, size), np.float32)
     return 2 * size**3 / 1e9 / best_time(lambda: a @ a)
 
 
 def best_time(work: Callable[[], Any], rounds: int = 3) -> float:
-    """Seconds of the fastest of some rounds, after one that warms up."""
+    """Seconds of the fastest of `rounds` calls of `work`, after one call to warm up."""
     times = []
     for _ in range(rounds + 1):
         start = time.perf_counter()

@@ -1,19 +1,18 @@
-"""`tinyalex figure1`: the paper's Figure 1, trained here and now."""
+"""`tinyalex figure1`: trains the networks of the paper's Figure 1 and draws it."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import out_folder
+from tinyalex.commands.shared import command_of, out_folder, path, tell
 from tinyalex.data.find import load_dataset
 from tinyalex.data.source import Dataset
 from tinyalex.devices import CpuDevice, Device, get_device
-from tinyalex.errors import ShapeError, require_choice, require_int
+from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_int
 from tinyalex.experiments.figure1.job import FILES, RATES, Job, open_folder
 from tinyalex.experiments.figure1.plan import DEFAULT_RATES, SYNTHETIC_RATES, TARGET, Plan, require_target
 from tinyalex.experiments.figure1.rates import load_record, record_of, recorded_rate
@@ -24,18 +23,19 @@ from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 HELP = "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"
 EXAMPLE = "tinyalex figure1 --quick"
 RULE = """\
-How a sweep chooses a learning rate: the best rate needs the fewest epochs to the target, by the error of all training images
-after the epoch. The runs take turns of a few epochs, the one with the lowest error first. A run stops when it reaches the target
-or when it can no longer win, because it has trained as many epochs as the best rate needs. The best rate must lie between two
-others that were tried: if it is the lowest or the highest, the sweep adds the next rate of 1 and 3 times the powers of ten. A
-rate that diverged counts as tried. The sweep uses the first seed; the other seeds then train with the chosen rate.
+How a sweep chooses a learning rate: the best rate needs the fewest epochs to the target. The error that counts is that of all
+training images after an epoch. The runs train in turns of a few epochs; the run with the lowest error has the next turn. A run
+stops when it reaches the target, or when it has trained as many epochs as the best rate needs and so can no longer win. The best
+rate must lie between two other rates that were tried. If it is the lowest or the highest, the sweep adds the next rate of 1 or 3
+times a power of ten. A rate that diverged counts as tried. The sweep uses the first seed. Then the other seeds train with the
+chosen rate.
 """
 
-SYNTHETIC_TRAIN, SYNTHETIC_TEST = 2048, 256  # few enough for a run in a minute; the rates of the record are for these
-SWEEP_EPOCHS = {True: 5, False: 3}  # synthetic or not: a synthetic epoch has 16 steps, one of CIFAR-10 has 391
+SYNTHETIC_TRAIN, SYNTHETIC_TEST = 2048, 256  # so few that a run takes a minute; the shipped rates were chosen with these numbers
+SWEEP_EPOCHS = {True: 5, False: 3}  # True for synthetic images, whose epoch has 16 steps; an epoch of CIFAR-10 has 391
 EPOCHS, GROWTH = 60, 4
 MOST = {"seeds": 1000, "growth": 1000, "sweep_epochs": 10**6, "epochs": 10**6, "train_images": 2**32}
-LEAST = {"growth": 0}  # of the others 1
+LEAST = {"growth": 0}  # the least of the other options is 1
 DEFAULTS = {"activations": "relu,tanh", "data": "synthetic", "device": "cpu"}
 
 
@@ -43,19 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
     add("--quick", action="store_true", help="train one seed on synthetic images, in under a minute on two cores")
-    add("--setup", help="2012, fan-in or both: how inputs and first weights are scaled (default: both)")
-    add("--activations", default=DEFAULTS["activations"], help=f"some of {','.join(ACTIVATIONS)}; all are compared with the first")
-    add("--data", default=DEFAULTS["data"], help="auto, cifar10, synthetic or a folder with CIFAR-10 (default: synthetic)")
-    add("--train-images", type=int, metavar="N", help=f"the first N images (default: all of CIFAR-10, or {SYNTHETIC_TRAIN} synthetic)")
-    add("--seeds", type=int, metavar="N", help="how many runs each curve is made of (default: 3; 1 with --quick)")
-    add("--rates", nargs="+", metavar="RATES", help="learning rates, as 0.01,0.03 or relu=0.01 tanh=0.01,0.03; several rates are a sweep")
-    add("--sweep", action="store_true", help="choose the rates by a sweep even where the shipped record knows them")
-    add("--sweep-epochs", type=int, metavar="N", help="in a sweep, epochs of each turn of a run (default: 3; 5 on synthetic images)")
+    add("--setup", help="2012, fan-in or both: how inputs and initial weights are scaled (default: both)")
+    add("--activations", default=DEFAULTS["activations"], help=f"some of {','.join(ACTIVATIONS)}; the first is compared with the others")
+    add("--data", default=DEFAULTS["data"], help="auto, cifar10, synthetic, or a folder with CIFAR-10 (default: synthetic)")
+    add("--train-images", type=int, metavar="N", help=f"the first N training images (default: all, or {SYNTHETIC_TRAIN} synthetic ones)")
+    add("--seeds", type=int, metavar="N", help="how many runs, each with its own seed, make one curve (default: 3; 1 with --quick)")
+    add("--rates", nargs="+", metavar="RATES", help="learning rates, as 0.01,0.03 or relu=0.01 tanh=0.01,0.03; several rates make a sweep")
+    add("--sweep", action="store_true", help="choose the rates by a sweep even if the shipped record has them")
+    add("--sweep-epochs", type=int, metavar="N", help="in a sweep, epochs of one turn of a run (default: 3; 5 for synthetic images)")
     add("--growth", type=int, metavar="N", help="how many rates a sweep may add when the best one is its lowest or highest (default: 4)")
-    add("--epochs", type=int, metavar="N", help=f"the most epochs of a run (default: {EPOCHS})")
+    add("--epochs", type=int, metavar="N", help=f"how many epochs a run may have at most (default: {EPOCHS})")
     add("--target", type=float, metavar="T", help=f"the training error to reach (default: {TARGET})")
-    add("--out", metavar="FOLDER", help="where to write; runs that the folder holds are continued (default: tinyalex-runs/NAME-DATE)")
-    add("--plot-only", type=Path, metavar="FOLDER", help="train nothing, and draw the runs that FOLDER holds, finished or not")
+    add("--out", metavar="FOLDER", help="where to write; runs in this folder are continued (default: tinyalex-runs/NAME-DATE)")
+    add("--plot-only", type=path, metavar="FOLDER", help="train nothing, and draw the runs that FOLDER holds, finished or not")
     add("--device", default=DEFAULTS["device"], help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
     add("--workers", type=int, metavar="K", help="how many threads the device cpu uses (default: all cores)")
     add("--json", action="store_true", help="print what result.json holds instead of the sentences")
@@ -63,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train or go on, draw, and say what was measured."""
+    """Train new runs or continue stopped ones, draw the pictures, and print what was measured."""
     if args.plot_only is not None:
         return _report(_redraw(args), args.plot_only, args, "`tinyalex figure1` trains new runs")
     _check_numbers(args)
@@ -76,8 +76,8 @@ def run(args: argparse.Namespace) -> int:
         plans.append(Plan(setup, activations, chosen, tuple(range(seeds)), *_limits(args, dataset.synthetic)))
     folder = out_folder("figure1", args.out, "figure1")
     open_folder(folder)
-    job = Job(folder, plans, _again(args, folder), record, _tell)
-    _tell(f"figure1 writes to {folder}")
+    job = Job(folder, plans, _again(args, folder), record, tell)
+    tell(f"figure1 writes to {folder}")
     with job.resumable():
         job.train(dataset, device)
         document = job.write(finished=True)
@@ -87,14 +87,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _redraw(args: argparse.Namespace) -> dict[str, Any]:
-    """Draw what a folder holds. The plans come from its result.json; without one, from its runs and from the options."""
+    """Draw the runs of a folder. Their plans are read from result.json; if there is none, from the runs and the options."""
     folder, record = args.plot_only, load_record()
     saved = read_plans(folder)
     if saved is not None:
-        return Job(folder, saved[0], saved[1], record, _tell).write(saved[2])
+        return Job(folder, saved[0], saved[1], record, tell).write(saved[2])
     synthetic, runs = plans_in(folder)
     plans = [Plan(*run, *_limits(args, synthetic)) for run in runs]
-    return Job(folder, plans, f"tinyalex figure1 --plot-only {shlex.quote(str(folder))}", record, _tell).write()
+    return Job(folder, plans, f"tinyalex figure1 --plot-only {shlex.quote(str(folder))}", record, tell).write()
 
 
 def _limits(args: argparse.Namespace, synthetic: bool) -> tuple[int, int, float, int]:
@@ -127,17 +127,8 @@ def _next(args: argparse.Namespace, dataset: Dataset, folder: Path) -> str:
 
 
 def _again(args: argparse.Namespace, folder: Path, seeds: int | None = None) -> str:
-    """The command that goes on in `folder`, with as many `seeds` as this call or as given."""
-    words = ["tinyalex", "figure1"]
-    for key, value in vars(args).items():
-        option = f"--{key.replace('_', '-')}"
-        if value is True:
-            words.append(option)
-        elif key not in ("out", "seeds") and value is not None and value is not False and value != DEFAULTS.get(key):
-            words += [option, *(value if isinstance(value, list) else [str(value)])]
-    if seeds or args.seeds is not None:
-        words += ["--seeds", str(seeds or args.seeds)]
-    return shlex.join([*words, "--out", str(folder)])
+    """The command that continues the runs in `folder`; `seeds` replaces the number of seeds of this call."""
+    return command_of("figure1", args, DEFAULTS, folder, seeds=seeds or args.seeds)
 
 
 def _setups(args: argparse.Namespace) -> tuple[str, ...]:
@@ -151,8 +142,9 @@ def _given_rates(args: argparse.Namespace) -> dict[str, tuple[float, ...]]:
     for text in args.rates or []:
         name, _, numbers = text.rpartition("=")
         names = [name] if name else args.activations.split(",")
-        if any(name not in args.activations.split(",") for name in names):
-            raise ShapeError(f"figure1: --rates must be of an activation among {args.activations}, got {text!r}")
+        if name and name not in args.activations.split(","):
+            near = did_you_mean(name, args.activations.split(","))
+            raise ShapeError(f"figure1: --rates must be of an activation among {args.activations}, got {text!r}", near)
         try:
             rates = tuple(dict.fromkeys(float(number) for number in numbers.split(",")))
         except ValueError:
@@ -162,7 +154,7 @@ def _given_rates(args: argparse.Namespace) -> dict[str, tuple[float, ...]]:
 
 
 def _known_rates(setup: str, activation: str, dataset: Dataset, record: dict[str, Any] | None) -> tuple[float, ...]:
-    """The rate of the record for synthetic images, or the rates to sweep."""
+    """The learning rate that `record` has for synthetic images, or else the rates of the sweep."""
     if not dataset.synthetic:
         return DEFAULT_RATES[setup]
     lr = None if record is None else recorded_rate(record, setup, activation)
@@ -197,7 +189,3 @@ def _dataset(args: argparse.Namespace) -> Dataset:
     if dataset.synthetic and args.train_images is None:
         return dataset.subset(SYNTHETIC_TRAIN, SYNTHETIC_TEST)
     return dataset
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""`tinyalex gradcheck`: the table of `tinyalex.gradcheck.table`, row by row."""
+"""`tinyalex gradcheck`: runs the cases of `tinyalex.gradcheck.table` and prints a line for each."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from tinyalex.commands.shared import tell_expected
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import ShapeError, did_you_mean
 from tinyalex.gradcheck import TOLERANCE, Check, table
@@ -21,18 +22,18 @@ SECONDS_A_CASE = 0.05  # on one core; a simulated GPU takes twice as long
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("--layer", nargs="+", metavar="NAME", help="only these layers, such as Conv2d, or network (default: all)")
+    parser.add_argument("--layer", nargs="+", metavar="NAME", help="check only these layers, such as Conv2d, or network (default: all)")
     parser.add_argument("--device", default="cpu", help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
-    parser.add_argument("--workers", type=int, help="cut every batch into blocks of one image, for so many threads of the device cpu")
+    parser.add_argument("--workers", type=int, help="threads of the device cpu; each image is then its own block, so that sums are checked")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, print, and return 0 if all passed, else 1."""
+    """Run the checks and print them. Return 0 if all passed, else 1."""
     from tqdm import tqdm
 
     cases, device = _chosen(args.layer), _device(args.device, args.workers)
-    print(f"{_cases(len(cases))} on {device.name}; about {math.ceil(len(cases) * SECONDS_A_CASE)} s", file=sys.stderr)
+    tell_expected(f"{_cases(len(cases))} on {device.name}", math.ceil(len(cases) * SECONDS_A_CASE))
     start, rows = time.perf_counter(), []
     if not args.json:
         print(f"{'layer':<21} {'case':<33} {'worst tensor':<24} {'error':>8}  where")
@@ -64,7 +65,7 @@ def _device(name: str, workers: int | None) -> Device:
         return get_device(name, "gradcheck")
     if name != "cpu":
         raise ShapeError(f"gradcheck: --device must be cpu where --workers is given, got {name!r}")
-    return CpuDevice(workers=workers, small=0, cache=1)  # every image a block of its own: the sums over blocks are checked too
+    return CpuDevice(workers=workers, small=0, cache=1)  # blocks of one image, so that the sums over blocks are checked too
 
 
 def worst(checks: list[Check]) -> Check:
@@ -95,7 +96,7 @@ def _summary(rows: list[tuple[Case, list[Check]]], passed: bool) -> str:
 
 
 def _document(rows: list[tuple[Case, list[Check]]], device: Device, passed: bool, wall_s: float) -> dict[str, Any]:
-    """What --json prints; an infinite error is null, as JSON has no infinity."""
+    """The JSON document of --json. An infinite error becomes null, because JSON has no infinity."""
     return {
         "passed": passed,
         "tolerance": TOLERANCE,

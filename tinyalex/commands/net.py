@@ -1,4 +1,4 @@
-"""`tinyalex net`: a network counted layer by layer before it runs."""
+"""`tinyalex net`: counts a network layer by layer, before it runs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tinyalex.analysis.figures import PAPER_BATCH, figures
 from tinyalex.analysis.memory import KINDS, Need, training_needs
 from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.analysis.table import notes, table, windows_in
+from tinyalex.commands.shared import path
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
 from tinyalex.errors import ShapeError, require_int, show
@@ -24,20 +25,22 @@ from tinyalex.layers import Sequential
 from tinyalex.models.options import as_built
 from tinyalex.models.registry import MODELS, ORIGINS, build
 from tinyalex.models.variants import VARIANTS, Published, differences
+from tinyalex.units import bytes_in_words
 
-HELP = "count a network before it runs: parameters, operations, memory, what two cards exchange"
+HELP = "count a network before it runs: parameters, operations, memory, bytes between two cards"
 EXAMPLE = "tinyalex net alexnet --towers 2 --batch 128 --memory --png figure2.png"
-PIXELS = 1600  # the width of a PNG
-MOST_IMAGES = 2**40  # of a batch
+PIXELS = 1600  # width of a PNG
+MOST_IMAGES = 2**40  # in a batch
 SWITCHES = {"half": "half", "no_lrn": "lrn", "no_overlap": "overlapping", "no_dropout": "dropout", "sixth": "sixth"}
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What is known of a network: `needs` by device with --memory, `choices` with --algorithms.
+    """All that the command knows about a network.
 
-    differences: of an AlexNet, from the paper's. published: errors, where the net is as its makers have it.
-    plans, failure: with --card; `one_card` says why there is no plan for two.
+    differences: between an AlexNet and the paper's. published: errors that the makers report, if no option changed their net.
+    rows, fields: counts and receptive fields of the layers. needs: the memory of each device, with --memory.
+    plans, failure: with --card. one_card: why there is no plan for two cards, "" if there is one. choices: with --algorithms.
     """
 
     net: Sequential
@@ -56,30 +59,30 @@ class Counted:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(MODELS))
-    parser.add_argument("--list", action="store_true", help="say what each NAME is, and count nothing")
+    parser.add_argument("--list", action="store_true", help="print what each NAME is, and count nothing")
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
-    parser.add_argument("--batch", type=int, help=f"images that bytes and memory are counted for (default: 1; {PAPER_BATCH} in --card)")
+    parser.add_argument("--batch", type=int, help=f"images for which bytes and memory are counted (default: 1; {PAPER_BATCH} with --card)")
     parser.add_argument("--variant", help=f"of alexnet: {', '.join(VARIANTS)} (default: paper)")
-    parser.add_argument("--exchange", metavar="LAYERS", help="of alexnet: layers that see both towers, such as conv3,fc6,fc7, or none")
+    parser.add_argument("--exchange", metavar="LAYERS", help="of alexnet: layers that read both towers, such as conv3,fc6,fc7, or none")
     parser.add_argument("--num-classes", type=int, help="outputs of the last layer of alexnet (default: 1000)")
     parser.add_argument("--input-size", type=int, help="height and width of alexnet's images (default: the variant's)")
     parser.add_argument("--remove", metavar="LAYERS", help="of alexnet: layers to leave out, such as conv3 or conv3,conv4")
-    parser.add_argument("--widths", metavar="LAYER=N,...", help="of alexnet: filters or units, such as conv2=320,fc6=8192")
+    parser.add_argument("--widths", metavar="LAYER=N,...", help="of alexnet: numbers of filters or units, such as conv2=320,fc6=8192")
     parser.add_argument("--half", action="store_true", help="of alexnet: the half-size net of the paper's footnote 2")
     parser.add_argument("--no-lrn", action="store_true", help="of alexnet: without response normalization")
     parser.add_argument("--no-overlap", action="store_true", help="of alexnet: pooling 2x2 with stride 2")
     parser.add_argument("--no-dropout", action="store_true", help="of alexnet: without dropout")
-    parser.add_argument("--sixth", action="store_true", help="of alexnet: a sixth convolution over the last pooling layer")
-    parser.add_argument("--memory", action="store_true", help="what a training step of the batch needs")
-    parser.add_argument("--algorithms", action="store_true", help="how each convolution is computed for the batch, on a CPU")
-    parser.add_argument("--card", metavar="SIZE", help="the largest batch that trains on cards of SIZE, such as 3GiB, and the failure")
+    parser.add_argument("--sixth", action="store_true", help="of alexnet: with a sixth convolution on the last pooling layer")
+    parser.add_argument("--memory", action="store_true", help="print the memory that a training step of the batch needs")
+    parser.add_argument("--algorithms", action="store_true", help="print by which algorithm each layer is computed on a CPU, for the batch")
+    parser.add_argument("--card", metavar="SIZE", help="print the largest batch that trains on cards of SIZE, such as 3GiB, and a failure")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
-    parser.add_argument("--png", type=Path, metavar="FILE", help=f"draw the network as the paper's Figure 2, {PIXELS} pixels wide")
-    parser.add_argument("--svg", type=Path, metavar="FILE", help="the same drawing as SVG")
+    parser.add_argument("--png", type=path, metavar="FILE", help=f"draw the network as the paper's Figure 2, {PIXELS} pixels wide")
+    parser.add_argument("--svg", type=path, metavar="FILE", help="the same drawing as SVG")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Count, print, draw, and return 0."""
+    """Count the network, print the table, draw the pictures, and return 0."""
     if args.list:
         print("\n".join(_names()))
         return 0
@@ -102,24 +105,24 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(_document(counted), indent=1, allow_nan=False))
     else:
         print("\n".join(_text(counted)))
-    for path, kind in ((args.png, "png"), (args.svg, "svg")):
-        if path is not None:
-            draw(net, path, kind)
+    for picture, kind in ((args.png, "png"), (args.svg, "svg")):
+        if picture is not None:
+            draw(net, picture, kind)
             if not args.json:
-                print(f"drew {path}")
+                print(f"wrote {picture}")
     if not args.json:
         print(f"next: {_next(args)}")
     return 0
 
 
 def _names() -> list[str]:
-    """A line for each network, and the command that shows more of one."""
+    """A line for each network, and a line with the next command."""
     width = max(map(len, MODELS))
     return [*(f"{name:<{width}}  {ORIGINS[name]}" for name in MODELS), "next: tinyalex net alexnet, its layers and their counts"]
 
 
 def _next(args: argparse.Namespace) -> str:
-    """The command that shows what the last one did not."""
+    """The next command to try: it shows something that this call did not show."""
     if args.towers == 1 and args.card is None and (args.png or args.svg or not args.name.startswith("alexnet")):
         return "tinyalex net alexnet --towers 2 --png towers.png, the split net"
     if args.towers == 1 and args.card is None:
@@ -130,7 +133,7 @@ def _next(args: argparse.Namespace) -> str:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
-    """What the options say to the builder of an AlexNet; other nets have none of them."""
+    """The settings of `alexnet` that the options give. ShapeError if another net is counted with such an option."""
     settings: dict[str, Any] = {key: getattr(args, key) for key in ("variant", "num_classes", "input_size")}
     settings = {key: value for key, value in settings.items() if value is not None}
     for key in ("exchange", "remove"):
@@ -159,7 +162,7 @@ def _widths(text: str) -> dict[str, int]:
 
 
 def _compared(args: argparse.Namespace, settings: dict[str, Any]) -> tuple[list[str], tuple[Published, ...]]:
-    """What sets an AlexNet apart from the paper's, and the errors published of it, if no option has made it another net."""
+    """The differences from the paper's net, and the errors that the makers report, unless an option has changed their net."""
     variant = settings.get("variant") or args.name.partition("-")[2] or "paper"
     built = as_built(**settings | {"variant": variant, "towers": args.towers})
     return differences(built), VARIANTS[variant].published if built == VARIANTS[variant] else ()
@@ -170,7 +173,7 @@ def _places(towers: int) -> Any:
 
 
 def _cards(make: Any, memory: int, batch: int, scaled: dict[str, Any]) -> tuple[list[Plan], str, Failure | None]:
-    """Plans for one card and, where the net can be split, for two, with the failure in small; else why it can't."""
+    """Plans for one card and for two, and the failure in small. If the net cannot be split: a plan for one card, and the reason."""
     plans = [plan_cards(lambda places: make(towers=1, devices=places), 1, memory, batch)]
     try:
         plans.append(plan_cards(lambda places: make(towers=2, devices=places), 2, memory, batch))
@@ -197,30 +200,31 @@ def _text(of: Counted) -> list[str]:
         lines += ["", *lines_of(of.choices, of.batch)]
     if of.needs is not None:
         images = f"{of.batch} image{'s' * (of.batch > 1)}"
-        lines += ["", f"a training step of {images} with momentum will hold, beside Python and its libraries:"]
+        lines += ["", f"a training step of {images} with momentum needs this memory, beside that of Python and its libraries:"]
         for need in of.needs.values():
             lines += ["", *_need(need)]
     return lines
 
 
 def _need(need: Need) -> list[str]:
-    lines = [f"{need.device}: {mib(need.peak)} at the peak, in the {need.at}"]
+    lines = [f"{need.device}: {bytes_in_words(need.peak)} at the peak, in the {need.at}"]
     return lines + [f"  {kind:<21} {need.parts[kind]:>15,} B" for kind in KINDS] + [f"  {'total':<21} {need.peak:>15,} B"]
 
 
 def _plan(plan: Plan) -> list[str]:
     cards = "one card" if plan.cards == 1 else f"{plan.cards} cards"
-    fullest, kept = plan.fullest, mib(sum(plan.kept_2012.values())) + " for it" + " on its fuller card" * (plan.cards > 1)
+    fullest, kept = plan.fullest, bytes_in_words(sum(plan.kept_2012.values()))
+    kept += " for that batch" + " on its fuller card" * (plan.cards > 1)
     lines = [
-        f"{cards} of {mib(plan.memory)}: the largest batch that trains is {plan.largest:,}",
-        f"  a batch of {plan.batch} takes {mib(fullest.peak)} of {fullest.device}, at the peak in the {fullest.at}",
+        f"{cards} of {bytes_in_words(plan.memory)}: the largest batch that trains is {plan.largest:,}",
+        f"  a batch of {plan.batch} takes {bytes_in_words(fullest.peak)} of {fullest.device}, at the peak in the {fullest.at}",
         f"  the code of 2012 kept {kept}, and up to {plan.largest_2012:,} images fit:",
     ]
     lines += [f"    {kind:<36} {nbytes:>15,} B" for kind, nbytes in plan.kept_2012.items()]
     if plan.cards == 1:
-        lines.append("  it kept the gradient of every output and the partial sums of gradients for life, and two batches of images; here")
-        lines.append("  those are dropped when read, and a pooling layer keeps two bytes a place in place of its input")
-        lines.append("  neither count has the driver, the context and a screen, which also took their part of a card")
+        lines.append("  that code never gave back the gradients of outputs, the partial sums of gradients and two batches of images;")
+        lines.append("  here they are freed after use, and a pooling layer keeps two bytes for each output instead of its input")
+        lines.append("  both counts leave out the memory that the driver, its context and a screen take on a real card")
     return lines
 
 
@@ -228,23 +232,16 @@ def _failure(failure: Failure) -> list[str]:
     peaks = " and ".join(f"{name} {peak:,} B" for name, peak in failure.peaks.items())
     size = failure.settings
     scaled = f"{size['width']:g} of the width, {size['num_classes']} classes, images of {size['input_size']} pixels, " if size else ""
-    said = failure.message or "the step is done too: one card holds hardly more of this net than each of two, so no failure can be shown"
+    said = failure.message or "the step succeeds: one card needs hardly more memory for this net than each of two, so no failure is shown"
     return [
         f"the failure itself, in small: the same net, {scaled}a batch of {SCALED_BATCH}, on simulated cards of {failure.memory:,} B:",
         f"  one card: {said}",
-        f"  two cards: the step is done, at most {peaks} in use",
+        f"  two cards: the step succeeds, at most {peaks} in use",
     ]
 
 
-def mib(nbytes: int) -> str:
-    """Bytes in words."""
-    if nbytes < 2**20:
-        return f"{nbytes:,} B"
-    return f"{nbytes / 2**30:.2f} GiB" if nbytes >= 2**30 else f"{nbytes / 2**20:.1f} MiB"
-
-
 def _document(of: Counted) -> dict[str, Any]:
-    """What --json prints; bytes are those of one image but under "memory", "cards" and "figures"."""
+    """The JSON document of --json. Bytes are those of one image, except under "memory", "cards" and "figures"."""
     windows = windows_in(of.net)
     layers = [
         asdict(row)
@@ -278,12 +275,12 @@ def _document(of: Counted) -> dict[str, Any]:
     return document | ({"failure_in_small": asdict(of.failure)} if of.failure else {})
 
 
-def draw(net: Sequential, path: Path, kind: str) -> None:
-    """Write the drawing of the net, as PNG or SVG."""
+def draw(net: Sequential, picture: Path, kind: str) -> None:
+    """Write the drawing of the net to the file `picture`; kind is "png" or "svg"."""
     from matplotlib import rc_context
 
     from tinyalex.analysis.figure2 import figure
 
-    picture = figure(net)
-    with rc_context({"svg.fonttype": "none"}):  # words that can be searched and copied
-        write_picture(path, lambda file: picture.savefig(file, format=kind, dpi=PIXELS / picture.get_figwidth()))
+    drawing = figure(net)
+    with rc_context({"svg.fonttype": "none"}):  # text in an SVG can be searched and copied
+        write_picture(picture, lambda file: drawing.savefig(file, format=kind, dpi=PIXELS / drawing.get_figwidth()))

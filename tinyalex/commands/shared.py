@@ -1,32 +1,67 @@
-"""What the commands share: paths as the user types them, and lines for the terminal."""
+"""What the commands share: paths as the user types them, the output folder, what to expect, and the command that goes on."""
 
 from __future__ import annotations
 
+import argparse
 import os
+import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tinyalex.errors import ShapeError
+from tinyalex.units import time_in_words
 
 
 def path(text: str | os.PathLike[str]) -> Path:
-    """A path of the command line, in which `~` is the home folder also where no shell has put it in."""
+    """A path of the command line. `~` becomes the home folder, because not every shell replaces it."""
     return Path(os.path.expanduser(text))
 
 
 def tell(line: str) -> None:
     """Write a line to stderr at once, above a progress bar where there is one."""
-    from tqdm import tqdm
-
+    try:
+        from tqdm import tqdm
+    except ImportError:  # `tinyalex doctor` says so; without tqdm there are no bars
+        print(line, file=sys.stderr, flush=True)
+        return
     tqdm.write(line, file=sys.stderr)
     sys.stderr.flush()
 
 
+def tell_expected(work: str, seconds: float | None = None) -> None:
+    """Say on stderr what the command does and how long it will take; it is the first line that a command prints."""
+    tell(work if seconds is None else f"{work}; about {time_in_words(seconds)}")
+
+
+def go_on(command: str) -> str:
+    """The end of a message about work that can be stopped and continued by `command`."""
+    return f"go on with: {command}"
+
+
 def out_folder(who: str, given: str | None, name: str) -> Path:
-    """The folder of --out; without it a new one, called after `name` and the time."""
+    """The folder of --out. Without --out it is a new folder, called after `name` and the time."""
     if given is None:
         return Path("tinyalex-runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if not given.strip():
         raise ShapeError(f"{who}: --out must be the name of a folder, got {given!r}; use . for the current one")
     return path(given)
+
+
+def command_of(name: str, args: argparse.Namespace, defaults: Mapping[str, Any], folder: Path | None, **changed: Any) -> str:
+    """The command line `tinyalex NAME ...` that gives `args` again: options that differ from `defaults`, then --out `folder`.
+
+    `changed` holds values that replace those of `args` and come last; None leaves an option out.
+    """
+    words = ["tinyalex", name]
+    for key, value in ({key: value for key, value in vars(args).items() if key not in changed} | changed).items():
+        option, default = key.replace("_", "-"), defaults.get(key)
+        if key in ("out", "json") or value is None or value == default or (value is False and default is None):
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words += [f"--{option}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join([*words, *(["--out", str(folder)] if folder else [])])

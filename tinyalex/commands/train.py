@@ -1,23 +1,21 @@
-"""`tinyalex train`: a network trained on small images, with a curve, a result and weights at the end."""
+"""`tinyalex train`: trains a network on small images, and writes a curve, a result and the weights."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import math
-import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import out_folder, tell
+from tinyalex.commands.shared import command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.data.find import load_dataset
 from tinyalex.data.prepare import CropAndFlip, Standardize
 from tinyalex.data.source import Dataset
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import Interrupted, ShapeError, require_choice, require_int
-from tinyalex.experiments.figure1.time import in_words
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
@@ -26,14 +24,15 @@ from tinyalex.optim import SGD
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve
+from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
+from tinyalex.units import time_in_words
 
-HELP = "train a network on CIFAR-10: resumable, with curve, result and weights"
+HELP = "train a network on CIFAR-10; a run that was stopped can be continued"
 EXAMPLE = "tinyalex train --net cifar-alexnet --towers 2 --devices cpu:0,cpu:1 --data cifar10 --out run"
 
-SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # this setup fits inputs of unit variance
+SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
 SCHEDULES = ("steps", "plateau", "dexp", "constant")
-HELD_OUT = 0.1  # of the training images, where the schedule follows the error: the test images must decide nothing
+HELD_OUT = 0.1  # of the training images, if the schedule follows the validation error: test images must not decide anything
 DEFAULTS: dict[str, Any] = {
     "net": "cifar-alexnet",
     "towers": 1,
@@ -57,28 +56,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         known = f" (default: {default})" if default is not None and "(default" not in words and default is not True else ""
         parser.add_argument(option, help=words + known, default=default, **settings)
 
-    add("--net", "cifar-alexnet, figure1 or another that reads images of 32x32 pixels or fewer", metavar="NAME")
+    add("--net", "cifar-alexnet, figure1 or another net that reads images of at most 32x32 pixels", metavar="NAME")
     add("--towers", "1, or 2 for a net split over two devices", type=int)
-    add("--devices", "one device, or one a tower, such as cpu:0,cpu:1 (default: cpu, or cpu:0,cpu:1)", metavar="NAMES")
-    add("--data", "auto, cifar10, synthetic or a folder with CIFAR-10", metavar="DATA")
-    add("--train-images", "the first N training images (default: all)", type=int, metavar="N")
-    add("--test-images", "the first N test images (default: all)", type=int, metavar="N")
-    add("--val-images", "the last N training images are held out (default: 0; a tenth with --schedule plateau)", type=int, metavar="N")
-    add("--epochs", "passes over the training images, those before a resume included", type=int, metavar="N")
-    add("--lr", "the first learning rate", type=float)
+    add("--devices", "one device, or one for each tower, such as cpu:0,cpu:1 (default: cpu, with two towers cpu:0,cpu:1)", metavar="NAMES")
+    add("--data", "auto, cifar10, synthetic, or a folder with CIFAR-10", metavar="DATA")
+    add("--train-images", "train on the first N images (default: all)", type=int, metavar="N")
+    add("--test-images", "test on the first N test images (default: all)", type=int, metavar="N")
+    add("--val-images", "keep the last N images for validation (default: 0; a tenth with --schedule plateau)", type=int, metavar="N")
+    add("--epochs", "passes over the training images; those before a stop count", type=int, metavar="N")
+    add("--lr", "the learning rate of the first epoch", type=float)
     add("--schedule", f"{', '.join(SCHEDULES)}", metavar="NAME")
-    add("--drop-after", "of steps: after these epochs the rate is divided by 10 (default: 70 and 90 %% of --epochs)", metavar="14,18")
+    add("--drop-after", "for steps: divide the rate by 10 after these epochs (default: 70 and 90 %% of --epochs)", metavar="14,18")
     add("--momentum", "from 0 to below 1", type=float)
     add("--weight-decay", "at least 0", type=float)
-    add("--batch-size", "images a step", type=int, metavar="N")
-    add("--seed", "of the first weights, dropout, the order of the images and the crops", type=int)
+    add("--batch-size", "images in a training step", type=int, metavar="N")
+    add("--seed", "decides the initial weights, dropout, the order of the images and the crops", type=int)
     add("--augment", "random crops and reflections, as in section 4.1 (default: yes)", action=argparse.BooleanOptionalAction)
     add("--out", "where to write; a run in this folder is continued (default: tinyalex-runs/NAME-DATE)", metavar="FOLDER")
     add("--json", "print what result.json holds instead of the sentences", action="store_true")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train or go on, write, and say what came out."""
+    """Train a new run or continue a stopped one, write its files, and print the result."""
     epochs, shape = require_int("train", "--epochs", args.epochs), _input_shape(args)
     schedule, dataset = _schedule(args), _dataset(args)
     size = _crop_size(args, shape, dataset)
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     prepare = CropAndFlip(Standardize.fit(train[0]), size, args.augment)
     test = dataset.test_images, dataset.test_labels
     folder = out_folder("train", args.out, args.net)
-    again = _again(args, folder)
+    again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,
         SGD(net, lr=args.lr, momentum=args.momentum, weight_decay=args.weight_decay),
@@ -101,20 +100,20 @@ def run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         seed=args.seed,
         evaluate_train=False,
-        progress=sys.stderr.isatty(),  # the lines are told here
+        progress=sys.stderr.isatty(),  # this command writes the lines itself
     )
     make_folder(folder)
     _expect(trainer, epochs, again)
-    tell(f"{len(train[0]):,} images of {dataset.name}, {dataset.note}; {args.net} on {_places(net)}")
+    tell(f"{len(train[0]):,} training images ({dataset.name}: {dataset.note}); {args.net} on {_places(net)}")
     classes = len(dataset.classes)
-    tell(f"an error of {100 - 100 / classes:.3g} % is chance: whoever guesses one of {classes} classes is wrong that often")
+    tell(f"an error of {100 - 100 / classes:.3g} % is chance: a guess among {classes} classes is wrong that often")
     tell(f"writes to {folder}")
-    tell_epoch = _teller(trainer.position.epoch)
+    tell_epoch = _teller(trainer.position.epoch, epochs)
     try:
         results = trainer.run(epochs, until=tell_epoch)
     except Interrupted as stop:
-        raise Interrupted(stop.sentence, stop.exit_code, folder, f"go on with: {again}") from None
-    tell_epoch(results[-1])  # the run does not call back after its last epoch
+        raise Interrupted(stop.sentence, stop.exit_code, folder, go_on(again)) from None
+    tell_epoch(results[-1])  # `until` is not called after the last epoch
     document = _write(args, trainer, results, dataset, test, again)
     return _report(args, document, folder)
 
@@ -122,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 def _write(
     args: argparse.Namespace, trainer: Trainer, results: list[EpochResult], dataset: Dataset, test: tuple[Any, Any], again: str
 ) -> dict[str, Any]:
-    """Write weights, result and curve. The error is measured with the weights of the file, which are rounded to float16."""
+    """Write weights, result and curve. The weights are rounded to float16, so the error is measured with those in the file."""
     assert trainer.folder is not None
     folder, note = trainer.folder, f"trained on {dataset.name}: {dataset.note}"
     save_weights(folder / WEIGHTS, trainer.net, "float16", note)
@@ -146,30 +145,31 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
     test, data = document["test"], document["config"]["data"]
-    print(f"after epoch {document['epochs']}, {in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
-    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images; top-5 error {100 * test['top5_error']:.2f} %,")
-    print("  how often the label is not among the five classes with the highest scores")
+    print(f"after epoch {document['epochs']}, {time_in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
+    print(f"  test error {100 * test['error']:.2f} % of {test['images']:,} images: their label is not the class with the highest score")
+    print(f"  top-5 error {100 * test['top5_error']:.2f} %: their label is not among the five classes with the highest scores")
     for file in (RESULT, CURVE, WEIGHTS, "log.jsonl"):
         print(f"wrote {folder / file}")
     if data["synthetic"]:
         print("next: tinyalex train --data cifar10, the real images, after tinyalex data cifar10")
     elif args.net == "cifar-alexnet":
         other = 1 if args.towers == 2 else 2
-        print(f"next: {_again(args, None)} --towers {other}, the twin, which has the same curve")
+        command = command_of("train", args, DEFAULTS, None, devices=None, towers=other)
+        print(f"next: {command}, the same net on {other} device{'s' * (other > 1)}, which has the same curve")
     else:
         print("next: tinyalex train --net cifar-alexnet --towers 2, AlexNet in small on two devices")
     return 0
 
 
 def _input_shape(args: argparse.Namespace) -> tuple[int, ...]:
-    """(C, H, W) of what the net reads, known before an array of it is made."""
+    """The shape (C, H, W) of the images that the net reads, found without making its arrays."""
     places = DryDevice() if args.towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")]
     net = build(args.net, towers=args.towers, devices=places, seed=args.seed)
     return net.in_shape or (0, 0, 0)
 
 
 def _crop_size(args: argparse.Namespace, shape: tuple[int, ...], dataset: Dataset) -> int:
-    """Height and width of the crops that the net reads; the images must be at least as large."""
+    """Height and width of the square crops that the net reads. ShapeError if the images are smaller."""
     there = dataset.image_shape
     channels, height, width = shape
     if channels != there[0] or height != width or height > min(there[1:]):
@@ -207,7 +207,7 @@ def _dataset(args: argparse.Namespace) -> Dataset:
 
 
 def _hold_out(args: argparse.Namespace, dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, Any] | None]:
-    """The images to train on, and those held out of them, if any."""
+    """The images and labels to train on, and those that are held out for validation, None if there are none."""
     n, held = len(dataset.train_labels), args.val_images
     if held is None:
         held = math.ceil(n * HELD_OUT) if args.schedule == "plateau" else 0
@@ -219,7 +219,7 @@ def _hold_out(args: argparse.Namespace, dataset: Dataset) -> tuple[tuple[Any, An
 
 
 def _config(args: argparse.Namespace, dataset: Dataset, schedule: Schedule, size: int, held_out: bool) -> dict[str, Any]:
-    """What distinguishes this run from others. It names no towers and devices: with others the run goes on along the same curve."""
+    """The config of the run. It has no towers and devices: with other ones a run can be continued and gives the same curve."""
     return {
         "net": {"name": args.net, "seed": args.seed, **SETTINGS.get(args.net, {})},
         "data": {"name": dataset.name, "note": dataset.note, "synthetic": dataset.synthetic, "test_images": len(dataset.test_labels)},
@@ -231,35 +231,23 @@ def _config(args: argparse.Namespace, dataset: Dataset, schedule: Schedule, size
 
 
 def _expect(trainer: Trainer, epochs: int, again: str) -> None:
-    """Say how long the run will take."""
+    """Print how long the run will take, and how to continue it."""
     left = epochs - trainer.position.epoch
     if left > 0:
         seconds = seconds_an_epoch(trainer)
-        tell(f"about {in_words(left * seconds)} for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s; after a stop, go on with: {again}")
+        tell_expected(f"trains for {left} epoch{'s' * (left > 1)} of {seconds:.3g} s", left * seconds)
+        tell(f"after a stop, {go_on(again)}")
 
 
-def _teller(known: int) -> Callable[[EpochResult], bool]:
+def _teller(known: int, epochs: int) -> Callable[[EpochResult], bool]:
     """A callback that writes a line about each epoch after the first `known`, and never ends the run."""
 
     def tell_epoch(result: EpochResult) -> bool:
         if result.epoch > known:
-            val = f", validation error {100 * result.val_error:.2f} %" if result.val_error is not None else ""
-            errors = f"training error {100 * result.running_error:.2f} %{val}"
-            tell(f"epoch {result.epoch}: loss {result.loss:.4f}, {errors}, rate {result.lr:g}, {in_words(result.wall_s)}")
+            tell(epoch_line(result, epochs))
         return False
 
     return tell_epoch
-
-
-def _again(args: argparse.Namespace, folder: Path | None) -> str:
-    """The command that goes on in `folder`; without one, the command but for folder and towers."""
-    words = ["tinyalex", "train"]
-    for key, value in vars(args).items():
-        option = f"--{key.replace('_', '-')}"
-        if key in ("out", "json") or value in (None, DEFAULTS.get(key)) or (folder is None and key in ("towers", "devices")):
-            continue
-        words += [f"--no-{key}"] if value is False else [option, str(value)]
-    return shlex.join([*words, *(["--out", str(folder)] if folder else [])])
 
 
 def _places(net: Layer) -> str:

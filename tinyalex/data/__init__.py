@@ -1,4 +1,4 @@
-"""Data sets, and the batches cut from them. Downloading is in `tinyalex.data.download`, which nothing else imports."""
+"""Data sets, their batches, and the preparation of images. The download, `tinyalex.data.download`, is not imported here."""
 
 from tinyalex.data.batches import Batches
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10

@@ -1,7 +1,7 @@
-"""Batches of a data set, in an order that is drawn anew for each epoch.
+"""Batches of a data set, in a new random order in each epoch.
 
-Order and augmentation are functions of (seed, epoch, batch): a run that goes on in the middle of an epoch needs to
-remember no generator's state.
+Order and augmentation are functions of (seed, epoch, batch). So a run that continues in the middle of an epoch does not have
+to store the state of a random generator.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, re
 from tinyalex.data.source import Images, check_arrays
 from tinyalex.errors import DataError, require_bool, require_int
 
-__all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # most importers take the last four from here
+__all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # other modules import the last four from here
 
 
 class Batches:
@@ -24,11 +24,15 @@ class Batches:
 
     Parameters
     ----------
-    images, labels: uint8, float32 or float64 (N, C, H, W), and N integers, an array or a list.
-    batch_size: at least 1. The last batch of an epoch holds what is left and is kept: 50,000 = 390 * 128 + 80.
-    prepare: called with each batch's images and a generator that is a function of (seed, epoch, batch).
+    images: uint8, float32 or float64 (N, C, H, W). labels: N integers, an array or a list.
+    batch_size: at least 1. The last batch of an epoch holds the images that are left: 50,000 = 390 * 128 + 80.
+    prepare: called with the images of each batch and a generator that is a function of (seed, epoch, batch).
     seed: 0 to 2**64 - 1.
-    shuffle: False for the order of the arrays.
+    shuffle: False keeps the order of the arrays in every epoch.
+
+    Raises
+    ------
+    DataError, ShapeError: images, labels or a setting of another form, or outside its range.
 
     Example
     -------
@@ -49,18 +53,23 @@ class Batches:
             raise DataError(f"batches: seed must be below 2**64, got {seed}")
 
     def __len__(self) -> int:
-        """How many batches an epoch has."""
+        """The number of batches of an epoch."""
         return -(-len(self.images) // self.batch_size)
 
     def order(self, epoch: int) -> npt.NDArray[np.int64]:
-        """The images' numbers in the order of this epoch, (N,)."""
+        """The indices of the images in the order of this epoch, (N,)."""
         if not self.shuffle:
             return np.arange(len(self.images))
-        words = self._philox(epoch, 0).random_raw(len(self.images))  # raw words: NumPy promises not to change them
+        words = self._philox(epoch, 0).random_raw(len(self.images))  # raw words, which are the same in every version of NumPy
         return np.argsort(words, kind="stable")
 
     def of_epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Floats, npt.NDArray[Any]]]:
-        """The epoch's batches from number `start` on: prepared images (B, C, H, W) and labels (B,)."""
+        """The batches of an epoch, from the batch with index `start` on: prepared images (B, C, H, W) and labels (B,).
+
+        Raises
+        ------
+        DataError, ShapeError: `epoch` or `start` is outside its range.
+        """
         epoch, start = require_int("batches", "epoch", epoch, least=0), require_int("batches", "start", start, least=0)
         if start > len(self):
             raise DataError(f"batches: start must be at most {len(self)}, the number of batches of an epoch, got {start}")
@@ -70,9 +79,9 @@ class Batches:
         order = self.order(epoch)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            rng = np.random.Generator(self._philox(epoch, batch + 1))  # stream 0 is the order's
+            rng = np.random.Generator(self._philox(epoch, batch + 1))  # stream 0 draws the order
             yield self.prepare(self.images[chosen], rng), self.labels[chosen]
 
     def _philox(self, epoch: int, stream: int) -> np.random.Philox:
-        """A generator of its own for each (seed, epoch, stream): the stream is the counter's highest word."""
+        """A separate generator for each (seed, epoch, stream): the stream is the highest word of Philox's counter."""
         return np.random.Philox(key=np.array([self.seed, epoch], np.uint64), counter=np.array([0, 0, 0, stream], np.uint64))

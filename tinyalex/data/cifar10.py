@@ -1,6 +1,6 @@
-"""CIFAR-10 from the two layouts that its authors publish: plain binary records, and batches pickled by Python 2.
+"""Reads CIFAR-10 in the two layouts that its authors publish: binary records, and batches pickled by Python 2.
 
-Images of your own in one of these layouts are read too: each file may hold any number of images.
+Your own images in one of these layouts can be read too; each file may hold any number of images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ IMAGE_SHAPE = (3, 32, 32)
 PIXELS = 3 * 32 * 32
 RECORD = 1 + PIXELS  # bytes
 CLASSES = 10
-LARGEST_FILE = 2**30  # bytes; an official batch has 31,035,000, and this is room for 230,000 images as Python 3 writes them
+LARGEST_FILE = 2**30  # bytes; an official batch has 31,035,000, and a pickle of Python 3 of this size holds 230,000 images
 REMEDY = "get the data again with `tinyalex data cifar10`"
 
 Labels = npt.NDArray[np.int64]
@@ -37,7 +37,7 @@ OFFICIAL = {
     "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
     "test_batch": "40351d587109b95175f43aff81a1287e",
 }
-# md5 of the files of a copy whose images went through JPEG and were decoded by libjpeg-turbo; another decoder gives other bytes.
+# md5 of the files of a copy whose images were compressed to JPEG and decoded by libjpeg-turbo. Another decoder gives other bytes.
 RECOMPRESSED = {
     "data_batch_1.bin": "5a8c645836ad62c48e70a7d7a79c22ff",
     "data_batch_2.bin": "503d58588ee7a26967747d2c4ff462c2",
@@ -50,7 +50,7 @@ RECOMPRESSED = {
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The names of a layout's folder and files."""
+    """One of the two layouts: the names of its folder and files."""
 
     folder: str
     train: tuple[str, ...]
@@ -58,7 +58,7 @@ class Layout:
     meta: str
 
     def is_at(self, folder: Path) -> bool:
-        """Whether `folder` has this layout, by its own name or by a batch in it; the batches may still be damaged."""
+        """Whether `folder` has this layout: it has the layout's name or holds one of its batches. The files are not read."""
         return folder.is_dir() and (folder.name == self.folder or any((folder / name).is_file() for name in (*self.train, self.test)))
 
 
@@ -67,7 +67,7 @@ PY = Layout("cifar-10-batches-py", tuple(f"data_batch_{k}" for k in range(1, 6))
 
 
 def find_cifar10(folder: Path) -> Path | None:
-    """The folder with the batches: `folder` itself, or `cifar-10-batches-bin` or `cifar-10-batches-py` in it, or None."""
+    """The folder that holds the batches: `folder`, or `cifar-10-batches-bin` or `cifar-10-batches-py` in it; None if none of them does."""
     for layout in (BIN, PY):
         for place in (folder, folder / layout.folder):
             if layout.is_at(place):
@@ -82,14 +82,14 @@ def read_cifar10(
 
     Parameters
     ----------
-    folder : holds `data_batch_1.bin` and so on, or `data_batch_1` and so on.
-    train_images, test_images : how many images to keep of each part, the first ones; None is all, 50,000 and 10,000 of CIFAR-10.
-    images_a_file : how many images each file must hold, 10,000 for CIFAR-10; None reads any number.
+    folder : holds the files `data_batch_1.bin`, ... or `data_batch_1`, ....
+    train_images, test_images : how many of the first images of each part to keep; None keeps all, 50,000 and 10,000 for CIFAR-10.
+    images_a_file : how many images each file must hold, 10,000 for CIFAR-10; None accepts any number.
 
     Raises
     ------
-    DataError : a file is missing, truncated, altered or too long; a label is above 9; more images are wanted than
-        there are. The message names the file.
+    DataError : a file is missing, truncated, altered or too long, a label is above 9, or there are fewer images than were
+        asked for. The message names the file.
     """
     folder = Path(folder)
     layout = BIN if BIN.is_at(folder) else PY
@@ -108,7 +108,7 @@ def read_cifar10(
 
 
 def _note(digests: dict[str, str]) -> str:
-    """Where the files that were read come from, by the md5 of each."""
+    """Where the files come from, found by their md5: `digests` has the md5 of each file that was read."""
     for known, note in ((OFFICIAL, "official bytes"), (RECOMPRESSED, "JPEG-recompressed copy")):
         if all(known.get(name) == digest for name, digest in digests.items()):
             return note
@@ -118,7 +118,7 @@ def _note(digests: dict[str, str]) -> str:
 def _read_part(
     folder: Path, names: tuple[str, ...], wanted: int | None, count: int | None, digests: dict[str, str]
 ) -> tuple[Pixels, Labels]:
-    """Images and labels of as many files as hold the images that are wanted; fills in the md5 of each file."""
+    """Images and labels of the first files, as many as are needed for `wanted` images. Writes the md5 of each file to `digests`."""
     images: list[Pixels] = []
     labels: list[Labels] = []
     for name in names:
@@ -136,7 +136,7 @@ def _read_part(
 
 
 def _read_bin(path: Path, count: int | None) -> tuple[Pixels, Labels, str]:
-    """A file of records: one byte of label, then 3,072 of pixels, the planes red, green and blue, row by row."""
+    """A file of records. A record is one byte of label and 3,072 bytes of pixels: the red, green and blue plane, line by line."""
     data = _contents(path, LARGEST_FILE)
     size = count * RECORD if count is not None else max(1, len(data) // RECORD) * RECORD
     if len(data) != size:
@@ -148,7 +148,7 @@ def _read_bin(path: Path, count: int | None) -> tuple[Pixels, Labels, str]:
 
 
 def _read_py(path: Path, count: int | None) -> tuple[Pixels, Labels, str]:
-    """A pickled dict: `data`, uint8 (count, 3072), planes as above, and `labels`, a list or an array of integers."""
+    """A pickled dict: `data`, uint8 (count, 3072), with the pixels in the order of `_read_bin`, and `labels`, integers."""
     batch, digest = _unpickled(path)
     pixels, labels = batch.get("data"), batch.get("labels")
     n = count if count is not None else len(pixels) if isinstance(pixels, np.ndarray) else 0
@@ -168,7 +168,7 @@ def _read_py(path: Path, count: int | None) -> tuple[Pixels, Labels, str]:
 
 
 def _classes(path: Path, pickled: bool) -> tuple[str, ...]:
-    """The ten names, in the order of their labels."""
+    """The names of the ten classes, in the order of their labels."""
     if pickled:
         found = _unpickled(path)[0].get("label_names")
         names = found if isinstance(found, list) else []
@@ -182,7 +182,7 @@ def _classes(path: Path, pickled: bool) -> tuple[str, ...]:
 
 
 def _unpickled(path: Path) -> tuple[dict[str, object], str]:
-    """A pickled dict, its keys as str whether Python 2 or 3 wrote them, and the file's md5."""
+    """The dict that a pickle holds, with keys of type str (Python 2 wrote bytes), and the md5 of the file."""
     data = _contents(path, LARGEST_FILE)
     if len(data) > LARGEST_FILE:
         raise DataError(f"{path}: the file must hold at most {LARGEST_FILE:,} bytes, got {path.stat().st_size:,}; {REMEDY}")
@@ -193,7 +193,7 @@ def _unpickled(path: Path) -> tuple[dict[str, object], str]:
 
 
 def _contents(path: Path, most: int) -> bytes:
-    """The file's bytes, `most` + 1 of them if it is longer."""
+    """The bytes of a file, but at most `most` + 1 of them."""
     with open(path, "rb") as file:
         return file.read(most + 1)
 
@@ -203,14 +203,14 @@ def _md5(data: bytes) -> str:
 
 
 def _text(value: object) -> str:
-    """A str or the bytes that Python 2 called a str; nothing for another type."""
+    """A str, also from the bytes that Python 2 called a str; the empty str for any other type."""
     if isinstance(value, bytes):
         return value.decode("ascii", "replace")
     return value if isinstance(value, str) else ""
 
 
 def _kind(value: object) -> str:
-    """An unpickled value as a message names it: never by its contents, which may be deeply nested."""
+    """How a message names an unpickled value: by its type, not by its contents, which may be large."""
     if value is None:
         return "nothing"
     return show(value) if isinstance(value, np.ndarray) else type(value).__name__

@@ -1,4 +1,4 @@
-"""Data sets by name or folder: what `--data` and $TINYALEX_DATA mean in every command."""
+"""Finds data sets by name or folder. `--data` and $TINYALEX_DATA mean the same in every command."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ NOT_THERE = f"load_dataset: data must be {', '.join(NAMES)} or a folder that is 
 
 
 def default_data_folder() -> Path:
-    """Where `tinyalex data cifar10` puts data: `tinyalex` in $XDG_CACHE_HOME, or in ~/.cache."""
+    """The folder in which `tinyalex data cifar10` puts data: `tinyalex` in $XDG_CACHE_HOME, or in ~/.cache."""
     cache = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG rule: a relative path there is invalid and to be ignored.
+    # By the XDG specification a relative path is invalid and must be ignored.
     return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "tinyalex"
 
 
@@ -32,16 +32,16 @@ def load_dataset(
 
     Parameters
     ----------
-    data : "cifar10" looks in the folder $TINYALEX_DATA, then in `default_data_folder()`;
-        "synthetic" draws one; "auto" is cifar10 if it is found, else synthetic; anything else is a folder
-        that holds `cifar-10-batches-bin` or `cifar-10-batches-py`, or is one of these.
-    train_images, test_images : how many images to keep of each part, the first ones; None is all that CIFAR-10 has,
-        and 10,000 and 2,000 synthetic ones.
+    data : "cifar10" looks for CIFAR-10 in the folder $TINYALEX_DATA, then in `default_data_folder()`. "synthetic" draws
+        images. "auto" is "cifar10" if CIFAR-10 is found, else "synthetic". Any other value is a folder that is called
+        `cifar-10-batches-bin` or `cifar-10-batches-py`, or that holds such a folder.
+    train_images, test_images : how many of the first images of each part to keep; None keeps all of CIFAR-10, or draws
+        10,000 and 2,000 synthetic images.
     seed : of the synthetic images.
 
     Raises
     ------
-    DataError : nothing is found, a file is damaged, or more images are wanted than there are.
+    DataError : no data is found, a file is damaged, or there are fewer images than were asked for.
     """
     folder = locate(data)
     if folder is not None:
@@ -50,7 +50,12 @@ def load_dataset(
 
 
 def locate(data: str | os.PathLike[str]) -> Path | None:
-    """The folder with the batches that `data` names, as for `load_dataset`; None for synthetic images. Reads nothing."""
+    """The folder with the batches that `data` names, as in `load_dataset`; None for synthetic images. No file is read.
+
+    Raises
+    ------
+    DataError : no data is found.
+    """
     if data in ("auto", "cifar10"):
         folder = next(filter(None, map(find_cifar10, _search_folders())), None)
         if folder is None and data == "cifar10":
@@ -78,7 +83,7 @@ def locate(data: str | os.PathLike[str]) -> Path | None:
 
 
 def _search_folders() -> list[Path]:
-    """The folders that "cifar10" looks in, in order."""
+    """The folders in which "cifar10" is looked for, in order."""
     named = os.path.expanduser(os.environ.get("TINYALEX_DATA", ""))
     if not named:
         return [default_data_folder()]

@@ -1,7 +1,7 @@
-"""The arithmetic between an image's pixels and a network's input, and the augmentation of the training images (paper 2, 4.1).
+"""How pixels become the input of a network, and the augmentation of the training images (paper 2, 4.1).
 
-Each class is called with a batch of images. Its `settings` say in JSON values what it does, so that a run that goes on
-can be compared with the run before.
+An object of each class is called with a batch of images. Its `settings` are JSON values that describe it, so that a run can be
+continued only with the same preparation.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ Floats = npt.NDArray[np.float32]
 
 
 class Prepare(Protocol):
-    """Turns pixels into what a network reads; `rng` is for augmentation, None where nothing may be random."""
+    """A function that turns pixels into the input of a network. `rng` draws the augmentation; with None nothing is random."""
 
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
-        """float32 images (N, C, H, W), a new array."""
+        """The prepared images: float32 (N, C, H, W), a new array."""
 
 
 def require_prepare(who: str, prepare: Any) -> Prepare:
-    """`prepare` if it can be called."""
+    """`prepare` if it can be called. ShapeError: it cannot."""
     if not callable(prepare):
         got = show(prepare)
         raise ShapeError(f"{who}: prepare must be a function of images and a generator, got {got}", "use Standardize.fit(train_images)")
@@ -36,17 +36,17 @@ def require_prepare(who: str, prepare: Any) -> Prepare:
 
 
 class SubtractMean:
-    """Pixels 0 to 255 minus the mean image of the training set.
+    """Subtracts the mean image of the training set from pixels of 0 to 255.
 
     Paper: section 2, "subtracting the mean activity over the training set from each pixel".
 
     Parameters
     ----------
-    mean: (C, H, W), one value a pixel. H and W of 1 are one value a channel.
+    mean: (C, H, W), one value for each pixel; or (C, 1, 1), one value for each channel.
 
     Raises
     ------
-    DataError: a mean of another form, or images of another size.
+    DataError: the mean has another form, or the images have another size than the mean.
 
     Example
     -------
@@ -62,7 +62,7 @@ class SubtractMean:
 
     @classmethod
     def fit(cls, images: Images) -> SubtractMean:
-        """Take the mean of `images` (N, C, H, W)."""
+        """Use the mean image of `images` (N, C, H, W)."""
         images = check_images("SubtractMean.fit", images)
         exact = np.uint64 if images.dtype == np.uint8 else np.float64
         total = np.zeros(images.shape[1:], exact)
@@ -72,26 +72,26 @@ class SubtractMean:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """JSON values; the mean image by the first 16 digits of its SHA-256."""
+        """JSON values; the mean image is described by the first 16 digits of its SHA-256."""
         digest = hashlib.sha256(f"{self.mean.shape} ".encode() + self.mean.astype("<f4").tobytes())
         return {"name": "SubtractMean", "mean_sha256": digest.hexdigest()[:16]}
 
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
-        """Subtract the mean; draws nothing."""
+        """Subtract the mean. `rng` is not used."""
         images = _check_fits("SubtractMean", images, self.mean)
         return np.subtract(images, self.mean, dtype=np.float32)  # (N, C, H, W)
 
 
 class Standardize:
-    """Every channel with mean 0 and standard deviation 1 over the training set.
+    """Scales every channel to mean 0 and standard deviation 1 over the training set.
 
     Parameters
     ----------
-    mean, std: (C,), in the units of the images, 0 to 255 for uint8; std above 0.
+    mean, std: (C,), in the units of the images, which are 0 to 255 for uint8; std above 0.
 
     Raises
     ------
-    DataError: a mean or a deviation of another form, or images of another number of channels.
+    DataError: mean or std has another form, or the images have another number of channels.
 
     Example
     -------
@@ -110,7 +110,7 @@ class Standardize:
 
     @classmethod
     def fit(cls, images: Images) -> Standardize:
-        """Take mean and standard deviation of `images` (N, C, H, W): of uint8 exactly, from how often each value occurs."""
+        """Use mean and standard deviation of `images` (N, C, H, W). For uint8 they are exact: each value's occurrences are counted."""
         images = check_images("Standardize.fit", images)
         if images.dtype != np.uint8:
             mean = images.mean(axis=(0, 2, 3), dtype=np.float64)  # (C,)
@@ -127,11 +127,11 @@ class Standardize:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """JSON values."""
+        """JSON values: mean and std of each channel."""
         return {"name": "Standardize", "mean": self.mean.ravel().tolist(), "std": self.std.ravel().tolist()}
 
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
-        """Subtract the mean, divide by the deviation; draws nothing."""
+        """Subtract the mean and divide by the standard deviation. `rng` is not used."""
         images = _check_fits("Standardize", images, self.mean)
         out = np.subtract(images, self.mean, dtype=np.float32)  # (N, C, H, W)
         out /= self.std
@@ -139,23 +139,24 @@ class Standardize:
 
 
 class CropAndFlip:
-    """Square crops of an image: while training at random places and half of them mirrored, else from the center.
+    """Cuts a square crop out of each image: in training from a random position, half of them mirrored; else from the center.
 
-    A crop is another view of the same image, so that its label stays. The draws come from the generator that `Batches`
-    hands over, which is a function of (seed, epoch, batch): a run that goes on crops as it would have without the stop.
+    A crop shows the same object as the whole image, so its label stays the same. The random numbers come from the generator
+    that `Batches` passes, a function of (seed, epoch, batch). So a continued run crops as it would have without the stop.
 
-    Paper: section 4.1, "extracting random 224x224 patches (and their horizontal reflections) from the 256x256 images". Here
-    24x24 of 32x32: 81 places and two reflections. The paper averages ten views at test time; this takes the center alone.
+    Paper: section 4.1, "extracting random 224x224 patches (and their horizontal reflections) from the 256x256 images". With
+    24x24 out of 32x32 there are 81 positions and two reflections. The paper averages the predictions of ten crops at test
+    time; here only the center is used.
 
     Parameters
     ----------
-    prepare: what makes floats of pixels. It sees whole images, so that a mean image need not be cropped too.
+    prepare: turns pixels into floats. It is called with whole images, so that a mean image has the size of whole images.
     size: height and width of a crop in pixels, at most those of the images.
-    augment: False crops the center while training too, and mirrors nothing.
+    augment: False cuts out the center in training too, and mirrors no image.
 
     Raises
     ------
-    DataError: images smaller than a crop, or no batch of images.
+    DataError: the images are smaller than a crop, or `images` is not a batch of images.
 
     Example
     -------
@@ -170,14 +171,14 @@ class CropAndFlip:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """JSON values, with those of the inner `prepare`."""
+        """JSON values, among them the settings of the inner `prepare`."""
         inner = getattr(self.prepare, "settings", {})
         return {"name": "CropAndFlip", "size": self.size, "augment": self.augment, "prepare": inner}
 
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
-        """Prepare and crop: random where there is a generator, else the center."""
+        """Prepare and crop: at random if there is a generator and `augment` is True, else the center."""
         images = check_images("CropAndFlip", images)
-        tops_there, lefts_there = (extent - self.size + 1 for extent in images.shape[2:])  # places where a crop may begin
+        tops_there, lefts_there = (extent - self.size + 1 for extent in images.shape[2:])  # the positions at which a crop may start
         if min(tops_there, lefts_there) < 1:
             got = f"{images.shape[2]}x{images.shape[3]}"
             raise DataError(f"CropAndFlip: images must have at least {self.size}x{self.size} pixels, got {got}")
@@ -194,7 +195,7 @@ class CropAndFlip:
 
 
 def _check_fits(who: str, images: Any, mean: Floats) -> Images:
-    """Images whose channels are the mean's, and height and width too unless the mean has 1 there: else their shape would change."""
+    """The images as an array. DataError unless they have the mean's shape; where the mean has height or width 1, any size fits."""
     plain = np.asarray(images) if isinstance(images, np.ndarray) else np.empty(0)
     sizes = zip(mean.shape, plain.shape[1:], strict=False)
     if plain.ndim != 4 or plain.shape[1] != len(mean) or any(n not in (1, extent) for n, extent in sizes):

@@ -1,4 +1,4 @@
-"""What every data set is once it is read, and what images and labels must be wherever they are given."""
+"""The class of all data sets, and the checks of images and labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinyalex.errors import DataError, require_float, require_int, show
 Images = npt.NDArray[Any]  # uint8, float32 or float64, (N, C, H, W)
 Labels = npt.NDArray[np.int64]
 TYPES = (np.uint8, np.float32, np.float64)
-BLOCK = 1000  # images that are looked at together
+BLOCK = 1000  # images that are checked together
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -23,16 +23,16 @@ class Dataset:
 
     Parameters
     ----------
-    name : what figures and logs call it.
-    train_images, test_images : uint8, float32 or float64 (N, C, H, W), finite. Color images have the planes red, green, blue.
-    train_labels, test_labels : N integers, 0 up to the number of classes minus one; kept as int64.
+    name : the name of the data set in figures and logs.
+    train_images, test_images : uint8, float32 or float64 (N, C, H, W), finite. The channels of color images are red, green, blue.
+    train_labels, test_labels : N integers from 0 to the number of classes minus 1; stored as int64.
     classes : the classes' names, in the order of their labels.
-    note : where the images come from; it belongs beside every figure made from them.
+    note : where the images come from; every figure made from them shows it.
     synthetic : True if the images were drawn by a program.
 
     Raises
     ------
-    DataError : an array of another type or shape, a label outside its range, an empty part.
+    DataError : an array has another type or shape, a label is outside its range, or a part is empty.
     """
 
     name: str
@@ -71,20 +71,20 @@ class Dataset:
         name: str = "own images",
         note: str = "made from arrays",
     ) -> Dataset:
-        """A data set made from your own arrays.
+        """A data set from your own arrays.
 
         Parameters
         ----------
         images, labels : uint8, float32 or float64 (N, C, H, W) of any size, and N integers, an array or a list.
-        test_images, test_labels : the test part. Without it a share of the images, drawn at random, becomes the test part.
-        classes : the names of the classes, or how many there are; None counts up to the largest label.
-        test_share : the share of the test part where none is given, above 0 and below 1; at least one image.
-        seed : of the draw, 0 to 2**64 - 1.
-        name, note : what figures and logs call the data, and where it comes from.
+        test_images, test_labels : the test part. If it is not given, some of the images, chosen at random, become the test part.
+        classes : the names of the classes, or their number; None is the largest label plus 1.
+        test_share : if no test part is given, the fraction of images for it, above 0 and below 1; at least one image.
+        seed : of this choice, 0 to 2**64 - 1.
+        name, note : the name of the data in figures and logs, and where it comes from.
 
         Raises
         ------
-        DataError, ShapeError : arrays that are no images and labels, or a setting outside its range.
+        DataError, ShapeError : the arrays are not images and labels, or a setting is outside its range.
 
         Example
         -------
@@ -122,7 +122,12 @@ class Dataset:
         return c, h, w
 
     def subset(self, train: int | None = None, test: int | None = None) -> Dataset:
-        """The first `train` training images and the first `test` test images; None keeps all. The arrays are views."""
+        """A data set with the first `train` training images and the first `test` test images; None keeps all. The arrays are views.
+
+        Raises
+        ------
+        DataError : there are fewer images than that.
+        """
         keep = take(self.name, "train", train, len(self.train_labels))
         keep_test = take(self.name, "test", test, len(self.test_labels))
         return dataclasses.replace(
@@ -135,7 +140,7 @@ class Dataset:
 
 
 def take(who: str, part: str, wanted: int | None, there: int) -> int:
-    """How many images of a part to keep: all of them for None, else `wanted` if the part has so many."""
+    """How many images of a part to keep: all `there` if `wanted` is None, else `wanted`. DataError: `wanted` is not 1 to `there`."""
     if wanted is None:
         return there
     if isinstance(wanted, bool) or not isinstance(wanted, (int, np.integer)) or not 1 <= wanted <= there:
@@ -144,11 +149,11 @@ def take(who: str, part: str, wanted: int | None, there: int) -> int:
 
 
 def check_arrays(who: str, images: Any, labels: Any) -> tuple[Images, npt.NDArray[Any]]:
-    """Images and as many integer labels as plain arrays; a list of labels becomes an array, a mask that hides nothing is dropped.
+    """Images (N, C, H, W) and N integer labels as plain arrays. A list of labels becomes an array; an empty mask is dropped.
 
     Raises
     ------
-    DataError : other arrays.
+    DataError : the arrays have another form, or a mask hides an element.
     """
     images = check_images(who, images)
     plain = _plain(f"{who}: labels", labels)
@@ -158,11 +163,11 @@ def check_arrays(who: str, images: Any, labels: Any) -> tuple[Images, npt.NDArra
 
 
 def check_images(who: str, images: Any) -> Images:
-    """Images as a plain array (N, C, H, W) of uint8, float32 or float64 with N of at least 1, all of it finite.
+    """Images as a plain array: uint8, float32 or float64 (N, C, H, W), N at least 1, all elements finite.
 
     Raises
     ------
-    DataError : another array. The remedy names the call that makes images of it where there is one.
+    DataError : the array has another form. The message names the call that converts it, if there is one.
     """
     plain = None if isinstance(images, (list, tuple)) else _plain(f"{who}: images", images)
     if plain is None or plain.dtype not in TYPES or plain.ndim != 4 or 0 in plain.shape:
@@ -177,7 +182,7 @@ def check_images(who: str, images: Any) -> Images:
 
 
 def _plain(what: str, value: Any) -> npt.NDArray[Any] | None:
-    """`value` as a plain array, None where it is nothing of the kind. A mask that hides something is refused: it would be ignored."""
+    """`value` as a plain array; None if it is not an array. A mask that hides elements is refused, because it would be ignored."""
     if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
         raise DataError(f"{what} must be without a mask, got a masked array; select what counts, or fill it with filled()")
     if isinstance(value, (list, tuple)):
@@ -189,7 +194,7 @@ def _plain(what: str, value: Any) -> npt.NDArray[Any] | None:
 
 
 def _remedy(images: Any) -> str | None:
-    """What makes images of something that is nearly one."""
+    """The call that turns a value of nearly the right form into images; None if there is none."""
     if isinstance(images, (list, tuple)):
         return "use np.stack(images) for a list of images"
     if not isinstance(images, np.ndarray) or 0 in images.shape:
@@ -202,7 +207,7 @@ def _remedy(images: Any) -> str | None:
 
 
 def _shuffled(name: str, count: int, seed: int) -> npt.NDArray[np.int64]:
-    """The numbers 0 to `count` - 1 in an order that is a function of the seed."""
+    """The integers 0 to `count` - 1 in a random order that is a function of the seed."""
     seed = require_int(name, "seed", seed, least=0, most=2**64 - 1)
-    words = np.random.Philox(key=np.array([seed, 0], np.uint64)).random_raw(count)  # raw words: NumPy promises not to change them
+    words = np.random.Philox(key=np.array([seed, 0], np.uint64)).random_raw(count)  # raw words are the same in every version of NumPy
     return np.argsort(words, kind="stable")

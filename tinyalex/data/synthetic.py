@@ -1,8 +1,8 @@
-"""A synthetic data set of ten classes of 32x32 color images, drawn from a seed: no file and no network needed.
+"""A synthetic data set: color images of 32x32 pixels in ten classes, drawn from a seed, without any file or network.
 
-Only integers, additions, multiplications, divisions and square roots of float32 are used, which IEEE 754 rounds the
-same everywhere, and the raw words of a Philox counter, which NumPy keeps stable: a seed gives the same bytes on every
-machine.
+A seed gives the same bytes on every machine. Only integers, the raw words of a Philox generator (which are the same in every
+version of NumPy), and additions, multiplications, divisions and square roots of float32 (which IEEE 754 rounds in one way) are
+used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tinyalex.data.source import Dataset
 from tinyalex.errors import DataError, require_int, show
 
 CLASSES = ("disk", "ring", "square", "triangle", "cross", "stripes", "checks", "crescent", "star", "corner")
-BLOCK = 500  # Images drawn at a time: a multiple of ten, so that a block is balanced, and few enough to stay in cache.
+BLOCK = 500  # images drawn together: a multiple of ten, so that each class is equally frequent; few, so that they stay in cache
 SIDE = 32
 MOST_IMAGES = 2**32  # 13 TB
 
@@ -27,19 +27,20 @@ Floats = npt.NDArray[np.float32]
 def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Dataset:
     """A synthetic stand-in for CIFAR-10: shapes and textures drawn by this program, not photographs.
 
-    Each image shows one object of ten classes, turned by up to 23 degrees, scaled and moved at random, in two random
-    colors, half of them darker and half lighter than the ground, which has a random slope of color and coarse patches;
-    up to two bars lie over it, and every pixel carries noise. Color and place alone do not show the class. The
-    first n images of a seed are the same however many are drawn; the test images come from another stream.
+    Each image shows one object of one of ten classes. The object is turned by up to 23 degrees, scaled and moved at random.
+    Object and background have random colors; in half of the images the object is the darker of the two. The background has a
+    random slope of color and coarse patches. Up to two bars lie over the image, and every pixel has noise. Color and position
+    alone do not show the class. The first n images of a seed are the same, however many images are drawn. The test images
+    come from another random stream than the training images.
 
     Parameters
     ----------
-    train, test : number of images of each part, 1 to 2**32.
+    train, test : the number of training and test images, 1 to 2**32.
     seed : 0 to 2**64 - 1.
 
     Raises
     ------
-    ShapeError, DataError : a number outside its range.
+    ShapeError, DataError : an argument is outside its range.
 
     Example
     -------
@@ -77,35 +78,35 @@ class _Random:
         return self._words.random_raw(count).astype("<u8", copy=False)
 
     def uniform(self, low: float, high: float, *shape: int) -> Floats:
-        """float32 in [low, high), of 2**16 steps."""
+        """float32 of shape `shape`, uniform in [low, high), one of 2**16 equally distant values."""
         count = math.prod(shape)
         raw = self._raw(-(-count // 4)).view("<u2")[:count].reshape(shape)
         return raw.astype(np.float32) * np.float32((high - low) / 65536) + np.float32(low)
 
     def order(self, count: int) -> npt.NDArray[np.int64]:
-        """A random order of range(count)."""
+        """The integers 0 to count - 1 in a random order."""
         return np.argsort(self._raw(count), kind="stable").astype(np.int64)
 
     def noise(self, *shape: int) -> Floats:
-        """The sum of four bytes, centered: close to a normal of mean 0 and standard deviation 1."""
+        """Nearly normal values of mean 0 and standard deviation 1: each is the sum of four random bytes, shifted and scaled."""
         count = math.prod(shape)
         pairs = self._raw(-(-count // 2)).view("<u4")[:count]
         pairs = (pairs & 0x00FF00FF) + (pairs >> 8 & 0x00FF00FF)
-        total = (pairs & 0xFFFF) + (pairs >> 16)  # Of mean 510 and standard deviation 147.8.
+        total = (pairs & 0xFFFF) + (pairs >> 16)  # mean 510, standard deviation 147.8
         return ((total.astype(np.float32) - np.float32(510)) * np.float32(1 / 147.8)).reshape(shape)
 
     def direction(self, count: int, most: float) -> tuple[Floats, Floats]:
-        """Cosine and sine of random angles of at most 2 atan(most): 90 degrees either way for 1.
+        """Cosine and sine, each (count,), of random angles between -2 atan(most) and 2 atan(most); 1 gives -90 to 90 degrees.
 
-        Without the library's sine, whose last bit differs between machines.
+        The sine of a library is not used, because its last bit differs between machines.
         """
         half = self.uniform(-most, most, count)
         scale: Floats = np.float32(1) / (1 + half * half)
         return (1 - half * half) * scale, 2 * half * scale
 
 
-# Each shape takes coordinates in units of the object's radius, both (B, 32, 32), and returns how far a point lies
-# inside its edge: positive inside, negative outside.
+# Each shape is a function of coordinates u and v in units of the object's radius, both (B, 32, 32). It returns the distance of
+# each point from the shape's edge: positive inside, negative outside.
 
 
 def _disk(u: Floats, v: Floats) -> Floats:
@@ -164,7 +165,7 @@ SHAPES: tuple[Callable[[Floats, Floats], Floats], ...] = (
 
 
 def _draw_block(random: _Random) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """BLOCK images, uint8 (BLOCK, 3, 32, 32), and their labels, as many of each class."""
+    """BLOCK images, uint8 (BLOCK, 3, 32, 32), and their labels; each class has the same number of images."""
     labels = random.order(BLOCK) % len(CLASSES)
     radius = random.uniform(0.65, 0.92, BLOCK)
     u, v = _turned(random, radius, random.uniform(-0.16, 0.16, BLOCK), random.uniform(-0.16, 0.16, BLOCK), 0.2)
@@ -187,7 +188,7 @@ def _draw_block(random: _Random) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.
 
 
 def _turned(random: _Random, radius: Floats, x0: Floats, y0: Floats, most: float) -> tuple[Floats, Floats]:
-    """Every pixel's place in the turned axes of an object at (x0, y0), in units of its radius: twice (B, 32, 32)."""
+    """The coordinates u and v, each (B, 32, 32), of every pixel in the turned axes of an object at (x0, y0), in units of its radius."""
     cosine, sine = random.direction(BLOCK, most)
     place = (np.arange(SIDE, dtype=np.float32) - np.float32(15.5)) / np.float32(16)
     x = (place - x0[:, None]) / radius[:, None]  # (B, 32)
@@ -198,13 +199,13 @@ def _turned(random: _Random, radius: Floats, x0: Floats, y0: Floats, most: float
 
 
 def _coverage(inside: Floats, radius: Floats) -> Floats:
-    """The share of each pixel that lies inside: an edge is one pixel, 1/16, wide."""
+    """The fraction of each pixel that is inside the object, 0 to 1. It changes from 0 to 1 over one pixel, which is 1/16 wide."""
     covered: Floats = np.clip(inside * (radius * np.float32(16))[:, None, None] + np.float32(0.5), 0, 1)
     return covered
 
 
 def _ground(random: _Random, base: Floats) -> Floats:
-    """A slope of color with coarse patches of 4x4 pixels: (B, 3, 32, 32)."""
+    """The background, (B, 3, 32, 32): a slope of color, and coarse patches of 4x4 pixels."""
     place = (np.arange(SIDE, dtype=np.float32) - np.float32(15.5)) / np.float32(16)
     across = random.uniform(-35, 35, BLOCK, 3)[:, :, None] * place  # (B, 3, 32)
     down = random.uniform(-35, 35, BLOCK, 3)[:, :, None] * place
@@ -215,9 +216,9 @@ def _ground(random: _Random, base: Floats) -> Floats:
 
 
 def _lay_bar(random: _Random, image: Floats) -> None:
-    """Lay a bar of a random color over half of the images, anywhere and at any angle."""
+    """Draw a bar of a random color over half of the images, at a random position and angle."""
     unit = np.ones(BLOCK, np.float32)
     distance, _ = _turned(random, unit, random.uniform(-0.8, 0.8, BLOCK), random.uniform(-0.8, 0.8, BLOCK), 1)
-    width = random.uniform(-0.12, 0.12, BLOCK)[:, None, None]  # Half of them are negative: no bar.
+    width = random.uniform(-0.12, 0.12, BLOCK)[:, None, None]  # half of the widths are negative: no bar
     cover = _coverage(width - np.abs(distance), unit)[:, None]
     image += cover * (random.uniform(20, 236, BLOCK, 3)[:, :, None, None] - image)

@@ -9,33 +9,34 @@ from collections import deque
 from tinyalex.devices.base import KINDS, NEW_ARRAYS, Array, Device, Scratch, Transfer
 from tinyalex.devices.cpu import CpuDevice
 from tinyalex.devices.workers import cores
-from tinyalex.errors import DeviceError
+from tinyalex.errors import DeviceError, did_you_mean
 
 __all__ = ["NEW_ARRAYS", "Array", "CpuDevice", "Device", "Scratch", "Transfer", "get_device"]
 
-KEPT = 16  # devices that stay although nobody uses them, with their threads and memory
+KEPT = 16  # devices that are kept, with their threads and memory, although no object uses them
 _devices: weakref.WeakValueDictionary[str, Device] = weakref.WeakValueDictionary()
-_latest: deque[Device] = deque(maxlen=KEPT)  # those that were asked for last, the newest at the end
+_latest: deque[Device] = deque(maxlen=KEPT)  # the devices that were asked for last, the newest at the end
 _lock = threading.Lock()
 
 
 def get_device(device: str | Device = "cpu", who: str = "get_device") -> Device:
-    """The device of that name; the same object for all who use it, so its workers and memory are shared.
+    """The device called `device`. Every call with the same name returns the same object, whose workers and memory are shared.
 
-    "cpu" works with all cores (`tinyalex.devices.workers` says how many), "cpu:0", "cpu:1" ... with half of them each; "sim:0",
-    "sim:1" ... are simulated GPUs of 3 GiB; "cuda:0" ... are GPUs through CuPy. For other workers or memory make a `CpuDevice` or
-    `SimDevice` yourself and pass that. `who` asks: an error begins with it. Of devices that nothing uses any more the last 16
-    are kept, with their threads and memory.
+    "cpu" uses all cores (`tinyalex.devices.workers` counts them); "cpu:0", "cpu:1", ... use half of the cores each. "sim:0",
+    "sim:1", ... are simulated GPUs of 3 GiB. "cuda:0", ... are GPUs that are used through CuPy. For another number of workers
+    or bytes of memory, make a `CpuDevice` or `SimDevice` and pass it instead of a name. Errors begin with `who`. The last 16
+    devices are kept, with their threads and memory, although no object uses them.
 
     Raises
     ------
-    DeviceError: no such device, with the reason; there is no silent fall-back to the CPU.
+    DeviceError: there is no such device, with the reason. The CPU is never used in its place.
     """
     if isinstance(device, Device):
         return device
     kind, colon, number = str(device).partition(":")
     if kind not in KINDS or (colon and not (number.isascii() and number.isdecimal())) or (kind != "cpu" and not colon):
-        raise DeviceError(f"{who}: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got {device!r}")
+        rule = f"{who}: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got {device!r}"
+        raise DeviceError(rule, did_you_mean(str(device).casefold().replace("gpu", "cuda"), ("cpu", "cpu:0", "sim:0", "cuda:0")))
     name = f"{kind}:{int(number)}" if colon else kind  # "sim:00" is "sim:0"
     with _lock:
         made = _devices.get(name)

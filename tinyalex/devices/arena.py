@@ -1,7 +1,7 @@
-"""The memory that is kept: a new array takes the place of arrays that have died.
+"""Memory that is kept and used again: a new array gets the memory of arrays that were freed.
 
-A fresh large array costs a page fault for every page it touches, which takes 1.6 to 6 times as long as the
-write itself. A training step makes the same arrays again and again, so after the first step it needs no new memory.
+New memory from the system costs a page fault for each page that is touched, which takes 1.6 to 6 times as long as the write
+itself. Every training step makes arrays of the same sizes, so after the first step no new memory is needed.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ import numpy as np
 
 from tinyalex.errors import OutOfMemory
 
-GRAIN = 1 << 16  # sizes are rounded up to multiples of this many bytes
-GROWTH = 0.5  # a new region is at least this part of all before it: arrays share few large regions better than many small ones
-KEPT = 2  # times the most that arrays ever took together: what the arena holds beyond that goes back to the system
+GRAIN = 1 << 16  # bytes; sizes are rounded up to multiples of it
+GROWTH = 0.5  # a new region has at least this fraction of all bytes before: few large regions waste less than many small ones
+KEPT = 2  # the arena keeps at most this many times the largest number of bytes that arrays have taken together
 
 
 class Place(weakref.ref["np.ndarray[Any, Any]"]):
-    """The part of a region in which an array lies, known by a weak reference to the array: it tells when the array has died."""
+    """The part of a region that an array uses. It is a weak reference to the array, which notices when the array is freed."""
 
     region: Region
     start: int
     stop: int
     taken: bool  # whether the region counts the part as used
-    __hash__, __eq__ = object.__hash__, object.__eq__  # a reference's own ask the array, which has none
+    __hash__, __eq__ = object.__hash__, object.__eq__  # those of a weak reference call the array's, which it does not have
 
 
 class Region:
-    """One piece of the system's memory, and which parts of it no array uses: (start, stop) in order, no two of them adjacent.
+    """One piece of memory from the system. `free` has the parts that no array uses: (start, stop) in order, none adjacent.
 
-    Ctrl-C may interrupt any call, but not two assignments in a row. So what is free and what is taken change together.
+    Ctrl-C may interrupt any call, but it cannot come between two assignments in a row. So `free` of the region and `taken` of
+    the place always change together.
     """
 
     def __init__(self, size: int) -> None:
@@ -44,11 +45,11 @@ class Region:
 
     @property
     def unused(self) -> bool:
-        """Whether no array is in it."""
+        """Whether no array uses the region."""
         return self.free == [(0, self.buffer.size)]
 
     def take(self, place: Place) -> None:
-        """Use the place, which begins where a free part does."""
+        """Mark a place as used. The place begins at the start of a free part."""
         at = bisect_left(self.free, (place.start, place.stop))
         stop = self.free[at][1]
         rest = [(place.stop, stop)] if place.stop < stop else []
@@ -56,7 +57,7 @@ class Region:
         place.taken = True
 
     def give(self, place: Place) -> None:
-        """Free a dead array's place; it becomes one with the free parts before and behind it."""
+        """Mark the place of a freed array as free, and join it with the free parts before and behind it."""
         if not place.taken:
             return
         start, stop = place.start, place.stop
@@ -72,30 +73,30 @@ class Region:
 
 
 class Arena:
-    """Hands out arrays and takes their memory back when nobody holds them any more.
+    """Makes arrays, and uses their memory again after they are freed.
 
     Parameters
     ----------
-    owner: the device's name, for messages.
-    limit: bytes that live and kept memory may take together; None for no limit.
-    smallest: arrays below this many bytes are ordinary NumPy arrays.
+    owner: the name of the device, for messages.
+    limit: the most bytes that the arena may hold, in arrays and in kept memory; None for no limit.
+    smallest: arrays with fewer bytes are ordinary NumPy arrays.
 
     Raises
     ------
-    OutOfMemory: the limit would be passed even with every region that holds no array given back.
+    OutOfMemory: an array does not fit within the limit, even after all unused regions were given back.
     """
 
     def __init__(self, owner: str = "arena", limit: int | None = None, smallest: int = 1 << 20) -> None:
         self.owner, self.limit, self.smallest = owner, limit, smallest
-        self.allocations = 0  # how often it had to ask the system: no more after the first training step
-        self.peak = 0  # the most bytes that arrays took at one time
+        self.allocations = 0  # how often memory was taken from the system; after the first training step the number stays
+        self.peak = 0  # the largest number of bytes that arrays took at one time
         self._regions: list[Region] = []
-        self._places: set[Place] = set()  # of all arrays that live
-        self._dead: deque[Place] = deque()  # an array may die anywhere, also while the lock is held
+        self._places: set[Place] = set()  # of all arrays that are not freed
+        self._dead: deque[Place] = deque()  # an array may be freed at any line, also while the lock is held
         self._lock = threading.RLock()
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]:
-        """An uninitialized array, C-contiguous; its memory returns to the arena with its last view."""
+        """An uninitialized, C-contiguous array. Its memory returns to the arena when the array and all its views are freed."""
         dtype = np.dtype(dtype)
         nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < self.smallest:
@@ -103,9 +104,9 @@ class Arena:
         size = -(-nbytes // GRAIN) * GRAIN
         with self._lock:
             region, start = self._find(size) or self._allocate(size)
-            # NumPy lets a view of a view hold the first array; frombuffer makes `holder` that first array.
+            # Every view of a view keeps the first array alive, and frombuffer makes `holder` that first array.
             holder = np.frombuffer(region.buffer.data, np.uint8, size, start)
-            place = Place(holder, self._dead.append)  # no Python code, which Ctrl-C could interrupt
+            place = Place(holder, self._dead.append)  # a method in C, which Ctrl-C cannot interrupt
             place.region, place.start, place.stop, place.taken = region, start, start + size, False
             self._places.add(place)
             region.take(place)
@@ -113,14 +114,14 @@ class Arena:
         return holder[:nbytes].view(dtype).reshape(shape)
 
     def _find(self, size: int) -> tuple[Region, int] | None:
-        """The region and the start of the smallest free part that holds `size` bytes, if there is one."""
+        """The region and the start of the smallest free part of at least `size` bytes; None if there is none."""
         self._bury()
         parts = [(stop - start, i, start) for i, region in enumerate(self._regions) for start, stop in region.free]
         fits = min((part for part in parts if part[0] >= size), default=None)
         return None if fits is None else (self._regions[fits[1]], fits[2])
 
     def _bury(self) -> None:
-        """Free the places of arrays that have died."""
+        """Mark the places of all freed arrays as free."""
         while self._dead:
             place = self._dead[0]
             place.region.give(place)
@@ -128,10 +129,10 @@ class Arena:
             self._dead.popleft()
 
     def _allocate(self, size: int) -> tuple[Region, int]:
-        """The start of a new region, larger than asked by what the next arrays will need: untouched memory costs nothing.
+        """A new region and its start. It is larger than `size`, for the next arrays; memory that is not touched costs nothing.
 
-        Where shapes change, regions that are too small for the new arrays would pile up. So those without an array are
-        given back once the arena would hold more than `KEPT` times what arrays ever took at one time.
+        If shapes change, regions that are too small for the new arrays would accumulate. So unused regions are given back to
+        the system before the arena would hold more than `KEPT` times the largest number of bytes that arrays have taken.
         """
         most = KEPT * max(self.peak, self.used + size)
         if self.nbytes + size > most:
@@ -158,21 +159,21 @@ class Arena:
             raise OutOfMemory(f"{self.owner}: the system has no {needed:,} bytes left; use a smaller batch") from None
 
     def after_fork(self) -> None:
-        """In a forked child: a lock that another thread held there would never open again."""
+        """Make a new lock in a forked child: a lock that another thread of the parent held would never be released."""
         self._lock = threading.RLock()
 
     def empty_cache(self) -> None:
-        """Give every region that holds no array back to the system."""
+        """Give every unused region back to the system."""
         with self._lock:
             self._bury()
             self._regions = [region for region in self._regions if not region.unused]
 
     @property
     def used(self) -> int:
-        """Bytes that arrays take now, or took when the arena was last asked for one."""
+        """Bytes that arrays take now; arrays that were freed since the last request still count."""
         return self.nbytes - sum(stop - start for region in self._regions for start, stop in region.free)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all regions, those in use and those kept."""
+        """Bytes of all regions, used and unused."""
         return sum(region.buffer.size for region in self._regions)

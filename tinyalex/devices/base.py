@@ -1,7 +1,8 @@
-"""A device: where arrays live, and how work on a batch is cut into blocks.
+"""A device: where arrays are stored, and how the work on a batch is cut into blocks.
 
-The layers are written once. Each asks its device for arrays (`empty`), cuts its batch with `map_blocks`, and
-calls functions of the device's array module `xp`. What differs between a CPU and a GPU stands in this folder.
+The code of a layer is the same on all devices. A layer gets its arrays from its device (`empty`), cuts its batch into blocks
+with `map_blocks`, and calls functions of the device's array module `xp`. The differences between a CPU and a GPU are in this
+folder.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Block: TypeAlias = Callable[[slice, "Scratch"], "tuple[Array, ...] | None"]
 class Scratch:
     """Working memory for one block. `scratch(shape, dtype)` is an uninitialized array, valid until the block ends.
 
-    This one makes a new array at each request, so the mathematical functions can be called without a device.
+    This class makes a new array for each request, so that the mathematical functions can be called without a device.
     """
 
     def __init__(self, xp: Any = np) -> None:
@@ -33,12 +34,12 @@ class Scratch:
         return self.xp.empty(shape, dtype)
 
 
-NEW_ARRAYS = Scratch()  # the default of the layers' functions: plain NumPy, every array new
+NEW_ARRAYS = Scratch()  # the default of the layers' functions: plain NumPy, and a new array for each request
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """One copy between two devices."""
+    """One copy between two devices: their names, and the bytes that were copied."""
 
     source: str
     destination: str
@@ -47,7 +48,7 @@ class Transfer:
 
 
 class TransferLog:
-    """The copies a device received: the last ten thousand one by one, the bytes of all of them summed."""
+    """The copies that a device has received: the last ten thousand in `entries`, the bytes of all copies in `nbytes`."""
 
     def __init__(self) -> None:
         self.entries: deque[Transfer] = deque(maxlen=10_000)
@@ -63,18 +64,18 @@ class TransferLog:
 
 
 class Device(ABC):
-    """What a layer may ask of the place where its arrays live.
+    """Where arrays are and where they are computed: the methods that a layer may call.
 
-    A device is shared, never copied: `copy.copy` and `copy.deepcopy` return the device itself. Pickled, a device that
-    `get_device` made becomes that process's device of the same name; any other becomes a new one of the same `settings`.
-    Threads, memory and the log of copies do not travel.
+    A device is shared, never copied: `copy.copy` and `copy.deepcopy` return the device itself. A pickled device that
+    `get_device` made becomes the device of that name in the process that reads it. Any other pickled device becomes a new
+    device with the same `settings`. Threads, memory and the log of copies are not pickled.
 
     Attributes
     ----------
-    name: what messages and tables call the device; no choice hangs on it.
-    kind: "cpu", "sim" or "cuda", how the device computes: by it algorithms are chosen, and two towers must have the same.
+    name: the name of the device in messages and tables. Nothing else depends on it.
+    kind: "cpu", "sim" or "cuda". Algorithms are chosen by it, and the devices of two towers must have the same kind.
     xp: the array module: numpy, cupy or the simulated one.
-    received: the copies that came from other devices.
+    received: the log of the copies from other devices.
     """
 
     name: str
@@ -87,7 +88,7 @@ class Device(ABC):
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """The keywords that make such a device again; a subclass whose `__init__` takes others returns those."""
+        """The arguments with which the class makes an equal device. A subclass with other arguments returns its own."""
 
     def __copy__(self) -> Self:
         return self
@@ -104,38 +105,38 @@ class Device(ABC):
 
     @abstractmethod
     def asarray(self, x: Any, dtype: Any = None) -> Array:
-        """`x`, a host array or one of this device, as an array of this device. Never takes another device's array."""
+        """`x` as an array of this device; `x` is a host array or an array of this device, never one of another device."""
 
     @abstractmethod
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
-        """An array of this device as a NumPy array (on a GPU this waits for the device)."""
+        """An array of this device as a NumPy array. On a GPU the call waits until the array is computed."""
 
     @abstractmethod
     def copy_from(self, x: Array, source: Device, label: str = "") -> Array:
-        """A copy of `x`, which lives on `source`: the one way between devices. It is logged in `received`."""
+        """A copy of `x`, an array of the device `source`. Nothing else copies between devices. The copy is logged in `received`."""
 
     @abstractmethod
     def owns(self, x: Any) -> bool:
-        """Whether `x` is an array that lives here."""
+        """Whether `x` is an array of this device."""
 
     def where(self, x: Any) -> str:
-        """What an error message calls the place where `x` lives."""
+        """Where `x` is, in the words of an error message."""
         if isinstance(x, np.ndarray):
             return "a NumPy array"
-        device = getattr(x, "device", None)  # the simulated device's arrays name theirs
+        device = getattr(x, "device", None)  # arrays of a simulated device have this attribute
         return f"an array on {device.name}" if isinstance(device, Device) else type(x).__name__
 
     @abstractmethod
     def empty(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        """An uninitialized array whose memory the device may keep and use again."""
+        """An uninitialized array. When it is freed, the device may keep its memory for other arrays."""
 
     @abstractmethod
     def activate(self) -> AbstractContextManager[Any]:
-        """Make this the current device of the calling thread; on a CPU, BLAS then has one thread a call. It may be nested."""
+        """Make this the current device of the calling thread. On a CPU, BLAS then uses one thread. Calls may be nested."""
 
     @abstractmethod
     def synchronize(self) -> None:
-        """Wait until everything asked of the device is done."""
+        """Wait until the device has finished all its work."""
 
     @abstractmethod
     def scratch(self) -> Scratch:
@@ -143,14 +144,14 @@ class Device(ABC):
 
     @abstractmethod
     def block_size(self, n: int, nbytes: int) -> int:
-        """Rows of a block when n rows are to be covered and each needs `nbytes` of scratch."""
+        """How many of n rows a block has, if each row needs `nbytes` bytes of scratch."""
 
     def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
-        """Rows of a block, as `block_size`, for blocks that gain by being long; `summed` if they return something to be added."""
+        """The same for work that is faster in few long blocks. summed: whether the blocks return arrays that are added."""
         return self.block_size(n, nbytes)
 
     def draw(self, init: Any, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """Initial values from an init function, on the host; a device that holds no values draws none."""
+        """Initial values of the function `init`, on the host. A device without values draws none."""
         return init(shape, rng)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
@@ -166,17 +167,21 @@ class Device(ABC):
         return out
 
     def map_blocks(self, block: Block, n: int, nbytes: int = 0, size: int | None = None) -> Any:
-        """Call `block(rows, scratch)` for slices that cover range(n); return the sums of what the calls return.
+        """Call `block(rows, scratch)` for slices that together cover range(n), and return the sums of what the calls return.
+
+        The terms are added in an order that depends only on n and the block size, so the bits of the sums are the same for
+        any number of workers.
 
         Parameters
         ----------
-        block: returns None, or a tuple of arrays to be added over all blocks (they may be scratch).
-        n: rows to cover: images of a batch, or rows of a matrix.
-        nbytes: scratch that one row needs; the device makes a block of as many rows as it has room for.
-        size: rows of a block, where the layer knows a better number.
+        block: a function that returns None, or a tuple of arrays; each is added over all blocks. They may be scratch.
+        n: the number of rows: images of a batch, or rows of a matrix.
+        nbytes: bytes of scratch that one row needs. The device chooses the rows of a block by it.
+        size: the rows of a block, if the caller knows a better number.
 
-        The sum is taken in an order that depends on n and the block size alone: the same bits for any number of
-        workers.
+        Returns
+        -------
+        A tuple of sums, None if all calls return None.
         """
         size = size or self.block_size(n, nbytes)
         with self.activate():
@@ -200,5 +205,5 @@ class Device(ABC):
 
 
 def _made_from(kind: type[Device], settings: dict[str, Any]) -> Device:
-    """What a pickled device becomes."""
+    """The device that a pickled device becomes."""
     return kind(**settings)

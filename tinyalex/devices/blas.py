@@ -1,4 +1,4 @@
-"""BLAS, the library behind NumPy's matrix products, on one thread while a device works."""
+"""Holds BLAS, the library that computes NumPy's matrix products, to one thread while a device works."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ SUSPENDABLE = inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GEN
 
 
 class Use:
-    """One `with` block in which BLAS has one thread. The block's thread and frame tell later whether the block still runs.
+    """One `with` block in which BLAS has one thread. `thread` and `frame` show whether the block is still running.
 
-    Within the block an underflow is no error, whatever `np.seterr` says: an element too small for its type is 0, which is near enough.
+    Within the block an underflow is not an error, whatever `np.seterr` says: an element that is too small for its dtype becomes
+    0, which is exact enough.
     """
 
     def __init__(self, blas: OneBlasThread) -> None:
@@ -41,42 +42,43 @@ class Use:
 
 
 class OneBlasThread:
-    """BLAS on one thread while any device works: the blocks are the parallelism. Afterwards the caller's setting is back.
+    """Gives BLAS one thread while any device works, and the caller's number of threads afterwards.
 
-    A single product by several threads of OpenBLAS costs more than it gains: they wait for the next one without sleeping,
-    for 20 ms, and take a core from the workers meanwhile.
+    A device computes blocks in parallel, so BLAS needs no threads. Threads of OpenBLAS would even cost time: after a product
+    they wait for 20 ms without sleeping, and take a core from the workers.
 
-    Ctrl-C may come between the last line of a `with` block and the first line of its exit, and then Python never runs the
-    exit. So each use remembers the frame of its block, and the next use on the same thread ends those whose frame no longer runs.
+    Ctrl-C may come between the last line of a `with` block and the first line of its `__exit__`; then Python never calls
+    `__exit__`. So each use stores the frame of its block, and the next use on the same thread ends the uses whose frame is
+    no longer running.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._uses: list[Use] = []  # of all threads, the oldest first
+        self._uses: list[Use] = []  # the uses of all threads, the oldest first
         self._libraries: list[Any] | None = None
-        self._before: list[int] | None = None  # each library's threads before the first use began
+        self._before: list[int] | None = None  # the threads of each library before the first use began
 
     def hold(self) -> Use:
-        """A block in which BLAS has one thread, for `with`. Blocks may be nested, and overlap on several threads."""
+        """A context manager within which BLAS has one thread. It may be nested, and used on several threads at a time."""
         return Use(self)
 
     def begin(self, use: Use) -> None:
         """Give BLAS one thread until `use` ends."""
         with self._lock:
             if self._libraries is None:
-                import threadpoolctl  # 20 ms, so not at `import tinyalex`
+                import threadpoolctl  # it takes 20 ms, so it is not imported with tinyalex
 
                 self._libraries = threadpoolctl.ThreadpoolController().select(user_api="blas").lib_controllers
             while (last := self._last_on(use.thread)) is not None and not _runs(last.frame):
                 self._uses.remove(last)
             if not self._uses:
-                if self._before is None:  # else an interrupted `end` left the caller's setting here
+                if self._before is None:  # it is not None if an `end` was interrupted; then it still is the caller's setting
                     self._before = [library.get_num_threads() for library in self._libraries]
                 self._set([1] * len(self._libraries))
             self._uses.append(use)
 
     def end(self, use: Use) -> None:
-        """End `use`; after the last one, give BLAS as many threads as it had."""
+        """End `use`. After the last use, give BLAS the number of threads that it had before."""
         with self._lock:
             if use in self._uses:
                 self._uses.remove(use)
@@ -91,22 +93,25 @@ class OneBlasThread:
             self._before = None
 
     def _set(self, threads: list[int]) -> None:
-        """Set each library's threads. Since threadpoolctl 3.8 the first thread that sets OpenBLAS keeps it to itself; here all may."""
+        """Set the threads of each library.
+
+        Since threadpoolctl 3.8 only the first thread that sets OpenBLAS may set it again. Here every thread may set it.
+        """
         for library, count in zip(self._libraries or [], threads, strict=True):
             clear = getattr(library, "clear_controlling_thread", lambda force: None)
             clear(force=True)
             library.set_num_threads(count)
-            clear(force=True)  # and leave it to whoever comes next
+            clear(force=True)  # so that another thread may set it next
 
     def after_fork(self) -> None:
-        """In a forked child: only the thread that forked is left, and nobody will open a lock that another one held."""
+        """Repair the state in a forked child, which has only the thread that forked: make a new lock, and drop other threads' uses."""
         self._lock = threading.Lock()
         self._uses = [use for use in self._uses if use.thread == threading.get_ident()]
         self._restore()
 
 
 def _runs(frame: FrameType | None) -> bool:
-    """Whether a frame of the calling thread has not ended. A generator's may be suspended, so it counts as running."""
+    """Whether a frame of the calling thread is still running. The frame of a generator may be suspended, so it counts as running."""
     if frame is not None and frame.f_code.co_flags & SUSPENDABLE:
         return True
     at: FrameType | None = sys._getframe(1)
@@ -115,4 +120,4 @@ def _runs(frame: FrameType | None) -> bool:
     return at is not None
 
 
-ONE_BLAS_THREAD = OneBlasThread()  # BLAS has one setting for the whole process, so all devices share this
+ONE_BLAS_THREAD = OneBlasThread()  # BLAS has one setting for the whole process, so all devices share this object

@@ -1,4 +1,4 @@
-"""A CPU as a device: worker threads, blocks that fit a cache, memory that is kept."""
+"""The CPU as a device: worker threads, blocks that fit into the cache, memory that is used again."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from tinyalex.devices.threads import Threads, together
 from tinyalex.devices.workers import MOST_WORKERS, cores
 from tinyalex.errors import OutOfMemory, require_int
 
-SHARES = 16  # a sum over the batch has at most this many terms, whatever the number of workers
-SMALL = 1 << 18  # bytes of scratch: so little work is done before a second worker would have woken
-CACHE = 6 << 20  # bytes of scratch a block may use: it stays in the processor's cache
+SHARES = 16  # a sum over the batch has at most this many terms, for any number of workers
+SMALL = 1 << 18  # bytes of scratch; less work than that is done before a second thread would have started
+CACHE = 6 << 20  # bytes of scratch of a block; as much stays in the cache of the processor
 
 
 class WorkerScratch(Scratch):
-    """The i-th array asked for in a block lies where the i-th of the block before lay, so it is still in cache.
+    """Working memory of one thread. The i-th array of a block has the memory of the i-th array of the block before.
 
-    owner: the device's name, for messages.
+    So the memory is still in the cache. owner: the name of the device, for messages.
     """
 
     def __init__(self, owner: str) -> None:
@@ -53,22 +53,22 @@ class WorkerScratch(Scratch):
 
 
 class CpuDevice(Device):
-    """NumPy with worker threads.
+    """Computes with NumPy on worker threads.
+
+    A forked child may use the device too and starts new threads. A fork in the middle of a call is not supported.
 
     Parameters
     ----------
-    name: "cpu", or "cpu:0", "cpu:1" ... with workers of their own.
-    workers: threads that work on a batch, 1 to 1,024; more than cores or images is allowed. The default is `cores()`.
-    cache: bytes of scratch a block may use.
-    memory: bytes that arrays may take, with the memory that is kept for the next ones, 1 or more; None for no limit.
-    small: bytes of scratch, 0 or more: work that needs no more is one block on one thread. With `small=0, cache=1` every
-        image is a block of its own, however small: for tests of the sums over blocks.
+    name: such as "cpu", "cpu:0" or "cpu:1". Each device has its own workers.
+    workers: threads that work on a batch, 1 to 1,024; there may be more of them than cores or images. The default is `cores()`.
+    cache: bytes of scratch that a block may use.
+    memory: bytes that arrays and the memory kept for later arrays may take, at least 1; None for no limit.
+    small: bytes, at least 0. Work that needs at most so much scratch is one block on one thread. With `small=0, cache=1`
+        every image is its own block; tests of the sums over blocks use that.
 
     Raises
     ------
-    ShapeError: a setting outside these ranges.
-
-    A forked child may use the device too: it starts threads of its own. A fork in the middle of a call is not supported.
+    ShapeError: a setting outside its range. OutOfMemory: an array does not fit.
     """
 
     kind = "cpu"
@@ -129,25 +129,25 @@ class CpuDevice(Device):
         return max(1, min(fits, -(-n // SHARES)))
 
     def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
-        """Two blocks for each worker: threads hold each other up at every call of NumPy, so few long blocks are faster.
+        """Two blocks for each worker. Threads delay each other at every call of NumPy, so few long blocks are faster.
 
-        Blocks that return sums are eight, whatever the number of workers, so that the sums have the same bits.
+        Blocks that return sums are eight for any number of workers, so that the sums always have the same bits.
         """
         blocks = SHARES // 2 if summed else 2 * self.workers
         return max(self.block_size(n, nbytes), min(self.cache // max(1, nbytes), -(-n // blocks)))
 
     def map_blocks(self, block: Block, n: int, nbytes: int = 0, size: int | None = None) -> Any:
         size = size or self.block_size(n, nbytes)
-        share = max(1, -(-n // (SHARES * size))) * size  # consecutive blocks that one worker takes at a time
-        starts = iter(range(0, n, share))  # the workers take their next share from here: next() is atomic
+        share = max(1, -(-n // (SHARES * size))) * size  # rows of some consecutive blocks, which one worker takes at a time
+        starts = iter(range(0, n, share))  # each worker takes its next share from here; next() is atomic
         sums = _SumInOrder()
 
         def stop() -> None:
-            deque(starts, maxlen=0)  # takes all that are left, so that nobody starts another share
+            deque(starts, maxlen=0)  # take all shares that are left, so that no worker starts another one
 
         def work() -> None:
             scratch = self.scratch()
-            outer = scratch.next  # a block inside a block keeps the outer one's arrays
+            outer = scratch.next  # a block inside a block must not overwrite the arrays of the outer one
             inside = getattr(self._local, "inside", False)
 
             def from_outer(rows: slice, scratch: Any) -> Any:
@@ -165,27 +165,27 @@ class CpuDevice(Device):
                 scratch.next, self._local.inside = outer, inside
 
         if getattr(self._local, "inside", False):
-            work()  # a block inside a block runs where it is
+            work()  # a block inside a block runs on the same thread
         else:
             with ONE_BLAS_THREAD.hold():
                 self._run(work, stop, min(self.workers, -(-n // share)))
         return sums.total
 
     def _run(self, work: Callable[[], None], stop: Callable[[], None], workers: int) -> None:
-        """Call `work` on so many threads, the caller's among them; the first error is raised when all have stopped."""
+        """Call `work` on so many threads, one of them the caller's. The first error is raised after all have stopped."""
         if workers <= 1:
             return work()
         if self._threads is None:
-            self._threads = Threads(self.workers - 1, self.name)  # the caller is the last worker
+            self._threads = Threads(self.workers - 1, self.name)  # the calling thread is one of the workers
         together(self._threads, work, [work] * (workers - 1), stop)
 
     def after_fork(self) -> None:
-        """In a forked child, which has none of the threads and may have a closed lock: start anew, keep the memory."""
+        """Repair the device in a forked child, which has no worker threads: new ones are started later. The memory is kept."""
         self._threads = None
         self.arena.after_fork()
 
     def close(self) -> None:
-        """End the worker threads and give the memory back; the device may be used again."""
+        """End the worker threads and give unused memory back to the system. The device may be used again afterwards."""
         if self._threads is not None:
             self._threads.shutdown()
             self._threads = None
@@ -194,7 +194,7 @@ class CpuDevice(Device):
 
 
 class _SumInOrder:
-    """Adds what the shares return in the order of their numbers, each as soon as all before it are there, so that few have to wait."""
+    """Adds the terms of the shares in the order of their numbers. A term is added as soon as all earlier ones are there."""
 
     def __init__(self) -> None:
         self.total: tuple[Array, ...] | None = None

@@ -1,7 +1,6 @@
-"""A GPU through CuPy 14. This file was never run on a card: its tests use a stand-in for CuPy made of NumPy.
+"""A GPU, used through CuPy 14. This file was never run on a GPU: its tests replace CuPy by an imitation made of NumPy.
 
-The only file that names CuPy. The work of a device goes to its default stream, in the order it was asked for; CuPy's
-pool keeps the memory.
+No other file uses CuPy. All work of a device goes to its default stream, so it is done in order. CuPy's pool keeps freed memory.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tinyalex.errors import DeviceError, OutOfMemory, require_int
 
 
 def why_no_cuda() -> str | None:
-    """Why there is no CUDA device here, or None where there is one."""
+    """The reason why no CUDA device can be used here; None if one can be used."""
     try:
         import cupy
     except ModuleNotFoundError as error:
@@ -36,15 +35,15 @@ def why_no_cuda() -> str | None:
 
 
 class CudaDevice(Device):
-    """One GPU.
+    """One GPU of this machine.
 
     Parameters
     ----------
-    number: K of "cuda:K", below the number of cards.
+    number: K of "cuda:K", below the number of GPUs.
 
     Raises
     ------
-    DeviceError: no such card, with the reason. OutOfMemory: an array does not fit.
+    DeviceError: there is no such GPU, with the reason. OutOfMemory: an array does not fit.
     """
 
     kind = "cuda"
@@ -68,8 +67,8 @@ class CudaDevice(Device):
 
     @contextmanager
     def activate(self) -> Iterator[None]:
-        """Make this the thread's current card, on which CuPy allocates and computes; name it when its memory ends."""
-        with self.xp.cuda.Device(self.number):  # a new one each time: it remembers the card to return to
+        """Make this GPU the current one of the thread, on which CuPy allocates and computes. Errors about memory name the GPU."""
+        with self.xp.cuda.Device(self.number):  # a new object each time, because it stores the GPU that was current before
             try:
                 yield
             except self.xp.cuda.memory.OutOfMemoryError as error:
@@ -79,13 +78,13 @@ class CudaDevice(Device):
                 ) from None
 
     def _free(self) -> int:
-        """Bytes that the pool may still hand out; the card must be the current one."""
+        """Bytes that can still be allocated. This GPU must be the current one."""
         pool = self.xp.get_default_memory_pool()
         free, limit = self.xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes(), pool.get_limit()
         return max(0, min(free, limit - pool.used_bytes()) if limit else free)
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
-        if isinstance(x, self.xp.ndarray) and not self.owns(x):  # CuPy would copy it without a word
+        if isinstance(x, self.xp.ndarray) and not self.owns(x):  # CuPy would copy it in silence
             raise DeviceError(f"{self.name}: x must be on {self.name}, got {self.where(x)}; use device.copy_from")
         with self.activate():
             return self.xp.asarray(x, dtype)
@@ -107,16 +106,16 @@ class CudaDevice(Device):
         return out
 
     def _copy_from_card(self, x: Array, source: CudaDevice) -> Array:
-        """A copy by CuPy, directly or through the host as the cards allow; both streams go on, the host does not wait."""
+        """A copy by CuPy, directly or, if the GPUs cannot do that, through the host. Only the two streams wait for each other."""
         with source.activate():
-            x = self.xp.ascontiguousarray(x)  # before the event: CuPy would make it contiguous after
+            x = self.xp.ascontiguousarray(x)  # before the event is recorded; CuPy would do it after that
             made = source._record()
         with self.activate():
             self._wait_for(made)
-            out = self.xp.array(x)  # always a new array, on the current card
+            out = self.xp.array(x)  # this always makes a new array, on the current GPU
             copied = self._record()
         with source.activate():
-            source._wait_for(copied)  # only then may x be overwritten, or its memory used again
+            source._wait_for(copied)  # after that x may be overwritten, and its memory used again
         return out
 
     def _record(self) -> Any:
@@ -138,7 +137,7 @@ class CudaDevice(Device):
             return self.xp.empty(shape, dtype)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
-        with self.activate():  # also the filling must be done on this card
+        with self.activate():  # the zeros must be written on this GPU too
             return self.xp.zeros(shape, dtype)
 
     def synchronize(self) -> None:

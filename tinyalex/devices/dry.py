@@ -1,7 +1,7 @@
-"""A device that holds no values, for networks that are built to be counted.
+"""A device whose arrays have no values, for networks that are built only to be counted.
 
-AlexNet's 61 million weights and their gradients take half a gigabyte and a second to draw. Who only counts them
-builds the net on a `DryDevice`, whose arrays have a shape and a single element in memory.
+AlexNet's 61 million weights and their gradients take half a gigabyte, and a second to draw. A net that is only counted is built
+on a `DryDevice`, whose arrays have a shape and a single element in memory.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from tinyalex.errors import DeviceError, show, show_choices
 
 
 class DryDevice(Device):
-    """A device for networks that are looked at and never run: every array is one zero, seen as often as its shape says.
+    """A device for networks that are never run. Every array is a view in which each element is the same zero.
 
     Parameters
     ----------
-    name: what the table calls the device, such as "cpu:0".
-    stands_for: "cpu", "sim" or "cuda", the `kind` of device on which the network would run: algorithms are chosen for that kind.
+    name: the name of the device in tables, such as "cpu:0".
+    stands_for: "cpu", "sim" or "cuda", the `kind` of the device on which the network would run. Algorithms are chosen for it.
 
     Raises
     ------
-    DeviceError: another kind; or something is to be computed.
+    DeviceError: `stands_for` is another kind, or the network is run.
 
     Example
     -------
@@ -65,7 +65,7 @@ class DryDevice(Device):
         raise self._no_values()
 
     def owns(self, x: Any) -> bool:
-        raise self._no_values()  # every layer asks this first
+        raise self._no_values()  # every forward pass calls this first
 
     def activate(self) -> AbstractContextManager[Any]:
         return nullcontext()

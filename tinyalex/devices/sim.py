@@ -1,7 +1,8 @@
-"""A simulated GPU: the memory and the manners of a card, computed by NumPy.
+"""A simulated GPU: NumPy computes, with the limited memory and the strict rules of a real GPU.
 
-It lets a machine without a GPU run the code of one, with the two faults a real card has: memory ends, and the host is
-far away. What it cannot show is time, and the order in which a real card adds numbers. Its `xp` has no submodules.
+With it a machine without a GPU can run the code for a GPU. Two mistakes show as on a real GPU: to use too much memory, and to
+mix arrays of the host with arrays of the GPU. The simulation cannot show the time of a real GPU, nor the order in which a real
+GPU adds. Its `xp` has no submodules.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ from tinyalex.devices.sim_array import (
 )
 from tinyalex.errors import DeviceError, OutOfMemory, require_int
 
-GTX_580 = 3 * 2**30  # bytes: the card of the paper
+GTX_580 = 3 * 2**30  # bytes of the GPU in the paper
 _current = threading.local()
 
 
 class SimDevice(Device):
-    """A GPU for those who have none.
+    """A simulated GPU.
 
     Parameters
     ----------
     number: K of "sim:K", at least 0.
-    memory: bytes that its arrays may take together. Buffers inside a NumPy function do not count.
+    memory: bytes that its arrays may take together. Buffers that a NumPy function uses inside do not count.
 
     Attributes
     ----------
-    used, peak: bytes in use now, and the most there were since the device was made or `peak` was set.
-    synchronizations: how often the host waited for results: to_numpy, float, bool, item, printing.
+    used: bytes that arrays take now. peak: the largest number of bytes since the device was made or `peak` was set.
+    synchronizations: how often the host had to wait for a result, in to_numpy, float, bool, item or printing.
 
     Raises
     ------
@@ -63,8 +64,8 @@ class SimDevice(Device):
         self.name = f"sim:{self.number}"
         self.memory = require_int(self.name, "memory", memory)
         self.xp = Namespace(self)
-        self._lives: set[Life] = set()  # of the blocks that `used` counts
-        self._ended: deque[Life] = deque()  # those of dead blocks; a block may die in the midst of any operation
+        self._lives: set[Life] = set()  # one for each block that `used` counts
+        self._ended: deque[Life] = deque()  # of freed blocks; a block may be freed in the middle of any operation
         self.peak = self.synchronizations = 0
         self._used, self._lock = 0, threading.Lock()
 
@@ -79,27 +80,27 @@ class SimDevice(Device):
             return self._used
 
     def take(self, block: Block) -> None:
-        """Count a new block's bytes until it dies, or raise OutOfMemory."""
+        """Count the bytes of a new block until it is freed. OutOfMemory: there is no room for them."""
         nbytes = block.nbytes
         with self._lock:
             self._settle()
             if self._used + nbytes > self.memory:
-                gc.collect()  # as CuPy does: arrays may hang in reference cycles
+                gc.collect()  # as CuPy does, because arrays may be in reference cycles
                 self._settle()
             if self._used + nbytes > self.memory:
                 raise OutOfMemory(
                     f"{self.name}: an array of {nbytes:,} bytes does not fit, {self.memory - self._used:,} of {self.memory:,} bytes "
                     "are left; use a smaller batch or split the net over two devices"
                 )
-            life = Life(block, self._ended.append)  # no Python code, which Ctrl-C could interrupt
+            life = Life(block, self._ended.append)  # a method in C, which Ctrl-C cannot interrupt
             life.nbytes = 0
             self._lives.add(life)
             self._used += nbytes
-            life.nbytes = nbytes  # nothing can come between this line and the one before
+            life.nbytes = nbytes  # Ctrl-C cannot come between this line and the one before
             self.peak = max(self.peak, self._used)
 
     def _settle(self) -> None:
-        """Subtract the blocks that have died."""
+        """Subtract the bytes of the blocks that were freed."""
         while self._ended:
             life = self._ended[0]
             self._used -= life.nbytes
@@ -122,7 +123,7 @@ class SimDevice(Device):
 
     def copy_from(self, x: Array, source: Device, label: str = "") -> Array:
         self._check(x, source)
-        host = x._a if isinstance(source, SimDevice) else source.to_numpy(x)  # card to card the host does not wait
+        host = x._a if isinstance(source, SimDevice) else source.to_numpy(x)  # between two GPUs the host does not wait
         out = self.empty(host.shape, host.dtype)
         out._a[...] = host
         self.received.add(Transfer(source.name, self.name, host.nbytes, label))
@@ -136,7 +137,7 @@ class SimDevice(Device):
         return type(x) is SimArray and x.device is self
 
     def empty(self, shape: int | tuple[int, ...], dtype: Any = np.float32) -> Array:
-        """An array of NaN, or of the largest integer: whoever reads it before writing shall notice."""
+        """An array of NaN, or of the largest integer, so that a read before the first write is noticed."""
         dtype = np.dtype(dtype)
         shape = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
         block = Block(self, math.prod(shape) * dtype.itemsize)
@@ -149,11 +150,11 @@ class SimDevice(Device):
 
     @contextmanager
     def activate(self) -> Iterator[SimDevice]:
-        """Make this the calling thread's `current_device()`. Operations do not ask for it: their operands name the device."""
+        """Make this the `current_device()` of the calling thread. Operations do not need it, because their operands have a device."""
         before = current_device()
         _current.device = self
         try:
-            with np.errstate(under="ignore"):  # as on a card, and as on `CpuDevice`
+            with np.errstate(under="ignore"):  # as on a real GPU and on a `CpuDevice`
                 yield self
         finally:
             _current.device = before
@@ -169,12 +170,12 @@ class SimDevice(Device):
 
 
 def current_device() -> SimDevice | None:
-    """The device that the calling thread activated last and has not left."""
+    """The device that the calling thread has activated last and not left yet; None if there is none."""
     return getattr(_current, "device", None)
 
 
 class Namespace:
-    """`xp` of one device: the names that NumPy and CuPy share, made when first asked for."""
+    """The module `xp` of one device. It has the names that NumPy and CuPy share; each is made when it is first used."""
 
     def __init__(self, device: SimDevice) -> None:
         self._device = device
@@ -203,7 +204,7 @@ class Namespace:
         return self._device.zeros(shape, dtype)
 
     def asarray(self, a: Any, dtype: Any = None) -> Any:
-        """`a`, from the host or of this device, as an array of this device."""
+        """`a`, an array of the host or of this device, as an array of this device."""
         return self._device.asarray(a, dtype)
 
     def array(self, a: Any, dtype: Any = None) -> Any:
@@ -216,7 +217,7 @@ class Namespace:
 
 
 class Ufunc:
-    """A universal function of a device, with those of the methods (`reduce`, `at`, ...) that CuPy has."""
+    """A universal function of a device, with only the methods (`reduce`, `at`, ...) that CuPy has."""
 
     def __init__(self, device: SimDevice, name: str, f: np.ufunc, methods: list[str]) -> None:
         self._device, self._name, self._f, self._methods = device, name, f, methods
@@ -249,7 +250,7 @@ class Ufunc:
 
 TAKES_ARRAY = {"a", "arr", "ary", "m", "x"}  # names of a first parameter that must be an array of the device
 TAKES_ANYTHING = {"min_scalar_type", "ndim", "shape", "size"}
-RETURNS_ARRAY = {"allclose", "array_equal", "array_equiv", "count_nonzero"}  # on the host NumPy's are numbers, CuPy's never
+RETURNS_ARRAY = {"allclose", "array_equal", "array_equiv", "count_nonzero"}  # they return Python numbers in NumPy, arrays in CuPy
 
 
 def _function(device: SimDevice, name: str) -> Any:

@@ -1,8 +1,8 @@
-"""The arrays of a simulated GPU: NumPy inside, and outside only what CuPy has too.
+"""The arrays of a simulated GPU: they hold a NumPy array, and allow only what CuPy allows too.
 
-What is refused is what fails on a real card and passes on NumPy: operands that lie in host memory or on another device,
-conversion to NumPy without being asked, and names and keywords that CuPy lacks. `cupy_api.json` lists what both have.
-Every array holds a `Block`, the device memory that it or its base occupies.
+They refuse what works in NumPy and fails on a real GPU: operands on the host or on another device, an implicit conversion to
+NumPy, and names and keywords that CuPy does not have. `cupy_api.json` lists what both have. Every array holds a `Block`, the
+memory of the device that the array, or the array of which it is a view, takes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ HostArray = np.ndarray[Any, Any]
 API: dict[str, Any] = json.loads(files("tinyalex.devices").joinpath("cupy_api.json").read_text("utf-8"))
 CUPY = f"CuPy {API['versions']['cupy']}"
 UFUNC_KEYWORDS = frozenset(("out", "dtype", "casting"))
-NUMBERS = (int, float, complex, np.generic)  # what may stand beside an array in an operation
+NUMBERS = (int, float, complex, np.generic)  # types that may be combined with an array in an operation
 
 
 class Block:
-    """Memory of a device: counted from when it is made until the last array in it is gone."""
+    """Memory of a device. It is counted until the last array that uses it is freed."""
 
     __slots__ = ("__weakref__", "nbytes")
 
@@ -38,14 +38,14 @@ class Block:
 
 
 class Life(weakref.ref[Block]):
-    """A weak reference that keeps the size of its block, so that the device can subtract it when the block is gone."""
+    """A weak reference to a block. It stores the size, so that the device can subtract it when the block is freed."""
 
-    nbytes: int  # what the device counts for it
+    nbytes: int  # bytes that the device counts for the block
     __hash__, __eq__ = object.__hash__, object.__eq__
 
 
 class Flags(NamedTuple):
-    """How the elements lie."""
+    """Whether the elements are contiguous, in C order or in Fortran order."""
 
     c_contiguous: bool
     f_contiguous: bool
@@ -55,7 +55,7 @@ class SimArray:
     """An array of a simulated GPU."""
 
     __slots__ = ("__weakref__", "_a", "_block", "device")
-    __hash__ = None  # type: ignore[assignment]  # as NumPy's and CuPy's arrays
+    __hash__ = None  # type: ignore[assignment]  # arrays of NumPy and CuPy cannot be hashed either
 
     def __init__(self, a: HostArray, device: SimDevice, block: Block) -> None:
         self._a, self.device, self._block = a, device, block
@@ -111,7 +111,7 @@ class SimArray:
 
     @property
     def flags(self) -> Flags:
-        """Contiguity; the rest of NumPy's flags has no meaning on a GPU."""
+        """Whether the array is contiguous. NumPy's other flags mean nothing on a GPU."""
         return Flags(self._a.flags.c_contiguous, self._a.flags.f_contiguous)
 
     def __imatmul__(self, other: Any) -> NoReturn:
@@ -119,12 +119,12 @@ class SimArray:
 
 
 def _on_device(device: SimDevice, host: HostArray) -> SimArray:
-    """What a pickled array becomes."""
+    """The array that a pickled array becomes."""
     return wrap(host.copy("K"), device)
 
 
 def operand(x: Any, device: SimDevice) -> Any:
-    """The NumPy array in an operand, or a number as it is; anything else is refused."""
+    """The NumPy array in an operand; a number is returned as it is, any other type is refused."""
     if type(x) is SimArray:
         if x.device is not device:
             raise DeviceError(f"{device.name}: an operand must be on {device.name}, got an array on {x.device.name}; use device.copy_from")
@@ -135,7 +135,7 @@ def operand(x: Any, device: SimDevice) -> Any:
 
 
 def raw(x: Any, device: SimDevice) -> Any:
-    """`x` with the NumPy arrays in place of the device's, also inside tuples and lists; host arrays are refused."""
+    """`x` with each array of the device replaced by its NumPy array, also in tuples and lists. Arrays of the host are refused."""
     kind = type(x)
     if kind is tuple or kind is list:
         return kind([raw(part, device) for part in x])
@@ -143,7 +143,7 @@ def raw(x: Any, device: SimDevice) -> Any:
 
 
 def wrap(result: Any, device: SimDevice, sources: tuple[Any, ...] = ()) -> Any:
-    """What NumPy returns as CuPy would: arrays and scalars as arrays, which share the memory of those they are views of."""
+    """A result of NumPy as CuPy would return it: an array or scalar becomes an array of the device; a view shares its memory."""
     if isinstance(result, np.ndarray):
         base = result.base
         if base is None:
@@ -168,20 +168,20 @@ def owner(a: Any) -> Any:
 
 
 def read(x: SimArray) -> HostArray:
-    """The contents for the host; on a GPU this waits until they are computed."""
+    """The elements on the host. It counts as a synchronization, because on a GPU the host would wait."""
     x.device.synchronizations += 1
     return x._a
 
 
 def check_keywords(device: SimDevice, name: str, keywords: dict[str, Any], allowed: frozenset[str]) -> None:
-    """Raise unless CuPy takes the keywords."""
+    """Raise unless CuPy accepts the keywords."""
     if not keywords.keys() <= allowed:
         wrong = ", ".join(sorted(keywords.keys() - allowed))
         raise TypeError(f"{device.name}: keywords of {name} must be among {', '.join(sorted(allowed))}, as in {CUPY}, got {wrong}")
 
 
 def finish(result: Any, out: Any, device: SimDevice, sources: tuple[Any, ...]) -> Any:
-    """The array that `out=` named if there was one, else the wrapped result."""
+    """The array that was passed as `out`, or if there was none, the wrapped result."""
     if out is None:
         return wrap(result, device, sources)
     return out[0] if type(out) is tuple and len(out) == 1 else out

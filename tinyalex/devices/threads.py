@@ -1,4 +1,4 @@
-"""Several threads work on one call, and none is still at work after an error or Ctrl-C."""
+"""Several threads that work on one call. After an error or Ctrl-C none of them is still working."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _local = threading.local()
 
 
 class Threads:
-    """`count` threads that wait for calls, started at the first; they end with this object.
+    """`count` threads that wait for calls. They start with the first call and end when this object is freed.
 
-    Not a ThreadPoolExecutor: Ctrl-C in the midst of its `submit` or of `wait` can leave a lock closed for ever. A
-    SimpleQueue has none that Python code holds.
+    It is not a ThreadPoolExecutor, because Ctrl-C in the middle of its `submit` or `wait` can leave a lock held for ever. A
+    SimpleQueue has no lock that Python code holds.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -31,15 +31,15 @@ class Threads:
         weakref.finalize(self, self._calls.put, None)
 
     def submit(self, call: Callable[[], object]) -> None:
-        """Let a thread make this call, which must not raise."""
+        """Let one of the threads make this call. The call must not raise."""
         while len(self._threads) < self.count:
             thread = threading.Thread(target=_serve, args=(self._calls,), name=f"{self.name}_{len(self._threads)}", daemon=True)
             thread.start()
-            self._threads.append(thread)  # one whose start Ctrl-C cut short is not counted
+            self._threads.append(thread)  # not reached if Ctrl-C interrupts the start: that thread is not counted
         self._calls.put(call)
 
     def shutdown(self) -> None:
-        """End the threads after the calls that were submitted."""
+        """End the threads after they have made all submitted calls."""
         self._calls.put(None)
         for thread in self._threads:
             thread.join()
@@ -48,28 +48,29 @@ class Threads:
 def _serve(calls: SimpleQueue[Callable[[], object] | None]) -> None:
     while (call := calls.get()) is not None:
         call()
-        del call  # and what it holds, while this thread waits
+        del call  # free what it holds before this thread waits
     calls.put(None)  # for the next thread
 
 
 def together(threads: Threads, mine: Callable[[], T], others: Sequence[Callable[[], T]], stop: Callable[[], object]) -> list[T]:
-    """[mine(), and what the others return]: `mine` on the calling thread, each other on one of `threads`.
+    """Call `mine` on the calling thread and each of `others` on one of `threads`; return the list of all results, mine first.
 
-    The others see the caller's NumPy error settings. An error is raised when all have stopped, the first in the list's
-    order. So is Ctrl-C, which reaches the calling thread alone, at any of these lines: whoever has not begun then does
-    not begin, and `stop()`, which may be called more than once, tells the rest to end soon.
+    The others have the caller's NumPy error settings. If calls raise, the first error in the order of the list is raised
+    after all calls have ended. Ctrl-C reaches only the calling thread, at any of these lines. Then calls that have not begun
+    do not begin, `stop()` tells the others to end soon (it may be called twice), and KeyboardInterrupt is raised after all
+    calls have ended.
     """
-    busy: list[None] = []  # an entry for each of the others at work; append and pop are atomic
-    ended: list[None] = []  # holds an entry once nobody may begin
+    busy: list[None] = []  # one entry for each of the others that is working; append and pop are atomic
+    ended: list[None] = []  # it has an entry when no call may begin any more
     done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()
 
     def guarded(number: int, work: Callable[[], T]) -> None:
-        busy.append(None)  # before the look at `ended`, as the caller writes `ended` before it looks here
+        busy.append(None)  # before `ended` is read, because the caller writes `ended` before it reads `busy`
         result, error = None, None
         try:
             if not ended:
                 result = work()
-        except BaseException as raised:  # it is the caller who raises it
+        except BaseException as raised:  # the calling thread raises it
             error = raised
         finally:
             busy.pop()
@@ -91,7 +92,7 @@ def together(threads: Threads, mine: Callable[[], T], others: Sequence[Callable[
             try:
                 end()
                 break
-            except BaseException:  # Ctrl-C once more: the first is raised below, and only when all have stopped
+            except BaseException:  # a second Ctrl-C: the first one is raised below, after all calls have ended
                 continue
         raise
     for _, _, error in outcomes:
@@ -101,14 +102,15 @@ def together(threads: Threads, mine: Callable[[], T], others: Sequence[Callable[
 
 
 def at_once(left: Callable[[], T], right: Callable[[], T]) -> tuple[T, T]:
-    """(left(), right()): the second in a thread of its own, which sees the caller's NumPy error settings.
+    """Call `left` on the calling thread and `right` on another thread at the same time; return both results.
 
-    An error of either is raised when both have stopped; left's first. Where left fails before right has begun, right does not
-    begin. The thread is kept, and with it its working memory; a pair inside of `left` has a thread of its own, also kept.
+    `right` has the caller's NumPy error settings. If one of the two raises, the error is raised after both have ended; if both
+    raise, it is the error of `left`. If `left` fails before `right` has begun, `right` does not begin. The other thread and its
+    working memory are kept for the next call. A call inside `left` uses another thread, which is kept too.
     """
     if not hasattr(_local, "free"):
         _local.free = []
-    free: list[Threads] = _local.free  # the innermost pair's thread comes first, so each finds its own again
+    free: list[Threads] = _local.free  # the thread of the innermost call is taken first, so each call gets the same thread again
     helper = free.pop() if free else Threads(1, "tower")
     try:
         first, second = together(helper, left, [right], stop=lambda: None)
@@ -118,7 +120,7 @@ def at_once(left: Callable[[], T], right: Callable[[], T]) -> tuple[T, T]:
 
 
 def _after_fork() -> None:
-    """A forked child has none of these threads: it starts its own."""
+    """Forget the threads in a forked child, which does not have them; it starts new ones."""
     global _local
     _local = threading.local()
 

@@ -1,1 +1,1 @@
-"""The paper's experiments: one file a result."""
+"""The experiments of the paper, one folder for each."""

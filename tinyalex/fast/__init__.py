@@ -1,5 +1,5 @@
-"""The functions of `tinyalex.layers` again, faster: each is a row of the one table in `table.py`, and equals the plain function.
+"""Faster versions of the plain functions in `tinyalex.layers`. Each is a row of the table in `table.py`.
 
-Nothing here is needed to understand the mathematics. A test goes through the table and compares every row with the plain
-function that stands beside the derivation; see `tests/fast/test_table.py`.
+A reader who wants to understand the mathematics does not need this package. `tests/fast/test_table.py` compares every row of the
+table with its plain function.
 """

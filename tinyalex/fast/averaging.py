@@ -1,8 +1,8 @@
-"""Average pooling as two products: a mean is linear, and the mean over a rectangle is one along the columns of one along the rows.
+"""Average pooling as two matrix products. A mean over a window is the mean along the height of means along the width.
 
-With a matrix for each axis, out = T x W^T, and backward is the transpose of that, dx = T^T dout W. Most entries are zeros, so
-this pays on short axes only. A block that holds a NaN or an infinity, which 0 would spread over its channel, goes to the plain
-function.
+With a matrix for each axis, out = T x W^T, and the transpose of this is backward, dx = T^T dout W. Most elements of T and W are 0, so
+this pays only on short axes. A product with 0 would spread a NaN or an infinity over its channel; blocks that hold one are computed
+by the plain function.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tinyalex.geometry import Windows, shifts
 
 
 def pays(asked: Pooling, n: int) -> bool:
-    """Whether no axis is long."""
+    """Whether height and width are at most `LONGEST_AXIS`."""
     return max(asked.windows.size) <= LONGEST_AXIS
 
 
 @lru_cache(maxsize=64)
 def means(windows: Windows, axis: int, dtype: Any) -> Any:
-    """T (OH, H) for axis 0, W (OW, W) for axis 1: row o holds 1 / (cells that window o sees) at these cells."""
+    """T (OH, H) for axis 0, W (OW, W) for axis 1. Row o holds 1 / (the number of pixels that window o sees) at these pixels."""
     found = np.zeros((windows.out[axis], windows.size[axis]))
     for to, at in shifts(windows, axis):
         found[range(*to.indices(windows.out[axis])), range(*at.indices(windows.size[axis]))] = 1
@@ -40,7 +40,7 @@ def _matrices(asked: Pooling, dtype: Any, device: Device) -> tuple[Array, Array]
 
 
 def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, None]:
-    """Blocks of images: along the width, then along the height. Nothing is kept."""
+    """The means of blocks of images: first along the width, then along the height. Nothing is kept."""
     (n, c, h, w), (oh, ow), (tall, wide) = x.shape, asked.windows.out, _matrices(asked, x.dtype, device)
     out = device.empty(asked.out_shape(n), x.dtype)
 
@@ -59,7 +59,7 @@ def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) 
 
 
 def backward(asked: Pooling, kept: None, dout: Array, device: Device, grads: Grads) -> Array:
-    """Blocks of images, with the transposed matrices."""
+    """dx in blocks of images, with the transposed matrices."""
     (n, c, h, w), (oh, ow) = asked.x_shape(len(dout)), asked.windows.out
     (tall, wide), dx = _matrices(asked, dout.dtype, device), device.empty((n, c, h, w), dout.dtype)
 
@@ -78,7 +78,7 @@ def backward(asked: Pooling, kept: None, dout: Array, device: Device, grads: Gra
 
 
 def keeps(asked: Pooling) -> Keeps:
-    """Nothing."""
+    """Nothing is kept."""
     return Keeps()
 
 

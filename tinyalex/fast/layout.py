@@ -1,7 +1,8 @@
-"""The two orders of images in memory, (N, C, H, W) and (C, H, W, N), and how one is turned into the other.
+"""The two orders of a batch of images in memory, NCHW and CHWN, and the copies from one order to the other.
 
-In the second order, that of the authors' code of 2012, images lie innermost. The shape of an array is (N, C, H, W) all the same:
-only its strides tell, and every layer takes it. Work that compares or adds neighbors then has runs as long as the batch.
+In the order CHWN, which the authors' code of 2012 has, the images lie innermost: the elements of all images at one channel and
+position are adjacent in memory. The shape of such an array is still (N, C, H, W); only its strides show the order, and every layer
+accepts both orders. CHWN is fast for work that compares or adds neighbors, because it processes runs as long as the batch.
 """
 
 from __future__ import annotations
@@ -15,43 +16,44 @@ from tinyalex.geometry import Windows
 
 
 def matrix(rows: int, columns: int, dtype: Any, empty: Callable[[tuple[int, ...], Any], Array]) -> Array:
-    """An uninitialized (rows, columns) matrix for a product, made by `empty` as a scratch or a device does, its rows set a little apart.
+    """An uninitialized (rows, columns) matrix for a product, whose rows have a gap of `GAP` elements between them.
 
-    Rows that begin a multiple of 4096 bytes after one another compete for the same places in the cache, and 16 x 16
-    images in blocks of 8 make just such rows: without the gap their products take 1.4 times as long.
+    `empty` allocates it: (shape, dtype) -> array, as a scratch or `device.empty`. Rows that begin a multiple of 4096 bytes apart
+    compete for the same lines of the cache. Images of 16 x 16 pixels in blocks of 8 have such rows: without the gap their products
+    take 1.4 times as long.
     """
     return empty((rows, columns + GAP), dtype)[:, :columns]
 
 
 def images_last(x: Array, out: Array) -> None:
-    """out[..., i] = x[i]: the image index becomes the innermost."""
+    """Copy NCHW to CHWN: out[..., i] = x[i]. x (B, C, H, W), out (C, H, W, B)."""
     for images in _at_once(x):
         out[..., images] = x[images].transpose(1, 2, 3, 0)
 
 
 def channels_last(x: Array, out: Array, scratch: Scratch) -> None:
-    """out[:, :, i] = the pixels of x[i] with their channels innermost: x (B, C, H, W), out (H, W, B, C).
+    """Copy x (B, C, H, W) to out (H, W, B, C), whose channels lie innermost.
 
-    Memory read line by line is several times as fast as element by element, so a large image is copied first and then turned in
-    the cache.
+    A large image is first copied to a buffer in the cache, because memory is read several times as fast in order as element by
+    element.
     """
-    room = scratch((1, *x.shape[1:]), x.dtype) if x[0].size > LARGE else None
+    buffer = scratch((1, *x.shape[1:]), x.dtype) if x[0].size > LARGE else None
     for images in _at_once(x):
         part = x[images]
-        if room is not None:
-            room[...] = part
-            part = room
+        if buffer is not None:
+            buffer[...] = part
+            part = buffer
         out[:, :, images] = part.transpose(2, 3, 0, 1)
 
 
 def _at_once(x: Array) -> list[slice]:
-    """How many images are turned in one call: a CPU turns large images faster one by one; small ones are not worth a call each."""
+    """Slices of the images that are copied in one call each: single images if they are large, which is faster, otherwise 8."""
     at_once = 1 if x[0].size > LARGE else 8
     return [slice(first, first + at_once) for first in range(0, len(x), at_once)]
 
 
 def images_first(wide: Array, bias: Any, out: Array, xp: Any) -> None:
-    """out[i] = wide[..., i] + bias: the image index becomes the outermost again. The bias, None for none, is added by the same copy."""
+    """Copy CHWN to NCHW and add the bias unless it is None: out[i] = wide[..., i] + bias. wide (C, H, W, B), out (B, C, H, W)."""
     if bias is None:
         out[...] = wide.transpose(3, 0, 1, 2)
     else:
@@ -59,7 +61,7 @@ def images_first(wide: Array, bias: Any, out: Array, xp: Any) -> None:
 
 
 def lay_sheet(x: Array, windows: Windows, sheet: Array) -> Array:
-    """The part of the images x (B, C, H, W) that windows see, with zeros around it, on the sheet (C, SH, SW, B)."""
+    """Copy the pixels of x (B, C, H, W) that windows see to sheet (C, SH, SW, B), whose other elements, the padding, become 0."""
     (height, width), (h, w), (top, left) = windows.sheet, windows.seen, windows.before
     if (h, w) != (height, width):
         sheet.fill(0)
@@ -68,18 +70,18 @@ def lay_sheet(x: Array, windows: Windows, sheet: Array) -> Array:
 
 
 def chwn(x: Array) -> Array:
-    """x (N, C, H, W) seen as (C, H, W, N), a view."""
+    """A view of x (N, C, H, W) with the axes (C, H, W, N)."""
     return x.transpose(1, 2, 3, 0)
 
 
 def empty_chwn(device: Device, shape: tuple[int, ...], dtype: Any) -> Array:
-    """An uninitialized array of shape (N, C, H, W) whose images lie innermost."""
+    """An uninitialized array of shape (N, C, H, W) that is CHWN in memory."""
     n, c, h, w = shape
     return matrix(c, h * w * n, dtype, device.empty).reshape(c, h, w, n).transpose(3, 0, 1, 2)
 
 
 def is_chwn(x: Array) -> bool:
-    """Whether the images of x (N, C, H, W) lie innermost, with nothing between the pixels of a channel."""
+    """Whether x (N, C, H, W) is CHWN in memory, without gaps inside a channel. False for a single image."""
     n, _, h, w = x.shape
-    of_image, _, of_row, of_pixel = (stride // x.itemsize for stride in x.strides)
-    return n > 1 and of_image == 1 and (w == 1 or of_pixel == n) and (h == 1 or of_row == w * n)
+    of_image, _, of_line, of_pixel = (stride // x.itemsize for stride in x.strides)
+    return n > 1 and of_image == 1 and (w == 1 or of_pixel == n) and (h == 1 or of_line == w * n)

@@ -1,11 +1,11 @@
-"""A first convolution line by line, for all images of the batch at once, which lie innermost in memory as in the 2012 code.
+"""The first convolution of a net, line by line: a block is some lines of the output of all images, which are CHWN in memory.
 
-The columns of one line of the output lie in memory already, if only the shifts along the width are made: with
-shifted[line, c, j, x] = sheet[c, line, sw x + j], what the windows of line y see is shifted[sh y : sh y + KH], one after the
-other as the KH * C * KW rows of a matrix. A row of ones for each line makes the bias a weight of the first of them.
+Only the shifts along the width are copied: shifted[line, c, j, z] = sheet[c, line, sw z + j] for all images. What the windows of
+output line y see is then shifted[sh y : sh y + KH], which is already a matrix of columns with KH * C * KW rows. Each line of the
+sheet has one more row, of ones; for the first line of a window its weight is the bias, for the other lines 0.
 
-The product of a line, (K, KH*C*KW) @ (KH*C*KW, OW*N), then writes its output where it stays and finds dout where it needs it:
-no image is turned outward and back. A block is some lines of the output of all images. The pooling that follows reads them so.
+The product of a line, (K, KH * C * KW) @ (KH * C * KW, OW * N), writes directly to the output and reads dout directly. No array is
+copied from CHWN to NCHW or back, because the max pooling that follows reads and writes CHWN too.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from tinyalex.geometry import Windows
 
 
 def fits(asked: Convolution) -> bool:
-    """Whether no dx is asked for: this row has none."""
+    """Whether the request asks for no dx, which this row cannot compute."""
     return not asked.input_gradient
 
 
 def pays(asked: Convolution, n: int) -> bool:
-    """Whether pooling follows and the batch is long enough: what lies innermost must be long."""
+    """Whether pooling follows and the batch is so large that runs of its length are fast."""
     return asked.innermost and n >= LEAST_INNERMOST
 
 
 def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:
-    """What the windows see of all images x (N, C, H, W), with zeros around it: (C, SH, SW, N)."""
+    """All images x (N, C, H, W) with their padding, as far as windows reach: (C, SH, SW, N)."""
     sheet = device.empty((x.shape[1], *windows.sheet, len(x)), x.dtype)
 
     def block(images: slice, _: Scratch) -> None:
@@ -40,7 +40,7 @@ def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:
 
 
 def shifted_lines(sheet: Array, windows: Windows, groups: int, lines: slice, scratch: Scratch) -> Array:
-    """What some lines of the output see: (G, rows of the sheet, C/G * KW + 1, OW * N), a row of ones below each."""
+    """The shifts of the sheet's lines that some output lines see: (G, lines of the sheet, C/G * KW + 1, OW * N), the last of ones."""
     (c, _, _, n), ow, (kh, kw), (sh, sw) = sheet.shape, windows.out[1], windows.kernel, windows.stride
     seen = sheet[:, lines.start * sh : (lines.stop - 1) * sh + kh]
     shifted = scratch((groups, seen.shape[1], c // groups * kw + 1, ow * n + GAP), sheet.dtype)[..., : ow * n]
@@ -53,7 +53,7 @@ def shifted_lines(sheet: Array, windows: Windows, groups: int, lines: slice, scr
 
 
 def line_weights(weight: Array, bias: Array, groups: int, device: Device) -> Array:
-    """Both as the rows that multiply such lines: (G, K/G, KH * (C/G * KW + 1))."""
+    """The matrix (G, K/G, KH * (C/G * KW + 1)) that multiplies such lines: the weights, and the bias as a weight of the first line."""
     k, c, kh, kw = weight.shape
     with device.activate():
         both = device.zeros((groups, k // groups, kh, c * kw + 1), weight.dtype)
@@ -63,24 +63,27 @@ def line_weights(weight: Array, bias: Array, groups: int, device: Device) -> Arr
 
 
 def pieces_of_line(width: int, product: int) -> int:
-    """Into how many pieces a line is cut, so that OpenBLAS multiplies them without copying operands; `product`: of one place."""
+    """How many pieces a line is cut into, so that OpenBLAS does not copy its operands.
+
+    width: OW. product: how many multiplications one position of the line needs.
+    """
     return next(n for n in range(1, width + 1) if width % n == 0 and (n == width or width // n * product <= SMALL_PRODUCT))
 
 
 def in_pieces(lines: Array, pieces: int) -> Array:
-    """Lines (G, A, B, L) as matrices (pieces, G, A * B, L / pieces), a view."""
+    """A view of lines (G, A, B, L) as matrices (pieces, G, A * B, L / pieces)."""
     g, a, b, length = lines.shape
     return lines.reshape(g, a * b, pieces, length // pieces).transpose(2, 0, 1, 3)
 
 
 def line_bytes(asked: Convolution, n: int) -> int:
-    """Bytes of working memory for a line of the output of n images."""
+    """Bytes of working memory for one line of the output of n images."""
     windows = asked.windows
     return (asked.channels * windows.kernel[1] + asked.groups) * windows.out[1] * n * asked.weight.dtype.itemsize * windows.stride[0]
 
 
 def forward(asked: Convolution, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
-    """The output, whose images lie innermost, and the images with their padding, (C, SH, SW, N)."""
+    """The output, which is CHWN in memory, and the images with their padding, (C, SH, SW, N)."""
     windows, groups, (sh, _), (kh, _) = asked.windows, asked.groups, asked.windows.stride, asked.windows.kernel
     weights = line_weights(asked.weight, asked.bias, groups, device)
     pieces = pieces_of_line(windows.out[1], weights[0].size * len(x))
@@ -99,7 +102,7 @@ def forward(asked: Convolution, x: Array, device: Device, then: Then | None = No
 
 
 def backward(asked: Convolution, sheet: Array, dout: Array, device: Device, grads: Grads) -> None:
-    """Add the gradients of weight and bias, both rows of col @ dout^T; there is no dx."""
+    """Add the gradients of weight and bias, which are rows of col @ dout^T. Returns no dx."""
     windows, groups, d, (sh, _), (kh, kw) = asked.windows, asked.groups, chwn(dout), asked.windows.stride, asked.windows.kernel
     c, k = asked.weight.shape[1], asked.filters // groups
 

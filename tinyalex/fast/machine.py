@@ -1,29 +1,33 @@
-"""The numbers that were measured, each with the benchmark that found it: where one row of the table begins to pay.
+"""Measured bounds, each with the benchmark that found it. They decide which row of the table pays and how large blocks are.
 
-All were found on two cores of an AMD EPYC with NumPy 2.4 and OpenBLAS 0.3.31; on another processor they cost time, never
-exactness. `python -m benchmarks.algorithms` compares the rows of convolution layer by layer, `python -m benchmarks --only layer`
-the layers with PyTorch's.
+All were measured on two cores of an AMD EPYC with NumPy 2.4 and OpenBLAS 0.3.31. On another processor other bounds may be faster; the
+results do not depend on them. `python -m benchmarks.algorithms` compares the rows for each convolution of a net, and
+`python -m benchmarks --only layer` compares the layers with PyTorch's.
 """
 
-STRIP = 3 << 20  # bytes of columns that are made at a time, so that they stay in cache (benchmarks.algorithms: conv1, conv2)
-COLUMNS = 32 << 20  # bytes of columns of one image from which the input gradient makes them in parts (31x31 on 400x400: 1.6 GB whole)
-FEWEST_BLOCKS = 4  # of fewer images channels and filters are shared out, so that several workers find work (--only alexnet-infer-1)
-LEAST_INNERMOST = 32  # images from which a first convolution leaves them innermost for pooling (--only figure1-epoch)
+# Convolution by columns.
+STRIP = 3 << 20  # most bytes of columns that are computed at a time, so that they stay in cache (benchmarks.algorithms: conv1, conv2)
+COLUMNS = 32 << 20  # most bytes of columns that the input gradient computes at a time (31x31 on 400x400 has 1.6 GB for one image)
+FEWEST_BLOCKS = 4  # with fewer images, workers share out channels and filters instead of images (--only alexnet-infer-1)
+LEAST_INNERMOST = 32  # fewest images for which a first convolution leaves its output CHWN for pooling (--only figure1-epoch)
 
-GAP = 16  # elements between the rows of a matrix: rows that begin 4096 bytes apart compete for the same places in the cache
-LARGE = 1 << 15  # elements of an image that is copied into cache before its axes are turned (benchmarks.algorithms: conv2)
-SMALL_PRODUCT = 10**6  # multiplications of a product so small that OpenBLAS does not copy its operands first (--only figure1-epoch)
-LONG = 256  # rows of a product that runs near the full speed of BLAS (--only layer: fc6 at 128 images)
-FEW_IMAGES = 8  # a fully connected layer multiplies so few images by a few rows of the weight at a time (--only alexnet-infer-1)
+# Matrices and products.
+GAP = 16  # elements between the rows of a matrix, because rows 4096 bytes apart compete for the same lines of the cache
+LARGE = 1 << 15  # an image with more elements is copied into the cache before its axes are permuted (benchmarks.algorithms: conv2)
+SMALL_PRODUCT = 10**6  # multiplications up to which OpenBLAS does not copy the operands of a product (--only figure1-epoch)
+LONG = 256  # a product with this many rows runs near the full speed of BLAS (--only layer: fc6 at 128 images)
+FEW_IMAGES = 8  # up to this many images a fully connected layer multiplies by a few rows of the weight at a time (--only alexnet-infer-1)
 
-LEAST_CHANNELS = 16  # Winograd: channels on both sides, below which its transforms take longer than they save
-LEAST_TILES, LEAST_FROZEN = 32, 9  # Winograd: tiles of all images that repay the transform of the weights; of weights that are frozen
-LEAST_IMAGES = 16  # Winograd: as many images are enough, however small they are (benchmarks.algorithms: the CIFAR nets)
-LEAST_PHASED = 4  # Winograd, stride above 1: tiles of all images for each element that a weight becomes
-AT_ONCE = 2 << 20  # Winograd: bytes of transformed tiles that a block makes before it uses them
-ROWS = 300  # Winograd: tiles of a block, whose products then run near the full speed of BLAS
-UNEVEN = 0.95  # Winograd: tiles of two sizes pay where they need at most this part of the products of equal tiles
-IMAGES = 8  # Winograd: images of a block, however many tiles they have: the rows of a transform are images times channels long
-FEW = 50  # Winograd: tiles of all images that are not worth several blocks
+# Winograd.
+LEAST_CHANNELS = 16  # with fewer channels or filters in a group, the transforms take longer than they save
+LEAST_TILES, LEAST_FROZEN = 32, 9  # fewest tiles of all images that repay the transform of the weights; of a frozen layer's weights
+LEAST_IMAGES = 16  # this many images always repay it, even if they have fewer tiles (benchmarks.algorithms: the CIFAR nets)
+LEAST_PHASED = 4  # stride above 1: fewest tiles of all images for each transformed element that one weight yields
+AT_ONCE = 2 << 20  # bytes of transformed tiles that a block computes before it multiplies them
+BLOCK_TILES = 300  # a block with this many tiles has products near the full speed of BLAS
+UNEVEN = 0.95  # tiles of two sizes pay if they need at most this fraction of the products that tiles of one size need
+BLOCK_IMAGES = 8  # fewest images of a block, however many tiles they have: the rows of a transform are images times channels long
+FEW_TILES = 50  # with at most this many tiles of all images, the batch is one block
 
-LONGEST_AXIS = 160  # average pooling: pixels of an axis up to which one dense matrix is faster than adding shifted lines
+# Average pooling.
+LONGEST_AXIS = 160  # pixels of an axis up to which one dense matrix is faster than adding shifted lines

@@ -1,4 +1,4 @@
-"""The plain functions as rows of the table: the derivation itself, called on blocks of images. The default of simulated and real GPUs."""
+"""The rows "plain", which call the plain functions on blocks of images. They are the default on simulated and real GPUs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tinyalex.fast.sharing import bytes_of_blocks
 
 
 def conv_forward(asked: Convolution, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
-    """`conv2d` of each block."""
+    """`conv2d` of each block of images."""
     out = device.empty(asked.out_shape(len(x)), x.dtype)
 
     def block(images: slice, scratch: Scratch) -> None:
@@ -22,7 +22,7 @@ def conv_forward(asked: Convolution, x: Array, device: Device, then: Then | None
 
 
 def conv_backward(asked: Convolution, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
-    """`conv2d_backward` of each block; the gradients of weight and bias are the sums over the blocks."""
+    """`conv2d_backward` of each block of images; the gradients of weight and bias are sums over the blocks."""
     dx = device.empty(x.shape, x.dtype) if asked.input_gradient else None
 
     def block(images: slice, scratch: Scratch) -> tuple[Array, Array]:
@@ -37,7 +37,7 @@ def conv_backward(asked: Convolution, x: Array, dout: Array, device: Device, gra
 
 
 def _bytes_of_image(asked: Convolution, backward: bool) -> int:
-    """Bytes that one image of a block needs: backward its columns, their gradients, and a gradient of the weights of its own."""
+    """Bytes that one image of a block needs: in forward its columns; in backward also their gradient and a gradient of the weights."""
     item, (height, width), (oh, ow), (h, w) = asked.weight.dtype.itemsize, asked.windows.sheet, asked.windows.out, asked.windows.size
     columns, out = asked.windows.column_bytes(asked.channels, item), asked.filters * oh * ow * item
     if not backward:
@@ -52,7 +52,7 @@ def conv_scratch(asked: Convolution, n: int, backward: bool, workers: int | None
 
 
 def pool_forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Any]:
-    """`max_pool` of each block, which also says where each maximum stood, or `avg_pool`."""
+    """`max_pool` of each block of images, whose second result is kept, or `avg_pool`."""
     out, kept = device.empty(asked.out_shape(len(x)), x.dtype), None
     if asked.remembers and asked.train:
         kept = device.empty(asked.out_shape(len(x)), "int32")
@@ -66,39 +66,40 @@ def pool_forward(asked: Pooling, x: Array, device: Device, then: Then | None = N
         out[images] = result
         apply(then, out[images], scratch)
 
-    device.map_blocks(block, len(x), 6 * _of_image(asked))
+    device.map_blocks(block, len(x), 6 * _sheet_bytes(asked))
     return out, kept
 
 
 def pool_backward(asked: Pooling, kept: Any, dout: Array, device: Device, grads: Grads) -> Array:
-    """`max_pool_backward` or `avg_pool_backward` of each block."""
+    """`max_pool_backward` or `avg_pool_backward` of each block of images."""
     dx = device.empty(asked.x_shape(len(dout)), dout.dtype)
 
     def block(images: slice, scratch: Scratch) -> None:
-        where = () if kept is None else (kept[images],)
-        dx[images] = asked.plain[1](dout[images], *where, asked.windows, scratch.xp)
+        winner = () if kept is None else (kept[images],)
+        dx[images] = asked.plain[1](dout[images], *winner, asked.windows, scratch.xp)
 
-    device.map_blocks(block, len(dout), 6 * _of_image(asked))
+    device.map_blocks(block, len(dout), 6 * _sheet_bytes(asked))
     return dx
 
 
-def _of_image(asked: Pooling) -> int:
+def _sheet_bytes(asked: Pooling) -> int:
+    """Bytes of one image with its padding."""
     height, width = asked.windows.sheet
     return asked.channels * height * width * asked.itemsize
 
 
 def pool_keeps(asked: Pooling) -> Keeps:
-    """For a maximum, four bytes a window: which of its cells it was."""
+    """For max pooling four bytes for each window, which say which cell won; for average pooling nothing."""
     return Keeps(own=4 * asked.channels * asked.windows.out[0] * asked.windows.out[1] if asked.remembers else 0)
 
 
 def pool_scratch(asked: Pooling, n: int, backward: bool, workers: int | None) -> int:
     """See `Row`."""
-    return bytes_of_blocks(4 * _of_image(asked), 0, n, workers)
+    return bytes_of_blocks(4 * _sheet_bytes(asked), 0, n, workers)
 
 
 def product_forward(asked: Product, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
-    """`linear`, for the whole batch."""
+    """`linear` of the whole batch."""
     with device.activate():
         out = device.empty(asked.out_shape(len(x)), x.dtype)
         out[...] = asked.plain[0](x, asked.weight, asked.bias, asked.groups, device.xp)
@@ -107,7 +108,7 @@ def product_forward(asked: Product, x: Array, device: Device, then: Then | None 
 
 
 def product_backward(asked: Product, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
-    """`linear_backward`, for the whole batch."""
+    """`linear_backward` of the whole batch."""
     with device.activate():
         dx, dweight, dbias = asked.plain[1](x, asked.weight, dout, asked.groups, device.xp)
     add_gradients(grads, dweight, dbias, device)
@@ -115,6 +116,6 @@ def product_backward(asked: Product, x: Array, dout: Array, device: Device, grad
 
 
 def product_scratch(asked: Product, n: int, backward: bool, workers: int | None) -> int:
-    """See `Row`: the product before it is copied, or the gradient of the weights before it is added."""
+    """See `Row`: in forward the product before it is copied to `out`, in backward the gradients before they are added."""
     item = asked.weight.dtype.itemsize
     return (size_of(asked.weight) + len(asked.weight)) * item if backward else n * len(asked.weight) * item

@@ -1,7 +1,11 @@
-"""Max pooling of images (N, C, H, W), first down the columns of a window, then along its rows: KH + KW comparisons, not KH * KW.
+"""Max pooling of NCHW images, first along the height of the windows, then along the width: KH + KW comparisons, not KH * KW.
 
-Where the result of a block holds a NaN, or dout an infinity, comparisons and products are made again in the way that keeps both
-at their place; ordinary blocks pay a look at their largest and smallest element for that question.
+backward needs for each window the cell (i, j) that won. j is kept for each window as `j_won` (B, C, OH, OW). i is kept as `i_won`
+(B, C, OH, SW), because windows that overlap along the width share the maxima along the height.
+
+If the result of a block holds a NaN, the block is computed again with slower comparisons, in which NaN wins. If dout of a block holds
+a NaN or an infinity, products with 0 are avoided. To find out, forward looks at the largest element of each block, and backward at
+the largest and the smallest.
 """
 
 from __future__ import annotations
@@ -15,26 +19,26 @@ from tinyalex.fast.request import Grads, Keeps, Pooling, Then, apply
 from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.geometry import Windows, shifts
 
-LARGEST_KERNEL = 256  # which row or column of a window won is kept as one byte
+LARGEST_KERNEL = 256  # i and j of the cell that won are kept as one byte each
 
 
 def fits(asked: Pooling) -> bool:
-    """Whether the index of a row or column of the kernel fits one byte."""
+    """Whether i and j of a cell fit one byte each."""
     return max(asked.windows.kernel) <= LARGEST_KERNEL
 
 
 def pays(asked: Pooling, n: int) -> bool:
-    """Wherever it fits."""
+    """Always, if the row fits."""
     return fits(asked)
 
 
 def all_finite(a: Array) -> bool:
-    """Whether no element is a NaN or an infinity: the largest and the smallest would be one too."""
+    """Whether no element is NaN or infinite. It is enough to look at the largest and the smallest element."""
     return bool(np.isfinite(a.max()) and np.isfinite(a.min()))
 
 
 def larger(here: Array, before: Array, nan: bool, out: Array, xp: Any) -> Array:
-    """out (bool) = whether `here` beats the maximum so far; with `nan` the first NaN of a window beats every number."""
+    """out (bool) = whether `here` beats `before`, the maximum so far. With `nan`, the first NaN of a window beats every number."""
     xp.greater(here, before, out=out)
     if nan:
         out |= xp.isnan(here) & ~xp.isnan(before)
@@ -42,7 +46,7 @@ def larger(here: Array, before: Array, nan: bool, out: Array, xp: Any) -> Array:
 
 
 def passed_on(won: Array, cell: int, dout: Array, finite: bool, out: Array, xp: Any) -> Array:
-    """out = dout where `cell` won, else 0. Where dout is not finite, no product with 0 may be made: 0 times infinity is NaN."""
+    """out = dout where won == cell, otherwise 0. Without `finite` this is no product, because 0 times infinity is NaN."""
     if not finite:
         out[...] = xp.where(won == cell, dout, 0)
         return out
@@ -52,9 +56,9 @@ def passed_on(won: Array, cell: int, dout: Array, finite: bool, out: Array, xp: 
 
 
 def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
-    """What the windows cover, (B, C, SH, SW): x itself where that is all of it, else a copy.
+    """The images with their padding, (B, C, SH, SW): x itself if that is the same array, otherwise a copy.
 
-    Padding holds -inf, not 0, as a padded cell must never win.
+    The padding is -inf, not 0, because a padded cell must never win.
     """
     (b, c, h, w), (height, width), (top, left), (seen_h, seen_w) = x.shape, windows.sheet, windows.before, windows.seen
     if (top, left, height, width) == (0, 0, h, w):
@@ -67,65 +71,66 @@ def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
     return sheet
 
 
-def neighbors_max(x: Array, k: int, step: int, keep_place: bool, nan: bool, scratch: Scratch) -> tuple[Array, Array | None]:
-    """For each position p of the flattened array: the largest of x[p], x[p + step], ..., k of them, and which came first.
+def neighbors_max(x: Array, k: int, step: int, keep_index: bool, nan: bool, scratch: Scratch) -> tuple[Array, Array | None]:
+    """For each index p of the flattened array: the largest of x[p], x[p + step], ..., k of them, and which of the k is the first such.
 
-    Positions where no window starts are computed too, and at line ends two lines mix; the caller skips those. One long run is
-    twice as fast as many short ones.
+    This is computed even where no window starts, and at the ends of lines, where two lines mix; the caller ignores these results. One
+    long run is twice as fast as many short ones.
     """
     xp, n, flat, best = scratch.xp, x.size - (k - 1) * step, x.reshape(-1), scratch(x.shape, x.dtype)
     b, before = best.reshape(-1)[:n], flat[:n]  # before: the maximum so far
-    place = scratch(x.shape, np.uint8) if keep_place else None
-    if place is not None:
-        p, spare = place.reshape(-1)[:n], scratch((n,), np.uint8)
+    index = scratch(x.shape, np.uint8) if keep_index else None
+    if index is not None:
+        first, spare = index.reshape(-1)[:n], scratch((n,), np.uint8)
         if k == 1:
-            p.fill(0)
+            first.fill(0)
     if k == 1:
         b[...] = before
     for i in range(1, k):
         here = flat[i * step : i * step + n]
-        if place is not None:
-            won = p if i == 1 else spare
+        if index is not None:
+            won = first if i == 1 else spare
             larger(here, before, nan, won.view(np.bool_), xp)
             if i > 1:
-                won *= i  # 0 where an earlier one keeps the maximum, else i, which is larger than any before
-                xp.maximum(p, won, out=p)
+                won *= i  # i where this element beats all before it, otherwise 0
+                xp.maximum(first, won, out=first)
         before = xp.maximum(before, here, out=b)
-    return best, place
+    return best, index
 
 
 def every(stride: int, count: int) -> slice:
-    """Where `count` windows begin."""
+    """The indices along an axis at which `count` windows begin."""
     return slice(0, stride * (count - 1) + 1, stride)
 
 
 def max_pool(
-    x: Array, windows: Windows, out: Array, rows: Array | None, columns: Array | None, nan: bool = False, *, scratch: Scratch
+    x: Array, windows: Windows, out: Array, i_won: Array | None, j_won: Array | None, nan: bool = False, *, scratch: Scratch
 ) -> None:
-    """out = the maximum of each window, (B, C, OH, OW): of its columns first, then of those.
+    """Fill out (B, C, OH, OW) with the maximum of each window, and i_won and j_won, uint8, unless they are None.
 
-    rows (B, C, OH, SW) = the first row of each column of windows that reaches the maximum; columns (B, C, OH, OW) = the
-    first column of the window that does. Both uint8, or None for outputs alone. nan: whether there may be a NaN.
+    i_won (B, C, OH, SW): for each output line and each position along the sheet's width, which of the KH cells is the first maximum.
+    j_won (B, C, OH, OW): for each window, which of the KW maxima along the height is the first maximum.
+    nan: whether x may hold a NaN.
     """
     (oh, ow), (kh, kw), (sh, sw) = windows.out, windows.kernel, windows.stride
     sheet = lay_sheet(x, windows, scratch)
-    best, place = neighbors_max(sheet, kh, windows.sheet[1], rows is not None, nan, scratch)
+    best, index = neighbors_max(sheet, kh, windows.sheet[1], i_won is not None, nan, scratch)
     lines = scratch((*x.shape[:2], oh, windows.sheet[1]), x.dtype)
     lines[...] = best[:, :, every(sh, oh)]
-    if rows is not None and place is not None:
-        rows[...] = place[:, :, every(sh, oh)]
-    best, place = neighbors_max(lines, kw, 1, columns is not None, nan, scratch)
+    if i_won is not None and index is not None:
+        i_won[...] = index[:, :, every(sh, oh)]
+    best, index = neighbors_max(lines, kw, 1, j_won is not None, nan, scratch)
     out[...] = best[..., every(sw, ow)]
-    if columns is not None and place is not None:
-        columns[...] = place[..., every(sw, ow)]
+    if j_won is not None and index is not None:
+        j_won[...] = index[..., every(sw, ow)]
 
 
-def spread_along(dout: Array, windows: Windows, columns: Array, dlines: Array, finite: bool, scratch: Scratch) -> None:
-    """To the column that won: dlines (B, C, OH, SW) = the sum of what each of dout (B, C, OH, OW) sends there."""
+def spread_along(dout: Array, windows: Windows, j_won: Array, dlines: Array, finite: bool, scratch: Scratch) -> None:
+    """Fill dlines (B, C, OH, SW): each element of dout (B, C, OH, OW) is added where its window's maximum along the width is."""
     xp, begin = scratch.xp, every(windows.stride[1], windows.out[1])
     d, won = scratch(dlines.shape, dout.dtype), scratch(dlines.shape, np.uint8)
-    d.fill(0)  # where no window begins; what `won` holds there then does not matter
-    d[..., begin], won[..., begin] = dout, columns
+    d.fill(0)  # where no window begins d is 0, so the value of `won` does not matter there
+    d[..., begin], won[..., begin] = dout, j_won
     for j in range(windows.kernel[1]):
         n = d.size - j
         part = dlines.reshape(-1) if j == 0 else scratch((n,), d.dtype)
@@ -134,64 +139,64 @@ def spread_along(dout: Array, windows: Windows, columns: Array, dlines: Array, f
             dlines.reshape(-1)[j:] += part
 
 
-def spread_down(dlines: Array, windows: Windows, rows: Array, dx: Array, finite: bool, scratch: Scratch) -> None:
-    """To the row that won: dx (B, C, H, W) = the sum of what each of dlines (B, C, OH, SW) sends there."""
+def spread_down(dlines: Array, windows: Windows, i_won: Array, dx: Array, finite: bool, scratch: Scratch) -> None:
+    """Fill dx (B, C, H, W): each element of dlines (B, C, OH, SW) is added where the maximum along the height is."""
     xp, left, w, stride = scratch.xp, windows.before[1], windows.seen[1], windows.stride[0]
     down = shifts(windows, 0)
-    written = {row for _, at in down[:stride] for row in range(*at.indices(dx.shape[2]))}
-    for row in set(range(dx.shape[2])) - written:
-        dx[:, :, row].fill(0)
+    written = {line for _, at in down[:stride] for line in range(*at.indices(dx.shape[2]))}
+    for line in set(range(dx.shape[2])) - written:
+        dx[:, :, line].fill(0)
     dx[..., w:].fill(0)
     part = scratch(dlines.shape, dlines.dtype)
     for i, (to, at) in enumerate(down):
-        passed_on(rows, i, dlines, finite, part, xp)
-        if i < stride:  # no two of these reach the same row
+        passed_on(i_won, i, dlines, finite, part, xp)
+        if i < stride:  # the first `stride` cells of the windows lie on different lines of dx, so nothing is written twice
             dx[:, :, at, :w] = part[:, :, to, left : left + w]
         else:
             dx[:, :, at, :w] += part[:, :, to, left : left + w]
 
 
 def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Any]:
-    """Blocks of images; kept are the rows that won, (N, C, OH, SW), and the columns, (N, C, OH, OW)."""
+    """The maxima in blocks of images; i_won (N, C, OH, SW) and j_won (N, C, OH, OW) are kept."""
     (n, c, h, w), windows = x.shape, asked.windows
-    out, rows, columns = device.empty(asked.out_shape(n), x.dtype), None, None
+    out, i_won, j_won = device.empty(asked.out_shape(n), x.dtype), None, None
     if asked.train:
-        rows = device.empty((n, c, windows.out[0], windows.sheet[1]), np.uint8)
-        columns = device.empty((n, c, *windows.out), np.uint8)
+        i_won = device.empty((n, c, windows.out[0], windows.sheet[1]), np.uint8)
+        j_won = device.empty((n, c, *windows.out), np.uint8)
 
     def block(images: slice, scratch: Scratch) -> None:
-        row, column = (None, None) if rows is None or columns is None else (rows[images], columns[images])
-        max_pool(x[images], windows, out[images], row, column, scratch=scratch)
-        if rows is not None and np.isnan(out[images].max()):
-            max_pool(x[images], windows, out[images], row, column, True, scratch=scratch)
+        i, j = (None, None) if i_won is None or j_won is None else (i_won[images], j_won[images])
+        max_pool(x[images], windows, out[images], i, j, scratch=scratch)
+        if i_won is not None and np.isnan(out[images].max()):
+            max_pool(x[images], windows, out[images], i, j, True, scratch=scratch)
         apply(then, out[images], scratch)
 
     device.map_blocks(block, n, 2 * c * h * w * x.dtype.itemsize)
-    return out, (rows, columns)
+    return out, (i_won, j_won)
 
 
 def backward(asked: Pooling, kept: Any, dout: Array, device: Device, grads: Grads) -> Array:
-    """Blocks of images: from the windows to their columns, from those to the rows."""
-    (rows, columns), windows = kept, asked.windows
+    """dx in blocks of images: dout is first spread along the width, then along the height."""
+    (i_won, j_won), windows = kept, asked.windows
     dx = device.empty(asked.x_shape(len(dout)), dout.dtype)
 
     def block(images: slice, scratch: Scratch) -> None:
-        dlines, finite = scratch(rows[images].shape, dout.dtype), all_finite(dout[images])
-        spread_along(dout[images], windows, columns[images], dlines, finite, scratch)
-        spread_down(dlines, windows, rows[images], dx[images], finite, scratch)
+        dlines, finite = scratch(i_won[images].shape, dout.dtype), all_finite(dout[images])
+        spread_along(dout[images], windows, j_won[images], dlines, finite, scratch)
+        spread_down(dlines, windows, i_won[images], dx[images], finite, scratch)
 
     device.map_blocks(block, len(dx), 2 * dx[:1].nbytes)
     return dx
 
 
 def keeps(asked: Pooling) -> Keeps:
-    """A byte for each column of windows, and one for each window."""
+    """OH * SW bytes of `i_won` and OH * OW bytes of `j_won` for each channel."""
     windows = asked.windows
     return Keeps(own=asked.channels * windows.out[0] * (windows.sheet[1] + windows.out[1]))
 
 
 def scratch_bytes(asked: Pooling, n: int, backward: bool, workers: int | None) -> int:
-    """See `Row`: the sheet, its lines and the maxima of both, with a byte each for places."""
+    """See `Row`: the sheet, the maxima along its height and those along both axes, each with indices of one byte."""
     windows = asked.windows
     elements = asked.channels * windows.sheet[1] * (windows.sheet[0] + windows.out[0])
     return bytes_of_blocks(elements * 2 * (asked.itemsize + 1), 0, n, workers)

@@ -1,4 +1,4 @@
-"""The products of fully connected layers, divided by rows of the result: every weight is then read once for the whole batch."""
+"""The products of fully connected layers, in blocks of outputs, so that each weight is read only once for the whole batch."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tinyalex.fast.sharing import bytes_of_blocks
 
 
 def fits(asked: Product) -> bool:
-    """Whether there is one group."""
+    """Whether the layer has one group."""
     return asked.groups == 1
 
 
 def pays(asked: Product, n: int) -> bool:
-    """Wherever it fits."""
+    """Always, if the row fits."""
     return fits(asked)
 
 
 def product(weight: Array, x: Array, out: Array, xp: Any, at_once: int) -> None:
-    """out = weight x^T: (F, C) @ (C, N), so many rows of the weight at a time.
+    """out = weight x^T: (F, C) @ (C, N), with `at_once` rows of the weight in each call.
 
-    In this order BLAS reads the weight as it lies; x weight^T, the same numbers, takes up to twice as long. `dot`, not
-    `matmul`: that one keeps Python's lock while it multiplies by a single image, so that only one worker gets on.
+    This order lets BLAS read the weight in the order of memory; x weight^T, which has the same elements, takes up to twice as long.
+    The function is `dot`, because `matmul` with a single image holds Python's lock, so that only one worker can compute.
     """
     for first in range(0, len(weight), at_once):
         rows = slice(first, first + at_once)
@@ -32,22 +32,22 @@ def product(weight: Array, x: Array, out: Array, xp: Any, at_once: int) -> None:
 
 
 def block_size(rows: int, across: int, n: int, itemsize: int, device: Device) -> int:
-    """Rows of a product for n images, with what one of them works with, its weights and its results.
+    """How many of the `rows` outputs a block has, for n images; each output has `across` weights.
 
-    On a CPU twice as many as fit the cache: a product of `LONG` rows runs at the full speed of BLAS, and reads weights once.
+    On a CPU this is up to twice as many outputs as fit the cache, because a product of `LONG` rows runs at the full speed of BLAS.
     """
     size = device.block_size(rows, (across + n) * itemsize)
     return max(size, min(2 * size, LONG, rows)) if device.kind == "cpu" else size
 
 
 def rows_at_once(asked: Product, x: Array, device: Device) -> int:
-    """Rows of the weight that are multiplied in one call."""
+    """How many rows of the weight are multiplied in one call."""
     few = device.kind == "cpu" and 1 < len(x) <= FEW_IMAGES
     return max(1, SMALL_PRODUCT // x.size) if few else len(asked.weight)
 
 
 def forward(asked: Product, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
-    """Blocks of outputs."""
+    """The products, in blocks of outputs."""
     weight, bias, out = asked.weight, asked.bias, device.empty(asked.out_shape(len(x)), x.dtype)
     at_once = rows_at_once(asked, x, device)
 
@@ -62,7 +62,7 @@ def forward(asked: Product, x: Array, device: Device, then: Then | None = None) 
 
 
 def backward(asked: Product, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
-    """Blocks of outputs for the gradients, which are added where they stay; then blocks of inputs for dx."""
+    """First the gradients of weight and bias, added in blocks of outputs; then dx, in blocks of inputs."""
     xp, weight, dweight, dbias = device.xp, asked.weight, grads["weight"], grads["bias"]
     n, features, item = len(x), asked.features, x.dtype.itemsize
 

@@ -1,4 +1,4 @@
-"""What a layer asks of the table: the same for every row. Also what a row is."""
+"""The requests that layers make to the table, which are the same for every row, and the class of a row."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from tinyalex.devices import Array, Device, Scratch
 from tinyalex.geometry import Windows
 
 Then: TypeAlias = Callable[[Array, Array, Scratch], None]  # an activation function (x, out, scratch) that fills `out`
-Grads: TypeAlias = MutableMapping[str, Array]  # gradients by "weight" and "bias", which backward adds into
+Grads: TypeAlias = MutableMapping[str, Array]  # the gradients "weight" and "bias", to which backward adds
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution:
-    """A convolution of images x (N, C, H, W) with K filters, as `layers.conv.conv2d` defines it.
+    """A request for the convolution of images x (N, C, H, W) with K filters that `layers.conv.conv2d` defines.
 
-    plain: `conv2d` and `conv2d_backward`, the functions that every row equals.
-    weight: (K, C/G, KH, KW). bias: (K,), or None for none. windows, groups: see there.
-    input_gradient: whether backward returns dx.
-    innermost: whether the layer that follows reads images that lie innermost in memory, as pooling does.
-    kept: where a frozen layer keeps what a row has made of its weights alone; None where the weights may change.
+    plain: `conv2d` and `conv2d_backward`, whose results every row must equal.
+    weight: (K, C/G, KH, KW). bias: (K,) or None. windows, groups: as in `conv2d`.
+    input_gradient: whether backward must return dx.
+    innermost: whether the next layer is pooling, which is fast on images that are CHWN in memory.
+    prepared: of a frozen layer, a dict in which a row stores arrays that it computed from the weights alone; None if the weights may
+        change.
     """
 
     plain: tuple[Callable[..., Any], Callable[..., Any]]
@@ -32,16 +33,16 @@ class Convolution:
     groups: int = 1
     input_gradient: bool = True
     innermost: bool = False
-    kept: dict[Any, Any] | None = None
+    prepared: dict[Any, Any] | None = None
 
     @property
     def channels(self) -> int:
-        """C, the channels of the images."""
+        """C, the number of channels of the images."""
         return int(self.weight.shape[1]) * self.groups
 
     @property
     def filters(self) -> int:
-        """K, the channels of the output."""
+        """K, the number of filters and of channels of the output."""
         return len(self.weight)
 
     def out_shape(self, n: int) -> tuple[int, ...]:
@@ -55,12 +56,12 @@ class Convolution:
 
 @dataclass(frozen=True, eq=False)
 class Pooling:
-    """A pooling of images x (N, C, H, W), as `layers.pool` defines it.
+    """A request for a pooling of images x (N, C, H, W) that `layers.pool` defines.
 
     plain: `max_pool` and `max_pool_backward`, or `avg_pool` and `avg_pool_backward`.
-    channels: C. itemsize: bytes of an element. train: whether backward will follow.
-    remembers: whether forward must remember which cell of a window won, as a maximum must and a mean need not.
-    innermost: whether the images of x lie innermost in memory.
+    channels: C. itemsize: bytes of an element. train: whether backward may follow.
+    remembers: whether forward must keep which cell of each window won: True for the maximum, False for the mean.
+    innermost: whether x is CHWN in memory, see `layout`.
     """
 
     plain: tuple[Callable[..., Any], Callable[..., Any]]
@@ -82,9 +83,9 @@ class Pooling:
 
 @dataclass(frozen=True, eq=False)
 class Product:
-    """The product of a fully connected layer, x (N, C) with weight (K, C/G), as `layers.linear.linear` defines it.
+    """A request for the product of x (N, C) and weight (K, C/G) that `layers.linear.linear` defines.
 
-    plain: `linear` and `linear_backward`. groups, input_gradient: see `Convolution`.
+    plain: `linear` and `linear_backward`. groups, input_gradient: as in `Convolution`.
     """
 
     plain: tuple[Callable[..., Any], Callable[..., Any]]
@@ -95,7 +96,7 @@ class Product:
 
     @property
     def features(self) -> int:
-        """C, the inputs."""
+        """C, the number of inputs."""
         return int(self.weight.shape[1]) * self.groups
 
     def out_shape(self, n: int) -> tuple[int, ...]:
@@ -105,10 +106,10 @@ class Product:
 
 @dataclass(frozen=True)
 class Keeps:
-    """What is kept between forward and backward, for one image.
+    """What a layer keeps between forward and backward, for one image.
 
-    x, out: whether it is the input or the output itself: an array that another layer may keep too.
-    own: bytes of arrays that only this layer has.
+    x, out: whether the input and the output are kept. They are counted apart, because another layer may keep the same array.
+    own: bytes of the other arrays that are kept.
     """
 
     x: bool = False
@@ -117,24 +118,24 @@ class Keeps:
 
 
 def always(*_: Any) -> bool:
-    """True: the condition of a row that serves every request."""
+    """True, for a row that has no condition."""
     return True
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to compute what is asked.
+    """One way to compute a request; `asked` is the request.
 
     Parameters
     ----------
-    name: what `algorithm=` and `tinyalex net --algorithms` call it.
-    forward: (asked, x, device, then) -> (out, kept); `then` is applied in place to each block of the output, None for nothing.
-    backward: (asked, kept, dout, device, grads) -> dx, or None where none is asked for; adds the gradients of weight and bias
-        into `grads`.
-    pays: (asked, n) -> whether n images were measured faster this way than by the rows below it.
-    fits: asked -> whether the row can do it at all. needs: the same in words, for a message.
-    keeps: asked -> what `kept` is. scratch: (asked, n, backward, workers) -> bytes of working memory of the blocks that `workers`
-        threads work on together; workers None: of a block of one image.
+    name: the name of the row for `algorithm=` and in the output of `tinyalex net --algorithms`.
+    forward: (asked, x, device, then) -> (out, kept). `then`, unless it is None, is applied in place to each block of the output.
+    backward: (asked, kept, dout, device, grads) -> dx, or None if the request asks for no dx. Adds the gradients of weight and bias
+        to `grads`.
+    pays: (asked, n) -> whether measurements found this row faster for n images than the rows below it in the table.
+    fits: asked -> whether the row can serve the request at all. needs: the condition of `fits` in words, for a message.
+    keeps: asked -> a description of `kept`. scratch: (asked, n, backward, workers) -> bytes of working memory for all blocks that
+        `workers` threads compute at the same time; workers=None counts one block of one image.
     """
 
     name: str
@@ -148,29 +149,29 @@ class Row:
 
 
 def apply(then: Then | None, out: Array, scratch: Scratch) -> None:
-    """The function, if there is one, in place."""
+    """Apply the activation `then` to `out` in place, unless `then` is None."""
     if then is not None:
         then(out, out, scratch)
 
 
 def add_gradients(grads: Grads, dweight: Array, dbias: Array, device: Device) -> None:
-    """Add both into `grads`; each has as many elements as its parameter, in the parameter's order."""
+    """Add both to `grads`. Each gradient has as many elements as its parameter, in the same order."""
     with device.activate():
         grads["weight"] += dweight.reshape(grads["weight"].shape)
         grads["bias"] += dbias.reshape(grads["bias"].shape)
 
 
 def keeps_x(asked: Any) -> Keeps:
-    """The input is kept, and nothing else."""
+    """The `keeps` of a row that keeps only its input."""
     return Keeps(x=True)
 
 
 def columns_of_image(windows: Windows, channels: int) -> int:
-    """Elements that the columns of one image take while they are made: the sheet, its shifts along the width, the columns."""
+    """How many elements the columns of one image need with the arrays that lead to them: the sheet, its shifts, the columns."""
     (height, width), (oh, ow), (kh, kw) = windows.sheet, windows.out, windows.kernel
     return channels * (height * width + kw * height * ow + kh * kw * oh * ow)
 
 
 def size_of(array: Array) -> int:
-    """Elements of an array, which may have no numbers behind it."""
+    """How many elements an array has; it may be an array of the `dry` device, which has a shape but no memory."""
     return math.prod(array.shape)

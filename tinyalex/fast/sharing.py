@@ -1,4 +1,4 @@
-"""How much working memory the blocks of a layer take together, estimated as a CPU cuts a batch into blocks."""
+"""An estimate of the working memory that the blocks of a layer need together."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from tinyalex.devices.cpu import CACHE, SHARES
 
 
 def bytes_of_blocks(image: int, sums: int, n: int, workers: int | None) -> int:
-    """Bytes of scratch for n images of which each needs `image` bytes, where each block returns `sums` bytes to be added.
+    """Bytes of scratch for n images, if the batch is cut into blocks as a `CpuDevice` does it.
 
-    workers: the threads that work on blocks at the same time; None for a card, where one block of one image is counted.
+    image: bytes that one image of a block needs. sums: bytes of the partial sums that each block returns.
+    workers: how many threads compute blocks at the same time; None for a GPU, where one block of one image is counted.
     """
     if workers is None:
         return image + 2 * sums

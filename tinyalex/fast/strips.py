@@ -1,7 +1,7 @@
-"""Convolution by the columns of some lines of the output at a time: for images whose columns outgrow the cache.
+"""Convolution by columns for large images: a block is a strip, which is some lines of the output of one image.
 
-The product writes where the output stays and reads dout where it lies, with no copy in between. A row of ones stands under the
-columns, so that the bias is one more weight.
+The columns of a strip fit the cache. The product writes directly to the output and reads dout directly, without a copy. The matrix
+of columns has one more row, of ones, so that the bias is one more weight.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from tinyalex.geometry import Windows
 
 
 def lines_at_once(windows: Windows, channels: int, itemsize: int) -> int:
-    """Lines of the output in a strip: all, or an equal part of them whose columns are no larger than `STRIP`."""
+    """How many lines of the output a strip has: all of them, or an equal part whose columns have at most about `STRIP` bytes."""
     strips = max(1, -(-windows.column_bytes(channels, itemsize) // STRIP))
     return -(-windows.out[0] // strips)
 
 
 def outgrow_the_cache(asked: Convolution, n: int) -> bool:
-    """Whether the columns of one image are several strips."""
+    """Whether the output of one image has several strips."""
     return lines_at_once(asked.windows, asked.channels, asked.weight.dtype.itemsize) < asked.windows.out[0]
 
 
 def columns_of(sheet: Array, windows: Windows, groups: int, lines: slice, scratch: Scratch) -> Array:
-    """The windows of some lines of the output as columns, and under them a row of ones: (G, C/G * KH * KW + 1, lines * OW * N).
+    """The columns for some lines of the output, with a last row of ones: (G, C/G * KH * KW + 1, lines * OW * N).
 
-    sheet (C, SH, SW, N): what the windows see of N images.
+    sheet (C, SH, SW, N): N images with their padding.
     """
     c, _, width, n = sheet.shape
     ow, (kh, kw), sh, count = windows.out[1], windows.kernel, windows.stride[0], lines.stop - lines.start
@@ -43,7 +43,7 @@ def columns_of(sheet: Array, windows: Windows, groups: int, lines: slice, scratc
 
 
 def weight_and_bias(weight: Array, bias: Array | None, groups: int, device: Device) -> Array:
-    """Both as the rows that multiply such columns: (G, K/G, C/G * KH * KW + 1)."""
+    """The matrix (G, K/G, C/G * KH * KW + 1) that multiplies such columns: the weights, and the bias as the last weight."""
     k = len(weight) // groups
     with device.activate():
         both = device.empty((groups, k, math.prod(weight.shape[1:]) + 1), weight.dtype)
@@ -53,7 +53,10 @@ def weight_and_bias(weight: Array, bias: Array | None, groups: int, device: Devi
 
 
 class Strips:
-    """The blocks of a batch: strips of the output's lines, image by image; at least two an image, if it has two lines."""
+    """All strips of a batch, image by image. An image has at least two strips, unless its output has only one line.
+
+    lines: how many lines a strip has. of_image: how many strips an image has. count: how many strips the batch has.
+    """
 
     def __init__(self, asked: Convolution, x: Array) -> None:
         self.x, self.windows, self.groups, oh = x, asked.windows, asked.groups, asked.windows.out[0]
@@ -62,24 +65,24 @@ class Strips:
         self.count = len(x) * self.of_image
 
     def columns(self, block: int, scratch: Scratch) -> tuple[Array, int, slice]:
-        """The columns of a block, which image they are of, and which of its OH * OW places."""
+        """The columns of a strip, the index of its image, and which of the OH * OW positions of the output the strip has."""
         (image, strip), (oh, ow), (height, width) = divmod(block, self.of_image), self.windows.out, self.windows.sheet
         one, lines = self.x[image : image + 1], slice(strip * self.lines, min((strip + 1) * self.lines, oh))
         if self.windows.before == (0, 0) and self.windows.seen == self.windows.sheet:
-            sheet = one[0, :, :height, :width, None]  # a view
+            sheet = one[0, :, :height, :width, None]  # a view; nothing is copied
         else:
             sheet = lay_sheet(one, self.windows, scratch((one.shape[1], height, width, 1), one.dtype))
         return columns_of(sheet, self.windows, self.groups, lines, scratch), image, slice(lines.start * ow, lines.stop * ow)
 
 
 def forward(asked: Convolution, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
-    """Each strip with its columns."""
+    """The columns and the product of each strip."""
     strips, out = Strips(asked, x), device.empty(asked.out_shape(len(x)), x.dtype)
     weights, by_group = weight_and_bias(asked.weight, asked.bias, asked.groups, device), (asked.groups, asked.filters // asked.groups, -1)
 
     def block(blocks: slice, scratch: Scratch) -> None:
-        col, image, places = strips.columns(blocks.start, scratch)
-        part = out[image].reshape(by_group)[..., places]  # a view
+        col, image, positions = strips.columns(blocks.start, scratch)
+        part = out[image].reshape(by_group)[..., positions]  # a view
         scratch.xp.matmul(weights, col, out=part)
         apply(then, part, scratch)
 
@@ -88,13 +91,13 @@ def forward(asked: Convolution, x: Array, device: Device, then: Then | None = No
 
 
 def backward_weight(asked: Convolution, x: Array, dout: Array, device: Device, grads: Grads) -> None:
-    """Add the gradients of weight and bias: col @ dout^T, whose last row belongs to the row of ones."""
+    """Add the gradients of weight and bias: col @ dout^T. Its last row, from the row of ones, is the gradient of the bias."""
     strips, by_group = Strips(asked, x), (asked.groups, asked.filters // asked.groups, -1)
 
     def block(blocks: slice, scratch: Scratch) -> tuple[Array]:
-        col, image, places = strips.columns(blocks.start, scratch)
+        col, image, positions = strips.columns(blocks.start, scratch)
         dweight_t = scratch((strips.groups, col.shape[1], by_group[1]), dout.dtype)
-        scratch.xp.matmul(col, dout[image].reshape(by_group)[..., places].swapaxes(1, 2), out=dweight_t)
+        scratch.xp.matmul(col, dout[image].reshape(by_group)[..., positions].swapaxes(1, 2), out=dweight_t)
         return (dweight_t,)
 
     (dweight_t,) = device.map_blocks(block, strips.count, size=1)
@@ -102,7 +105,7 @@ def backward_weight(asked: Convolution, x: Array, dout: Array, device: Device, g
 
 
 def scratch_bytes(asked: Convolution, n: int, backward: bool, workers: int | None) -> int:
-    """See `Row`. The input gradient, where one is asked for, takes whole images."""
+    """See `Row`. If dx is computed, it needs the most memory, because it is computed for whole images."""
     if backward and asked.input_gradient:
         return columns.scratch_bytes(asked, n, backward, workers)
     item, oh = asked.weight.dtype.itemsize, asked.windows.out[0]

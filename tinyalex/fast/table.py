@@ -1,8 +1,8 @@
-"""The ONE place that chooses. For each request: the rows that can serve it; the first that pays is taken.
+"""The table of algorithms, and the one function that chooses a row for a request.
 
-On a CPU the rows stand in the order in which they are tried; `machine.py` holds the bounds, each with the benchmark that found it.
-On every other kind of device the plain function, in blocks, comes first. `algorithm=` of a layer names a row by hand.
-A test goes through this table and compares every row with its plain function, so a row that is added here is tested.
+On a CPU `choose` takes the first row whose `pays` is true. The bounds in these conditions are constants of `machine.py`, where each
+names the benchmark that found it. On every other kind of device the plain function comes first. The setting `algorithm` of a layer
+names a row, and then nothing is chosen. A test compares every row of this table with its plain function, also rows that are new.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ Request: TypeAlias = Convolution | Pooling | Product
 
 
 def _by_columns(backward_weight: Any) -> Any:
-    """The backward of a row that multiplies columns: the gradients of the weights its own way, dx by whatever row pays for that."""
+    """The backward of a row that multiplies columns: the gradients of weight and bias by `backward_weight`, which is the row's own.
+
+    dx is itself a convolution, of dout with turned weights, where `columns.turns` says so: it is computed by the first row that pays.
+    """
 
     def backward(asked: Convolution, x: Array, dout: Array, device: Device, grads: Grads) -> Array | None:
         backward_weight(asked, x, dout, device, grads)
@@ -41,10 +44,10 @@ def _keeps_nothing(asked: Any) -> Keeps:
     return Keeps()
 
 
-# One row a line: what it is called, its forward, its backward, what it keeps, its scratch, where it pays, where it fits and why not.
+# Each row in the order of the fields of `Row`: name, forward, backward, keeps, scratch, pays, fits, needs.
 # fmt: off
 WINOGRAD = Row("winograd", winograd.forward, winograd.backward, keeps_x, winograd.scratch_bytes,
-               winograd.pays, winograd.fits, "a kernel above 1 and up to 5 strides")
+               winograd.pays, winograd.fits, "a kernel larger than its stride and at most 5 times as large")
 STRIPS = Row("strips", strips.forward, _by_columns(strips.backward_weight), keeps_x, strips.scratch_bytes, strips.outgrow_the_cache)
 FEW = Row("few", columns.forward_few, _by_columns(columns.backward_weight), keeps_x, columns.scratch_bytes, columns.is_few)
 LINES = Row("lines", lines.forward, lines.backward, lines.keeps, lines.scratch_bytes, lines.pays, lines.fits, "input_gradient=False")
@@ -75,7 +78,7 @@ OTHERS = {operation: (rows[-1], *rows[:-1]) for operation, rows in CPU.items()} 
 
 
 def operation_of(asked: Request) -> str:
-    """Which of the table's operations serves the request."""
+    """The operation of a request: a key of `CPU`."""
     if isinstance(asked, Convolution):
         return "convolution"
     if isinstance(asked, Product):
@@ -84,7 +87,7 @@ def operation_of(asked: Request) -> str:
 
 
 def choose(asked: Request, n: int, kind: str, algorithm: str = "auto") -> Row:
-    """The row that computes what is asked for n images on a device of that kind; `algorithm` names one, "auto" takes what pays."""
+    """The row that serves the request for n images on a device of this kind: the row named `algorithm`, or for "auto" one that pays."""
     rows = (CPU if kind == "cpu" else OTHERS)[operation_of(asked)]
     if algorithm != "auto":
         return next(row for row in rows if row.name == algorithm)
@@ -92,13 +95,13 @@ def choose(asked: Request, n: int, kind: str, algorithm: str = "auto") -> Row:
 
 
 def check_algorithm(who: str, operation: str, algorithm: Any) -> str:
-    """`algorithm` as "auto" or the name of one of the operation's rows."""
+    """Return `algorithm`; raise ShapeError unless it is "auto" or the name of a row of the operation."""
     name: str = require_choice(who, "algorithm", algorithm, ("auto", *(row.name for row in CPU[operation])))
     return name
 
 
 def check_fits(who: str, asked: Request, algorithm: str) -> None:
-    """Raise if the row called `algorithm` cannot do what is asked."""
+    """Raise ShapeError if the row named `algorithm` cannot serve the request."""
     if algorithm == "auto":
         return
     row = choose(asked, 1, "cpu", algorithm)

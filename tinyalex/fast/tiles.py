@@ -1,4 +1,4 @@
-"""Winograd's matrices, and how an axis of an image is cut into the tiles that they transform; see `winograd.py`."""
+"""Winograd's matrices, and how an axis of an image is cut into the tiles that the matrices transform; see `winograd.py`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,30 @@ from typing import Any
 
 import numpy as np
 
-POINTS = (0.0, 1.0, -1.0, 2.0, -2.0, -0.5, 0.5)  # after infinity, whose "value" is the highest coefficient
-ONE = 1 + POINTS.index(1.0)  # the value at 1 is the sum of all coefficients
-KERNELS = range(2, 6)  # larger ones leave tiles of 8 too few outputs
+POINTS = (
+    0.0,
+    1.0,
+    -1.0,
+    2.0,
+    -2.0,
+    -0.5,
+    0.5,
+)  # the first point is infinity, where the "value" is the last coefficient; these follow
+ONE = 1 + POINTS.index(1.0)  # the index of the point 1, where the value is the sum of all coefficients
+KERNELS = range(2, 6)  # a tile of 8 inputs would have too few outputs with a larger kernel
 LARGEST_TILE = len(POINTS) + 1
-WHOLE = 16  # numbers of an axis that one matrix cuts into tiles: its zeros take less time than a product for each tile
+WHOLE = 16  # one matrix transforms an axis of up to this length: its zeros cost less time than a product for each tile
 
 Matrix = np.ndarray[Any, Any]
-Pieces = tuple[tuple[slice, slice, Any], ...]  # a part of an axis, rows of transformed tiles, and the matrix between the two
+Pieces = tuple[tuple[slice, slice, Any], ...]  # a part of an axis, the values that it is transformed to, the matrix that does it
 
 
 def cook_toom(m: int, r: int) -> tuple[Matrix, Matrix, Matrix]:
-    """B^T (n, n), G (n, r) and A (n, m) for m outputs and r weights, n = m + r - 1 of at most 8, in float64.
+    """B^T (n, n), G (n, r) and A (n, m) for m outputs and r weights, n = m + r - 1, at most 8, in float64.
 
-    A row is a point, infinity first. That of a finite one in V^-T holds the coefficients of the polynomial that is 1 there and
-    0 at the others. Its denominator is moved to G, which leaves B^T whole numbers and halves. Infinity's row of V^-T is the
-    polynomial that is 0 at all points.
+    Each row belongs to a point; the first point is infinity. The row of V^-T for a finite point holds the coefficients of the
+    polynomial that is 1 at this point and 0 at the other finite points. Its denominator is moved to G, so that the elements of B^T
+    are multiples of 1/2. The row of V^-T for infinity holds the polynomial that is 0 at all finite points.
     """
     n = m + r - 1
     points = np.array(POINTS[: n - 1])
@@ -38,9 +46,9 @@ def cook_toom(m: int, r: int) -> tuple[Matrix, Matrix, Matrix]:
 
 
 def without_last_point(m: int, r: int) -> tuple[Matrix, Matrix]:
-    """B^T (n - 1, n - 1) and A (n - 1, m - 1) of a tile that has an output less and shares the G of those with m outputs.
+    """B^T (n - 1, n - 1) and A (n - 1, m - 1) for a tile with m - 1 outputs that shares G with the tiles of m outputs.
 
-    It needs one point less. G's denominators hold the distance to that point, which B^T here makes up for.
+    Such a tile needs one point less. The denominators in G contain the distance to the last point, so B^T is multiplied by it.
     """
     (b_t, _, a), points = cook_toom(m - 1, r), np.array(POINTS[: m + r - 2])
     b_t[1:] *= (points[:-1] - points[-1])[:, None]
@@ -48,28 +56,30 @@ def without_last_point(m: int, r: int) -> tuple[Matrix, Matrix]:
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some places of the transformed tiles of an axis: the rows that hold them, and how many tiles have them."""
+class PointRange:
+    """Neighboring points of the tiles of an axis, the values of all tiles at these points, and how many tiles have these points."""
 
-    places: slice
-    rows: slice
+    points: slice
+    values: slice
     tiles: int
 
-    def has(self, place: int) -> bool:
-        return self.places.start <= place < self.places.stop
+    def has(self, point: int) -> bool:
+        """Whether the range contains a point."""
+        return self.points.start <= point < self.points.stop
 
 
 @dataclass(frozen=True)
 class Tiles:
-    """How one axis, height or width, is cut into tiles of m outputs, each seen through n = m + r - 1 inputs.
+    """How one axis, height or width, is cut into tiles of m outputs, each of which depends on n = m + r - 1 inputs.
 
     Parameters
     ----------
-    size, out: inputs and outputs along the axis. before: padding before the first input.
-    r: the kernel. m: outputs of a tile; where that does not divide them all, the last tile hangs over the edge.
-    uneven: instead the last tiles have m - 1 outputs, and one place less: 13 are 5 + 4 + 4.
+    size, out: how many inputs and outputs the axis has. before: padding before the first input.
+    r: size of the kernel. m: outputs of a tile; if m does not divide `out`, the last tile reaches beyond the edge.
+    uneven: instead some last tiles have m - 1 outputs and one point less; for example, 13 outputs are 5 + 4 + 4.
 
-    Transformed tiles are rows: the first number of each tile, the second of each, and so on.
+    A transformed tile has one value at each of its n points. The values of all tiles are stored point by point: first the value of
+    each tile at the first point, then the value of each tile at the second point, and so on.
     """
 
     size: int
@@ -81,38 +91,40 @@ class Tiles:
 
     @cached_property
     def n(self) -> int:
+        """Inputs and points of a tile."""
         return self.m + self.r - 1
 
     @cached_property
     def count(self) -> int:
+        """How many tiles there are."""
         return -(-self.out // self.m)
 
     @cached_property
     def full(self) -> int:
-        """Tiles that have m outputs; the others have m - 1."""
+        """How many tiles have m outputs; the others have m - 1."""
         return self.count - (self.count * self.m - self.out) * self.uneven
 
     @cached_property
-    def rows(self) -> int:
-        """Numbers of all transformed tiles."""
+    def values(self) -> int:
+        """How many values all transformed tiles have."""
         return (self.n - 1) * self.count + self.full
 
-    def part(self, first: int, last: int) -> Part:
-        """The places from `first` to before `last`, which all have as many tiles: the last one has none of the short tiles."""
-        rows = slice(first * self.count, min(last * self.count, self.rows))
-        return Part(slice(first, last), rows, (rows.stop - rows.start) // (last - first))
+    def part(self, first: int, last: int) -> PointRange:
+        """The points from `first` to `last` - 1, at which equally many tiles have a value: short tiles have none at the last point."""
+        values = slice(first * self.count, min(last * self.count, self.values))
+        return PointRange(slice(first, last), values, (values.stop - values.start) // (last - first))
 
     @cached_property
-    def parts(self) -> list[Part]:
-        """All places, in as few parts as can be."""
+    def parts(self) -> list[PointRange]:
+        """All points, in as few ranges as possible."""
         return [self.part(0, self.n)] if self.full == self.count else [self.part(0, self.n - 1), self.part(self.n - 1, self.n)]
 
     def inputs(self) -> list[tuple[slice, slice]]:
-        """What each tile sees: a part of the axis, and of the tile; the rest of the tile is padding."""
+        """For each tile: the part of the axis that it sees, and the same part of the tile; the rest of the tile is padding."""
         return [_piece(start - self.before, m + self.r - 1, self.size) for start, m in self._tiles()]
 
     def outputs(self) -> list[tuple[slice, slice]]:
-        """What each tile gives: no two tiles overlap."""
+        """For each tile: the part of the outputs that it computes, and the same part of the tile. These parts never overlap."""
         return [_piece(start, m, self.out) for start, m in self._tiles()]
 
     def _tiles(self) -> list[tuple[int, int]]:
@@ -121,6 +133,7 @@ class Tiles:
 
 
 def _piece(start: int, length: int, size: int) -> tuple[slice, slice]:
+    """The part of an axis of `size` that a tile covers which begins at `start` and has `length` elements, and that part of the tile."""
     first = min(max(start, 0), size)
     last = max(min(start + length, size), first)
     return slice(first, last), slice(first - start, last - start)
@@ -128,7 +141,7 @@ def _piece(start: int, length: int, size: int) -> tuple[slice, slice]:
 
 @lru_cache(maxsize=256)
 def pieces(tiles: Tiles, inputs: bool, whole: int, dtype: Any) -> Pieces:
-    """The matrices that transform an axis: B^T of its inputs, or A of its outputs; one matrix where it has at most `whole` numbers."""
+    """The matrices that transform an axis: for its inputs B^T, for its outputs A; one matrix if the axis has at most `whole` elements."""
     (b_t, _, a), size = cook_toom(tiles.m, tiles.r), tiles.size if inputs else tiles.out
     short = (b_t, a) if tiles.full == tiles.count else without_last_point(tiles.m, tiles.r)
     parts = []
@@ -136,14 +149,14 @@ def pieces(tiles: Tiles, inputs: bool, whole: int, dtype: Any) -> Pieces:
         of_inputs, of_outputs = (b_t, a) if tile < tiles.full else short
         parts.append((line, slice(tile, None, tiles.count), (of_inputs if inputs else of_outputs)[:, inside]))
     if size > whole:
-        return tuple((line, rows, matrix.astype(dtype)) for line, rows, matrix in parts)
-    all_tiles = np.zeros((tiles.rows, size), dtype)
-    for line, rows, matrix in parts:
-        all_tiles[rows, line] = matrix
+        return tuple((line, values, matrix.astype(dtype)) for line, values, matrix in parts)
+    all_tiles = np.zeros((tiles.values, size), dtype)
+    for line, values, matrix in parts:
+        all_tiles[values, line] = matrix
     return ((slice(None), slice(None), all_tiles),)
 
 
 @lru_cache(maxsize=64)
 def kernel_values(tiles: Tiles, dtype: Any) -> Matrix:
-    """G (n, r), which takes a kernel to the values of its polynomial; its transpose takes their gradients to the kernel's."""
+    """G (n, r), which computes the values of a kernel's polynomial. G^T computes the gradient of the kernel from that of the values."""
     return cook_toom(tiles.m, tiles.r)[1].astype(dtype)

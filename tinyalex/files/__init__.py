@@ -1,1 +1,1 @@
-"""Bytes in and out: files are written whole or not at all, and nothing that is read is executed."""
+"""Reading and writing files. A file is written completely or not at all, and nothing that is read is executed."""

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: a kill, a crash or a full disk leaves what was there before."""
+"""Writing files atomically: after a kill, a crash, a power failure or a full disk the old file is still there, unchanged."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def require_path(path: Any) -> Path:
-    """`path`, a str or a Path, as the Path of a file; a first ~ is the user's home."""
+    """`path`, a str or a Path, as the Path of a file, where a first ~ stands for the user's home. Raises CheckpointError."""
     if isinstance(path, (str, Path)) and Path(path).name and "\0" not in str(path):
         return _at_home(Path(path))
     raise CheckpointError(f"file: path must be a str or a Path that ends in the name of a file, got {show(path)}")
 
 
 def require_folder(folder: Any) -> Path:
-    """`folder`, a str or a Path, as a Path; a first ~ is the user's home."""
+    """`folder`, a str or a Path, as a Path, where a first ~ stands for the user's home. Raises CheckpointError."""
     if isinstance(folder, (str, Path)) and str(folder) and "\0" not in str(folder):
         return _at_home(Path(folder))
     raise CheckpointError(f"folder: path must be a str or a Path, got {show(folder)}")
@@ -37,22 +37,24 @@ def require_folder(folder: Any) -> Path:
 def _at_home(path: Path) -> Path:
     try:
         return path.expanduser()
-    except RuntimeError:  # there is no such user, or none at all
+    except RuntimeError:  # there is no such user, or the user has no home
         raise CheckpointError(f"{path}: ~ must stand for the home of a user, got {path.parts[0]!r}; write the path out") from None
 
 
 def _temporary(target: Path) -> Path:
-    """A name beside `target` that no other thread, process or machine takes for its own half of a file."""
+    """The path of a temporary file in the folder of `target`, which no other thread, process or machine uses."""
     own = f"{os.getpid()}.{threading.get_ident()}.{secrets.token_hex(8)}"
-    return target.with_name(f".{target.name[:40]}.{own}{TEMPORARY}")  # a name has 255 bytes at most
+    return target.with_name(f".{target.name[:40]}.{own}{TEMPORARY}")  # file systems allow at most 255 bytes
 
 
 def write_atomically(path: Path | str, pieces: Iterable[Any], nbytes: int) -> None:
-    """Write `pieces`, bytes-like and of `nbytes` together, as the file `path`, in place of the one that is there.
+    """Write `pieces`, which are bytes-like and have `nbytes` together, to the file `path`, and replace an existing file.
 
-    The bytes go into a temporary file of the same folder and to the disk; renaming it is one step for everybody who
-    looks. A link stays: the file that it leads to is replaced. Raises DiskFull, or CheckpointError for a path that is no
-    file's and where the system refuses for another reason.
+    The bytes are written to a temporary file in the same folder, and this file is flushed to the disk and renamed. Other programs see
+    either the old or the new file. If `path` is a link, the file to which it points is replaced.
+
+    Raises DiskFull if there are fewer than `nbytes` bytes free, and CheckpointError if `path` is not the path of a file or the system
+    refuses to write for another reason.
     """
     path = require_path(path)
     target = Path(os.path.realpath(path))
@@ -73,7 +75,7 @@ def write_atomically(path: Path | str, pieces: Iterable[Any], nbytes: int) -> No
     except TinyalexError:
         raise
     except OSError as error:
-        _discard(temporary)  # its bytes count as free in the message
+        _discard(temporary)  # before the message counts the free bytes
         raise write_error(path, nbytes, error) from None
     except BaseException:
         _discard(temporary)
@@ -81,31 +83,31 @@ def write_atomically(path: Path | str, pieces: Iterable[Any], nbytes: int) -> No
 
 
 def write_bytes(path: Path | str, data: Any) -> None:
-    """Write `data`, bytes-like, as the file `path`, atomically."""
+    """Write `data`, which is bytes-like, to the file `path` atomically."""
     write_atomically(path, [data], len(data))
 
 
 def write_json(path: Path | str, document: dict[str, Any]) -> None:
-    """Write a JSON file for readers, atomically."""
+    """Write `document` atomically as a JSON file with indentation."""
     write_bytes(path, (json.dumps(document, indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_picture(path: Path | str, save: Callable[[io.BytesIO], object]) -> None:
-    """Write what `save` puts into the file that it is called with, atomically."""
+    """Write a picture atomically. `save` is called with a file in memory, to which it writes the picture."""
     picture = io.BytesIO()
     save(picture)
     write_bytes(path, picture.getbuffer())
 
 
 def write_error(path: Path, nbytes: int, error: OSError) -> TinyalexError:
-    """What to raise for an `error` in writing `nbytes` to `path`."""
+    """The error to raise after `error` in writing `nbytes` bytes to `path`."""
     if error.errno in NO_ROOM:
         return DiskFull(_no_room(path, nbytes, shutil.disk_usage(path.parent).free))
     return CheckpointError(f"{path}: the file must be writable, got {error.strerror or error}; choose another place")
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's list of names to the disk: after a rename it may otherwise be lost with the power."""
+    """Flush the names in a folder to the disk; otherwise a power failure may undo a rename."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -116,7 +118,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, if it is not there."""
+    """Create a folder and its parents if they do not exist. Raises CheckpointError."""
     folder = require_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,13 +129,13 @@ def make_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def alone_in(folder: Path | None) -> Iterator[None]:
-    """Make a folder and hold it: no other process can do so until the block ends or the process does, however it ends.
+    """Create a folder and lock it until the block or the process ends. None locks nothing.
 
-    Windows, and file systems without locks, let everybody in.
+    On Windows, and on file systems without locks, there is no lock.
 
     Raises
     ------
-    CheckpointError: another process holds it.
+    CheckpointError: another process has locked the folder.
     """
     if folder is not None:
         folder = require_folder(folder)
@@ -156,7 +158,7 @@ def alone_in(folder: Path | None) -> Iterator[None]:
 
 
 def remove_strays(folder: Path) -> None:
-    """Delete the temporary files that a kill left behind."""
+    """Delete the temporary files in a folder that remain after a process was killed."""
     if folder.is_dir():
         for stray in folder.glob(f".*{TEMPORARY}"):
             _discard(stray)

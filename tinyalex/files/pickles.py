@@ -1,9 +1,9 @@
-"""A reader for the pickles that CIFAR-10 comes in, safe on a file from a stranger.
+"""A reader for the pickle files of CIFAR-10 that is safe for files from unknown sources.
 
-A pickle is a program for a small stack machine, and `pickle.load` lets that program call anything. This machine knows
-the instructions of protocols 2 to 5 that build dicts, lists, tuples, texts and numbers, and the few globals with which
-Python 2 and 3 and NumPy 1 and 2 wrote arrays of bytes. It imports nothing: a global is only its name, and each allowed
-name stands for a function of this file. Whatever else a file asks for is refused.
+A pickle is a program for a small stack machine, and `pickle.load` lets this program call any function. The machine in this file knows
+only the instructions of protocols 2 to 5 that build dicts, lists, tuples, texts and integers, and the few globals that Python 2 and 3
+and NumPy 1 and 2 need for arrays of bytes. It imports nothing: a global is only a name, and each allowed name stands for a function
+of this file. Everything else is refused. The file is one class with its tables; it is long because each instruction is short.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import numpy as np
 
 from tinyalex.errors import DataError
 
-MOST_STEPS = 3_000_000  # an official batch takes 30,000 to 120,000; each step makes at most one small object
+MOST_STEPS = 3_000_000  # an official batch has 30,000 to 120,000 instructions, each of which makes at most one small object
 LONGEST_NAME = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Global:
-    """A module's attribute, by name only."""
+    """The name of an attribute of a module."""
 
     module: str
     name: str
@@ -33,11 +33,11 @@ class Global:
 
 
 class DType:
-    """Stands for one of NumPy's integer types, such as uint8; the only ones allowed.
+    """Stands for one of NumPy's integer types, such as uint8; other types are not allowed.
 
     Parameters
     ----------
-    code : NumPy's, such as "u1" or "i8". The order of its bytes is known once the type has its state.
+    code : the code of the type in NumPy, such as "u1" or "i8". The state of the type, which follows later, holds the byte order.
     """
 
     def __init__(self, code: str) -> None:
@@ -45,25 +45,25 @@ class DType:
 
 
 class RawArray:
-    """Stands for an array between its creation, which pickles put first, and its state, which holds everything."""
+    """Stands for an array that was created but whose state, which holds type, shape and bytes, has not been read yet."""
 
-    array: Any = None  # once it has its state
+    array: Any = None  # the array, after its state was read
 
 
 INTEGERS = tuple(kind + size for kind in "ui" for size in "1248")
 
 
 def load_pickle(data: bytes, who: str) -> Any:
-    """What `data` holds: dict, list, tuple, str, bytes, int, bool, None, and arrays of integers (read-only, not copied).
+    """The object in `data`: dict, list, tuple, str, bytes, int, bool, None, or an array of integers (read-only, not copied).
 
     Parameters
     ----------
-    data : a whole pickle of protocol 2 to 5.
-    who : names the file in messages.
+    data : a complete pickle of protocol 2 to 5.
+    who : the name of the file in messages.
 
     Raises
     ------
-    DataError : another global or instruction, an array of another type, a truncated or malformed pickle.
+    DataError : a global, an instruction or the type of an array is not allowed, or the pickle is truncated or malformed.
 
     Example
     -------
@@ -75,14 +75,14 @@ def load_pickle(data: bytes, who: str) -> Any:
 
 
 class _Machine:
-    """The stack machine: `run` reads instructions of one byte, each with its operand behind it."""
+    """The stack machine. `run` reads instructions of one byte, each followed by its operand."""
 
     def __init__(self, data: bytes, who: str) -> None:
         self.data, self.who, self.at = data, who, 0
-        self.stack: list[Any] = []  # what lies above the last mark
-        self.below: list[list[Any]] = []  # the stacks below each mark
+        self.stack: list[Any] = []  # the objects above the last mark
+        self.below: list[list[Any]] = []  # the objects below each mark
         self.memo: dict[int, Any] = {}
-        self.to_encode = len(data)  # characters that may still become bytes: a text can be encoded more than once
+        self.to_encode = len(data)  # how many more characters may be encoded to bytes, because a text can be encoded many times
 
     def run(self) -> Any:
         if not (self.data[:1] == b"\x80" and self.data[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05")):
@@ -92,7 +92,7 @@ class _Machine:
             code = self.take(1)
             if code == b".":
                 if len(self.stack) != 1 or self.below:
-                    self.malformed("another number of objects than one")
+                    self.malformed("more or fewer objects than one")
                 return self.pop()
             if code not in INSTRUCTIONS:
                 self.fail("instructions must be those that build arrays, lists and dicts", f"{code!r} at byte {self.at - 1:,}")
@@ -179,7 +179,7 @@ class _Machine:
         self.push(wanted)
 
     def reduce(self) -> None:
-        """Call a global, by its stand-in."""
+        """Call the function of this file that stands for a global."""
         arguments, function = self.pop(tuple), self.pop(Global)
         self.push(GLOBALS[function](self, function, arguments))
 
@@ -196,7 +196,7 @@ class _Machine:
         self.push(target.array)
 
     def byte_order(self, dtype: DType, state: tuple[Any, ...]) -> str:
-        """"|", "<" or ">" from the state of an integer type, whose other parts must say that there is nothing else to the type."""
+        """"|", "<" or ">", from the state of an integer type; the other parts of the state must be those of a plain integer type."""
         allowed = ("|",) if dtype.code.endswith("1") else ("<", ">")
         for order in allowed:
             if state == (3, order, None, None, None, -1, -1, 0):
@@ -204,7 +204,7 @@ class _Machine:
         self.fail("the state of an array's type must be that of an integer", "another")
 
     def array(self, data: object, dtype: object, shape: object, order: str) -> Any:
-        """A read-only view of bytes as an array; allocates nothing, whatever the shape says."""
+        """A read-only view of bytes as an array. Allocates no memory, even if the shape is very large."""
         if not isinstance(dtype, DType) or not dtype.order:
             self.fail("the type of arrays must be one of integers", "another")
         if not isinstance(shape, tuple) or not 1 <= len(shape) <= 4 or not all(type(n) is int and 1 <= n < 2**31 for n in shape):
@@ -217,27 +217,27 @@ class _Machine:
 
 
 def _plain(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """For a comparison: Python 2's str, which is read as bytes, as str; of arrays and whatever is nested only the type."""
+    """`values` in a form that can be compared: bytes, which a str of Python 2 is read as, as str; other objects only as their type."""
     texts = (value.decode("latin-1") if isinstance(value, bytes) else value for value in values)
     return tuple(value if isinstance(value, (int, str, Global)) or value is None else type(value) for value in texts)
 
 
 def _reconstruct(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> RawArray:
-    """`_reconstruct(ndarray, (0,), b"b")`: an array to be given its state, until when its shape and type mean nothing."""
+    """`_reconstruct(ndarray, (0,), b"b")`: an array whose state follows; before that its shape and type mean nothing."""
     if len(arguments) != 3 or _plain(arguments[:1]) != (NDARRAY,):
         machine.fail(f"the arguments of {function} must be ndarray, a shape and a type", "others")
     return RawArray()
 
 
 def _frombuffer(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> Any:
-    """`_frombuffer(bytes, dtype, shape, order)`: what protocol 5 writes."""
+    """`_frombuffer(bytes, dtype, shape, order)`: an array in protocol 5."""
     if len(arguments) != 4 or not isinstance(arguments[3], str) or arguments[3] not in ("C", "F"):
         machine.fail(f"the arguments of {function} must be bytes, type, shape and order", "others")
     return machine.array(*arguments)
 
 
 def _dtype(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> DType:
-    """`dtype("u1", False, True)`."""
+    """`dtype("u1", False, True)`: a type, whose state follows."""
     code = _plain(arguments[:1])[0] if len(arguments) == 3 else None
     if code not in INTEGERS:
         machine.fail("the type of arrays must be one of integers", "another")
@@ -245,14 +245,14 @@ def _dtype(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> D
 
 
 def _scalar(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> int:
-    """`scalar(dtype, bytes)`: one number of NumPy's."""
+    """`scalar(dtype, bytes)`: a NumPy integer."""
     if len(arguments) != 2:
         machine.fail(f"the arguments of {function} must be a type and bytes", "others")
     return int(machine.array(arguments[1], arguments[0], (1,), "C")[0])
 
 
 def _encode(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
-    """`encode(text, "latin1")`: bytes as Python 3 writes them for Python 2."""
+    """`encode(text, "latin1")`: bytes, as Python 3 writes them in a pickle for Python 2."""
     if len(arguments) != 2 or not isinstance(arguments[0], str) or _plain(arguments[1:]) != ("latin1",):
         machine.fail(f"the arguments of {function} must be a text and latin1", "others")
     machine.to_encode -= len(arguments[0])
@@ -265,7 +265,7 @@ def _encode(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> 
 
 
 def _only_empty(machine: _Machine, function: Global, arguments: tuple[Any, ...]) -> bytes:
-    """`bytes()`: how Python 3 writes empty bytes for Python 2; `ndarray` is only named, never called."""
+    """`bytes()`: empty bytes, as Python 3 writes them in a pickle for Python 2. `ndarray` may be named but not called."""
     if arguments or function == NDARRAY:
         machine.fail(f"{function} must not be called with arguments", f"{len(arguments)}")
     return b""
@@ -294,7 +294,7 @@ INSTRUCTIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"M": lambda m: m.push(m.number(2)),
     b"J": lambda m: m.push(int.from_bytes(m.take(4), "little", signed=True)),
     b"\x8a": lambda m: m.push(int.from_bytes(m.take(m.number(1)), "little", signed=True)),
-    # A str of Python 2, bytes of Python 3, or a bytearray, which nothing here changes.
+    # A str of Python 2, bytes of Python 3, or a bytearray, which is read as bytes because nothing here changes it.
     **dict.fromkeys((b"U", b"C"), lambda m: m.push(m.take(m.number(1)))),
     **dict.fromkeys((b"T", b"B"), lambda m: m.push(m.take(m.number(4)))),
     **dict.fromkeys((b"\x8e", b"\x96"), lambda m: m.push(m.take(m.number(8)))),
@@ -321,5 +321,5 @@ INSTRUCTIONS: dict[bytes, Callable[[_Machine], object]] = {
     b"\x93": lambda m: m.push_global(*m.pop_some(2, str)),
     b"R": lambda m: m.reduce(),
     b"b": lambda m: m.build(),
-    b"\x95": lambda m: m.take(8),  # how far to read ahead
+    b"\x95": lambda m: m.take(8),  # the length of the frame that follows, which this machine does not need
 }

@@ -1,8 +1,8 @@
-"""Named arrays and a text in one safetensors file that carries its own SHA-256, so that one altered byte is found.
+"""Named arrays and texts in one safetensors file, which contains its own SHA-256, so that a single altered byte is noticed.
 
-The format: eight bytes, the length of a JSON header; the header, which names each array's type, shape and place; the
-arrays' bytes. Nothing in it is ever executed. The digest stands in the header and is taken over the whole file with
-zeros in its place.
+The format: eight bytes with the length of the JSON header; the header, with the type, shape and offsets of each array; the bytes of
+the arrays. Nothing in the file is executed. The header contains the digest. The digest is computed over the whole file, in which
+zeros stand for the digest itself.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tinyalex.files.atomic import write_atomically
 Tensor = npt.NDArray[Any]
 TYPES = {"float16": "F16", "float32": "F32", "float64": "F64"}
 NO_DIGEST = "0" * 64
-LONGEST_HEADER = 100_000_000  # bytes, the format's own limit
+LONGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 CHUNK = 1 << 20
 
 
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], kind: str, version: int, text: Mapping[str, str]) -> None:
-    """Write `tensors` (float16, float32 or float64) and `text` atomically as a file of this kind and format version."""
+    """Write `tensors` (float16, float32 or float64) and `text` atomically to a file of this kind and format version."""
     header: dict[str, Any] = {"__metadata__": {"format": kind, "format_version": str(version), "sha256": NO_DIGEST, **text}}
     pieces: list[memoryview] = []
     end = 0
@@ -47,16 +47,16 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], kind: str, ve
 
 
 def raw_bytes(tensor: Tensor) -> memoryview:
-    """The array's bytes in C order, little-endian; no copy where they lie so already."""
+    """The bytes of an array in C order, little-endian. They are copied only if they are in another order."""
     return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
 def read_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the text of a file that `write_tensors` made.
+    """The tensors and the texts of a file that `write_tensors` wrote.
 
     Raises
     ------
-    CheckpointError: no such file, one of another kind, of a newer format, truncated, or altered by as much as a byte.
+    CheckpointError: the file does not exist, is of another kind or format version, is truncated, or even one byte was altered.
     """
     try:
         with open(path, "rb") as file:
@@ -81,7 +81,7 @@ def read_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor]
 
 
 def _header(path: Path, encoded: bytes, kind: str, version: int) -> tuple[dict[str, str], int]:
-    """What the header says: the text, and how many bytes of arrays follow."""
+    """The texts in the header, and how many bytes of arrays follow it."""
     try:
         header = json.loads(encoded)
         text = header.pop("__metadata__")

@@ -1,7 +1,8 @@
-"""What a row of the gradient check's table is, and how rows of each kind are made; the table is `table.py`."""
+"""The class of a case of the gradient check, and the functions that make cases of each kind. The cases are in `table.py`."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -19,8 +20,6 @@ from tinyalex.loss import SoftmaxCrossEntropy
 
 Classes = Mapping[str, Any]  # the layers' classes by name
 
-WEIGHTED = ("Conv2d", "Linear", "LocallyConnected2d")  # layers that draw weights
-
 CLASSES: Classes = MappingProxyType(
     {name: getattr(home, name) for home in (layers, towers) for name in home.__all__} | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy}
 )
@@ -28,13 +27,13 @@ CLASSES: Classes = MappingProxyType(
 
 @dataclass(frozen=True)
 class Case:
-    """A row of the table.
+    """One case of the gradient check.
 
     Parameters
     ----------
-    layer: the class that is checked, or "network". name: what is special here; unique among the layer's rows.
-    function: (device, classes) -> the checks, the layers being made from these classes.
-    algorithm: the row of `tinyalex.fast.table` that computes, with which `name` begins; empty where the layer has no choice.
+    layer: the name of the class that is checked, or "network". name: what is special in this case; unique among the layer's cases.
+    function: (device, classes) -> the checks; it makes the layers from these classes.
+    algorithm: the row of `tinyalex.fast.table` that computes; `name` begins with it. Empty if the layer has no setting `algorithm`.
     """
 
     layer: str
@@ -43,17 +42,17 @@ class Case:
     algorithm: str = ""
 
     def run(self, device: Device, classes: Classes = CLASSES) -> list[Check]:
-        """The checks of this row on a device. With other classes: is a faulty layer found?"""
+        """The checks of this case on a device. Tests pass faulty classes, to see whether the checks find the fault."""
         return self.function(device, classes)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
-    """Every row draws from generators of its own, so it gives the same numbers alone and in the table."""
+    """A new generator. Each case makes its own, so its values do not depend on other cases."""
     return np.random.default_rng(seed)
 
 
 def of_layer(layer: str, name: str, shape: tuple[int, ...], *args: Any, steps: tuple[float, ...] = (STEP,), **settings: Any) -> Case:
-    """A layer, made with these arguments, on a kink-free input of `shape`."""
+    """The case of a layer that is made with these arguments, on a kink-free input of `shape`."""
 
     def function(device: Device, classes: Classes) -> list[Check]:
         return check_layer(_made(classes, layer, args, settings, device), kink_free(shape, rng()), steps=steps)
@@ -62,16 +61,21 @@ def of_layer(layer: str, name: str, shape: tuple[int, ...], *args: Any, steps: t
 
 
 def _made(classes: Classes, layer: str, args: tuple[Any, ...], settings: Mapping[str, Any], device: str | Device = "cpu") -> Any:
-    weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": rng(1)} if layer in WEIGHTED else {}
-    return classes[layer](*args, **weights, **settings, device=device, dtype=np.float64)
+    return classes[layer](*args, **_weights(classes[layer], rng(1)), **settings, device=device, dtype=np.float64)
+
+
+def _weights(made: type[Any], draw: np.random.Generator) -> dict[str, Any]:
+    """The arguments with which the class `made` draws its parameters from `draw`, with a large standard deviation; {} if it has none."""
+    inits = [name for name in inspect.signature(made.__init__).parameters if name.endswith("_init")]
+    return {name: Gaussian(0.5) for name in inits} | ({"rng": draw} if inits else {})
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What each algorithm of a layer is checked on.
+    """An input and settings with which each algorithm of a layer is checked.
 
-    name: what is special here. shape: of the input. args, settings: of the layer, but for its algorithm.
-    tied: the input has ties, see `of_ties`.
+    name: what is special here. shape: the shape of the input. args, settings: those of the layer, without `algorithm`.
+    tied: whether the input has ties, see `of_ties`.
     """
 
     name: str
@@ -82,14 +86,14 @@ class Geometry:
 
 
 def geometry(name: str, shape: tuple[int, ...], *args: Any, tied: bool = False, **settings: Any) -> Geometry:
-    """A `Geometry`, its settings written as the layer takes them."""
+    """A `Geometry` from arguments and settings in the form in which the layer takes them."""
     return Geometry(name, shape, args, settings, tied)
 
 
 def of_each_row(layer: str, *geometries: Geometry) -> list[Case]:
-    """Each geometry by the plain functions, then by every other row of `tinyalex.fast.table` that fits it.
+    """The cases of each geometry with the plain functions, and then with every other row of `tinyalex.fast.table` that fits it.
 
-    The rows are read off that table: one that is added there is checked without being entered here.
+    The rows are read from that table, so a new row is checked without an entry here.
     """
     asked = [_made(CLASSES, layer, g.args, g.settings).asked(g.shape[1:]) for g in geometries]
     rows = CPU[operation_of(asked[0])]
@@ -102,14 +106,14 @@ def of_each_row(layer: str, *geometries: Geometry) -> list[Case]:
 
 
 def of_row(layer: str, algorithm: str, g: Geometry) -> Case:
-    """One geometry by one row of `tinyalex.fast.table`."""
+    """The case of one geometry with one row of `tinyalex.fast.table`."""
     settings, name = {**g.settings, "algorithm": algorithm}, f"{algorithm}, {g.name}"
     case = of_ties(layer, name, g.shape, *g.args, **settings) if g.tied else of_layer(layer, name, g.shape, *g.args, **settings)
     return replace(case, algorithm=algorithm)
 
 
 def of_loss(name: str, shape: tuple[int, int], scale: float) -> Case:
-    """The loss on logits of that scale."""
+    """The case of the loss on logits with magnitudes up to `scale`; shape is (N, classes)."""
 
     def function(device: Device, classes: Classes) -> list[Check]:
         loss = classes["SoftmaxCrossEntropy"](device=device, dtype=np.float64)
@@ -119,13 +123,12 @@ def of_loss(name: str, shape: tuple[int, int], scale: float) -> Case:
 
 
 def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]], seed: int = 0) -> Case:
-    """A network of (class, arguments..., settings) and the loss of its logits, of which there must be three."""
+    """The case of a network and its loss. Each of `layers` is (class, arguments..., settings); there must be three logits."""
 
     def function(device: Device, classes: Classes) -> list[Check]:
         common, draw, made = {"device": device, "dtype": np.float64}, rng(1), []
         for i, (layer, *args, settings) in enumerate(layers):
-            weights = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": draw} if layer in WEIGHTED else {}
-            made.append(classes[layer](*args, **weights, **settings, **common, name=f"{layer.lower()}{i}"))
+            made.append(classes[layer](*args, **_weights(classes[layer], draw), **settings, **common, name=f"{layer.lower()}{i}"))
         net = classes["Sequential"](made, in_shape=shape[1:])
         loss = classes["SoftmaxCrossEntropy"](**common)
         return check_network(net, loss, rng(seed).standard_normal(shape), np.arange(shape[0]) % 3, steps=NETWORK_STEPS)
@@ -134,7 +137,7 @@ def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]],
 
 
 def of_towers(layer: str, name: str, between: Callable[[Classes, dict[str, Any]], list[layers.Layer]], n: int = 3) -> Case:
-    """Two towers on one device, each of which gets the n images (4,): `between` stands from Split to Gather."""
+    """The case of two towers on one device and n inputs of shape (4,). `between` makes the layers between Split and Gather."""
 
     def function(device: Device, classes: Classes) -> list[Check]:
         both: dict[str, Any] = {"devices": (device, device), "dtype": np.float64}
@@ -152,7 +155,7 @@ def _two_linear(classes: Classes, settings: dict[str, Any], in_features: int, na
 
 
 def straight(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
-    """Nothing between Split and Gather."""
+    """No layers between Split and Gather."""
     return []
 
 
@@ -162,22 +165,22 @@ def one_pair(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
 
 
 def two_pairs(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
-    """A second pair, of layers that have no parameters."""
+    """A fully connected layer and a tanh on each tower."""
     tanhs = (classes["Tanh"](name=f"tanh{tower}", device=settings["device"], dtype=settings["dtype"]) for tower in "ab")
     return [*one_pair(classes, settings), classes["Pair"](*tanhs)]
 
 
 def exchange(classes: Classes, settings: dict[str, Any]) -> list[layers.Layer]:
-    """Two pairs, linked."""
+    """Two fully connected layers on each tower, with a link between them."""
     link = classes["Exchange"](settings["devices"], dtype=settings["dtype"])
     return [_two_linear(classes, settings, 4, "fc1"), link, _two_linear(classes, settings, 5, "fc2")]
 
 
 def of_ties(layer: str, name: str, shape: tuple[int, ...], kernel: int, *, stride: int, padding: int = 0, algorithm: str = "auto") -> Case:
-    """Max-pooling of values from -1, 0, 1, where most windows are tied and there is no derivative.
+    """The case of max pooling of values -1, 0 and 1, where most windows have ties and so no derivative.
 
-    The rule instead, window by window: the leftmost column that holds the maximum wins, and in it the topmost row.
-    "numerical" in the check is what the rule gives.
+    Instead of the derivative the rule for ties is checked: of equal cells the leftmost wins, and of several leftmost cells the
+    topmost. "numerical" in the check is the gradient by this rule.
     """
 
     def function(device: Device, classes: Classes) -> list[Check]:
@@ -193,6 +196,7 @@ def of_ties(layer: str, name: str, shape: tuple[int, ...], kernel: int, *, strid
 
 
 def _by_the_rule(x: Host, dout: Host, kernel: int, stride: int, padding: int) -> Host:
+    """dx by the rule for ties, window by window."""
     dx, (height, width) = np.zeros_like(x), x.shape[2:]
     for n, c, oy, ox in np.ndindex(dout.shape):
         top, left = oy * stride - padding, ox * stride - padding

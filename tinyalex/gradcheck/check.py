@@ -1,4 +1,4 @@
-"""Checks of a layer, of a network and of the loss: every tensor's gradient against its numerical one."""
+"""Checks of a layer, of a network and of the loss: the gradient of every tensor is compared with its numerical gradient."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinyalex.gradcheck.subject import Subject
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 
-STEP = 1e-5  # of the tensor's scale
+STEP = 1e-5  # h as a fraction of the largest magnitude in the tensor
 NETWORK_STEPS = (1e-5, 1e-6, 1e-7)
 
 Steps = Sequence[float]
@@ -26,20 +26,21 @@ Steps = Sequence[float]
 def check_layer(
     layer: Layer, x: Host, *, seed: int = 0, steps: Steps = (STEP,), elements: int | None = None
 ) -> list[Check]:
-    """Check backward of a layer, or of a network as one function, in its input and in every parameter.
+    """Check the gradients that backward of a layer or a network computes: of the input and of every parameter.
 
-    Afterwards the parameters and the dropout steps are what they were, to the bit, and the gradients are zero.
-    A layer made with input_gradient=False has no gradient of x, and gets no check of it.
+    Afterwards the parameters and the dropout steps are the same as before, to the bit, and all gradients are zero.
+    For a layer with input_gradient=False, which returns no gradient of x, this gradient is not checked.
 
     Parameters
     ----------
-    layer: of dtype float64, on any device or devices. x: an input, a NumPy array of float64, away from the layer's kinks.
-    seed: of the cotangent and of the choice of elements.
-    steps: h in parts of the tensor's largest magnitude, above 0, at least one; a later one is tried where all before it failed,
-        and the best counts.
-    elements: check only so many of each tensor, at least 1: the one of the largest gradient and others drawn at random.
+    layer: a layer of dtype float64, on any devices. x: an input, a NumPy array of float64, away from the layer's kinks.
+    seed: decides the cotangent and which elements are chosen.
+    steps: one or more values of h, above 0, as fractions of the largest magnitude in the tensor. A later one is tried only if all
+        before it failed; the smallest error counts.
+    elements: how many elements of each tensor are checked, at least 1: the one with the largest gradient, and others chosen at
+        random. None: all.
 
-    Raises ShapeError for another dtype, a setting outside its range, and a gradient of another shape than its tensor's.
+    Raises ShapeError if the dtype is not float64, a setting is outside its range, or a gradient's shape differs from its tensor's.
 
     Example
     -------
@@ -58,7 +59,7 @@ def check_network(
 ) -> list[Check]:
     """Check the gradient of the loss through a whole network. The settings are those of `check_layer`.
 
-    A network has kinks inside, too many to stay away from: where a step fails, a smaller one passes fewer of them.
+    A network has so many kinks inside that no input avoids them all. If a step fails, a smaller one crosses fewer kinks.
     """
     return _check(_of_network(net, loss, x, labels), _probe(seed, elements)[1], steps)
 
@@ -66,16 +67,16 @@ def check_network(
 def check_directions(
     net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any, *, seed: int = 0, steps: Steps = NETWORK_STEPS
 ) -> list[Check]:
-    """Check each tensor along one random direction v: sum(gradient * v) against the change of the loss along v.
+    """Check each tensor along one random direction v: sum(gradient * v) is compared with the change of the loss along v.
 
-    Two forward passes a tensor and step, however large it is: for AlexNet whole. `where` is empty, as an error may lie
-    anywhere in the tensor; `check_network(elements=...)` looks for it.
+    This takes two forward passes for each tensor and step, however large the tensor is, so it can check a whole AlexNet. `where` is
+    empty, because a mistake may be anywhere in the tensor; `check_network(elements=...)` can find it.
     """
     return _check(_of_network(net, loss, x, labels), partial(_by_direction, np.random.default_rng(seed)), steps)
 
 
 def check_loss(loss: SoftmaxCrossEntropy, logits: Host, labels: Any) -> list[Check]:
-    """Check the gradient of the loss in its logits."""
+    """Check the gradient of the loss with respect to its logits, a NumPy array (N, classes) of float64."""
     subject = Subject(loss, logits, lambda value: loss.forward(value, labels, train=True), lambda dout: loss.backward())
     return _check(subject, partial(_by_elements, None, np.random.default_rng(0)), (STEP,))
 
@@ -87,11 +88,11 @@ def _of_network(net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any) -> 
     return Subject(net, x, forward, lambda dout: net.backward(loss.backward()))
 
 
-_Probe = Callable[[Subject, str, Host], Callable[[float], Check]]  # (subject, tensor, its gradient by backward) -> check of a step
+_Probe = Callable[[Subject, str, Host], Callable[[float], Check]]  # (subject, tensor, its analytic gradient) -> (step -> Check)
 
 
 def _check(subject: Subject, probe: _Probe, steps: Steps) -> list[Check]:
-    """Each tensor by the probe; then each parameter's gradient after two rounds, which must be twice that after one."""
+    """Check each tensor with the probe; then check that each parameter's gradient after two passes is twice that after one."""
     if not isinstance(steps, (tuple, list)) or not steps:
         raise ShapeError(f"gradcheck: steps must be a tuple of at least one number above 0, got {show(steps)}")
     for step in steps:
@@ -106,7 +107,7 @@ def _check(subject: Subject, probe: _Probe, steps: Steps) -> list[Check]:
         if what not in analytic:
             continue
         if analytic[what].shape != value.shape:
-            raise ShapeError(f"gradcheck: the gradient of {what} must be of shape {value.shape}, got {show(analytic[what])}")
+            raise ShapeError(f"gradcheck: the gradient of {what} must have shape {value.shape}, got {show(analytic[what])}")
         try:
             at_step, tried = probe(subject, what, analytic[what]), []
             for step in steps:
@@ -132,7 +133,7 @@ def _by_elements(elements: int | None, rng: np.random.Generator, subject: Subjec
     value, chosen = subject.values[what], None
     if elements is not None and elements < value.size:
         chosen = rng.choice(value.size, elements, replace=False)
-        chosen[0] = np.argmax(np.abs(analytic))  # so that the error is a part of the same value as in a check of all elements
+        chosen[0] = np.argmax(np.abs(analytic))  # then the error is relative to the same magnitude as in a check of all elements
 
     def at_step(step: float) -> Check:
         numerical = numerical_gradient(partial(subject.at, what), value, step * subject.scale(what), subject.cotangent, chosen)

@@ -1,4 +1,4 @@
-"""What a gradient check moves: the input and the parameters of a layer, each on the device it lives on."""
+"""The function that a gradient check examines: its input and parameters can be changed, each on the device where it is."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ import numpy as np
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, show
-from tinyalex.layers.base import Layer, require_leaves
+from tinyalex.layers.base import Layer
+from tinyalex.layers.leaves import require_leaves
 from tinyalex.loss import SoftmaxCrossEntropy
 
 Host = np.ndarray[Any, Any]
 
 
 class Subject:
-    """A function of x and of a layer's parameters, all of which can be written, and its backward.
+    """A function of x and of the parameters of a layer, network or loss, and the backward of this function.
 
     Parameters
     ----------
-    of: the layer, network or loss whose gradients are in question, of dtype float64. A network may lie on several devices:
-        each parameter is written and read on its own layer's.
-    x: an input, float64, on the host; it goes to the device of `of`, where the output is expected too.
-    forward, backward: functions of arrays of that device.
+    of: the layer, network or loss whose gradients are checked, of dtype float64. A network may be on several devices; each parameter
+        is read and written on the device of its layer.
+    x: an input on the host, float64. It is copied to the device of `of`.
+    forward, backward: functions of arrays on this device.
 
     Attributes
     ----------
-    values: by tensor, "x" and the parameters' names, what it held at first. cotangent: what backward is given.
+    values: the original value of each tensor, by its name: "x" or the name of a parameter. cotangent: the argument of backward.
 
     Raises
     ------
-    ShapeError: another dtype.
+    ShapeError: `of` or x is not float64.
     """
 
     def __init__(
@@ -41,7 +42,7 @@ class Subject:
             raise ShapeError(f"gradcheck: {of.name} and x must be float64, got {of.dtype} and {show(x)}; float32 is too coarse for a check")
         if isinstance(of, Layer):
             of.require_built()
-            require_leaves("gradcheck", of)  # else the check would pass without the parameters inside
+            require_leaves("gradcheck", of)  # otherwise the check would pass without checking the forgotten parameters
         self._leaves = list(of.leaves()) if isinstance(of, Layer) else []
         self.params: dict[str, tuple[Device, Array, Array]] = {}  # device, parameter, gradient
         for leaf in self._leaves:
@@ -64,7 +65,7 @@ class Subject:
             param[...] = device.asarray(value)
 
     def run(self) -> Host:
-        """The output for what is written, with the same dropout masks each time: a mask is that of the layer's `step`."""
+        """The output for the present tensors. Each `step` of dropout is restored, so the masks are the same each time."""
         try:
             return self.device.to_numpy(self._forward(self.x))
         finally:
@@ -72,20 +73,20 @@ class Subject:
                 leaf.step = step
 
     def at(self, what: str, value: Host) -> Host:
-        """The output where one tensor is `value`."""
+        """The output after one tensor is set to `value`."""
         self.write(what, value)
         return self.run()
 
     def backward(self) -> dict[str, Host]:
-        """What backward says, by tensor. A layer that gives no dx, and was not told so, says that dx is zero."""
+        """The gradients that backward computes, by tensor. If backward returns no dx although it should, dx counts as zeros."""
         dx = self._backward(self.device.asarray(self.cotangent))
-        said = {what: np.array(device.to_numpy(grad)) for what, (device, _, grad) in self.params.items()}
+        gradients = {what: np.array(device.to_numpy(grad)) for what, (device, _, grad) in self.params.items()}
         if self.has_dx:
-            said["x"] = np.zeros_like(self.values["x"]) if dx is None else np.array(self.device.to_numpy(dx))
-        return said
+            gradients["x"] = np.zeros_like(self.values["x"]) if dx is None else np.array(self.device.to_numpy(dx))
+        return gradients
 
     def scale(self, what: str) -> float:
-        """The largest magnitude of a tensor, or 1 where it is zero throughout."""
+        """The largest magnitude in a tensor, or 1 if all its elements are zero."""
         return float(np.abs(self.values[what]).max()) or 1.0
 
     def zero_grad(self) -> None:

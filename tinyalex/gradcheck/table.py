@@ -1,10 +1,9 @@
-"""The gradient check's table: every layer, in the settings where derivations go wrong.
+"""The cases of the gradient check: every layer, with the settings in which mistakes are likely.
 
-A row names a layer and a case and runs the check on a device. Where a layer has a choice of algorithms, each geometry is written
-once, and is checked by the plain functions first and then by every other row of `tinyalex.fast.table` that fits it. Rows are
-small, so that every element of every tensor is checked. A `CpuDevice` as it is takes so small a batch as one block on one thread;
-on `CpuDevice(small=0, cache=1)` every image is a block of its own, and the sums over blocks and the work of several threads are
-checked too.
+A layer with a setting `algorithm` has a list of geometries. Each geometry is checked with the plain functions first, and then with
+every other row of `tinyalex.fast.table` that fits it. The inputs are small, so that every element of every tensor can be checked. On
+a default `CpuDevice` such a small batch is one block on one thread. On `CpuDevice(small=0, cache=1)` every image is a block, so the
+sums over blocks and the work of several threads are checked too.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ ACTIVATIONS = [
     of_layer("Sigmoid", "features, N=1", (1, 7)),
 ]
 
-# By columns dx is made by turned weights where the stride is 1 and 2 K <= 3 C, else by col2im. "lines" has no input gradient.
+# The rows with columns compute dx with turned weights if the stride is 1 and 2 K <= 3 C, otherwise by col2im. "lines" computes no dx.
 CONVOLUTIONS = of_each_row(
     "Conv2d",
     geometry("3x3", (2, 3, 5, 4), 3, 2, 3, padding=1),
@@ -60,7 +59,7 @@ CONVOLUTIONS = of_each_row(
     geometry("stride 2x1, groups 2", (1, 4, 7, 5), 4, 6, (3, 2), stride=(2, 1), groups=2),
     geometry("stride 1x3, padding on four sides", (2, 2, 5, 9), 2, 3, (2, 5), stride=(1, 3), padding=(0, 1, 3, 1)),
     geometry("a single line of output", (2, 2, 3, 6), 2, 3, 3),
-    geometry("tiles that hang over", (1, 1, 9, 11), 1, 2, 3, padding=(0, 2, 1, 2)),
+    geometry("tiles that reach beyond the edge", (1, 1, 9, 11), 1, 2, 3, padding=(0, 2, 1, 2)),
     geometry("tiles of two sizes, groups 2", (1, 4, 9, 7), 4, 2, 3, padding=1, groups=2),
     geometry("lines cut tile by tile", (1, 1, 2, 37), 1, 1, 3, padding=1),
     geometry("17 images", (17, 1, 3, 2), 1, 2, 3, padding=1),
@@ -108,7 +107,7 @@ TIED = (
 )
 POOLS = [*of_each_row("MaxPool2d", *POOLED, *TIED), *of_each_row("AvgPool2d", *POOLED)]
 
-NORMALIZATIONS = [  # at alpha 1e-4 the cross-channel term is some 1e-4 of the gradient: alpha 1 is there to see it whole
+NORMALIZATIONS = [  # with alpha 1e-4 the cross-channel term is only about 1e-4 of the gradient; with alpha 1 it is large
     of_layer("LocalResponseNorm", "paper's constants", (2, 7, 2, 3)),
     of_layer("LocalResponseNorm", "alpha 1", (2, 7, 2, 3), alpha=1.0),
     of_layer("LocalResponseNorm", "even n", (2, 7, 2, 3), 4, alpha=1.0),
@@ -179,7 +178,7 @@ NETWORKS = [
         ],
     ),
     of_network(
-        "pooling of images that lie innermost",
+        "pooling of images that are CHWN in memory",
         (3, 1, 6, 9),
         [
             ("Conv2d", 1, 3, 2, {"padding": 1, "algorithm": "lines", "input_gradient": False}),

@@ -1,4 +1,4 @@
-"""The layers: one section of the paper, one file."""
+"""The layers. Each file has one idea: the derivation, the plain functions that compute it, and the layer class."""
 
 from tinyalex.layers.activation import AbsTanh, ReLU, Sigmoid, Tanh
 from tinyalex.layers.base import Layer

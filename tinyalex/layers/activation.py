@@ -1,4 +1,4 @@
-"""Activation functions (paper 3.1): one number in, one number out."""
+"""Activation functions (paper 3.1), which are applied to each element by itself."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tinyalex.layers.facts import Facts
 
 
 class Activation(Layer):
-    """A function of each element whose derivative is a function of its value.
+    """A function f that is applied to each element, and whose derivative can be computed from f(x).
 
-    A subclass writes two methods of plain arrays: `function(x, out, scratch)` fills `out`, and
-    `derivative(kept, dx, scratch)` fills `dx` with f'(x), read off what forward kept: out = f(x), but x in AbsTanh.
+    A subclass defines two methods of plain arrays: `function(x, out, scratch)` fills `out` with f(x), and
+    `derivative(kept, dx, scratch)` fills `dx` with f'(x). `kept` is what forward kept: out = f(x), but in AbsTanh x.
 
-    in_place: whether `out` may be `x`, so that the layer before can apply the function to each block that it has made.
+    in_place: whether `function` allows `out` to be `x`. The layer before may then apply it to each block of its own output.
 
     Cache: out, of the shape of x.
 
@@ -43,12 +43,11 @@ class Activation(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             self.function(x[images], out[images], scratch)
 
-        with np.errstate(under="ignore"):  # what is too small for its type is 0, which is near enough
-            self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
+        self.device.map_blocks(block, len(x), size=self.device.few_blocks(len(x), out[:1].nbytes))
         return self.applied(out, train)
 
     def applied(self, out: Array, train: bool) -> Array:
-        """`out`, to which the function has been applied, kept for backward."""
+        """Keep `out`, which is f(x), for backward if `train`; return it."""
         if train:
             self.keep(out.shape, out)
         return out
@@ -64,17 +63,16 @@ class Activation(Layer):
             self.derivative(kept[images], dx[images], scratch)
             dx[images] *= dout[images]
 
-        with np.errstate(under="ignore"):
-            self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
+        self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
         return dx
 
 
 class ReLU(Activation):
-    """f(x) = max(0, x): does not saturate, so that a net trains several times as fast as with tanh.
+    """f(x) = max(0, x). It does not saturate, so a net trains several times as fast as with tanh.
 
     Paper: section 3.1.
 
-    Gradient: f'(x) = 1 where x > 0, else 0; at the kink x = 0 it is 0.
+    Gradient: f'(x) = 1 for x > 0 and 0 for x < 0; at the kink x = 0 it is taken as 0.
 
     Example
     -------
@@ -97,12 +95,12 @@ class ReLU(Activation):
 class Tanh(Activation):
     """f(x) = a tanh(b x).
 
-    Paper: section 3.1, the saturating unit that ReLU is compared with; a and b as in the authors' code.
+    Paper: section 3.1 compares ReLU with this saturating unit; a and b are parameters of the authors' code.
 
     Parameters
     ----------
-    a: the value it saturates at, finite and not 0.
-    b: the slope inside, finite and not 0.
+    a: f(x) approaches a and -a far from 0. Finite and not 0.
+    b: the factor of x inside tanh. Finite and not 0.
 
     Gradient: f'(x) = a b (1 - tanh(b x)^2) = a b - (b / a) f(x)^2.
     """
@@ -134,13 +132,13 @@ class Tanh(Activation):
 
 
 class AbsTanh(Tanh):
-    """f(x) = |a tanh(b x)|, which Jarrett et al. (2009) found to work with local contrast normalization.
+    """f(x) = |a tanh(b x)|, which Jarrett et al. (2009) found to work well with local contrast normalization.
 
-    Paper: section 3.1 mentions it; a and b as in the authors' code.
+    Paper: section 3.1 mentions it; a and b as in Tanh.
 
-    Cache: x, since |.| forgets the sign that the derivative needs.
+    Cache: x, because the derivative needs the sign, which f(x) no longer has.
 
-    Gradient: f'(x) = sign(a b x) |a b| (1 - tanh(b x)^2); at the kink x = 0 it is 0.
+    Gradient: f'(x) = sign(a b x) |a b| (1 - tanh(b x)^2); at the kink x = 0 it is taken as 0.
     """
 
     in_place = False
@@ -171,11 +169,11 @@ class AbsTanh(Tanh):
 
 
 class Sigmoid(Activation):
-    """f(x) = 1 / (1 + exp(-x)), taken by way of e = exp(-|x|), which overflows nowhere and keeps small values exact.
+    """f(x) = 1 / (1 + exp(-x)).
 
     Paper: section 3.1 names it as the other standard saturating unit.
 
-    For x >= 0 it is 1 / (1 + e); for x < 0 it is e / (1 + e).
+    With e = exp(-|x|), which never overflows, f(x) is 1 / (1 + e) for x >= 0 and e / (1 + e) for x < 0.
 
     Gradient: f'(x) = f(x) (1 - f(x)).
     """
@@ -187,7 +185,7 @@ class Sigmoid(Activation):
         xp, e = scratch.xp, scratch(x.shape, self.dtype)
         xp.exp(xp.negative(xp.abs(x, out=e), out=e), out=e)
         xp.greater_equal(x, 0, out=out)
-        xp.maximum(out, e, out=out)  # 1 where x >= 0, else e, which is below 1
+        xp.maximum(out, e, out=out)  # 1 where x >= 0, otherwise e, which is below 1
         e += 1
         out /= e
 

@@ -1,21 +1,22 @@
-"""Convolution (paper 3.5): what every window sees, as a column, times the filters.
+"""Convolution (paper 3.5): the product of the filters with a matrix, each of whose columns holds what one window sees.
 
-**Derivation.** Number the windows by (y, z), the cells of a window by (i, j), and let the sheet be the image with its padding:
+**Derivation.** Let (y, z) be the index of a window, (i, j) the index of a cell in a window, (sh, sw) the stride, and let `sheet`
+be the image with its padding:
 
     out[n, k, y, z] = bias[k] + sum over c, i, j of weight[k, c, i, j] sheet[n, c, sh y + i, sw z + j].
 
-With col[n, c, i, j, y, z] = sheet[n, c, sh y + i, sw z + j], what `im2col` gives, and c, i, j taken together as the rows of a
-matrix, y, z as its columns, this is a product for each image:
+`im2col` computes col[n, c, i, j, y, z] = sheet[n, c, sh y + i, sw z + j]. Let (c, i, j) be the row and (y, z) the column of a
+matrix. Then the formula is one matrix product for each image:
 
     out = weight col + bias.
 
-Let dout be the gradient of the loss with respect to out. A product Y = W C sends dW = dY C^T and dC = W^T dY back, the bias
-reaches every window, and the weights are used for every image, so that
+Let dout be the gradient of the loss with respect to out. For a product Y = W C the gradients are dW = dY C^T and dC = W^T dY.
+The bias is added in every window, and the weights are used for every image, so
 
     dweight = sum over n of dout col^T,        dbias = sum over n, y, z of dout,        dcol = weight^T dout,
 
-and every column goes back to its window: dx = col2im(dcol). With G groups the filters of a group see the channels of that group
-alone: the same four lines hold for each group.
+and each column of dcol is added to the pixels of its window: dx = col2im(dcol). With G groups the filters of a group see only the
+channels of this group, and the same equations hold in each group.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from tinyalex.parameters import last_given, multiple_of
 
 
 def conv2d(x: Array, weight: Array, bias: Array | None, windows: Windows, groups: int = 1, xp: Any = np) -> Array:
-    """out = weight col + bias. x (N, C, H, W), weight (K, C/G, KH, KW), bias (K,) or None for none, result (N, K, OH, OW)."""
+    """out = weight col + bias. x (N, C, H, W), weight (K, C/G, KH, KW), bias (K,) or None, result (N, K, OH, OW)."""
     n, k = len(x), len(weight)
     col = im2col(x, windows, xp).reshape(n, groups, weight[0].size, -1)  # (N, G, C/G * KH * KW, OH * OW)
     out = xp.matmul(weight.reshape(groups, k // groups, -1), col)  # (N, G, K/G, OH * OW)
@@ -49,7 +50,7 @@ def conv2d(x: Array, weight: Array, bias: Array | None, windows: Windows, groups
 def conv2d_backward(
     x: Array, weight: Array, dout: Array, windows: Windows, groups: int = 1, xp: Any = np
 ) -> tuple[Array, Array, Array]:
-    """dx, dweight and dbias, of the shapes of x, weight and (K,). dout (N, K, OH, OW)."""
+    """dx (N, C, H, W), dweight (K, C/G, KH, KW) and dbias (K,), from dout (N, K, OH, OW)."""
     n, k = len(x), len(weight)
     col = im2col(x, windows, xp).reshape(n, groups, weight[0].size, -1)  # (N, G, C/G * KH * KW, OH * OW)
     d = dout.reshape(n, groups, k // groups, -1)  # (N, G, K/G, OH * OW)
@@ -60,31 +61,31 @@ def conv2d_backward(
 
 
 class Conv2d(Layer):
-    """Correlate images with K filters; the filters of a group see only that group's input channels.
+    """Correlate images with K filters. With several groups, the filters of a group see only the input channels of this group.
 
-    Paper: section 3.5; groups=2 in conv2, conv4, conv5 is the split over two devices of section 3.2 on one device.
+    Paper: section 3.5. groups=2 in conv2, conv4 and conv5 computes on one device what section 3.2 splits over two devices.
 
     Parameters
     ----------
-    in_channels, out_channels: C and K, at least 1, multiples of `groups`. C may be left out, as in `Conv2d(96, 11)`: Sequential finds
-        it where its `in_shape` is given.
+    in_channels, out_channels: C and K, at least 1, multiples of `groups`. C may be left out, as in `Conv2d(96, 11)`: a Sequential
+        with an `in_shape` finds it.
     kernel_size, stride: an integer, or (height, width), at least 1.
     padding: zeros around the image: an integer, "same", "valid" or (top, bottom, left, right).
-    groups: G; weight is (K, C/G, KH, KW).
-    ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
+    groups: G, at least 1; weight is (K, C/G, KH, KW).
+    ceil_mode: whether a last window that reaches beyond the edge counts, as in the authors' code of 2012.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
-    rng: the generator the weights are drawn from; without one Sequential draws them from its seed.
-    algorithm: the row of `tinyalex.fast.table` that computes: "plain" for the two functions above, "im2col", "few", "strips",
-        "lines" or "winograd" for a faster one; "auto" takes what was measured to be the fastest for the shape and the batch. All
-        agree with "plain" to rounding, in float32 to 1e-4 of the largest value for "winograd" and to 1e-5 for the others.
+    rng: the generator that draws the weights; if None, a Sequential draws them from its seed.
+    algorithm: the row of `tinyalex.fast.table` that computes: "plain" calls the two functions above; "im2col", "few", "strips",
+        "lines" and "winograd" are faster; "auto" takes the one that was measured to be the fastest for the shape and the batch.
+        In float32 "winograd" differs from "plain" by up to 1e-4 of the largest output, the others by up to 1e-5.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
     Raises
     ------
     ShapeError: a setting or an input outside these ranges.
 
-    Cache: x (N, C, H, W), or x with its padding where the row is "lines". Not its columns: conv1 at N=128 would take 562 MB for
-    them, against 79 MB.
+    Cache: x (N, C, H, W), or x with its padding if the row is "lines". The columns of x are not kept: in conv1 at N=128 they take
+    562 MB, and x takes 79 MB.
 
     Gradient: see the derivation above.
 
@@ -98,7 +99,7 @@ class Conv2d(Layer):
     fixed: ClassVar[frozenset[str]] = Layer.fixed | {
         "in_channels", "out_channels", "groups", "kernel_size", "stride", "padding", "ceil_mode", "input_gradient", "algorithm",
     }  # fmt: skip
-    before_pooling = False  # whether pooling follows directly, as `fast.fuse` finds: images may then be left innermost
+    before_pooling = False  # `fast.fuse` sets this to True if pooling follows directly: the output may then be CHWN in memory
 
     def __init__(
         self,
@@ -156,7 +157,7 @@ class Conv2d(Layer):
         return dx
 
     def asked(self, in_shape: tuple[int, ...]) -> Convolution:
-        """What this layer asks of `fast.table` for an input of shape (C, H, W)."""
+        """The request to `fast.table` for an input of shape (C, H, W)."""
         return self._asked(self.windows(in_shape))
 
     def _asked(self, windows: Windows) -> Convolution:
@@ -168,7 +169,7 @@ class Conv2d(Layer):
             self.groups,
             self.input_gradient,
             self.before_pooling,
-            self.made if self.frozen else None,
+            self.prepared if self.frozen else None,
         )
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
@@ -181,11 +182,11 @@ class Conv2d(Layer):
         return self.row(asked, n).scratch(asked, n, backward, workers)
 
     def row(self, asked: Convolution, n: int) -> Row:
-        """The row of `fast.table` that computes what is asked for n images."""
+        """The row of `fast.table` that serves the request for n images."""
         return choose(asked, n, self.device.kind, self.algorithm)
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
-        """Where this layer's windows lie on an input of shape (C, H, W)."""
+        """The windows of this layer on an input of shape (C, H, W)."""
         if self.in_channels is None:
             self.require_built()
         if len(in_shape) != 3 or in_shape[0] != self.in_channels:

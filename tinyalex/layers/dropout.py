@@ -1,4 +1,4 @@
-"""Dropout (paper 4.2): at each training step every unit is silent with probability p."""
+"""Dropout (paper 4.2): at each training step the output of every unit is set to 0 with probability p."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from tinyalex.layers.facts import Facts, elements
 
 
 def layer_of(name: str) -> str:
-    """The name without a tower's suffix: fc6a and fc6b are halves of fc6. Only an a or b after a digit is one."""
+    """`name` without the suffix of a tower, which is an a or b after a digit: the layer of fc6a and of fc6b is fc6."""
     return re.sub(r"(?<=\d)[ab]$", "", name)
 
 
 def dropout_mask(seed: int, name: str, step: int, shape: tuple[int, ...], p: float) -> np.ndarray[Any, Any]:
-    """Which units of a layer are kept at one step: a bool array, False with probability p (to the nearest 2^-32).
+    """Which units of a layer are kept at one step: a bool array of this shape, False with probability p (to the nearest 2^-32).
 
-    It is a function of the arguments alone, so one tower or two, any device, and a run that was interrupted agree. Philox
-    makes its numbers by scrambling a counter with a key: seed and name are the key, the step is the counter's upper part,
-    so no two steps share a number. Raw words, not `Generator.random`: NumPy promises never to change them.
+    The mask depends on the arguments alone. So it is the same with one tower and with two, on every device, and in a run that was
+    interrupted and resumed. The generator Philox encrypts a counter with a key. The key is computed from seed and name, and the
+    upper bits of the counter are the step, so no two steps use the same counter. The mask is computed from the raw output of
+    Philox, because NumPy promises never to change it; it does not promise this for `Generator.random`.
+
+    Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1.
     """
     seed, step = require_int(name, "seed", seed, least=0), require_int(name, "step", step, least=0)
     if step >= 2**64:
@@ -35,35 +38,35 @@ def dropout_mask(seed: int, name: str, step: int, shape: tuple[int, ...], p: flo
     key = hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest()
     philox = np.random.Philox(key=int.from_bytes(key, "little"), counter=step << 192)
     size = math.prod(shape)
-    words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # two words of 32 bits in each
+    words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # 32 bits for each unit
     return (words >= round(p * 2**32)).reshape(shape)
 
 
 class Dropout(Layer):
-    """Set each unit to zero with probability p while training, so that no unit can rely on particular others.
+    """While training, set each unit to zero with probability p, so that no unit can rely on particular other units.
 
-    Paper: section 4.2, p = 0.5 after fc6 and fc7; at test time every output is multiplied by 0.5.
+    Paper: section 4.2, p = 0.5 in fc6 and fc7; at test time every output is multiplied by 0.5.
 
     Parameters
     ----------
-    p: the probability of being dropped, 0 <= p < 1.
-    scale: "test" as in the paper: multiply by 1 - p at test time. "train" ("inverted" dropout, as in Caffe and PyTorch):
-        divide by 1 - p while training, and leave everything as it is at test time.
-    seed: an integer of at least 0; with the layer's name and `step` it determines the mask, see `dropout_mask`.
-    part: (index, parts): x is that part, 0 <= index < parts, of the layer's features on axis 1. The mask is drawn for the
-        whole layer, so the halves fc6a with part=(0, 2) and fc6b with part=(1, 2) drop what fc6 drops.
+    p: the probability that a unit is dropped, 0 <= p < 1.
+    scale: "test" as in the paper: outputs are multiplied by 1 - p at test time. "train" ("inverted" dropout, as in Caffe and
+        PyTorch): outputs are divided by 1 - p while training, and nothing is done at test time.
+    seed: an integer of at least 0. The mask depends on the seed, the layer's name and `step`, see `dropout_mask`.
+    part: (index, parts) with 0 <= index < parts: the features on axis 1 are divided into equal parts, and x is the part `index`. The
+        mask is drawn for the whole layer, so fc6a with part=(0, 2) and fc6b with part=(1, 2) together drop the units that fc6 drops.
 
     Attributes
     ----------
-    step: from 0 to below 2^64. The mask of a forward(train=True) is that of `step`, which then grows by 1. Set it to resume a run.
+    step: which mask the next forward(train=True) takes, from 0 to 2^64 - 1. Each forward(train=True) adds 1. Assign it to resume a run.
 
     Raises
     ------
     ShapeError: a setting outside these ranges.
 
-    Cache: the mask, one byte a unit.
+    Cache: the mask, one byte for each unit.
 
-    Gradient: out = m x with m the mask, or m / (1 - p) for scale="train"; so dx = m dout.
+    Gradient: out = m x, where m is the mask, divided by 1 - p for scale="train"; so dx = m dout.
 
     Example
     -------
@@ -101,16 +104,16 @@ class Dropout(Layer):
 
     @property
     def train_factor(self) -> float:
-        """What a kept unit is multiplied by while training."""
+        """The factor of a kept unit while training."""
         return 1 / (1 - self.p) if self.scale == "train" else 1.0
 
     @property
     def test_factor(self) -> float:
-        """What every unit is multiplied by at test time."""
+        """The factor of every unit at test time."""
         return 1 - self.p if self.scale == "test" else 1.0
 
     def mask(self, shape: tuple[int, ...]) -> Array:
-        """The mask of this part of the layer at `step`, for an input of `shape`, on the device."""
+        """The mask of this part of the layer at the present `step`, for an input of `shape`, on the device."""
         (n, features, *rest), (index, parts) = shape, self.part
         whole = dropout_mask(self.seed, self.name, self.step, (n, features * parts, *rest), self.p)
         return self.device.asarray(np.ascontiguousarray(whole[:, index * features : (index + 1) * features]))
@@ -130,7 +133,7 @@ class Dropout(Layer):
         return self._multiply(dout, mask, factor)
 
     def _multiply(self, x: Array, mask: Array | None, factor: float) -> Array:
-        """mask * factor * x in a new array."""
+        """mask * factor * x, or without a mask factor * x, in a new array."""
         xp, out = self.device.xp, self.device.empty(x.shape, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
@@ -142,7 +145,7 @@ class Dropout(Layer):
         return out
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
-        return Facts(keeps=Keeps(own=elements(in_shape)), in_place=True, divides=True)  # a byte a unit
+        return Facts(keeps=Keeps(own=elements(in_shape)), in_place=True, divides=True)  # one byte for each unit
 
     def settings(self) -> str:
         text = f"p {self.p:g}" + (", scale train" if self.scale == "train" else "")

@@ -1,4 +1,4 @@
-"""What a layer tells of itself to whoever counts, draws or plans: nothing is computed, and nobody keeps a list of layers."""
+"""The facts that each layer reports about itself, so that `tinyalex.analysis` can count, draw and plan without a list of layers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tinyalex.geometry import Windows
 class Facts:
     """The facts of one layer for one image of a known shape.
 
-    macs: multiplications with a weight, each followed by an addition; cells in the padding count.
-    keeps: what is kept between forward and backward.
-    windows: which pixels an output sees, None where each output sees the same place of the input alone.
-    sees_all: whether every output sees the whole image instead. draws: "max" or "mean" where a picture shows pooling.
-    comparisons: elements that max pooling looks at, window by window; cells beyond the edge count.
-    in_place: whether the output may lie where the input does, as that of an activation function may.
-    view: whether the output is the input seen otherwise, with no array of its own.
-    dx_in_kept: whether dx is written where the layer's own kept array was.
-    divides: whether a divisor or a mask of the size of the input is kept, as in the code of 2012.
+    macs: how many multiplications by a weight, each followed by an addition; those by a padded cell count too.
+    keeps: what the layer keeps between forward and backward.
+    windows: the windows through which outputs see the input; None if each output sees only the input at its own position.
+    sees_all: whether every output sees the whole image. draws: "max" or "mean" for a layer that pictures show as pooling.
+    comparisons: how many cells max pooling compares, summed over the windows; padded cells count too.
+    in_place: whether the output may be written over the input, as an activation function may do.
+    view: whether the output is a view of the input and needs no memory.
+    dx_in_kept: whether dx is written over the array that the layer kept.
+    divides: whether the authors' code of 2012 kept a divisor or a mask of the size of the input for such a layer.
     """
 
     macs: int = 0
@@ -38,5 +38,5 @@ class Facts:
 
 
 def elements(shape: tuple[Any, ...]) -> int:
-    """Elements of an array of that shape, or of a pair of them."""
+    """How many elements an array of this shape has; for a pair of shapes, how many both arrays have."""
     return sum(map(elements, shape)) if shape and isinstance(shape[0], tuple) else math.prod(shape)

@@ -1,12 +1,12 @@
-"""Fully connected layers (paper 3.5), and the flattening before the first of them.
+"""Fully connected layers (paper 3.5), and the layer that flattens images before the first of them.
 
-**Derivation.** out_nk = sum over c of x_nc w_kc + b_k, in matrices out = x W^T + b. Each weight is used for every image and each
-input by every unit, so their gradients are sums:
+**Derivation.** out_nk = b_k + sum over c of x_nc w_kc, or in matrices out = x W^T + b. Each weight is used for every image, and each
+input is used by every output, so the gradients are sums:
 
     dx_nc = sum over k of dout_nk w_kc,    dw_kc = sum over n of dout_nk x_nc,    db_k = sum over n of dout_nk,
 
-that is dx = dout W, dW = dout^T x. With G groups the outputs of a group see the inputs of that group alone, and the same holds
-for each group.
+or in matrices dx = dout W and dW = dout^T x. With G groups the outputs of a group see only the inputs of this group, and the same
+equations hold in each group.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tinyalex.parameters import last_given, multiple_of
 
 
 def linear(x: Array, weight: Array, bias: Array, groups: int = 1, xp: Any = np) -> Array:
-    """out = x W^T + b in each group. x (N, C), weight (K, C/G), bias (K,), result (N, K)."""
+    """out = x W^T + b, in each group. x (N, C), weight (K, C/G), bias (K,), result (N, K)."""
     x, weight = groups_first(x, groups), weight.reshape(groups, -1, weight.shape[1])  # (G, N, C/G), (G, K/G, C/G)
     return side_by_side(xp.matmul(x, weight.swapaxes(1, 2))) + bias
 
 
 def linear_backward(x: Array, weight: Array, dout: Array, groups: int = 1, xp: Any = np) -> tuple[Array, Array, Array]:
-    """dx = dout W, dweight = dout^T x in each group, and dbias = the sum of dout over the images. dout (N, K)."""
+    """dx (N, C) = dout W and dweight (K, C/G) = dout^T x, in each group, and dbias (K,) = the sum of dout (N, K) over the images."""
     d, by_group = groups_first(dout, groups), weight.reshape(groups, -1, weight.shape[1])  # (G, N, K/G), (G, K/G, C/G)
     dx = side_by_side(xp.matmul(d, by_group))
     dweight = xp.matmul(d.swapaxes(1, 2), groups_first(x, groups)).reshape(weight.shape)
@@ -42,7 +42,7 @@ def linear_backward(x: Array, weight: Array, dout: Array, groups: int = 1, xp: A
 
 
 def groups_first(x: Array, groups: int) -> Array:
-    """The features of each group apart: (N, F) as (G, N, F/G)."""
+    """(N, F) as (G, N, F/G): the features of each group as a matrix."""
     return x.reshape(len(x), groups, -1).swapaxes(0, 1)
 
 
@@ -52,7 +52,7 @@ def side_by_side(x: Array) -> Array:
 
 
 class Flatten(Layer):
-    """(N, C, H, W) to (N, C * H * W), channel by channel. No copy where the input is contiguous.
+    """(N, C, H, W) to (N, C * H * W), channel by channel. A contiguous input is not copied.
 
     Cache: the shape of x.
     """
@@ -62,7 +62,7 @@ class Flatten(Layer):
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x)
-        with self.device.activate():  # the input may lie apart: then this copies
+        with self.device.activate():  # a GPU must be active, because this copies an input that is not contiguous
             out = x.reshape(len(x), -1)
         if train:
             self.keep(out.shape, x.shape)
@@ -81,20 +81,20 @@ class Flatten(Layer):
 
 
 class Linear(Layer):
-    """out = x weight^T + bias, in each group if there are several.
+    """out = x weight^T + bias, in each group.
 
-    Paper: section 3.5, the fully connected layers fc6, fc7, fc8. groups=2 is what two towers compute that never meet (3.2).
+    Paper: section 3.5, the fully connected layers fc6, fc7 and fc8. groups=2 computes what two towers without links compute (3.2).
 
     Parameters
     ----------
-    in_features, out_features: at least 1, multiples of `groups`; weight is (out_features, in_features / groups). The first may be
-        left out, as in `Linear(10)`: Sequential finds it where its `in_shape` is given.
-    groups: G; the outputs of a group see the inputs of that group alone.
+    in_features, out_features: at least 1, multiples of `groups`; weight is (out_features, in_features / groups). in_features may be
+        left out, as in `Linear(10)`: a Sequential with an `in_shape` finds it.
+    groups: G, at least 1; the outputs of a group see only the inputs of this group.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
-    rng: the generator the weights are drawn from; without one Sequential draws them from its seed.
+    rng: the generator that draws the weights; if None, a Sequential draws them from its seed.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
-    algorithm: the row of `tinyalex.fast.table`: "plain" for the functions above, "blocks" for the faster one of a single group;
-        "auto" takes the faster one.
+    algorithm: the row of `tinyalex.fast.table` that computes: "plain" calls the functions above; "blocks" is faster and needs
+        groups=1; "auto" takes the fastest row that serves the layer.
 
     Raises
     ------
@@ -163,7 +163,7 @@ class Linear(Layer):
         return dx
 
     def asked(self, in_shape: tuple[int, ...]) -> Product:
-        """What this layer asks of `fast.table` for an input of shape (in_features,)."""
+        """The request to `fast.table` for an input of shape (in_features,)."""
         self.output_shape(in_shape)
         return self._asked()
 
@@ -180,7 +180,7 @@ class Linear(Layer):
         return self.row(asked, n).scratch(asked, n, backward, workers)
 
     def row(self, asked: Product, n: int) -> Row:
-        """The row of `fast.table` that computes what is asked for n images."""
+        """The row of `fast.table` that serves the request for n images."""
         return choose(asked, n, self.device.kind, self.algorithm)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Locally connected layers: convolution whose filters are not shared, each place of the image having its own."""
+"""Locally connected layers: like a convolution, but each window has filters of its own."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tinyalex.parameters import last_given
 
 
 def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: Array, scratch: Scratch = NEW_ARRAYS) -> None:
-    """out[n, k, y, x] = bias[y, x, k] + sum over c, i, j of weight[y, x, k, c, i, j] * window(y, x)[n, c, i, j].
+    """out[n, k, y, z] = bias[y, z, k] + sum over c, i, j of weight[y, z, k, c, i, j] * window(y, z)[n, c, i, j].
 
-    One product for each of the L = OH*OW windows: (K, C*KH*KW) @ (C*KH*KW, B).
+    There is one product for each of the L = OH * OW windows: (K, C * KH * KW) @ (C * KH * KW, B).
     x (B, C, H, W), weight (OH, OW, K, C, KH, KW), bias (OH, OW, K), out (B, K, OH, OW).
     """
     b, (oh, ow, k) = len(x), bias.shape
@@ -34,7 +34,7 @@ def local_forward(x: Array, weight: Array, bias: Array, windows: Windows, out: A
 
 
 def local_backward_weight(x: Array, dout: Array, windows: Windows, scratch: Scratch = NEW_ARRAYS) -> Array:
-    """dweight (L, K, C*KH*KW). out = weight @ col + bias at each window, so dweight = dout @ col^T there."""
+    """dweight (L, K, C * KH * KW). In each window out = weight @ col + bias, so dweight = dout @ col^T. dout (B, K, OH, OW)."""
     col = _columns(x, windows, scratch)  # (L, C * KH * KW, B)
     d = _by_window(_images_innermost(dout, scratch))  # (L, K, B)
     dweight = scratch((d.shape[0], d.shape[1], col.shape[1]), x.dtype)
@@ -42,7 +42,7 @@ def local_backward_weight(x: Array, dout: Array, windows: Windows, scratch: Scra
 
 
 def local_backward_input(dout: Array, weight: Array, windows: Windows, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
-    """out = weight @ col at each window, so dcol = weight^T @ dout there, and every column goes back to its window."""
+    """Fill dx (B, C, H, W). In each window out = weight @ col + bias, so dcol = weight^T @ dout; dx is col2im of dcol."""
     b, k, oh, ow = dout.shape
     d = _by_window(_images_innermost(dout, scratch))  # (L, K, B)
     weight_t = weight.reshape(oh * ow, k, -1).swapaxes(1, 2)  # (L, C * KH * KW, K)
@@ -51,22 +51,23 @@ def local_backward_input(dout: Array, weight: Array, windows: Windows, dx: Array
     col2im(dcol, windows, dx, scratch)
 
 
-def strip(x: Array, windows: Windows, rows: slice) -> tuple[Array, Windows]:
-    """The part of x below the first row that the windows of `rows` see, and those windows on it."""
+def strip(x: Array, windows: Windows, lines: slice) -> tuple[Array, Windows]:
+    """For some lines of the output: x from the first line that their windows see, and these windows on this part of x."""
     (h, w), (top, left) = windows.size, windows.before
-    start = rows.start * windows.stride[0] - top  # may lie above the image, or below where there is much padding
+    start = lines.start * windows.stride[0] - top  # this may lie above the image, or with much padding below it
     first = min(max(start, 0), h)
-    out = rows.stop - rows.start, windows.out[1]
+    out = lines.stop - lines.start, windows.out[1]
     return x[:, :, first:], replace(windows, size=(h - first, w), before=(max(-start, 0), left), out=out)
 
 
 def _columns(x: Array, windows: Windows, scratch: Scratch) -> Array:
-    """The windows of x as one matrix each: (L, C*KH*KW, B)."""
+    """A matrix for each window, which holds what the window sees of each image: (L, C * KH * KW, B)."""
     (col,) = im2col(x, windows, 1, scratch)  # (C * KH * KW, OH * OW * B)
     return _by_window(col.reshape(len(col), *windows.out, len(x)))
 
 
 def _images_innermost(dout: Array, scratch: Scratch) -> Array:
+    """A copy of dout (B, K, OH, OW) as (K, OH, OW, B)."""
     b, k, oh, ow = dout.shape
     d = scratch((k, oh, ow, b), dout.dtype)
     images_last(dout, d)
@@ -74,26 +75,28 @@ def _images_innermost(dout: Array, scratch: Scratch) -> Array:
 
 
 def _by_window(a: Array) -> Array:
-    """(M, OH, OW, B) as (L, M, B). Not a copy: matrix products read and write rows that lie apart."""
+    """(M, OH, OW, B) as (L, M, B), a view: `matmul` can read and write rows that are not adjacent in memory."""
     m, oh, ow, b = a.shape
     return a.reshape(m, oh * ow, b).swapaxes(0, 1)
 
 
 class LocallyConnected2d(Layer):
-    """Like Conv2d, but every window has weights and a bias of its own: nothing is shared between places.
+    """Like Conv2d, but every window has weights and a bias of its own.
 
-    Paper: not in AlexNet. Layers local3 and local4 of the authors' CIFAR-10 nets, of section 3.3's 13% and 11% error.
+    Paper: not in AlexNet. The authors' CIFAR-10 nets, which section 3.3 mentions with 13% and 11% error, have such layers
+    (local3 and local4).
 
     Parameters
     ----------
-    in_channels, out_channels: C and K, at least 1. `LocallyConnected2d(32, 3)` leaves C and in_size to the Sequential that holds it.
+    in_channels, out_channels: C and K, at least 1. In `LocallyConnected2d(32, 3)` C and in_size are left out: a Sequential with an
+        `in_shape` finds them.
     kernel_size, stride: an integer, or (height, width), at least 1.
-    in_size: H and W of the input, an integer or (height, width): as many windows as fit it, so many sets of weights.
+    in_size: H and W of the input, an integer or (height, width). It decides how many windows there are.
     padding: zeros around the image: an integer, "same", "valid" or (top, bottom, left, right).
-    ceil_mode: count a last window that hangs over the edge, as the 2012 code did.
+    ceil_mode: whether a last window that reaches beyond the edge counts, as in the authors' code of 2012.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`; weight is (OH, OW, K, C, KH, KW),
         bias is (OH, OW, K).
-    rng: the generator the weights are drawn from; None: from the seed of the Sequential that holds the layer.
+    rng: the generator that draws the weights; if None, a Sequential draws them from its seed.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
     Raises
@@ -102,12 +105,12 @@ class LocallyConnected2d(Layer):
 
     Cache: x (N, C, H, W).
 
-    Gradient: with w the weights of one window as a matrix (K, C*KH*KW), col what it sees of the batch (C*KH*KW, N) and
-    d its outputs' gradient (K, N): out = w col + bias, so dw = d col^T, dcol = w^T d and dbias is the sum of d over the
-    images. dx adds every dcol where its col was read.
+    Gradient: for one window let w (K, C * KH * KW) be the weights, col (C * KH * KW, N) what the window sees of each image, and
+    d (K, N) the gradient of its outputs. Then out = w col + bias, so dw = d col^T, dcol = w^T d, and dbias is the sum of d over
+    the images. dx is the sum of dcol over all windows, each added to the pixels that its window sees.
 
-    Forward and dw are divided by rows of windows, not by images: every weight is then read once for the whole batch,
-    and no partial sums of dw are needed. dx is divided by images, since neighboring windows overlap.
+    The work of forward and dw is divided into blocks of lines of the output, not of images: then every weight is read once for the
+    whole batch, and dw needs no partial sums. dx is divided into blocks of images, because neighboring windows overlap.
 
     Example
     -------
@@ -175,9 +178,9 @@ class LocallyConnected2d(Layer):
         out = self.device.empty((len(x), *self.output_shape(x.shape[1:])), self.dtype)
         weight, bias = self.params["weight"], self.params["bias"]
 
-        def block(rows: slice, scratch: Scratch) -> None:
-            part, windows = strip(x, self.windows, rows)
-            local_forward(part, weight[rows], bias[rows], windows, out[:, :, rows], scratch)
+        def block(lines: slice, scratch: Scratch) -> None:
+            part, windows = strip(x, self.windows, lines)
+            local_forward(part, weight[lines], bias[lines], windows, out[:, :, lines], scratch)
 
         self.device.map_blocks(block, self.windows.out[0], self._column_bytes(len(x)))
         if train:
@@ -188,9 +191,9 @@ class LocallyConnected2d(Layer):
         (x,) = self.take(dout)
         weight, dweight = self.params["weight"], self.grads["weight"]
 
-        def weight_block(rows: slice, scratch: Scratch) -> None:
-            part, windows = strip(x, self.windows, rows)
-            dweight[rows] += local_backward_weight(part, dout[:, :, rows], windows, scratch).reshape(dweight[rows].shape)
+        def weight_block(lines: slice, scratch: Scratch) -> None:
+            part, windows = strip(x, self.windows, lines)
+            dweight[lines] += local_backward_weight(part, dout[:, :, lines], windows, scratch).reshape(dweight[lines].shape)
 
         self.device.map_blocks(weight_block, self.windows.out[0], self._column_bytes(len(x)))
         with self.device.activate():
@@ -206,7 +209,7 @@ class LocallyConnected2d(Layer):
         return dx
 
     def _column_bytes(self, n: int) -> int:
-        """The columns of one row of windows on n images."""
+        """Bytes of the columns for one line of the output of n images."""
         return n * self.windows.out[1] * self.in_channels * self.kernel_size[0] * self.kernel_size[1] * self.dtype.itemsize
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

@@ -1,10 +1,31 @@
-"""Local response normalization (paper 3.3): a channel's activity is divided by that of its neighbors."""
+"""Local response normalization (paper 3.3): each activity is divided by a function of the channels around its own.
+
+**Derivation.** At one pixel let a_i be the activity of channel i, and let alpha be the factor of each square (the paper's alpha; alpha / n
+where `alpha_over_n` is set). With
+
+    s_i = k + alpha * (the sum of a_j^2 over all j in the window of i),        b_i = a_i s_i^-beta,
+
+an activity a_i enters twice: directly into b_i, and through the scale s_j of every channel j whose window contains i. For these j
+
+    ds_j/da_i = 2 alpha a_i,    so    db_j/da_i = [i = j] s_j^-beta - beta a_j s_j^(-beta-1) ds_j/da_i
+                                                = [i = j] s_j^-beta - 2 alpha beta a_i b_j / s_j,
+
+and for every other j it is 0. Sum dout_j db_j/da_i over j, since a gradient adds where a value is used more than once:
+
+    dx_i = dout_i s_i^-beta - 2 alpha beta a_i * (the sum of dout_j b_j / s_j over all j whose window contains i).
+
+The second term is the cross term. Its j form the mirrored window: if the window of j reaches from j - before to j + after, then it
+contains i for i - after <= j <= i + before. Only for an even n do the two differ.
+
+With n = 3, k = 2, alpha = 1, beta = 1 and a = (1, 2, 0): s = (7, 7, 6) and b = (1/7, 2/7, 0). For dout = (0, 1, 0) the first channel
+gets no direct term, and through s_2 it gets dx_1 = -2 * 1 * (2/7) / 7 = -4/49.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -14,9 +35,11 @@ from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
 
+Window: TypeAlias = tuple[int, int, int]  # channels before and after the own one, and the number of groups
+
 
 def window_sum(a: Array, before: int, after: int, groups: int, out: Array) -> Array:
-    """out_i = the sum of a_j for i - before <= j <= i + after, j in the group of i. a, out: (B, C, H, W)."""
+    """out_i = the sum of a_j over the channels j with i - before <= j <= i + after in the group of i. a, out: (B, C, H, W)."""
     b, c, h, w = a.shape
     a, total = a.reshape(b, groups, c // groups, h * w), out.reshape(b, groups, c // groups, h * w)
     total[...] = a
@@ -28,7 +51,7 @@ def window_sum(a: Array, before: int, after: int, groups: int, out: Array) -> Ar
 
 
 def power(scale: Array, beta: float, scratch: Scratch) -> Array:
-    """scale ** beta; for the paper's 0.75 by two square roots, s^(1/2) s^(1/4), which is several times as fast."""
+    """scale ** beta. For the paper's beta 0.75 two square roots, s^(1/2) s^(1/4), are several times as fast as a power."""
     xp, out = scratch.xp, scratch(scale.shape, scale.dtype)
     if beta != 0.75:
         return xp.power(scale, beta, out=out)
@@ -37,30 +60,57 @@ def power(scale: Array, beta: float, scratch: Scratch) -> Array:
     return xp.multiply(out, quarter, out=out)
 
 
-class LocalResponseNorm(Layer):
-    """Divide each activity by a power of the summed squares of its channel neighbors.
+def lrn_scale(a: Array, k: float, alpha: float, window: Window, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """Fill out (B, C, H, W) with s_i = k + alpha * sum_j a_j^2 and return it. alpha: the factor of each square."""
+    square = scratch.xp.multiply(a, a, out=scratch(a.shape, a.dtype))
+    window_sum(square, *window, out)
+    out *= alpha
+    out += k
+    return out
 
-    Paper: section 3.3, b_i = a_i / (k + alpha * sum_j a_j^2)^beta over the n channels j around i, those that exist.
+
+def lrn(a: Array, scale: Array, beta: float, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """Fill out with b_i = a_i s_i^-beta and return it. a, scale, out: (B, C, H, W)."""
+    return scratch.xp.divide(a, power(scale, beta, scratch), out=out)
+
+
+def lrn_backward(
+    a: Array, scale: Array, dout: Array, alpha: float, beta: float, window: Window, dx: Array, scratch: Scratch = NEW_ARRAYS
+) -> None:
+    """Fill dx with dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j b_j / s_j. All arrays (B, C, H, W); `dx` may be `scale`."""
+    xp, (before, after, groups) = scratch.xp, window
+    powered = power(scale, beta, scratch)  # s^beta
+    direct = xp.divide(dout, powered, out=scratch(a.shape, a.dtype))  # dout s^-beta
+    ratio = xp.multiply(direct, a, out=powered)  # dout b
+    ratio /= scale
+    cross = window_sum(ratio, after, before, groups, scratch(a.shape, a.dtype))  # over the mirrored window
+    cross *= a
+    cross *= 2 * alpha * beta
+    xp.subtract(direct, cross, out=dx)
+
+
+class LocalResponseNorm(Layer):
+    """Divide each activity by a power of the sum of squares over the channels around it.
+
+    Paper: section 3.3, b_i = a_i / (k + alpha * sum_j a_j^2)^beta, where j runs over the n channels around channel i that exist.
 
     Parameters
     ----------
-    n: channels in a window, 1 or more: from i - n // 2 on. An even n looks one further down than up.
-    k: above 0, as 0 would divide a silent window by 0; alpha: at least 0; beta: any finite number. The defaults are the paper's.
-    groups: windows end at a group's edge, as at the edge of a device in the split of section 3.2.
-    alpha_over_n: divide alpha by n. The paper's formula does not; the authors' code, Caffe and PyTorch do.
+    n: how many channels a window has, at least 1. The window of channel i begins at i - n // 2, so for an even n it reaches one
+        channel further down than up.
+    k: above 0, because with 0 a window of zeros would divide by 0; alpha: at least 0; beta: any finite number. The defaults are those
+        of the paper.
+    groups: how many groups the channels are divided into, at least 1. A window ends at the edge of its group, as it ends at the edge
+        of a device in section 3.2.
+    alpha_over_n: whether alpha is divided by n, as in the authors' code, Caffe and PyTorch, but not in the paper's formula.
 
     Raises
     ------
-    ShapeError: a setting outside these ranges, or channels that are no multiple of `groups`.
+    ShapeError: a setting outside these ranges, or channels whose number is not a multiple of `groups`.
 
-    Cache: x and scale = k + alpha * sum_j a_j^2, both (N, C, H, W). b is taken again from them.
+    Cache: x and scale = k + alpha * sum_j a_j^2, both (N, C, H, W). backward computes b from them again.
 
-    Gradient: with s_j the scale of channel j and b_j = a_j s_j^-beta,
-
-        db_j/da_i = [i = j] s_j^-beta  -  2 alpha beta a_i b_j / s_j   for every j whose window holds i,
-        dx_i = dout_i s_i^-beta  -  2 alpha beta a_i * sum_j dout_j b_j / s_j.
-
-    The sum runs over the j whose window holds i: for an even n that is the mirrored window.
+    Gradient: see the derivation above.
 
     Example
     -------
@@ -96,55 +146,38 @@ class LocalResponseNorm(Layer):
 
     @property
     def alpha_each(self) -> float:
-        """The factor of each square."""
+        """The factor of each square: alpha / n, or alpha."""
         return self.alpha / self.n if self.alpha_over_n else self.alpha
 
-    def scale(self, a: Array, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
-        """out = k + alpha * sum_j a_j^2, paper 3.3."""
-        square = scratch.xp.multiply(a, a, out=scratch(a.shape, a.dtype))
-        window_sum(square, self.before, self.after, self.groups, out)
-        out *= self.alpha_each
-        out += self.k
-        return out
-
-    def input_gradient(self, a: Array, scale: Array, dout: Array, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
-        """dx_i = dout_i s_i^-beta - 2 alpha beta a_i * sum_j dout_j a_j s_j^-beta / s_j. `dx` may be `scale` itself."""
-        xp = scratch.xp
-        powered = power(scale, self.beta, scratch)  # s^beta
-        direct = xp.divide(dout, powered, out=scratch(a.shape, a.dtype))  # dout s^-beta
-        ratio = xp.multiply(direct, a, out=powered)  # dout b
-        ratio /= scale
-        cross = window_sum(ratio, self.after, self.before, self.groups, scratch(a.shape, a.dtype))  # mirrored window
-        cross *= a
-        cross *= 2 * self.alpha_each * self.beta
-        xp.subtract(direct, cross, out=dx)
+    @property
+    def window(self) -> Window:
+        """How far a window reaches before and after its channel, and how many groups there are."""
+        return self.before, self.after, self.groups
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
         self.output_shape(x.shape[1:])
-        xp, out = self.device.xp, self.device.empty(x.shape, self.dtype)
+        out = self.device.empty(x.shape, self.dtype)
         scales = self.device.empty(x.shape, self.dtype) if train else None
 
         def block(images: slice, scratch: Scratch) -> None:
             a = x[images]
             scale = scratch(a.shape, self.dtype) if scales is None else scales[images]
-            self.scale(a, scale, scratch)
-            xp.divide(a, power(scale, self.beta, scratch), out=out[images])
+            lrn(a, lrn_scale(a, self.k, self.alpha_each, self.window, scale, scratch), self.beta, out[images], scratch)
 
-        with np.errstate(under="ignore"):  # the square of a small activity is 0, which is near enough
-            self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
+        self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
         if train:
             self.keep(out.shape, x, scales)
         return out
 
     def backward(self, dout: Array) -> Array:
-        x, scales = self.take(dout)  # nobody else holds the scales, so dx takes their place
+        x, scales = self.take(dout)  # nothing else refers to `scales`, so dx is written over it
 
         def block(images: slice, scratch: Scratch) -> None:
-            self.input_gradient(x[images], scales[images], dout[images], scales[images], scratch)
+            scale = scales[images]
+            lrn_backward(x[images], scale, dout[images], self.alpha_each, self.beta, self.window, scale, scratch)
 
-        with np.errstate(under="ignore"):
-            self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
+        self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
         return scales
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

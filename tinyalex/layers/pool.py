@@ -1,12 +1,12 @@
-"""Pooling (paper 3.4): one value for each window. Windows overlap where the stride is smaller than the kernel.
+"""Pooling (paper 3.4): one output for each window. Windows overlap if the stride is smaller than the kernel.
 
-**The maximum.** out = the largest cell of a window, so that a small change of that cell changes out as much, and a small change
-of any other cell changes nothing: the gradient of a window goes to the cell that won. A pixel that wins in several overlapping
-windows gets the sum of their gradients. Ties: of equal cells the first wins, in the leftmost column the topmost. Padding is
--inf, not 0: a padded cell must never win. A NaN beats every number, and the first NaN of a window wins.
+**The maximum.** out = the largest cell of a window. A small change of the largest cell changes out by the same amount, and a small
+change of any other cell does not change out. So the gradient of a window goes to the cell that won. A pixel that wins in several
+windows gets the sum of their gradients. Ties: of equal cells the leftmost wins, and of several leftmost cells the topmost. Padding
+is -inf, not 0, because a padded cell must never win. A NaN beats every number, and of several NaNs the same rule chooses one.
 
-**The mean.** out = the sum of the cells of a window that lie on the image, over their number; each of them gets dout over that
-number. Padded cells do not count.
+**The mean.** out = (the sum of the cells of a window that lie on the image) / (the number of these cells). The gradient of each of
+these cells is dout / (the number of these cells). Padded cells do not count.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from tinyalex.layers.facts import Facts
 
 
 def max_pool(x: Array, windows: Windows, xp: Any = np) -> tuple[Array, Array]:
-    """The maximum of each window, and which cell it was: i + KH j, the cells (i, j) counted down the columns from the left.
+    """The maximum of each window, and which cell won: the cell in row i and column j of the window has the number i + KH j.
 
-    x (N, C, H, W), both results (N, C, OH, OW), the second of int32.
+    x (N, C, H, W); both results (N, C, OH, OW), the second one int32.
     """
     sheet = padded(x, windows, -np.inf, xp)
     out = xp.full((*x.shape[:2], *windows.out), -np.inf, x.dtype)
@@ -44,10 +44,10 @@ def max_pool(x: Array, windows: Windows, xp: Any = np) -> tuple[Array, Array]:
 
 
 def max_pool_backward(dout: Array, winner: Array, windows: Windows, xp: Any = np) -> Array:
-    """dx: each of dout is added to the cell that won its window. dout, winner (N, C, OH, OW), result (N, C, H, W)."""
+    """dx: each element of dout is added to the pixel that won the window. dout, winner (N, C, OH, OW), result (N, C, H, W)."""
     dsheet = xp.zeros((*dout.shape[:2], *windows.sheet), dout.dtype)
     for i, j, at in cells(windows):
-        dsheet[at] += xp.where(winner == i + windows.kernel[0] * j, dout, 0)  # not a product: 0 times infinity is no number
+        dsheet[at] += xp.where(winner == i + windows.kernel[0] * j, dout, 0)  # not a product: 0 * inf is NaN
     return unpadded(dsheet, windows, xp)
 
 
@@ -58,13 +58,13 @@ def cells_on_image(windows: Windows, dtype: Any, xp: Any = np) -> Array:
 
 
 def avg_pool(x: Array, windows: Windows, xp: Any = np) -> Array:
-    """The mean of what each window sees of the image. x (N, C, H, W), result (N, C, OH, OW)."""
+    """The mean of the cells of each window that lie on the image. x (N, C, H, W), result (N, C, OH, OW)."""
     sheet = padded(x, windows, 0, xp)
     return sum(sheet[at] for _, _, at in cells(windows)) / cells_on_image(windows, x.dtype, xp)
 
 
 def avg_pool_backward(dout: Array, windows: Windows, xp: Any = np) -> Array:
-    """dx: each cell of a window gets dout over the number of its cells. dout (N, C, OH, OW), result (N, C, H, W)."""
+    """dx: each cell on the image gets dout / (the number of such cells in its window). dout (N, C, OH, OW), result (N, C, H, W)."""
     share = dout / cells_on_image(windows, dout.dtype, xp)
     dsheet = xp.zeros((*dout.shape[:2], *windows.sheet), dout.dtype)
     for _, _, at in cells(windows):
@@ -73,11 +73,11 @@ def avg_pool_backward(dout: Array, windows: Windows, xp: Any = np) -> Array:
 
 
 class Pool2d(Layer):
-    """What both kinds of pooling share: where the windows lie, and which row of the table computes."""
+    """What max pooling and average pooling share: the windows, and the row of the table that computes."""
 
     operation: str
     plain: tuple[Callable[..., Any], Callable[..., Any]]
-    remembers: bool
+    remembers: bool  # see `Pooling`
     fixed: ClassVar[frozenset[str]] = Layer.fixed | {"kernel_size", "stride", "padding", "ceil_mode", "algorithm"}
 
     def __init__(
@@ -103,7 +103,7 @@ class Pool2d(Layer):
         check_fits(name, self._asked(Windows((1, 1), self.kernel_size, self.stride, (0, 0), (1, 1)), 1), self.algorithm)
 
     def _widest_padding(self) -> tuple[int, int]:
-        """The larger of top and bottom, and of left and right; "same" is always narrower than the kernel."""
+        """The larger padding along the height and along the width; 0 for "same", which is always smaller than the kernel."""
         if isinstance(self.padding, str):
             return 0, 0
         top, bottom, left, right = self.padding
@@ -123,7 +123,7 @@ class Pool2d(Layer):
         return row.backward(asked, kept, dout, self.device, self.grads)
 
     def asked(self, in_shape: tuple[int, ...]) -> Pooling:
-        """What this layer asks of `fast.table` for images of shape (C, H, W) in the usual order."""
+        """The request to `fast.table` for images of shape (C, H, W) that are NCHW in memory."""
         return self._asked(self.windows(in_shape), in_shape[0])
 
     def _asked(self, windows: Windows, channels: int, train: bool = True, innermost: bool = False) -> Pooling:
@@ -140,11 +140,11 @@ class Pool2d(Layer):
         return self.row(asked, n).scratch(asked, n, backward, workers)
 
     def row(self, asked: Pooling, n: int) -> Row:
-        """The row of `fast.table` that computes what is asked for n images."""
+        """The row of `fast.table` that serves the request for n images."""
         return choose(asked, n, self.device.kind, self.algorithm)
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
-        """Where the windows lie on an input of shape (C, H, W)."""
+        """The windows of this layer on an input of shape (C, H, W)."""
         if len(in_shape) != 3:
             raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
         return windows_of(self.name, in_shape[1:], self.kernel_size, self.stride, self.padding, self.ceil_mode, inside=True)
@@ -162,24 +162,25 @@ class Pool2d(Layer):
 class MaxPool2d(Pool2d):
     """The maximum of each window.
 
-    Paper: section 3.4, kernel_size=3 and stride=2: "overlapping" pooling.
+    Paper: section 3.4; its "overlapping" pooling has kernel_size=3 and stride=2.
 
     Parameters
     ----------
     kernel_size, stride: an integer, or (height, width), at least 1; stride defaults to kernel_size.
-    padding: an integer below the kernel's, "same", "valid" or (top, bottom, left, right); a padded cell never wins.
-    ceil_mode: count a last window that hangs over the edge, as the 2012 code and Caffe do.
-    algorithm: the row of `tinyalex.fast.table`: "plain" for the functions above; "runs" and "innermost" for faster ones, the
-        second for images that lie innermost in memory; "auto" takes the one for the order of the images.
+    padding: an integer below kernel_size, "same", "valid" or (top, bottom, left, right); a padded cell never wins.
+    ceil_mode: whether a last window that reaches beyond the edge counts, as in the authors' code of 2012 and in Caffe.
+    algorithm: the row of `tinyalex.fast.table` that computes: "plain" calls the functions above; "runs" is faster, and "innermost"
+        is faster for images that are CHWN in memory; "auto" takes the faster one for the order of the images in memory.
 
     Raises
     ------
     ShapeError: a setting or an input outside these ranges.
 
-    Cache: which cell won each window: two bytes, of its row and its column, or with "plain" four.
+    Cache: which cell won in each window. With "plain" this takes 4 OH OW bytes for each channel of an image, otherwise
+    OH (OW + SW) bytes, where SW is the width of the image with its padding.
 
-    Gradient: dout goes to the cell that won. Ties: the leftmost column wins, and in it the topmost row. A
-    window that sees nothing but -inf sends its gradient to its first cell: where that is padding, it is lost.
+    Gradient: dout goes to the cell that won. Ties: the leftmost cell wins, and of several leftmost cells the topmost. If all cells
+    of a window are -inf, its gradient goes to the first cell, and is lost if that cell is padding.
 
     Example
     -------
@@ -191,15 +192,15 @@ class MaxPool2d(Pool2d):
 
 
 class AvgPool2d(Pool2d):
-    """The mean of what each window sees of the image: padded cells do not count.
+    """The mean of the cells of each window that lie on the image; padded cells do not count.
 
-    Paper: not in AlexNet; the authors' CIFAR-10 nets pool by averages in their second and third stage.
+    Paper: not in AlexNet; the second and the third pooling layer of the authors' CIFAR-10 nets compute means.
 
-    Parameters, Raises: as MaxPool2d, with the rows "plain" and "matrices".
+    Parameters, Raises: as in MaxPool2d, but `algorithm` is "plain", "matrices" or "auto".
 
     Cache: nothing.
 
-    Gradient: each cell of a window gets its share dout / (cells inside).
+    Gradient: each cell on the image gets dout / (the number of such cells in its window).
     """
 
     operation, plain, remembers = "average pooling", (avg_pool, avg_pool_backward), False

@@ -1,8 +1,7 @@
-"""A network: layers one after the other."""
+"""A network: layers that compute one after the other."""
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -11,42 +10,46 @@ from typing import Any, ClassVar, overload
 import numpy as np
 
 from tinyalex.devices import Array, Device
-from tinyalex.errors import DeviceError, OutOfMemory, ShapeError, require_int, show
+from tinyalex.errors import DeviceError, OutOfMemory, ShapeError, cut_off, require_int, show
 from tinyalex.fast.fuse import steps_of
-from tinyalex.layers.base import Layer, cut_off, require_leaves
+from tinyalex.layers.base import Layer
+from tinyalex.layers.leaves import require_leaves
 from tinyalex.parameters import Parameters
+from tinyalex.shown import table_of
 
 
 class Sequential(Layer):
-    """Layers one after the other; itself a layer, so it may stand inside another.
+    """Layers that compute one after the other. A Sequential is a layer too, so a Sequential may contain another one.
 
     Parameters
     ----------
-    layers: at least one; the names of all, also of those inside others, must differ. Each takes its input where the one
-        before leaves its output. Only the first may have input_gradient=False, and the one after a Split that has it.
-    in_shape: the shape of one input, without the batch axis, each size at least 1. Given it, the shapes are walked through
-        here and now, so that a net whose layers do not fit fails before any compute; `shapes` then lists them, and inputs of
-        another shape are refused. Layers that were made without the size of their input, such as `Linear(10)`, need it.
-    seed: for layers that were made without `rng`. Each draws its parameters from a generator of (seed, its name) alone, so the
-        same net has the same weights on every device. None is the seed of the net around this one, 0 where there is none.
+    layers: at least one. The names of all layers, at any depth, must differ. Each layer must be on the device that holds the output of
+        the layer before it. Only the first layer may have input_gradient=False, or the one after a Split with input_gradient=False.
+    in_shape: the shape of one input, without the batch axis, each size at least 1. If it is given, all shapes are computed at once:
+        layers that do not fit are refused before anything else is computed, `shapes` lists the output shapes, and `forward` refuses
+        inputs of another shape. Layers that were made without the size of their input, such as `Linear(10)`, need it.
+    seed: an integer of at least 0, for layers that were made without `rng`. Each draws its parameters from a generator that depends on
+        the seed and its name alone. None means the seed of the Sequential around this one, or 0 if there is none.
 
     Names
     -----
-    A layer that was made without `name` has its class's, such as "relu". Where several in this net, at any depth, would share it,
-    those made without a name are numbered in order, relu1, relu2, ..., past the names that are taken. A name decides parameter
-    names, dropout masks and what is drawn from `seed`; the first Sequential that holds a layer fixes it for good.
+    A layer that was made without a name gets the default of its class, such as "relu". If several layers of this net, at any depth,
+    have the same default name, they are numbered in order, relu1, relu2, ...; numbers that other layers' names use are skipped. The
+    parameters' names, the dropout masks and the values drawn from `seed` depend on the names. The first Sequential that holds a
+    layer decides its name, which then stays the same.
 
-    A net is a sequence: `for layer in net`, `len(net)`, `net[0]`, and `net[1:3]`, a new Sequential that shares those layers.
-    `net["conv1"]` is the layer of that name at any depth, `"conv1" in net` whether there is one, `net(x)` is `net.forward(x)`.
+    A net is a sequence: `for layer in net`, `len(net)` and `net[0]` work, and `net[1:3]` is a new Sequential that shares the layers.
+    `net["conv1"]` finds a layer by its name at any depth, `"conv1" in net` tells whether it exists, and `net(x)` is `net.forward(x)`.
 
     Raises
     ------
-    ShapeError: no layers, two of one name, or a layer that does not fit the one before. DeviceError: one on another device.
-    OutOfMemory: in `forward` and `backward`, with the layer's name. An error or Ctrl-C in the middle of a pass of training first sets
-        every gradient to zero and forgets the pass, so that another batch may follow.
+    ShapeError: no layers, two layers of one name, or a layer that does not fit the one before it.
+    DeviceError: a layer that is not on the device of the output before it.
+    OutOfMemory: in `forward` and `backward`; the message names the layer. After an error or Ctrl-C in the middle of a training pass all
+        gradients are zero and all slots are empty, so the next batch may follow.
 
-    Gradient: out = f_L(... f_2(f_1(x))), so by the chain rule each layer turns the gradient of its output into that of
-    its input, the last layer first.
+    Gradient: out = f_L(... f_2(f_1(x))), so by the chain rule each layer computes the gradient of its input from the gradient of its
+    output, beginning with the last layer.
 
     Example
     -------
@@ -66,7 +69,7 @@ class Sequential(Layer):
             raise ShapeError(f"{name}: layers must be a list of at least one layer, got {show(layers)}")
         for layer in layers:
             if not isinstance(layer, Layer):
-                raise ShapeError(f"{name}: layers must hold layers alone, got {show(layer)}")
+                raise ShapeError(f"{name}: layers must hold only layers, got {show(layer)}")
         super().__init__(name, layers[0].device, layers[0].dtype)
         self.layers, self.in_shape = tuple(layers), None if in_shape is None else require_shape(name, in_shape)
         self.seed = None if seed is None else require_int(name, "seed", seed, least=0)
@@ -86,7 +89,7 @@ class Sequential(Layer):
         self.build(self.in_shape)
 
     def _number(self) -> None:
-        """Give a number to each leaf that was made without a name and would share its own with another."""
+        """Append a number to the name of each leaf that was made without a name and has the same name as another leaf."""
         leaves = list(self.leaves())
         shared = Counter(leaf.name for leaf in {id(leaf): leaf for leaf in leaves}.values())
         taken, last = set(shared), Counter[str]()
@@ -101,7 +104,7 @@ class Sequential(Layer):
         seen: set[str] = set()
         for leaf in leaves:
             if leaf.name in seen:
-                use = "make each layer of its own, with a name of its own"
+                use = "make a new layer for each position, each with its own name"
                 raise ShapeError(f"{self.name}: layer names must differ, got two layers named {leaf.name!r}; {use}")
             seen.add(leaf.name)
 
@@ -110,7 +113,7 @@ class Sequential(Layer):
         return not self._complete
 
     def build(self, in_shape: tuple[int, ...] | None = None, rng: np.random.Generator | int = 0) -> None:
-        """Build every layer, walking through the shapes where `in_shape` is known; then its parameters are this net's too."""
+        """Build every layer, and compute all shapes if `in_shape` is known. Then `params` holds the parameters of all layers."""
         if self._complete and (in_shape is None or self.shapes or in_shape != self.in_shape):
             return
         shapes, rng = [], rng if self.seed is None else self.seed
@@ -128,7 +131,7 @@ class Sequential(Layer):
                 assert isinstance(mine, Parameters) and isinstance(arrays, Parameters)
                 arrays.closed = mine.closed = True
                 for key, array in arrays.items():
-                    mine.place(f"{leaf.name}.{key}", array, leaf)
+                    mine.add(f"{leaf.name}.{key}", array, leaf)
         self._complete = True
 
     def instead_of(self, key: str) -> str:
@@ -139,14 +142,14 @@ class Sequential(Layer):
 
     def _check_link(self, before: Layer, layer: Layer) -> None:
         if len(before.gives) != len(layer.takes) or any(a is not b for a, b in zip(before.gives, layer.takes, strict=True)):
-            here, there = _places(before.gives), _places(layer.takes)
+            here, there = _names(before.gives), _names(layer.takes)
             raise DeviceError(
-                f"{self.name}: the input of {layer.name!r} must be on {here}, where {before.name!r} leaves it, got a layer for "
+                f"{self.name}: the input of {layer.name!r} must be on {here}, like the output of {before.name!r}, got a layer on "
                 f"{'another device named ' if here == there else ''}{there}; only Split, Exchange and Gather copy between devices"
             )
         if before.needs_dout and not layer.gives_dx:
             stops = next(leaf.name for leaf in layer.leaves() if not leaf.gives_dx)
-            raise ShapeError(f"{self.name}: input_gradient must be True but in the first layer, got False in {stops!r}")
+            raise ShapeError(f"{self.name}: input_gradient must be True except in the first layer, got False in {stops!r}")
 
     def leaves(self) -> Iterator[Layer]:
         for layer in self.layers:
@@ -158,7 +161,7 @@ class Sequential(Layer):
         if self.in_shape is not None and getattr(x, "shape", None) is not None:
             self._check_shape(x)
         try:
-            with self.device.activate(), np.errstate(under="ignore"):  # once for all layers
+            with self.device.activate():  # once for all layers
                 for step in self._steps:
                     try:
                         x = step.forward(x, train)
@@ -171,19 +174,19 @@ class Sequential(Layer):
         return x
 
     def _check_shape(self, x: Array) -> None:
-        """Raise unless one input has the shape that the net was made for."""
+        """Raise ShapeError unless each input has the shape `in_shape`."""
         shape = tuple(x.shape)
         if shape[1:] == self.in_shape or self.in_shape is None or len(shape) != len(self.in_shape) + 1 or 0 in shape:
-            return  # the first layer says what is wrong with another number of axes, or with an empty array
+            return  # the first layer refuses a wrong number of axes and an empty array with a better message
         kind = "images" if len(self.in_shape) == 3 else "inputs"
         use = f"crop or resize them, or make the net with in_shape={tuple(x.shape[1:])}"
-        raise ShapeError(f"{self.name}: x must hold {kind} of shape {self.in_shape}, as its in_shape says, got {show(x)}; {use}")
+        raise ShapeError(f"{self.name}: x must hold {kind} of the net's in_shape {self.in_shape}, got {show(x)}; {use}")
 
     def backward(self, dout: Array) -> Array | None:
         dx: Array | None = dout
         begun = False
         try:
-            with self.device.activate(), np.errstate(under="ignore"):
+            with self.device.activate():
                 for layer in reversed(self.layers):
                     if dx is None:
                         raise ShapeError(f"{self.name}: the gradient of the output of {layer.name!r} must be an array, got None")
@@ -193,7 +196,7 @@ class Sequential(Layer):
                         raise error.inside(layer.name) from None
                     begun = True
         except BaseException as error:
-            if begun or cut_off(error):  # else the next backward would add to the half that is done
+            if begun or cut_off(error):  # otherwise the next backward would add to gradients of this unfinished pass
                 self.reset()
             raise
         return dx
@@ -230,56 +233,26 @@ class Sequential(Layer):
             shape = (self.in_shape, *self.shapes)[start] if self.shapes and step == 1 and self.layers[key] else None
             return Sequential(self.layers[key], shape, seed=self.seed, name=self.name)
         if not isinstance(key, str):
-            at = require_int(self.name, "the number of a layer", key, least=-len(self))
-            if at >= len(self):
-                raise IndexError(f"{self.name}: the number of a layer must be below {len(self)}, got {at}")
-            return self.layers[at]
+            index = require_int(self.name, "the index of a layer", key, least=-len(self))
+            if index >= len(self):
+                raise IndexError(f"{self.name}: the index of a layer must be below {len(self)}, got {index}")
+            return self.layers[index]
         for layer in (*self.leaves(), *self.layers):
             if layer.name == key:
                 return layer
         raise KeyError(f"{self.name}: layer must be one of {', '.join(leaf.name for leaf in self.leaves())}, got {key!r}")
 
+    def inside(self, in_shape: Any = None) -> Iterator[tuple[Layer, Any]]:
+        for layer in self.layers:
+            yield layer, in_shape
+            in_shape = None if in_shape is None else layer.output_shape(in_shape)
+
     def __repr__(self) -> str:
-        where = " and ".join(dict.fromkeys(device.name for leaf in self.leaves() for device in (*leaf.takes, *leaf.gives)))
-        shape = f", input {show_shape(self.in_shape)}" if self.in_shape else ""
-        lines = [("layer", "kind and settings", "output", "parameters"), *rows_of(self, self.in_shape if self.shapes else None)]
-        widths = [max(len(line[column]) for line in lines) for column in range(4)]
-        table = [
-            f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {out:<{widths[2]}}  {params:>{widths[3]}}".rstrip()
-            for name, kind, out, params in lines
-        ]
-        total = sum(math.prod(array.shape) for leaf in self.leaves() for array in leaf.params.values())
-        end = "parameters to be drawn when in_shape is known" if self.unbuilt else f"{total:,} parameters"
-        return "\n".join([f"Sequential {self.name!r} on {where}{shape}", *table, f"  {end}"])
-
-
-def rows_of(layer: Layer, in_shape: Any, depth: int = 0) -> list[tuple[str, str, str, str]]:
-    """The lines of a network's table: name, kind and settings, output and parameters of each layer; what is inside another is indented."""
-    rows: list[tuple[str, str, str, str]] = []
-    for part in layer.layers if isinstance(layer, Sequential) else (getattr(layer, "left"), getattr(layer, "right")):  # noqa: B009
-        shape = None
-        if in_shape is not None:
-            half = in_shape if isinstance(layer, Sequential) else in_shape[part is getattr(layer, "right")]  # noqa: B009
-            shape = part.output_shape(half)
-        inside = isinstance(part, Sequential) or (hasattr(part, "left") and hasattr(part, "right"))
-        count = 0 if inside else sum(math.prod(array.shape) for leaf in part.leaves() for array in leaf.params.values())
-        settings = "" if inside else part.settings()
-        kind = type(part).__name__ + (f" {settings}" if settings else "")
-        rows.append(("  " * depth + part.name, kind, "" if shape is None else show_shape(shape), f"{count:,}" if count else ""))
-        if inside:
-            rows += rows_of(part, None if in_shape is None else half, depth + 1)
-        if isinstance(layer, Sequential):
-            in_shape = shape
-    return rows
-
-
-def show_shape(shape: tuple[Any, ...]) -> str:
-    """`96x55x55`, and `48x55x55 + 48x55x55` for the halves of two towers."""
-    return " + ".join(map(show_shape, shape)) if shape and isinstance(shape[0], tuple) else "x".join(map(str, shape))
+        return table_of(self, self.in_shape if self.shapes else None)
 
 
 def require_shape(who: str, shape: Any) -> tuple[Any, ...]:
-    """`shape` with every size an int of at least 1; it may be two shapes, where a network begins with a pair."""
+    """`shape` as a tuple of integers of at least 1, or of two such tuples for a network whose input is a pair. Raises ShapeError."""
     if not isinstance(shape, (tuple, list)) or not shape:
         raise ShapeError(f"{who}: in_shape must be a tuple of sizes, such as (3, 224, 224), got {show(shape)}")
     return tuple(
@@ -287,5 +260,5 @@ def require_shape(who: str, shape: Any) -> tuple[Any, ...]:
     )
 
 
-def _places(devices: tuple[Device, ...]) -> str:
+def _names(devices: tuple[Device, ...]) -> str:
     return " and ".join(device.name for device in devices)

@@ -1,4 +1,4 @@
-"""Response normalization within a channel: an activity is divided by its neighbors in the image."""
+"""Response normalization within a channel: each activity is divided by a function of its neighbors in the same channel."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from tinyalex.layers.lrn import power
 
 
 def band_matrix(size: int, weights: np.ndarray[Any, Any], before: int) -> np.ndarray[Any, Any]:
-    """B (size, size) with (B a)_i = the sum over t of weights_t a_{i - before + t}, zeros standing outside of a.
+    """The matrix B (size, size) with (B a)_i = the sum over t of weights_t a_{i - before + t}, where a is 0 outside its range.
 
-    Its transpose sums over the mirrored window: (B^T a)_j adds up, with the same weights, every i whose window holds j.
+    B^T sums over the mirrored window: (B^T a)_j is the sum, with the same weights, of a_i over all i whose window contains j.
     """
     t = np.arange(size) - np.arange(size)[:, None] + before  # (size, size)
     return np.where((t >= 0) & (t < len(weights)), weights[np.clip(t, 0, len(weights) - 1)], 0.0)
 
 
 def band_sum(down: Array, a: Array, along: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
-    """down @ a @ along^T on the last two axes, (H, W): the weighted sum over a window, its columns first, then its rows.
+    """down @ a @ along^T on the last two axes, (H, W): the weighted sum over a window, first along the height, then along the width.
 
-    On images of up to some 60 pixels these products, most of whose terms are zeros, are faster than shifting and adding.
+    Most terms of these products are zeros. On images of up to about 60 x 60 pixels they are still faster than adding shifted arrays.
     """
     xp = scratch.xp
-    columns = xp.matmul(down, a, out=scratch(a.shape, a.dtype))
-    return xp.matmul(columns, along.T, out=scratch(a.shape, a.dtype))
+    along_height = xp.matmul(down, a, out=scratch(a.shape, a.dtype))
+    return xp.matmul(along_height, along.T, out=scratch(a.shape, a.dtype))
 
 
 def spatial_scale(x: Array, down: Array, along: Array, k: float, factor: float, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
-    """out = k + factor * (the sum of x^2 over the window of each place). down (H, H), along (W, W): bands of ones."""
+    """out = k + factor * (the sum of x^2 over the window around each pixel). down (H, H) and along (W, W) are bands of ones."""
     xp = scratch.xp
     square = xp.multiply(x, x, out=scratch(x.shape, x.dtype))
     xp.multiply(band_sum(down, square, along, scratch), factor, out=out)
@@ -53,13 +53,13 @@ def spatial_forward(x: Array, scale: Array, beta: float, out: Array, scratch: Sc
 def spatial_backward(
     x: Array, scale: Array, dout: Array, down: Array, along: Array, factor: float, beta: float, dx: Array, scratch: Scratch = NEW_ARRAYS
 ) -> Array:
-    """dx_i = dout_i s_i^-beta - 2 factor beta x_i * sum over the j whose window holds i of dout_j out_j / s_j."""
+    """dx_i = dout_i s_i^-beta - 2 factor beta x_i * (the sum of dout_j out_j / s_j over all j whose window contains i)."""
     xp = scratch.xp
     powered = power(scale, beta, scratch)
     xp.divide(dout, powered, out=dx)
     ratio = xp.multiply(dx, x, out=powered)  # dout out
     ratio /= scale
-    cross = band_sum(down.T, ratio, along.T, scratch)  # transposed: the mirrored window
+    cross = band_sum(down.T, ratio, along.T, scratch)  # the transposed bands sum over the mirrored window
     cross *= x
     cross *= 2 * factor * beta
     dx -= cross
@@ -67,19 +67,19 @@ def spatial_backward(
 
 
 class SpatialResponseNorm(Layer):
-    """Divide each activity by a power of the summed squares around it, in its own channel.
+    """Divide each activity by a power of the sum of squares around it, in its own channel.
 
-    Paper: not in its text. The authors' 2012 net has such a layer after conv2's normalization (n=5, alpha=1e-3), and
-    their CIFAR-10 nets know it as `rnorm`; Caffe calls it WITHIN_CHANNEL.
+    Paper: not in its text. The authors' net of 2012 has such a layer after conv2's normalization (n=5, alpha=1e-3). Their
+    CIFAR-10 nets call it `rnorm`, and Caffe calls it WITHIN_CHANNEL.
 
-        out_i = x_i / (k + alpha / n^2 * sum_j x_j^2)^beta over the n x n window of i
+        out_i = x_i / (k + alpha / n^2 * sum_j x_j^2)^beta,   j in the n x n window around pixel i
 
     Parameters
     ----------
-    n: rows and columns of the window, 1 or more, from i - n // 2 on. An even n looks one further up and left. At an edge
-        the window is cut off, and the divisor stays n^2.
-    k: above 0, as 0 would divide a silent window by 0. alpha: at least 0. beta: any finite number.
-    alpha_over_area: False leaves the division by n^2 out.
+    n: height and width of the window, at least 1. The window begins n // 2 pixels above and left of i, so an even n reaches one pixel
+        further up and left than down and right. At an edge of the image the window is cut off, but alpha is still divided by n^2.
+    k: above 0, because with 0 a window of zeros would divide by 0. alpha: at least 0. beta: any finite number.
+    alpha_over_area: whether alpha is divided by n^2.
 
     Raises
     ------
@@ -87,12 +87,12 @@ class SpatialResponseNorm(Layer):
 
     Cache: x and scale = k + alpha / n^2 * sum_j x_j^2, both (N, C, H, W).
 
-    Gradient: as in LocalResponseNorm, with places for channels. With s_j the scale and out_j the output at j, and with
-    f = alpha / n^2, d out_j / d x_i = [i = j] s_j^-beta - 2 f beta x_i out_j / s_j for every j whose window holds i:
+    Gradient: as in LocalResponseNorm, with pixels in place of channels. Let s_j be the scale and out_j the output at pixel j, and
+    f = alpha / n^2. For every j whose window contains i, d out_j / d x_i = [i = j] s_j^-beta - 2 f beta x_i out_j / s_j, so
 
-        dx_i = dout_i s_i^-beta - 2 f beta x_i * sum_j dout_j out_j / s_j
+        dx_i = dout_i s_i^-beta - 2 f beta x_i * sum_j dout_j out_j / s_j.
 
-    The j whose window holds i are those of the mirrored window, from i - (n - 1) // 2 on; for odd n it is the same.
+    These j form the mirrored window, which begins (n - 1) // 2 pixels above and left of i; for odd n both windows are equal.
 
     Example
     -------
@@ -125,11 +125,11 @@ class SpatialResponseNorm(Layer):
 
     @property
     def factor(self) -> float:
-        """The factor of each square."""
+        """The factor of each square: alpha / n^2, or alpha."""
         return self.alpha / self.n**2 if self.alpha_over_area else self.alpha
 
     def bands(self, h: int, w: int) -> tuple[Array, Array]:
-        """The band matrices of the window for images of h rows and w columns, on the device."""
+        """The band matrices of the window, (H, H) and (W, W), on the device."""
         down, along = (band_matrix(size, np.ones(self.n), self.n // 2) for size in (h, w))
         return self.device.asarray(down, self.dtype), self.device.asarray(along, self.dtype)
 
@@ -144,8 +144,7 @@ class SpatialResponseNorm(Layer):
             spatial_scale(x[images], down, along, self.k, self.factor, scale, scratch)
             spatial_forward(x[images], scale, self.beta, out[images], scratch)
 
-        with np.errstate(under="ignore"):  # the square of a small activity is 0, which is near enough
-            self.device.map_blocks(block, len(x), 6 * out[:1].nbytes)
+        self.device.map_blocks(block, len(x), 6 * out[:1].nbytes)
         if train:
             self.keep(out.shape, x, scales)
         return out
@@ -158,8 +157,7 @@ class SpatialResponseNorm(Layer):
         def block(images: slice, scratch: Scratch) -> None:
             spatial_backward(x[images], scales[images], dout[images], down, along, self.factor, self.beta, dx[images], scratch)
 
-        with np.errstate(under="ignore"):
-            self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
+        self.device.map_blocks(block, len(x), 6 * dx[:1].nbytes)
         return dx
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:

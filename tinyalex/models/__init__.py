@@ -1,4 +1,4 @@
-"""Networks as lists of rows: `alexnet.py` and `cifar.py` hold the lists, `rows.py` the edits, `build.py` makes layers of them."""
+"""Networks as lists of rows: `alexnet.py` and `cifar.py` hold the lists, `rows.py` has the edits, `build.py` turns rows into layers."""
 
 from tinyalex.models.build import build_rows
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS, figure1_net

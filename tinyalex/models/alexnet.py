@@ -1,7 +1,8 @@
-"""AlexNet (paper 3.5, Figure 2), a row for each layer, and the four other networks of that name as edits of the rows.
+"""AlexNet (paper 3.5, Figure 2) as a list with one row for each layer, and four other networks called AlexNet as edits of it.
 
-Kernels are squares, biases start at 0 unless a row says otherwise, weights with a standard deviation of 0.01. "groups=2": half of
-the filters see half of the channels, those on the same device (section 3.2). `variants` says where each network comes from.
+Kernels are square. If a row does not say otherwise, biases start at 0 and weights have a standard deviation of 0.01.
+"groups=2" means that half of the filters read half of the channels, the half on the same device (section 3.2).
+`variants.py` documents where each network comes from.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from tinyalex.init import Constant, Gaussian
 from tinyalex.models.rows import PYTORCH, Rows, after, change, conv, dropout, flatten, linear, norm, pool, relu, rnorm, swap, without
 
 PAPER: Rows = (
-    conv("conv1", 96, 11, stride=4, ceil=True),  # the paper is silent about ceil; only so do 224 pixels give its 55
+    # filters, kernel; padding is 0 where none is named. Only with "ceil", which the paper does not say, do 224 pixels give its 55.
+    conv("conv1", 96, 11, stride=4, ceil=True),
     relu("relu1"),
     norm("norm1", groups=2),
     pool("pool1"),

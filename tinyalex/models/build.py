@@ -1,4 +1,4 @@
-"""Rows as layers: a net on one device, or the same net in two towers on two devices."""
+"""Turns rows into layers: a net on one device, or the same net as two towers on two devices."""
 
 from __future__ import annotations
 
@@ -42,18 +42,24 @@ def build_rows(
     dtype: Any = np.float32,
     input_gradient: bool = False,
 ) -> Sequential:
-    """The net of these rows.
+    """The net that these rows describe.
 
-    Paper: section 3.2 for two towers: of every layer from the first to the last but one, each device has half of the filters
-    or units. A layer of two groups stays inside its tower; in front of a layer of one group the towers exchange what they
-    have; the last layer with weights stands on the first device.
+    Paper: section 3.2 for two towers. A tower is the part of the net that one device holds: half of the filters or units of
+    every layer before the last one with weights. A layer with two groups reads only its own tower. In front of a layer with
+    one group the towers exchange their outputs. The last layer with weights is on the first device.
 
     Parameters
     ----------
-    in_shape: of one image, (C, H, W). places: a device, or one for each of two towers.
-    seed: of the initial weights, drawn layer by layer in the order of the rows, and of the dropout masks. Whole layers are
-        drawn, so that one tower and two start with the same weights.
+    rows: one for each layer, in order. name: of the net.
+    in_shape: the shape of one image, (C, H, W). places: one device, or two devices for two towers.
+    seed: of the initial weights, which are drawn layer by layer in the order of the rows, and of the dropout masks. Each
+        layer is drawn whole and then split, so that one tower and two towers start with the same weights.
+    dtype: of parameters and outputs, float32 or float64.
     input_gradient: whether backward returns the gradient of the image.
+
+    Raises
+    ------
+    ShapeError: an image so small that a window does not fit, or a setting outside its range.
     """
     rows, rng = tuple(rows), np.random.default_rng(seed)
     rows = change(rows, **{row.name: {"seed": seed} for row in rows if row.kind == "dropout"})
@@ -61,7 +67,7 @@ def build_rows(
         rows = change(rows, **{rows[0].name: {"input_gradient": input_gradient}})
     steps = list(walk(rows, in_shape))
     if len(places) == 2:
-        passed_on = input_gradient or rows[0].kind != "conv"  # another first layer always passes a gradient on
+        passed_on = input_gradient or rows[0].kind != "conv"  # a first layer of another kind always returns a gradient
         layers: list[Layer] = [Split(places, input_gradient=passed_on, dtype=dtype), *_two_towers(steps, places, rng, dtype)]
     else:
         layers = [_whole(step, rng, places[0], dtype) for step in steps]
@@ -77,13 +83,16 @@ def _whole(step: Step, rng: np.random.Generator, device: Device, dtype: Any) -> 
 
 
 def _layer(row: Row, inputs: int, rng: np.random.Generator, device: Device, dtype: Any) -> Layer:
-    """The layer of a row; inputs: its input channels or features."""
+    """The layer that a row describes. inputs: the number of its input channels or features."""
     takes = {"in_features" if row.kind == "linear" else "in_channels": inputs, "rng": rng} if row.weighted else {}
     return KINDS[row.kind](**row.settings, **takes, name=row.name, device=device, dtype=dtype)
 
 
 def _two_towers(steps: Sequence[Step], places: Sequence[Device], rng: np.random.Generator, dtype: Any) -> list[Layer]:
-    """A pair of towers for the rows between two links, and the links; the last layer with weights on the first device."""
+    """The layers of a net with two towers: a Pair for each run of rows between two links, the links, and the rest on one device.
+
+    A link is where a layer reads both towers: an Exchange, or the Gather in front of the last layer with weights.
+    """
     first, *_, last = weighted(step.row for step in steps)
     layers: list[Layer] = []
     between: tuple[list[Layer], list[Layer]] = ([], [])
@@ -103,7 +112,7 @@ def _two_towers(steps: Sequence[Step], places: Sequence[Device], rng: np.random.
 
 
 def _halves(step: Step, device: Device, rng: np.random.Generator) -> tuple[Row, Row]:
-    """The two halves of a row. A half's initial weights and biases are the first or the last half of the whole layer's."""
+    """The rows of a layer's two halves. Their initial weights and biases are the two halves of those drawn for the whole layer."""
     a, b = half(step.row, 0), half(step.row, 1)
     if not step.weight:
         return a, b
@@ -116,7 +125,12 @@ def _halves(step: Step, device: Device, rng: np.random.Generator) -> tuple[Row, 
 
 
 def places_of(who: str, towers: int, devices: str | Device | Sequence[str | Device] | None) -> Sequence[Device]:
-    """A device for each tower, from one device, one for each tower, or names with a comma between."""
+    """The device of each tower. `devices` is one device, a sequence of devices, or names such as "cpu:0,cpu:1".
+
+    Raises
+    ------
+    DeviceError: there is no such device, or the number of devices does not fit the number of towers.
+    """
     if devices is None:
         devices = "cpu" if towers == 1 else "cpu:0,cpu:1"
     if isinstance(devices, str):

@@ -1,4 +1,4 @@
-"""The authors' small networks for CIFAR-10: the one of Figure 1."""
+"""The network of Figure 1, one of the small networks for CIFAR-10 that the authors published."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["ACTIVATIONS", "SETUPS", "Setup", "figure1_net", "figure1_rows"]
 
 @dataclass(frozen=True)
 class Setup:
-    """How inputs and weights are scaled: what Figure 1 turns out to depend on.
+    """How inputs and initial weights are scaled. The result of Figure 1 depends strongly on it.
 
-    inputs: "mean-image" for pixels of 0 to 255 minus the mean image, "unit-variance" for mean 0 and variance 1 a channel.
-    weights: the initial distributions of conv1, conv2, conv3 and fc10.
+    inputs: "mean-image" for pixels of 0 to 255 minus the mean image; "unit-variance" for mean 0 and variance 1 in each channel.
+    weights: the distributions of the initial weights of conv1, conv2, conv3 and fc10.
     """
 
     inputs: str
@@ -36,7 +36,7 @@ SETUPS = {
 
 
 def figure1_rows(activation: str = "relu", setup: str = "2012", classes: int = 10) -> Rows:
-    """The layers of `figure1_net`, a row each."""
+    """The rows of `figure1_net`, one for each layer; the settings are those of `figure1_net`."""
     require_choice("figure1_net", "activation", activation, tuple(ACTIVATIONS))
     weights = SETUPS[require_choice("figure1_net", "setup", setup, tuple(SETUPS))].weights
     return (
@@ -65,16 +65,21 @@ def figure1_net(
 ) -> Sequential:
     """The four-layer convolutional network of Figure 1, 89,578 parameters for ten classes.
 
-    Paper: Figure 1 shows "a four-layer convolutional neural network" on CIFAR-10 and says no more about it. This is the
-    authors' published four-layer CIFAR-10 net (the 19 % net of cuda-convnet) without its weight decay:
-    conv1 32 - max - activation - conv2 32 - activation - average - conv3 64 - activation - average - fc10,
-    convolutions 5x5 with padding 2, pooling 3x3 with stride 2 and ceil.
+    Paper: Figure 1 shows "a four-layer convolutional neural network" on CIFAR-10 and does not describe the network further.
+    This is the four-layer CIFAR-10 net that the authors published (the 19 % net of cuda-convnet), without its weight decay:
+    conv1 with 32 filters, max pooling, activation; conv2 with 32 filters, activation, average pooling; conv3 with 64
+    filters, activation, average pooling; fc10. Convolutions are 5x5 with padding 2, pooling is 3x3 with stride 2 and ceil.
 
     Parameters
     ----------
     activation: "relu", "tanh", "sigmoid" or "abstanh".
     setup: "2012" or "fan-in", see `SETUPS`.
-    seed: of the initial weights, the same for every activation.
+    seed: of the initial weights. One seed gives the same weights with every activation.
+    classes: outputs of fc10. device: where the net computes. dtype: float32 or float64.
+
+    Raises
+    ------
+    ShapeError: an unknown activation or setup. DeviceError: an unknown device.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""AlexNet in small: its structure at the size of CIFAR-10, to be trained on a laptop, with one tower or two."""
+"""A small AlexNet for CIFAR-10, which can be trained on a laptop: the structure of the paper's net, with one tower or two."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tinyalex.models.rows import Rows, change, without
 
 WHO = "cifar-alexnet"
 WIDTHS = {"conv1": 32, "conv2": 64, "conv3": 128, "conv4": 128, "conv5": 64, "fc6": 256}
-PIXEL_STD = 64  # of CIFAR-10's bytes: what inputs of unit variance were divided by
-_RELU = {"weight_init": FanIn(math.sqrt(2)), "bias_init": zeros}  # a ReLU cuts off half of the variance
+PIXEL_STD = 64  # the standard deviation of CIFAR-10's pixels, by which inputs of unit variance were divided
+_RELU = {"weight_init": FanIn(math.sqrt(2)), "bias_init": zeros}  # a ReLU removes half of the variance
 
 _ROWS = change(
     without(PAPER, "fc7", "relu7", "drop7"),
     conv=_RELU,
     linear=_RELU,
     conv1={"kernel_size": 5, "stride": 1, "padding": 2, "ceil_mode": False},
-    # The paper's pixels are bytes. Sums of squares grow with the square of the scale, so alpha shrinks or grows with its inverse.
+    # The paper's alpha is for pixels of 0 to 255. A sum of squares of inputs that are 64 times smaller is 64**2 times smaller.
     norm={"alpha": 1e-4 * PIXEL_STD**2},
 )
 ROWS: Rows = change(change(_ROWS, **{layer: {"width": k} for layer, k in WIDTHS.items()}), fc8={"width": 10, "weight_init": FanIn(1.0)})
@@ -44,20 +44,21 @@ def cifar_alexnet(
 ) -> Sequential:
     """AlexNet for 24x24 crops of CIFAR-10: 363,018 parameters, 11.9 million multiply-adds an image.
 
-    Paper: section 3.5 and Figure 2, for the structure; there is no such net in it. Kept are five convolutions with ReLU,
-    response normalization after conv1 and conv2, overlapping pooling after these and conv5, two towers that meet in conv3 and
-    fc6 alone, and dropout. Left out are the stride of conv1 and fc7; there are few filters, and the weights start with the
-    variance that keeps the signal's, so that training moves in the first epoch. Biases start at 0.
+    Paper: section 3.5 and Figure 2 for the structure; the paper itself has no such net. As in the paper, it has five
+    convolutions with ReLU, response normalization after conv1 and conv2, overlapping pooling after conv1, conv2 and conv5,
+    two towers that exchange their outputs only in front of conv3 and fc6, and dropout. Unlike the paper, conv1 has stride 1,
+    there is no fc7, there are fewer filters, biases start at 0, and the initial weights keep the variance of the signal, so
+    that the net learns from the first epoch on.
 
-    With one tower, conv2, conv4, conv5 and normalization have two groups: the net computes what two towers compute, and
-    starts with the same weights from the same seed.
+    With one tower, conv2, conv4, conv5 and normalization have two groups. So the net computes the same as two towers, and
+    one seed gives both the same initial weights.
 
     Parameters
     ----------
-    towers: 1, or 2 for a net split over two devices; fc8 is on the first.
+    towers: 1, or 2 for a net split over two devices; then fc8 is on the first device.
     seed: of the initial weights and of the dropout masks.
-    devices: one device, or one a tower ("cpu:0,cpu:1" or a sequence); None for "cpu", or "cpu:0" and "cpu:1".
-    num_classes: outputs of fc8, at least 2. input_size: height and width of an image, with unit variance.
+    devices: one device, or one for each tower ("cpu:0,cpu:1" or a sequence); None for "cpu", with two towers "cpu:0,cpu:1".
+    num_classes: outputs of fc8, at least 2. input_size: height and width of an image; its pixels have unit variance.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""AlexNet with its options: every option is an edit of a variant's rows."""
+"""AlexNet with its options. Each option is an edit of the rows of a variant."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import Parameter, signature
 from typing import Any
@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import Device
-from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
+from tinyalex.errors import ShapeError, did_you_mean, require_bool, require_choice, require_float, require_int, require_keywords, show
 from tinyalex.layers import Sequential
 from tinyalex.models.build import build_rows, places_of
 from tinyalex.models.rows import Row, Rows, after, change, conv, names, parameters, place, relu, scaled, walk, weighted, without
 from tinyalex.models.variants import VARIANTS, Variant
 
 WHO = "alexnet"
-MOST_PARAMETERS = 2**32  # 17 GB as float32: above it a number is a slip of the finger
-HALF_SIZE = {"conv1": 48, "conv2": 128, "conv3": 192, "conv4": 192}  # footnote 2 of the paper: conv5 is not halved
+MOST_PARAMETERS = 2**32  # 17 GB as float32: a larger number is probably a typing error
+HALF_SIZE = {"conv1": 48, "conv2": 128, "conv3": 192, "conv4": 192}  # footnote 2 of the paper: conv5 keeps its filters
 
 
 def alexnet(
@@ -33,29 +33,29 @@ def alexnet(
     dtype: Any = np.float32,
     **options: Any,
 ) -> Sequential:
-    """AlexNet, 60,965,224 parameters.
+    """AlexNet, a network with 60,965,224 parameters that tells 1,000 classes apart.
 
-    Paper: section 3.5 and Figure 2; section 3.2 for two towers. `models/alexnet.py` has its layers, and `differences` lists
-    what sets each variant apart.
+    Paper: section 3.5 and Figure 2; section 3.2 for two towers. `models/alexnet.py` lists the layers, and `differences`
+    lists the facts in which a variant differs from the paper's net.
 
-    With one tower, conv2, conv4, conv5 have two groups and response normalization stops between them, so that the net
-    computes what two towers compute; from one seed both also start with the same weights and drop the same units.
+    With one tower, conv2, conv4 and conv5 have two groups, and response normalization stays within a group. So the net
+    computes the same as two towers. One seed gives both the same initial weights and the same dropout masks.
 
     Parameters
     ----------
-    variant: "paper", "authors", "caffe", "caffenet" or "torchvision". The last three were made for one device.
-    towers: 1, or 2 for "paper" and "authors": then all from conv1 to fc7 is split over two devices, and fc8 is on the first.
-    exchange: the layers after conv1 that see the channels of both towers; None for the variant's, ("conv3", "fc6", "fc7").
-        () is the columnar net, whose towers meet in fc8 alone.
+    variant: "paper", "authors", "caffe", "caffenet" or "torchvision". The last three have one tower.
+    towers: 1, or 2 for "paper" and "authors". With 2, conv1 to fc7 are split over two devices and fc8 is on the first device.
+    exchange: the layers after conv1 that read both towers; None for those of the variant, ("conv3", "fc6", "fc7") for the
+        paper's. With () the towers stay apart until fc8.
     num_classes: outputs of fc8, at least 2.
     seed: of the initial weights and of the dropout masks.
-    devices: one device, or one a tower ("cpu:0,cpu:1" or a sequence); None for "cpu", or "cpu:0" and "cpu:1".
+    devices: one device, or one for each tower ("cpu:0,cpu:1" or a sequence); None for "cpu", with two towers "cpu:0,cpu:1".
     input_gradient: whether backward returns the gradient of the image.
-    options: what `as_built` takes: input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width.
+    options: further settings of `as_built`: input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width.
 
     Raises
     ------
-    ShapeError: a setting outside these ranges. DeviceError: no such device, or two of different kinds.
+    ShapeError: an unknown setting, or a setting outside its range. DeviceError: an unknown device, or two of different kinds.
 
     Example
     -------
@@ -63,9 +63,7 @@ def alexnet(
     >>> net.params["conv2a.weight"].shape, net.params["conv3a.weight"].shape
     ((8, 3, 5, 5), (12, 16, 3, 3))
     """
-    for option in options:
-        if option not in OPTIONS:
-            raise ShapeError(f"{WHO}: options must be among {', '.join(OPTIONS)}, got {show(option)}")
+    require_keywords(WHO, options, keywords_of(alexnet))
     net = as_built(variant, towers, exchange, num_classes, **options)
     places, shape = places_of(WHO, towers, devices), (3, net.input_size, net.input_size)
     seed = require_int(WHO, "seed", seed, least=0)
@@ -88,21 +86,27 @@ def as_built(
     widths: Mapping[str, int] | None = None,
     width: float = 1.0,
 ) -> Variant:
-    """The variant with its rows edited as the options say.
+    """A variant whose rows are edited by the options.
 
     Parameters
     ----------
     variant, towers, exchange, num_classes: as in `alexnet`.
-    input_size: height and width of an image; None for the variant's. Each variant's own, and 227 where conv1 has ceil, gives
-        the paper's 55, 27, 13 and 6.
-    remove: layers to leave out, of conv1 to fc7, each with its ReLU, normalization and dropout; pooling stays. If a layer
-        that sees both towers is removed and `exchange` is not given, then the next layer sees both.
-    half: the one-device net of footnote 2, half as many filters but in conv5, no groups.
-    lrn, overlapping, dropout: False leaves out response normalization, the overlap of pooling (then 2x2 with stride 2, conv2
-        with padding 1 and conv3 with none, as the authors did), dropout.
-    sixth: a sixth convolution over the last pooling layer, of both towers' channels (section 6 of the paper).
-    widths: filters or units by layer instead of the variant's, even numbers.
-    width: a factor for all widths but fc8's, above 0 and at most 1e6, for small nets; rounded to even numbers.
+    input_size: height and width of an image; None for the variant's own, with which the outputs have the paper's sizes: 55,
+        27, 13 and 6. If conv1 has ceil, 227 gives the same sizes.
+    remove: names of layers to leave out, among conv1 to fc7. The ReLU, normalization and dropout of such a layer go too, its
+        pooling stays. If the removed layer reads both towers and `exchange` is None, then the next layer reads both towers.
+    half: whether to build the one-device net of footnote 2. It has no groups, and half as many filters except in conv5.
+    lrn: False leaves out response normalization. dropout: False leaves out dropout.
+    overlapping: False makes pooling 2x2 with stride 2, so that windows do not overlap. As in the authors' net of that kind,
+        conv2 then has padding 1 and conv3 has no padding.
+    sixth: whether to add a sixth convolution on the last pooling layer. It reads both towers (section 6 of the paper).
+    widths: for the names of layers, the number of their filters or units, even numbers.
+    width: a factor for the filters or units of all layers except fc8, above 0 and at most 1e6. The products are rounded to
+        even numbers.
+
+    Raises
+    ------
+    ShapeError: a setting outside its range, or an unknown layer.
 
     Example
     -------
@@ -145,15 +149,22 @@ def as_built(
 OPTIONS = tuple(name for name, parameter in signature(as_built).parameters.items() if parameter.kind == Parameter.KEYWORD_ONLY)
 
 
+def keywords_of(builder: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of all settings that `builder` takes. Where the builder takes `**options`, they are those of `as_built`."""
+    parameters = signature(builder).parameters.values()
+    own = tuple(parameter.name for parameter in parameters if parameter.kind != Parameter.VAR_KEYWORD)
+    return own + OPTIONS if len(own) < len(parameters) else own
+
+
 def _sixth(rows: Rows) -> Row:
-    """A convolution with as many filters as conv5, which start as conv5's do."""
+    """A convolution with as many filters as conv5, and the same distributions of initial weights and biases."""
     conv5 = rows[place(rows, "conv5")]
     sixth = conv("conv6", conv5.width, 3, padding=1)
     return sixth.having(weight_init=conv5["weight_init"], bias_init=conv5["bias_init"])
 
 
 def _removed(rows: Rows, layer: str) -> Rows:
-    """The rows without a layer and its ReLU, normalization and dropout. If it sees all channels, the next layer does after it."""
+    """The rows without a layer and its ReLU, normalization and dropout. If it reads all channels, then the next layer does."""
     every = weighted(rows)
     taken, next_layer = next((row, then) for row, then in zip(every, every[1:], strict=False) if row.name == layer)
     if taken["groups"] == 1:
@@ -163,7 +174,7 @@ def _removed(rows: Rows, layer: str) -> Rows:
 
 
 def _linked(rows: Rows, exchange: Sequence[str] | None, half: bool) -> Rows:
-    """The rows in which the layers of `exchange` alone, after the first one, see all channels; all do in the half-size net."""
+    """The rows in which, after the first layer, only those of `exchange` read all channels. In the half-size net all layers do."""
     if half and exchange is not None:
         raise ShapeError(f"{WHO}: exchange must be None for the half-size net, which has no groups, got {show(exchange)}")
     if half:
@@ -176,7 +187,7 @@ def _linked(rows: Rows, exchange: Sequence[str] | None, half: bool) -> Rows:
 
 
 def _widened(rows: Rows, widths: Mapping[str, int]) -> Rows:
-    """The rows with other filters or units."""
+    """The rows with the numbers of filters or units that `widths` gives."""
     if not isinstance(widths, Mapping):
         raise ShapeError(f"{WHO}: widths must be a dict of even numbers by layer, such as {{'conv2': 320}}, got {show(widths)}")
     _layer_names("widths", tuple(widths), tuple(names(weighted(rows)[:-1])))
@@ -191,7 +202,7 @@ def _widened(rows: Rows, widths: Mapping[str, int]) -> Rows:
 
 
 def check_sizes(who: str, rows: Rows, size: int) -> None:
-    """Raise for images so small that a window does not fit, and for a net so large that the memory would end while it is counted."""
+    """Raise if an image is so small that a window does not fit, or if the net has more than 2**32 parameters."""
     try:
         list(walk(rows, (3, size, size)))
     except ShapeError as error:
@@ -216,10 +227,11 @@ def _least_size(rows: Rows) -> int:
 
 
 def _layer_names(quantity: str, given: Any, choices: tuple[str, ...]) -> frozenset[str]:
-    """Names of layers, each one of `choices`."""
+    """`given` as a set of layer names; ShapeError if one is not among `choices`."""
     if not isinstance(given, (tuple, list, set, frozenset)) or not all(isinstance(name, str) for name in given):
         raise ShapeError(f"{WHO}: {quantity} must be a sequence of layer names, got {show(given)}")
     for name in given:
         if name not in choices:
-            raise ShapeError(f"{WHO}: {quantity} must hold only names of {', '.join(choices)}, got {show(name)}")
+            rule = f"{WHO}: {quantity} must hold only names of {', '.join(choices)}, got {show(name)}"
+            raise ShapeError(rule, did_you_mean(name, choices))
     return frozenset(given)

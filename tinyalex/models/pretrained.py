@@ -1,4 +1,4 @@
-"""The trained network that comes with the package: the ReLU net of Figure 1, for whoever wants to look into one."""
+"""The trained network that comes with the package: the ReLU net of Figure 1."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tinyalex.models.weights import load_weights
 
 FIGURE1_RELU = Path(__file__).parent / "pretrained_weights" / "figure1-relu.safetensors"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-MEAN, STD = (125.26884, 122.93302, 113.86284), (62.534061, 61.909294, 66.460335)  # of the 50,000 training images' channels
+MEAN, STD = (125.26884, 122.93302, 113.86284), (62.534061, 61.909294, 66.460335)  # of each channel, over the 50,000 training images
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A network with its weights, and how it wants its images.
+    """A network with trained weights, the function that prepares its images, and the names of its classes.
 
-    prepare: from uint8 (N, 3, 32, 32) to the network's input. classes: the names of its outputs.
+    prepare: turns uint8 images (N, 3, 32, 32) into the network's input. classes: the name of each output.
     """
 
     net: Sequential
@@ -32,11 +32,11 @@ class Trained:
 
 
 def trained_figure1(device: str | Device = "cpu", dtype: Any = np.float32) -> Trained:
-    """The ReLU net of Figure 1 in the setup "fan-in" after seven epochs: 27.5 % of CIFAR-10's test images wrong, 21.0 % of the others.
+    """The ReLU net of Figure 1 in the setup "fan-in" after seven epochs: test error 27.5 %, training error 21.0 %, on CIFAR-10.
 
-    Paper: section 3.1 and Figure 1. The weights are those of the run in `examples/results/figure1`, rounded to float16. It saw
-    a JPEG-recompressed copy of CIFAR-10 and had no regularization, as the experiment demands. They are of use in this net
-    alone: they would load into the same net with tanh too, since activations have no parameters, but were not trained for it.
+    Paper: section 3.1 and Figure 1. The weights are those of the run in `examples/results/figure1`, rounded to float16. The
+    run was trained on a JPEG-recompressed copy of CIFAR-10 without any regularization, as the paper's experiment requires.
+    The weights would also load into the same net with tanh, because activations have no parameters; they are of no use there.
 
     Example
     -------

@@ -1,26 +1,37 @@
-"""The networks by the names that the command line uses."""
+"""The networks by name, as the command line uses them."""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from tinyalex.errors import ShapeError, require_choice, show
+import numpy as np
+
+from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_keywords, show
 from tinyalex.layers import Sequential
 from tinyalex.models.cifar import figure1_net, figure1_rows
 from tinyalex.models.cifar_alexnet import ROWS, cifar_alexnet
-from tinyalex.models.options import alexnet
+from tinyalex.models.options import alexnet, keywords_of
 from tinyalex.models.rows import Rows
 from tinyalex.models.variants import VARIANTS
 
 Builder: TypeAlias = Callable[..., Sequential]
 
 
-def _figure1(*, towers: int = 1, devices: Any = None, **settings: Any) -> Sequential:
+def _figure1(
+    activation: str = "relu",
+    setup: str = "2012",
+    *,
+    towers: int = 1,
+    seed: int = 0,
+    devices: Any = None,
+    classes: int = 10,
+    dtype: Any = np.float32,
+) -> Sequential:
+    """`figure1_net` with the settings that the other networks have."""
     require_choice("figure1", "towers", towers, (1,))
-    return figure1_net(device="cpu" if devices is None else devices, **settings)
+    return figure1_net(activation, setup, seed=seed, classes=classes, device="cpu" if devices is None else devices, dtype=dtype)
 
 
 MODELS: dict[str, Builder] = {
@@ -32,6 +43,7 @@ MODELS: dict[str, Builder] = {
     "cifar-alexnet": cifar_alexnet,
     "figure1": _figure1,
 }
+SMALL: dict[str, Rows] = {"cifar-alexnet": ROWS, "figure1": figure1_rows()}
 ORIGINS = {"alexnet": VARIANTS["paper"].origin} | {f"alexnet-{name}": each.origin for name, each in VARIANTS.items() if name != "paper"}
 ORIGINS |= {
     "cifar-alexnet": "AlexNet's structure for crops of CIFAR-10, small enough to train on a laptop",
@@ -40,7 +52,7 @@ ORIGINS |= {
 
 
 def rows_of(name: str) -> Rows:
-    """The rows of the network called `name`; a ShapeError if there is none of that name.
+    """The rows of the network called `name`. ShapeError: there is no network of that name.
 
     Example
     -------
@@ -50,28 +62,29 @@ def rows_of(name: str) -> Rows:
     known = require_name(name)
     if known.startswith("alexnet"):
         return VARIANTS[known.partition("-")[2] or "paper"].rows
-    return ROWS if known == "cifar-alexnet" else figure1_rows()
+    return SMALL[known]
 
 
 def require_name(name: Any) -> str:
-    """`name` if there is a network of that name, else a ShapeError that lists them."""
+    """`name` if there is a network of that name. ShapeError: there is none; the message lists the names."""
     if not isinstance(name, str) or name not in MODELS:
-        near = difflib.get_close_matches(name, MODELS, 1) if isinstance(name, str) else []
-        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {show(name)}" + (f"; did you mean {near[0]}?" if near else ""))
+        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {show(name)}", did_you_mean(name, MODELS))
     return name
 
 
 def build(name: str, **settings: Any) -> Sequential:
-    """The network called `name` with `settings` of its builder, such as towers, devices and seed.
+    """The network called `name`. `settings` are arguments of the function that builds it, such as towers, devices and seed.
 
     Raises
     ------
-    ShapeError: no network of that name, or a setting outside its range. TypeError: a setting that the builder of a small net
-        does not have.
+    ShapeError: there is no network of that name, the network has no such setting, or a setting is outside its range.
+    DeviceError: there is no such device, or two devices are of different kinds.
 
     Example
     -------
     >>> build("figure1").name
     'figure1-relu'
     """
-    return MODELS[require_name(name)](**settings)
+    builder = MODELS[require_name(name)]
+    require_keywords(name, settings, keywords_of(builder))
+    return builder(**settings)

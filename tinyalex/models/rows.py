@@ -1,7 +1,7 @@
-"""A network as a list of rows, one for each layer, and the edits that make another network of it.
+"""A network as a list of rows, one for each layer, and the edits that turn one network into another.
 
-A row says which kind of layer stands there, what the layer is called, and the settings that the layer's class takes. Nothing
-is computed and no array is made before `tinyalex.models.build` turns the rows into layers.
+A row holds the kind of a layer, its name and the arguments of its class. No array is made before `tinyalex.models.build`
+turns the rows into layers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyalex.errors import ShapeError, pair, show
+from tinyalex.errors import ShapeError, did_you_mean, pair, show
 from tinyalex.geometry import windows_of
 from tinyalex.init import Constant, Gaussian, Init
 
@@ -23,7 +23,7 @@ PYTORCH = "uniform within 1 / sqrt(fan-in)"  # the default of torch.nn.Conv2d an
 
 @dataclass(frozen=True)
 class Row:
-    """One layer. kind: such as "conv". name: such as "conv1". settings: arguments of the layer's class, by name."""
+    """One layer. kind: such as "conv". name: such as "conv1". settings: the arguments of the layer's class by name."""
 
     kind: str
     name: str
@@ -39,16 +39,22 @@ class Row:
 
     @property
     def width(self) -> int:
-        """The filters of a convolution, or the units of a fully connected layer."""
+        """The number of filters of a convolution, or of units of a fully connected layer."""
         return int(self.settings["out_channels" if "out_channels" in self.settings else "out_features"])
 
     def having(self, **settings: Any) -> Row:
-        """The row with these settings in place of its own; `width` stands for filters or units."""
+        """A copy of the row with these settings replaced; `width` stands for the number of filters or units.
+
+        Raises
+        ------
+        ShapeError: the row has no such setting.
+        """
         if "width" in settings:
             settings["out_channels" if "out_channels" in self.settings else "out_features"] = settings.pop("width")
         for setting in settings:
             if setting not in self.settings:
-                raise ShapeError(f"{self.name}: a setting must be one of {', '.join(self.settings)}, got {show(setting)}")
+                rule = f"{self.name}: a setting must be one of {', '.join(self.settings)}, got {show(setting)}"
+                raise ShapeError(rule, did_you_mean(setting, self.settings))
         return replace(self, settings=dict(self.settings) | settings)
 
 
@@ -67,7 +73,7 @@ def conv(
     weight: Init | str = Gaussian(0.01),  # noqa: B008 - immutable
     bias: float = 0,
 ) -> Row:
-    """A convolution. weight: the distribution of its initial weights. bias: the initial value of its biases."""
+    """A convolution. weight: the distribution of the initial weights. bias: the initial value of every bias."""
     window = {"out_channels": filters, "kernel_size": kernel, "stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil}
     return Row("conv", name, window | {"input_gradient": True, "weight_init": weight, "bias_init": Constant(float(bias))})
 
@@ -80,7 +86,7 @@ def linear(
     weight: Init | str = Gaussian(0.01),  # noqa: B008 - immutable
     bias: float = 0,
 ) -> Row:
-    """A fully connected layer. With two groups, each half of the units sees half of the inputs."""
+    """A fully connected layer. With two groups, each half of the units reads half of the inputs."""
     return Row("linear", name, {"out_features": units, "groups": groups, "weight_init": weight, "bias_init": Constant(float(bias))})
 
 
@@ -100,31 +106,31 @@ def rnorm(name: str, *, n: int, k: float, alpha: float, beta: float) -> Row:
 
 
 def pool(name: str, kernel: int = 3, *, stride: int = 2, ceil: bool = True, kind: str = "pool") -> Row:
-    """Max pooling. ceil: whether a last window may hang over the edge."""
+    """Max pooling. ceil: whether the last window may reach over the edge of the image."""
     return Row(kind, name, {"kernel_size": kernel, "stride": stride, "ceil_mode": ceil})
 
 
 def mean_pool(name: str, kernel: int = 3, **settings: Any) -> Row:
-    """Average pooling; settings as in `pool`."""
+    """Average pooling; the settings are those of `pool`."""
     return pool(name, kernel, kind="mean_pool", **settings)
 
 
 def dropout(name: str, *, scale: str = "test") -> Row:
-    """Dropout of half of the units. scale: the phase that multiplies by 1 - p or divides by it, "test" or "train"."""
+    """Dropout of half of the units. scale: "test" multiplies by 1 - p while testing, "train" divides by 1 - p while training."""
     return Row("dropout", name, {"p": 0.5, "scale": scale, "seed": 0, "part": (0, 1)})
 
 
 def flatten(name: str) -> Row:
-    """(C, H, W) as one vector."""
+    """Reshapes (C, H, W) into one vector."""
     return Row("flatten", name)
 
 
 def change(rows: Iterable[Row], **settings: Mapping[str, Any]) -> Rows:
-    """The rows with other settings, each given by the name of a row or by a kind of row.
+    """A copy of the rows with some settings replaced. A keyword is the name of one row, or a kind for all rows of that kind.
 
     Raises
     ------
-    ShapeError: neither a name nor a kind in these rows, or a setting that such a row does not have.
+    ShapeError: a keyword is neither a name nor a kind of these rows, or a row does not have such a setting.
 
     Example
     -------
@@ -135,40 +141,41 @@ def change(rows: Iterable[Row], **settings: Mapping[str, Any]) -> Rows:
     known = {row.name for row in rows} | {row.kind for row in rows}
     for key in settings:
         if key not in known:
-            raise ShapeError(f"rows: what is changed must be a row or a kind of row, got {show(key)}; there are {', '.join(names(rows))}")
+            near = did_you_mean(key, known) or f"there are {', '.join(names(rows))}"
+            raise ShapeError(f"rows: what is changed must be a row or a kind of row, got {show(key)}", near)
     return tuple(row.having(**settings.get(row.kind, {}), **settings.get(row.name, {})) for row in rows)
 
 
 def names(rows: Iterable[Row]) -> list[str]:
-    """The rows' names."""
+    """The names of the rows."""
     return [row.name for row in rows]
 
 
 def place(rows: Rows, name: str) -> int:
-    """Where the row of that name stands; ShapeError if there is none."""
+    """The index of the row called `name`. ShapeError: there is no such row."""
     if name not in names(rows):
-        raise ShapeError(f"rows: a row must be one of {', '.join(names(rows))}, got {show(name)}")
+        raise ShapeError(f"rows: a row must be one of {', '.join(names(rows))}, got {show(name)}", did_you_mean(name, names(rows)))
     return names(rows).index(name)
 
 
 def after(rows: Rows, name: str, *new: Row) -> Rows:
-    """The rows with new ones behind the one of that name."""
+    """A copy of the rows with the rows `new` inserted behind the row called `name`."""
     return (*rows[: place(rows, name) + 1], *new, *rows[place(rows, name) + 1 :])
 
 
 def swap(rows: Rows, first: str, second: str) -> Rows:
-    """The rows with these two in each other's place."""
+    """A copy of the rows in which the rows called `first` and `second` have changed places."""
     exchanged = {place(rows, first): rows[place(rows, second)], place(rows, second): rows[place(rows, first)]}
     return tuple(exchanged.get(i, row) for i, row in enumerate(rows))
 
 
 def without(rows: Rows, *gone: str) -> Rows:
-    """The rows without those of these names or kinds."""
+    """The rows except those whose name or kind is in `gone`."""
     return tuple(row for row in rows if row.name not in gone and row.kind not in gone)
 
 
 def scaled(rows: Rows, factor: float) -> Rows:
-    """The rows with their filters and units times `factor`, rounded to even numbers of at least 2; the last layer keeps its own."""
+    """A copy of the rows with all filters and units, except the last layer's, times `factor`, rounded to even numbers from 2 on."""
     last = weighted(rows)[-1]
     return tuple(row.having(width=max(2, 2 * round(row.width * factor / 2))) if row.weighted and row is not last else row for row in rows)
 
@@ -179,12 +186,12 @@ def weighted(rows: Iterable[Row]) -> Rows:
 
 
 def links(rows: Iterable[Row]) -> tuple[str, ...]:
-    """The layers after the first and before the last that see all channels, so that two towers would exchange theirs."""
+    """The names of the layers between the first and the last that read all channels: in front of them two towers exchange outputs."""
     return tuple(row.name for row in weighted(rows)[1:-1] if row["groups"] == 1)
 
 
 def half(row: Row, index: int) -> Row:
-    """The half of a layer in tower a (index 0) or b (1): half of its filters or units, in half of the groups."""
+    """The half of a layer that is in tower a (index 0) or b (index 1): it has half of the filters or units and half of the groups."""
     mine = replace(row, name=row.name + "ab"[index])
     if row.weighted:
         mine = mine.having(width=row.width // 2)
@@ -195,7 +202,7 @@ def half(row: Row, index: int) -> Row:
 
 @dataclass(frozen=True)
 class Step:
-    """A row with the shapes of one image before and after it; weight: the shape of its weights, () where it has none."""
+    """A row with the shapes of one image before and after the layer. weight: the shape of its weights, () if it has no weights."""
 
     row: Row
     in_shape: Shape
@@ -211,11 +218,11 @@ class Step:
 
 
 def walk(rows: Iterable[Row], in_shape: Shape) -> Iterator[Step]:
-    """The rows with their shapes, from the first to the last, for images of `in_shape`.
+    """The rows with their shapes, in order, for images of shape `in_shape`, (C, H, W).
 
     Raises
     ------
-    ShapeError: an image so small that no window fits.
+    ShapeError: the image is so small that a window does not fit.
     """
     shape = tuple(in_shape)
     for row in rows:
@@ -236,21 +243,21 @@ def walk(rows: Iterable[Row], in_shape: Shape) -> Iterator[Step]:
 
 
 def weight_shapes(rows: Iterable[Row], in_shape: Shape) -> dict[str, Shape]:
-    """The shapes of all weights, by layer; the biases of a layer are as many as its filters or units."""
+    """The shape of each layer's weights, by name. A layer has as many biases as filters or units, the first of these sizes."""
     return {step.row.name: step.weight for step in walk(rows, in_shape) if step.weight}
 
 
 def parameters(rows: Iterable[Row], in_shape: Shape) -> int:
-    """How many weights and biases the net has."""
+    """The number of weights and biases of the net."""
     return sum(math.prod(shape) + shape[0] for shape in weight_shapes(rows, in_shape).values())
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Uniform from -bound to bound."""
+    """Draws initial values that are uniform from -bound to bound."""
 
     bound: float
 
     def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """An array of `shape`, drawn from `rng`."""
+        """A float32 array of `shape`, drawn with `rng`."""
         return (2 * rng.random(shape, np.float32) - 1) * np.float32(self.bound)

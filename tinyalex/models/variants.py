@@ -1,6 +1,6 @@
-"""The networks that are called AlexNet: the paper's, its authors' and three descendants, and what sets them apart.
+"""Five networks that are all called AlexNet: the paper's, its authors' own and three later ones; and how they differ.
 
-The layers are the rows of `models/alexnet.py`; beside them stands here what their makers say of training and of errors.
+The layers are the rows of `models/alexnet.py`. This file adds what the makers of each network say about training and errors.
 """
 
 from __future__ import annotations
@@ -19,7 +19,11 @@ LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 
 @dataclass(frozen=True)
 class Published:
-    """Errors that its makers report of a net, in percent: `top1`, and `top5` among the five classes it thinks likeliest."""
+    """Errors of a net that its makers report, in percent.
+
+    top1: how often the label is not the class with the highest score. top5: how often it is not among the five highest.
+    images: what was tested. crops: how many crops of each image were averaged.
+    """
 
     top1: float
     top5: float
@@ -35,11 +39,12 @@ def _ilsvrc(top1: float, top5: float, images: str = "2012 validation", crops: st
 class Variant:
     """A network that is called AlexNet.
 
-    input_size: height and width of an image. towers: the most devices that its layers may be split over.
-    batch_size: of its makers' training, None where they give none.
+    origin: where it comes from. rows: its layers.
+    input_size: height and width of an image. towers: 2 if its layers may be split over two devices, else 1.
+    batch_size: the batch of its makers' training, None if they do not say.
     bias_rate, bias_decay: factors of the learning rate and of the weight decay for biases.
-    left_out: what the original has and the rows have not.
-    published: what its makers report; nothing of it was measured here.
+    left_out: a part of the original that the rows do not have.
+    published: errors that its makers report. None of them was measured here.
     """
 
     origin: str
@@ -54,7 +59,7 @@ class Variant:
 
     @property
     def multipliers(self) -> dict[str, tuple[float, float]]:
-        """What `SGD(multipliers=...)` takes."""
+        """The argument `multipliers` of `SGD`."""
         return {"*.bias": (self.bias_rate, self.bias_decay)}
 
 
@@ -75,7 +80,7 @@ VARIANTS = {
         towers=2,
         bias_rate=2.0,
         bias_decay=0.0,
-        published=(  # logs of the code
+        published=(  # from the logs that came with the code
             _ilsvrc(37.4727, 16.9987, "2010 test", "ten crops"),
             _ilsvrc(39.0247, 18.2953, "2010 test"),
             _ilsvrc(40.664, 18.21, crops="ten crops"),
@@ -110,17 +115,17 @@ VARIANTS = {
 
 
 def _first(kind: str, setting: str) -> Callable[[Variant], Any]:
-    """A setting of the first row of a kind; None where there is no such row."""
+    """The fact: a setting of the first row of a kind; None if there is no such row."""
     return lambda variant: next((row[setting] for row in variant.rows if row.kind == kind), None)
 
 
 def _of(layers: tuple[str, ...], fact: Callable[[Row], Any]) -> Callable[[Variant], dict[str, Any]]:
-    """A fact about each of these layers that the net has."""
+    """The fact: for each of these layers that the net has, what `fact` says about its row."""
     return lambda variant: {row.name: fact(row) for row in variant.rows if row.name in layers}
 
 
 def _stage(number: int) -> Callable[[Variant], tuple[str, ...]]:
-    """The kinds of the rows that follow a convolution; "relu1" follows "conv1"."""
+    """The fact: the kinds of the rows that belong to one convolution, in order; "relu1" belongs to "conv1"."""
     kinds = ("relu", "norm", "rnorm", "pool")
     return lambda variant: tuple(row.kind for row in variant.rows if row.kind in kinds and row.name == f"{row.kind}{number}")
 
@@ -142,7 +147,7 @@ def _dropout_scale(variant: Variant) -> str:
 
 
 def _initial(setting: str) -> Callable[[Variant], Any]:
-    """Standard deviations of weights, or the values of biases; words where they are drawn in another way."""
+    """The fact: for each layer, the standard deviation of its weights or the value of its biases; or in words, another distribution."""
 
     def number(init: Any) -> Any:
         return init.std if isinstance(init, Gaussian) else init.value if isinstance(init, Constant) else init
@@ -155,7 +160,7 @@ def _initial(setting: str) -> Callable[[Variant], Any]:
     return fact
 
 
-# What is compared, in words, and how it is read off a variant.
+# The facts that `differences` compares: each in words, and the function that reads it from a variant.
 FACTS: tuple[tuple[str, Callable[[Variant], Any]], ...] = (
     ("filters", _of(LAYERS[:5], lambda row: row.width)),
     ("input size", lambda variant: variant.input_size),
@@ -188,7 +193,7 @@ FACTS: tuple[tuple[str, Callable[[Variant], Any]], ...] = (
 
 
 def differences(variant: str | Variant, of: str = "paper") -> list[str]:
-    """What sets a variant, or a net `as_built`, apart from another: a line for each fact that differs.
+    """The differences between two variants, or nets of `as_built`: one line for each fact that differs.
 
     Example
     -------
@@ -210,7 +215,7 @@ def differences(variant: str | Variant, of: str = "paper") -> list[str]:
 
 
 def _of_common_layers(mine: dict[str, Any], theirs: dict[str, Any]) -> tuple[Any, Any]:
-    """What differs between the layers that both nets have. A fact about few layers is said of all of them, without their names."""
+    """Two facts about layers, reduced to the layers that both nets have; a long list is reduced to the layers that differ."""
     common = [layer for layer in theirs if layer in mine]
     if common == list(theirs) and len(common) < 5:
         return tuple(mine[layer] for layer in common), tuple(theirs.values())

@@ -1,8 +1,8 @@
-"""A net's parameters by name: saved, loaded, compared, and those of one tower as those of two.
+"""The parameters of a net by name: how they are saved and loaded, and how one tower's become two towers' and the reverse.
 
-A tower's half of a layer is half of its filters or units, tower a's first. Filters and units are the first axis of every
-weight, and the channels that they read are in the same order with one tower as with two. So the halves are the first and the
-last rows. Velocities are split in the same way as the parameters that they belong to.
+Tower a has the first half of a layer's filters or units, tower b the second half. Filters and units are the first axis of
+every weight and bias, and the order of input channels is the same with one tower and with two. So each array is split in the
+middle of its first axis. Velocities are split in the same way as their parameters.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ State = dict[str, np.ndarray[Any, Any]]
 
 
 def split_state(state: Mapping[str, np.ndarray[Any, Any]], whole: Iterable[str] = ("fc8",)) -> State:
-    """Arrays by "conv1.weight" as halves by "conv1a.weight" and "conv1b.weight"; the layers in `whole` stay as they are.
+    """Arrays of one tower as those of two: "conv1.weight" becomes "conv1a.weight" and "conv1b.weight". Layers in `whole` stay whole.
 
     Example
     -------
@@ -51,7 +51,7 @@ def split_state(state: Mapping[str, np.ndarray[Any, Any]], whole: Iterable[str] 
 
 
 def join_state(state: Mapping[str, np.ndarray[Any, Any]]) -> State:
-    """The way back: halves by "conv1a.weight" and "conv1b.weight" as one array by "conv1.weight"."""
+    """Arrays of two towers as those of one: "conv1a.weight" and "conv1b.weight" become "conv1.weight"."""
     joined: State = {}
     for name, array in state.items():
         layer, _, key = name.rpartition(".")
@@ -65,7 +65,7 @@ def join_state(state: Mapping[str, np.ndarray[Any, Any]]) -> State:
 
 
 def match_state(state: Mapping[str, np.ndarray[Any, Any]], names: Iterable[str]) -> State:
-    """`state` split or joined as the parameters called `names` need it; what fits neither way stays under its own name."""
+    """`state`, split or joined so that its names are `names`. An array whose name fits neither way keeps its name."""
     names = set(names)
     if names <= state.keys():
         return dict(state)
@@ -76,19 +76,19 @@ def match_state(state: Mapping[str, np.ndarray[Any, Any]], names: Iterable[str])
 
 
 def parameters(net: Layer) -> Iterator[tuple[str, Array]]:
-    """Every parameter's name, such as "conv1.weight", and its array."""
+    """Each parameter: its name, such as "conv1.weight", and its array."""
     for leaf in net.leaves():
         for key, array in leaf.params.items():
             yield f"{leaf.name}.{key}", array
 
 
 def parameters_on_host(net: Layer) -> dict[str, Tensor]:
-    """Every parameter as a NumPy array."""
+    """All parameters by name, as NumPy arrays."""
     return {f"{leaf.name}.{key}": leaf.device.to_numpy(array) for leaf in net.leaves() for key, array in leaf.params.items()}
 
 
 def parameters_sha256(net: Layer) -> str:
-    """SHA-256 over the names and bytes of all parameters: equal for two networks that are equal to the bit."""
+    """SHA-256 over the names and bytes of all parameters. Two networks with exactly equal parameters have the same value."""
     digest = hashlib.sha256()
     for name, array in sorted(parameters_on_host(net).items()):
         digest.update(f"{name} {array.dtype} {array.shape} ".encode())
@@ -97,7 +97,14 @@ def parameters_sha256(net: Layer) -> str:
 
 
 def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str = "") -> None:
-    """Write the parameters alone, as float32 or, in half the bytes, float16; `note` says what they were trained on."""
+    """Write the parameters of `net` to a safetensors file, without velocities or a position.
+
+    dtype: "float32", or "float16" for half the bytes. note: a text that the file keeps, such as what the net was trained on.
+
+    Raises
+    ------
+    ShapeError: another dtype, or a parameter too large for it. DiskFull: there is no room for the file.
+    """
     require_choice("save_weights", "dtype", dtype, ("float16", "float32"))
     weights = {}
     for name, array in parameters_on_host(net).items():
@@ -110,24 +117,25 @@ def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str
 
 
 def load_weights(path: Path | str, net: Layer, skip: Iterable[str] = ()) -> tuple[str, ...]:
-    """Read what `save_weights` wrote into `net`, whose parameters keep their type; everything is checked before any is written.
+    """Copy the weights in a file of `save_weights` into `net`. The parameters of `net` keep their dtype.
 
-    What is checked are the parameters' names and shapes. Layers without parameters leave no trace in the file: the weights of
-    a net with ReLU load into the same net with tanh, and those of the paper's AlexNet into Caffe's, which then compute
-    something else. The file's note says which net the weights belong to.
+    Names and shapes of all parameters are checked before the first one is written. The file says nothing about layers without
+    parameters: the weights of a net with ReLU also load into the same net with tanh, and those of the paper's AlexNet into
+    Caffe's, and the result is a net that was not trained. The note in the file says which net the weights are for.
 
     Parameters
     ----------
-    skip: patterns of parameter names that are left as they are, such as ("fc8.*",) where the net has other classes than
-        the file. Each must match a parameter of the net or of the file.
+    skip: patterns of the names of parameters that are not loaded, such as ("fc8.*",) if net and file have different classes.
+        Each pattern must match a parameter of the net or of the file.
 
     Returns
     -------
-    The names that were left out, of the net and of the file.
+    The names of the parameters that were skipped, in the net or in the file.
 
     Raises
     ------
-    CheckpointError: no such file, an altered one, or other names or shapes of parameters. ShapeError: a pattern without a match.
+    CheckpointError: there is no such file, it is altered, or its parameters have other names or shapes than the net's.
+    ShapeError: a pattern matches nothing, or all patterns together match everything.
     """
     path, wanted = require_path(path), dict(parameters(net))
     weights = match_state(read_tensors(path, FORMAT, FORMAT_VERSION)[0], wanted)
@@ -143,7 +151,7 @@ def load_weights(path: Path | str, net: Layer, skip: Iterable[str] = ()) -> tupl
 
 
 def _matching(patterns: tuple[Any, ...], names: Iterable[str]) -> tuple[str, ...]:
-    """The names that match one of the patterns, of which each must match one and all together not everything."""
+    """The names that match a pattern. Each pattern must match a name, and a name must be left that matches no pattern."""
     names = list(names)
     for pattern in patterns:
         if not isinstance(pattern, str) or not any(fnmatchcase(name, pattern) for name in names):
@@ -155,7 +163,7 @@ def _matching(patterns: tuple[Any, ...], names: Iterable[str]) -> tuple[str, ...
 
 
 def check_tensors(who: str, wanted: Mapping[str, Array], found: Mapping[str, Tensor], exact: bool) -> None:
-    """Raise unless `found` has the names and shapes, and where `exact` the types, of `wanted`."""
+    """Raise unless the arrays in `found` have the names and shapes of those in `wanted`, and, if `exact`, their dtypes."""
     for name in [*wanted, *found]:
         if name not in found:
             raise CheckpointError(f"{who} {name} must be in the file, got none of that name; {OTHER_NET}")

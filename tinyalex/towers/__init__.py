@@ -1,7 +1,7 @@
-"""A network split over two devices (paper 3.2): two towers that work at the same time and exchange channels at a few links.
+"""A network that is split over two devices (paper 3.2): two towers compute at the same time, and exchange channels at a few links.
 
-Between `Split` and `Gather` every value is a pair (a, b), one array on each device. `Pair` computes with both at once;
-only `Split`, `Exchange` and `Gather` copy between devices, and the device that receives a copy logs its bytes.
+Between `Split` and `Gather` every value is a pair (a, b), with one array on each device. `Pair` computes on both devices at the same
+time. Only `Split`, `Exchange` and `Gather` copy between devices, and the device that receives a copy logs its bytes.
 """
 
 from tinyalex.towers.crossing import Crossing, Exchange, Gather, Split

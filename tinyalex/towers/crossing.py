@@ -1,4 +1,4 @@
-"""What copies between the two devices of a split network (paper 3.2): at its start, at each link, at its end.
+"""The layers that copy between the two devices of a split network (paper 3.2): `Split`, `Exchange` and `Gather`.
 
 The device that receives a copy logs its bytes.
 """
@@ -16,27 +16,28 @@ from tinyalex.errors import DeviceError, ShapeError, require_bool, show
 from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
-from tinyalex.towers.pair import Both, Places, check_two, two_devices
+from tinyalex.parameters import check_dtype
+from tinyalex.towers.pair import Devices, Halves, check_two, two_devices
 
 
 class Crossing(Layer):
-    """What the three layers share that copy between two devices: the pair of devices, the copy, the checks."""
+    """What `Split`, `Exchange` and `Gather` share: the two devices, the copy and the checks."""
 
     fixed: ClassVar[frozenset[str]] = Layer.fixed | {"devices", "input_gradient"}
 
-    def __init__(self, devices: Places, *, name: str = "", dtype: Any = np.float32) -> None:
+    def __init__(self, devices: Devices, *, name: str = "", dtype: Any = np.float32) -> None:
         name = name or type(self).__name__.lower()
         self.devices = two_devices(name, devices)
         super().__init__(name, self.devices[0], dtype)
         self.takes = self.gives = self.devices
 
     def bring(self, x: Array, to: int) -> Array:
-        """`x`, which is on the other tower's device, on that of tower `to`: a copy, unless both are on one device."""
+        """A copy of `x` on the device of tower `to`. `x` is on the other tower's device; if both devices are the same, `x` itself."""
         here, there = self.devices[to], self.devices[1 - to]
         return x if here is there else here.copy_from(x, there, self.name)
 
-    def check_halves(self, quantity: str, value: Any) -> Both:
-        """The two halves of `value`, each on its device, of the layer's type and of one batch size."""
+    def check_halves(self, quantity: str, value: Any) -> Halves:
+        """The two halves of `value`. Raises unless each is on its device and has the layer's dtype, and both have one batch size."""
         halves, (a, b) = check_two(self, quantity, value), self.devices
         for device, half in zip(self.devices, halves, strict=True):
             if not device.owns(half):
@@ -44,28 +45,28 @@ class Crossing(Layer):
                 raise DeviceError(f"{self.name}: {quantity} must be on {a.name} and {b.name}, got {got}")
             if half.dtype != self.dtype or half.ndim < 2 or math.prod(half.shape) == 0:
                 raise ShapeError(f"{self.name}: {quantity} must be two {self.dtype} batches, got {show(halves[0])} and {show(halves[1])}")
-        self.sum_shape(*(half.shape[1:] for half in halves))
+        self.joined_shape(*(half.shape[1:] for half in halves))
         if len(halves[0]) != len(halves[1]):
             raise ShapeError(f"{self.name}: {quantity} must be two batches of one size, got {len(halves[0])} and {len(halves[1])} images")
         return halves
 
-    def sum_shape(self, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of a's channels followed by b's."""
+    def joined_shape(self, a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of an array that holds the channels of both halves; a and b are the halves' shapes without the batch axis."""
         if tuple(a[1:]) != tuple(b[1:]):
-            raise ShapeError(f"{self.name}: the halves must differ in channels alone, got shapes {tuple(a)} and {tuple(b)}")
+            raise ShapeError(f"{self.name}: the halves must have equal shapes except for channels, got {tuple(a)} and {tuple(b)}")
         return (a[0] + b[0], *a[1:])
 
-    def whole(self, x: Both, on: int) -> Array:
-        """Both halves on the device of tower `on`, a's channels first, in a new array."""
+    def joined(self, x: Halves, on: int) -> Array:
+        """A new array on the device of tower `on` that holds the channels of both halves, those of a first."""
         device, channels = self.devices[on], x[0].shape[1]
         with device.activate():
             halves = [half if tower == on else self.bring(half, on) for tower, half in enumerate(x)]
-            out = device.empty((len(x[0]), *self.sum_shape(x[0].shape[1:], x[1].shape[1:])), self.dtype)
+            out = device.empty((len(x[0]), *self.joined_shape(x[0].shape[1:], x[1].shape[1:])), self.dtype)
             out[:, :channels], out[:, channels:] = halves
         return out
 
     def take_two(self, dout: Any) -> tuple[Any, ...]:
-        """Empty the slot: the two halves of `dout`, then what is left. The slot's first entry is the shape both must have."""
+        """Check `dout` against the first entry of the slot, a shape; empty the slot; return dout's two halves and the other entries."""
         shape, *cache = self.kept()
         halves = self.check_halves("dout", dout)
         if halves[0].shape != shape or halves[1].shape != shape:
@@ -77,7 +78,7 @@ class Crossing(Layer):
         return Facts(keeps=Keeps())
 
     def sent_bytes(self, in_shape: tuple[Any, ...]) -> int:
-        """Bytes an image that go over to the other device in forward; as many come back in backward."""
+        """Bytes that forward copies to the other device for each image; backward copies as many back."""
         return 0
 
     def settings(self) -> str:
@@ -88,21 +89,21 @@ class Crossing(Layer):
 
 
 class Split(Crossing):
-    """The start of two towers: each gets the whole image.
+    """The start of two towers: each tower gets the whole image.
 
-    Paper: section 3.2 and Figure 2, where both devices' first layers look at the image. As in 2012 a batch in the host's
-    memory goes to each device from there; one that is already on device a is copied to b, and that copy is logged.
+    Paper: section 3.2 and Figure 2, where the first layers on both devices see the whole image. As in 2012, a batch in the host's
+    memory is copied from there to each device. A batch that is on device a already is copied from there to b, and the log shows it.
 
     Parameters
     ----------
-    devices: of tower a and tower b. name: also of the copies in the log.
-    input_gradient: False where the layers that follow return no gradient of their input.
+    devices: the devices of tower a and tower b. name: the name of the layer, and of its copies in the log.
+    input_gradient: False if the next layers return no gradient of their input.
 
     Raises
     ------
     DeviceError: devices of different kinds, or an input that is neither on the host nor on device a.
 
-    Cache: that there was a forward.
+    Cache: the shape of x.
 
     Gradient: y_a = y_b = x, so dx = dy_a + dy_b.
 
@@ -112,15 +113,15 @@ class Split(Crossing):
     ((3, 224, 224), (3, 224, 224))
     """
 
-    def __init__(self, devices: Places, *, input_gradient: bool = True, name: str = "split", dtype: Any = np.float32) -> None:
+    def __init__(self, devices: Devices, *, input_gradient: bool = True, name: str = "split", dtype: Any = np.float32) -> None:
         super().__init__(devices, name=name, dtype=dtype)
         self.input_gradient = self.needs_dout = require_bool(self.name, "input_gradient", input_gradient)
         self.takes = self.devices[:1]
 
-    def forward(self, x: Array, *, train: bool = False) -> Both:
+    def forward(self, x: Array, *, train: bool = False) -> Halves:
         (a, b), from_host = self.devices, isinstance(x, np.ndarray)
         if from_host:
-            self.check_dtype(x)
+            check_dtype(self, x)
         on_a = a.asarray(x) if from_host else x
         self.check_x(on_a)
         on_b = on_a if a is b else b.asarray(x) if from_host else self.bring(x, 1)
@@ -145,25 +146,26 @@ class Split(Crossing):
 
 
 class Exchange(Crossing):
-    """A link: each tower gets the channels of both, a's first, so that its next layer sees the whole of the last.
+    """A link: each tower gets the channels of both towers, those of a first, so that its next layer sees all channels.
 
-    Paper: section 3.2, in front of conv3, fc6 and fc7. Each half goes over once.
+    Paper: section 3.2, in front of conv3, fc6 and fc7. Each half is copied to the other device once.
 
     Parameters
     ----------
-    devices: of tower a and tower b. name: also of the copies in the log.
+    devices: the devices of tower a and tower b. name: the name of the layer, and of its copies in the log.
 
     Raises
     ------
-    DeviceError: devices of different kinds, or a half that is not on its own. ShapeError: halves of different sizes.
+    DeviceError: devices of different kinds, or a half that is not on its tower's device.
+    ShapeError: halves whose shapes differ in more than the channels.
 
     Cache: the shapes of the halves.
 
-    Gradient: y_a = y_b = [x_a, x_b], each on its device, so that every half is read in two places:
+    Gradient: y_a = y_b = [x_a, x_b], one on each device. Both towers read each half, so
 
         dx_a = dy_a[a's channels] + dy_b[a's channels],     dx_b = dy_a[b's channels] + dy_b[b's channels].
 
-    A device keeps what its own tower says of its half and adds what is sent back: as many bytes as went forward.
+    The second term of dx_a is copied from device b to a, and the first term of dx_b from a to b: as many bytes as in forward.
 
     Example
     -------
@@ -171,16 +173,16 @@ class Exchange(Crossing):
     ((256, 13, 13), (256, 13, 13))
     """
 
-    def forward(self, x: Both, *, train: bool = False) -> Both:
+    def forward(self, x: Halves, *, train: bool = False) -> Halves:
         x = self.check_halves("x", x)
         if train:
-            self.keep((len(x[0]), *self.sum_shape(x[0].shape[1:], x[1].shape[1:])), x[0].shape, x[1].shape)
+            self.keep((len(x[0]), *self.joined_shape(x[0].shape[1:], x[1].shape[1:])), x[0].shape, x[1].shape)
         if self.devices[0] is self.devices[1]:
-            both = self.whole(x, 0)  # nobody writes on it, so the towers may share it
-            return both, both
-        return at_once(lambda: self.whole(x, 0), lambda: self.whole(x, 1))
+            joined = self.joined(x, 0)  # no layer changes its input, so the towers may share one array
+            return joined, joined
+        return at_once(lambda: self.joined(x, 0), lambda: self.joined(x, 1))
 
-    def backward(self, dout: Both) -> Both:
+    def backward(self, dout: Halves) -> Halves:
         *douts, shape_a, shape_b = self.take_two(dout)
         parts, shapes = (slice(0, shape_a[1]), slice(shape_a[1], None)), (shape_a, shape_b)
 
@@ -193,23 +195,23 @@ class Exchange(Crossing):
         return at_once(lambda: half(0), lambda: half(1))
 
     def output_shape(self, in_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        both = self.sum_shape(*check_two(self, "x", in_shape))
-        return both, both
+        joined = self.joined_shape(*check_two(self, "x", in_shape))
+        return joined, joined
 
     def sent_bytes(self, in_shape: tuple[Any, ...]) -> int:
         return 0 if self.devices[0] is self.devices[1] else elements(in_shape) * self.dtype.itemsize
 
 
 class Gather(Crossing):
-    """The end of two towers: both halves on the device of a.
+    """The end of two towers: the channels of both halves in one array on device a.
 
-    Paper: Figure 2, in front of fc8: the softmax of the 1000 classes reads all 4096 units.
+    Paper: Figure 2, in front of fc8, because the 1000 classes depend on all 4096 units of fc7.
 
     Parameters, Raises: as Exchange.
 
-    Cache: the shapes of the halves.
+    Cache: the number of a's channels.
 
-    Gradient: y = [x_a, x_b], so dx_a and dx_b are the two parts of dy; b's is sent back.
+    Gradient: y = [x_a, x_b], so dx_a and dx_b are the two parts of dy; dx_b is copied back to device b.
 
     Example
     -------
@@ -217,23 +219,23 @@ class Gather(Crossing):
     (4096,)
     """
 
-    def __init__(self, devices: Places, *, name: str = "gather", dtype: Any = np.float32) -> None:
+    def __init__(self, devices: Devices, *, name: str = "gather", dtype: Any = np.float32) -> None:
         super().__init__(devices, name=name, dtype=dtype)
         self.gives = self.devices[:1]
 
-    def forward(self, x: Both, *, train: bool = False) -> Array:
+    def forward(self, x: Halves, *, train: bool = False) -> Array:
         x = self.check_halves("x", x)
-        out = self.whole(x, 0)
+        out = self.joined(x, 0)
         if train:
             self.keep(out.shape, x[0].shape[1])
         return out
 
-    def backward(self, dout: Array) -> Both:
+    def backward(self, dout: Array) -> Halves:
         (channels,) = self.take(dout)
         return dout[:, :channels], self.bring(dout[:, channels:], 1)
 
     def output_shape(self, in_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        return self.sum_shape(*check_two(self, "x", in_shape))
+        return self.joined_shape(*check_two(self, "x", in_shape))
 
     def sent_bytes(self, in_shape: tuple[Any, ...]) -> int:
         return 0 if self.devices[0] is self.devices[1] else elements(in_shape[1]) * self.dtype.itemsize

@@ -1,4 +1,4 @@
-"""Training: the loop, checkpoints, the log, evaluation."""
+"""Training: the training loop, checkpoints, the log, the evaluation of a net."""
 
 from tinyalex.models.pretrained import Trained, trained_figure1
 from tinyalex.models.weights import load_weights, parameters_sha256, save_weights

@@ -1,7 +1,8 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped.
+"""Checkpoints: everything that a stopped run needs to continue as if it had never stopped.
 
 A checkpoint is one safetensors file with the parameters, the velocities, the schedule's state and the position in the
-epoch. The order of the images, the dropout masks and the augmentation are functions of seed and position.
+run. The order of the images, the dropout masks and the augmentation are functions of seed and position, so no state of a
+random generator has to be stored.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ from tinyalex.parameters import require_thawed
 from tinyalex.schedule import Schedule
 
 FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", 1
-KEPT = 2  # the newest, and one more in case a disk alters it
+KEPT = 2  # the newest checkpoint, and the one before in case a disk damages the newest
 
 
 @dataclass
 class Position:
-    """Where a run is: epochs that are complete, and batches and sums of the one in progress.
+    """How far a run has come.
 
-    `step` counts updates since the start; `wall_s` and `train_s` are seconds, of the run and of the epoch's steps.
+    epoch: complete epochs. step: updates since the start of the run. wall_s: seconds that the run has taken.
+    batch, images: batches and images of the epoch in progress that are done. loss_sum, errors: the sum of their losses and
+        the number of them that the net got wrong. train_s: seconds of their steps.
     """
 
     epoch: int = 0
@@ -45,13 +48,17 @@ class Position:
     train_s: float = 0.0
 
     def next_epoch(self) -> None:
-        """Count an epoch and start the sums of the next."""
+        """Count the epoch as complete, and set the sums to zero for the next one."""
         self.epoch, self.batch, self.loss_sum, self.errors, self.images, self.train_s = self.epoch + 1, 0, 0.0, 0, 0, 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a checkpoint's file holds; `tinyalex` is the version that wrote it."""
+    """The contents of a checkpoint file.
+
+    params, velocity: arrays by parameter name, such as "conv1.weight". schedule: the state of the schedule. config: the
+    config of the run. tinyalex: the version of tinyalex that wrote the file.
+    """
 
     path: Path
     params: dict[str, Tensor]
@@ -62,15 +69,15 @@ class Checkpoint:
     tinyalex: str
 
     def restore(self, net: Layer, sgd: SGD, schedule: Schedule) -> Position:
-        """Bring `net`, `sgd` and `schedule` to the checkpoint's state and return its position.
+        """Copy the checkpoint's state into `net`, `sgd` and `schedule`, and return its position.
 
-        Everything is checked before anything is written. A checkpoint of one tower fits a net of two, and the other way.
-        Of the nets only names, shapes and types of parameters are compared: one of the paper's AlexNet fits Caffe's, which
-        computes something else. It is `Trainer` that compares what else `config` holds.
+        Everything is checked before anything is written. A checkpoint of a net with one tower fits the same net with two
+        towers, and the reverse. Only names, shapes and types of the parameters are compared here: a checkpoint of the paper's
+        AlexNet fits Caffe's AlexNet, which computes something else. `Trainer` also compares the configs.
 
         Raises
         ------
-        CheckpointError: other names, shapes or types of parameters, or the state of another schedule.
+        CheckpointError: the parameters have other names, shapes or types, or the schedule is of another kind.
         """
         wanted = dict(parameters(net))
         params, velocity = match_state(self.params, wanted), match_state(self.velocity, wanted)
@@ -89,7 +96,7 @@ class Checkpoint:
         return Position(**asdict(self.position))
 
     def _load_schedule(self, schedule: Schedule) -> None:
-        """Give `schedule` the stored state, or raise and leave it as it is."""
+        """Give `schedule` the stored state. If the state does not fit, raise and leave the schedule unchanged."""
         if set(self.schedule) != set(schedule.state()):
             raise CheckpointError(
                 f"{self.path}: the schedule's state must hold {', '.join(schedule.state())}, as {type(schedule).__name__} does, "
@@ -102,7 +109,12 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path | str, net: Layer, sgd: SGD, schedule: Schedule, position: Position, config: Mapping[str, Any]) -> None:
-    """Write a checkpoint atomically; raises DiskFull where there is no room."""
+    """Write a checkpoint. A reader of `path` sees the old file or the whole new file, never a part.
+
+    Raises
+    ------
+    DiskFull: there is no room for the file.
+    """
     tensors = {f"param/{name}": array for name, array in parameters_on_host(net).items()}
     for leaf in net.leaves():
         for key in leaf.params:
@@ -112,7 +124,12 @@ def save_checkpoint(path: Path | str, net: Layer, sgd: SGD, schedule: Schedule, 
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
-    """Read a checkpoint; every byte of it is checked."""
+    """Read the checkpoint in the file `path` and check every byte of it.
+
+    Raises
+    ------
+    CheckpointError: there is no such file, or it is truncated, altered or of a newer format.
+    """
     path = require_path(path)
     tensors, text = read_tensors(path, FORMAT, FORMAT_VERSION)
     try:
@@ -133,28 +150,29 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
-    """The file of a checkpoint taken after `step` updates."""
+    """The path of the checkpoint after `step` updates."""
     return folder / f"checkpoint-{step:06d}.safetensors"
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
-    """The folder's checkpoints, the oldest first."""
+    """The paths of the folder's checkpoints, the oldest first."""
     steps = {path: re.fullmatch(r"checkpoint-([0-9]+)\.safetensors", path.name) for path in folder.glob("checkpoint-*")}
     return sorted((path for path, match in steps.items() if match), key=lambda path: int(path.stem.partition("-")[2]))
 
 
 def prune_checkpoints(folder: Path) -> None:
-    """Delete all but the newest two."""
+    """Delete all checkpoints of the folder except the newest two."""
     for path in checkpoint_files(folder)[:-KEPT]:
         path.unlink(missing_ok=True)
 
 
 def latest_checkpoint(folder: Path | str) -> Checkpoint | None:
-    """The folder's newest checkpoint; None where there is none.
+    """The folder's newest checkpoint; None if the folder has no checkpoint.
 
     Raises
     ------
-    CheckpointError: it does not load. The message names the one before, if that does; nothing falls back in silence.
+    CheckpointError: the newest checkpoint cannot be read. The message names the newest one that can be read. It is not used
+        in silence, because the run would lose epochs without a word.
     """
     folder = require_folder(folder)
     files = checkpoint_files(folder)
@@ -178,7 +196,7 @@ def _loads(path: Path) -> bool:
 
 
 def _position(found: dict[str, Any]) -> Position:
-    """A Position of numbers of the right types, none below zero."""
+    """The position that a file holds. ValueError if a field has another type, is below zero (only `loss_sum` may be) or not finite."""
     for field in fields(Position):
         value = found[field.name]
         if type(value) not in ((int,) if field.type == "int" else (int, float)) or not (0 <= value < math.inf or field.name == "loss_sum"):

@@ -1,4 +1,4 @@
-"""What tells one run from another: a tree of JSON values, and where two such trees differ."""
+"""The config of a run: JSON values that hold everything that decides its result, and the first difference of two configs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tinyalex.layers.base import Layer
 from tinyalex.layers.dropout import layer_of
 from tinyalex.optim import SGD
 
-# Keys of "trainer" that older runs were made without: they are compared where both have them.
+# Keys of "trainer" that the configs of older runs lack. They are compared only if both configs have them.
 LATER = ("train_sha256", "val_sha256", "layers", "order", "in_halves", "multipliers", "schedule_settings", "prepare_settings", "loss")
-OF_HALVES = ("in_channels", "out_channels", "in_features", "out_features", "groups", "part")  # differ between one tower and two
-NO_RESULT = ("algorithm", "input_gradient")  # settings of speed and memory
-DEEPEST = 5  # levels of objects in objects
+OF_HALVES = ("in_channels", "out_channels", "in_features", "out_features", "groups", "part")  # other values with one tower than with two
+NO_RESULT = ("algorithm", "input_gradient")  # they change speed and memory, not the result
+DEEPEST = 5  # levels of objects inside objects that are described
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
-    """`config` as a JSON file gives it back: tuples become lists, so that it can be compared with a stored one."""
+    """`config` as it comes back from a JSON file: tuples become lists, so that it can be compared with a stored config."""
     try:
         whole: dict[str, Any] = json.loads(json.dumps(config, allow_nan=False))
     except (TypeError, ValueError) as error:
@@ -36,7 +36,7 @@ def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
-    """The first 16 digits of SHA-256 over images and labels: a data set's own name, whatever it is called.
+    """The first 16 digits of SHA-256 over images and labels. Equal data have equal fingerprints, whatever their names are.
 
     Example
     -------
@@ -50,9 +50,10 @@ def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
 
 
 def comparable(here: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The configs `here` and `there`, of a stored run, without what only one of them can know.
+    """Two configs without the keys that cannot be compared: `here` is this run's, `there` is the stored run's.
 
-    That is what older runs did not store, and, between a net of one tower and its twin of two, what is of halves.
+    Left out are the keys that the older version of a stored run did not store yet. If one net has one tower and the other
+    has two, the sizes of their layers are left out too, because a tower has half of each layer.
     """
     old = there.get("trainer")
     if not isinstance(old, dict):
@@ -74,11 +75,13 @@ def _without_halves(trainer: dict[str, Any]) -> dict[str, Any]:
 
 
 def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
-    """What a net computes, but for its parameters, and which of them the optimizer treats in another way.
+    """The part of a config that describes the net without its parameters, and the optimizer's multipliers.
 
-    layers: by name, the type and the settings that its constructor was given. order: their names. The halves of a layer on
-    two towers count as that layer, and in_halves says that there are such. multipliers: the factors of the rate and of the
-    weight decay that are not both 1.
+    layers: for each layer's name, its type and the settings of its constructor. The two halves of a layer on two towers
+    count as one layer.
+    order: the layers' names in order.
+    in_halves: whether the net has two towers.
+    multipliers: for each parameter's name, the factors of the learning rate and of the weight decay, unless both are 1.
     """
     leaves = list(net.leaves())
     links = {leaf.name for leaf in leaves if len(leaf.takes) > 1 or len(leaf.gives) > 1}
@@ -96,7 +99,7 @@ def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
 
 
 def layer_config(leaf: Layer) -> dict[str, Any]:
-    """The type of a layer, and the arguments of its constructor that it keeps under their names and that decide what it computes."""
+    """A layer's type, and those arguments of its constructor that decide what it computes and that it keeps as attributes."""
     found: dict[str, Any] = {"type": type(leaf).__name__}
     for cls in type(leaf).__mro__:
         for key in inspect.signature(vars(cls)["__init__"]).parameters if "__init__" in vars(cls) and cls is not object else ():
@@ -109,7 +112,7 @@ def layer_config(leaf: Layer) -> dict[str, Any]:
 
 
 def described(value: Any, deep: int = 0) -> Any:
-    """A value as JSON that differs where its settings do: an object by its type and attributes, a large array by its digest."""
+    """A value as JSON, different for different settings: an object becomes its type and attributes, a large array its digest."""
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, (float, np.generic)):
@@ -134,7 +137,7 @@ def described(value: Any, deep: int = 0) -> Any:
 
 
 def _number(value: Any) -> Any:
-    """An int or a text as it is; of a float six digits, as a mean taken on another machine may differ in the last one."""
+    """A number as JSON. A float is rounded to six digits, because a mean computed on another machine may differ in its last digits."""
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float):
         short = float(f"{value:.6g}")
@@ -143,7 +146,7 @@ def _number(value: Any) -> Any:
 
 
 def first_difference(there: Any, here: Any, path: str = "") -> tuple[str, str, str] | None:
-    """The first key, with dots, in which two configs differ, and both values as JSON; None where they are equal."""
+    """The first key in which two configs differ, such as "trainer.seed", and both values as JSON; None if they are equal."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in [*there, *(key for key in here if key not in there)]:
             inner = f"{path}.{key}" if path else str(key)

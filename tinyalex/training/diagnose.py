@@ -1,4 +1,4 @@
-"""Why a run does not learn: where the first number that is not finite stands, and whether the net still guesses."""
+"""Why a run does not learn: which array first holds a NaN or an infinity, and whether the net is no better than a guess."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinyalex.layers.sequential import Sequential
 
 
 def bad_parameter(net: Layer) -> str | None:
-    """The first parameter that holds a NaN or an infinity, such as "weight of conv1"; None where all are finite."""
+    """The first parameter that holds a NaN or an infinity, such as "weight of conv1"; None if all parameters are finite."""
     for leaf in net.leaves():
         for key, array in leaf.params.items():
             if not _finite(leaf.device, array):
@@ -22,7 +22,10 @@ def bad_parameter(net: Layer) -> str | None:
 
 
 def first_bad(net: Layer, x: Array) -> str:
-    """The first parameter or output, in the order of the forward pass on the batch `x`, that holds a NaN or an infinity."""
+    """The first array with a NaN or an infinity, in words: in the order of the forward pass, each layer's parameters, then its output.
+
+    x: the batch, which is passed through the net once more.
+    """
     if not _finite(net.device, x):
         return "the batch itself"
     with np.errstate(all="ignore"):
@@ -36,10 +39,10 @@ def first_bad(net: Layer, x: Array) -> str:
 
 
 def at_chance(loss: float, error: float, labels: npt.NDArray[np.integer]) -> str | None:
-    """What to say of a net whose training loss and error are no better than a guess by how often each label occurs; else None.
+    """A hint if the training loss and error are no better than those of a guess that looks at no image; else None.
 
-    The guess that looks at no image has the labels' entropy for its loss, ln(classes) where all occur equally often, and is
-    right for the most frequent label alone.
+    The best such guess gives each class the probability with which its label occurs. Its loss is the entropy of the labels,
+    which is ln(classes) if all classes occur equally often. It is right for the images of the most frequent class only.
     """
     counts = np.bincount(labels.astype(np.int64))
     share = counts[counts > 0] / len(labels)
@@ -47,14 +50,14 @@ def at_chance(loss: float, error: float, labels: npt.NDArray[np.integer]) -> str
     if len(share) < 2 or loss < 0.95 * entropy or error < 0.95 * chance:
         return None
     return (
-        f"the net still guesses: its training loss is {loss:.4f} and its error {100 * error:.2f} %, "
-        f"where a guess among {len(share)} classes has {entropy:.4f} and {100 * chance:.2f} %; "
-        "the initial weights may be too small for its depth, try weight_init=FanIn(2**0.5), or try another learning rate"
+        f"the net still guesses: its training loss is {loss:.4f} and its error {100 * error:.2f} %; "
+        f"the best guess among {len(share)} classes has a loss of {entropy:.4f} and an error of {100 * chance:.2f} %; "
+        "the initial weights may be too small for the depth of the net, try weight_init=FanIn(2**0.5), or try another learning rate"
     )
 
 
 def lower_rate(lr: float) -> str:
-    """The rate to try after one that let the loss grow without bound: a tenth, and no more than 0.1."""
+    """The rate to try if the loss diverged at `lr`: a tenth of `lr`, and at most 0.1."""
     return f"{min(lr / 10, 0.1):.2g}"
 
 

@@ -1,4 +1,4 @@
-"""How good a network is on labeled images: its loss, and how often the label is not its first guess, or not among five."""
+"""How good a network is on labeled images: its mean loss, its error and its top-5 error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ Prepared: TypeAlias = Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means over `images` images; the errors are fractions in [0, 1]."""
+    """Means over `images` images.
+
+    error: the fraction, 0 to 1, of images whose label is not the class with the highest logit. top5_error: the fraction of
+    images whose label is not among the five classes with the highest logits.
+    """
 
     loss: float
     error: float
@@ -30,9 +34,10 @@ class Evaluation:
 
 
 def ranks(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-    """How many classes each row puts before its label, (N,): 0 where the label is the argmax.
+    """For each image, how many classes have a higher logit than its label, (N,): 0 if the label is the argmax.
 
-    Of equal logits the first counts as the greater, as in argmax. A row with a NaN puts every class before its label.
+    Of two equal logits the first counts as higher, as in argmax. If a logit is NaN, all classes count as higher.
+    Shapes: logits (N, classes), labels (N,).
     """
     own = np.take_along_axis(logits, labels[:, None], axis=1)  # (N, 1)
     earlier = np.arange(logits.shape[1]) < labels[:, None]
@@ -49,19 +54,21 @@ def evaluate(
     batch_size: int = 256,
     after_batch: Callable[[int], None] | None = None,
 ) -> Evaluation:
-    """Run `net` with train=False over all of `data`.
+    """The loss and errors of `net` on `data`, computed with train=False.
 
     Parameters
     ----------
-    data: (images, labels), or the test part of a Dataset, which are prepared without anything random; or an iterable of
-        batches that are already prepared. Labels may be lists.
-    prepare: what the training used; needed for (images, labels).
-    after_batch: called with the number of images of each batch when it is done.
+    data: (images, labels), images (N, C, H, W) and N integer labels; or a Dataset, of which the test part is used; or an
+        iterable of batches (images, labels) that are already prepared. Labels may be lists.
+    prepare: the function that the training used; it is called without a generator, so that nothing is random. It is needed
+        unless the batches are already prepared.
+    batch_size: images in a batch; it changes time and memory only.
+    after_batch: called after each batch with the number of its images.
 
     Raises
     ------
-    DataError: no images, images without `prepare`, batches or labels of another form, NaN in an image.
-    ShapeError: images of another size than the net's `in_shape`, or what is no loss.
+    DataError: there are no images, `prepare` is missing, batches or labels have another form, or an image holds a NaN.
+    ShapeError: the images have another size than the net's `in_shape`, or `loss` is not a loss.
     """
     if not callable(getattr(loss, "forward", None)) or isinstance(loss, Layer):
         raise ShapeError(f"evaluate: loss must be a loss such as SoftmaxCrossEntropy(), got {show(loss)}; call evaluate(net, loss, data)")
@@ -81,8 +88,8 @@ def evaluate(
 
 
 def _batches(data: Any, prepare: Prepare | None, batch_size: int) -> Prepared:
-    whole = isinstance(data, (tuple, list)) and len(data) == 2 and not (isinstance(data[0], (tuple, list)) and len(data[0]) == 2)
-    if not whole and not hasattr(data, "test_images"):
+    is_pair = isinstance(data, (tuple, list)) and len(data) == 2 and not (isinstance(data[0], (tuple, list)) and len(data[0]) == 2)
+    if not is_pair and not hasattr(data, "test_images"):
         return _checked(data)
     if prepare is None:
         raise DataError("evaluate: prepare must be given with (images, labels), got None; pass the one that training used")
@@ -92,7 +99,7 @@ def _batches(data: Any, prepare: Prepare | None, batch_size: int) -> Prepared:
 
 
 def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    """Batches as somebody made them, each looked at."""
+    """The caller's prepared batches, each checked."""
     if isinstance(data, (str, bytes, dict, np.ndarray)) or not isinstance(data, Iterable):
         raise DataError(f"evaluate: data must be (images, labels), a Dataset or an iterable of prepared batches, got {show(data)}")
     for batch in data:

@@ -1,4 +1,4 @@
-"""How long an epoch will take here, from a few steps that are timed before it begins."""
+"""How long an epoch will take on this machine. A few steps are timed for it before the run begins."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tinyalex.training.trainer import Trainer
 
 
 def seconds_an_epoch(trainer: Trainer) -> float:
-    """Seconds of an epoch: steps over the training images, then the validation error. No parameter changes."""
+    """Seconds of an epoch: the steps over all training images, then the validation error. No parameter is changed."""
     net, loss, batches = trainer.net, trainer.loss, trainer.batches
     images, labels = (array[: batches.batch_size] for array in (batches.images, batches.labels))
 
@@ -23,7 +23,7 @@ def seconds_an_epoch(trainer: Trainer) -> float:
                 loss.forward(logits, labels, train=True)
                 net.backward(loss.backward())
             finally:
-                net.zero_grad()  # after Ctrl-C too: the run that follows must not add to these
+                net.zero_grad()  # after Ctrl-C too: otherwise the run would add to these gradients
         net.device.synchronize()
 
     step, test = least_seconds(lambda: forward(True)), least_seconds(lambda: forward(False))
@@ -32,7 +32,7 @@ def seconds_an_epoch(trainer: Trainer) -> float:
 
 
 def least_seconds(work: Callable[[], object], times: int = 3) -> float:
-    """Seconds of the quickest of a few calls, after one that warms up; `work` waits for its device itself."""
+    """Seconds of the fastest of `times` calls of `work`, after one call to warm up. `work` must wait until its device has finished."""
     seconds = []
     for _ in range(times + 1):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a run or an evaluation is given, looked at before anything starts."""
+"""Checks of what the caller passes to a run or an evaluation, before anything starts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Arrays: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
 
 
 def check_parts(net: Any, sgd: Any, schedule: Any, prepare: Any) -> None:
-    """Raise unless net, optimizer, schedule and prepare are such and belong together; settle the first rate of the schedule."""
+    """Raise unless net, optimizer, schedule and prepare have the right types and fit each other. Sets the schedule's first rate."""
     if not isinstance(net, Layer):
         raise ShapeError(f"trainer: net must be a layer or a network, got {show(net)}")
     if not isinstance(sgd, SGD):
@@ -42,7 +42,7 @@ def check_parts(net: Any, sgd: Any, schedule: Any, prepare: Any) -> None:
 
 
 def check_data(net: Layer, prepare: Prepare, batches: Batches, val: Arrays | None) -> None:
-    """Raise unless the images of training and validation, once prepared, and their labels are what the net can take."""
+    """Raise unless the net can read the prepared images of training and validation, and has an output for each label."""
     shape = batches.images.shape[1:]
     if val is not None and val[0].shape[1:] != shape:
         raise DataError(f"trainer: val images must be of the training images' shape {shape}, got {val[0].shape[1:]}; crop or resize them")
@@ -56,7 +56,7 @@ def check_data(net: Layer, prepare: Prepare, batches: Batches, val: Arrays | Non
 
 
 def arrays_of(who: str, data: Any, part: str) -> Arrays:
-    """The images and labels of a pair, whose labels may be a list, or of the `part` ("train" or "test") of a Dataset."""
+    """Images and labels as arrays, from a pair (images, labels) or from the `part` of a Dataset, "train" or "test"."""
     if hasattr(data, f"{part}_images"):
         data = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
     if not isinstance(data, (tuple, list)) or len(data) != 2:
@@ -65,7 +65,7 @@ def arrays_of(who: str, data: Any, part: str) -> Arrays:
 
 
 def as_labels(who: str, labels: Any) -> Any:
-    """Labels that are a list as an array; anything else as it is, but for a masked array, which is refused."""
+    """A list of labels becomes an array; a masked array is refused; any other value is returned as it is."""
     if isinstance(labels, (list, tuple)):
         with contextlib.suppress(ValueError):  # lists of different lengths
             return np.asarray(labels)
@@ -73,7 +73,13 @@ def as_labels(who: str, labels: Any) -> Any:
 
 
 def check_input(who: str, net: Layer, x: Any) -> None:
-    """Raise unless `x`, a prepared batch, is of floats that are finite, and its images of the size that the net was made for."""
+    """Check a prepared batch `x`, (N, C, H, W).
+
+    Raises
+    ------
+    DataError: the batch is not an array of floats, or an element is NaN or infinite.
+    ShapeError: the images have another size than the net was made for.
+    """
     if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
         raise DataError(f"{who}: prepared images must be an array of floats, got {show(x)}; let prepare make floats of the bytes")
     wanted: Any = getattr(net, "in_shape", None)
@@ -83,7 +89,7 @@ def check_input(who: str, net: Layer, x: Any) -> None:
             f"crop or resize them, or make the net for {_size(x.shape[1:])}"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        total = x.sum(dtype=np.float64)  # a quick look: it is finite nearly always where all numbers are
+        total = x.sum(dtype=np.float64)  # quick: if the sum is finite, all elements are; only a sum that is not finite needs the slow look
     if not np.isfinite(total) and not np.isfinite(x).all():
         bad = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))[0])
         raise DataError(f"{who}: prepared images must be finite, got a NaN or an infinity in image {bad} of a batch; look at prepare")

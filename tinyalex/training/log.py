@@ -1,7 +1,7 @@
-"""The log of a run: one JSON object a line. The first says what was run and on which machine, the others are an epoch each.
+"""The log of a run: one JSON object a line. The first line describes the run and the machine, each other line an epoch.
 
-Each line ends with a check, the first 16 digits of SHA-256 over the line's bytes before it, so that one altered digit is
-found. Logs of tinyalex 0.1 have no checks; they are read as they are, and get checks when their run goes on.
+Each line ends with a check: the first 16 digits of SHA-256 over the bytes of the line before the check. With it a single
+altered digit is noticed. Logs of tinyalex 0.1 have no checks; they are read without, and get checks when their run continues.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ CHECKED = re.compile(rb'(.*), "check": "([^"]*)"}', re.DOTALL)
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One epoch. Errors are fractions in [0, 1]; `lr` is the rate it was trained with.
+    """The result of one epoch. Errors are fractions, 0 to 1.
 
-    loss, running_error: means over the epoch's batches, each taken before its update and with dropout.
-    train_error, val_error: of the whole sets after the epoch; None where not evaluated.
-    wall_s: seconds since the run's start, evaluation included, pauses between two processes not.
-    images_per_s: of the training steps alone.
+    wall_s: seconds from the start of the run to the end of this epoch, with evaluation, without the time between a stop
+        and its continuation.
+    loss, running_error: means over the epoch's batches. Each batch is measured before its own update, with dropout.
+    train_error, val_error: errors of all training and validation images after the epoch; None if they were not computed.
+    lr: the learning rate during the epoch. images_per_s: images a second in the training steps, without evaluation.
     """
 
     epoch: int
@@ -54,11 +55,11 @@ class EpochResult:
 
 
 def read_epochs(path: Path, lines: Sequence[Mapping[str, Any]]) -> list[EpochResult]:
-    """The epochs among the lines of the log `path`.
+    """The results of the epochs in the lines of a log; `path` is named in errors.
 
     Raises
     ------
-    CheckpointError: epochs that are not 1, 2, ... in order, or one without a number that belongs to it.
+    CheckpointError: the epochs are not 1, 2, ... in order, or a field of an epoch is missing or out of its range.
     """
     results = []
     for line in lines:
@@ -74,7 +75,7 @@ def read_epochs(path: Path, lines: Sequence[Mapping[str, Any]]) -> list[EpochRes
 
 def _number(path: Path, line: Mapping[str, Any], key: str, may_be_none: bool) -> Any:
     value, is_error = line.get(key), key.endswith("_error")
-    small = isinstance(value, float) or (type(value) is int and abs(value) < 2**53)  # others need not fit a float
+    small = isinstance(value, float) or (type(value) is int and abs(value) < 2**53)  # a larger int may not fit a float
     if value is not None and small and (0 <= value <= 1 if is_error else math.isfinite(value)):
         return value
     if value is None and may_be_none and key in line:
@@ -84,19 +85,19 @@ def _number(path: Path, line: Mapping[str, Any], key: str, may_be_none: bool) ->
 
 
 class RunLog:
-    """A file of JSON lines that grows by an epoch at a time and can be cut back to one.
+    """A log file: it grows by one line after each epoch, and can be shortened to an earlier epoch.
 
     Raises
     ------
-    CheckpointError: the file cannot be read, or a line is not a JSON object or differs from its check. A last line without
-        an end, which a kill leaves, is dropped.
+    CheckpointError: the file cannot be read, a line is not a JSON object, or a line does not agree with its check. If the
+        last line has no end, because a kill came while it was written, it is ignored.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[dict[str, Any]]:
-        """The objects of all whole lines; none where there is no file."""
+        """The objects of all complete lines; an empty list if there is no file."""
         try:
             text = self.path.read_bytes()
         except FileNotFoundError:
@@ -104,24 +105,24 @@ class RunLog:
         except OSError as error:
             got = error.strerror or error
             raise CheckpointError(f"{self.path}: the log must be a file that can be read, got {got}; use another folder") from None
-        *lines, torn = text.split(b"\n")  # what follows the last newline is no whole line
+        *lines, torn = text.split(b"\n")  # after the last newline there is no complete line
         checks = [CHECKED.fullmatch(line) for line in lines]
         entries = [self._parse(number, line) for number, line in enumerate(lines, 1)]
-        if any(checks):  # else it is a log of tinyalex 0.1
+        if any(checks):  # if no line has a check, it is a log of tinyalex 0.1
             for number, (line, match, entry) in enumerate(zip(lines, checks, entries, strict=True), 1):
                 if match is None or _check(match[1]) != match[2] or entry.pop("check", None) is None:
                     raise CheckpointError(f"{self.path}: line {number} must agree with its check, got {line[:60]!r}; the file was altered")
         return entries
 
     def cut(self, config: Mapping[str, Any], epoch: int) -> None:
-        """Keep the first line, or make it of `config`, and the lines of epochs up to `epoch`."""
+        """Shorten the log to its first line and the lines of `epoch` epochs. A log without a first line gets one from `config`."""
         lines = self.read()
         first = lines[0] if lines and lines[0].get("kind") == "config" else {"kind": "config", **config}
         epochs = [line for line in lines if line.get("kind") == "epoch"][:epoch]
         write_bytes(self.path, b"".join(map(_line, [first, *epochs])))
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Add a line; it is on the disk when this returns."""
+        """Add a line. When the call returns, the line is on the disk."""
         line = _line(entry)
         try:
             with open(self.path, "ab", buffering=0) as file:
@@ -132,7 +133,7 @@ class RunLog:
                     os.fsync(file.fileno())
                 except BaseException:
                     with contextlib.suppress(OSError):
-                        file.truncate(size)  # half a line would spoil the next one
+                        file.truncate(size)  # otherwise half a line would stand before the next line
                     raise
         except OSError as error:
             raise write_error(self.path, len(line), error) from None
@@ -140,7 +141,7 @@ class RunLog:
     def _parse(self, number: int, line: bytes) -> dict[str, Any]:
         try:
             entry = json.loads(line)
-            json.dumps(entry, allow_nan=False)  # what is read here is written again, and NaN is no JSON
+            json.dumps(entry, allow_nan=False)  # the entry will be written again, and JSON has no NaN
         except (ValueError, RecursionError):
             entry = None
         if not isinstance(entry, dict):
@@ -149,7 +150,7 @@ class RunLog:
 
 
 def describe_run(config: Mapping[str, Any], device: Device, seed: int) -> dict[str, Any]:
-    """What the first line of a log says: config, versions, BLAS, workers, seed, machine, time."""
+    """The first line of a log: config, versions, BLAS, device, workers, seed, machine, time."""
     return {
         "config": config,
         "versions": {"python": platform.python_version(), "numpy": np.__version__, "tinyalex": __version__},
@@ -163,7 +164,7 @@ def describe_run(config: Mapping[str, Any], device: Device, seed: int) -> dict[s
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:
-    """The entry as a line with its check."""
+    """The entry as a line that ends with its check."""
     body = json.dumps(entry, allow_nan=False).encode()[:-1]
     return body + b', "check": "' + _check(body) + b'"}\n'
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a note that the training loop reads after each step, and an exception where no loop looks."""
+"""Ctrl-C and SIGTERM: inside the training loop they are noted and read after each step; elsewhere they raise an exception."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ NAMES: dict[int, str] = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 
 
 class StopSignals:
-    """While entered, the first SIGINT or SIGTERM is kept in `received`; a second one does what it did before.
+    """A context manager that notes the first SIGINT or SIGTERM in `received` instead of stopping the program.
 
-    Outside the main thread, where Python allows no handlers, it does nothing.
+    A second signal acts as if this object were not there. In other threads than the main one, where Python allows no signal
+    handlers, the object does nothing.
     """
 
     def __init__(self) -> None:
@@ -42,12 +43,12 @@ class StopSignals:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, raised as Ctrl-C is."""
+    """Raised for SIGTERM, as KeyboardInterrupt is raised for Ctrl-C."""
 
 
 @contextlib.contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """While entered, SIGTERM raises Terminated wherever the program is; outside the main thread it does nothing."""
+    """While entered, SIGTERM raises Terminated wherever the program is. In other threads than the main one it changes nothing."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated

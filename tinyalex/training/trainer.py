@@ -1,4 +1,4 @@
-"""The training loop: batches in order, a log, checkpoints, and the way to go on after a stop."""
+"""The training loop: it takes the batches in order, writes a log and checkpoints, and continues a run that was stopped."""
 
 from __future__ import annotations
 
@@ -21,43 +21,46 @@ from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
-from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, latest_checkpoint, prune_checkpoints, save_checkpoint
-from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, net_config
+from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
 from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
 from tinyalex.training.evaluate import evaluate
 from tinyalex.training.inputs import Arrays, arrays_of, check_data, check_input, check_parts
-from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run, read_epochs
-from tinyalex.training.report import epoch_line
+from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run
+from tinyalex.training.report import bar_of, epoch_line
+from tinyalex.training.resume import run_config, stored_run
 from tinyalex.training.signals import NAMES, StopSignals
 
-READ_EVERY = 10  # steps between two looks at the loss where a look has to wait for the device
+READ_EVERY = 10  # steps between two reads of the loss on a GPU, where each read waits until the GPU has finished
 
 
 class Trainer:
-    """Trains a network, and goes on exactly where the last run in its folder stopped.
+    """Trains a network. If its folder holds a run that was stopped, the trainer continues that run exactly where it stopped.
 
     Parameters
     ----------
-    net, sgd: what is trained, and its optimizer; made in the same way as in the run that is to go on.
-    schedule: the rates; None keeps the optimizer's. One of the two is enough: a schedule without a rate starts from the
-        optimizer's, an optimizer without one follows the schedule, and two that differ are refused.
-    loss: None for SoftmaxCrossEntropy where the net's output is.
-    train, val: (images uint8 (N, C, H, W), labels), or a Dataset, whose training part is trained on and whose test part is
-        the one for validation. val may be None where the schedule does not need its error.
-    prepare: bytes to input, see `tinyalex.data.batches`.
-    folder: where log.jsonl and the last two checkpoints go; None keeps nothing. A run that the folder holds goes on.
-    config: anything of JSON that tells this run from others. A run goes on only where this is equal, and with it all that
-        decides the result: data, batches, prepare, layers and their settings, optimizer and schedule.
-    batch_size, seed: of the batches and their order.
-    evaluate_train: whether the error on the whole training set is taken after each epoch.
-    save_every_s: seconds between checkpoints inside an epoch; 0 saves after each step.
-    progress: True for a bar on stderr, False for nothing; None for a bar where stderr is a terminal, else a line an epoch.
-    hints: whether a line on stderr says so, once, when the net still guesses after an epoch.
+    net, sgd: the network and its optimizer. To continue a run, make both in the same way as for the first part of the run.
+    schedule: the learning rate of each epoch; None keeps the rate of `sgd`. Give the rate once, to `sgd` or to the schedule.
+        If both have a rate and the two differ, the trainer refuses them.
+    loss: the loss; None is a SoftmaxCrossEntropy on the device of the net's output.
+    train: (images, labels), images of uint8, float32 or float64 (N, C, H, W) and N integer labels; or a Dataset, whose
+        training part is used.
+    val: images and labels for the validation error, in the same forms; of a Dataset the test part is used. It may be None
+        unless the schedule needs the validation error.
+    prepare: the function that turns images into the net's input, such as `Standardize.fit(images)` of `tinyalex.data`.
+    folder: where log.jsonl and the last two checkpoints are written; None writes nothing.
+    config: JSON values that describe the run. The trainer adds all that decides the result: data, batches, prepare, layers
+        and their settings, optimizer and schedule. It continues a run only if both configs are equal.
+    batch_size: images in a batch. seed: of the order of the images, and of `prepare` where that is random.
+    evaluate_train: whether to compute the error of all training images after each epoch.
+    save_every_s: seconds between two checkpoints inside an epoch; 0 saves after each step.
+    progress: True shows a bar on stderr, False shows nothing. None shows a bar if stderr is a terminal, else it writes a line
+        after each epoch.
+    hints: whether to write one line to stderr if, after an epoch, the net is still no better than a guess.
 
     Raises
     ------
-    CheckpointError: the folder holds a run of another config or of other data, or a checkpoint or a log that does not load.
-    DataError, ShapeError: images, labels or a setting that cannot be trained with.
+    CheckpointError: the folder holds a run with another config or other data, or a checkpoint or log that cannot be read.
+    DataError, ShapeError: the net cannot be trained with these images, labels or settings.
     """
 
     def __init__(
@@ -91,42 +94,46 @@ class Trainer:
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
         if val is None and isinstance(schedule, Plateau):
             raise ShapeError("trainer: val must be given, as the schedule Plateau follows its error, got None")
-        self.config = self._whole_config({} if config is None else config)
+        self.config = run_config({} if config is None else config, net, sgd, self.schedule, self.loss, prepare, self.batches, self.val)
         self.folder = None if folder is None else require_folder(folder)
         self.position = Position()
         self.results: list[EpochResult] = []
-        self._with_step: list[Any] = [leaf for leaf in net.leaves() if hasattr(leaf, "step")]  # dropout masks follow it
+        self._with_step: list[Any] = [leaf for leaf in net.leaves() if hasattr(leaf, "step")]  # dropout: its mask depends on the step
         self._pending: list[tuple[Array, Array, np.ndarray[Any, Any]]] = []
         self._stop = StopSignals()
         self._bar: Any = None
         self._started = False
         self._clock = self._saved_at = 0.0
         if self.folder is not None:
-            self._go_on(self.folder)
+            stored = stored_run(self.folder, self.config)
+            if stored is not None:
+                checkpoint, self.results = stored
+                self.position = checkpoint.restore(net, sgd, self.schedule)
         sgd.follow(self.schedule.lr)
 
-    def run(
-        self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None
-    ) -> list[EpochResult]:
-        """Train until `epochs` epochs are complete, those before a resume included, and return all their results.
+    def run(self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None) -> list[EpochResult]:
+        """Train until the run has `epochs` complete epochs, and return the results of all of them.
+
+        The epochs of earlier parts of the run count: a run that was stopped after 3 of 10 epochs trains for 7 more.
 
         Parameters
         ----------
-        until: asked after each epoch; True ends the run. A Plateau schedule that has finished ends it too.
-        expected: epochs after which `until` is likely to end the run: the bar tells the time left to there.
+        until: called with the result of each epoch; the run ends when it returns True. The run also ends when a Plateau
+            schedule has finished.
+        expected: the number of epochs after which `until` will probably end the run. The progress bar ends there.
 
         Raises
         ------
-        Interrupted: Ctrl-C or SIGTERM; the step was finished and the run saved. A second one stops the step at once: `run` may
-            be called again where no parameter was changed by it, else make net, optimizer and trainer anew.
-        DivergedError: a loss that is not finite; the checkpoint before it is kept.
-        DiskFull: no room for a checkpoint; the one before it is kept.
+        Interrupted: Ctrl-C or SIGTERM. The trainer first finishes the step and saves the run. A second signal stops the step
+            at once; if that step had already changed a parameter, make net, optimizer and trainer again, else call `run` again.
+        DivergedError: the loss is not finite. The last checkpoint is kept.
+        DiskFull: there is no room for a checkpoint. The last checkpoint is kept.
         """
         epochs = require_int("trainer", "epochs", epochs)
         self.sgd.require_whole()
         with alone_in(self.folder), StopSignals() as self._stop:
             self._start_folder()
-            bar = self._open_bar(epochs if expected is None else min(expected, epochs))
+            bar = self._bar_to(epochs if expected is None else min(expected, epochs))
             with bar as self._bar, np.errstate(over="ignore", invalid="ignore", under="ignore"):
                 self._clock = self._saved_at = time.perf_counter()
                 while self.position.epoch < epochs and not self._ended(until):
@@ -134,14 +141,14 @@ class Trainer:
                     self._train_epoch()
                     self._end_epoch()
                     self._tell_epoch(epochs)
-                    if self._stop.received is not None:  # it came while the epoch was saved
+                    if self._stop.received is not None:  # the signal came while the epoch was being saved
                         self._interrupted()
-                if self._stop.received is not None:  # it came before the loop, which had nothing to do
+                if self._stop.received is not None:  # the signal came before the loop, and no epoch was left to train
                     self._interrupted()
         return list(self.results)
 
     def _ended(self, until: Callable[[EpochResult], bool] | None) -> bool:
-        """Asked before each epoch, so a run killed right after its last epoch ends there when it goes on."""
+        """Whether the run has ended; asked before each epoch, so that a run killed after its last epoch trains no further one."""
         if not self.results or self.position.batch > 0:
             return False
         return bool(getattr(self.schedule, "finished", False)) or (until is not None and bool(until(self.results[-1])))
@@ -160,7 +167,7 @@ class Trainer:
             began = time.perf_counter()
 
     def _step(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
-        """One update; where something stops it before the parameters change, all is as it was before it."""
+        """Forward, backward and update of one batch. If an error stops it before the update, no state has changed."""
         position, steps, before, pending = self.position, self.sgd.steps, asdict(self.position), list(self._pending)
         done = False
         try:
@@ -168,7 +175,7 @@ class Trainer:
             self.sgd.step()
             done = True
         except BaseException:
-            done = self.sgd.steps > steps  # Ctrl-C can come right after the update
+            done = self.sgd.steps > steps  # Ctrl-C may have come after the update
             if not done:
                 self.net.zero_grad()
                 self._pending[:] = pending
@@ -191,14 +198,17 @@ class Trainer:
         self.net.backward(self.loss.backward())
 
     def _read_losses(self, x: Array | None = None) -> None:
-        """Take the losses and errors since the last look into the sums; `x` is the batch to blame."""
+        """Add the losses and errors of the steps since the last read to the epoch's sums.
+
+        x: the batch of the last step, in which the first bad element is looked for if a loss is not finite.
+        """
         position = self.position
         total, errors, images = position.loss_sum, position.errors, position.images
         for loss_on_device, logits, labels in self._pending:
             loss = float(loss_on_device)
             if not math.isfinite(loss):
                 at, bad = f"step {position.step + 1}, epoch {position.epoch + 1}", "unknown" if x is None else first_bad(self.net, x)
-                self._diverged(f"loss must be finite, got {loss} at {at}; the first bad numbers are in {bad}")
+                self._diverged(f"loss must be finite, got {loss} at {at}; the first bad elements are in {bad}")
             total += loss * len(labels)
             errors += int((self.loss.device.to_numpy(logits).argmax(axis=1) != labels).sum())
             images += len(labels)
@@ -207,9 +217,9 @@ class Trainer:
         self._bar.set_postfix(loss=f"{total / images:.4f}", error=f"{errors / images:.4f}", refresh=False)
 
     def _end_epoch(self) -> None:
-        """Evaluate, set the next rate, log, save: in this order, so that a kill anywhere between repeats what was not saved.
+        """Evaluate, set the next rate, write the log, save. After a kill between two of these, the next run repeats what was not saved.
 
-        What stops it before the epoch is counted leaves results and schedule as they were.
+        If an error comes before the epoch is counted, results and schedule stay as they were.
         """
         position, lr, schedule = self.position, self.schedule.lr, self.schedule.state()
         epoch = position.epoch
@@ -235,7 +245,7 @@ class Trainer:
         self._save()
 
     def _tell_epoch(self, epochs: int) -> None:
-        """A line for an epoch that no bar shows, and one where the net still guesses."""
+        """Write a line about the epoch if there is no bar, and a hint if the net is still no better than a guess."""
         result, labels = self.results[-1], self.batches.labels
         if self.progress is None and self._bar.disable:
             print(epoch_line(result, epochs), file=sys.stderr, flush=True)
@@ -247,7 +257,7 @@ class Trainer:
     def _error_on(self, data: Arrays) -> float:
         def after_batch(images: int) -> None:
             if self._stop.received is not None:
-                self._interrupted()  # the epoch's steps are all done: it goes on with the evaluation
+                self._interrupted()  # all steps of the epoch are done: the continued run repeats only this evaluation
 
         return evaluate(self.net, self.loss, data, self.prepare, self.batches.batch_size, after_batch).error
 
@@ -283,49 +293,11 @@ class Trainer:
         remedy = f"try a lower learning rate, such as {lower_rate(self.sgd.lr)} for {self.sgd.lr:g}{kept}"
         raise DivergedError(f"trainer: {what}", remedy)
 
-    def _whole_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        own = {
-            "batch_size": self.batches.batch_size,
-            "seed": self.batches.seed,
-            "train_images": len(self.batches.images),
-            "val_images": 0 if self.val is None else len(self.val[0]),
-            "train_sha256": fingerprint(self.batches.images, self.batches.labels),
-            "val_sha256": None if self.val is None else fingerprint(*self.val),
-            "prepare": type(self.prepare).__name__,
-            "schedule": type(self.schedule).__name__,
-            "first_lr": self.schedule.base,
-            "momentum": self.sgd.momentum,
-            "weight_decay": self.sgd.weight_decay,
-            "schedule_settings": self.schedule.settings(),
-            "prepare_settings": described(self.prepare),
-            "loss": type(self.loss).__name__,
-            **net_config(self.net, self.sgd),
-        }
-        return as_json({**config, "trainer": own})
-
-    def _go_on(self, folder: Path) -> None:
-        checkpoint = latest_checkpoint(folder)
-        if checkpoint is None:
-            return
-        mine, stored = comparable(self.config, checkpoint.config)
-        difference = first_difference(stored, mine)
-        if difference is not None:
-            key, there, here = difference
-            raise CheckpointError(
-                f"{folder}: the config of a run that goes on must be the first run's, got {key} = {here} where that had {there}; "
-                "use its settings and data, or another folder"
-            )
-        epochs, log = checkpoint.position.epoch, folder / NAME
-        self.results = read_epochs(log, RunLog(log).read())[:epochs]  # a kill can leave one more than the checkpoint has
-        if len(self.results) < epochs:
-            raise CheckpointError(f"{log}: the log must hold the {epochs} epochs of its checkpoint, got {len(self.results)}; bring it back")
-        self.position = checkpoint.restore(self.net, self.sgd, self.schedule)
-
     def _start_folder(self) -> None:
-        """The folder's first checkpoint, and its log, cut to what the trainer knows."""
+        """Write the folder's first checkpoint, and shorten its log to the epochs that the trainer knows."""
         if self.folder is None:
             return
-        if self._started:  # an earlier call of `run` may have been stopped between a line of the log and its epoch
+        if self._started:  # an earlier call of `run` may have stopped after it wrote an epoch's line and before it counted the epoch
             RunLog(self.folder / NAME).cut({}, self.position.epoch)
             return
         remove_strays(self.folder)
@@ -336,14 +308,11 @@ class Trainer:
             if any(line.get("kind") == "epoch" for line in log.read()):
                 raise CheckpointError(f"{log.path}: a folder with a log must hold its checkpoint too, got none; use another folder")
             self._clock = time.perf_counter()
-            self._save()  # before the first step, so that a full disk is known now and a log is never without a checkpoint
+            self._save()  # before the first step: a full disk is noticed now, and a log never lacks a checkpoint
         self._started = True
         log.cut(describe_run(self.config, self.net.device, self.batches.seed), self.position.epoch)
 
-    def _open_bar(self, epochs: int) -> Any:
-        from tqdm import tqdm
-
+    def _bar_to(self, epochs: int) -> Any:
         n = len(self.batches.images)
         done = self.position.epoch * n + min(self.position.batch * self.batches.batch_size, n)
-        hidden = None if self.progress is None else not self.progress  # None: tqdm hides it unless stderr is a terminal
-        return tqdm(total=epochs * n, initial=min(done, epochs * n), unit=" images", unit_scale=True, disable=hidden, dynamic_ncols=True)
+        return bar_of(min(done, epochs * n), epochs * n, self.progress)

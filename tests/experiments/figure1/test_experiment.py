@@ -74,7 +74,7 @@ def test_sweep_is_of_the_first_seed_and_the_others_train_with_its_choice(dataset
     runs = job.run(plan)
     best = min((0.001, 0.02), key=lambda lr: min(run.epochs[-1].train_error for run in runs if run.lr == lr and run.seed == 0))
     assert [(run.lr == best, run.seed, len(run.epochs)) for run in runs] == [(False, 0, 2), (True, 0, 2), (True, 1, 2)]
-    assert len(ended) == 5 and sum("no rate reaches 25 % in 2 epochs" in line for line in lines) == 1
+    assert len(ended) == 5 and sum(" reaches 25 % in 2 epochs; " in line for line in lines) == 1
     turns = [line for line in lines if ", sweep: " in line]
     assert [line.partition("seed 0, ")[2] for line in turns] == ["epochs 1 to 1"] * 2 + ["epochs 2 to 2"] * 2
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == sorted(run.name for run in runs)
@@ -85,7 +85,7 @@ def test_sweep_adds_a_rate_beyond_the_edge_and_says_so(dataset, tmp_path):
     sweep, lr = figure1(dataset, tmp_path, tell=lines.append).sweep(plan, "relu")
     assert [len(run.epochs) for run in sweep.runs] == [1, 1, 1] and sweep.added == 1 and lr == sweep.best.lr
     grown = ", ".join(f"{run.lr:g}" for run in sweep.runs)
-    assert f"setup fan-in, relu: the best rate is at an edge of the sweep, which grows to {grown}" in lines
+    assert f"setup fan-in, relu: the best rate is the lowest or the highest of the sweep, so a rate is added: {grown}" in lines
     assert figure1(dataset, tmp_path).sweep(plan, "relu") == (sweep, lr)
 
 
@@ -121,8 +121,8 @@ def test_folder_of_other_pixels_is_refused_and_one_from_before_fingerprints_goes
     plan = make_plan("fan-in", ("relu",), (0.01,), max_epochs=1)
     other = dataclasses.replace(dataset, train_images=dataset.train_images[::-1])
     with monkeypatch.context() as patch:
-        patch.setattr("tinyalex.training.trainer.fingerprint", lambda images, labels: None)
-        patch.setattr("tinyalex.training.trainer.as_json", without_none)
+        patch.setattr("tinyalex.training.resume.fingerprint", lambda images, labels: None)
+        patch.setattr("tinyalex.training.resume.as_json", without_none)
         (old,) = figure1(dataset, tmp_path / "old").run(plan)
     (new,) = figure1(dataset, tmp_path / "new").run(plan)
     assert "train_sha256" not in RunLog(tmp_path / "old" / "runs" / old.name / "log.jsonl").read()[0]["config"]["trainer"]

@@ -9,7 +9,7 @@ import pytest
 from tests.experiments.figure1.fakes import make_plan, make_run
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import get_device
-from tinyalex.experiments.figure1.time import CIFAR10, epochs_left, in_words, seconds_an_epoch, usual_epochs
+from tinyalex.experiments.figure1.time import CIFAR10, epochs_left, seconds_an_epoch, usual_epochs
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,3 @@ def test_usual_epochs_of_cifar10_are_shipped():
 
 def test_an_epoch_takes_time():
     assert seconds_an_epoch(synthetic_dataset(8, 8), get_device("cpu")) > 0
-
-
-def test_seconds_in_words():
-    assert [in_words(seconds) for seconds in (0.4, 89, 90, 5399, 5400)] == ["0 s", "89 s", "2 min", "90 min", "1.5 h"]

@@ -4,11 +4,11 @@ Paper: section 3.1, "a four-layer convolutional neural network with ReLUs reache
 six times faster than an equivalent network with tanh neurons. The learning rates for each network were chosen
 independently to make training as fast as possible. No regularization of any kind was employed."
 
-An experiment is a set of runs, one for each setup, activation, learning rate and seed, each in a folder of its own:
+An experiment is a set of runs. There is one run for each setup, activation, learning rate and seed, in its own folder.
 
-1. the sweep chooses the learning rate of each activation with the first seed, by the rule in `sweep.py`;
-2. every seed trains with the chosen rate until both errors have reached the target, or until `max_epochs`. The sweep's own
-   run with that rate is continued, not repeated.
+1. A sweep chooses the learning rate of each activation with the first seed, by the rule in `sweep.py`.
+2. Every seed trains with the chosen rate until both errors have reached the target, or until `max_epochs`. If the sweep has
+   already trained a run with this rate and seed, that run is continued, not repeated.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ MOMENTUM, BATCH_SIZE = 0.9, 128
 
 
 class Figure1:
-    """Runs the experiment in a folder and goes on where an earlier call in that folder stopped.
+    """Trains the runs of the experiment in a folder, and continues those that an earlier call in that folder has stopped.
 
     Parameters
     ----------
-    dataset: what is trained on; its test part gives the validation error, which nothing depends on.
-    folder: each run gets a folder below `runs` in it.
-    device: where the nets live.
-    progress: bars on stderr; None shows them where stderr is a terminal.
-    tell: called with one line of text when something begins or is decided.
-    after_run: called when a run has ended, or has stopped at its place in the sweep.
-    usual: epochs that a run of (setup, activation) is expected to take, for the bars.
+    dataset: the images. Its test part gives the validation error, on which no decision depends.
+    folder: each run gets its own folder, in the folder `runs` of this one.
+    device: where the nets compute.
+    progress: whether to show bars on stderr; None shows them if stderr is a terminal.
+    tell: called with one line of text when a run begins or a rate is chosen.
+    after_run: called when a run has ended or its turn in the sweep is over.
+    usual: for (setup, activation), the epochs that a run will probably take; the bars end there.
 
     Raises
     ------
-    CheckpointError: the folder holds runs of other images, or a log that cannot be read.
+    CheckpointError: the folder holds runs with other images, or a log that cannot be read.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Figure1:
             check_images(self.folder, runs, images_of(dataset))
 
     def run(self, plan: Plan) -> list[Run]:
-        """Train all runs of the plan, and return those of the sweeps and those with the chosen rates.
+        """Train all runs of the plan, and return the runs of the sweeps and the runs with the chosen rates.
 
         Raises
         ------
-        DivergedError: an activation of which no run with the chosen rate lived to the end. The others are all run first.
+        DivergedError: for one activation all runs with the chosen rate diverged. The other activations are trained first.
         """
         runs: list[Run] = []
         failed = []
@@ -92,9 +92,9 @@ class Figure1:
         return runs
 
     def sweep(self, plan: Plan, activation: str) -> tuple[Sweep, float | None]:
-        """Train the sweep's runs turn by turn, and return them with the chosen rate; the rate is None if all diverged.
+        """Train the runs of a sweep turn by turn, and return the sweep and the chosen rate, None if all runs diverged.
 
-        One rate alone is chosen without a sweep.
+        If the plan has a single rate, that rate is chosen without any training.
         """
         who, told = f"setup {plan.setup}, {activation}", len(plan.rates[activation])
         while True:
@@ -104,7 +104,7 @@ class Figure1:
             if len(sweep.runs) > told:
                 told = len(sweep.runs)
                 rates = ", ".join(f"{run.lr:g}" for run in sweep.runs)
-                self.tell(f"{who}: the best rate is at an edge of the sweep, which grows to {rates}")
+                self.tell(f"{who}: the best rate is the lowest or the highest of the sweep, so a rate is added: {rates}")
             turn = sweep.next_turn()
             if turn is None:
                 break
@@ -117,16 +117,16 @@ class Figure1:
         return sweep, sweep.best.lr
 
     def _to_target(self, plan: Plan, activation: str, lr: float, seed: int) -> Run:
-        line = f"setup {plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: until both errors are at most "
+        line = f"setup {plan.setup}, {activation}, learning rate {lr:g}, seed {seed}: trains until both errors are at most "
         line += f"{100 * plan.target:g} %, at most {plan.max_epochs} epochs"
         run, usual = Run(plan.setup, activation, lr, seed), self.usual.get((plan.setup, activation))
         return self._train(run, plan.max_epochs, lambda last: at_most(last, plan.target), line, usual)
 
     def _train(self, run: Run, epochs: int, until: Callable[[EpochResult], bool], line: str, usual: int | None = None) -> Run:
-        """Train `run` in its folder, or go on with it, for so many epochs in all or `until` is true of its last epoch."""
+        """Train `run` in its folder, or continue it, until it has `epochs` epochs or `until` is true for its last epoch."""
         folder = self.folder / "runs" / run.name
         known = read_run(folder)
-        if known is not None and known.lr == run.lr:  # a name has six digits of a rate: the trainer refuses another
+        if known is not None and known.lr == run.lr:  # the name of a folder has only six digits of the rate
             if known.diverged or len(known.epochs) >= epochs or (known.epochs and until(known.epochs[-1])):
                 return known
         self.tell(line)
@@ -164,11 +164,11 @@ class Figure1:
 
 
 def _choice(sweep: Sweep) -> str:
-    """What the sweep chose, in words."""
+    """The choice of a sweep in words."""
     best, rates = sweep.best, ", ".join(f"{run.lr:g}" for run in sweep.runs)
     epochs = sweep.needed(best)
     if epochs is None:
-        text = f"no rate reaches {100 * sweep.target:g} % in {sweep.max_epochs} epochs; {best.lr:g} comes nearest, of {rates}"
+        text = f"none of the rates {rates} reaches {100 * sweep.target:g} % in {sweep.max_epochs} epochs; {best.lr:g} comes nearest"
     else:
-        text = f"chose learning rate {best.lr:g}, which needs the fewest epochs, {epochs:.1f}, of {rates}"
-    return f"{text}; it is the {sweep.edge} of them, so a better one may lie beyond" if sweep.edge else text
+        text = f"chose learning rate {best.lr:g} of {rates}, because it needs the fewest epochs, {epochs:.1f}"
+    return f"{text}; it is the {sweep.edge} of them, so a better rate may lie beyond it" if sweep.edge else text

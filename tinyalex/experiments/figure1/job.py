@@ -1,4 +1,4 @@
-"""One call of `tinyalex figure1` in its folder: what it trains, the files that it leaves, and how to go on after a stop."""
+"""One call of `tinyalex figure1`: what it trains, the files that it writes, and how it is continued after a stop."""
 
 from __future__ import annotations
 
@@ -16,22 +16,28 @@ from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.rates import with_record
 from tinyalex.experiments.figure1.result import RESULT, read_plans, result, write_result
 from tinyalex.experiments.figure1.runs import read_runs
-from tinyalex.experiments.figure1.time import epochs_left, in_words, seconds_an_epoch, usual_epochs
+from tinyalex.experiments.figure1.time import epochs_left, seconds_an_epoch, usual_epochs
 from tinyalex.files.atomic import make_folder
 from tinyalex.models.cifar import SETUPS
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.log import NAME as LOG
 from tinyalex.training.signals import NAMES, Terminated, sigterm_raises
+from tinyalex.units import time_in_words
 
 FIGURE, FACTOR, RATES = "figure1.png", "factor.png", "rates.json"
 FILES = (FIGURE, FACTOR, RESULT, LOG)
-DRAW_EVERY_S = 15.0  # the pictures take a second
+DRAW_EVERY_S = 15.0  # seconds; drawing the pictures takes a second
 
 
 def open_folder(folder: Path) -> None:
-    """Make the folder, or refuse one in which the results would overwrite other files."""
+    """Make the folder.
+
+    Raises
+    ------
+    CheckpointError: the folder is there and holds other files that the results would overwrite.
+    """
     there = [folder / name for name in (*FILES, RATES) if (folder / name).exists()]
-    checkpoints = checkpoint_files(folder)  # those of figure1 lie in the folders of its runs
+    checkpoints = checkpoint_files(folder)  # of another command: those of figure1 are in the folders of its runs
     if checkpoints or (there and not read_runs(folder)):
         got = f"files of something else, such as {[*checkpoints, *there][0].name}"
         raise CheckpointError(f"{folder}: --out must be a new folder or one of tinyalex figure1, got {got}; name another")
@@ -42,14 +48,14 @@ def open_folder(folder: Path) -> None:
 
 
 class Job:
-    """What one call of the command does.
+    """The work of one call of the command.
 
-    An earlier call in the same folder may have trained other setups: `result.json` keeps their plans and their runs.
+    An earlier call in the same folder may have trained other setups. Their plans and runs stay in `result.json`.
 
     Parameters
     ----------
-    folder: where the runs and the files are. plans: what this call is to train.
-    command: the command that continues the work. record: the shipped rates. tell: called with each line for the user.
+    folder: where the runs and the files are. plans: what this call trains. command: the command line that continues the work.
+    record: the shipped learning rates. tell: called with each line of text for the user.
     """
 
     def __init__(self, folder: Path, plans: Sequence[Plan], command: str, record: dict[str, Any], tell: Callable[[str], None]) -> None:
@@ -60,13 +66,13 @@ class Job:
         self._written = -DRAW_EVERY_S
 
     def write_now_and_then(self) -> None:
-        """`write`, unless that was a moment ago."""
+        """Call `write`, unless the last call was less than 15 s ago."""
         if time.monotonic() - self._written >= DRAW_EVERY_S:
             self.write()
             self._written = time.monotonic()
 
     def write(self, finished: bool = False) -> dict[str, Any]:
-        """Write `result.json`, `log.jsonl` and the pictures from what the folder holds, and return the document."""
+        """Write `result.json`, `log.jsonl` and the pictures from the runs in the folder, and return the contents of `result.json`."""
         from tinyalex.experiments.figure1.plots import draw_factor, draw_figure
 
         runs = read_runs(self.folder) if finished and self.earlier else []
@@ -79,7 +85,7 @@ class Job:
         return document
 
     def train(self, dataset: Dataset, device: Device) -> None:
-        """Train all runs of all plans. When a run is stopped or all rates diverge, the pictures are drawn from what was trained."""
+        """Train all runs of all plans. If a run is stopped, or all rates diverge, the pictures show the runs so far."""
         runs = read_runs(self.folder)
         usual = [usual_epochs(plan, dataset, self.record, runs) for plan in self.plans]
         figure1 = Figure1(
@@ -109,17 +115,17 @@ class Job:
             raise failed[0]
 
     def _expect(self, dataset: Dataset, seconds: float, likely: int, most: int) -> None:
-        self.tell(f"{len(dataset.train_labels):,} images of {dataset.name}, {dataset.note}; an epoch takes {seconds:.2f} s")
-        about = f"about {in_words(likely * seconds)}, " if likely < most else ""
-        self.tell(f"this takes {about}at most {in_words(most * seconds)}; after a stop, go on with: {self.command}")
+        self.tell(f"{len(dataset.train_labels):,} training images ({dataset.name}: {dataset.note}); an epoch takes {seconds:.2f} s")
+        about = f"about {time_in_words(likely * seconds)}, " if likely < most else ""
+        self.tell(f"this takes {about}at most {time_in_words(most * seconds)}; after a stop, go on with: {self.command}")
 
     @contextlib.contextmanager
     def resumable(self) -> Iterator[None]:
-        """Whatever stops the work inside, the error ends with the command that goes on; SIGTERM stops it as Ctrl-C does."""
+        """While entered, every error that stops the work names the command that continues it. SIGTERM stops the work as Ctrl-C does."""
         try:
             with sigterm_raises():
                 yield
-        except Interrupted as stop:  # inside a run, which is saved
+        except Interrupted as stop:  # it came during a run, and the run is saved
             text, code = stop.sentence, stop.exit_code
         except KeyboardInterrupt as stop:
             number = 15 if isinstance(stop, Terminated) else 2

@@ -1,4 +1,4 @@
-"""What one call of Figure 1 trains in one setup: the activations, the learning rates of each, the seeds, and where runs end."""
+"""The plan of one setup: which activations, learning rates and seeds are trained, and when a run ends."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ SYNTHETIC_RATES = {"2012": (0.002, 0.005, 0.01, 0.02, 0.05, 0.1), "fan-in": (0.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What is trained in one setup.
+    """The runs that are trained in one setup.
 
     Parameters
     ----------
     setup: "2012" or "fan-in".
     activations: names in `ACTIVATIONS`; the others are compared with the first.
-    rates: the learning rates of each activation. Several rates are a sweep, one rate is taken as it is.
-    seeds: of the first weights and of the order of the images. The sweep uses the first seed.
-    sweep_epochs: how many epochs a run of the sweep trains before it is another run's turn.
-    max_epochs: the most epochs of any run.
+    rates: the learning rates of each activation. Several rates make a sweep; a single rate is used without a sweep.
+    seeds: of the initial weights and of the order of the images. The sweep uses the first seed.
+    sweep_epochs: how many epochs a run of the sweep trains in one turn.
+    max_epochs: the largest number of epochs of a run.
     target: the training error to reach, a fraction.
-    growth: how many rates a sweep may add when its best rate is the lowest or the highest that was tried.
+    growth: how many rates a sweep may add if its best rate is the lowest or the highest that was tried.
 
     Raises
     ------
-    ShapeError: a setup or an activation with no such name, or a number outside its range.
+    ShapeError: there is no such setup or activation, or a number is outside its range.
     """
 
     setup: str
@@ -66,6 +66,6 @@ class Plan:
 
 
 def require_target(quantity: str, value: object) -> float:
-    """`value` as a training error to reach."""
+    """`value` as a float, if it can be a training error to reach. ShapeError: it is not a fraction above 0 and below 0.9."""
     rule = f"a fraction above 0 and below {START_ERROR}, such as 0.25"
     return require_float("figure1", quantity, value, rule, lambda number: 0 < number < START_ERROR)

@@ -1,6 +1,6 @@
-"""The two pictures of Figure 1, drawn from the document of `result.json` alone.
+"""The two pictures of Figure 1. They are drawn from the contents of `result.json`, the `document`.
 
-Colors are those of Okabe and Ito. Dashes and marks tell the curves apart without them, and each curve carries its own label.
+The colors are those of Okabe and Ito. Without colors, dashes and marks distinguish the curves; each curve has its own label.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ STYLES: dict[str, dict[str, Any]] = {  # as in the paper: ReLU solid, tanh dashe
     "abstanh": {"color": "#CC79A7", "linestyle": (0, (6, 2, 1, 2))},
 }
 MARKS = {"relu": "o", "tanh": "s", "sigmoid": "^", "abstanh": "D"}
-INPUTS = {"2012": "raw pixels", "fan-in": "scaled inputs"}  # what the setups differ in, in two words
+INPUTS = {"2012": "raw pixels", "fan-in": "scaled inputs"}  # each setup in two words
 WIDTH, DPI = 8, 150  # inches, pixels an inch
 FONT: Any = {"font.size": 15, "axes.titlesize": 15, "lines.linewidth": 2.6, "lines.markersize": 9}
-ASIDE = 1.08  # from one activation to the next, where both have a mark at the same rate
-ROOM = 0.58
-STEP = 0.06  # between two labels, as a part of the error axis
+ASIDE = 1.08  # factor between the marks of two activations at the same rate, so that both can be seen
+ROOM = 0.58  # a label is a bit narrower than this part of a panel
+STEP = 0.06  # distance of two labels on the error axis
 SHADE = "0.35"
 
 
 def draw_figure(document: dict[str, Any], path: Path) -> None:
-    """The paper's figure: the training error against epochs, a panel for each setup, seeds as a band from best to worst."""
+    """Draw the paper's figure: training error against epochs, one panel for each setup; a band goes from the best seed to the worst."""
     _draw(figure_of_curves, document, path)
 
 
 def draw_factor(document: dict[str, Any], path: Path) -> None:
-    """The sweeps: the epochs that each rate needs to the target, and between the best rates of two activations their factor."""
+    """Draw the sweeps: the epochs to the target against the learning rate; the title has the factor between the best rates."""
     _draw(figure_of_factors, document, path)
 
 
@@ -92,7 +92,7 @@ def figure_of_factors(document: dict[str, Any]) -> Any:
 
 
 def _canvas(columns: int, height: float, sharex: bool = False) -> tuple[Any, Any]:
-    """A figure without pyplot, which keeps no global state and needs no screen; its panels share the vertical axis."""
+    """A figure and its panels, which share the vertical axis. It is made without pyplot, so it needs no screen."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -102,7 +102,7 @@ def _canvas(columns: int, height: float, sharex: bool = False) -> tuple[Any, Any
 
 
 def _finding(of: dict[str, Any]) -> str:
-    """The panel's title: the setup in words, and what was found in it."""
+    """The title of a panel: the setup in words, and the factor that was found."""
     title = f"setup {of['setup']}: {INPUTS[of['setup']]}"
     names = list(of["activations"])
     if len(names) != 2:
@@ -115,9 +115,9 @@ def _finding(of: dict[str, Any]) -> str:
 
 
 def _draw_seeds(panel: Any, curves: Sequence[Sequence[float]], style: dict[str, Any], label: str) -> None:
-    """The median as far as every seed ran, the band from the lowest to the highest, and each seed's own thin line."""
+    """Draw a thin line for each seed; up to the epoch that all seeds reached, also their median and a band from lowest to highest."""
     curves = [[START_ERROR, *curve] for curve in curves]
-    shared = [sorted(errors) for errors in zip(*curves, strict=False)]  # by epoch, as long as the shortest
+    shared = [sorted(errors) for errors in zip(*curves, strict=False)]  # for each epoch up to the end of the shortest curve
     epochs = range(len(shared))
     median = [(errors[(len(errors) - 1) // 2] + errors[len(errors) // 2]) / 2 for errors in shared]
     if len(curves) > 1:
@@ -128,7 +128,7 @@ def _draw_seeds(panel: Any, curves: Sequence[Sequence[float]], style: dict[str, 
 
 
 def _label_crossings(panel: Any, of: dict[str, Any]) -> None:
-    """Below the target's line, where no curve stays: a line down from each crossing, with the activation and its epochs."""
+    """From each crossing of the target draw a line down to the axis, and beside it the name of the activation and its epochs."""
     right, target, count = panel.get_xlim()[1], of["target"], len(of["activations"])
     highest = target - 0.09
     step = min(STEP, (highest - 0.03) / max(count - 1, 1))
@@ -137,7 +137,7 @@ def _label_crossings(panel: Any, of: dict[str, Any]) -> None:
         style, height = STYLES[name], highest - place * step
         if crossed:
             panel.plot([epochs, epochs], [0, target], **style | {"linewidth": 1.4})
-        left = epochs < ROOM * right  # a label takes a bit less than this part of a panel's width
+        left = epochs < ROOM * right
         beside = min(epochs + 0.015 * right, (1 - ROOM) * right) if left else epochs - 0.015 * right
         panel.text(
             beside, height, f"{LABELS[name]}: {_epochs(of, name)}", color=style["color"],
@@ -147,7 +147,7 @@ def _label_crossings(panel: Any, of: dict[str, Any]) -> None:
 
 
 def _epochs(of: dict[str, Any], name: str) -> str:
-    """The epochs to the target, as a label has them."""
+    """The epochs to the target in the words of a label."""
     epochs, crossed = median_epochs(of["activations"][name], "train_error")
     if crossed:
         return f"{epochs:.1f} epochs"
@@ -155,16 +155,16 @@ def _epochs(of: dict[str, Any], name: str) -> str:
 
 
 def _points(mine: dict[str, Any]) -> list[tuple[float, float, str]]:
-    """(rate, epochs, state) of each rate of the sweep: the epochs to the target, or those it was given; diverged ones have none."""
+    """(rate, epochs, state) for each rate of the sweep that did not diverge. `epochs` is to the target, or to where the run stopped."""
     rows = [(entry["lr"], entry["epochs_to_target"] or entry["epochs_run"], entry["state"]) for entry in mine["sweep"]]
     return [row for row in rows if row[1] and row[2] != "diverged"]
 
 
 def _draw_sweep(panel: Any, name: str, mine: dict[str, Any], aside: float, top: float) -> None:
-    """A filled mark for each rate that reached the target, an open one with an arrow for each that was stopped before.
+    """Draw a filled mark for each rate that reached the target, and an open mark with an arrow for each that was stopped before.
 
-    The line leads through the rates whose runs have ended; a ring marks the best. Marks are drawn `aside` times their rate,
-    so that two activations do not cover each other.
+    A line connects the rates whose runs have ended, and a ring marks the best rate. Marks are drawn at `aside` times their
+    rate, so that the marks of two activations do not cover each other.
     """
     style, points, label = STYLES[name], [(lr * aside, epochs, state) for lr, epochs, state in _points(mine)], LABELS[name]
     ended = [(lr, epochs) for lr, epochs, state in points if state != "unfinished"]
@@ -186,7 +186,7 @@ def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[f
 
 
 def _label_bests(panel: Any, of: dict[str, Any]) -> None:
-    """The epochs of each best rate beside its ring: below it, or above where the next activation's best is close below."""
+    """Write the epochs of each best rate below its ring; above the ring if the ring of another activation is close below it."""
     bests = []
     for name, mine in of["activations"].items():
         bests += [(epochs, lr, name) for lr, epochs, state in _points(mine) if lr == mine["lr"] and state == "reached"]
@@ -213,7 +213,7 @@ def _rate_axis(panel: Any, of: dict[str, Any]) -> None:
 
 
 def _caption(figure: Any, document: dict[str, Any], more: str = "", how: str = "") -> None:
-    """The data in the title, since no figure means anything without; how to read it and its note below."""
+    """Write the name of the data above the panels; below them, how to read the marks (`how`) and the note of the data."""
     data, count = document["dataset"], f"{document['train_images']:,}"
     title = f"{count} synthetic images, not photographs" if data["synthetic"] else f"{count} images of {data['name']}"
     figure.suptitle(title, fontsize=17, parse_math=False)
@@ -223,5 +223,5 @@ def _caption(figure: Any, document: dict[str, Any], more: str = "", how: str = "
 
 
 def write_png(figure: Any, path: Path) -> None:
-    """Write a figure as PNG, atomically."""
+    """Write a figure to a PNG file. A reader sees the old file or the whole new one."""
     write_picture(path, lambda file: figure.savefig(file, format="png"))

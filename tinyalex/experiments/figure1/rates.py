@@ -1,6 +1,6 @@
-"""The shipped record: the learning rates that an earlier sweep chose for the synthetic images.
+"""The record that comes with the package: the learning rates that a sweep chose for the synthetic images.
 
-`record.json` is a copy of the `rates.json` that `tinyalex figure1 --sweep` writes. Its `command` says which call wrote it.
+`record.json` is a copy of a file `rates.json` of `tinyalex figure1 --sweep`. Its `command` is the command line that wrote it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ FORMAT, FORMAT_VERSION = "tinyalex-figure1-rates", 2
 
 
 def load_record() -> dict[str, Any]:
-    """The shipped record; its `rates` lead from setup and activation to `lr`, its runs' epochs and the `sweep` that chose it."""
+    """The shipped record. `rates[setup][activation]` has the chosen rate `lr`, the epochs of its runs, and the `sweep`."""
     record: dict[str, Any] = json.loads(files("tinyalex.experiments.figure1").joinpath("record.json").read_text(encoding="utf-8"))
     return record
 
 
 def record_of(document: dict[str, Any]) -> dict[str, Any]:
-    """The record that a finished `result.json` with sweeps gives."""
+    """The record for a finished `result.json` with sweeps."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -33,13 +33,13 @@ def record_of(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def recorded_rate(record: dict[str, Any], setup: str, activation: str) -> float | None:
-    """The rate that the record's sweep chose; None where it swept none."""
+    """The rate that the sweep of the record chose; None if the record has no such sweep."""
     rate: float | None = record["rates"].get(setup, {}).get(activation, {}).get("lr")
     return rate
 
 
 def with_record(document: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """Put the record's sweeps where a `document` of the same images has none; `sweep_from` says whose each sweep is."""
+    """Add the sweeps of the record to a `document` of the same images that has none. `sweep_from` says where each sweep is from."""
     same = all(document[key] == record[key] for key in ("dataset", "train_images"))
     for setup, of in document["setups"].items():
         for name, mine in of["activations"].items():

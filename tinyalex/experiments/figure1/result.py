@@ -1,4 +1,4 @@
-"""What the runs of Figure 1 show: epochs to the target, the factor, the sentences, and the files that keep them."""
+"""The result of Figure 1: the epochs to the target, the factor, the sentences about them, and the files that hold them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from tinyalex.training import RunLog
 from tinyalex.training.log import NAME as LOG
 
 FORMAT, FORMAT_VERSION, RESULT = "tinyalex-figure1", 2, "result.json"
-READABLE = (1, 2)  # version 1 had sweeps of `sweep_epochs` epochs, of which only the plans are read
-CROSSED = ("train_error", "running_error")  # the errors whose crossing of the target is measured
+READABLE = (1, 2)  # versions; only the plans of version 1 are read, as its sweeps had another rule
+CROSSED = ("train_error", "running_error")  # for both errors the epochs to the target are computed
 LABELS = {"relu": "ReLU", "tanh": "tanh", "sigmoid": "sigmoid", "abstanh": "|tanh|"}
 KINDS = {"train_error": "error of all training images after the epoch", "running_error": "mean error of the batches during the epoch"}
 
 
 def summary(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
-    """What the runs of one plan show, as `result.json` keeps it; activations that have no run yet are left out.
+    """The result of one plan as `result.json` holds it. An activation without a run is left out.
 
-    `factor` compares each activation with the first: its epochs to the target over the first's, medians over the seeds.
-    A curve that did not cross counts with the epochs it was given: `at_least` is true and the factor is a lower bound.
+    `factor` compares each activation with the first one: the ratio of their epochs to the target, each a median over the
+    seeds. A run that did not reach the target counts with the epochs that it trained; then `at_least` is true, and the
+    factor is a lower bound.
     """
     activations = {}
     for name in plan.activations:
@@ -64,7 +65,7 @@ def _of_activation(plan: Plan, sweep: Sweep, chosen: Sequence[Run]) -> dict[str,
 
 
 def _of_rate(sweep: Sweep, run: Run) -> dict[str, Any]:
-    """One rate of the sweep; `state` is one of those of `Sweep.state`, `epochs_to_target` is None unless it is "reached"."""
+    """One rate of the sweep. `state` is that of `Sweep.state`; `epochs_to_target` is None unless the state is "reached"."""
     return {
         "lr": run.lr,
         "state": sweep.state(run),
@@ -84,7 +85,7 @@ def _factor(first: Any, other: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 def median_epochs(of: dict[str, Any], kind: str) -> tuple[float, bool]:
-    """The median over the seeds of the epochs to the target, and whether every seed reached it; those that did not count as run."""
+    """The median over the seeds of the epochs to the target, and whether all seeds reached it. If not, the epochs that it ran count."""
     reached = of["epochs_to_target"][kind]
     epochs = sorted(run if value is None else value for value, run in zip(reached, of["epochs_run"], strict=True))
     middle = len(epochs) // 2
@@ -92,7 +93,7 @@ def median_epochs(of: dict[str, Any], kind: str) -> tuple[float, bool]:
 
 
 def sentences(document: dict[str, Any]) -> list[str]:
-    """What was measured: a line for each setup, activation and kind of error, then one for each sweep."""
+    """What was measured, as sentences: one for each setup, activation and kind of error, then one for each sweep."""
     lines = []
     for of in document["setups"].values():
         names = list(of["activations"])
@@ -126,7 +127,7 @@ def _reached(of: dict[str, Any], name: str, kind: str) -> str:
 
 
 def _sweep_sentence(of: dict[str, Any], name: str) -> str:
-    """Which rate the sweep chose, and whether that choice stands; empty where there was no sweep."""
+    """A sentence about the rate that the sweep chose, and whether another rate may be better; "" if there was no sweep."""
     mine = of["activations"][name]
     sweep = mine["sweep"]
     if len(sweep) < 2:
@@ -135,11 +136,16 @@ def _sweep_sentence(of: dict[str, Any], name: str) -> str:
     unfinished = [f"{entry['lr']:g}" for entry in sweep if entry["state"] == "unfinished"]
     if unfinished:
         return f"{text}, so far: a better one may be among {', '.join(unfinished)}, which could still win."
-    return f"{text}. It is the {mine['edge']} of them, so a better one may lie beyond." if mine["edge"] else f"{text}."
+    return f"{text}. It is the {mine['edge']} of them, so a better rate may lie beyond it." if mine["edge"] else f"{text}."
 
 
 def result(plans: Sequence[Plan], folder: Path, command: str, finished: bool) -> dict[str, Any]:
-    """The document of `result.json`, from the runs in `folder`; `command` is what goes on with them."""
+    """The contents of `result.json` for the runs in `folder`; `command` is the command line that continues them.
+
+    Raises
+    ------
+    CheckpointError: the folder has no runs, runs with different images, or no run of these plans.
+    """
     runs = read_runs(folder)
     if not runs:
         raise CheckpointError(f"{folder}: the folder must hold runs of figure1, got none; run tinyalex figure1 --out {folder}")
@@ -168,7 +174,7 @@ def result(plans: Sequence[Plan], folder: Path, command: str, finished: bool) ->
 
 
 def plans_in(folder: Path) -> tuple[bool, list[tuple[str, tuple[str, ...], dict[str, tuple[float, ...]], tuple[int, ...]]]]:
-    """What a folder's runs are of: whether of synthetic images, then setup, activations, rates and seeds of each plan."""
+    """Whether the runs in a folder used synthetic images, and for each setup: its name, activations, rates and seeds."""
     runs, plans = read_runs(folder), []
     for setup in SETUPS:
         mine = [run for run in runs if run.setup == setup]
@@ -180,7 +186,12 @@ def plans_in(folder: Path) -> tuple[bool, list[tuple[str, tuple[str, ...], dict[
 
 
 def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
-    """Plans, command and whether it was finished, from the folder's `result.json`; None where there is none."""
+    """The plans, the command and whether the work was finished, from the folder's `result.json`; None if there is no such file.
+
+    Raises
+    ------
+    CheckpointError: the file is not a result of figure1.
+    """
     path = folder / RESULT
     if not path.is_file():
         return None
@@ -203,7 +214,7 @@ def read_plans(folder: Path) -> tuple[list[Plan], str, bool] | None:
 
 
 def write_result(folder: Path, document: dict[str, Any]) -> None:
-    """Write `result.json`, and `log.jsonl` with all runs' lines, each with the name of its run."""
+    """Write `result.json`, and `log.jsonl` with the lines of all runs; each line has the name of its run."""
     write_json(folder / RESULT, document)
     lines = []
     for run in read_runs(folder):

@@ -1,4 +1,4 @@
-"""A run of Figure 1, how it comes back from its folder, and whether the runs of a folder belong together."""
+"""A run of Figure 1, how it is read from its folder, and the check that all runs of a folder used the same images."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from tinyalex.training import EpochResult, RunLog
 from tinyalex.training.config import fingerprint
 from tinyalex.training.log import NAME as LOG, read_epochs
 
-START_ERROR = 0.9  # ten classes, before any training: where the first epoch's interpolation begins
-IMAGES = ("data", "note", "train_images", "val_images", "train_sha256", "val_sha256")  # what a log says of its run's images
+START_ERROR = 0.9  # the error before any training, for ten classes; the interpolation of the first epoch begins with it
+IMAGES = ("data", "note", "train_images", "val_images", "train_sha256", "val_sha256")  # the keys of a log that describe the images
 
 
 @dataclass
 class Run:
     """One training run and its result.
 
-    diverged: the message if its loss stopped being a number. header: the first line of its log, where it comes from one.
+    setup, activation, lr, seed: what distinguishes it from other runs. epochs: the results of its epochs so far.
+    diverged: the error message if its loss became infinite or NaN, else None. header: the first line of its log.
     """
 
     setup: str
@@ -36,27 +37,27 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What its folder is called."""
+        """The name of its folder."""
         return f"{self.setup}-{self.activation}-lr{self.lr:g}-seed{self.seed}"
 
     def errors(self, kind: str) -> list[float]:
-        """The errors after epochs 1, 2, ...; kind is "train_error" or "running_error"."""
+        """The errors of epochs 1, 2, ...; kind is "train_error", "running_error" or "val_error"."""
         return [getattr(epoch, kind) for epoch in self.epochs]
 
     def reached(self, target: float) -> bool:
-        """Whether the run has ended at the target."""
+        """Whether both errors of the last epoch are at or below the target, so that the run has ended."""
         return bool(self.epochs) and at_most(self.epochs[-1], target)
 
 
 def at_most(epoch: EpochResult, target: float) -> bool:
-    """Whether both errors of the epoch are at the target or below: where a run ends."""
+    """Whether both errors of the epoch are at or below the target; then a run ends."""
     return epoch.train_error is not None and max(epoch.train_error, epoch.running_error) <= target
 
 
 def epochs_to(errors: Sequence[float], target: float) -> float | None:
-    """After how many epochs the error first reached the target, by linear interpolation; None if it never did.
+    """After how many epochs the error first reached the target, by linear interpolation; None if it never reached the target.
 
-    `errors` are those after epochs 1, 2, ...; before any training the error is 0.9.
+    `errors` are the errors after epochs 1, 2, .... Before any training the error is 0.9.
 
     Example
     -------
@@ -72,30 +73,30 @@ def epochs_to(errors: Sequence[float], target: float) -> float | None:
 
 
 def read_runs(folder: Path) -> list[Run]:
-    """Every run below `folder`, finished or not, in the order of names."""
+    """All runs in the folder `runs` of `folder`, finished or not, sorted by name. CheckpointError: see `read_run`."""
     found = (read_run(path) for path in sorted((folder / "runs").glob("*")) if path.is_dir())
     return [run for run in found if run is not None]
 
 
 def read_run(folder: Path) -> Run | None:
-    """The run that `folder` holds, as far as it got; None where there is none.
+    """The run in `folder` with the epochs that it has so far; None if there is no run.
 
     Raises
     ------
-    CheckpointError: a log that cannot be read, or is not that of a run of this folder's name.
+    CheckpointError: the log cannot be read, or belongs to a run with another name than the folder's.
     """
     try:
         lines = RunLog(folder / LOG).read()
         return _run_of(folder, lines) if lines else None
     except CheckpointError as error:
-        text = error.sentence  # here there is a better remedy than the log's own
+        text = error.sentence  # below it gets a better remedy
     except ShapeError as error:
         text = str(error)
     raise CheckpointError(f"{text}; bring the file back, or delete {folder} to train this run again")
 
 
 def _run_of(folder: Path, lines: Sequence[Mapping[str, Any]]) -> Run:
-    """The run of a log's lines, of which everything that a picture or a result needs is checked here."""
+    """The run that the lines of a log describe. Everything that a picture or a result needs is checked."""
     log, header = str(folder / LOG), dict(lines[0])
     config = _require(log, "config", header.get("config"), "a JSON object", isinstance(header.get("config"), dict))
     trainer = _require(log, "trainer of config", config.get("trainer"), "a JSON object", isinstance(config.get("trainer"), dict))
@@ -134,16 +135,20 @@ def _is_text(value: Any) -> bool:
 
 
 def images_of(dataset: Dataset) -> dict[str, Any]:
-    """What the log of a run on `dataset` says of its images."""
+    """The values by which the log of a run with `dataset` describes its images."""
     train, test = (dataset.train_images, dataset.train_labels), (dataset.test_images, dataset.test_labels)
     values = (dataset.name, dataset.note, len(train[1]), len(test[1]), fingerprint(*train), fingerprint(*test))
     return dict(zip(IMAGES, values, strict=True))
 
 
 def check_images(folder: Path, runs: Iterable[Run], images: Mapping[str, Any] | None = None) -> None:
-    """Raise unless all runs are of the same images, and of those that are to be trained on, if any.
+    """Raise unless all runs used the same images, and, if `images` is given, those images.
 
-    Logs from before there were fingerprints of the images are compared by the rest.
+    The logs of older runs have no fingerprints of the images; of them the other values are compared.
+
+    Raises
+    ------
+    CheckpointError: two runs used different images.
     """
     known = {key: ("this call", value) for key, value in (images or {}).items()}
     for run in runs:

@@ -1,20 +1,22 @@
-"""The sweep that chooses a learning rate: every rate runs until it reaches the target or can no longer win.
+"""The sweep, which chooses a learning rate: the run of every rate trains until it reaches the target or can no longer win.
 
 Paper: section 3.1, "the learning rates for each network were chosen independently to make training as fast as possible".
 The rule, for one setup and activation, with the first seed:
 
-1. A rate's epochs are those to the target, by the error of all training images after the epoch (25 % if not changed),
-   interpolated between two epochs. The best rate needs the fewest.
-2. The runs take turns of some epochs. The run with the fewest turns comes first; among equals, the one with the lowest error.
+1. The best rate needs the fewest epochs to the target (an error of 25 % by default). The error that counts is that of all
+   training images after an epoch; between two epochs it is interpolated.
+2. The runs train in turns of `sweep_epochs` epochs. The run with the fewest turns is next; among several such runs, the one
+   with the lowest error.
 3. A run ends when it reaches the target, when it diverges, when it has trained as many whole epochs as the best rate needs
-   (so it can no longer win), or after the most epochs that are allowed.
-4. The best rate must lie between two others that were tried. If it is the lowest or the highest, the sweep adds the next rate
-   on that side, from the rates 1 and 3 times a power of ten, and goes on. It adds at most `growth` rates.
-5. A rate that diverged was tried and lost, so it can be a neighbor of the best. If every rate diverged, lower ones are added.
-6. If no rate reaches the target, the rate with the lowest last error stands for the best.
+   (then it can no longer win), or after `max_epochs` epochs.
+4. The best rate must lie between two other rates that were tried. If it is the lowest or the highest, the sweep adds the next
+   rate on that side, among the rates 1 and 3 times a power of ten. It adds at most `growth` rates.
+5. A rate that diverged was tried and has lost, so it can be a neighbor of the best rate. If every rate diverged, the sweep
+   adds lower ones.
+6. If no rate reaches the target, the rate with the lowest last error counts as the best.
 
-Nothing is remembered but the runs themselves: what comes next is computed from the folder's runs, each time anew. A sweep
-that was killed at any moment therefore goes on to the same choice.
+The runs in the folder are the only memory of a sweep: what comes next is computed from them each time. So a sweep that is
+killed at any moment and continued makes the same choice.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.runs import START_ERROR, Run, epochs_to
 
 REACHED, LOST, DIVERGED, UNFINISHED = "reached", "lost", "diverged", "unfinished"
-NEAR = 1.25  # a rate of the grid that is nearer than this to the edge tells nothing new
+NEAR = 1.25  # a rate that differs from the edge by less than this factor would be no new information
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Where the sweep of one activation in one setup stands.
+    """The state of the sweep of one activation in one setup.
 
-    runs: one of each rate, in ascending order; a rate that has not begun has a run without epochs.
-    turn: epochs of a turn. added: rates that are not of the plan.
+    runs: one run for each rate, in ascending order; a run that has not begun has no epochs. target: the error to reach.
+    max_epochs: the largest number of epochs of a run. turn: epochs of one turn. added: how many rates the sweep has added.
     """
 
     runs: tuple[Run, ...]
@@ -45,7 +47,7 @@ class Sweep:
     added: int = 0
 
     def needed(self, run: Run) -> float | None:
-        """Epochs that the run needed to the target; None if it has not reached it."""
+        """The epochs that the run needed to the target; None if it has not reached the target."""
         return epochs_to(run.errors("train_error"), self.target)
 
     @property
@@ -55,7 +57,7 @@ class Sweep:
         return min([self.max_epochs, *map(math.ceil, reached)])
 
     def state(self, run: Run) -> str:
-        """What became of the run: "reached", "diverged", "lost" or "unfinished"."""
+        """The state of the run: "reached" (the target), "diverged", "lost" (it can no longer win) or "unfinished"."""
         if self.needed(run) is not None:
             return REACHED
         if run.diverged is not None:
@@ -64,7 +66,7 @@ class Sweep:
 
     @property
     def best(self) -> Run:
-        """The run that needs the fewest epochs; while none has reached the target, the one with the lowest last error."""
+        """The run that needs the fewest epochs to the target; if none has reached it, the run with the lowest last error."""
         last = {run.lr: run.epochs[-1].train_error if run.epochs else None for run in self.runs}
         error = {lr: 1.0 if value is None else value for lr, value in last.items()}
         needed = {run.lr: self.needed(run) or math.inf for run in self.runs}
@@ -78,7 +80,7 @@ class Sweep:
 
     @property
     def edge(self) -> str | None:
-        """"lowest" or "highest" where the best of several rates is that, so that a better one may lie beyond."""
+        """The edge at which the best of several rates is, "lowest" or "highest"; None if it lies between two other rates."""
         if len(self.runs) < 2:
             return None
         if self.failed or self.best is self.runs[0]:
@@ -86,7 +88,7 @@ class Sweep:
         return "highest" if self.best is self.runs[-1] else None
 
     def next_turn(self) -> tuple[Run, int] | None:
-        """The run whose turn it is, and to how many epochs in all it trains; None when the sweep is at its end."""
+        """The run that trains next, and the number of epochs that it has after this turn; None if the sweep is finished."""
         live = [run for run in self.runs if self.state(run) == UNFINISHED]
         if not live:
             return None
@@ -97,13 +99,13 @@ class Sweep:
         return len(run.epochs) // self.turn
 
     def _rank(self, run: Run) -> tuple[int, float, float]:
-        """The order of turns; the epochs of a turn that was cut short do not count, so that a kill does not change it."""
+        """The key by which the next run is chosen. Epochs of an incomplete turn do not count, so a kill does not change the order."""
         done = self._turns(run)
         error = run.epochs[done * self.turn - 1].train_error if done else None
         return done, START_ERROR if error is None else error, run.lr
 
     def beyond(self) -> float | None:
-        """The rate to add: the next one beyond an edge at which the best lies, once all runs have ended."""
+        """The rate to add when all runs have ended and the best rate is the lowest or the highest; else None."""
         edge = self.edge
         if edge is None or self.next_turn() is not None:
             return None
@@ -111,7 +113,7 @@ class Sweep:
 
 
 def sweep_of(plan: Plan, activation: str, runs: Iterable[Run]) -> Sweep:
-    """The sweep of `activation` as `runs` have it; rates that it added are found again by the same rule."""
+    """The state of the sweep of `activation`, computed from `runs`. The rates that it has added are found by the same rule."""
     known = {run.lr: run for run in runs if (run.setup, run.activation, run.seed) == (plan.setup, activation, plan.seeds[0])}
     rates: Sequence[float] = plan.rates[activation]
     while True:
@@ -124,7 +126,7 @@ def sweep_of(plan: Plan, activation: str, runs: Iterable[Run]) -> Sweep:
 
 
 def next_rate(rate: float, *, up: bool) -> float:
-    """The next rate of 1 and 3 times the powers of ten, above `rate` or below it.
+    """The next rate above or below `rate`, among 1 and 3 times the powers of ten.
 
     Example
     -------

@@ -1,4 +1,4 @@
-"""How long Figure 1 will take here, from a few steps that are timed before it begins."""
+"""How long Figure 1 will take on this machine. A few training steps are timed for it before the work begins."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tinyalex.models.cifar import figure1_net
 from tinyalex.optim import SGD
 from tinyalex.training.expected import least_seconds
 
-CIFAR10: dict[str, dict[str, dict[str, Any]]] = {  # the runs in examples/results/figure1, to 25 % by both errors or to the last epoch
+CIFAR10: dict[str, dict[str, dict[str, Any]]] = {  # the runs in examples/results/figure1, each until it ended
     "2012": {"relu": {"lr": 0.003, "epochs_run": [7]}, "tanh": {"lr": 0.03, "epochs_run": [60]}},
     "fan-in": {"relu": {"lr": 0.03, "epochs_run": [7]}, "tanh": {"lr": 0.03, "epochs_run": [10]}},
 }
 
 
 def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
-    """Seconds of an epoch: steps over the training images, then evaluation on all."""
+    """Seconds of an epoch: the steps over all training images, then the evaluation on training and test images."""
     net = figure1_net(setup="fan-in", classes=len(dataset.classes), device=device)
     sgd, loss = SGD(net, lr=1e-6, momentum=MOMENTUM, weight_decay=0), SoftmaxCrossEntropy(device=device)
     labels = dataset.train_labels[:BATCH_SIZE]
@@ -46,9 +46,10 @@ def seconds_an_epoch(dataset: Dataset, device: Device) -> float:
 
 
 def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: Sequence[Run]) -> dict[str, int]:
-    """Epochs that a run is likely to take, by activation; an activation about which nothing is known is left out.
+    """For each activation, the number of epochs that a run will probably take. An unknown activation is left out.
 
-    They come from a run in this folder (`runs`) that has ended, or else from a shipped run with the same images, rate and target.
+    The number comes from a run in this folder (`runs`) that has ended, else from a shipped run with the same images, rate and
+    target.
     """
     usual = {}
     for name, known in _shipped(dataset, record).get(plan.setup, {}).items():
@@ -61,17 +62,18 @@ def usual_epochs(plan: Plan, dataset: Dataset, record: Mapping[str, Any], runs: 
 
 
 def _shipped(dataset: Dataset, record: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Rates and epochs of shipped runs on these images, by setup and activation; empty if no shipped run used them."""
+    """The rates and epochs of the shipped runs with these images, by setup and activation; empty if there are no such runs."""
     if (dataset.note, len(dataset.train_labels)) == (record["dataset"]["note"], record["train_images"]):
         return record["rates"]
     return CIFAR10 if (dataset.name, len(dataset.train_labels)) == ("CIFAR-10", 50_000) else {}
 
 
 def epochs_left(plan: Plan, runs: Sequence[Run], usual: Mapping[str, int] | None = None) -> int:
-    """Epochs that the plan can still take; `runs` are what there is.
+    """The number of epochs that the plan can still take at most; `runs` are the runs so far.
 
-    With `usual`, the epochs that it is likely to take: every rate of a sweep is then expected to run for as many epochs as
-    the best one usually needs, and no rate to be added. A run that has had more than the usual epochs may go on to the last.
+    With `usual` it is the number that the plan will probably take. Then every rate of a sweep is expected to train for as
+    many epochs as the best rate usually needs, and no rate is expected to be added. A run that has already trained for more
+    than the usual epochs is expected to train until `max_epochs`.
     """
     left = 0
     for name in plan.activations:
@@ -96,16 +98,3 @@ def epochs_left(plan: Plan, runs: Sequence[Run], usual: Mapping[str, int] | None
 def _is_of(plan: Plan, run: Run) -> bool:
     rates = plan.rates.get(run.activation, ())
     return run.setup == plan.setup and run.seed in plan.seeds and (run.lr in rates or len(rates) > 1)
-
-
-def in_words(seconds: float) -> str:
-    """Seconds as a person says them.
-
-    Example
-    -------
-    >>> in_words(50), in_words(400), in_words(20000)
-    ('50 s', '7 min', '5.6 h')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,54 @@
+"""One answer of one server: where it begins, how quick it must be, and whether it is asked again."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from tinyalex.data import mirrors
+
+
+@pytest.mark.parametrize("first", [999, 1001])
+def test_answer_that_begins_elsewhere_is_refused(first):
+    response = SimpleNamespace(status=206, headers={"Content-Range": f"bytes {first}-5000/5001"})
+    with pytest.raises(mirrors.MirrorError, match="it sent another part than the one from byte 1,000"):
+        mirrors._start(response, 1000)
+
+
+@pytest.mark.parametrize(("received", "size", "worth"), [(0, 10, False), (1, 10, True), (1, 64, True), (1, 128, False), (2, 128, True)])
+def test_server_that_cuts_off_is_asked_again_for_a_64th_and_never_for_nothing(received, size, worth):
+    assert mirrors._worth(received, size) is worth
+
+
+def copied(sent, start, size, slowest, monkeypatch):
+    """Copy what a server sends, a list of (seconds, bytes or an error), and return how many bytes arrived."""
+    clock, left, file = [0.0], iter(sent), io.BytesIO()
+
+    def read1(most):
+        seconds, piece = next(left)
+        clock[0] += seconds
+        if isinstance(piece, Exception):
+            raise piece
+        return bytes(piece)
+
+    monkeypatch.setattr(mirrors.time, "monotonic", lambda: clock[0])
+    mirrors._copy(SimpleNamespace(read1=read1), file, start, size, None, 1.0, slowest)
+    return len(file.getvalue())
+
+
+def test_speed_is_that_of_the_last_seconds_and_of_what_this_server_sent(monkeypatch):
+    assert copied([(0.5, 600)] * 4, 0, 2400, 1000, monkeypatch) == 2400
+    with pytest.raises(mirrors.MirrorError, match=r"it sent only 200 bytes in 1\.0 s"):
+        copied([(0.5, 100)] * 4, 50_000, 60_000, 1000, monkeypatch)  # what another server sent is not its own
+    with pytest.raises(mirrors.MirrorError, match=r"it sent only 200 bytes in 1\.0 s"):
+        copied([(1.0, 50_000), *[(0.5, 100)] * 4], 0, 60_000, 1000, monkeypatch)  # quick at first
+
+
+@pytest.mark.parametrize(
+    ("error", "again"), [(ConnectionResetError("reset"), True), (TimeoutError("timed out"), False)], ids=["reset", "stalled"]
+)
+def test_broken_connection_is_made_again_where_enough_came_and_a_stalled_one_is_not(error, again, monkeypatch):
+    for received, more in ((100, again), (10, False)):
+        with pytest.raises(mirrors.MirrorError) as caught:
+            copied([(0.1, received), (0.1, error)], 0, 6400, 1, monkeypatch)
+        assert caught.value.again is more
