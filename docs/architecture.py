@@ -19,9 +19,9 @@ LEARNING, WORDS = "loss, optim, schedule", "errors, units, shown"  # modules tha
 LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bottom: a box imports only from below; its place across
     {"commands": (5, "the command line")},
     {"experiments": (3.6, "Figure 1"), "analysis": (8.2, "counts, Figure 2")},
-    {"training": (3.6, "loop, checkpoints")},
+    {"training": (3.6, "loop, checkpoints"), "tutor": (0.2, "twelve exercises")},
     {"models": (2.6, "nets as rows"), "gradcheck": (9, "the numerical proof")},
-    {"data": (0.2, "images, batches"), "towers": (3.4, "two devices"), LEARNING: (6.6, "what a step needs")},
+    {"data": (1.8, "images, batches"), "towers": (4.3, "two devices"), LEARNING: (6.9, "what a step needs")},
     {"layers": (5, "what the paper says")},
     {"fast": (5, "the same, faster"), "parameters": (7.6, "arrays by name"), "init": (10, "first weights")},
     {"files": (0.2, "bytes in and out"), "geometry": (3.2, "where windows lie"), "devices": (5.7, "arrays, threads")},
@@ -93,7 +93,7 @@ def draw(path: Path = PICTURE) -> None:
     for name, (x, y) in at.items():
         color = colors.get(name, "#eef1f6")
         axes.add_patch(FancyBboxPatch((x - 1.1, y - 0.22), 2.2, 0.44, boxstyle="round,pad=0.05", fc=color, ec="0.3", zorder=3))
-        axes.text(x, y + 0.09, name, ha="center", va="center", fontsize=7.5 if name == LEARNING else 11, fontweight="bold", zorder=4)
+        axes.text(x, y + 0.09, name, ha="center", va="center", fontsize=7.5 if name in (LEARNING, WORDS) else 11, fontweight="bold", zorder=4)
         axes.text(x, y - 0.14, LEVELS[round(-y)][name][1], ha="center", va="center", fontsize=8, zorder=4)
     (x, y), (_, to_y) = at["fast"], at["layers"]
     axes.annotate("", (x - 0.4, to_y - 0.27), (x - 0.4, y + 0.27), arrowprops=look | {"color": "#b35900", "linestyle": "--"})

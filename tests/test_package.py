@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
+from tinyalex.tutor.exercises import EXERCISES
 
 ROOT = Path(ta.__file__).parent
 MODULES = sorted(
@@ -63,8 +64,11 @@ def test_version_is_one():
 @every_module
 def test_module_and_its_public_classes_and_functions_have_docstrings(name):
     module = importlib.import_module(name)
+    asked_of_students = {function.name for exercise in EXERCISES.values() for function in exercise.functions}
     assert module.__doc__
     for key, value in vars(module).items():
+        if name.startswith("tinyalex.tutor.exercises.") and key not in asked_of_students:
+            continue  # a mistake is three lines, and its message says what it is
         if not key.startswith("_") and (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == name:
             assert vars(value).get("__doc__") if inspect.isclass(value) else value.__doc__, f"{name}.{key}"
 
