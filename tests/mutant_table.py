@@ -4,6 +4,9 @@ from tests.mutants import Mutant
 
 # fmt: off
 BY_GRADIENTS = [
+    Mutant("sum of the shares dropped", "Conv2d", "devices.cpu",
+           "sum_ += term",
+           "pass"),
     Mutant("gradient zero", "SoftmaxCrossEntropy", "loss",
            "return (probs - one_hot) / len(probs)",
            "return probs - probs"),
@@ -219,9 +222,6 @@ IN_BLOCKS = [  # right for a batch that is one block
     Mutant("sum of a share's blocks dropped", "Conv2d", "devices.base",
            "sum_ += term",
            "pass"),
-    Mutant("sum of the shares dropped", "Conv2d", "devices.cpu",
-           "sum_ += term",
-           "pass"),
 ]
 BY_ORACLES = [  # forward and backward agree in these, so no gradient check can see them
     Mutant("winograd: short tiles with the weights of full ones unmended", "Conv2d", "fast.tiles",
@@ -248,9 +248,6 @@ BY_ORACLES = [  # forward and backward agree in these, so no gradient check can 
     Mutant("floor for ceil", "MaxPool2d", "geometry",
            'count = 1 + (-(-extra // s) if ceil_mode and padding != "same" else extra // s)',
            "count = 1 + extra // s"),
-    Mutant("ceil for floor", "Conv2d", "geometry",
-           'count = 1 + (-(-extra // s) if ceil_mode and padding != "same" else extra // s)',
-           "count = 1 + -(-extra // s)"),
     Mutant("the whole window's mean at the edge", "AvgPool2d", "fast.averaging",
            "return (found / found.sum(axis=1, keepdims=True)).astype(dtype)",
            "return (found / windows.kernel[axis]).astype(dtype)"),
@@ -259,6 +256,9 @@ BY_ORACLES = [  # forward and backward agree in these, so no gradient check can 
            "yield i, j, (..., slice(0, sh * (oh - 1) + 1, sh), slice(j, j + sw * (ow - 1) + 1, sw))"),
 ]
 BY_BOTH = [
+    Mutant("ceil for floor", "Conv2d", "geometry",
+           'count = 1 + (-(-extra // s) if ceil_mode and padding != "same" else extra // s)',
+           "count = 1 + -(-extra // s)"),
     Mutant("few images: forward without its bias", "Conv2d", "fast.columns",
            "shift = None if asked.bias is None else asked.bias[filters, None, None]",
            "shift = None"),
