@@ -24,19 +24,22 @@ class Use:
         self._blas = blas
         self.thread = 0
         self.frame: FrameType | None = None
-        self._quiet = np.errstate(under="ignore")
+        self._quiet: np.errstate | None = None  # in the outermost block of a thread
 
     def __enter__(self) -> None:
         self.thread, self.frame = threading.get_ident(), sys._getframe(1)
         try:
-            self._blas.begin(self)
+            outermost = self._blas.begin(self)
         except BaseException:
             self._blas.end(self)
             raise
-        self._quiet.__enter__()
+        if outermost:
+            self._quiet = np.errstate(under="ignore")
+            self._quiet.__enter__()
 
     def __exit__(self, *error: Any) -> None:
-        self._quiet.__exit__(*error)
+        if self._quiet is not None:
+            self._quiet.__exit__(*error)
         self._blas.end(self)
         self.frame = None
 
@@ -62,8 +65,8 @@ class OneBlasThread:
         """A context manager within which BLAS has one thread. It may be nested, and used on several threads at a time."""
         return Use(self)
 
-    def begin(self, use: Use) -> None:
-        """Give BLAS one thread until `use` ends."""
+    def begin(self, use: Use) -> bool:
+        """Give BLAS one thread until `use` ends. True if no other use on this thread is running."""
         with self._lock:
             if self._libraries is None:
                 import threadpoolctl  # it takes 20 ms, so it is not imported with tinyalex
@@ -76,6 +79,7 @@ class OneBlasThread:
                     self._before = [library.get_num_threads() for library in self._libraries]
                 self._set([1] * len(self._libraries))
             self._uses.append(use)
+            return last is None
 
     def end(self, use: Use) -> None:
         """End `use`. After the last use, give BLAS the number of threads that it had before."""

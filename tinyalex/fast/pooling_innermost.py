@@ -95,7 +95,7 @@ def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) 
 
     def block(channels: slice, scratch: Scratch) -> None:
         best = pool(channels, scratch, nan=False)
-        if i_won is not None and np.isnan(best.max()):
+        if i_won is not None and not all_finite(best):
             best = pool(channels, scratch, nan=True)
         images_first(best, None, out[:, channels], scratch.xp)
         apply(then, out[:, channels], scratch)
