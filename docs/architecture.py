@@ -93,7 +93,8 @@ def draw(path: Path = PICTURE) -> None:
     for name, (x, y) in at.items():
         color = colors.get(name, "#eef1f6")
         axes.add_patch(FancyBboxPatch((x - 1.1, y - 0.22), 2.2, 0.44, boxstyle="round,pad=0.05", fc=color, ec="0.3", zorder=3))
-        axes.text(x, y + 0.09, name, ha="center", va="center", fontsize=7.5 if name in (LEARNING, WORDS) else 11, fontweight="bold", zorder=4)
+        size = 7.5 if name in (LEARNING, WORDS) else 11
+        axes.text(x, y + 0.09, name, ha="center", va="center", fontsize=size, fontweight="bold", zorder=4)
         axes.text(x, y - 0.14, LEVELS[round(-y)][name][1], ha="center", va="center", fontsize=8, zorder=4)
     (x, y), (_, to_y) = at["fast"], at["layers"]
     axes.annotate("", (x - 0.4, to_y - 0.27), (x - 0.4, y + 0.27), arrowprops=look | {"color": "#b35900", "linestyle": "--"})
