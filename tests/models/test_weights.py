@@ -139,3 +139,29 @@ def test_sha256_does_not_depend_on_the_order_of_layers():
     assert sha == parameters_sha256(ta.Sequential([fc2, fc1]))
     fc2.params["bias"][1] += 1
     assert sha != parameters_sha256(ta.Sequential([fc1, fc2]))
+
+
+def test_frozen_net_takes_no_weights_and_no_checkpoint(tmp_path):
+    net = ta.models.figure1_net(dtype=np.float64)
+    save_weights(tmp_path / "w.safetensors", net, dtype="float32")
+    save_checkpoint(tmp_path / "c.safetensors", net, ta.SGD(net), ta.Schedule(), Position(), {})
+    sgd, before = ta.SGD(net), parameters_sha256(net)
+    net.freeze()
+    for load in (
+        lambda: load_weights(tmp_path / "w.safetensors", net),
+        lambda: load_checkpoint(tmp_path / "c.safetensors").restore(net, sgd, ta.Schedule()),
+    ):
+        with refuses(ta.CallOrderError, ".safetensors: conv1 must not be frozen when its parameters are written, got a frozen layer"):
+            load()
+    assert parameters_sha256(net) == before
+
+
+def test_type_of_stored_weights_is_one_of_two(tmp_path):
+    with refuses(ta.ShapeError, "save_weights: dtype must be float16 or float32, got 'float64'"):
+        save_weights(tmp_path / "w.safetensors", ta.models.figure1_net(), dtype="float64")
+    assert not list(tmp_path.iterdir())
+
+
+def test_net_without_a_seed_is_that_of_seed_0():
+    assert parameters_sha256(ta.models.figure1_net()) == parameters_sha256(ta.models.figure1_net(seed=0))
+    assert parameters_sha256(ta.models.figure1_net()) != parameters_sha256(ta.models.figure1_net(seed=1))

@@ -10,7 +10,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
-from tests.training.small_run import make_net
+from tests.training.small_run import make_net, make_trainer, random_data
 from tinyalex.errors import ShapeError
 from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, layer_config, net_config
 
@@ -161,3 +161,14 @@ def test_sizes_are_compared_between_nets_of_as_many_towers_and_left_out_between_
     assert mine == theirs == {"trainer": {"layers": layers}}
     mine, theirs = comparable({"trainer": {"layers": layers, "in_halves": False}}, {"trainer": {"layers": layers, "in_halves": True}})
     assert mine == theirs == {"trainer": {"layers": {"conv1": {"type": "Conv2d", "stride": [1, 1]}}}}
+
+
+def test_array_of_sixteen_is_written_out_and_one_more_is_a_digest():
+    assert described(np.arange(16.0)) == [float(i) for i in range(16)]
+    assert isinstance(described(np.arange(17.0)), str)
+
+
+def test_run_is_known_by_its_images_and_labels():
+    train, val = random_data(16), random_data(8, seed=1)
+    own = make_trainer(train=train, val=val).config["trainer"]
+    assert (own["train_sha256"], own["val_sha256"]) == (fingerprint(*train), fingerprint(*val))
