@@ -16,8 +16,7 @@ def table_of(net: Layer, in_shape: Any) -> str:
     where = " and ".join(dict.fromkeys(device.name for leaf in net.leaves() for device in (*leaf.takes, *leaf.gives)))
     given = getattr(net, "in_shape", None)
     lines = [("layer", "kind and settings", "output", "parameters"), *lines_of(net, in_shape)]
-    widths = [max(len(line[column]) for line in lines) for column in range(4)]
-    a, b, c, d = widths
+    a, b, c, d = (max(len(line[column]) for line in lines) for column in range(4))
     table = [f"  {name:<{a}}  {kind:<{b}}  {out:<{c}}  {params:>{d}}".rstrip() for name, kind, out, params in lines]
     end = "parameters to be drawn when in_shape is known" if net.unbuilt else f"{count_of(net):,} parameters"
     title = f"{type(net).__name__} {net.name!r} on {where}" + (f", input {show_shape(given)}" if given else "")
@@ -41,5 +40,7 @@ def count_of(layer: Layer) -> int:
 
 
 def show_shape(shape: tuple[Any, ...]) -> str:
-    """A shape as text: `96x55x55`, or for the two halves of towers `48x55x55 + 48x55x55`."""
-    return " + ".join(map(show_shape, shape)) if shape and isinstance(shape[0], tuple) else "x".join(map(str, shape))
+    """A shape as text: `96x55x55`, or for the two halves of towers `2 x 48x55x55`, with ` | ` between them where they differ."""
+    if isinstance(shape[0], tuple):
+        return f"2 x {show_shape(shape[0])}" if shape[0] == shape[1] else " | ".join(map(show_shape, shape))
+    return "x".join(map(str, shape))

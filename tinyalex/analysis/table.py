@@ -12,6 +12,7 @@ from tinyalex.errors import show_pair
 from tinyalex.layers import Sequential
 from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
+from tinyalex.shown import show_shape
 from tinyalex.units import bytes_in_words
 
 PAPER_PARAMETERS = 60_965_224
@@ -112,12 +113,6 @@ def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int, whol
         " + ".join(devices),
     )
 
-
-def show_shape(shape: tuple[Any, ...]) -> str:
-    """A shape as text: `96x55x55`, or `2 x 48x55x55` for a pair of equal shapes."""
-    if isinstance(shape[0], tuple):
-        return f"2 x {show_shape(shape[0])}" if shape[0] == shape[1] else " | ".join(map(show_shape, shape))
-    return "x".join(map(str, shape))
 
 
 def _number(n: int) -> str:

@@ -44,7 +44,7 @@ class Layer:
     needs_dout: whether `backward` reads its argument.
     frozen: whether the parameters are read-only, see `freeze`. prepared: what a frozen layer has computed from its parameters alone.
     unbuilt: whether the parameters still have to be drawn, see `begin`.
-    fixed: (of the class) names of attributes that only `__init__` reads; a later assignment raises ShapeError.
+    fixed: (of the class) names of attributes that may not change after the layer is made; an assignment raises ShapeError.
     checked: (of the class) for each attribute that every call reads, a function (who, value) -> the checked value, which may raise.
 
     A layer that gets no `rng`, or no size of its input, draws its parameters when a Sequential builds it. The class of such a layer

@@ -101,8 +101,7 @@ class Contract:
         if len(outputs) != len(names):
             return self._found("number of outputs", probe, wanted=", ".join(names), got=len(outputs))
         for name, output, expected in zip(names, outputs, right, strict=True):
-            array = isinstance(output, (np.ndarray, np.generic))
-            if (isinstance(expected, np.ndarray) and not array):
+            if isinstance(expected, np.ndarray) and not isinstance(output, (np.ndarray, np.generic)):
                 return self._found("no array", probe, output=name, got=type(output).__name__)
             if uneven(output):
                 return self._found("uneven", probe, output=name, wanted=np.shape(expected))

@@ -65,8 +65,6 @@ class Function:
     mistakes: the likeliest first.
     changes: parameters that the function is asked to change in place, such as a velocity; they are looked at after its outputs.
     linear: parameters in which it is linear, such as ("dout",): for the symptoms.
-    forward: for a backward pass, (arguments) -> the output of its forward, and the parameter of each gradient it returns: for
-        the test with numerical slopes. None where there is none.
     judge: what no comparison with one right answer can decide, such as ties or random numbers: (function, generator) -> the key of
         a mistake and its numbers, or None. It is asked when all probes agree.
     seen: how many of how many public solutions break the contract in a way, such as {"input changed dout": (34, 135)}.
@@ -79,7 +77,6 @@ class Function:
     mistakes: tuple[Mistake, ...] = ()
     changes: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
-    forward: Callable[..., Any] | None = None
     judge: Judge | None = None
     seen: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
