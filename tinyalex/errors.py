@@ -6,7 +6,6 @@ The command line prints the message without a traceback and exits with the error
 
 from __future__ import annotations
 
-import difflib
 import operator
 from collections.abc import Iterable
 from pathlib import Path
@@ -155,6 +154,8 @@ def did_you_mean(value: object, choices: Iterable[object]) -> str | None:
     if not isinstance(value, str):
         return None
     names = {_bare(name): name for name in choices if isinstance(name, str)}
+    import difflib  # here, because only a run that ends needs it
+
     near = difflib.get_close_matches(_bare(value), names, 1)
     return f"did you mean {names[near[0]]}?" if near else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,7 @@ class SoftmaxCrossEntropy:
 
 def plain(what: str, array: Any, error: type[TinyalexError]) -> Any:
     """Return `array`, but an np.matrix as a plain array. Raise `error` for a masked array, because its mask would be ignored."""
-    if isinstance(array, np.ma.MaskedArray):
+    masked = sys.modules.get("numpy.ma")  # where nobody imported it there is no masked array; importing it here would cost 1 MB
+    if masked is not None and isinstance(array, masked.MaskedArray):
         raise error(f"{what} must be a plain array, got a masked one, whose mask would be ignored; select the rows first, array[rows].data")
     return np.asarray(array) if isinstance(array, np.matrix) else array

@@ -7,6 +7,7 @@ by the plain function.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,6 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.fast.machine import LONGEST_AXIS
-from tinyalex.fast.pooling import all_finite
 from tinyalex.fast.request import Grads, Keeps, Pooling, Then, apply
 from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.geometry import Windows, shifts
@@ -37,6 +37,17 @@ def means(windows: Windows, axis: int, dtype: Any) -> Any:
 def _matrices(asked: Pooling, dtype: Any, device: Device) -> tuple[Array, Array]:
     tall, wide = (device.asarray(means(asked.windows, axis, dtype)) for axis in (0, 1))
     return tall, wide
+
+
+def all_finite(a: Array) -> bool:
+    """Whether no element is NaN or infinite. False may also mean that the sum of the squares overflows: the caller is then slower.
+
+    One call of BLAS where the elements lie side by side: two threads wait for each other at every call into NumPy.
+    """
+    if a.flags.c_contiguous:
+        flat = a.reshape(-1)
+        return math.isfinite(np.dot(flat, flat))
+    return bool(np.isfinite(a.max()) and np.isfinite(a.min()))
 
 
 def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, None]:

@@ -3,14 +3,13 @@
 backward needs for each window the cell (i, j) that won. j is kept for each window as `j_won` (B, C, OH, OW). i is kept as `i_won`
 (B, C, OH, SW), because windows that overlap along the width share the maxima along the height.
 
-If the result of a block holds a NaN, the block is computed again with slower comparisons, in which NaN wins. If dout of a block holds
-a NaN or an infinity, products with 0 are avoided. To find out, forward looks at the largest element of each block, and backward at
-the largest and the smallest.
+If the result holds a NaN, it is computed again with slower comparisons, in which NaN wins. backward multiplies the bits of dout, read
+as integers, by 0 or 1: so a NaN or an infinity leaves 0 in the cells that did not win, where 0 times infinity would be NaN.
 """
 
 from __future__ import annotations
 
-import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,17 +32,6 @@ def pays(asked: Pooling, n: int) -> bool:
     return fits(asked)
 
 
-def all_finite(a: Array) -> bool:
-    """Whether no element is NaN or infinite. False may also mean that the sum of the squares overflows: the caller is then slower.
-
-    One call of BLAS where the elements lie side by side: two threads wait for each other at every call into NumPy.
-    """
-    if a.flags.c_contiguous:
-        flat = a.reshape(-1)
-        return math.isfinite(np.dot(flat, flat))
-    return bool(np.isfinite(a.max()) and np.isfinite(a.min()))
-
-
 def larger(here: Array, before: Array, nan: bool, out: Array, xp: Any) -> Array:
     """out (bool) = whether `here` beats `before`, the maximum so far. With `nan`, the first NaN of a window beats every number."""
     xp.greater(here, before, out=out)
@@ -52,14 +40,18 @@ def larger(here: Array, before: Array, nan: bool, out: Array, xp: Any) -> Array:
     return out
 
 
-def passed_on(won: Array, cell: int, dout: Array, finite: bool, out: Array, xp: Any) -> Array:
-    """out = dout where won == cell, otherwise 0. Without `finite` this is no product, because 0 times infinity is NaN."""
-    if not finite:
-        out[...] = xp.where(won == cell, dout, 0)
-        return out
-    xp.equal(won, cell, out=out)
-    out *= dout
-    return out
+def bits(a: Array) -> Array:
+    """The elements of an array of float32 or float64, read as unsigned integers of the same size, without a copy."""
+    return a.view(np.uint32 if a.itemsize == 4 else np.uint64)
+
+
+def passed_on(won: Array, cell: int, dout: Array, spare: Array, out: Array, xp: Any) -> None:
+    """out = dout where won == cell, otherwise 0. dout, spare and out are `bits`: bits times 0 or 1, for NaN and infinity too.
+
+    spare may be out; it is as fast as an array that lies in memory without gaps.
+    """
+    xp.equal(won, cell, out=spare)
+    xp.multiply(spare, dout, out=out)
 
 
 def lay_sheet(x: Array, windows: Windows, scratch: Scratch) -> Array:
@@ -132,21 +124,21 @@ def max_pool(
         j_won[...] = index[..., every(sw, ow)]
 
 
-def spread_along(dout: Array, windows: Windows, j_won: Array, dlines: Array, finite: bool, scratch: Scratch) -> None:
+def spread_along(dout: Array, windows: Windows, j_won: Array, dlines: Array, scratch: Scratch) -> None:
     """Fill dlines (B, C, OH, SW): each element of dout (B, C, OH, OW) is added where its window's maximum along the width is."""
     xp, begin = scratch.xp, every(windows.stride[1], windows.out[1])
     d, won = scratch(dlines.shape, dout.dtype), scratch(dlines.shape, np.uint8)
     d.fill(0)  # where no window begins d is 0, so the value of `won` does not matter there
     d[..., begin], won[..., begin] = dout, j_won
-    for j in range(windows.kernel[1]):
-        n = d.size - j
-        part = dlines.reshape(-1) if j == 0 else scratch((n,), d.dtype)
-        passed_on(won.reshape(-1)[:n], j, d.reshape(-1)[:n], finite, part, xp)
-        if j > 0:
-            dlines.reshape(-1)[j:] += part
+    flat, won, d, n = dlines.reshape(-1), won.reshape(-1), bits(d).reshape(-1), d.size
+    passed_on(won, 0, d, bits(flat), bits(flat), xp)
+    part = scratch((n,), dlines.dtype)
+    for j in range(1, windows.kernel[1]):
+        passed_on(won[: n - j], j, d[: n - j], bits(part)[: n - j], bits(part)[: n - j], xp)
+        flat[j:] += part[: n - j]
 
 
-def spread_down(dlines: Array, windows: Windows, i_won: Array, dx: Array, finite: bool, scratch: Scratch) -> None:
+def spread_down(dlines: Array, windows: Windows, i_won: Array, dx: Array, scratch: Scratch) -> None:
     """Fill dx (B, C, H, W): each element of dlines (B, C, OH, SW) is added where the maximum along the height is."""
     xp, left, w, stride = scratch.xp, windows.before[1], windows.seen[1], windows.stride[0]
     down = shifts(windows, 0)
@@ -156,7 +148,7 @@ def spread_down(dlines: Array, windows: Windows, i_won: Array, dx: Array, finite
     dx[..., w:].fill(0)
     part = scratch(dlines.shape, dlines.dtype)
     for i, (to, at) in enumerate(down):
-        passed_on(i_won, i, dlines, finite, part, xp)
+        passed_on(i_won, i, bits(dlines), bits(part), bits(part), xp)
         if i < stride:  # the first `stride` cells of the windows lie on different lines of dx, so nothing is written twice
             dx[:, :, at, :w] = part[:, :, to, left : left + w]
         else:
@@ -171,14 +163,14 @@ def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) 
         i_won = device.empty((n, c, windows.out[0], windows.sheet[1]), np.uint8)
         j_won = device.empty((n, c, *windows.out), np.uint8)
 
-    def block(images: slice, scratch: Scratch) -> None:
+    def block(images: slice, scratch: Scratch, nan: bool = False) -> None:
         i, j = (None, None) if i_won is None or j_won is None else (i_won[images], j_won[images])
-        max_pool(x[images], windows, out[images], i, j, scratch=scratch)
-        if i_won is not None and not all_finite(out[images]):
-            max_pool(x[images], windows, out[images], i, j, True, scratch=scratch)
+        max_pool(x[images], windows, out[images], i, j, nan, scratch=scratch)
         apply(then, out[images], scratch)
 
     device.map_blocks(block, n, 2 * c * h * w * x.dtype.itemsize)
+    if asked.train and np.isnan(out.max()):  # looked for once: threads wait for each other at every call into NumPy
+        device.map_blocks(partial(block, nan=True), n, 2 * c * h * w * x.dtype.itemsize)
     return out, (i_won, j_won)
 
 
@@ -188,9 +180,9 @@ def backward(asked: Pooling, kept: Any, dout: Array, device: Device, grads: Grad
     dx = device.empty(asked.x_shape(len(dout)), dout.dtype)
 
     def block(images: slice, scratch: Scratch) -> None:
-        dlines, finite = scratch(i_won[images].shape, dout.dtype), all_finite(dout[images])
-        spread_along(dout[images], windows, j_won[images], dlines, finite, scratch)
-        spread_down(dlines, windows, i_won[images], dx[images], finite, scratch)
+        dlines = scratch(i_won[images].shape, dout.dtype)
+        spread_along(dout[images], windows, j_won[images], dlines, scratch)
+        spread_down(dlines, windows, i_won[images], dx[images], scratch)
 
     device.map_blocks(block, len(dx), 2 * dx[:1].nbytes)
     return dx

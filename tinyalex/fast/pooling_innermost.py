@@ -5,14 +5,14 @@ i_won and j_won have the same meaning as in `pooling`, but other shapes: (C, OH,
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.fast.layout import chwn, empty_chwn, images_first, images_last
-from tinyalex.fast.pooling import all_finite, larger, passed_on
+from tinyalex.fast.pooling import bits, larger, passed_on
 from tinyalex.fast.request import Grads, Pooling, Then, apply
 from tinyalex.geometry import Windows, shifts
 
@@ -63,21 +63,18 @@ def max_along(x: Array, windows: Windows, axis: int, won: Array | None, scratch:
     return best
 
 
-def spread(dout: Array, windows: Windows, axis: int, won: Array, dx: Array, finite: bool, scratch: Scratch) -> None:
+def spread(dout: Array, windows: Windows, axis: int, won: Array, dx: Array, scratch: Scratch) -> None:
     """The gradient of `max_along`: fill dx; each element of dout is added to the cell of its window that won."""
     xp, (pairs, missed) = scratch.xp, cells(windows, axis)
     for line in missed:
         dx[line].fill(0)
     part = scratch(dout.shape, dout.dtype)
+    d, spare, given = bits(dout), bits(part), bits(dx)
     for i, (to, at) in enumerate(pairs):
-        if i < windows.stride[axis] and finite:  # the first `stride` shifts reach different lines, so nothing is written twice
-            xp.equal(won[to], i, out=part[to])
-            xp.multiply(part[to], dout[to], out=dx[at])
+        if i < windows.stride[axis]:  # the first `stride` shifts reach different lines, so nothing is written twice
+            passed_on(won[to], i, d[to], spare[to], given[at], xp)
             continue
-        passed_on(won[to], i, dout[to], finite, part[to], xp)
-        if i < windows.stride[axis]:
-            dx[at] = part[to]
-            continue
+        passed_on(won[to], i, d[to], spare[to], spare[to], xp)
         for channel, more in zip(dx[at], part[to], strict=True):  # channel by channel, because across their gap NumPy makes a copy
             channel += more
 
@@ -89,18 +86,16 @@ def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) 
     if asked.train:
         i_won, j_won = device.empty((c, oh, w, n), np.uint8), device.empty((c, oh, ow, n), np.uint8)
 
-    def pool(channels: slice, scratch: Scratch, nan: bool) -> Array:
+    def block(channels: slice, scratch: Scratch, nan: bool = False) -> None:
         i, j = (None, None) if i_won is None or j_won is None else (i_won[channels], j_won[channels])
-        return max_along(max_along(chwn(x)[channels], windows, 0, i, scratch, nan), windows, 1, j, scratch, nan)
-
-    def block(channels: slice, scratch: Scratch) -> None:
-        best = pool(channels, scratch, nan=False)
-        if i_won is not None and not all_finite(best):
-            best = pool(channels, scratch, nan=True)
+        best = max_along(max_along(chwn(x)[channels], windows, 0, i, scratch, nan), windows, 1, j, scratch, nan)
         images_first(best, None, out[:, channels], scratch.xp)
         apply(then, out[:, channels], scratch)
 
-    device.map_blocks(block, c, size=device.few_blocks(c, 3 * h * w * n * x.dtype.itemsize))
+    size = device.few_blocks(c, 3 * h * w * n * x.dtype.itemsize)
+    device.map_blocks(block, c, size=size)
+    if asked.train and np.isnan(out.max()):
+        device.map_blocks(partial(block, nan=True), c, size=size)
     return out, (i_won, j_won)
 
 
@@ -113,9 +108,8 @@ def backward(asked: Pooling, kept: Any, dout: Array, device: Device, grads: Grad
     def block(channels: slice, scratch: Scratch) -> None:
         d, dlines = scratch(j_won[channels].shape, dtype), scratch(i_won[channels].shape, dtype)
         images_last(dout[:, channels], d)
-        finite = all_finite(d)
-        spread(d, windows, 1, j_won[channels], dlines, finite, scratch)
-        spread(dlines, windows, 0, i_won[channels], chwn(dx)[channels], finite, scratch)
+        spread(d, windows, 1, j_won[channels], dlines, scratch)
+        spread(dlines, windows, 0, i_won[channels], chwn(dx)[channels], scratch)
 
     device.map_blocks(block, c, size=device.few_blocks(c, 3 * h * w * n * dtype.itemsize))
     return dx

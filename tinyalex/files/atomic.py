@@ -8,7 +8,6 @@ import io
 import json
 import os
 import secrets
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -62,7 +61,7 @@ def write_atomically(path: Path | str, pieces: Iterable[Any], nbytes: int) -> No
     try:
         if target.exists() and not target.is_file():
             raise CheckpointError(f"{path}: the file must be a new or a plain one, got a {'folder' if target.is_dir() else 'device'}")
-        free = shutil.disk_usage(target.parent).free
+        free = free_bytes(target.parent)
         if free < nbytes:
             raise DiskFull(_no_room(path, nbytes, free))
         with open(temporary, "xb") as file:
@@ -102,8 +101,15 @@ def write_picture(path: Path | str, save: Callable[[io.BytesIO], object]) -> Non
 def write_error(path: Path, nbytes: int, error: OSError) -> TinyalexError:
     """The error to raise after `error` in writing `nbytes` bytes to `path`."""
     if error.errno in NO_ROOM:
-        return DiskFull(_no_room(path, nbytes, shutil.disk_usage(path.parent).free))
+        return DiskFull(_no_room(path, nbytes, free_bytes(path.parent)))
     return CheckpointError(f"{path}: the file must be writable, got {error.strerror or error}; choose another place")
+
+
+def free_bytes(folder: Path) -> int:
+    """The bytes that are free on the disk of a folder."""
+    import shutil  # here, because it loads three compressors, half a megabyte that a net in memory never needs
+
+    return shutil.disk_usage(folder).free
 
 
 def sync_folder(folder: Path) -> None:
