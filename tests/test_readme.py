@@ -67,7 +67,7 @@ def test_every_command_is_one_that_the_program_takes(name):
 
 
 def test_first_command_is_the_one_ci_runs():
-    command = 'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest'
+    command = 'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest -n auto --dist worksteal'
     assert command in README
     assert "m venv .*-m pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
