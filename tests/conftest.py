@@ -1,8 +1,27 @@
-"""Hypothesis draws the same cases everywhere in CI, and gives no case a deadline."""
+"""How all tests run: what Hypothesis draws, how many processes share the tests, and how often BLAS is set to one thread."""
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from tinyalex.devices.blas import ONE_BLAS_THREAD
+from tinyalex.devices.workers import cores
+
+MOST_PROCESSES = 4  # a process takes 0.4 GiB, and the one that checks the gradients of the whole net takes 3.5 GiB
 
 settings.register_profile("tinyalex", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
 settings.load_profile("tinyalex")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """With `-n auto`: a process for each core, but no more than fit into the memory of a laptop."""
+    return min(cores(), MOST_PROCESSES)
+
+
+@pytest.fixture
+def one_blas_thread():
+    """BLAS has one thread for the whole test. Otherwise each call of a device sets it and sets it back, which takes longer than small work."""
+    with ONE_BLAS_THREAD.hold():
+        yield
