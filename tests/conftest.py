@@ -22,6 +22,6 @@ def pytest_xdist_auto_num_workers():
 
 @pytest.fixture
 def one_blas_thread():
-    """BLAS has one thread for the whole test. Otherwise each call of a device sets it and sets it back, which takes longer than small work."""
+    """BLAS has one thread for the whole test: to set it at each call of a device takes longer than a small call does."""
     with ONE_BLAS_THREAD.hold():
         yield
