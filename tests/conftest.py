@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import threadpoolctl
 from hypothesis import settings
 
 from tinyalex.devices.blas import ONE_BLAS_THREAD
@@ -18,6 +19,12 @@ settings.load_profile("tinyalex")
 def pytest_xdist_auto_num_workers():
     """With `-n auto`: a process for each core, but no more than fit into the memory of a laptop."""
     return min(cores(), MOST_PROCESSES)
+
+
+def pytest_configure(config):
+    """Each of several processes has one BLAS thread, as threads that wait for their next product would take cores from the others."""
+    if hasattr(config, "workerinput"):
+        threadpoolctl.threadpool_limits(1, user_api="blas")
 
 
 @pytest.fixture
