@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -93,10 +93,9 @@ def mutate(mutant: Mutant, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Any]
     lines, number = line_of(mutant.module, mutant.old)
     indent = lines[number][: -len(lines[number].lstrip())]
     lines[number] = indent + mutant.new
-    made = [_execute(mutant.module, "\n".join(lines), monkeypatch)]
+    made = [_execute(mutant.module, compile("\n".join(lines), f"{mutant.module} with a planted bug", "exec"), monkeypatch)]
     for user in users_of(mutant.module):
-        source = ROOT.joinpath(*user.split(".")).with_suffix(".py").read_text(encoding="utf-8")
-        made.append(_execute(user, source, monkeypatch))
+        made.append(_execute(user, _shipped(user), monkeypatch))
     classes = dict(CLASSES)
     for module in made:
         own = {name: value for name, value in vars(module).items() if isinstance(value, type) and value.__module__ == module.__name__}
@@ -111,12 +110,19 @@ def one_image_blocks(classes: Mapping[str, Any]) -> CpuDevice:
     return type("MutantDevice", (shipped,), own)(workers=3, small=0, cache=1)
 
 
-def _execute(name: str, source: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+@lru_cache
+def _shipped(name: str) -> CodeType:
+    """The code of a file without a bug, compiled once for all mutants."""
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    return compile(path.read_text(encoding="utf-8"), f"{name} on top of a planted bug", "exec")
+
+
+def _execute(name: str, code: CodeType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = ModuleType(f"tinyalex.{name}")
     module.__package__ = module.__name__.rpartition(".")[0]
     monkeypatch.setitem(sys.modules, module.__name__, module)  # those that import from it find this one,
     monkeypatch.setattr(f"{module.__package__}.{name.rpartition('.')[2]}", module, raising=False)  # and so do those that import it
-    exec(compile(source, f"{name} with a planted bug", "exec"), vars(module))
+    exec(code, vars(module))
     return module
 
 

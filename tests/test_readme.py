@@ -67,9 +67,16 @@ def test_every_command_is_one_that_the_program_takes(name):
 
 
 def test_first_command_is_the_one_ci_runs():
-    command = 'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest'
+    command = 'python3 -m venv .venv && .venv/bin/pip install -e ".[test]" && .venv/bin/python -m pytest -n auto --dist worksteal'
     assert command in README
     assert "m venv .*-m pytest" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_every_command_that_runs_all_tests_shares_them_among_processes():
+    pages = [*PAGES.values(), (ROOT / ".ci" / "run").read_text(encoding="utf-8")]
+    options = [line.partition(" -m pytest")[2] for page in pages for line in page.splitlines() if "python" in line and " -m pytest" in line]
+    whole = [line for line in options if "tests/" not in line]
+    assert len(whole) == 4 and all("-n auto --dist worksteal" in line for line in whole), whole
 
 
 def test_first_screen_leads_to_the_first_picture():

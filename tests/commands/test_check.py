@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
-import time
 
 import pytest
 
@@ -104,26 +102,25 @@ def test_error_reads_as_every_error_does(folder):
 
 
 def test_watch_checks_again_when_the_file_changes_and_ctrl_c_ends_it_with_0(folder, capsys, no_process, monkeypatch):
-    monkeypatch.setattr(check, "LOOK_S", 0.02)
     file = folder / "mine.py"
     file.write_text(RIGHT)
     no_process["now"] = [not_written(EXERCISES["E06"])]
 
-    def student():
-        time.sleep(0.3)
-        file.write_text("def max_pool(:")
-        time.sleep(0.3)
-        file.unlink()
-        time.sleep(0.1)
+    def mend():
         no_process["now"] = [Result("E06", {"max_pool": "right"}, 10)]
         file.write_text(RIGHT + "\n")
-        time.sleep(0.3)
+
+    def nothing():
+        pass
+
+    def ctrl_c():
         signal.raise_signal(signal.SIGINT)
 
-    thread = threading.Thread(target=student)
-    thread.start()
+    student = iter([nothing, lambda: file.write_text("def max_pool(:"), nothing, file.unlink, nothing, mend, nothing, ctrl_c])
+    waited = []
+    monkeypatch.setattr(check.time, "sleep", lambda seconds: waited.append(seconds) or next(student)())
     assert cli.main(["check", "--watch"]) == 0
-    thread.join()
+    assert waited == [check.LOOK_S] * 8 and next(student, None) is None
     out = capsys.readouterr().out
     assert out.startswith("mine.py is checked again whenever it changes. Ctrl-C ends this.\n")
     first, second, third = (out.index(text) for text in ("Nothing is begun", "the code must be Python", "right in all 10 calls"))

@@ -18,6 +18,7 @@ from tinyalex.gradcheck import check_directions, check_layer, check_loss, check_
 from tinyalex.gradcheck.builders import geometry, of_each_row
 from tinyalex.gradcheck.table import CASES
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 DEVICES = {"cpu": ta.get_device("cpu"), "sim:0": ta.get_device("sim:0")}
 FLOAT64 = {"dtype": np.float64}
 

@@ -27,7 +27,7 @@ def slope(layer, x):
         (ta.AbsTanh(-1.5, 0.5, dtype=np.float64), lambda v: 1.5 * abs(math.tanh(0.5 * v))),
         (ta.Sigmoid(dtype=np.float64), lambda v: 1 / (1 + math.exp(-v))),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, ta.Layer) else "",  # a function's repr is another in every process
 )
 def test_value_and_slope(layer, f):
     assert layer.forward(POINTS)[0].tolist() == pytest.approx([f(v) for v in POINTS[0]], rel=1e-14)

@@ -92,7 +92,7 @@ LARGE = np.arange(20.0)
         ({"a": None}, {"a": None}),
         (len, "len"),
         (Holder, "Holder"),
-        (Holder(by=2, inner=Holder(a=None)), {"type": "Holder", "by": 2, "inner": {"type": "Holder", "a": None}}),
+        pytest.param(Holder(by=2, inner=Holder(a=None)), {"type": "Holder", "by": 2, "inner": {"type": "Holder", "a": None}}, id="Holder"),
         (partial(len, 3), {"type": "partial", "of": ["len", [3], {}]}),
         (b"raw", {"type": "bytes"}),
     ],
