@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinyalex.tutor.contract import Contract
 from tinyalex.tutor.diagnose import Diagnosis
-from tinyalex.tutor.exercise import Exercise, Function, Probe, slug
+from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function, Probe, slug
 from tinyalex.tutor.finding import Finding
 
 DRAWS = 2  # independent draws of every call
@@ -18,8 +19,26 @@ MAY_HAVE_A_NAME = (  # a known mistake may have led to these
 )  # fmt: skip
 
 
-def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0) -> Finding | None:
-    """The first finding about one function of a student, None where all is right."""
+def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0, sizes: int = 0) -> Finding | None:
+    """The first finding about one function of a student, None where all is right.
+
+    seed: of the numbers in the calls. sizes: which of the SIZE_SETS sizes the calls have.
+    """
+    finding = _first(exercise, function, student, seed, sizes)
+    return None if finding is None else replace(finding, seed=seed, sizes=sizes)
+
+
+def sizes_of_grade(seed: int) -> int:
+    """Which of the size sets `grade` takes: never that of `check`, so that sizes that were written down do not pass."""
+    return 1 + seed % (SIZE_SETS - 1)
+
+
+def calls_of(function: Function) -> int:
+    """How many calls a right function is tried with."""
+    return DRAWS * len(function.probes(np.random.default_rng(0), 0))
+
+
+def _first(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int, sizes: int) -> Finding | None:
     contract = Contract(exercise, function, student)
     if finding := contract.signature():
         return finding
@@ -27,7 +46,7 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
     answers: list[tuple[Any, ...]] = []
     kind = None
     for draw in range(DRAWS):
-        for probe in function.probes(np.random.default_rng([seed, draw])):
+        for probe in function.probes(np.random.default_rng([seed, draw]), sizes):
             left, finding = contract.one_call(probe)
             does_not_fit = bool(left) and isinstance(left[0], (ValueError, IndexError))  # a known mistake may do so in the same calls
             if finding is not None and finding.key not in MAY_HAVE_A_NAME and not does_not_fit:
@@ -45,11 +64,11 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
         return finding
     if probes and (finding := contract.layouts(probes[0], answers[0])):
         return finding
-    return _judged(exercise, function, student, seed)
+    return _judged(exercise, function, student, seed, sizes)
 
 
-def _judged(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int) -> Finding | None:
-    if function.judge is None or (judged := function.judge(student, np.random.default_rng(seed))) is None:
+def _judged(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int, sizes: int) -> Finding | None:
+    if function.judge is None or (judged := function.judge(student, np.random.default_rng(seed), sizes)) is None:
         return None
     key, numbers = judged
     seen = next((mistake.seen for mistake in function.mistakes if mistake.key == key), None)

@@ -84,8 +84,8 @@ class Contract:
         words = outcome.says
         if mistake := next((m for m in self.function.mistakes if same_error(outcome.error, m.compute, probe)), None):
             key = f"{self.exercise.key}.{slug(mistake.key)}"
-            numbers = {"probe": probe.says, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
-            return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen)
+            numbers = {"probe": probe.described, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
+            return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen, call=probe.call)
         if any(said in words for said in FLOAT_SIZES):
             return self._found("float size", probe, error=words, line=line)
         kinds = {RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit"}
@@ -132,10 +132,10 @@ class Contract:
         return None
 
     def _found(self, key: str, probe: Probe | None = None, **numbers: Any) -> Finding:
-        says = {} if probe is None else {"probe": probe.says}
+        says, made = ({}, {}) if probe is None else ({"probe": probe.described}, probe.call)
         seen = self.function.seen.get(f"{key} {numbers['argument']}" if "argument" in numbers else key)
         where = "" if probe is None else probe.key
-        return Finding(f"contract.{slug(key)}", self.exercise.key, self.function.name, "contract", where, says | numbers, seen)
+        return Finding(f"contract.{slug(key)}", self.exercise.key, self.function.name, "contract", where, says | numbers, seen, call=made)
 
 
 def same(a: Any, b: Any) -> bool:

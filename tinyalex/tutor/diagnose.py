@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import close
+from tinyalex.tutor.contract import same_error
 from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, after_call, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
@@ -43,8 +44,24 @@ class Diagnosis:
         for number, output in enumerate((*self.function.returns, *self.function.changes)):
             agree = [self._agrees(at, number) for at in range(len(self.probes))]
             if not all(agree):
-                return self._named(number, output, agree) or otherwise or self._symptom(number, output, agree)
+                return self._named(number, output, agree) or self._of_errors(otherwise) or self._symptom(number, output, agree)
         return otherwise
+
+    def _of_errors(self, otherwise: Finding | None) -> Finding | None:
+        """Where an error has led to a mistake, the one that makes the same errors in all calls: in a single call others may do so too."""
+        if otherwise is None or otherwise.layer != "mistake":
+            return otherwise
+        for mistake in self.function.mistakes:
+            if all(self._same_end(mistake, at) for at in range(len(self.probes))):
+                return replace(otherwise, key=f"{self.exercise.key}.{slug(mistake.key)}", seen=mistake.seen)
+        return otherwise
+
+    def _same_end(self, mistake: Mistake, at: int) -> bool:
+        """Whether a mistake ends a call as the student's function did, with the same error or with none."""
+        ended = self.answers[at][0]
+        if isinstance(ended, Exception):
+            return same_error(ended, mistake.compute, self.probes[at])
+        return self._made(mistake, at) is not None
 
     def _agrees(self, at: int, number: int) -> bool:
         right = self.right[at]
@@ -172,7 +189,7 @@ class Diagnosis:
             at = next((other for other in differ if not isinstance(self.answers[other][number], Exception)), differ[0])
         answer = self.answers[at][number]
         yours, right = np.asarray(answer), np.asarray(pick(self.right[at], number))
-        shown: dict[str, Any] = {"output": output, "probe": self.probes[at].says}
+        shown: dict[str, Any] = {"output": output, "probe": self.probes[at].described}
         if isinstance(answer, Exception):
             error = f"{type(answer).__name__}: {answer}"[:200]
             shown |= {"at": output, "yours": f"an error ({error})", "right": f"shape {right.shape}"}
@@ -184,8 +201,9 @@ class Diagnosis:
         else:
             shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
         return Finding(
-            key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree))
-        )
+            key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree)),
+            call=self.probes[at].call,
+        )  # fmt: skip
 
 
 def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Outputs | None:

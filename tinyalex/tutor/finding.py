@@ -31,6 +31,8 @@ class Finding:
     seen: how many of how many public solutions have it.
     agree: how many of how many calls gave the right answer.
     second: whether another mistake is behind this one.
+    call: the numbers and shapes that the call is described with.
+    seed, sizes: of the calls, for `replay`.
     """
 
     key: str
@@ -42,12 +44,16 @@ class Finding:
     seen: tuple[int, int] | None = None
     agree: tuple[int, int] | None = None
     second: bool = False
+    call: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    sizes: int = 0
 
     def text(self, language: str | None = None) -> str:
         """The message, at most six lines."""
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
-        known |= {"probe": words.get(f"{self.exercise}.probes.{slug(self.probe)}", known.get("probe", ""))}  # said in that language
+        described = words.get(f"{self.exercise}.probes.{slug(self.probe)}")  # in that language; the English stands in the exercise
+        known |= {"probe": described.format(**self.call) if described and self.probe else known.get("probe", "")}
         agree = " " + words["agree"].format(*self.agree) if self.agree else ""
         second = " " + words["second"] if self.second else ""
         lines = [f"{self.exercise} {self.function}:{agree}{second}"]
@@ -55,7 +61,9 @@ class Finding:
         lines += words[own if own in words else self.key].format(**known).strip().splitlines()
         if self.seen:
             lines.append(words["seen"].format(some=self.seen[0], all=self.seen[1]))
-        lines.append(words["next"].format(exercise=self.exercise, replay=f"{self.exercise}-{self.probe}" if self.probe else self.exercise))
+        name = f"{self.exercise}-{self.probe}" if self.probe else self.exercise
+        others = "".join(f", {key}={value}" for key, value in (("seed", self.seed), ("sizes", self.sizes)) if value)
+        lines.append(words["next"].format(exercise=self.exercise, replay=f'"{name}"{others}'))
         return "\n".join(lines)
 
 

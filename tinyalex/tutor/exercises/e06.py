@@ -158,22 +158,34 @@ def window_of_the_stride(x: Array, kernel: int, stride: int) -> Array:
     return max_pool(x, stride, stride)[:, :, : out.shape[2], : out.shape[3]]
 
 
-def forward_probes(rng: np.random.Generator) -> list[Probe]:
+CALLS: dict[str, tuple[str, tuple[tuple[tuple[int, ...], int, int], ...]]] = {  # x, kernel and stride, one for each size set
+    "overlap": ("kernel {kernel} and stride {stride}",
+        (((2, 3, 7, 9), 3, 2), ((3, 2, 11, 8), 4, 3), ((2, 4, 9, 13), 5, 2), ((4, 3, 8, 10), 4, 2))),
+    "below zero": ("negative pixels alone",
+        (((2, 3, 5, 7), 3, 2), ((4, 2, 7, 10), 4, 3), ((3, 4, 9, 5), 3, 2), ((2, 3, 6, 8), 4, 2))),
+    "rest": ("a last line that no window reaches",
+        (((3, 2, 8, 10), 3, 2), ((2, 3, 9, 12), 4, 3), ((4, 3, 8, 12), 5, 2), ((3, 2, 9, 7), 4, 2))),
+    "apart": ("stride {stride} above the kernel {kernel}",
+        (((2, 3, 8, 11), 2, 3), ((3, 2, 10, 7), 2, 4), ((2, 4, 13, 9), 3, 5), ((3, 2, 12, 8), 3, 4))),
+    "one image": ("one image",
+        (((1, 3, 7, 5), 3, 1), ((1, 2, 6, 8), 4, 1), ((1, 4, 5, 8), 2, 1), ((1, 3, 6, 9), 4, 1))),
+}  # fmt: skip
+
+
+def forward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `max_pool`. No two pixels are equal."""
-    return [
-        Probe("overlap", "kernel 3 and stride 2", {"x": distinct(rng, 2, 3, 7, 9), "kernel": 3, "stride": 2}),
-        Probe("below zero", "negative pixels alone", {"x": distinct(rng, 2, 3, 5, 7) - 3, "kernel": 3, "stride": 2}),
-        Probe("rest", "a last line that no window reaches", {"x": distinct(rng, 3, 2, 8, 10), "kernel": 3, "stride": 2}),
-        Probe("apart", "stride 3 above the kernel 2", {"x": distinct(rng, 2, 3, 8, 11), "kernel": 2, "stride": 3}),
-        Probe("one image", "one image", {"x": distinct(rng, 1, 3, 7, 5), "kernel": 3, "stride": 1}),
-    ]
+    made = []
+    for key, (says, sets) in CALLS.items():
+        shape, kernel, stride = sets[sizes]
+        made.append(Probe(key, says, {"x": distinct(rng, *shape) - 3 * (key == "below zero"), "kernel": kernel, "stride": stride}))
+    return made
 
 
-def backward_probes(rng: np.random.Generator) -> list[Probe]:
+def backward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `max_pool_backward`: the same images, and a gradient for each window."""
     return [
         Probe(probe.key, probe.says, {"dout": distinct(rng, *max_pool(**probe.arguments).shape)} | dict(probe.arguments))
-        for probe in forward_probes(rng)
+        for probe in forward_probes(rng, sizes)
     ]
 
 
@@ -184,18 +196,19 @@ def distinct(rng: np.random.Generator, *shape: int) -> Array:
     return rng.permutation(values).reshape(shape) * rng.uniform(0.9, 1.1)
 
 
-def ties(student: Callable[..., Any], rng: np.random.Generator) -> tuple[str, dict[str, Any]] | None:
+def ties(student: Callable[..., Any], rng: np.random.Generator, sizes: int) -> tuple[str, dict[str, Any]] | None:
     """After ReLU whole windows are 0: the gradient of such a window must go to one cell."""
-    x, dout = np.zeros((2, 3, 7, 9)), distinct(rng, 2, 3, 3, 4) + 2
-    outcome = call(student, {"dout": dout, "x": x, "kernel": 3, "stride": 2})
-    dx = outcome.value
+    shape, kernel, stride = CALLS["overlap"][1][sizes]
+    x = np.zeros(shape)
+    dout = distinct(rng, *max_pool(x, kernel, stride).shape) + 2
+    outcome = call(student, {"dout": dout, "x": x, "kernel": kernel, "stride": stride})
+    dx, right = outcome.value, float(dout.sum())
     if not isinstance(dx, np.ndarray) or dx.shape != x.shape:
-        return "ties", {"sum": "nothing", "right": f"{dout.sum():.6g}"}
-    if abs(dx.sum() - dout.sum()) <= 1e-9 * dout.sum():
+        return "ties", {"sum": "nothing", "right": f"{right:.6g}"}
+    if abs(dx.sum() - right) <= 1e-9 * right:
         return None
-    return ("every tied cell" if abs(dx.sum() - 9 * dout.sum()) <= 1e-6 * dout.sum() else "ties"), {
-        "sum": f"{dx.sum():.6g}", "right": f"{dout.sum():.6g}",
-    }  # fmt: skip
+    every = abs(dx.sum() - kernel**2 * right) <= 1e-6 * right
+    return ("every tied cell" if every else "ties"), {"sum": f"{dx.sum():.6g}", "right": f"{right:.6g}"}
 
 
 COUNTED = "counted in public solutions"
