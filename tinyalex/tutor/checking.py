@@ -12,6 +12,7 @@ from tinyalex.tutor.contract import Contract
 from tinyalex.tutor.diagnose import Diagnosis
 from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function, Probe, slug
 from tinyalex.tutor.finding import Finding
+from tinyalex.tutor.own_forward import follows
 
 DRAWS = 2  # independent draws of every call
 MAY_HAVE_A_NAME = (  # a known mistake may have led to these
@@ -19,13 +20,25 @@ MAY_HAVE_A_NAME = (  # a known mistake may have led to these
 )  # fmt: skip
 
 
-def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0, sizes: int = 0) -> Finding | None:
+def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0, sizes: int = 0,
+            forward: Callable[..., Any] | None = None) -> Finding | None:  # fmt: skip
     """The first finding about one function of a student, None where all is right.
 
-    seed: of the numbers in the calls. sizes: which of the SIZE_SETS sizes the calls have.
+    seed: of the numbers in the calls. sizes: which of the SIZE_SETS sizes the calls have. forward: the student's own forward pass,
+    where the function is a backward pass and there is one.
     """
-    finding = _first(exercise, function, student, seed, sizes)
-    return None if finding is None else replace(finding, seed=seed, sizes=sizes)
+    finding = _first(exercise, function, student, seed, sizes, forward)
+    if finding is None:
+        return None
+    return replace(finding, seed=seed, sizes=sizes, follows=_gradient_of(finding, function, student))
+
+
+def _gradient_of(finding: Finding, function: Function, student: Callable[..., Any]) -> str:
+    """Where a loss is not right and the same function returns its gradient: that gradient, if it is the derivative of this loss."""
+    link = function.forward
+    if link is None or link.function != function.name or finding.numbers.get("output") != function.returns[0]:
+        return ""
+    return ", ".join(link.of) if derived(function, student, student, finding.seed, finding.sizes) else ""
 
 
 def sizes_of_grade(seed: int) -> int:
@@ -33,12 +46,18 @@ def sizes_of_grade(seed: int) -> int:
     return 1 + seed % (SIZE_SETS - 1)
 
 
+def derived(function: Function, student: Callable[..., Any], forward: Callable[..., Any], seed: int, sizes: int) -> bool:
+    """Whether a backward pass is the derivative of the student's own forward pass, in all calls, be both right or not."""
+    return function.forward is not None and follows(function, student, forward, function.probes(np.random.default_rng([seed, 0]), sizes))
+
+
 def calls_of(function: Function) -> int:
     """How many calls a right function is tried with."""
     return DRAWS * len(function.probes(np.random.default_rng(0), 0))
 
 
-def _first(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int, sizes: int) -> Finding | None:
+def _first(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int, sizes: int,
+           forward: Callable[..., Any] | None) -> Finding | None:  # fmt: skip
     contract = Contract(exercise, function, student)
     if finding := contract.signature():
         return finding
@@ -60,7 +79,7 @@ def _first(exercise: Exercise, function: Function, student: Callable[..., Any], 
             kind = kind or finding
             probes.append(probe)
             answers.append(left)
-    if finding := Diagnosis(exercise, function, student, probes, answers).finding(kind):
+    if finding := Diagnosis(exercise, function, student, probes, answers, forward).finding(kind):
         return finding
     if probes and (finding := contract.layouts(probes[0], answers[0])):
         return finding

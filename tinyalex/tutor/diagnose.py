@@ -14,9 +14,11 @@ from tinyalex.tutor.contract import same_error
 from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, after_call, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
+from tinyalex.tutor.own_forward import follows
 from tinyalex.tutor.transforms import TRANSFORMS
 
 Outputs = tuple[Any, ...]
+OWN_FORWARD = 4  # calls in which a backward pass is held beside the student's own forward pass: each takes some 20 calls of that
 
 
 class Diagnosis:
@@ -26,11 +28,14 @@ class Diagnosis:
     ----------
     probes: at least two independent draws of every call, so that a match by chance is out of the question.
     answers: what the student's function returned for each of them.
+    forward: the student's own forward pass, where the function is a backward pass and there is one.
     """
 
     def __init__(
-        self, exercise: Exercise, function: Function, student: Callable[..., Any], probes: Sequence[Probe], answers: Sequence[Outputs]
-    ) -> None:
+        self, exercise: Exercise, function: Function, student: Callable[..., Any], probes: Sequence[Probe], answers: Sequence[Outputs],
+        forward: Callable[..., Any] | None = None,
+    ) -> None:  # fmt: skip
+        self.forward = forward
         self.exercise, self.function, self.student = exercise, function, student
         self.probes, self.answers = probes, answers
         self.right = [compute(function, function.right, probe) for probe in probes]
@@ -44,8 +49,22 @@ class Diagnosis:
         for number, output in enumerate((*self.function.returns, *self.function.changes)):
             agree = [self._agrees(at, number) for at in range(len(self.probes))]
             if not all(agree):
-                return self._named(number, output, agree) or self._of_errors(otherwise) or self._symptom(number, output, agree)
+                return (
+                    self._of_own_forward(number, output, agree) or self._named(number, output, agree) or self._of_errors(otherwise)
+                    or self._symptom(number, output, agree)
+                )  # fmt: skip
         return otherwise
+
+    def _of_own_forward(self, number: int, output: str, agree: list[bool]) -> Finding | None:
+        """A wrong gradient that is the derivative of the student's own forward pass: then that one is not right."""
+        link = self.function.forward
+        if link is None or self.forward is None or output not in link.of:
+            return None
+        differ = [probe for probe, agrees in zip(self.probes, agree, strict=True) if not agrees][:OWN_FORWARD]
+        if not follows(self.function, self.student, self.forward, differ):
+            return None
+        key = "symptom.own_forward"
+        return self._found(key, "symptom", number, output, agree, None, forward=link.function, other=link.exercise)
 
     def _of_errors(self, otherwise: Finding | None) -> Finding | None:
         """Where an error has led to a mistake, the one that makes the same errors in all calls: in a single call others may do so too."""

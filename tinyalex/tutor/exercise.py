@@ -66,6 +66,28 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Forward:
+    """The forward pass that a backward pass belongs to, so that a student's own two can be held beside each other.
+
+    Parameters
+    ----------
+    exercise, function: whose it is.
+    of: for each gradient that the backward pass returns, the parameter of the forward pass that it belongs to.
+    arguments: takes the arguments of the backward pass by name and returns those of the forward pass.
+    douts: parameters of the backward pass that hold the gradients of the forward pass's outputs, in order; none where its first
+        output is the loss.
+    kept: parameters of the backward pass that come out of the forward pass, and the numbers of these outputs.
+    """
+
+    exercise: str
+    function: str
+    of: Mapping[str, str]
+    arguments: Callable[..., Arguments]
+    douts: tuple[str, ...] = ("dout",)
+    kept: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Function:
     """One function of an exercise.
 
@@ -81,6 +103,7 @@ class Function:
     linear: parameters in which it is linear, such as ("dout",): for the symptoms.
     judge: what no comparison with one right answer can decide, such as ties or random numbers: (function, generator, which of the
         size sets) -> the key of a mistake and its numbers, or None. It is asked when all probes agree.
+    forward: the forward pass that it is the derivative of, where the student writes that too.
     seen: how many of how many public solutions break the contract in a way, such as {"input changed dout": (34, 135)}.
     """
 
@@ -92,6 +115,7 @@ class Function:
     changes: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
     judge: Judge | None = None
+    forward: Forward | None = None
     seen: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 

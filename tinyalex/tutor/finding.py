@@ -33,6 +33,7 @@ class Finding:
     second: whether another mistake is behind this one.
     call: the numbers and shapes that the call is described with.
     seed, sizes: of the calls, for `replay`.
+    follows: what the student has derived rightly from what the finding is about: the name of an output.
     """
 
     key: str
@@ -47,6 +48,7 @@ class Finding:
     call: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     sizes: int = 0
+    follows: str = ""
 
     def text(self, language: str | None = None) -> str:
         """The message, at most six lines."""
@@ -59,6 +61,8 @@ class Finding:
         lines = [f"{self.exercise} {self.function}:{agree}{second}"]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
         lines += words[own if own in words else self.key].format(**known).strip().splitlines()
+        if self.follows:
+            lines.append(words["follows"].format(function=self.follows, forward=known.get("output", self.function)))
         if self.seen:
             lines.append(words["seen"].format(some=self.seen[0], all=self.seen[1]))
         name = f"{self.exercise}-{self.probe}" if self.probe else self.exercise

@@ -32,9 +32,10 @@ def try_exercise(exercise: Exercise, path: Path, name: str, seed: int, sizes: in
     start, wanted = time.perf_counter(), [function.name for function in exercise.functions]
     states, found, calls = dict.fromkeys(wanted, "not looked at"), list[Finding](), 0
     try:
-        loaded = load(read(path, names_of_all(), name), wanted)
+        links = {function.name: function.forward.function for function in exercise.functions if function.forward is not None}
+        loaded = load(read(path, names_of_all(), name), [*wanted, *(other for other in links.values() if other not in wanted)])
         for function in exercise.functions:
-            states[function.name], finding = _try(exercise, function, loaded, seed, sizes)
+            states[function.name], finding = _try(exercise, function, loaded, seed, sizes, links.get(function.name, function.name))
             calls += calls_of(function)
             found += [] if finding is None else [finding]
             if found and not every:
@@ -44,14 +45,16 @@ def try_exercise(exercise: Exercise, path: Path, name: str, seed: int, sizes: in
     return Result(exercise.key, states, calls, tuple(found), round(time.perf_counter() - start, 3))
 
 
-def _try(exercise: Exercise, function: Function, loaded: Loaded, seed: int, sizes: int) -> tuple[str, Finding | None]:
+def _try(exercise: Exercise, function: Function, loaded: Loaded, seed: int, sizes: int, link: str) -> tuple[str, Finding | None]:
+    """link: the name of the forward pass that the function belongs to, or its own."""
     try:
         student = loaded.function(function.name)
     except SubmissionError as error:
         return "finding", error.finding(exercise.key, function.name)
     if student is None:
         return "todo", None
-    finding = examine(exercise, function, student, seed, sizes)
+    forward = None if link == function.name else loaded.names.get(link)
+    finding = examine(exercise, function, student, seed, sizes, forward if callable(forward) else None)
     if finding is None:
         return "right", None
     if str(finding.numbers.get("error", "")).startswith("NotImplementedError"):

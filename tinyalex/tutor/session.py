@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.errors import ShapeError, require_choice, require_int, show
-from tinyalex.tutor.checking import calls_of, examine
+from tinyalex.tutor.checking import calls_of, derived, examine
 from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function, Probe
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import Finding, catalogue, language_of
@@ -54,6 +54,8 @@ def check(exercise: str, *functions: Any, seed: int = 0, sizes: int = 0, languag
     ----------
     exercise: "E01" to "E12".
     functions: your functions, or a module that holds them. A function of another name is taken where the exercise has one only.
+        Where a backward pass is not right, it is also held beside your forward pass: the one that is given here, or that was checked
+        last. So `check("E05", conv_backward, conv_forward)` says whether the first is the derivative of the second.
     seed, sizes: of the calls, as `tinyalex grade` names them; sizes from 0 to 3.
     language: "en" or "zh"; None for the variable TINYALEX_LANG, else English.
 
@@ -80,11 +82,11 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
     order = [function for function in exercise.functions if function.name in functions]
     for at, function in enumerate(order):
         _checked[function.name] = functions[function.name]
-        if finding := examine(exercise, function, functions[function.name], seed, sizes):
+        if finding := examine(exercise, function, functions[function.name], seed, sizes, _forward_of(function, functions)):
             _failed[exercise.key] = function.name
             names = tuple(later.name for later in order[at + 1 :])
-            words = catalogue(language)
-            text = "\n".join([finding.text(language), *(words["waiting"].format(function=name) for name in names)])
+            waiting = [_waits(later, functions, seed, sizes, language) for later in order[at + 1 :]]
+            text = "\n".join([finding.text(language), *waiting])
             return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
     _failed.pop(exercise.key, None)
     calls = sum(map(calls_of, order))
@@ -92,6 +94,22 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
         exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order)
     )
     return Report(exercise.key, None, text, tuple(function.name for function in order))
+
+
+def _forward_of(function: Function, functions: Mapping[str, Any]) -> Any:
+    """The student's forward pass that a backward pass belongs to: given with it, or else checked last; None where there is none."""
+    if function.forward is None or function.forward.function == function.name:
+        return None
+    return functions.get(function.forward.function, _checked.get(function.forward.function))
+
+
+def _waits(function: Function, functions: Mapping[str, Any], seed: int, sizes: int, language: str) -> str:
+    """What is said of a function that is not looked at yet."""
+    forward, words = _forward_of(function, functions), catalogue(language)
+    if forward is not None and derived(function, functions[function.name], forward, seed, sizes):
+        assert function.forward is not None
+        return words["follows"].format(function=function.name, forward=function.forward.function)
+    return words["waiting"].format(function=function.name)
 
 
 def hint(exercise: str, function: str | None = None, language: str | None = None) -> None:
@@ -174,16 +192,19 @@ def _function_of(exercise: Exercise, name: str | None) -> Function:
 def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     """By name of the exercise's functions, what was given for it."""
     names = [function.name for function in exercise.functions]
+    forwards = {function.forward.function for function in exercise.functions if function.forward is not None}
     found = False
     for value in given:
         if isinstance(value, ModuleType):
-            for name in names:
+            for name in (*names, *(forwards - set(names))):
                 if hasattr(value, name):
-                    found = True
+                    found = found or name in names
                     yield name, getattr(value, name)
             continue
         name = getattr(value, "__name__", "")
-        if name in names or len(names) == 1 or len(given) == len(names) == 1:
+        if name in forwards and name not in names:
+            yield name, value
+        elif name in names or len(names) == 1 or len(given) == len(names) == 1:
             found = True
             yield name if name in names else names[0], value
         elif not callable(value) or len(given) == 1:

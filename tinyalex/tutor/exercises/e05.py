@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
 from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, correlate, padded, sizes, whole
 
 Gradients = tuple[Array, Array, Array]
@@ -315,6 +315,11 @@ ADDS = "oreilly-japan/deep-learning-from-scratch#27"
 REST = "microsoft/onnxscript#1707"
 CHANNEL = "NervanaSystems/neon#111"
 TRANSPOSED = "nntrainer/nntrainer#705"
+FORWARD = Forward(
+    "E04", "conv_forward", {"dx": "x", "dweight": "weight", "dbias": "bias"},
+    lambda dout, x, weight, stride, padding, groups=1: {
+        "x": x, "weight": weight, "bias": np.zeros(len(weight)), "stride": stride, "padding": padding, "groups": groups},
+)  # fmt: skip
 E05 = Exercise("E05", "convolution, backward", "03", 35, (
     Function("conv_backward", conv_backward, ("dx", "dweight", "dbias"), probes, (
         Mistake("cut from the end", _dx(lambda c: c.dsheet[:, :, c.padding : -c.padding, c.padding : -c.padding]), COUNTED, (42, 88)),
@@ -374,7 +379,7 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("dbias for each image", _dbias(lambda dout: dout.sum((2, 3))), "inferred"),
         Mistake("dbias for each window", _dbias(lambda dout: dout.sum(0)), "inferred"),
         Mistake("dbias over the filters", _dbias(lambda dout: dout.sum((1, 2, 3))), "inferred"),
-    ), linear=("dout",)),
+    ), linear=("dout",), forward=FORWARD),
     Function("conv_backward_groups", conv_backward_groups, ("dx", "dweight", "dbias"), group_probes, (
         Mistake("first group alone", _grouped(lambda c: c.right(dout=c.last(np.s_[:], np.s_[: len(c.weight) // c.groups]))), "inferred"),
         Mistake("last group alone", _grouped(lambda c: c.right(dout=c.last(np.s_[:], np.s_[-len(c.weight) // c.groups :]))), "inferred"),
@@ -389,5 +394,5 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("over the groups", _grouped(lambda c: tuple(gradient / c.groups for gradient in c.right())), "inferred"),
         Mistake("groups cut from the end",
                 _grouped(lambda c: (c.right()[0] if c.padding else c.x[:, :, :0, :0], *c.right()[1:])), "inferred"),
-    ), linear=("dout",)),
+    ), linear=("dout",), forward=FORWARD),
 ))  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Arguments, Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Arguments, Exercise, Forward, Function, Mistake, Probe
 
 
 def lrn(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
@@ -377,5 +377,5 @@ E07 = Exercise("E07", "local response normalization", "05", 35, (
         Mistake("back with n as the radius", _both(RADIUS), "inferred", given=lambda n, **_: {"n": 2 * n + 1}),
         Mistake("back even n on both sides", _both(BOTH_SIDES), "inferred", given=lambda n, **_: {"n": n // 2 * 2 + 1}),
         Mistake("back even n mirrored", _both(ONE_MORE_ABOVE), "inferred"),
-    ), linear=("dout",)),
+    ), linear=("dout",), forward=Forward("E07", "lrn", {"dx": "a"}, lambda dout, **given: given)),
 ))  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
 
 Answer = tuple[Any, Array]
 
@@ -274,5 +274,6 @@ E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
         Mistake("one taken everywhere", _with_gradient(lambda p, hot: (p - 1) / len(p)), "inferred"),
         Mistake("label overwritten", _with_gradient(lambda p, hot: np.where(hot > 0, -1, p) / len(p)), "inferred"),
         Mistake("logits for p", logits_less_one_hot, "inferred"),
-    ), seen={"input changed logits": (1, 138)}),
+    ), seen={"input changed logits": (1, 138)}, forward=Forward(
+        "E08", "softmax_cross_entropy", {"dlogits": "logits"}, lambda **given: given, ())),
 ))  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
 from tinyalex.tutor.guard import call
 
 Rng = np.random.Generator
@@ -296,5 +296,6 @@ E10 = Exercise("E10", "dropout", "08", 20, (
         Mistake("the dropped alone", _times(lambda mask, p: ~mask / (1 - p)), "inferred"),
         Mistake("the dropped alone/divided by p", _times(lambda mask, p: ~mask / p), "inferred"),
         Mistake("divided by the share", _times(lambda mask, p: mask / mask.mean()), "inferred"),
-    ), linear=("dout",)),
+    ), linear=("dout",), forward=Forward("E10", "dropout", {"dx": "x"}, lambda dout, mask, p: {
+        "x": np.array(dout), "p": p, "rng": np.random.default_rng(0), "train": True}, kept={"mask": 1})),
 ))  # fmt: skip

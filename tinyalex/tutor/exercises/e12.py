@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
 
 Pair = tuple[Any, Any]
 
@@ -205,7 +205,8 @@ E12 = Exercise("E12", "two towers, and what they exchange", "10", 25, (
         Mistake("parts exchanged", _parts(lambda aa, ab, ba, bb: (aa + bb, ab + ba)), "inferred"),
         Mistake("cut at the middle", cut_at_the_middle, "inferred"),
         Mistake("whole gradient", lambda dya, dyb, channels: (dya + dyb, dya + dyb), "inferred"),
-    ), linear=("dya", "dyb")),
+    ), linear=("dya", "dyb"), forward=Forward("E12", "exchange", {"da": "a", "db": "b"}, lambda dya, dyb, channels: {
+        "a": np.array(dya[:, :channels]), "b": np.array(dya[:, channels:])}, ("dya", "dyb"))),
     Function("exchange_bytes", exchange_bytes, ("to_a", "to_b"), bytes_probes, (
         Mistake("own half counted", _bytes(lambda a, b: (a + b, a + b)), "inferred"),
         Mistake("backward as forward", _bytes(lambda a, b: (b, a), lambda a, b: (b, a)), "inferred"),
