@@ -42,7 +42,7 @@ def test_check_that_is_mended(capsys):
         return True
 
     assert tutor.mend("B1", better)
-    assert capsys.readouterr().out == "Your check accepts the right answer and refuses all of 8 wrong ones.\n"
+    assert capsys.readouterr().out == "Your check accepts the right answer and refuses all of 14 wrong ones.\n"
     assert not tutor.mend("B1", lambda backward: False) and not tutor.mend("B1", lambda backward: "yes")
     assert not tutor.mend("B1", lambda backward: True)
 

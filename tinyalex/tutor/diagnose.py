@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import close
-from tinyalex.tutor.contract import same_error
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, after_call, slug
+from tinyalex.tutor.contract import same_error, without_front_axes
+from tinyalex.tutor.exercise import Arguments, Exercise, Function, Mistake, Probe, after_call, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
+from tinyalex.tutor.other_arguments import first_that_explains
 from tinyalex.tutor.own_forward import follows
+from tinyalex.tutor.symptoms import LISTED, digits, element, symptom_of
 from tinyalex.tutor.transforms import TRANSFORMS
 
 Outputs = tuple[Any, ...]
@@ -79,7 +81,7 @@ class Diagnosis:
         """Whether a mistake ends a call as the student's function did, with the same error or with none."""
         ended = self.answers[at][0]
         if isinstance(ended, Exception):
-            return same_error(ended, mistake.compute, self.probes[at])
+            return same_error(ended, mistake.compute, self.probes[at], without_front_axes)
         return self._made(mistake, at) is not None
 
     def _agrees(self, at: int, number: int) -> bool:
@@ -98,7 +100,27 @@ class Diagnosis:
         for mistake, transform in self._candidates():
             if all(self._hits(mistake, transform, number, at) for at in order):
                 return self._called(mistake, transform, number, output, agree, agree.index(False))
+        if found := self._of_other_arguments(number, output, agree, order):
+            return found
+        for mistake, transform in self._transformed_mistakes():
+            if all(self._hits(mistake, transform, number, at) for at in order):
+                return self._called(mistake, transform, number, output, agree, agree.index(False))
         return self._together(number, output, agree, order) or self._in_some_calls(number, output, agree)
+
+    def _of_other_arguments(self, number: int, output: str, agree: list[bool], order: list[int]) -> Finding | None:
+        """The right answer to a call in which one argument is another."""
+
+        def agrees(at: int, arguments: Arguments) -> bool:
+            made = pick(compute(self.function, self.function.right, replace(self.probes[at], arguments=arguments)), number)
+            return matches(self.answers[at][number], made)
+
+        found = first_that_explains(self.function, self.probes, order, agrees)
+        if found is None:
+            return None
+        argument, taken_for = found
+        if taken_for in TRANSFORMS:
+            return self._found("argument.changed", "mistake", number, output, agree, None, argument=argument, how=slug(taken_for))
+        return self._found("argument.other", "mistake", number, output, agree, None, argument=argument, taken_for=taken_for)
 
     def _together(self, number: int, output: str, agree: list[bool], order: list[int]) -> Finding | None:
         """Of two mistakes at once, one of which comes down to other arguments, the likelier."""
@@ -113,21 +135,25 @@ class Diagnosis:
 
             if all(hits(at) for at in order):
                 likelier = min(one, other, key=mistakes.index)
-                return replace(self._called(likelier, "", number, output, agree, agree.index(False)), second=True)
+                return replace(self._called(likelier, "", number, output, agree, agree.index(False)), beside="second")
         return None
 
     def _in_some_calls(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """Of two mistakes at once the one that shows alone in most calls, where these are at least two of different kinds."""
+        """Of two mistakes at once the one that shows alone in most calls, where these are at least two of different kinds.
+
+        Where all other calls that differ end in an error, one kind of call is enough for a known mistake.
+        """
         calls: dict[str, list[int]] = {}  # the wrong ones, by the key of their probe
         for at, probe in enumerate(self.probes):
             if not agree[at] and not isinstance(self.answers[at][number], Exception):
                 calls.setdefault(probe.key, []).append(at)
         most: tuple[int, Mistake | None, str, int] | None = None
-        for mistake, transform in self._candidates():
+        known = len(calls) == 1 and any(isinstance(answer[number], Exception) for answer in self.answers)  # no other call speaks against it
+        for mistake, transform in (*self._candidates(), *self._transformed_mistakes()):
             shows = [ats for ats in calls.values() if all(self._hits(mistake, transform, number, at) for at in ats)]
-            if len(shows) > (most[0] if most else 1):
+            if len(shows) > (most[0] if most else 0 if known and mistake is not None and not transform else 1):
                 most = len(shows), mistake, transform, shows[0][0]
-        return replace(self._called(most[1], most[2], number, output, agree, most[3]), second=True) if most else None
+        return replace(self._called(most[1], most[2], number, output, agree, most[3]), beside="others") if most else None
 
     def _hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
         """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""
@@ -150,11 +176,13 @@ class Diagnosis:
         return True
 
     def _candidates(self) -> Iterator[tuple[Mistake | None, str]]:
-        """Every mistake, every transform of the right answer, every transform of a mistake."""
-        mistakes = self.function.mistakes
-        yield from ((mistake, "") for mistake in mistakes)
+        """Every mistake, every transform of the right answer."""
+        yield from ((mistake, "") for mistake in self.function.mistakes)
         yield from ((None, name) for name in TRANSFORMS)
-        yield from ((mistake, name) for mistake in mistakes for name in TRANSFORMS)
+
+    def _transformed_mistakes(self) -> Iterator[tuple[Mistake | None, str]]:
+        """Every transform of every mistake."""
+        yield from ((mistake, name) for mistake in self.function.mistakes for name in TRANSFORMS)
 
     def _made(self, mistake: Mistake | None, at: int) -> Outputs | None:
         """What a mistake leaves in a call, the right answer without one. Computed when it is first asked for."""
@@ -180,14 +208,30 @@ class Diagnosis:
         """What can be said where no known mistake gives these numbers."""
         at = agree.index(False)
         yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
-        key, numbers = symptom_of(yours, right, any(agree))
+        is_list = not isinstance(pick(self.right[at], number), np.ndarray)
+        key, numbers = symptom_of(yours, right, 2 * sum(agree) > len(agree), output, is_list)
         if right.ndim == 0 and not any(agree):
             ratios = [np.asarray(answer[number]) / pick(mine, number) for answer, mine in zip(self.answers, self.right, strict=True)]
             if np.ptp(ratios) <= 1e-7 * abs(ratios[0]):
                 key, numbers = "factor", {"factor": digits(float(ratios[0]))}
         if key == "elsewhere" and not self._linear(at, number):
             key = "not linear"
-        return self._found(f"symptom.{slug(key)}", "symptom", number, output, agree, None, **numbers)
+        found = self._found(f"symptom.{slug(key)}", "symptom", number, output, agree, None, **numbers)
+        return replace(found, others=self._others(number), right_calls=self._right_calls(agree))
+
+    def _others(self, number: int) -> tuple[str, ...]:
+        """The outputs that are right in all calls."""
+        names = (*self.function.returns, *self.function.changes)
+        return tuple(
+            name for other, name in enumerate(names) if other != number and all(self._agrees(at, other) for at in range(len(self.probes)))
+        )
+
+    def _right_calls(self, agree: list[bool]) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+        """The calls that are right in every draw, where these are few and less than half: key, description and call."""
+        wrong = {probe.key for probe, agrees in zip(self.probes, agree, strict=True) if not agrees}
+        right = {probe.key: probe for probe in self.probes if probe.key not in wrong}
+        few = 0 < len(right) <= min(LISTED, len(wrong))
+        return tuple((probe.key, probe.described, probe.call) for probe in right.values()) if few else ()
 
     def _linear(self, at: int, number: int) -> bool:
         """Whether the output doubles where the parameters in which the function is linear double."""
@@ -210,15 +254,14 @@ class Diagnosis:
         yours, right = np.asarray(answer), np.asarray(pick(self.right[at], number))
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].described}
         if isinstance(answer, Exception):
-            error = f"{type(answer).__name__}: {answer}"[:200]
-            shown |= {"at": output, "yours": f"an error ({error})", "right": f"shape {right.shape}"}
+            shown |= {"at": f"{output}.shape", "yours": f"<{type(answer).__name__}: {answer}>"[:200], "right": str(right.shape)}
         elif yours.shape == right.shape:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
-            shown |= {"at": f"{output}[{', '.join(map(str, where))}]" if where else output,
+            shown |= {"at": element(output, where, not isinstance(pick(self.right[at], number), np.ndarray)),
                       "yours": digits(float(yours[where])), "right": digits(float(right[where]))}  # fmt: skip
         else:
-            shown |= {"at": output, "yours": f"shape {yours.shape}", "right": f"shape {right.shape}"}
+            shown |= {"at": f"{output}.shape", "yours": str(yours.shape), "right": str(right.shape)}
         return Finding(
             key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree)),
             call=self.probes[at].call,
@@ -249,34 +292,6 @@ def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
     return special and close(yours[finite], value[finite], within)
 
 
-def digits(value: float) -> str:
-    """A number as a message shows it: six digits, or all of an integer."""
-    return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value + 0.0:.6g}"  # + 0.0: no -0
-
-
 def pick(outputs: Outputs | None, number: int) -> Any:
     """One of the outputs, None where there are none."""
     return None if outputs is None or number >= len(outputs) else outputs[number]
-
-
-def symptom_of(yours: Any, right: Any, sometimes: bool) -> tuple[str, Mapping[str, Any]]:
-    """Where two arrays of one shape differ, as the key of a sentence and its numbers."""
-    if right.size == 1:
-        return ("one number sometimes" if sometimes else "one number"), {}
-    off = ~np.isclose(yours, right, rtol=1e-9, atol=1e-12 * max(1e-300, float(np.abs(right).max())))
-    share = float(off.mean())
-    numbers = {"share": f"{100 * share:.3g} %"}
-    nonzero = np.abs(right) > 0
-    ratios = yours[nonzero] / right[nonzero]
-    if ratios.size and np.allclose(ratios, ratios.flat[0], rtol=1e-7) and not yours[~nonzero].any():
-        return "factor", {**numbers, "factor": f"{float(ratios.flat[0]):.6g}"}
-    for axis, name in ((0, "image"), (1, "channel"), (yours.ndim - 2, "line"), (yours.ndim - 1, "column")):
-        if 0 <= axis < yours.ndim and yours.shape[axis] > 1:
-            lines = np.moveaxis(off, axis, 0).reshape(yours.shape[axis], -1).any(1)
-            if lines.sum() == 1:
-                return "one of an axis", {**numbers, "axis": name, "which": int(np.flatnonzero(lines)[0]), "of": yours.shape[axis]}
-    if yours.ndim >= 4 and not off[..., 1:-1, 1:-1].any():
-        return "edges", numbers
-    if np.isclose(yours.sum(), right.sum(), rtol=1e-9):
-        return "sum kept", numbers
-    return ("sometimes" if sometimes else "elsewhere"), numbers

@@ -91,7 +91,7 @@ def _tuples(value: Any) -> Any:
     """What JSON made a list of, as a tuple again."""
     if isinstance(value, dict):
         return {key: _tuples(entry) for key, entry in value.items()}
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def problem_of(results: Sequence[Result]) -> Finding | None:

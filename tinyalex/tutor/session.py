@@ -201,13 +201,16 @@ def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, An
                     found = found or name in names
                     yield name, getattr(value, name)
             continue
+        if not callable(value):
+            remedy = "pass the function itself, without parentheses behind its name"
+            raise ShapeError(f"check: a function of {exercise.key} must be one that I can call, got {show(value)}", remedy)
         name = getattr(value, "__name__", "")
         if name in forwards and name not in names:
             yield name, value
-        elif name in names or len(names) == 1 or len(given) == len(names) == 1:
+        elif name in names or len(names) == 1:
             found = True
             yield name if name in names else names[0], value
-        elif not callable(value) or len(given) == 1:
+        else:
             rule = f"check: a function of {exercise.key} must be called {' or '.join(names)}"
             raise ShapeError(f"{rule}, got {name or show(value)}", "rename yours, so that it is clear which one it is")
     if not found:

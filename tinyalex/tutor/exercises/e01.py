@@ -148,6 +148,19 @@ def nothing_moves(f: Scalar, x: Array, h: float) -> Array:
     return np.zeros(x.shape)
 
 
+def _scaled(scale: Callable[[float], float]) -> Callable[[Scalar, Array, float], Array]:
+    """A step that grows with the element, as numerical libraries take one."""
+
+    def scaled(f: Scalar, x: Array, h: float) -> Array:
+        dx = np.zeros(x.shape)
+        for at in np.ndindex(x.shape):
+            step = h * scale(abs(float(x[at])))
+            dx[at] = (f(_moved(x, at, step)) - f(_moved(x, at, -step))) / (2 * step)
+        return dx
+
+    return scaled
+
+
 def own_step(f: Scalar, x: Array, h: float) -> Array:
     return numerical_gradient(f, x, 1e-5)
 
@@ -212,6 +225,9 @@ E01 = Exercise("E01", "a slope without calculus", "00", 15, (
         Mistake("moves a row", moves_a_row, "inferred"),
         Mistake("all at once", all_at_once, "inferred"),
         Mistake("one slope", one_slope, "inferred"),
+        Mistake("step grows/above one", _scaled(lambda size: max(1.0, size)), "inferred"),
+        Mistake("step grows/with the element", _scaled(lambda size: size), "inferred"),
+        Mistake("step grows/from one", _scaled(lambda size: 1 + size), "inferred"),
         Mistake("own step", own_step, "inferred", within=1e-6),
     )),
 ))  # fmt: skip

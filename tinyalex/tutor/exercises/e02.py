@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.guard import call
 
 
 def relu_backward(dout: Array, x: Array) -> Array:
@@ -20,8 +24,8 @@ def relu_backward(dout: Array, x: Array) -> Array:
 
     Returns
     -------
-    dx: a new array of floats of that shape. dout and x are left as they are. At x = 0 there is no slope; both 0 and dout are
-        accepted there.
+    dx: a new array of floats of that shape. dout and x are left as they are. At x = 0 there is no slope; 0, dout
+        and any number between them are accepted there.
     """
     return np.where(x > 0, dout, 0.0)
 
@@ -188,6 +192,20 @@ def tanh_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     ]
 
 
+def at_zero(student: Callable[..., Any], rng: np.random.Generator, sizes: int) -> tuple[str, dict[str, Any]] | None:
+    """Where x is 0, every number from 0 to dout is accepted, and nothing else is."""
+    shape = SIZES[sizes][0]
+    x, dout = _quarters(rng, *shape), _quarters(rng, *shape)
+    x[0, 1:3] = 0.0, -0.0
+    outcome = call(student, {"dout": dout.copy(), "x": x.copy()})
+    if outcome.error is not None or np.shape(outcome.value) != shape:
+        return "not at zero", {"yours": outcome.says or "another shape", "right": "0"}
+    for at in ((0, 1), (0, 2)):
+        if not 0 <= outcome.value[at] / dout[at] <= 1:
+            return "not at zero", {"yours": f"{outcome.value[at]:.6g}", "right": "0"}
+    return None
+
+
 def _quarters(rng: np.random.Generator, *shape: int) -> Array:
     """Multiples of 1/4 from -4 to 4, no two equal and none 0, in random order."""
     return _some(rng, [quarter / 4 for quarter in range(-16, 17) if quarter], shape)
@@ -223,7 +241,8 @@ E02 = Exercise("E02", "the slopes of ReLU and tanh", "01", 15, (
         Mistake("above one", above_one, "inferred"),
         Mistake("exchanged", exchanged, "inferred"),
         Mistake("one sign an image", one_sign_an_image, "inferred"),
-    ), linear=("dout",), seen={"input changed dout": (34, 135), "input changed x": (6, 135)}),
+        Mistake("not at zero", lambda dout, x: dout * (x / np.abs(x) + 1) / 2, "inferred"),
+    ), linear=("dout",), judge=at_zero, seen={"input changed dout": (34, 135), "input changed x": (6, 135)}),
     Function("tanh_backward", tanh_backward, ("dx",), tanh_probes, (
         Mistake("out taken for x", out_taken_for_x, "scikit-learn/scikit-learn#14244"),
         Mistake("slope alone", slope_alone, "inferred"),

@@ -158,6 +158,15 @@ def cells_before_channels(call: Call) -> Array:
     return call.right(weight=call.weight.reshape(k, kh, kw, c).transpose(0, 3, 1, 2))
 
 
+def before_the_edge(out: Array, x: Array, weight: Array, stride: int, padding: int) -> Array:
+    """out, zero where a last window ends exactly at the edge: range(0, H + 2 padding - KH, stride) leaves it out."""
+    kept = out.copy()
+    for axis in (2, 3):
+        if (x.shape[axis] + 2 * padding - weight.shape[axis]) % stride == 0:
+            np.moveaxis(kept, axis, 0)[-1] = 0
+    return kept
+
+
 def first_image_alone(call: Call) -> Array:
     out = call.right()
     out[1:] = 0
@@ -174,6 +183,11 @@ def channels_dealt_out(call: Call) -> Array:
     """Group g sees the channels g, g + G, g + 2 G ..."""
     order = np.argsort(np.arange(call.x.shape[1]) % call.groups, kind="stable")
     return call.right(x=call.x[:, order])
+
+
+def stacked(a: Array, groups: int) -> Array:
+    """The parts of the groups stacked as (G, N, C / G, ...) and reshaped, which mixes images and groups."""
+    return np.stack(np.split(a, groups, 1)).reshape(a.shape)
 
 
 Sizes = tuple[tuple[int, ...], tuple[int, ...], int, int]
@@ -251,11 +265,14 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         _instead("padding ignored", lambda **_: {"padding": 0}, "inferred"),
         Mistake("size without padding", _way(lambda c: c.windows(c.sizes(padding=0))), "inferred"),
         Mistake("padding counted once", _way(padding_counted_once), "inferred"),
+        Mistake("padded by one", _way(lambda c: correlate(
+            padded(c.x, 1), c.weight, c.bias, (c.stride, c.stride), c.sizes(), c.groups)), "seen in public solutions"),
         Mistake("padding behind alone", _way(padding_behind_alone), "inferred"),
         Mistake("padding on every axis", _way(padding_on_every_axis), "inferred"),
         Mistake("one window too many", _way(one_window_too_many), "inferred"),
         Mistake("window past the edge", _way(window_past_the_edge), "inferred"),
         Mistake("mean of the products", _way(lambda c: c.right(weight=c.weight / c.weight[0].size)), "inferred"),
+        Mistake("before the edge", _way(lambda c: before_the_edge(c.right(), c.x, c.weight, c.stride, c.padding)), "inferred"),
         Mistake("cells before channels", _way(cells_before_channels), "inferred"),
         Mistake("filters last reshaped", _way(lambda c: c.right().transpose(0, 2, 3, 1).reshape(c.right().shape)), "inferred"),
         Mistake("filters first reshaped", _way(lambda c: c.right().swapaxes(0, 1).reshape(c.right().shape)), "inferred"),
@@ -267,5 +284,6 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("all channels", _way(lambda c: c.right(weight=np.tile(c.weight, (1, c.groups, 1, 1)), groups=1)), "apache/mxnet#3348"),
         Mistake("filters dealt out", _way(filters_dealt_out), "inferred"),
         Mistake("channels dealt out", _way(channels_dealt_out), "inferred"),
+        Mistake("groups stacked", _way(lambda c: stacked(c.right(), c.groups)), "inferred"),
     )),
 ))  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
-from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, correlate, padded, sizes, whole
+from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, before_the_edge, correlate, padded, sizes, stacked, whole
 
 Gradients = tuple[Array, Array, Array]
 
@@ -195,6 +195,14 @@ def dx_without_padding(call: Call) -> Array:
     return dx
 
 
+def padded_by_one(call: Call) -> Gradients:
+    """A sheet with one line and column of zeros on each side, whatever the padding. Raises ValueError where windows are cut."""
+    dsheet = np.zeros_like(padded(call.x, 1))
+    for y, z, window in _windows(call.dout, dsheet, call.weight, call.stride):
+        window += np.einsum("nk,kcij->ncij", call.dout[:, :, y, z], call.weight)
+    return _cut(dsheet, call.x, 1), sum_over_windows(call, padded(call.x, 1), call.stride), call.right()[2]
+
+
 def dout_not_spread_apart(call: Call) -> Array:
     """The full correlation of dout with the kernels turned round, without zeros between the elements of dout."""
     (n, _, oh, ow), (_, c, kh, kw) = call.dout.shape, call.weight.shape
@@ -342,6 +350,9 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("first image alone", _all(lambda c: c.right(dout=c.last(0))), "a convolutional net from scratch, issue 1"),
         Mistake("dout reshaped/filters first", _all(lambda c: c.right(dout=filters_first(c.dout))), "inferred"),
         Mistake("dout reshaped/filters last", _all(lambda c: c.right(dout=filters_last(c.dout))), "inferred"),
+        Mistake("padded by one", _all(padded_by_one), "seen in public solutions"),
+        Mistake("before the edge",
+                _all(lambda c: c.right(dout=before_the_edge(c.dout, c.x, c.weight, c.stride, c.padding))), "inferred"),
         Mistake("border left on", _dx(lambda c: c.dsheet), "inferred"),
         Mistake("corner of the sheet", _dx(lambda c: _cut(c.dsheet, c.x, 0)), "inferred"),
         Mistake("cut by the height", _dx(cut_by_the_height), "inferred"),
@@ -391,6 +402,7 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("channels dealt out", _grouped(channels_dealt_out), "inferred"),
         Mistake("dweight side by side",
                 _grouped(lambda c: (c.right()[0], np.concatenate(np.split(c.right()[1], c.groups), 1), c.right()[2])), "inferred"),
+        Mistake("groups stacked", _grouped(lambda c: (stacked(c.right()[0], c.groups), *c.right()[1:])), "inferred"),
         Mistake("over the groups", _grouped(lambda c: tuple(gradient / c.groups for gradient in c.right())), "inferred"),
         Mistake("groups cut from the end",
                 _grouped(lambda c: (c.right()[0] if c.padding else c.x[:, :, :0, :0], *c.right()[1:])), "inferred"),

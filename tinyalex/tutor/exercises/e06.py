@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
+from tinyalex.tutor.exercises.e04 import before_the_edge
 from tinyalex.tutor.guard import call
 
 
@@ -118,6 +119,53 @@ def index_of_the_window(dout: Array, x: Array, kernel: int, stride: int) -> Arra
     return dx
 
 
+def flat_by_the_height(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+    """The winner's place in a flat image as line * H + column. Raises IndexError where H is larger than W."""
+    n, c, h, w = x.shape
+    dx = np.zeros((n, c, h * w))
+    for b, d, y, z, window, _ in _places(x, kernel, stride):
+        i, j = np.unravel_index(window.argmax(), window.shape)
+        dx[b, d, (y * stride + i) * h + z * stride + j] += dout[b, d, y, z]
+    return dx.reshape(x.shape)
+
+
+def out_flat_by_the_height(x: Array, kernel: int, stride: int) -> Array:
+    """The window's place in a flat output as line * OH + column. Raises IndexError where OH is larger than OW."""
+    right = max_pool(x, kernel, stride)
+    n, c, oh, ow = right.shape
+    out = np.zeros((n, c, oh * ow))
+    for b, d, y, z in np.ndindex(right.shape):
+        out[b, d, y * oh + z] = right[b, d, y, z]
+    return out.reshape(right.shape)
+
+
+def _of_size(size: Callable[[int, int, int], int], square: bool = False) -> Callable[[Array, int, int], Array]:
+    """Another number of windows along a side. Windows are cut at the edge; ValueError where nothing is left of one."""
+
+    def pooled(x: Array, kernel: int, stride: int) -> Array:
+        h, w = x.shape[2:]
+        oh, ow = size(h, kernel, stride), size(h if square else w, kernel, stride)
+        out = np.zeros((*x.shape[:2], oh, ow))
+        for y, z in np.ndindex(oh, ow):
+            out[:, :, y, z] = x[:, :, y * stride : y * stride + kernel, z * stride : z * stride + kernel].max((2, 3))
+        return out
+
+    return pooled
+
+
+def _back_by_steps(step: Callable[[int, int], int]) -> Callable[[Array, Array, int, int], Array]:
+    """Windows of the backward pass other steps apart; ValueError where nothing is left of one."""
+
+    def backward(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+        dx, by = np.zeros_like(x), step(kernel, stride)
+        for n, c, y, z in np.ndindex(dout.shape):
+            part = np.s_[n, c, y * by : y * by + kernel, z * by : z * by + kernel]
+            dx[part][np.unravel_index(x[part].argmax(), x[part].shape)] += dout[n, c, y, z]
+        return dx
+
+    return backward
+
+
 def padded_with_zeros(x: Array, kernel: int, stride: int) -> Array:
     return np.maximum(max_pool(x, kernel, stride), 0)
 
@@ -153,6 +201,34 @@ def over_channels(x: Array, kernel: int, stride: int) -> Array:
     return np.broadcast_to(out.max(1, keepdims=True), out.shape)
 
 
+def tiles_where_they_fit(x: Array, kernel: int, stride: int) -> Array:
+    """A fast way for windows that lie side by side, taken wherever the kernel divides the image."""
+    fits = x.shape[2] % kernel == 0 == x.shape[3] % kernel
+    return max_pool(x, kernel, kernel if fits else stride)
+
+
+def over_channels_and_images(x: Array, kernel: int, stride: int) -> Array:
+    out = max_pool(x, kernel, stride)
+    return np.broadcast_to(out.max((0, 1), keepdims=True), out.shape)
+
+
+def _before_the_edge(out: Array, x: Array, kernel: int, stride: int) -> Array:
+    return before_the_edge(out, x, np.zeros((1, 1, kernel, kernel)), stride, 0)
+
+
+def _one_winner(axes: tuple[int, ...]) -> Callable[[Array, Array, int, int], Array]:
+    """The largest pixel of each window sought over more axes than the window's own."""
+
+    def backward(dout: Array, x: Array, kernel: int, stride: int) -> Array:
+        dx = np.zeros_like(x)
+        for y, z in np.ndindex(dout.shape[2:]):
+            at = np.s_[:, :, y * stride : y * stride + kernel, z * stride : z * stride + kernel]
+            dx[at] += dout[:, :, y, z, None, None] * (x[at] == x[at].max(axes, keepdims=True))
+        return dx
+
+    return backward
+
+
 def window_of_the_stride(x: Array, kernel: int, stride: int) -> Array:
     out = max_pool(x, kernel, stride)
     return max_pool(x, stride, stride)[:, :, : out.shape[2], : out.shape[3]]
@@ -167,6 +243,10 @@ CALLS: dict[str, tuple[str, tuple[tuple[tuple[int, ...], int, int], ...]]] = {  
         (((3, 2, 8, 10), 3, 2), ((2, 3, 9, 12), 4, 3), ((4, 3, 8, 12), 5, 2), ((3, 2, 9, 7), 4, 2))),
     "apart": ("stride {stride} above the kernel {kernel}",
         (((2, 3, 8, 11), 2, 3), ((3, 2, 10, 7), 2, 4), ((2, 4, 13, 9), 3, 5), ((3, 2, 12, 8), 3, 4))),
+    "tiles": ("an image that the kernel {kernel} divides, and stride {stride}",
+        (((2, 4, 9, 6), 3, 2), ((3, 2, 8, 12), 4, 3), ((4, 3, 10, 15), 5, 3), ((3, 2, 6, 9), 3, 2))),
+    "side by side": ("stride {stride} and kernel {kernel} alike",
+        (((2, 3, 7, 10), 2, 2), ((3, 2, 11, 6), 3, 3), ((2, 5, 9, 14), 4, 4), ((2, 3, 8, 5), 2, 2))),
     "one image": ("one image",
         (((1, 3, 7, 5), 3, 1), ((1, 2, 6, 8), 4, 1), ((1, 4, 5, 8), 2, 1), ((1, 3, 6, 9), 4, 1))),
 }  # fmt: skip
@@ -219,18 +299,33 @@ E06 = Exercise("E06", "overlapping max pooling", "04", 25, (
         Mistake("minimum", minimum, "inferred"),
         Mistake("steps of the kernel", steps_of_the_kernel, COUNTED, (1, 89)),
         Mistake("steps of one", steps_of_one, "inferred"),
+        Mistake("size from the kernel", _of_size(lambda size, kernel, stride: size // kernel), COUNTED, (1, 89)),
+        Mistake("no last window", _of_size(lambda size, kernel, stride: (size - kernel) // stride), COUNTED, (1, 89)),
+        Mistake("as many columns as lines",
+                _of_size(lambda size, kernel, stride: (size - kernel) // stride + 1, square=True), "seen in public solutions"),
+        Mistake("flat by the height", out_flat_by_the_height, "seen in public solutions"),
         Mistake("window of the stride", window_of_the_stride, COUNTED, (1, 89)),
         Mistake("first image", first_image, "a convolutional net from scratch, issue 1"),
         Mistake("over channels", over_channels, "inferred"),
+        Mistake("over channels/and images", over_channels_and_images, "inferred"),
+        Mistake("tiles where they fit", tiles_where_they_fit, "inferred"),
+        Mistake("before the edge", lambda x, kernel, stride: _before_the_edge(max_pool(x, kernel, stride), x, kernel, stride), "inferred"),
     )),
     Function("max_pool_backward", max_pool_backward, ("dx",), backward_probes, (
         Mistake("overwrites the winner", overwrites_the_winner, COUNTED, (18, 89)),
         Mistake("overwrites the window", overwrites_the_window, COUNTED, (16, 89)),
         Mistake("window as large as the stride", window_as_large_as_the_stride, COUNTED, (1, 89)),
+        Mistake("steps of one", _back_by_steps(lambda kernel, stride: 1), "seen in public solutions"),
+        Mistake("steps of the kernel", _back_by_steps(lambda kernel, stride: kernel), "inferred"),
+        Mistake("flat by the height", flat_by_the_height, "seen in public solutions"),
         Mistake("spreads", spreads, "inferred"),
         Mistake("whole window", whole_window, "inferred"),
         Mistake("times the maximum", times_the_maximum, "inferred"),
         Mistake("smallest wins", smallest_wins, "inferred"),
         Mistake("index of the window", index_of_the_window, "inferred"),
+        Mistake("one winner for all/channels", _one_winner((1, 2, 3)), "inferred"),
+        Mistake("one winner for all/channels and images", _one_winner((0, 1, 2, 3)), "inferred"),
+        Mistake("before the edge", lambda dout, x, kernel, stride:
+                max_pool_backward(_before_the_edge(dout, x, kernel, stride), x, kernel, stride), "inferred"),
     ), linear=("dout",), judge=ties, forward=Forward("E06", "max_pool", {"dx": "x"}, lambda dout, **given: given)),
 ))  # fmt: skip

@@ -106,6 +106,8 @@ def _without_the_last(window: Window) -> Window:
 LAST_MISSING = _where(lambda i, j, n: (j >= i - n // 2) & (j < i + (n - 1) // 2))
 HALF_EXCLUSIVE = _where(lambda i, j, n: (j >= i - n // 2) & (j < i + n // 2))  # right for an even n
 FIRST_MISSING = _where(lambda i, j, n: (j > i - n // 2) & (j <= i + (n - 1) // 2))
+FIRST_EXISTING_MISSING = _where(lambda i, j, n: (j > np.maximum(i - n // 2, 0)) & (j <= i + (n - 1) // 2))
+SUMS = _where(lambda i, j, n: ((j > i - n // 2) | (i <= n // 2)) & (j <= i + (n - 1) // 2))  # running sums: total[high] - total[low]
 BOTH_SIDES = _where(lambda i, j, n: abs(i - j) <= n // 2)
 ONE_MORE_ABOVE = _where(lambda i, j, n: (j >= i - (n - 1) // 2) & (j <= i + n // 2))
 RADIUS = _where(lambda i, j, n: abs(i - j) <= n)
@@ -292,6 +294,10 @@ def backward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
 
 OVER_N = "BVLC/caffe#1453, heuritech/convnets-keras#6"
 K_ONE = "apache/mxnet#6781"
+OTHER_WINDOWS = {
+    "first missing": FIRST_MISSING, "first existing missing": FIRST_EXISTING_MISSING, "running sums": SUMS, "repeated": REPEATED,
+    "negative": NEGATIVE, "blocks": BLOCKS, "only below": ONLY_BELOW, "others": OTHERS, "itself": ITSELF,
+}  # fmt: skip
 LIBRARIES = "BVLC/caffe#1453, apache/mxnet#6781"
 OWN = "SnailTyan/deep-learning-papers-translation#7"
 E07 = Exercise("E07", "local response normalization", "05", 35, (
@@ -326,6 +332,8 @@ E07 = Exercise("E07", "local response normalization", "05", 35, (
         Mistake("over all pixels/images", _way(lambda c: c.over(c.s(c.sum((c.a**2).sum((0, 2, 3), keepdims=True))))), "inferred"),
         Mistake("over all pixels/image", _way(lambda c: c.over(c.s(c.sum((c.a**2).sum((2, 3), keepdims=True))))), "inferred"),
         Mistake("first neighbor missing", _squares(FIRST_MISSING), "inferred"),
+        Mistake("first neighbor missing/that exists", _squares(FIRST_EXISTING_MISSING), "inferred"),
+        Mistake("first neighbor missing/by running sums", _squares(SUMS), "inferred"),
         Mistake("blocks of n", _squares(BLOCKS), "inferred"),
         Mistake("only below", _squares(ONLY_BELOW), "inferred"),
         Mistake("even n on both sides", _squares(BOTH_SIDES), "inferred", given=lambda n, **_: {"n": n // 2 * 2 + 1}),
@@ -377,5 +385,6 @@ E07 = Exercise("E07", "local response normalization", "05", 35, (
         Mistake("back with n as the radius", _both(RADIUS), "inferred", given=lambda n, **_: {"n": 2 * n + 1}),
         Mistake("back even n on both sides", _both(BOTH_SIDES), "inferred", given=lambda n, **_: {"n": n // 2 * 2 + 1}),
         Mistake("back even n mirrored", _both(ONE_MORE_ABOVE), "inferred"),
+        *(Mistake(f"back with other windows/{name}", _both(window), "inferred") for name, window in OTHER_WINDOWS.items()),
     ), linear=("dout",), forward=Forward("E07", "lrn", {"dx": "a"}, lambda dout, **given: given)),
 ))  # fmt: skip

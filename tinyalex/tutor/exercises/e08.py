@@ -255,6 +255,7 @@ E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
         Mistake("no logarithm", _with_loss(lambda log_p, hot, labels: _loss(np.exp(log_p), labels)), "inferred"),
         Mistake("squared error", SQUARES, "inferred"),
         Mistake("whole columns", whole_columns, "inferred"),
+        Mistake("whole columns/of the loss", _with_loss(lambda log_p, hot, labels: float(-log_p[:, labels].mean())), "inferred"),
         Mistake("sum inside the exponential", sum_inside_the_exponential, "a question at stackguides.com"),
         Mistake("every class alone", sigmoid, "inferred"),
         Mistake("every class alone/both terms", _binary(_sigmoid), "inferred"),

@@ -103,6 +103,17 @@ def channels_of_the_image(layers: Sequence[Layer], in_shape: Shape) -> Plan:
     return _walk(layers, in_shape, kernels=lambda layer, c: layer["kernel"] ** 2 * in_shape[0] / layer["groups"])
 
 
+def padding_of_the_last_conv(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    """A variable that a convolution has set is still there when a pool comes."""
+    last = [0]
+
+    def windows(size: int, kernel: int, stride: int, padding: int) -> int:
+        last[0] = padding
+        return _windows(size, kernel, stride, padding)
+
+    return _walk(layers, in_shape, windows, lambda size, kernel, stride: _windows(size, kernel, stride, last[0]))
+
+
 def shapes_before_the_layers(layers: Sequence[Layer], in_shape: Shape) -> Plan:
     shapes, own, macs = _walk(layers, in_shape)
     return [in_shape, *shapes[:-1]], own, macs
@@ -217,6 +228,9 @@ E11 = Exercise("E11", "AlexNet on paper: shapes, parameters, multiply-adds", "09
         Mistake("pixels of the input", _with(macs=lambda weights, before, after, units: weights * before[1] * before[2]), "inferred"),
         Mistake("channels not summed", _with(kernels=lambda layer, c: layer["kernel"] ** 2), "inferred"),
         Mistake("kernel not squared", _with(kernels=lambda layer, c: layer["kernel"] * c / layer["groups"]), "inferred"),
+        Mistake("filters for channels",
+                _with(kernels=lambda layer, c: layer["kernel"] ** 2 * layer["filters"] / layer["groups"]), "inferred"),
+        Mistake("padding of the last conv", padding_of_the_last_conv, "inferred"),
         Mistake("channels of the image", channels_of_the_image, "inferred"),
         Mistake("width from height", width_from_height, "inferred"),
         Mistake("height and width exchanged", _after(lambda shapes, own, macs: ([(c, w, h) for c, h, w in shapes], own, macs)), "inferred"),
