@@ -126,6 +126,7 @@ def test_own_assert_an_attribute_and_a_text_as_an_index_have_sentences_of_their_
 
     finding = found("E06", "max_pool", refuses_a_rest)
     assert finding.key == "contract.asserts" and "AssertionError: does not divide" in finding.text()
+    assert found("E06", "max_pool", lambda x, kernel, stride: input("x")).key == "contract.asks"
     assert found("E06", "max_pool", lambda x, kernel, stride: x.maximum()).key == "contract.no_attribute"
     assert found("E06", "max_pool", lambda x, kernel, stride: str(kernel)["a"]).key == "contract.raises"
     assert found("E06", "max_pool", lambda x, kernel, stride: x[np.arange(2.0)]).key == "contract.float_size"

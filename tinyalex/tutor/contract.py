@@ -94,7 +94,7 @@ class Contract:
             return self._found("float size", probe, error=words, line=line)
         kinds = {
             RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit",
-            AssertionError: "asserts", AttributeError: "no attribute",
+            AssertionError: "asserts", AttributeError: "no attribute", EOFError: "asks",
         }  # fmt: skip
         return self._found(kinds.get(type(outcome.error), "raises"), probe, error=words, line=line)
 
