@@ -17,11 +17,16 @@ from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, after_ca
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call, time_limit
 
-FLOAT_SIZES = (  # what Python and NumPy say of a float where a size or an index is wanted
-    "'float' object cannot be interpreted", "slice indices must be integers", "indices must be integers or slices, not float",
-    "indices must be integers or slices, not numpy.float", "only integers, slices", "a single integer, got",
-    "arrays used as indices must be of integer",
-)  # fmt: skip
+FLOAT_SIZE = re.compile(  # what Python and NumPy say of a float where a size or an index is wanted
+    r"float\d*' object cannot be interpreted|not '?(numpy\.)?float|slice indices must be integers|only integers, slices"
+    r"|a single integer, got|arrays used as indices must be of integer"
+)
+WORDS = (  # what an error is about, by its words; the first that fits
+    (re.compile("truth value of an array"), "truth value"),
+    (re.compile("setting an array element with a sequence|only (0-dimensional|length-1|size-1) arrays"), "sequence"),
+    (re.compile("zero-size array"), "empty window"),
+    (re.compile("shape|broadcast|dimension|mismatch|aligned|size|ax[ie]s|out of bounds|index|concat|reshape|split"), "does not fit"),
+)
 SHAPE = re.compile(r"\((?:\d+,\s*)+\d*\)")
 
 
@@ -88,15 +93,18 @@ class Contract:
         words = outcome.says
         if mistake := self._of_error(outcome.error, probe):
             key = f"{self.exercise.key}.{slug(mistake.key)}"
-            numbers = {"probe": probe.described, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
+            numbers = probe.call | {"probe": probe.described, "output": self.function.returns[0]}
+            numbers |= {"at": line, "yours": words, "right": "a result"}
             return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen, call=probe.call)
-        if any(said in words for said in FLOAT_SIZES):
+        if FLOAT_SIZE.search(words):
             return self._found("float size", probe, error=words, line=line)
         kinds = {
-            RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit",
-            AssertionError: "asserts", AttributeError: "no attribute", EOFError: "asks",
+            RecursionError: "recursion", SystemExit: "exits", AssertionError: "asserts", AttributeError: "no attribute", EOFError: "asks",
         }  # fmt: skip
-        return self._found(kinds.get(type(outcome.error), "raises"), probe, error=words, line=line)
+        kind = kinds.get(type(outcome.error), "raises")
+        if isinstance(outcome.error, (ValueError, IndexError, TypeError)):
+            kind = next((about for said, about in WORDS if said.search(words)), kind)
+        return self._found(kind, probe, error=words, line=line)
 
     def _of_error(self, error: BaseException, probe: Probe) -> Mistake | None:
         """The mistake that fails in the same words, or else in words that are the same but for the axes in front."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
 from tinyalex.tutor.other_arguments import first_that_explains
 from tinyalex.tutor.own_forward import follows
-from tinyalex.tutor.symptoms import LISTED, digits, element, symptom_of
+from tinyalex.tutor.symptoms import LISTED, digits, element, symptom_of, two_apart
 from tinyalex.tutor.transforms import TRANSFORMS
 
 Outputs = tuple[Any, ...]
@@ -41,7 +42,7 @@ class Diagnosis:
         self.exercise, self.function, self.student = exercise, function, student
         self.probes, self.answers = probes, answers
         self.right = [compute(function, function.right, probe) for probe in probes]
-        self._mistaken: dict[tuple[str, int], Outputs | None] = {}
+        self._mistaken: dict[tuple[str, int], Outputs | Exception] = {}
 
     def finding(self, otherwise: Finding | None = None) -> Finding | None:
         """What is wrong with the first output that is; None where all agree.
@@ -82,11 +83,11 @@ class Diagnosis:
         ended = self.answers[at][0]
         if isinstance(ended, Exception):
             return same_error(ended, mistake.compute, self.probes[at], without_front_axes)
-        return self._made(mistake, at) is not None
+        return not isinstance(self._made(mistake, at), Exception)
 
     def _agrees(self, at: int, number: int) -> bool:
         right = self.right[at]
-        assert right is not None
+        assert isinstance(right, tuple)
         return close(self.answers[at][number], right[number])
 
     def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
@@ -105,7 +106,10 @@ class Diagnosis:
         for mistake, transform in self._transformed_mistakes():
             if all(self._hits(mistake, transform, number, at) for at in order):
                 return self._called(mistake, transform, number, output, agree, agree.index(False))
-        return self._together(number, output, agree, order) or self._in_some_calls(number, output, agree)
+        return (
+            self._together(number, output, agree, order) or self._in_some_calls(number, output, agree)
+            or self._in_turn(number, output, agree)
+        )  # fmt: skip
 
     def _of_other_arguments(self, number: int, output: str, agree: list[bool], order: list[int]) -> Finding | None:
         """The right answer to a call in which one argument is another."""
@@ -133,7 +137,7 @@ class Diagnosis:
                 changed = replace(probe, arguments={**probe.arguments, **one.given(**copy.deepcopy(dict(probe.arguments)))})
                 return matches(self.answers[at][number], pick(compute(self.function, other.compute, changed), number), other.within)
 
-            if all(hits(at) for at in order):
+            if all(hits(at) for at in order) and not all(self._hits(other, "", number, at) for at in order):
                 likelier = min(one, other, key=mistakes.index)
                 return replace(self._called(likelier, "", number, output, agree, agree.index(False)), beside="second")
         return None
@@ -155,6 +159,31 @@ class Diagnosis:
                 most = len(shows), mistake, transform, shows[0][0]
         return replace(self._called(most[1], most[2], number, output, agree, most[3]), beside="others") if most else None
 
+    def _in_turn(self, number: int, output: str, agree: list[bool]) -> Finding | None:
+        """Two mistakes of which some make a call fail: where one alone shows, the answer is its own; where both do, it is not right.
+
+        Where calls fail no numbers can tell two mistakes from one; but each call that one of them alone explains speaks for it.
+        """
+        failed = np.array([isinstance(answer[number], Exception) for answer in self.answers])
+        if not failed.any():
+            return None
+        calls, right = range(len(agree)), np.array(agree)
+        shows = []  # of each mistake: where it is right, where the student's answer is its own, where it fails
+        for mistake in self.function.mistakes:
+            made = [pick(self._made(mistake, at), number) for at in calls]
+            fits = np.array([matches(made[at], pick(self.right[at], number)) for at in calls])
+            shows.append((mistake, fits, np.array([matches(self.answers[at][number], made[at], mistake.within) for at in calls]),
+                          np.array([isinstance(value, Exception) for value in made])))  # fmt: skip
+        for (a, fits_a, hits_a, fails_a), (b, fits_b, hits_b, fails_b) in itertools.combinations(shows, 2):
+            a_alone, b_alone, both = ~fits_a & fits_b, fits_a & ~fits_b, ~fits_a & ~fits_b
+            by_both = both & ((fails_a | fails_b) == failed) & ~right
+            explained = (fits_a & fits_b & right) | (a_alone & hits_a) | (b_alone & hits_b) | by_both
+            if explained.all() and a_alone.any() and b_alone.any():
+                at = agree.index(False)
+                first = b if b_alone[at] else a
+                return replace(self._called(first, "", number, output, agree, at), beside="second")
+        return None
+
     def _hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
         """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""
         made = self._transformed(transform, self._made(mistake, at), number, at)
@@ -170,7 +199,8 @@ class Diagnosis:
     def _explains_all(self, mistake: Mistake) -> bool:
         """Whether all outputs of all calls are those of this mistake."""
         for at, answer in enumerate(self.answers):
-            made = self._made(mistake, at) or (None,) * len(answer)
+            made = self._made(mistake, at)
+            made = (made,) * len(answer) if isinstance(made, Exception) else made
             if len(made) != len(answer) or not all(map(matches, answer, made, [mistake.within] * len(made))):
                 return False
         return True
@@ -184,7 +214,7 @@ class Diagnosis:
         """Every transform of every mistake."""
         yield from ((mistake, name) for mistake in self.function.mistakes for name in TRANSFORMS)
 
-    def _made(self, mistake: Mistake | None, at: int) -> Outputs | None:
+    def _made(self, mistake: Mistake | None, at: int) -> Outputs | Exception:
         """What a mistake leaves in a call, the right answer without one. Computed when it is first asked for."""
         if mistake is None:
             return self.right[at]
@@ -192,9 +222,9 @@ class Diagnosis:
             self._mistaken[mistake.key, at] = compute(self.function, mistake.compute, self.probes[at])
         return self._mistaken[mistake.key, at]
 
-    def _transformed(self, transform: str, outputs: Outputs | None, number: int, at: int) -> Any:
+    def _transformed(self, transform: str, outputs: Outputs | Exception, number: int, at: int) -> Any:
         value = pick(outputs, number)
-        if value is None or not transform:
+        if value is None or isinstance(value, Exception) or not transform:
             return value
         if np.ndim(value) == 0 and outputs is not self.right[at] and transform not in ("times N", "over N", "sign"):
             return None  # half of a wrong number is too little to know a mistake by
@@ -259,7 +289,7 @@ class Diagnosis:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
             shown |= {"at": element(output, where, not isinstance(pick(self.right[at], number), np.ndarray)),
-                      "yours": digits(float(yours[where])), "right": digits(float(right[where]))}  # fmt: skip
+                      **dict(zip(("yours", "right"), two_apart(float(yours[where]), float(right[where])), strict=True))}  # fmt: skip
         else:
             shown |= {"at": f"{output}.shape", "yours": str(yours.shape), "right": str(right.shape)}
         return Finding(
@@ -268,20 +298,20 @@ class Diagnosis:
         )  # fmt: skip
 
 
-def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Outputs | None:
-    """What our own way leaves behind after a call; None where a mistake cannot be made there, as its arrays would not fit."""
+def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Outputs | Exception:
+    """What our own way leaves behind after a call; the error where a mistake cannot be made there, as its arrays would not fit."""
     arguments = copy.deepcopy(dict(probe.arguments))
     try:
         with np.errstate(all="ignore"):
             return after_call(function, way(**arguments), arguments)
-    except (ValueError, IndexError, TypeError, ZeroDivisionError):
-        return None
+    except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+        return error
 
 
 def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
-    """Whether these are the same numbers up to rounding, NaN and infinity included; or both are none, as both calls failed."""
-    if value is None or isinstance(yours, Exception):
-        return value is None and isinstance(yours, Exception)
+    """Whether these are the same numbers up to rounding, NaN and infinity included; or errors of one type, as both calls failed."""
+    if value is None or isinstance(value, Exception) or isinstance(yours, Exception):
+        return isinstance(value, Exception) and type(value) is type(yours)
     if np.shape(yours) != np.shape(value):
         return False
     yours, value = np.asarray(yours), np.asarray(value)
@@ -292,6 +322,8 @@ def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
     return special and close(yours[finite], value[finite], within)
 
 
-def pick(outputs: Outputs | None, number: int) -> Any:
-    """One of the outputs, None where there are none."""
+def pick(outputs: Outputs | Exception | None, number: int) -> Any:
+    """One of the outputs, None where there is none; the error of a call that failed."""
+    if isinstance(outputs, Exception):
+        return outputs
     return None if outputs is None or number >= len(outputs) else outputs[number]

@@ -17,6 +17,15 @@ def digits(value: float) -> str:
     return f"{value:.0f}" if value.is_integer() and 1e6 <= abs(value) < 1e15 else f"{value + 0.0:.6g}"  # + 0.0: no -0
 
 
+def two_apart(yours: float, right: float) -> tuple[str, str]:
+    """Two numbers with as many digits as tell them apart, six or more."""
+    for places in range(6, 17):
+        shown = f"{yours + 0.0:.{places}g}", f"{right + 0.0:.{places}g}"
+        if shown[0] != shown[1]:
+            break
+    return (digits(yours), digits(right)) if digits(yours) != digits(right) else shown
+
+
 def element(output: str, where: tuple[int, ...], is_list: bool) -> str:
     """An element of an output, as its owner writes it: dx[1, 2] of an array, shapes[1][2] of a list."""
     if not where:

@@ -24,6 +24,13 @@ def _drop(axis: int, at: int) -> Transform:
     return dropped
 
 
+def _drop_all_but(a: Array, at: int) -> Array:
+    """One entry along the first axis, zeros for the others."""
+    out = np.zeros_like(a)
+    out[at] = a[at]
+    return out
+
+
 def _swapped(a: Array, n: int) -> Array:
     """The contents of the last two axes exchanged, in an array of the right shape: rows read where columns are meant."""
     return a.swapaxes(-1, -2).reshape(a.shape) if a.ndim >= 2 else a
@@ -72,6 +79,8 @@ TRANSFORMS: Mapping[str, Transform] = {
     "mean over images": lambda a, n: np.broadcast_to(a.mean(0), a.shape) if a.ndim >= 2 else a,
     "absolute": lambda a, n: np.abs(a),
     "first image alone": lambda a, n: np.repeat(a[:1], len(a), 0),
+    "last image kept": lambda a, n: _drop_all_but(a, -1),
+    "first image kept": lambda a, n: _drop_all_but(a, 0),
     "last line and column missing": lambda a, n: _drop(a.ndim - 2, -1)(_drop(a.ndim - 1, -1)(a, n), n) if a.ndim >= 3 else a,
     **{f"reshaped/{name}{' back' * back}": _reshaped(order, back) for name, order in ORDERS.items() for back in (False, True)},
 }

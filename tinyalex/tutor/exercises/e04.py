@@ -185,6 +185,23 @@ def channels_dealt_out(call: Call) -> Array:
     return call.right(x=call.x[:, order])
 
 
+def flat_by_the_height(call: Call) -> Array:
+    """The place in a flat output as line * OH + column. Raises IndexError where OH is larger than OW."""
+    right = call.right()
+    out = np.zeros((*right.shape[:2], right[0, 0].size))
+    for y, z in np.ndindex(right.shape[2:]):
+        out[:, :, y * right.shape[2] + z] = right[:, :, y, z]
+    return out.reshape(right.shape)
+
+
+def begin_on_the_image(call: Call) -> Array:
+    """range(0, H, stride) without the padding: windows that begin in the last lines of zeros are never filled in."""
+    out = call.right()
+    out[:, :, -(-call.x.shape[2] // call.stride) :] = 0
+    out[:, :, :, -(-call.x.shape[3] // call.stride) :] = 0
+    return out
+
+
 def stacked(a: Array, groups: int) -> Array:
     """The parts of the groups stacked as (G, N, C / G, ...) and reshaped, which mixes images and groups."""
     return np.stack(np.split(a, groups, 1)).reshape(a.shape)
@@ -193,8 +210,8 @@ def stacked(a: Array, groups: int) -> Array:
 Sizes = tuple[tuple[int, ...], tuple[int, ...], int, int]
 CALLS: dict[str, tuple[str, tuple[Sizes, ...]]] = {  # x, weight, stride and padding, one for each size set; E05 has them too
     "usual": ("a square kernel, stride 1 and padding 1", (
-        ((4, 2, 5, 7), (6, 2, 3, 3), 1, 1), ((3, 2, 6, 8), (5, 2, 3, 3), 1, 1),
-        ((2, 4, 7, 5), (6, 4, 3, 3), 1, 1), ((5, 2, 4, 6), (7, 2, 3, 3), 1, 1))),
+        ((2, 4, 5, 6), (7, 4, 3, 3), 1, 1), ((3, 2, 6, 5), (4, 2, 3, 3), 1, 1),
+        ((2, 4, 6, 5), (5, 4, 3, 3), 1, 1), ((4, 2, 5, 6), (6, 2, 3, 3), 1, 1))),
     "conv1": ("stride {stride} and padding 0", (
         ((2, 5, 11, 9), (6, 5, 3, 3), 2, 0), ((3, 4, 13, 9), (6, 4, 5, 5), 4, 0),
         ((2, 3, 10, 7), (5, 3, 4, 4), 3, 0), ((4, 3, 13, 9), (6, 3, 5, 5), 2, 0))),
@@ -202,8 +219,8 @@ CALLS: dict[str, tuple[str, tuple[Sizes, ...]]] = {  # x, weight, stride and pad
         ((2, 4, 7, 9), (6, 4, 2, 3), 2, 1), ((3, 5, 8, 12), (4, 5, 3, 6), 2, 1),
         ((2, 3, 9, 14), (5, 3, 2, 4), 3, 1), ((4, 2, 6, 9), (5, 2, 3, 4), 2, 1))),
     "tall": ("a kernel of {weight[2]} lines and {weight[3]} columns, stride {stride} and padding {padding}", (
-        ((2, 5, 12, 6), (7, 5, 4, 3), 3, 2), ((3, 2, 11, 5), (6, 2, 5, 4), 3, 2),
-        ((2, 3, 13, 7), (6, 3, 5, 2), 4, 2), ((4, 3, 10, 5), (7, 3, 5, 4), 2, 2))),
+        ((2, 5, 12, 6), (7, 5, 4, 3), 3, 2), ((3, 2, 11, 5), (6, 2, 5, 3), 3, 2),
+        ((2, 3, 13, 7), (6, 3, 5, 2), 4, 2), ((4, 3, 10, 5), (7, 3, 5, 2), 2, 2))),
     "rest": ("a last line and column that no window reaches", (
         ((2, 6, 8, 11), (4, 6, 3, 2), 2, 0), ((3, 2, 9, 13), (5, 2, 4, 3), 3, 0),
         ((4, 3, 10, 11), (5, 3, 4, 2), 4, 0), ((2, 5, 9, 11), (6, 5, 4, 2), 2, 0))),
@@ -237,6 +254,7 @@ def whole(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 COUNTED = "counted in public solutions"
+PUBLIC = "seen in public solutions"
 SCRIBD = "a solution on scribd.com, 462428733"
 SLICES = "community.deeplearning.ai/t/884990"
 ROTATED = "a question on a public NumPy network: why is the kernel rotated?"
@@ -266,13 +284,15 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("size without padding", _way(lambda c: c.windows(c.sizes(padding=0))), "inferred"),
         Mistake("padding counted once", _way(padding_counted_once), "inferred"),
         Mistake("padded by one", _way(lambda c: correlate(
-            padded(c.x, 1), c.weight, c.bias, (c.stride, c.stride), c.sizes(), c.groups)), "seen in public solutions"),
+            padded(c.x, 1), c.weight, c.bias, (c.stride, c.stride), c.sizes(), c.groups)), PUBLIC),
         Mistake("padding behind alone", _way(padding_behind_alone), "inferred"),
         Mistake("padding on every axis", _way(padding_on_every_axis), "inferred"),
         Mistake("one window too many", _way(one_window_too_many), "inferred"),
         Mistake("window past the edge", _way(window_past_the_edge), "inferred"),
         Mistake("mean of the products", _way(lambda c: c.right(weight=c.weight / c.weight[0].size)), "inferred"),
         Mistake("before the edge", _way(lambda c: before_the_edge(c.right(), c.x, c.weight, c.stride, c.padding)), "inferred"),
+        Mistake("begin on the image", _way(begin_on_the_image), PUBLIC),
+        Mistake("flat by the height", _way(flat_by_the_height), PUBLIC),
         Mistake("cells before channels", _way(cells_before_channels), "inferred"),
         Mistake("filters last reshaped", _way(lambda c: c.right().transpose(0, 2, 3, 1).reshape(c.right().shape)), "inferred"),
         Mistake("filters first reshaped", _way(lambda c: c.right().swapaxes(0, 1).reshape(c.right().shape)), "inferred"),

@@ -169,10 +169,11 @@ def cut_by_the_height(call: Call) -> Array:
     return call.dsheet[:, :, call.padding : end, call.padding : end]
 
 
-def windows_overwrite(call: Call) -> Array:
-    """`=` in a loop over windows."""
+def windows_overwrite(call: Call, columns_first: bool = False) -> Array:
+    """`=` in a loop over windows; with the columns in the outer loop another window is the last to write."""
     dsheet = np.zeros_like(call.dsheet)
-    for y, z, window in _windows(call.dout, dsheet, call.weight, call.stride):
+    windows = [*_windows(call.dout, dsheet, call.weight, call.stride)]
+    for y, z, window in sorted(windows, key=lambda one: one[1]) if columns_first else windows:
         window[...] = np.einsum("nk,kcij->ncij", call.dout[:, :, y, z], call.weight)
     return _cut(dsheet, call.x, call.padding)
 
@@ -337,6 +338,7 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("cut by one into dx", _dx(lambda c: into_dx(c, c.dsheet[:, :, 1:-1, 1:-1])), COUNTED, (4, 88)),
         Mistake("nothing written", _all(lambda c: (0 * c.x, 0 * c.weight, np.zeros(len(c.weight)))), COUNTED),
         Mistake("windows overwrite", _dx(windows_overwrite), ADDS),
+        Mistake("windows overwrite/columns first", _dx(lambda c: windows_overwrite(c, True)), ADDS),
         Mistake("windows of the last filter",
                 _dx(lambda c: windows_overwrite(c._replace(dout=c.dout[:, -1:], weight=c.weight[-1:]))), ADDS),
         Mistake("cells overwrite", _dx(cells_overwrite), ADDS),

@@ -272,6 +272,7 @@ E10 = Exercise("E10", "dropout", "08", 20, (
         Mistake("p to keep", _dropout(keep=lambda x, p, rng: rng.random(x.shape) < p, scale=lambda p, mask: 1 / p), "inferred"),
         Mistake("mask turned round", _dropout(keep=lambda x, p, rng: rng.random(x.shape) < p), "inferred"),
         Mistake("one draw for many", _dropout(keep=lambda x, p, rng: rng.random((*x.shape[:2], *[1] * (x.ndim - 2))) >= p), "inferred"),
+        Mistake("mask of two axes", _dropout(keep=lambda x, p, rng: rng.random(x.shape[:2]) >= p), COUNTED, (3, 118)),
         Mistake("drops at test time", train_left_out, "inferred"),
         Mistake("train exchanged", train_exchanged, "inferred"),
         Mistake("multiplied", _dropout(scale=lambda p, mask: 1 - p), "inferred"),
@@ -285,7 +286,7 @@ E10 = Exercise("E10", "dropout", "08", 20, (
         Mistake("fixed seed", _dropout(keep=lambda x, p, rng: np.random.default_rng(0).random(x.shape) >= p), "inferred"),
         Mistake("same mask again", _dropout(keep=lambda x, p, rng: copy.deepcopy(rng).random(x.shape) >= p), "inferred"),
         Mistake("exact share", _dropout(keep=exact_share), "inferred"),
-    ), judge=statistics),
+    ), judge=statistics, seen={"alias x": (68, 72)}),
     Function("dropout_backward", dropout_backward, ("dx",), backward_probes, (
         Mistake("scale missing", _times(lambda mask, p: mask * 1.0), "inferred"),
         Mistake("mask missing", _times(lambda mask, p: 1 / (1 - p)), "inferred"),
