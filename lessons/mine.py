@@ -47,8 +47,8 @@ def relu_backward(dout, x):
 
     Returns
     -------
-    dx: a new array of floats of that shape. dout and x are left as they are. At x = 0 there is no slope; both 0 and dout are
-        accepted there.
+    dx: a new array of floats of that shape. dout and x are left as they are. At x = 0 there is no slope; 0, dout
+        and any number between them are accepted there.
     """
     raise NotImplementedError
 

@@ -293,11 +293,7 @@ def test_call_is_described_in_the_language_of_the_message():
     assert "momentum 0.8 and" in finding.text("en") and "momentum 为 0.8" in finding.text("zh")
 
 
-@pytest.mark.parametrize("key", ["E01", "E02", "E03", "E09"])
-def test_every_call_of_the_first_exercises_is_described_in_both_languages(key):
-    calls = {slug(probe.key): probe.says for f in EXERCISES[key].functions for probe in f.probes(np.random.default_rng(3))}
-    for language in LANGUAGES:
-        words = catalogue(language)
-        described = {name.split(".", 2)[2]: says for name, says in words.items() if name.startswith(f"{key}.probes.")}
-        assert described.keys() == calls.keys()
-        assert language != "en" or described == calls
+@pytest.mark.parametrize("key", EXERCISES)
+def test_every_call_is_described_in_chinese_too(key):
+    calls = {slug(probe.key) for f in EXERCISES[key].functions for probe in f.probes(np.random.default_rng(3), 0)}
+    assert {name.split(".", 2)[2] for name in catalogue("zh") if name.startswith(f"{key}.probes.")} == calls

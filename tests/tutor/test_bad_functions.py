@@ -20,7 +20,7 @@ def loss_of(x, scale):
     return loss_and_gradient(x, scale)[0]
 
 
-def probes(rng):
+def probes(rng, sizes):
     return [Probe("plain", "three columns", {"x": rng.standard_normal((2, 3)), "scale": 0.5})]
 
 

@@ -93,7 +93,7 @@ def in_place(x, mask, p):
         (dropped(uniform, at_test=lambda x, p: (x, np.ones_like(x))), "contract.alias"),
         (dropped(uniform, at_test=lambda x, p: (x.copy(), None)), "contract.no_array"),
         (dropped(uniform, at_test=lambda x, p: (x.copy(), np.zeros_like(x))), "E10.mask_at_test_time"),
-        (dropped(lambda x, p, rng: rng.rand(*x.shape) > p), "contract.raises"),
+        (dropped(lambda x, p, rng: rng.rand(*x.shape) > p), "contract.no_attribute"),
         (dropped(uniform, in_place), "contract.input_changed"),
         (dropped(lambda x, p, rng: np.random.rand(*x.shape) > p), "E10.own_generator"),  # noqa: NPY002 - what is to be found
         (dropped(lambda x, p, rng: rng.uniform(-1, 1, x.shape) >= p), "E10.share"),
@@ -146,7 +146,7 @@ def takes_out(layers, shapes, parameters, macs):
         (takes_out, "contract.input_changed"),
         (lambda layers, s, p, m: (s, p, [str(x) for x in m]), "contract.dtype"),
         (lambda layers, s, p, m: (s, [x + 2 * y[0] * (z["type"] == "lrn") for x, y, z in zip(p, s, layers, strict=True)], m),
-         "symptom.one_of_an_axis"),
+         "symptom.part"),
         (lambda layers, s, p, m: (s, [x * 3 for x in p], [2 * x for x in m]), "symptom.one_number"),
         (lambda layers, s, p, m: (s, p, [2 * x for x in np.cumsum(m)]), "transform.twice"),
     ],

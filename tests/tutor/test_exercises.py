@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tinyalex.tutor.checking import examine
-from tinyalex.tutor.exercise import Mistake, slug
+from tinyalex.tutor.checking import examine, sizes_of_grade
+from tinyalex.tutor.exercise import SIZE_SETS, Mistake, as_outputs, slug
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import LANGUAGES, catalogue, fields
 
@@ -33,15 +33,15 @@ def test_right_answers_in_four_styles_pass(exercise, function):
     found = styles(exercise, function)
     assert len(found) >= 4
     for student in (function.right, *found):
-        for seed in range(5):
-            finding = examine(exercise, function, student, seed)
-            assert finding is None, f"{student.__name__}, seed {seed}: {finding.text()}"
+        for seed, sizes in zip((0, 5, 2, 3), range(SIZE_SETS), strict=True):
+            finding = examine(exercise, function, student, seed, sizes)
+            assert finding is None, f"{student.__name__}, seed {seed}, sizes {sizes}: {finding.text()}"
 
 
 @pytest.mark.parametrize(("exercise", "function", "mistake"), MISTAKES, ids=name)
 def test_planted_mistake_is_named(exercise, function, mistake):
-    for seed in (0, 7):
-        finding = examine(exercise, function, mistake.compute, seed)
+    for seed, sizes in zip((0, 7, 2, 3), range(SIZE_SETS), strict=True):
+        finding = examine(exercise, function, mistake.compute, seed, sizes)
         assert finding is not None and finding.key == f"{exercise.key}.{slug(mistake.key)}", finding and finding.text()
         assert finding.layer == "mistake" and finding.seen == mistake.seen
         assert finding.text().count("\n") < 6
@@ -51,9 +51,10 @@ def test_planted_mistake_is_named(exercise, function, mistake):
 def test_exercise_is_whole(exercise, function):
     assert len(function.mistakes) >= 4 and sum(len(f.mistakes) for f in exercise.functions) >= 8
     parameters = list(inspect.signature(function.right).parameters)
-    for probe in function.probes(np.random.default_rng(0)):
+    for probe in function.probes(np.random.default_rng(0), 0):
         assert list(probe.arguments) == parameters
-        assert catalogue("zh")[f"{exercise.key}.probes.{slug(probe.key)}"]
+        described = catalogue("zh")[f"{exercise.key}.probes.{slug(probe.key)}"]
+        assert described.format(**probe.call) and probe.described
     assert function.right.__doc__ and function.right.__name__ == function.name
     assert len({mistake.key for mistake in function.mistakes}) == len(function.mistakes)
     for language in LANGUAGES:
@@ -62,6 +63,62 @@ def test_exercise_is_whole(exercise, function):
         for mistake in function.mistakes:
             sentence = words[f"{exercise.key}.{slug(mistake.key)}"]
             assert len(sentence.splitlines()) <= 4 and "!" not in sentence
+
+
+def sizes_of(arguments):
+    """The shapes and integers of a call."""
+    shapes = (value.shape if isinstance(value, np.ndarray) else value for value in arguments)
+    return tuple(value for value in shapes if isinstance(value, (int, tuple)))
+
+
+ALIKE = {"paper", "paper back", "alexnet", "one weight", "one element"}  # calls of one size only
+
+
+@pytest.mark.parametrize(("exercise", "function"), FUNCTIONS, ids=name)
+def test_calls_have_other_sizes_in_every_set(exercise, function):
+    sets = [function.probes(np.random.default_rng(5), sizes) for sizes in range(SIZE_SETS)]
+    for calls in zip(*sets, strict=True):
+        assert len({probe.key for probe in calls}) == len({probe.says for probe in calls}) == 1
+        if calls[0].key not in ALIKE:
+            assert len({sizes_of(probe.arguments.values()) for probe in calls}) == SIZE_SETS, calls[0].key
+
+
+@pytest.mark.parametrize(("exercise", "function"), FUNCTIONS, ids=name)
+@pytest.mark.parametrize("sizes", range(SIZE_SETS))
+def test_no_two_sizes_of_a_call_are_equal_and_none_is_one(exercise, function, sizes):
+    probes = function.probes(np.random.default_rng(5), sizes)
+    for probe in probes:
+        says_so = any(word in probe.says for word in ("one image", "single"))
+        for key, value in probe.arguments.items():
+            if isinstance(value, np.ndarray) and not says_so:
+                shape = value.shape[:3] if key == "weight" and probe.key in ("usual", "conv1") else value.shape  # a square kernel there
+                shape = shape[-2:] if key.startswith("d") else shape  # the others come of the arguments
+                assert len(set(shape)) == len(shape) and 1 not in shape, (probe.key, key, value.shape)
+        assert probe.arguments.get("p") != 0.5
+    strides = [(probe.arguments["stride"], probe.arguments.get("kernel", 0)) for probe in probes if "stride" in probe.arguments]
+    assert not strides or sum(stride not in (1, kernel) for stride, kernel in strides) >= 2
+
+
+@pytest.mark.parametrize(("exercise", "function"), FUNCTIONS, ids=name)
+def test_sizes_of_check_by_heart_do_not_pass_grade(exercise, function):
+    known = set()
+
+    def learns(*arguments):
+        known.add(sizes_of(arguments))
+        return function.right(*arguments)
+
+    def knows(*arguments):
+        right = function.right(*arguments)
+        return right if sizes_of(arguments) in known else tuple(0 * np.asarray(output) for output in as_outputs(right))
+
+    assert examine(exercise, function, learns) is None and examine(exercise, function, knows, seed=3) is None
+    for seed in (1, 2, 3):
+        finding = examine(exercise, function, knows, seed, sizes_of_grade(seed))
+        assert finding is not None and f"sizes={sizes_of_grade(seed)}" in finding.text()
+
+
+def test_grade_never_has_the_sizes_of_check():
+    assert {sizes_of_grade(seed) for seed in range(99)} == set(range(1, SIZE_SETS))
 
 
 def test_languages_say_the_same_things_about_the_same_names():

@@ -59,7 +59,7 @@ def here(monkeypatch):
         def start(self, task):
             ran.append(task.name)
             future = Future()
-            future.set_result(try_exercise(task.exercise, task.path, task.name, task.seed, task.every))
+            future.set_result(try_exercise(task.exercise, task.path, task.name, task.seed, task.sizes, task.every))
             sys.modules.pop(task.path.stem, None)
             return future
 

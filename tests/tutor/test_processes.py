@@ -116,6 +116,6 @@ def test_system_without_limits_does_without(monkeypatch):
 def test_marks_look_at_all_functions_and_check_stops_at_the_first_finding(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(HEAD + "    return 1\ndef max_pool_backward(dout, x, kernel, stride):\n    return 2\n")
-    assert try_exercise(E06, path, "mine.py", 0, False).states["max_pool_backward"] == "not looked at"
-    assert try_exercise(E06, path, "mine.py", 0, True).states["max_pool_backward"] == "finding"
+    assert try_exercise(E06, path, "mine.py", 0, 0, False).states["max_pool_backward"] == "not looked at"
+    assert try_exercise(E06, path, "mine.py", 0, 0, True).states["max_pool_backward"] == "finding"
     sys.modules.pop("mine", None)

@@ -29,7 +29,7 @@ def named(function, name):
 def test_right_functions_are_told_what_comes_next(capsys):
     report = tutor.check("e06", named(loops, "max_pool"), named(loops_back, "max_pool_backward"))
     assert report and repr(report) == "<E06: right>" and report.checked == ("max_pool", "max_pool_backward")
-    assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 20 calls. Next: ")
+    assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 28 calls. Next: ")
 
 
 def test_first_finding_is_the_only_one(capsys):
@@ -76,6 +76,10 @@ def test_what_is_no_exercise_or_no_function_of_it():
         tutor.check("E99", loops)
     with refuses(ShapeError, "check: a function of E06 must be called max_pool or max_pool_backward, got loops"):
         tutor.check("E06", loops)
+    with refuses(ShapeError, "check: a function of E06 must be called max_pool or max_pool_backward, got loops_back"):
+        tutor.check("E06", named(loops, "max_pool"), loops_back)
+    with refuses(ShapeError, "check: a function of E06 must be one that I can call, got 5.0; pass the function itself"):
+        tutor.check("E06", 5.0)
     with refuses(ShapeError, "check: at least one of max_pool, max_pool_backward must be given, got none"):
         tutor.check("E06")
     with refuses(ShapeError, "tutor: language must be en or zh, got 'fr'"):

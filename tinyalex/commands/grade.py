@@ -32,8 +32,10 @@ Each exercise of each submission runs in a process of its own: in a new session,
 killed with all that it started. {NO_SANDBOX}
 Grade the files of strangers in a container or on a machine that holds nothing of value.
 
-The calls are those of `tinyalex check` with other numbers, so that the findings are the same. Of a folder the marks are kept in
-{RESULTS} there (or in --out): the same command goes on where it was stopped, and runs again only what was changed.
+The calls are those of `tinyalex check` with other numbers and other sizes, so that the findings are the same and a function that
+knows the sizes of `check` by heart does not pass. A message names the seed and the sizes with which its call can be repeated.
+Of a folder the marks are kept in {RESULTS} there (or in --out): the same command goes on where it was stopped, and
+runs again only what was changed.
 
 exit codes: 0 all is right; 1 something is not; 2 the file, or every file of the folder, cannot be used.
 """
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gradescope", metavar="FILE", help="write the results.json of Gradescope, for one file")
     add("--png", metavar="FILE", help="draw which finding came how often")
     add("--out", metavar="FOLDER", help=f"keep {RESULTS} in this folder (default: the folder of the submissions)")
-    add("--seed", type=int, default=SEED, metavar="S", help=f"of the numbers that the functions are called with (default: {SEED})")
+    add("--seed", type=int, default=SEED, metavar="S", help=f"of the numbers and the sizes in the calls (default: {SEED})")
     add("--jobs", type=int, metavar="N", help="how many processes at a time (default: all cores)")
     add("--limit", type=float, default=60.0, metavar="S", help="seconds of an exercise; a call has half of them, or ten (default: 60)")
     add("--lang", metavar="LANG", help="of the messages: en or zh (default: TINYALEX_LANG, or en)")

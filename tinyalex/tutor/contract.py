@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -12,13 +13,21 @@ import numpy as np
 
 from tinyalex.errors import show
 from tinyalex.tutor.arrays import LAYOUTS, Array, close, dirty_heap, framed, laid_out
-from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_outputs, slug
+from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, after_call, as_outputs, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call, time_limit
 
-FLOAT_SIZES = (  # what Python and NumPy say of a float where a size or an index is wanted
-    "'float' object cannot be interpreted", "indices must be integers", "only integers, slices", "a single integer, got",
-)  # fmt: skip
+FLOAT_SIZE = re.compile(  # what Python and NumPy say of a float where a size or an index is wanted
+    r"float\d*' object cannot be interpreted|not '?(numpy\.)?float|slice indices must be integers|only integers, slices"
+    r"|a single integer, got|arrays used as indices must be of integer"
+)
+WORDS = (  # what an error is about, by its words; the first that fits
+    (re.compile("truth value of an array"), "truth value"),
+    (re.compile("setting an array element with a sequence|only (0-dimensional|length-1|size-1) arrays"), "sequence"),
+    (re.compile("zero-size array"), "empty window"),
+    (re.compile("shape|broadcast|dimension|mismatch|aligned|size|ax[ie]s|out of bounds|index|concat|reshape|split"), "does not fit"),
+)
+SHAPE = re.compile(r"\((?:\d+,\s*)+\d*\)")
 
 
 class Contract:
@@ -82,14 +91,28 @@ class Contract:
         if isinstance(outcome.error, TimeUp):
             return self._found("endless", probe, line=line, limit=f"{time_limit():g}")
         words = outcome.says
-        if mistake := next((m for m in self.function.mistakes if same_error(outcome.error, m.compute, probe)), None):
+        if mistake := self._of_error(outcome.error, probe):
             key = f"{self.exercise.key}.{slug(mistake.key)}"
-            numbers = {"probe": probe.says, "output": self.function.returns[0], "at": line, "yours": words, "right": "a result"}
-            return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen)
-        if any(said in words for said in FLOAT_SIZES):
+            numbers = probe.call | {"probe": probe.described, "output": self.function.returns[0]}
+            numbers |= {"at": line, "yours": words, "right": "a result"}
+            return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen, call=probe.call)
+        if FLOAT_SIZE.search(words):
             return self._found("float size", probe, error=words, line=line)
-        kinds = {RecursionError: "recursion", SystemExit: "exits", ValueError: "does not fit", IndexError: "does not fit"}
-        return self._found(kinds.get(type(outcome.error), "raises"), probe, error=words, line=line)
+        kinds = {
+            RecursionError: "recursion", SystemExit: "exits", AssertionError: "asserts", AttributeError: "no attribute", EOFError: "asks",
+        }  # fmt: skip
+        kind = kinds.get(type(outcome.error), "raises")
+        if isinstance(outcome.error, (ValueError, IndexError, TypeError)):
+            kind = next((about for said, about in WORDS if said.search(words)), kind)
+        return self._found(kind, probe, error=words, line=line)
+
+    def _of_error(self, error: BaseException, probe: Probe) -> Mistake | None:
+        """The mistake that fails in the same words, or else in words that are the same but for the axes in front."""
+        for alike in (str.__str__, without_front_axes):
+            for mistake in self.function.mistakes:
+                if same_error(error, mistake.compute, probe, alike):
+                    return mistake
+        return None
 
     def _kind(self, probe: Probe, value: Any, right: tuple[Any, ...]) -> Finding | None:
         names = self.function.returns
@@ -109,6 +132,8 @@ class Contract:
                 return self._found("shape", probe, output=name, wanted=np.shape(expected), got=np.shape(output))
             kind = np.asarray(output).dtype.kind
             if kind not in "fiu" + np.asarray(expected).dtype.kind or (kind != "f" and np.asarray(expected).dtype.kind == "f"):
+                return self._found("dtype", probe, output=name, wanted=np.asarray(expected).dtype, got=np.asarray(output).dtype)
+            if kind == "f" and np.asarray(output).dtype.itemsize < np.asarray(expected).dtype.itemsize:
                 return self._found("dtype", probe, output=name, wanted=np.asarray(expected).dtype, got=np.asarray(output).dtype)
             if not np.isfinite(output).all():
                 return self._found("not finite", probe, output=name, count=int((~np.isfinite(output)).sum()), of=np.size(output))
@@ -132,10 +157,10 @@ class Contract:
         return None
 
     def _found(self, key: str, probe: Probe | None = None, **numbers: Any) -> Finding:
-        says = {} if probe is None else {"probe": probe.says}
+        says, made = ({}, {}) if probe is None else ({"probe": probe.described}, probe.call)
         seen = self.function.seen.get(f"{key} {numbers['argument']}" if "argument" in numbers else key)
         where = "" if probe is None else probe.key
-        return Finding(f"contract.{slug(key)}", self.exercise.key, self.function.name, "contract", where, says | numbers, seen)
+        return Finding(f"contract.{slug(key)}", self.exercise.key, self.function.name, "contract", where, says | numbers, seen, call=made)
 
 
 def same(a: Any, b: Any) -> bool:
@@ -164,8 +189,19 @@ def uneven(output: Any) -> bool:
     return False
 
 
-def same_error(error: BaseException, way: Callable[..., Any], probe: Probe) -> bool:
-    """Whether another function fails in the same words, with sizes in them: "shapes (5,3) (5,)" does not come about twice."""
+def without_front_axes(words: str) -> str:
+    """The words of an error with the last two sizes of each shape alone: a loop over the images has no such axis in front."""
+    shapes = SHAPE.sub(lambda shape: str(tuple(re.findall(r"\d+", shape[0])[-2:])), words)
+    return re.sub(r"axis \d+", "axis", shapes)
+
+
+def same_error(
+    error: BaseException, way: Callable[..., Any], probe: Probe, alike: Callable[[str], str] = str.__str__
+) -> bool:
+    """Whether another function fails in the same words, with sizes in them: "shapes (5,3) (5,)" does not come about twice.
+
+    alike: what of the words is compared.
+    """
     words = str(error)
     if not any(letter.isdigit() for letter in words):
         return False
@@ -173,7 +209,7 @@ def same_error(error: BaseException, way: Callable[..., Any], probe: Probe) -> b
         with np.errstate(all="ignore"):
             way(**copy.deepcopy(dict(probe.arguments)))
     except (ValueError, IndexError, TypeError) as own:
-        return type(own) is type(error) and str(own) == words
+        return type(own) is type(error) and alike(str(own)) == alike(words)
     except ArithmeticError:
         return False
     return False

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 Arguments = Mapping[str, Any]
-Judge = Callable[[Callable[..., Any], np.random.Generator], "tuple[str, Mapping[str, Any]] | None"]
+Judge = Callable[[Callable[..., Any], np.random.Generator, int], "tuple[str, Mapping[str, Any]] | None"]
+SIZE_SETS = 4  # every call exists in so many sizes: `check` has the first, `grade` one of the others, by its seed
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,8 @@ class Probe:
     """One call that a student's function is tried with.
 
     key: a short name, such as "overlap", by which `replay` finds the call again.
-    says: what is special, as the message ends the sentence "with ...": "kernel 3 and stride 2".
+    says: what is special, as the message ends the sentence "with ...": "kernel {kernel} and {x[1]} channels". In braces stand
+        arguments: a number, or the shape of an array.
     arguments: by parameter, in the order of the signature.
     random: whether the answer depends on random numbers: then its kind is looked at, and the numbers are left to the judge.
     """
@@ -26,6 +28,17 @@ class Probe:
     says: str
     arguments: Arguments
     random: bool = False
+
+    @property
+    def call(self) -> dict[str, Any]:
+        """The arguments as `says` names them: numbers, and the shapes of arrays."""
+        shown = {key: value.shape if isinstance(value, np.ndarray) else value for key, value in self.arguments.items()}
+        return {key: value for key, value in shown.items() if isinstance(value, (int, float, tuple))}
+
+    @property
+    def described(self) -> str:
+        """The call in English."""
+        return self.says.format(**self.call)
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,28 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class Forward:
+    """The forward pass that a backward pass belongs to, so that a student's own two can be held beside each other.
+
+    Parameters
+    ----------
+    exercise, function: whose it is.
+    of: for each gradient that the backward pass returns, the parameter of the forward pass that it belongs to.
+    arguments: takes the arguments of the backward pass by name and returns those of the forward pass.
+    douts: parameters of the backward pass that hold the gradients of the forward pass's outputs, in order; none where its first
+        output is the loss.
+    kept: parameters of the backward pass that come out of the forward pass, and the numbers of these outputs.
+    """
+
+    exercise: str
+    function: str
+    of: Mapping[str, str]
+    arguments: Callable[..., Arguments]
+    douts: tuple[str, ...] = ("dout",)
+    kept: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Function:
     """One function of an exercise.
 
@@ -61,23 +96,26 @@ class Function:
     name: what the student calls it.
     right: the right answer, slow and plain. Its parameters are the function's.
     returns: the names of what it returns, in order: ("dx", "dweight", "dbias"), or ("out",).
-    probes: (generator) -> the calls. No two sizes in them are equal, none is 1 but in calls that say so.
+    probes: (generator, which of the size sets) -> the calls, under the same keys in all sets. No two sizes in them are equal and none
+        is 1, but in calls that say so.
     mistakes: the likeliest first.
     changes: parameters that the function is asked to change in place, such as a velocity; they are looked at after its outputs.
     linear: parameters in which it is linear, such as ("dout",): for the symptoms.
-    judge: what no comparison with one right answer can decide, such as ties or random numbers: (function, generator) -> the key of
-        a mistake and its numbers, or None. It is asked when all probes agree.
+    judge: what no comparison with one right answer can decide, such as ties or random numbers: (function, generator, which of the
+        size sets) -> the key of a mistake and its numbers, or None. It is asked when all probes agree.
+    forward: the forward pass that it is the derivative of, where the student writes that too.
     seen: how many of how many public solutions break the contract in a way, such as {"input changed dout": (34, 135)}.
     """
 
     name: str
     right: Callable[..., Any]
     returns: tuple[str, ...]
-    probes: Callable[[np.random.Generator], list[Probe]] = lambda rng: []
+    probes: Callable[[np.random.Generator, int], list[Probe]] = lambda rng, sizes: []
     mistakes: tuple[Mistake, ...] = ()
     changes: tuple[str, ...] = ()
     linear: tuple[str, ...] = ()
     judge: Judge | None = None
+    forward: Forward | None = None
     seen: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 

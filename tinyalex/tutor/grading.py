@@ -17,6 +17,7 @@ import numpy as np
 import tinyalex
 from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import write_json
+from tinyalex.tutor.checking import sizes_of_grade
 from tinyalex.tutor.exercise import Exercise
 from tinyalex.tutor.processes import Limits, Processes, Task
 from tinyalex.tutor.result import POINTS, Result, not_written, problem_of, result_of, text_of_finding
@@ -177,7 +178,7 @@ def _tasks(one: Handed, way: Way) -> tuple[list[Task], dict[str, Result] | Grade
     except SubmissionError as error:
         return [], Graded(one.name, "", tuple(not_written(exercise) for exercise in way.exercises), str(error.said_in(way.language)))
     begun = [exercise for exercise in way.exercises if any(submission.begun(function.name) for function in exercise.functions)]
-    tasks = [Task(exercise, one.path, one.name, way.seed, one.helpers, every=True) for exercise in begun]
+    tasks = [Task(exercise, one.path, one.name, way.seed, sizes_of_grade(way.seed), one.helpers, every=True) for exercise in begun]
     return tasks, {exercise.key: not_written(exercise) for exercise in way.exercises if exercise not in begun}
 
 
@@ -190,6 +191,7 @@ def document_of(graded: Collection[Graded], way: Way) -> dict[str, Any]:
         "numpy": np.__version__,
         "system": platform.platform(),
         "seed": way.seed,
+        "sizes": sizes_of_grade(way.seed),
         "limits": vars(way.limits),
         "note": NO_SANDBOX,
         "passed": all(one.passed for one in graded),

@@ -60,13 +60,14 @@ class Task:
     """An exercise of one file.
 
     name: what messages call the file. helpers: whether files beside it may be imported.
-    every: whether to try all functions, also behind a finding.
+    seed, sizes: of the calls. every: whether to try all functions, also behind a finding.
     """
 
     exercise: Exercise
     path: Path
     name: str
     seed: int = 0
+    sizes: int = 0
     helpers: bool = False
     every: bool = False
 
@@ -120,7 +121,8 @@ class Processes:
     def _job(self, task: Task, nonce: str) -> dict[str, Any]:
         path = Path(os.path.abspath(task.path))
         return {
-            "nonce": nonce, "exercise": task.exercise.key, "path": str(path), "name": task.name, "seed": task.seed, "every": task.every,
+            "nonce": nonce, "exercise": task.exercise.key, "path": str(path), "name": task.name, "seed": task.seed,
+            "sizes": task.sizes, "every": task.every,
             "folder": str(path.parent) if task.helpers else None, "call_s": self.limits.call_s, "wall_s": self.limits.wall_s,
             "memory": self.limits.memory, "first": [str(Path(tinyalex.__file__).parents[1])], "last": [str(Path(np.__file__).parents[1])],
         }  # fmt: skip

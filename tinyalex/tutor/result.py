@@ -83,9 +83,15 @@ def not_written(exercise: Exercise) -> Result:
 
 def result_of(document: Mapping[str, Any]) -> Result:
     """A result from what `document` made of it."""
-    pairs = [{key: None if one[key] is None else tuple(one[key]) for key in ("seen", "agree")} for one in document["findings"]]
-    findings = tuple(Finding(**one | pair) for one, pair in zip(document["findings"], pairs, strict=True))
+    findings = tuple(Finding(**(_tuples(one) | {"numbers": one["numbers"]})) for one in document["findings"])
     return Result(document["exercise"], document["functions"], document["calls"], findings, document["seconds"])
+
+
+def _tuples(value: Any) -> Any:
+    """What JSON made a list of, as a tuple again."""
+    if isinstance(value, dict):
+        return {key: _tuples(entry) for key, entry in value.items()}
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
 def problem_of(results: Sequence[Result]) -> Finding | None:

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tinyalex.tutor.checking import DRAWS, examine
+from tinyalex.tutor.checking import calls_of, examine
 from tinyalex.tutor.exercise import Exercise, Function
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import Finding
@@ -23,21 +21,22 @@ from tinyalex.tutor.source import SubmissionError
 from tinyalex.tutor.submission import Loaded, load, read
 
 
-def try_exercise(exercise: Exercise, path: Path, name: str, seed: int, every: bool) -> Result:
+def try_exercise(exercise: Exercise, path: Path, name: str, seed: int, sizes: int, every: bool) -> Result:
     """Load a file and try the functions of one exercise.
 
     Parameters
     ----------
-    name: what messages call the file. seed: of the calls.
+    name: what messages call the file. seed, sizes: of the calls.
     every: whether to go on behind the first finding, as marks need it.
     """
     start, wanted = time.perf_counter(), [function.name for function in exercise.functions]
     states, found, calls = dict.fromkeys(wanted, "not looked at"), list[Finding](), 0
     try:
-        loaded = load(read(path, names_of_all(), name), wanted)
+        links = {function.name: function.forward.function for function in exercise.functions if function.forward is not None}
+        loaded = load(read(path, names_of_all(), name), [*wanted, *(other for other in links.values() if other not in wanted)])
         for function in exercise.functions:
-            states[function.name], finding = _try(exercise, function, loaded, seed)
-            calls += DRAWS * len(function.probes(np.random.default_rng([seed, 0])))
+            states[function.name], finding = _try(exercise, function, loaded, seed, sizes, links.get(function.name, function.name))
+            calls += calls_of(function)
             found += [] if finding is None else [finding]
             if found and not every:
                 break
@@ -46,14 +45,16 @@ def try_exercise(exercise: Exercise, path: Path, name: str, seed: int, every: bo
     return Result(exercise.key, states, calls, tuple(found), round(time.perf_counter() - start, 3))
 
 
-def _try(exercise: Exercise, function: Function, loaded: Loaded, seed: int) -> tuple[str, Finding | None]:
+def _try(exercise: Exercise, function: Function, loaded: Loaded, seed: int, sizes: int, link: str) -> tuple[str, Finding | None]:
+    """link: the name of the forward pass that the function belongs to, or its own."""
     try:
         student = loaded.function(function.name)
     except SubmissionError as error:
         return "finding", error.finding(exercise.key, function.name)
     if student is None:
         return "todo", None
-    finding = examine(exercise, function, student, seed)
+    forward = None if link == function.name else loaded.names.get(link)
+    finding = examine(exercise, function, student, seed, sizes, forward if callable(forward) else None)
     if finding is None:
         return "right", None
     if str(finding.numbers.get("error", "")).startswith("NotImplementedError"):
@@ -97,7 +98,7 @@ def main(job: Mapping[str, Any]) -> None:
     if job["folder"] is not None:
         sys.path.append(job["folder"])
     with time_limit_of_calls(job["call_s"]):
-        result = try_exercise(EXERCISES[job["exercise"]], Path(job["path"]), job["name"], job["seed"], job["every"])
+        result = try_exercise(EXERCISES[job["exercise"]], Path(job["path"]), job["name"], job["seed"], job["sizes"], job["every"])
     with open(results, "wb") as stream_of_results:
         stream_of_results.write(b"\n" + job["nonce"].encode() + json.dumps(result.document()).encode() + b"\n")
     os._exit(0)  # threads that the student has left do not keep it

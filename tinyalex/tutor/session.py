@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.errors import ShapeError, require_choice, show
-from tinyalex.tutor.checking import DRAWS, examine
-from tinyalex.tutor.exercise import Exercise, Function, Probe
+from tinyalex.errors import ShapeError, require_choice, require_int, show
+from tinyalex.tutor.checking import calls_of, derived, examine
+from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function, Probe
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import Finding, catalogue, language_of
 
@@ -47,14 +47,17 @@ class Report:
         return f"<{self.exercise}: {'right' if self else 'not yet'}>"
 
 
-def check(exercise: str, *functions: Any, seed: int = 0, language: str | None = None) -> Report:
+def check(exercise: str, *functions: Any, seed: int = 0, sizes: int = 0, language: str | None = None) -> Report:
     """Try functions of an exercise, print what the first finding is, and return it.
 
     Parameters
     ----------
     exercise: "E01" to "E12".
     functions: your functions, or a module that holds them. A function of another name is taken where the exercise has one only.
-    seed: of the calls. language: "en" or "zh"; None for the variable TINYALEX_LANG, else English.
+        Where a backward pass is not right, it is also held beside your forward pass: the one that is given here, or that was checked
+        last. So `check("E05", conv_backward, conv_forward)` says whether the first is the derivative of the second.
+    seed, sizes: of the calls, as `tinyalex grade` names them; sizes from 0 to 3.
+    language: "en" or "zh"; None for the variable TINYALEX_LANG, else English.
 
     Raises
     ------
@@ -69,28 +72,44 @@ def check(exercise: str, *functions: Any, seed: int = 0, language: str | None = 
     <E06: right>
     """
     chosen = exercise_of(exercise)
-    report = check_all(chosen, dict(_named(chosen, functions)), seed, language_of(language))
+    report = check_all(chosen, dict(_named(chosen, functions)), seed, _sizes("check", sizes), language_of(language))
     print(report.text)
     return report
 
 
-def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, language: str) -> Report:
+def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes: int, language: str) -> Report:
     """Try functions by name, in the exercise's order, up to the first finding."""
     order = [function for function in exercise.functions if function.name in functions]
     for at, function in enumerate(order):
         _checked[function.name] = functions[function.name]
-        if finding := examine(exercise, function, functions[function.name], seed):
+        if finding := examine(exercise, function, functions[function.name], seed, sizes, _forward_of(function, functions)):
             _failed[exercise.key] = function.name
             names = tuple(later.name for later in order[at + 1 :])
-            words = catalogue(language)
-            text = "\n".join([finding.text(language), *(words["waiting"].format(function=name) for name in names)])
+            waiting = [_waits(later, functions, seed, sizes, language) for later in order[at + 1 :]]
+            text = "\n".join([finding.text(language), *waiting])
             return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
     _failed.pop(exercise.key, None)
-    calls = DRAWS * sum(len(function.probes(np.random.default_rng(0))) for function in order)
+    calls = sum(map(calls_of, order))
     text = catalogue(language)["passed"].format(
         exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order)
     )
     return Report(exercise.key, None, text, tuple(function.name for function in order))
+
+
+def _forward_of(function: Function, functions: Mapping[str, Any]) -> Any:
+    """The student's forward pass that a backward pass belongs to: given with it, or else checked last; None where there is none."""
+    if function.forward is None or function.forward.function == function.name:
+        return None
+    return functions.get(function.forward.function, _checked.get(function.forward.function))
+
+
+def _waits(function: Function, functions: Mapping[str, Any], seed: int, sizes: int, language: str) -> str:
+    """What is said of a function that is not looked at yet."""
+    forward, words = _forward_of(function, functions), catalogue(language)
+    if forward is not None and derived(function, functions[function.name], forward, seed, sizes):
+        assert function.forward is not None
+        return words["follows"].format(function=function.name, forward=function.forward.function)
+    return words["waiting"].format(function=function.name)
 
 
 def hint(exercise: str, function: str | None = None, language: str | None = None) -> None:
@@ -131,17 +150,17 @@ class Replay:
         return f"Replay({given}; yours: {show(self.yours)}, right: {show(self.right)})"
 
 
-def replay(name: str, seed: int = 0) -> Replay:
+def replay(name: str, seed: int = 0, sizes: int = 0) -> Replay:
     """Make the call of a finding again, with your function as `check` had it last, unprotected: an error shows its whole traceback.
 
-    name: as the message prints it, such as "E06-overlap".
+    name, seed, sizes: as the message prints them, such as "E06-overlap".
     """
     key, _, wanted = name.partition("-")
     chosen = exercise_of(key)
     function = _function_of(chosen, None)
     if function.name not in _checked:
         raise ShapeError(f"replay: {key} must have been checked before, got no call so far", f'call check("{key}", your_function)')
-    probes = {probe.key: probe for probe in function.probes(np.random.default_rng([seed, 0]))}
+    probes = {probe.key: probe for probe in function.probes(np.random.default_rng([seed, 0]), _sizes("replay", sizes))}
     if wanted not in probes:
         require_choice("replay", "name", name, tuple(f"{key}-{probe}" for probe in probes))
     arguments = dict(probes[wanted].arguments)
@@ -152,6 +171,10 @@ def exercise_of(key: Any) -> Exercise:
     """The exercise called "E06" or "e06"."""
     name = key.upper() if isinstance(key, str) else key
     return EXERCISES[require_choice("tutor", "exercise", name, tuple(EXERCISES))]
+
+
+def _sizes(who: str, sizes: Any) -> int:
+    return require_int(who, "sizes", sizes, least=0, most=SIZE_SETS - 1)
 
 
 def _call(function: Callable[..., Any], probe: Probe) -> Any:
@@ -169,19 +192,25 @@ def _function_of(exercise: Exercise, name: str | None) -> Function:
 def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
     """By name of the exercise's functions, what was given for it."""
     names = [function.name for function in exercise.functions]
+    forwards = {function.forward.function for function in exercise.functions if function.forward is not None}
     found = False
     for value in given:
         if isinstance(value, ModuleType):
-            for name in names:
+            for name in (*names, *(forwards - set(names))):
                 if hasattr(value, name):
-                    found = True
+                    found = found or name in names
                     yield name, getattr(value, name)
             continue
+        if not callable(value):
+            remedy = "pass the function itself, without parentheses behind its name"
+            raise ShapeError(f"check: a function of {exercise.key} must be one that I can call, got {show(value)}", remedy)
         name = getattr(value, "__name__", "")
-        if name in names or len(names) == 1 or len(given) == len(names) == 1:
+        if name in forwards and name not in names:
+            yield name, value
+        elif name in names or len(names) == 1:
             found = True
             yield name if name in names else names[0], value
-        elif not callable(value) or len(given) == 1:
+        else:
             rule = f"check: a function of {exercise.key} must be called {' or '.join(names)}"
             raise ShapeError(f"{rule}, got {name or show(value)}", "rename yours, so that it is clear which one it is")
     if not found:

@@ -24,9 +24,38 @@ def _drop(axis: int, at: int) -> Transform:
     return dropped
 
 
+def _drop_all_but(a: Array, at: int) -> Array:
+    """One entry along the first axis, zeros for the others."""
+    out = np.zeros_like(a)
+    out[at] = a[at]
+    return out
+
+
 def _swapped(a: Array, n: int) -> Array:
     """The contents of the last two axes exchanged, in an array of the right shape: rows read where columns are meant."""
     return a.swapaxes(-1, -2).reshape(a.shape) if a.ndim >= 2 else a
+
+
+def _reshaped(order: Callable[[int], list[int]], back: bool) -> Transform:
+    """An array as `reshape` leaves it where its axes should have been moved: into that order, or back from it."""
+
+    def reshaped(a: Array, n: int) -> Array:
+        axes = order(a.ndim)
+        if not back:
+            return a.transpose(axes).reshape(a.shape)
+        return a.reshape([a.shape[axis] for axis in axes]).transpose(np.argsort(axes))
+
+    return reshaped
+
+
+ORDERS: Mapping[str, Callable[[int], list[int]]] = {  # the number of axes -> an order of them
+    "turned round": lambda d: [*range(d)][::-1],
+    "each image turned round": lambda d: [*range(1), *range(d - 1, 0, -1)],
+    "first two": lambda d: [1, 0, *range(2, d)][:d] if d > 1 else [0],
+    "second last": lambda d: [0, *range(2, d), 1][:d] if d > 1 else [0],
+    "first last": lambda d: [*range(1, d), 0],
+    "last first": lambda d: [d - 1, *range(d - 1)],
+}
 
 
 TRANSFORMS: Mapping[str, Transform] = {
@@ -49,4 +78,9 @@ TRANSFORMS: Mapping[str, Transform] = {
     "ones": lambda a, n: np.ones_like(a),
     "mean over images": lambda a, n: np.broadcast_to(a.mean(0), a.shape) if a.ndim >= 2 else a,
     "absolute": lambda a, n: np.abs(a),
+    "first image alone": lambda a, n: np.repeat(a[:1], len(a), 0),
+    "last image kept": lambda a, n: _drop_all_but(a, -1),
+    "first image kept": lambda a, n: _drop_all_but(a, 0),
+    "last line and column missing": lambda a, n: _drop(a.ndim - 2, -1)(_drop(a.ndim - 1, -1)(a, n), n) if a.ndim >= 3 else a,
+    **{f"reshaped/{name}{' back' * back}": _reshaped(order, back) for name, order in ORDERS.items() for back in (False, True)},
 }

@@ -148,26 +148,48 @@ def nothing_moves(f: Scalar, x: Array, h: float) -> Array:
     return np.zeros(x.shape)
 
 
+def _scaled(scale: Callable[[float], float]) -> Callable[[Scalar, Array, float], Array]:
+    """A step that grows with the element, as numerical libraries take one."""
+
+    def scaled(f: Scalar, x: Array, h: float) -> Array:
+        dx = np.zeros(x.shape)
+        for at in np.ndindex(x.shape):
+            step = h * scale(abs(float(x[at])))
+            dx[at] = (f(_moved(x, at, step)) - f(_moved(x, at, -step))) / (2 * step)
+        return dx
+
+    return scaled
+
+
 def own_step(f: Scalar, x: Array, h: float) -> Array:
     return numerical_gradient(f, x, 1e-5)
 
 
-def probes(rng: np.random.Generator) -> list[Probe]:
+SIZES = (  # vector, matrix, small step, integers: shape and step, one line for each size set
+    ((5,), 0.5, (3, 4), 0.125, (2, 3, 5), 1e-3, 4, 0.4),
+    ((6,), 0.25, (4, 2), 0.375, (3, 2, 4), 2e-3, 5, 0.3),
+    ((4,), 0.75, (2, 5), 0.25, (2, 4, 3), 5e-4, 3, 0.6),
+    ((7,), 0.375, (5, 3), 0.5, (4, 3, 2), 4e-3, 6, 0.7),
+)
+
+
+def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Steps so large that the measured slope is not the exact one; functions in which no element stands alone."""
-    one, two = rng.integers(2, 9, (3, 4)), rng.uniform(0.5, 2, (2, 3, 5))
-    whole = rng.permutation([-7, -4, 3, 6, 9])[:4]
+    vector, large, matrix, half, maps, small, count, cut = SIZES[sizes]
+    one, two = rng.integers(2, 9, matrix), rng.uniform(0.5, 2, maps)
+    whole = rng.permutation([-7, -4, 3, 6, 9, -8, 5])[:count]
     return [
-        Probe("vector", "f(x) = (sum of x)^2 + sum of x^3 and h = 0.5", {"f": powers, "x": _quarters(rng, 5), "h": 0.5}),
+        Probe("vector", "f(x) = (sum of x)^2 + sum of x^3 and h = {h}", {"f": powers, "x": _quarters(rng, *vector), "h": large}),
         Probe(
-            "matrix", "a matrix x of shape (3, 4) and h = 0.125",
-            {"f": lambda x: np.sum(x) ** 2 + np.sum(one * x**3), "x": _quarters(rng, 3, 4), "h": 0.125},
+            "matrix", "a matrix x of shape {x} and h = {h}",
+            {"f": lambda x: np.sum(x) ** 2 + np.sum(one * x**3), "x": _quarters(rng, *matrix), "h": half},
         ),
         Probe(
-            "small step", "an x of shape (2, 3, 5) and h = 0.001",
-            {"f": lambda x: np.sum(x) ** 2 + np.sum(two * np.sin(x)), "x": rng.normal(size=(2, 3, 5)), "h": 1e-3},
+            "small step", "an x of shape {x} and h = {h}",
+            {"f": lambda x: np.sum(x) ** 2 + np.sum(two * np.sin(x)), "x": rng.normal(size=maps), "h": small},
         ),
-        Probe("integers", "integers in x, f(x) = (sum of x)^2 + sum of x^3 and h = 0.4", {"f": powers, "x": whole, "h": 0.4}),
-        Probe("one element", "a single element in x", {"f": powers, "x": _quarters(rng, 1), "h": 0.25}),
+        Probe("integers", "integers in x, f(x) = (sum of x)^2 + sum of x^3 and h = {h}", {"f": powers, "x": whole, "h": cut}),
+        Probe("one element", "a single element in x", {"f": powers, "x": _quarters(rng, 1), "h": large / 2}),
     ]  # fmt: skip
 
 
@@ -203,6 +225,9 @@ E01 = Exercise("E01", "a slope without calculus", "00", 15, (
         Mistake("moves a row", moves_a_row, "inferred"),
         Mistake("all at once", all_at_once, "inferred"),
         Mistake("one slope", one_slope, "inferred"),
+        Mistake("step grows/above one", _scaled(lambda size: max(1.0, size)), "inferred"),
+        Mistake("step grows/with the element", _scaled(lambda size: size), "inferred"),
+        Mistake("step grows/from one", _scaled(lambda size: 1 + size), "inferred"),
         Mistake("own step", own_step, "inferred", within=1e-6),
     )),
 ))  # fmt: skip

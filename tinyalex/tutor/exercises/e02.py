@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.guard import call
 
 
 def relu_backward(dout: Array, x: Array) -> Array:
@@ -20,8 +24,8 @@ def relu_backward(dout: Array, x: Array) -> Array:
 
     Returns
     -------
-    dx: a new array of floats of that shape. dout and x are left as they are. At x = 0 there is no slope; both 0 and dout are
-        accepted there.
+    dx: a new array of floats of that shape. dout and x are left as they are. At x = 0 there is no slope; 0, dout
+        and any number between them are accepted there.
     """
     return np.where(x > 0, dout, 0.0)
 
@@ -156,27 +160,50 @@ def of_relu(dout: Array, out: Array) -> Array:
     return dout * (out > 0)
 
 
-def relu_probes(rng: np.random.Generator) -> list[Probe]:
+SIZES = (  # a matrix, maps, a matrix, one image; one line for each size set
+    ((3, 4), (2, 3, 4, 5), (4, 7), (1, 5)),
+    ((2, 5), (3, 2, 5, 4), (6, 3), (1, 7)),
+    ((4, 3), (4, 2, 3, 6), (5, 8), (1, 4)),
+    ((3, 5), (2, 5, 3, 4), (7, 4), (1, 6)),
+)
+
+
+def relu_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Inputs of both signs and of many sizes, none of them 0."""
+    matrix, maps, large, one = SIZES[sizes]
     return [
-        Probe("matrix", "arrays of shape (3, 4)", {"dout": _quarters(rng, 3, 4), "x": _quarters(rng, 3, 4)}),
-        Probe("maps", "arrays of shape (2, 3, 4, 5)", {"dout": rng.normal(size=(2, 3, 4, 5)), "x": rng.normal(size=(2, 3, 4, 5))}),
-        Probe("large", "an x of hundreds and of thousandths", {"dout": rng.normal(size=(4, 7)), "x": _scales(rng, 4, 7)}),
-        Probe("one image", "one image of shape (1, 5)", {"dout": _quarters(rng, 1, 5), "x": rng.normal(size=(1, 5))}),
+        Probe("matrix", "arrays of shape {x}", {"dout": _quarters(rng, *matrix), "x": _quarters(rng, *matrix)}),
+        Probe("maps", "arrays of shape {x}", {"dout": rng.normal(size=maps), "x": rng.normal(size=maps)}),
+        Probe("large", "an x of hundreds and of thousandths", {"dout": rng.normal(size=large), "x": _scales(rng, *large)}),
+        Probe("one image", "one image of shape {dout}", {"dout": _quarters(rng, *one), "x": rng.normal(size=one)}),
     ]
 
 
-def tanh_probes(rng: np.random.Generator) -> list[Probe]:
+def tanh_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Outputs of tanh, a few of them exactly 1 and -1 in one call."""
-    flat = np.tanh(3 * rng.normal(size=(4, 7)))
-    flat[0, :2], flat[3, 5] = (1, -1), -1
+    matrix, maps, large, one = SIZES[sizes]
+    flat = np.tanh(3 * rng.normal(size=large))
+    flat[0, :2], flat[-1, -2] = (1, -1), -1
     return [
-        Probe("matrix", "arrays of shape (3, 4)", {"dout": _quarters(rng, 3, 4), "out": _tenths(rng, 3, 4)}),
-        Probe("maps", "arrays of shape (2, 3, 4, 5)", {
-            "dout": rng.normal(size=(2, 3, 4, 5)), "out": np.tanh(rng.normal(size=(2, 3, 4, 5)))}),
-        Probe("flat", "outputs of 1, of -1 and near them", {"dout": rng.normal(size=(4, 7)), "out": flat}),
-        Probe("one image", "one image of shape (1, 5)", {"dout": _quarters(rng, 1, 5), "out": _tenths(rng, 1, 5)}),
-    ]  # fmt: skip
+        Probe("matrix", "arrays of shape {out}", {"dout": _quarters(rng, *matrix), "out": _tenths(rng, *matrix)}),
+        Probe("maps", "arrays of shape {out}", {"dout": rng.normal(size=maps), "out": np.tanh(rng.normal(size=maps))}),
+        Probe("flat", "outputs of 1, of -1 and near them", {"dout": rng.normal(size=large), "out": flat}),
+        Probe("one image", "one image of shape {dout}", {"dout": _quarters(rng, *one), "out": _tenths(rng, *one)}),
+    ]
+
+
+def at_zero(student: Callable[..., Any], rng: np.random.Generator, sizes: int) -> tuple[str, dict[str, Any]] | None:
+    """Where x is 0, every number from 0 to dout is accepted, and nothing else is."""
+    shape = SIZES[sizes][0]
+    x, dout = _quarters(rng, *shape), _quarters(rng, *shape)
+    x[0, 1:3] = 0.0, -0.0
+    outcome = call(student, {"dout": dout.copy(), "x": x.copy()})
+    if outcome.error is not None or np.shape(outcome.value) != shape:
+        return "not at zero", {"yours": outcome.says or "another shape", "right": "0"}
+    for at in ((0, 1), (0, 2)):
+        if not 0 <= outcome.value[at] / dout[at] <= 1:
+            return "not at zero", {"yours": f"{outcome.value[at]:.6g}", "right": "0"}
+    return None
 
 
 def _quarters(rng: np.random.Generator, *shape: int) -> Array:
@@ -214,7 +241,8 @@ E02 = Exercise("E02", "the slopes of ReLU and tanh", "01", 15, (
         Mistake("above one", above_one, "inferred"),
         Mistake("exchanged", exchanged, "inferred"),
         Mistake("one sign an image", one_sign_an_image, "inferred"),
-    ), linear=("dout",), seen={"input changed dout": (34, 135), "input changed x": (6, 135)}),
+        Mistake("not at zero", lambda dout, x: dout * (x / np.abs(x) + 1) / 2, "inferred"),
+    ), linear=("dout",), judge=at_zero, seen={"input changed dout": (34, 135), "input changed x": (6, 135)}),
     Function("tanh_backward", tanh_backward, ("dx",), tanh_probes, (
         Mistake("out taken for x", out_taken_for_x, "scikit-learn/scikit-learn#14244"),
         Mistake("slope alone", slope_alone, "inferred"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -182,26 +183,42 @@ def weights_over_n_again(dout: Array, x: Array, w1: Array, w2: Array, w3: Array)
     return dx, dw1 / len(x), dw2 / len(x), dw3 / len(x)
 
 
-def linear_probes(rng: np.random.Generator) -> list[Probe]:
-    """Rows and maps. N, C and K are never equal."""
-    return [
-        Probe("rows", "N = 2, C = 4 and K = 3", {
-            "dout": _whole(rng, 2, 3), "x": _whole(rng, 2, 4), "weight": _whole(rng, 3, 4)}),
-        Probe("maps", "x of shape (3, 2, 4, 5) and K = 7", {
-            "dout": rng.normal(size=(3, 7)), "x": rng.normal(size=(3, 2, 4, 5)), "weight": rng.normal(size=(7, 40))}),
-        Probe("many images", "N = 9, C = 5 and K = 2", {
-            "dout": rng.normal(size=(9, 2)), "x": rng.normal(size=(9, 5)), "weight": rng.normal(size=(2, 5))}),
-        Probe("one image", "one image, C = 4 and K = 3", {
-            "dout": rng.normal(size=(1, 3)), "x": rng.normal(size=(1, 4)), "weight": rng.normal(size=(3, 4))}),
-    ]  # fmt: skip
+LAYERS: dict[str, tuple[str, tuple[tuple[tuple[int, ...], int], ...]]] = {  # x and K, one for each size set
+    "rows": ("N = {x[0]}, C = {x[1]} and K = {weight[0]}",
+        (((2, 4), 3), ((3, 5), 2), ((4, 2), 5), ((2, 6), 5))),
+    "maps": ("x of shape {x} and K = {weight[0]}",
+        (((3, 2, 4, 5), 7), ((2, 3, 5, 4), 6), ((4, 3, 2, 5), 8), ((5, 2, 3, 4), 6))),
+    "many images": ("N = {x[0]}, C = {x[1]} and K = {weight[0]}",
+        (((9, 5), 2), ((8, 3), 5), ((11, 4), 3), ((7, 3), 2))),
+    "one image": ("one image, C = {x[1]} and K = {weight[0]}",
+        (((1, 4), 3), ((1, 3), 5), ((1, 6), 2), ((1, 5), 4))),
+}  # fmt: skip
+CHAINS: dict[str, tuple[str, tuple[tuple[int, int, int, int], ...]]] = {  # N, C, M and K
+    "whole numbers": ("whole numbers, N = {x[0]}, C = {x[1]}, M = {w1[0]} and K = {w2[0]}",
+        ((2, 3, 5, 4), (3, 2, 6, 5), (2, 5, 4, 3), (4, 3, 6, 2))),
+    "wide": ("N = {x[0]}, C = {x[1]}, M = {w1[0]} and K = {w2[0]}",
+        ((3, 7, 4, 2), (2, 8, 5, 3), (4, 6, 3, 5), (5, 9, 4, 3))),
+    "chain of one image": ("one image, C = {x[1]}, M = {w1[0]} and K = {w2[0]}",
+        ((1, 4, 6, 3), (1, 3, 7, 5), (1, 5, 8, 2), (1, 6, 5, 4))),
+}  # fmt: skip
 
 
-def chain_probes(rng: np.random.Generator) -> list[Probe]:
-    """Small whole numbers first, then others. N, C, M and K are never equal."""
+def linear_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
+    """Rows of whole numbers, then others, and maps."""
+    made = []
+    for key, (says, sets) in LAYERS.items():
+        (n, *shape), k = sets[sizes]
+        draw = _whole if key == "rows" else _normal
+        x, weight = draw(rng, n, *shape), draw(rng, k, math.prod(shape))
+        made.append(Probe(key, says, {"dout": draw(rng, n, k), "x": x, "weight": weight}))
+    return made
+
+
+def chain_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
+    """Small whole numbers first, then others."""
     return [
-        Probe("whole numbers", "whole numbers, N = 2, C = 3, M = 5 and K = 4", _parts(rng, _whole, 2, 3, 5, 4)),
-        Probe("wide", "N = 3, C = 7, M = 4 and K = 2", _parts(rng, _normal, 3, 7, 4, 2)),
-        Probe("chain of one image", "one image, C = 4, M = 6 and K = 3", _parts(rng, _normal, 1, 4, 6, 3)),
+        Probe(key, says, _parts(rng, _whole if key == "whole numbers" else _normal, *sets[sizes]))
+        for key, (says, sets) in CHAINS.items()
     ]
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Arguments, Exercise, Function, Mistake, Probe
 
 
 def conv_forward(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
@@ -58,203 +61,187 @@ def correlate(sheet: Array, weight: Array, bias: Array, steps: tuple[int, int], 
     return out
 
 
-def steps_of_one(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return correlate(padded(x, padding), weight, bias, (1, 1), sizes(x, weight, stride, padding), groups)
+class Call(NamedTuple):
+    """The arguments of one call of `conv_forward`."""
+
+    x: Array
+    weight: Array
+    bias: Array
+    stride: int
+    padding: int
+    groups: int
+
+    def right(self, **changed: Any) -> Array:
+        """The right answer to a call in which some arguments are others."""
+        return conv_forward(*self._replace(**changed))
+
+    def windows(self, size: tuple[int, int] | None = None, steps: tuple[int, int] | None = None) -> Array:
+        """The right filters on another number of windows, or on windows other steps apart."""
+        size = size or self.sizes()
+        return correlate(padded(self.x, self.padding), self.weight, self.bias, steps or (self.stride,) * 2, size, self.groups)
+
+    def sizes(self, **changed: Any) -> tuple[int, int]:
+        """The number of windows along the height and the width of a call in which some arguments are others."""
+        other = self._replace(**changed)
+        return sizes(other.x, other.weight, other.stride, other.padding)
+
+    def turned(self, name: str) -> tuple[int, int]:
+        """The number of windows where height and width of `x` or of `weight` are exchanged."""
+        return self.sizes(**{name: getattr(self, name).swapaxes(2, 3)})
 
 
-def stride_for_lines_alone(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return correlate(padded(x, padding), weight, bias, (stride, 1), sizes(x, weight, stride, padding), groups)
+Way = Callable[[Array, Array, Array, int, int, int], Array]
 
 
-def stride_for_columns_alone(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return correlate(padded(x, padding), weight, bias, (1, stride), sizes(x, weight, stride, padding), groups)
+def _way(make: Callable[[Call], Array]) -> Way:
+    """A function of the exercise's arguments from one of a call."""
+    return lambda x, weight, bias, stride, padding, groups: make(Call(x, weight, bias, stride, padding, groups))
 
 
-def end_without_the_stride(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+def _instead(key: str, given: Callable[..., Arguments], source: str, seen: tuple[int, int] | None = None) -> Mistake:
+    """A mistake that comes down to other arguments."""
+    return Mistake(key, _way(lambda call: call.right(**given(**call._asdict()))), source, seen, given=given)
+
+
+def end_without_the_stride(call: Call) -> Array:
     """Windows from y * stride to y + KH: their shape fits with stride 1 alone."""
-    out, (kh, kw) = conv_forward(x, weight, bias, stride, padding, groups), weight.shape[2:]
+    out, (kh, kw) = call.right(), call.weight.shape[2:]
     for y, z in np.ndindex(out.shape[2:]):
-        window = padded(x, padding)[:, : weight.shape[1], y * stride : y + kh, z * stride : z + kw]
-        window * weight[0]  # raises ValueError where the window is too small
+        window = padded(call.x, call.padding)[:, : call.weight.shape[1], y * call.stride : y + kh, z * call.stride : z + kw]
+        window * call.weight[0]  # raises ValueError where the window is too small
     return out
 
 
-def as_many_columns_as_the_height_gives(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    size = sizes(x, weight, stride, padding)[0], sizes(x.swapaxes(2, 3), weight, stride, padding)[1]
-    return correlate(padded(x, padding), weight, bias, (stride, stride), size, groups)
-
-
-def as_many_lines_as_the_width_gives(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    size = sizes(x.swapaxes(2, 3), weight, stride, padding)[0], sizes(x, weight, stride, padding)[1]
-    return correlate(padded(x, padding), weight, bias, (stride, stride), size, groups)
-
-
-def as_many_columns_as_lines(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    size = (sizes(x, weight, stride, padding)[0],) * 2
-    return correlate(padded(x, padding), weight, bias, (stride, stride), size, groups)
-
-
-def height_and_width_exchanged(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    size = sizes(x.swapaxes(2, 3), weight, stride, padding)
-    return correlate(padded(x, padding), weight, bias, (stride, stride), size, groups)
-
-
-def kernel_height_in_the_number_of_columns(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    size = sizes(x, weight, stride, padding)[0], sizes(x, weight.swapaxes(2, 3), stride, padding)[1]
-    return correlate(padded(x, padding), weight, bias, (stride, stride), size, groups)
-
-
-def windows_kh_by_kh(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+def windows_kh_by_kh(call: Call) -> Array:
     """A square window times a kernel that is not square."""
-    kh = weight.shape[2]
-    np.zeros((kh, kh)) * weight[0, 0]  # raises ValueError where the kernel is not square
-    return conv_forward(x, weight, bias, stride, padding, groups)
+    kh = call.weight.shape[2]
+    np.zeros((kh, kh)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
+    return call.right()
 
 
-def first_channel_alone(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x[:, :: weight.shape[1]], weight[:, :1], bias, stride, padding, groups)
+def one_channel(call: Call, channel: int) -> Array:
+    """One channel of each filter, and the channel of x that it sees."""
+    c = call.weight.shape[1]
+    return call.right(x=call.x[:, channel % c :: c], weight=call.weight[:, [channel]])
 
 
-def last_channel_alone(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    c = weight.shape[1]
-    return conv_forward(x[:, c - 1 :: c], weight[:, -1:], bias, stride, padding, groups)
+def padding_counted_once(call: Call) -> Array:
+    h, w = (size - call.padding for size in call.x.shape[2:])
+    return call.windows(call.sizes(x=call.x[:, :, :h, :w]))
 
 
-def first_channel_for_all(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    c = weight.shape[1]
-    return conv_forward(np.repeat(x[:, ::c], c, 1), weight, bias, stride, padding, groups)
+def padding_behind_alone(call: Call) -> Array:
+    return call.right(x=np.pad(call.x, ((0, 0), (0, 0), (0, 2 * call.padding), (0, 2 * call.padding))), padding=0)
 
 
-def no_bias(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, 0 * bias, stride, padding, groups)
+def padding_on_every_axis(call: Call) -> Array:
+    """Images and channels of zeros as well."""
+    n, c = call.x.shape[:2]
+    return call.right(x=np.pad(call.x, call.padding)[:n, :c], padding=0)
 
 
-def bias_for_every_channel(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, weight.shape[1] * bias, stride, padding, groups)
-
-
-def bias_in_every_cell(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, weight[0].size * bias, stride, padding, groups)
-
-
-def first_bias_for_all(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, np.full_like(bias, bias[0]), stride, padding, groups)
-
-
-def kernel_turned(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight[:, :, ::-1, ::-1], bias, stride, padding, groups)
-
-
-def mean_of_the_products(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight / weight[0].size, bias, stride, padding, groups)
-
-
-def padding_ignored(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, bias, stride, 0, groups)
-
-
-def size_without_padding(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return correlate(padded(x, padding), weight, bias, (stride, stride), sizes(x, weight, stride, 0), groups)
-
-
-def padding_counted_once(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    half = x[:, :, : x.shape[2] - padding, : x.shape[3] - padding]
-    return correlate(padded(x, padding), weight, bias, (stride, stride), sizes(half, weight, stride, padding), groups)
-
-
-def padding_behind_alone(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    sheet = np.pad(x, ((0, 0), (0, 0), (0, 2 * padding), (0, 2 * padding)))
-    return conv_forward(sheet, weight, bias, stride, 0, groups)
-
-
-def padding_on_every_axis(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    sheet = np.pad(x, padding)[: len(x)]  # images and channels of zeros as well
-    return correlate(sheet[:, : x.shape[1]], weight, bias, (stride, stride), sizes(x, weight, stride, padding), groups)
-
-
-def one_window_too_many(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+def one_window_too_many(call: Call) -> Array:
     """The size rounded up, and zeros where the last window hangs over the edge."""
-    sheet = np.pad(padded(x, padding), ((0, 0), (0, 0), (0, stride - 1), (0, stride - 1)))
-    return conv_forward(sheet, weight, bias, stride, 0, groups)
+    more = call.stride - 1
+    return call.right(x=np.pad(padded(call.x, call.padding), ((0, 0), (0, 0), (0, more), (0, more))), padding=0)
 
 
-def window_past_the_edge(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+def window_past_the_edge(call: Call) -> Array:
     """The size rounded up, and windows that are cut at the edge."""
-    (h, w), (kh, kw) = x.shape[2:], weight.shape[2:]
-    size = 1 - (kh - h - 2 * padding) // stride, 1 - (kw - w - 2 * padding) // stride
-    return correlate(padded(x, padding), weight, bias, (stride, stride), size, groups)
+    h, w = (1 - (k - size - 2 * call.padding) // call.stride for size, k in zip(call.x.shape[2:], call.weight.shape[2:], strict=True))
+    return call.windows((h, w))
 
 
-def cells_before_channels(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+def cells_before_channels(call: Call) -> Array:
     """Columns in the order (i, j, c) times weights that lie in the order (c, i, j)."""
-    k, c, kh, kw = weight.shape
-    return conv_forward(x, weight.reshape(k, kh, kw, c).transpose(0, 3, 1, 2), bias, stride, padding, groups)
+    k, c, kh, kw = call.weight.shape
+    return call.right(weight=call.weight.reshape(k, kh, kw, c).transpose(0, 3, 1, 2))
 
 
-def filters_last_reshaped(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    out = conv_forward(x, weight, bias, stride, padding, groups)
-    return out.transpose(0, 2, 3, 1).reshape(out.shape)
+def before_the_edge(out: Array, x: Array, weight: Array, stride: int, padding: int) -> Array:
+    """out, zero where a last window ends exactly at the edge: range(0, H + 2 padding - KH, stride) leaves it out."""
+    kept = out.copy()
+    for axis in (2, 3):
+        if (x.shape[axis] + 2 * padding - weight.shape[axis]) % stride == 0:
+            np.moveaxis(kept, axis, 0)[-1] = 0
+    return kept
 
 
-def filters_first_reshaped(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    out = conv_forward(x, weight, bias, stride, padding, groups)
-    return out.swapaxes(0, 1).reshape(out.shape)
-
-
-def out_lines_and_columns_exchanged(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, bias, stride, padding, groups).swapaxes(2, 3)
-
-
-def filters_last(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, bias, stride, padding, groups).transpose(0, 2, 3, 1)
-
-
-def first_image_alone(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    out = conv_forward(x, weight, bias, stride, padding, groups)
+def first_image_alone(call: Call) -> Array:
+    out = call.right()
     out[1:] = 0
     return out
 
 
-def first_channels_for_every_group(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x[:, : weight.shape[1]], weight, bias, stride, padding, 1)
-
-
-def all_channels(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, np.tile(weight, (1, groups, 1, 1)), bias, stride, padding, 1)
-
-
-def groups_not_used(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
-    return conv_forward(x, weight, bias, stride, padding, 1)  # raises ValueError where there are several groups
-
-
-def filters_dealt_out(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+def filters_dealt_out(call: Call) -> Array:
     """Filter k sees the channels of group k % G."""
-    order = np.argsort(np.arange(len(weight)) % groups, kind="stable")
-    out = conv_forward(x, weight[order], bias[order], stride, padding, groups)
-    return out[:, np.argsort(order)]
+    order = np.argsort(np.arange(len(call.weight)) % call.groups, kind="stable")
+    return call.right(weight=call.weight[order], bias=call.bias[order])[:, np.argsort(order)]
 
 
-def channels_dealt_out(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
+def channels_dealt_out(call: Call) -> Array:
     """Group g sees the channels g, g + G, g + 2 G ..."""
-    order = np.argsort(np.arange(x.shape[1]) % groups, kind="stable")
-    return conv_forward(x[:, order], weight, bias, stride, padding, groups)
+    order = np.argsort(np.arange(call.x.shape[1]) % call.groups, kind="stable")
+    return call.right(x=call.x[:, order])
 
 
-def probes(rng: np.random.Generator) -> list[Probe]:
+def flat_by_the_height(call: Call) -> Array:
+    """The place in a flat output as line * OH + column. Raises IndexError where OH is larger than OW."""
+    right = call.right()
+    out = np.zeros((*right.shape[:2], right[0, 0].size))
+    for y, z in np.ndindex(right.shape[2:]):
+        out[:, :, y * right.shape[2] + z] = right[:, :, y, z]
+    return out.reshape(right.shape)
+
+
+def begin_on_the_image(call: Call) -> Array:
+    """range(0, H, stride) without the padding: windows that begin in the last lines of zeros are never filled in."""
+    out = call.right()
+    out[:, :, -(-call.x.shape[2] // call.stride) :] = 0
+    out[:, :, :, -(-call.x.shape[3] // call.stride) :] = 0
+    return out
+
+
+def stacked(a: Array, groups: int) -> Array:
+    """The parts of the groups stacked as (G, N, C / G, ...) and reshaped, which mixes images and groups."""
+    return np.stack(np.split(a, groups, 1)).reshape(a.shape)
+
+
+Sizes = tuple[tuple[int, ...], tuple[int, ...], int, int]
+CALLS: dict[str, tuple[str, tuple[Sizes, ...]]] = {  # x, weight, stride and padding, one for each size set; E05 has them too
+    "usual": ("a square kernel, stride 1 and padding 1", (
+        ((2, 4, 5, 6), (7, 4, 3, 3), 1, 1), ((3, 2, 6, 5), (4, 2, 3, 3), 1, 1),
+        ((2, 4, 6, 5), (5, 4, 3, 3), 1, 1), ((4, 2, 5, 6), (6, 2, 3, 3), 1, 1))),
+    "conv1": ("stride {stride} and padding 0", (
+        ((2, 5, 11, 9), (6, 5, 3, 3), 2, 0), ((3, 4, 13, 9), (6, 4, 5, 5), 4, 0),
+        ((2, 3, 10, 7), (5, 3, 4, 4), 3, 0), ((4, 3, 13, 9), (6, 3, 5, 5), 2, 0))),
+    "oblong": ("a kernel of {weight[2]} lines and {weight[3]} columns and stride {stride}", (
+        ((2, 4, 7, 9), (6, 4, 2, 3), 2, 1), ((3, 5, 8, 12), (4, 5, 3, 6), 2, 1),
+        ((2, 3, 9, 14), (5, 3, 2, 4), 3, 1), ((4, 2, 6, 9), (5, 2, 3, 4), 2, 1))),
+    "tall": ("a kernel of {weight[2]} lines and {weight[3]} columns, stride {stride} and padding {padding}", (
+        ((2, 5, 12, 6), (7, 5, 4, 3), 3, 2), ((3, 2, 11, 5), (6, 2, 5, 3), 3, 2),
+        ((2, 3, 13, 7), (6, 3, 5, 2), 4, 2), ((4, 3, 10, 5), (7, 3, 5, 2), 2, 2))),
+    "rest": ("a last line and column that no window reaches", (
+        ((2, 6, 8, 11), (4, 6, 3, 2), 2, 0), ((3, 2, 9, 13), (5, 2, 4, 3), 3, 0),
+        ((4, 3, 10, 11), (5, 3, 4, 2), 4, 0), ((2, 5, 9, 11), (6, 5, 4, 2), 2, 0))),
+    "one image": ("one image, padding 0 and stride 1", (
+        ((1, 2, 6, 5), (4, 2, 2, 3), 1, 0), ((1, 3, 5, 8), (6, 3, 4, 2), 1, 0),
+        ((1, 4, 7, 6), (5, 4, 3, 2), 1, 0), ((1, 2, 7, 5), (6, 2, 3, 4), 1, 0))),
+}  # fmt: skip
+GROUPS = (  # the same, and groups
+    ((3, 8, 7, 9), (6, 4, 3, 2), 2, 1, 2), ((2, 9, 6, 11), (6, 3, 2, 4), 3, 1, 3),
+    ((4, 6, 9, 5), (8, 3, 4, 2), 2, 1, 2), ((2, 12, 5, 8), (9, 4, 2, 3), 2, 1, 3),
+)  # fmt: skip
+
+
+def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `conv_forward`, in whole numbers, so that one output can be computed by hand."""
-    return [
-        _probe(rng, "usual", "a square kernel, stride 1 and padding 1", (4, 2, 5, 7), (6, 2, 3, 3), 1, 1),
-        _probe(rng, "conv1", "stride 2 and padding 0", (2, 5, 11, 9), (6, 5, 3, 3), 2, 0),
-        _probe(rng, "oblong", "a kernel of 2 lines and 3 columns and stride 2", (2, 4, 7, 9), (6, 4, 2, 3), 2, 1),
-        _probe(rng, "tall", "a kernel of 4 lines and 3 columns, stride 3 and padding 2", (2, 5, 12, 6), (7, 5, 4, 3), 3, 2),
-        _probe(rng, "rest", "a last line and column that no window reaches", (2, 6, 8, 11), (4, 6, 3, 2), 2, 0),
-        _probe(rng, "groups", "2 groups", (3, 8, 7, 9), (6, 4, 3, 2), 2, 1, 2),
-        _probe(rng, "one image", "one image", (1, 2, 6, 5), (4, 2, 2, 3), 1, 0),
-    ]
+    usual = [_probe(rng, key, says, *sets[sizes], 1) for key, (says, sets) in CALLS.items()]
+    return [*usual[:-1], _probe(rng, "groups", "{groups} groups", *GROUPS[sizes]), usual[-1]]
 
 
 def _probe(
-    rng: np.random.Generator, key: str, says: str, x: tuple[int, ...], weight: tuple[int, ...], stride: int, padding: int, groups: int = 1
+    rng: np.random.Generator, key: str, says: str, x: tuple[int, ...], weight: tuple[int, ...], stride: int, padding: int, groups: int
 ) -> Probe:
     bias = 10 * (1 + rng.permutation(weight[0]))
     given = {"x": whole(rng, x), "weight": whole(rng, weight), "bias": bias.astype(float)}
@@ -267,46 +254,56 @@ def whole(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 COUNTED = "counted in public solutions"
+PUBLIC = "seen in public solutions"
+SCRIBD = "a solution on scribd.com, 462428733"
+SLICES = "community.deeplearning.ai/t/884990"
+ROTATED = "a question on a public NumPy network: why is the kernel rotated?"
 E04 = Exercise("E04", "convolution, forward", "03", 30, (
     Function("conv_forward", conv_forward, ("out",), probes, (
-        Mistake("steps of one", steps_of_one, "a solution on scribd.com, 462428733"),
-        Mistake("stride for lines alone", stride_for_lines_alone, "a solution on scribd.com, 462428733"),
-        Mistake("stride for columns alone", stride_for_columns_alone, "a solution on scribd.com, 462428733"),
-        Mistake("end without the stride", end_without_the_stride, "a solution on scribd.com, 462428733"),
-        Mistake("as many columns as lines", as_many_columns_as_lines, COUNTED, (6, 88)),
-        Mistake("as many columns as the height gives", as_many_columns_as_the_height_gives, COUNTED, (6, 88)),
-        Mistake("as many lines as the width gives", as_many_lines_as_the_width_gives, COUNTED, (6, 88)),
-        Mistake("height and width exchanged", height_and_width_exchanged, COUNTED, (6, 88)),
-        Mistake("kernel height in the number of columns", kernel_height_in_the_number_of_columns, COUNTED, (7, 88)),
-        Mistake("windows KH by KH", windows_kh_by_kh, COUNTED, (7, 88)),
-        Mistake("no bias", no_bias, "Kulbear/deep-learning-coursera#48", given=lambda bias, **_: {"bias": 0 * bias}),
-        Mistake("bias for every channel", bias_for_every_channel, "inferred",
-                given=lambda bias, weight, **_: {"bias": weight.shape[1] * bias}),
-        Mistake("bias in every cell", bias_in_every_cell, "inferred", given=lambda bias, weight, **_: {"bias": weight[0].size * bias}),
-        Mistake("first bias for all", first_bias_for_all, "inferred"),
-        Mistake("first channel alone", first_channel_alone, "community.deeplearning.ai/t/884990"),
-        Mistake("last channel alone", last_channel_alone, "community.deeplearning.ai/t/884990"),
-        Mistake("first channel for all", first_channel_for_all, "community.deeplearning.ai/t/884990"),
-        Mistake("kernel turned", kernel_turned, "a question on a public NumPy network: why is the kernel rotated?",
-                given=lambda weight, **_: {"weight": weight[:, :, ::-1, ::-1]}),
-        Mistake("padding ignored", padding_ignored, "inferred", given=lambda **_: {"padding": 0}),
-        Mistake("size without padding", size_without_padding, "inferred"),
-        Mistake("padding counted once", padding_counted_once, "inferred"),
-        Mistake("padding behind alone", padding_behind_alone, "inferred"),
-        Mistake("padding on every axis", padding_on_every_axis, "inferred"),
-        Mistake("one window too many", one_window_too_many, "inferred"),
-        Mistake("window past the edge", window_past_the_edge, "inferred"),
-        Mistake("mean of the products", mean_of_the_products, "inferred"),
-        Mistake("cells before channels", cells_before_channels, "inferred"),
-        Mistake("filters last reshaped", filters_last_reshaped, "inferred"),
-        Mistake("filters first reshaped", filters_first_reshaped, "inferred"),
-        Mistake("filters last", filters_last, "inferred"),
-        Mistake("out lines and columns exchanged", out_lines_and_columns_exchanged, "inferred"),
-        Mistake("first image alone", first_image_alone, "a convolutional net from scratch, issue 1"),
-        Mistake("groups not used", groups_not_used, "inferred"),
-        Mistake("first channels for every group", first_channels_for_every_group, "inferred"),
-        Mistake("all channels", all_channels, "apache/mxnet#3348"),
-        Mistake("filters dealt out", filters_dealt_out, "inferred"),
-        Mistake("channels dealt out", channels_dealt_out, "inferred"),
+        Mistake("steps of one", _way(lambda c: c.windows(steps=(1, 1))), SCRIBD),
+        Mistake("stride for lines alone", _way(lambda c: c.windows(steps=(c.stride, 1))), SCRIBD),
+        Mistake("stride for columns alone", _way(lambda c: c.windows(steps=(1, c.stride))), SCRIBD),
+        Mistake("end without the stride", _way(end_without_the_stride), SCRIBD),
+        Mistake("as many columns as lines", _way(lambda c: c.windows((c.sizes()[0],) * 2)), COUNTED, (6, 88)),
+        Mistake("as many columns as the height gives", _way(lambda c: c.windows((c.sizes()[0], c.turned("x")[1]))), COUNTED, (6, 88)),
+        Mistake("as many lines as the width gives", _way(lambda c: c.windows((c.turned("x")[0], c.sizes()[1]))), COUNTED, (6, 88)),
+        Mistake("height and width exchanged", _way(lambda c: c.windows(c.turned("x"))), COUNTED, (6, 88)),
+        Mistake("kernel height in the number of columns",
+                _way(lambda c: c.windows((c.sizes()[0], c.turned("weight")[1]))), COUNTED, (7, 88)),
+        Mistake("windows KH by KH", _way(windows_kh_by_kh), COUNTED, (7, 88)),
+        _instead("no bias", lambda bias, **_: {"bias": 0 * bias}, "Kulbear/deep-learning-coursera#48"),
+        _instead("bias for every channel", lambda bias, weight, **_: {"bias": weight.shape[1] * bias}, "inferred"),
+        _instead("bias in every cell", lambda bias, weight, **_: {"bias": weight[0].size * bias}, "inferred"),
+        Mistake("first bias for all", _way(lambda c: c.right(bias=np.full_like(c.bias, c.bias[0]))), "inferred"),
+        Mistake("first channel alone", _way(lambda c: one_channel(c, 0)), SLICES),
+        Mistake("last channel alone", _way(lambda c: one_channel(c, -1)), SLICES),
+        Mistake("first channel for all",
+                _way(lambda c: c.right(x=np.repeat(c.x[:, :: c.weight.shape[1]], c.weight.shape[1], 1))), SLICES),
+        _instead("kernel turned", lambda weight, **_: {"weight": weight[:, :, ::-1, ::-1]}, ROTATED),
+        _instead("padding ignored", lambda **_: {"padding": 0}, "inferred"),
+        Mistake("size without padding", _way(lambda c: c.windows(c.sizes(padding=0))), "inferred"),
+        Mistake("padding counted once", _way(padding_counted_once), "inferred"),
+        Mistake("padded by one", _way(lambda c: correlate(
+            padded(c.x, 1), c.weight, c.bias, (c.stride, c.stride), c.sizes(), c.groups)), PUBLIC),
+        Mistake("padding behind alone", _way(padding_behind_alone), "inferred"),
+        Mistake("padding on every axis", _way(padding_on_every_axis), "inferred"),
+        Mistake("one window too many", _way(one_window_too_many), "inferred"),
+        Mistake("window past the edge", _way(window_past_the_edge), "inferred"),
+        Mistake("mean of the products", _way(lambda c: c.right(weight=c.weight / c.weight[0].size)), "inferred"),
+        Mistake("before the edge", _way(lambda c: before_the_edge(c.right(), c.x, c.weight, c.stride, c.padding)), "inferred"),
+        Mistake("begin on the image", _way(begin_on_the_image), PUBLIC),
+        Mistake("flat by the height", _way(flat_by_the_height), PUBLIC),
+        Mistake("cells before channels", _way(cells_before_channels), "inferred"),
+        Mistake("filters last reshaped", _way(lambda c: c.right().transpose(0, 2, 3, 1).reshape(c.right().shape)), "inferred"),
+        Mistake("filters first reshaped", _way(lambda c: c.right().swapaxes(0, 1).reshape(c.right().shape)), "inferred"),
+        Mistake("filters last", _way(lambda c: c.right().transpose(0, 2, 3, 1)), "inferred"),
+        Mistake("out lines and columns exchanged", _way(lambda c: c.right().swapaxes(2, 3)), "inferred"),
+        Mistake("first image alone", _way(first_image_alone), "a convolutional net from scratch, issue 1"),
+        Mistake("groups not used", _way(lambda c: c.right(groups=1)), "inferred"),  # raises ValueError where there are several
+        Mistake("first channels for every group", _way(lambda c: c.right(x=c.x[:, : c.weight.shape[1]], groups=1)), "inferred"),
+        Mistake("all channels", _way(lambda c: c.right(weight=np.tile(c.weight, (1, c.groups, 1, 1)), groups=1)), "apache/mxnet#3348"),
+        Mistake("filters dealt out", _way(filters_dealt_out), "inferred"),
+        Mistake("channels dealt out", _way(channels_dealt_out), "inferred"),
+        Mistake("groups stacked", _way(lambda c: stacked(c.right(), c.groups)), "inferred"),
     )),
 ))  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
-from tinyalex.tutor.exercises.e04 import COUNTED, correlate, padded, sizes, whole
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
+from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, before_the_edge, correlate, padded, sizes, stacked, whole
 
 Gradients = tuple[Array, Array, Array]
 
@@ -87,380 +88,226 @@ def _parts(dout: Array, x: Array, weight: Array, stride: int, padding: int, grou
     return [conv_backward(d, seen, filters, stride, padding) for d, seen, filters in cut]
 
 
-def with_dx(dx: Array, dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """This dx, and the right dweight and dbias."""
-    return dx, *conv_backward(dout, x, weight, stride, padding)[1:]
+class Call(NamedTuple):
+    """The arguments of one call, and what can be made of them."""
+
+    dout: Array
+    x: Array
+    weight: Array
+    stride: int
+    padding: int
+    groups: int = 1
+
+    def right(self, **changed: Any) -> Gradients:
+        """The right gradients of a call in which some arguments are others."""
+        return conv_backward_groups(*self._replace(**changed))
+
+    def last(self, *index: Any) -> Array:
+        """dout, zero but at that index."""
+        only = np.zeros_like(self.dout)
+        only[index] = self.dout[index]
+        return only
+
+    @property
+    def dsheet(self) -> Array:
+        """The right gradient with respect to the sheet."""
+        return _sheet(*self[:5])
+
+    def reached(self) -> Array:
+        """The part of dsheet that the windows reach: the last lines and columns may be missing."""
+        (oh, ow), (kh, kw) = self.dout.shape[2:], self.weight.shape[2:]
+        return self.dsheet[:, :, : (oh - 1) * self.stride + kh, : (ow - 1) * self.stride + kw]
+
+    def inside(self, sheet: Array) -> Array:
+        """A sheet without `padding` lines and columns on each of its sides."""
+        p, (h, w) = self.padding, sheet.shape[2:]
+        return sheet[:, :, p : h - p, p : w - p]
 
 
-def with_dweight(dweight: Array, dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """This dweight, and the right dx and dbias."""
-    return conv_backward(dout, x, weight, stride, padding)[0], dweight, dout.sum((0, 2, 3))
+Way = Callable[..., Gradients]
 
 
-def with_dbias(dbias: Array, dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """This dbias, and the right dx and dweight."""
-    return *conv_backward(dout, x, weight, stride, padding)[:2], dbias
+def _all(make: Callable[[Call], Gradients]) -> Way:
+    """A function of the arguments of `conv_backward` from one of a call."""
+    return lambda dout, x, weight, stride, padding: make(Call(dout, x, weight, stride, padding))
 
 
-def cut_from_the_end(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dsheet = _sheet(dout, x, weight, stride, padding)
-    return with_dx(dsheet[:, :, padding:-padding, padding:-padding], dout, x, weight, stride, padding)
+def _grouped(make: Callable[[Call], Any]) -> Way:
+    """The same for `conv_backward_groups`."""
+    return lambda dout, x, weight, stride, padding, groups: make(Call(dout, x, weight, stride, padding, groups))
 
 
-def cut_from_the_end_into_dx(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dx, dsheet = np.zeros_like(x), _sheet(dout, x, weight, stride, padding)
-    dx[...] = dsheet[:, :, padding:-padding, padding:-padding]  # raises ValueError with padding 0
-    return with_dx(dx, dout, x, weight, stride, padding)
+def _dx(make: Callable[[Call], Array]) -> Way:
+    """Another dx, with the right dweight and dbias."""
+    return _all(lambda call: (make(call), *call.right()[1:]))
 
 
-def cut_by_one(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dx(_sheet(dout, x, weight, stride, padding)[:, :, 1:-1, 1:-1], dout, x, weight, stride, padding)
+def _dweight(make: Callable[[Call], Array]) -> Way:
+    """Another dweight, with the right dx and dbias."""
+    return _all(lambda call: (call.right()[0], make(call), call.right()[2]))
 
 
-def cut_by_one_into_dx(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dx = np.zeros_like(x)
-    dx[...] = _sheet(dout, x, weight, stride, padding)[:, :, 1:-1, 1:-1]  # raises ValueError but with padding 1
-    return with_dx(dx, dout, x, weight, stride, padding)
+def _dbias(make: Callable[[Array], Any]) -> Way:
+    """Another dbias, of dout, with the right dx and dweight."""
+    return _all(lambda call: (*call.right()[:2], make(call.dout)))
 
 
-def border_left_on(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dx(_sheet(dout, x, weight, stride, padding), dout, x, weight, stride, padding)
+def first_channel(a: Array) -> Array:
+    """The first channel in the place of every one."""
+    return np.repeat(a[:, :1], a.shape[1], 1)
 
 
-def corner_of_the_sheet(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dx(_cut(_sheet(dout, x, weight, stride, padding), x, 0), dout, x, weight, stride, padding)
+def into_dx(call: Call, part: Array) -> Array:
+    """A part of the sheet, written into zeros of the shape of x. Raises ValueError where it is smaller or larger."""
+    dx = np.zeros_like(call.x)
+    dx[...] = part
+    return dx
 
 
-def cut_by_the_height(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    end = padding + x.shape[2]
-    return with_dx(_sheet(dout, x, weight, stride, padding)[:, :, padding:end, padding:end], dout, x, weight, stride, padding)
+def cut_by_the_height(call: Call) -> Array:
+    end = call.padding + call.x.shape[2]
+    return call.dsheet[:, :, call.padding : end, call.padding : end]
 
 
-def rest_missing(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """A sheet as large as the windows reach, its border cut on both sides."""
-    (oh, ow), (kh, kw) = dout.shape[2:], weight.shape[2:]
-    dsheet = _sheet(dout, x, weight, stride, padding)[:, :, : (oh - 1) * stride + kh, : (ow - 1) * stride + kw]
-    end = dsheet.shape[2] - padding, dsheet.shape[3] - padding
-    return with_dx(dsheet[:, :, padding : end[0], padding : end[1]], dout, x, weight, stride, padding)
+def windows_overwrite(call: Call, columns_first: bool = False) -> Array:
+    """`=` in a loop over windows; with the columns in the outer loop another window is the last to write."""
+    dsheet = np.zeros_like(call.dsheet)
+    windows = [*_windows(call.dout, dsheet, call.weight, call.stride)]
+    for y, z, window in sorted(windows, key=lambda one: one[1]) if columns_first else windows:
+        window[...] = np.einsum("nk,kcij->ncij", call.dout[:, :, y, z], call.weight)
+    return _cut(dsheet, call.x, call.padding)
 
 
-def rest_cut_off(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """A sheet as large as the windows reach, its border cut at the beginning and as far as x goes."""
-    (oh, ow), (kh, kw) = dout.shape[2:], weight.shape[2:]
-    dsheet = _sheet(dout, x, weight, stride, padding)[:, :, : (oh - 1) * stride + kh, : (ow - 1) * stride + kw]
-    return with_dx(_cut(dsheet, x, padding), dout, x, weight, stride, padding)
-
-
-def windows_overwrite(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dsheet = np.zeros_like(padded(x, padding))
-    for y, z, window in _windows(dout, dsheet, weight, stride):
-        window[...] = np.einsum("nk,kcij->ncij", dout[:, :, y, z], weight)
-    return with_dx(_cut(dsheet, x, padding), dout, x, weight, stride, padding)
-
-
-def windows_of_the_last_filter(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """`=` in a loop over filters and windows."""
-    dx = windows_overwrite(dout[:, -1:], x, weight[-1:], stride, padding)[0]
-    return with_dx(dx, dout, x, weight, stride, padding)
-
-
-def cells_overwrite(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+def cells_overwrite(call: Call) -> Array:
     """`=` in col2im: a loop over the cells of a window, for all windows at once."""
-    dsheet, (oh, ow) = np.zeros_like(padded(x, padding)), dout.shape[2:]
-    for i, j in np.ndindex(weight.shape[2:]):
-        at = np.s_[:, :, i : i + stride * oh : stride, j : j + stride * ow : stride]
-        part = np.einsum("nkyz,kc->ncyz", dout, weight[:, :, i, j])
+    dsheet, (oh, ow) = np.zeros_like(call.dsheet), call.dout.shape[2:]
+    for i, j in np.ndindex(call.weight.shape[2:]):
+        at = np.s_[:, :, i : i + call.stride * oh : call.stride, j : j + call.stride * ow : call.stride]
+        part = np.einsum("nkyz,kc->ncyz", call.dout, call.weight[:, :, i, j])
         dsheet[at] = part[:, :, : dsheet[at].shape[2], : dsheet[at].shape[3]]
-    return with_dx(_cut(dsheet, x, padding), dout, x, weight, stride, padding)
+    return _cut(dsheet, call.x, call.padding)
 
 
-def dx_of_the_last_filter(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dx(conv_backward(dout[:, -1:], x, weight[-1:], stride, padding)[0], dout, x, weight, stride, padding)
+def dx_without_padding(call: Call) -> Array:
+    """Windows of dx and not of a sheet: they are cut at the edge."""
+    dx = np.zeros_like(call.x)
+    for y, z, window in _windows(call.dout, dx, call.weight, call.stride):
+        window += np.einsum("nk,kcij->ncij", call.dout[:, :, y, z], call.weight)
+    return dx
 
 
-def dx_of_the_last_window(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    last = np.zeros_like(dout)
-    last[:, :, -1, -1] = dout[:, :, -1, -1]
-    return with_dx(conv_backward(last, x, weight, stride, padding)[0], dout, x, weight, stride, padding)
+def padded_by_one(call: Call) -> Gradients:
+    """A sheet with one line and column of zeros on each side, whatever the padding. Raises ValueError where windows are cut."""
+    dsheet = np.zeros_like(padded(call.x, 1))
+    for y, z, window in _windows(call.dout, dsheet, call.weight, call.stride):
+        window += np.einsum("nk,kcij->ncij", call.dout[:, :, y, z], call.weight)
+    return _cut(dsheet, call.x, 1), sum_over_windows(call, padded(call.x, 1), call.stride), call.right()[2]
 
 
-def dx_with_steps_of_one(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dsheet = np.zeros_like(padded(x, padding))
-    for y, z, window in _windows(dout, dsheet, weight, 1):
-        window += np.einsum("nk,kcij->ncij", dout[:, :, y, z], weight)
-    return with_dx(_cut(dsheet, x, padding), dout, x, weight, stride, padding)
-
-
-def dout_not_spread_apart(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+def dout_not_spread_apart(call: Call) -> Array:
     """The full correlation of dout with the kernels turned round, without zeros between the elements of dout."""
-    (n, _, oh, ow), (_, c, kh, kw) = dout.shape, weight.shape
-    small = np.zeros((n, c, oh + kh - 1 - 2 * padding, ow + kw - 1 - 2 * padding))
-    return with_dx(conv_backward(dout, small, weight, 1, padding)[0], dout, x, weight, stride, padding)
+    (n, _, oh, ow), (_, c, kh, kw) = call.dout.shape, call.weight.shape
+    small = np.zeros((n, c, oh + kh - 1 - 2 * call.padding, ow + kw - 1 - 2 * call.padding))
+    return call.right(x=small, stride=1)[0]
 
 
-def dx_with_the_kernel_turned(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dx(conv_backward(dout, x, weight[:, :, ::-1, ::-1], stride, padding)[0], dout, x, weight, stride, padding)
+def sum_over_windows(call: Call, sheet: Array, stride: int) -> Array:
+    """dweight from other windows. Raises ValueError where they are cut at the edge."""
+    dweight = np.zeros_like(call.weight)
+    for y, z, window in _windows(call.dout, sheet, call.weight, stride):
+        dweight += np.einsum("nk,ncij->kcij", call.dout[:, :, y, z], window)
+    return dweight
 
 
-def dx_of_the_first_channel(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    first = np.repeat(weight[:, :1], weight.shape[1], 1)
-    return with_dx(conv_backward(dout, x, first, stride, padding)[0], dout, x, weight, stride, padding)
-
-
-def as_many_columns_as_lines(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """Loops over OH lines and OH columns: IndexError where OH is larger than OW."""
-    part = dout.copy()
-    part[:, :, :, dout.shape[2] :] = 0
-    dout[:, :, :, dout.shape[2] - 1]  # raises
-    return conv_backward(part, x, weight, stride, padding)
-
-
-def as_many_lines_as_columns(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """Loops over OW lines and OW columns: IndexError where OW is larger than OH."""
-    part = dout.copy()
-    part[:, :, dout.shape[3] :] = 0
-    dout[:, :, dout.shape[3] - 1]  # raises
-    return conv_backward(part, x, weight, stride, padding)
-
-
-def windows_kh_by_kh(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """A square window and a kernel that is not square."""
-    kh = weight.shape[2]
-    np.zeros((kh, kh)) * weight[0, 0]  # raises ValueError where the kernel is not square
-    return conv_backward(dout, x, weight, stride, padding)
-
-
-def dweight_of_the_last_window(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """`=` in a loop over windows."""
-    last = np.zeros_like(dout)
-    last[:, :, -1, -1] = dout[:, :, -1, -1]
-    return with_dweight(conv_backward(last, x, weight, stride, padding)[1], dout, x, weight, stride, padding)
-
-
-def dweight_of_the_last_window_and_image(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """`=` in a loop over images and windows."""
-    last = np.zeros_like(dout)
-    last[-1, :, -1, -1] = dout[-1, :, -1, -1]
-    return with_dweight(conv_backward(last, x, weight, stride, padding)[1], dout, x, weight, stride, padding)
-
-
-def dweight_of_the_last_image(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dweight(conv_backward(dout[-1:], x[-1:], weight, stride, padding)[1], dout, x, weight, stride, padding)
-
-
-def dweight_with_steps_of_one(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dweight = np.zeros_like(weight)
-    for y, z, window in _windows(dout, padded(x, padding), weight, 1):
-        dweight += np.einsum("nk,ncij->kcij", dout[:, :, y, z], window)
-    return with_dweight(dweight, dout, x, weight, stride, padding)
-
-
-def dweight_turned(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dweight = conv_backward(dout, x, weight, stride, padding)[1]
-    return with_dweight(dweight[:, :, ::-1, ::-1], dout, x, weight, stride, padding)
-
-
-def dweight_channels_first(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dweight(conv_backward(dout, x, weight, stride, padding)[1].swapaxes(0, 1), dout, x, weight, stride, padding)
-
-
-def dweight_lines_and_columns_exchanged(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dweight(conv_backward(dout, x, weight, stride, padding)[1].swapaxes(2, 3), dout, x, weight, stride, padding)
-
-
-def dweight_reshaped(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """(C KH KW, K), the product of columns and dout, given the shape of the filters."""
-    dweight = conv_backward(dout, x, weight, stride, padding)[1]
-    return with_dweight(dweight.reshape(len(weight), -1).T.reshape(weight.shape), dout, x, weight, stride, padding)
-
-
-def dweight_of_the_first_channel(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    first = np.repeat(x[:, :1], x.shape[1], 1)
-    return with_dweight(conv_backward(dout, first, weight, stride, padding)[1], dout, x, weight, stride, padding)
-
-
-def without_padding(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """Windows of x and not of the sheet, for dx too."""
-    dx, dweight, dbias = dweight_without_padding(dout, x, weight, stride, padding)
-    dx = np.zeros_like(x)
-    for y, z, window in _windows(dout, dx, weight, stride):
-        window += np.einsum("nk,kcij->ncij", dout[:, :, y, z], weight)
-    return dx, dweight, dbias
-
-
-def dweight_without_padding(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """Windows of x and not of the sheet: they are cut at the edge, which raises ValueError."""
-    dweight = np.zeros_like(weight)
-    for y, z, window in _windows(dout, x, weight, stride):
-        dweight += np.einsum("nk,ncij->kcij", dout[:, :, y, z], window)
-    return with_dweight(dweight, dout, x, weight, stride, padding)
-
-
-def dweight_mean_over_windows(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    dweight = conv_backward(dout, x, weight, stride, padding)[1]
-    return with_dweight(dweight / dout[0, 0].size, dout, x, weight, stride, padding)
-
-
-def dweight_with_the_rest(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+def dweight_with_the_rest(call: Call) -> Array:
     """The sheet correlated with dout spread apart: one line too many for each line that no window reaches."""
-    (n, k, oh, ow), sheet = dout.shape, padded(x, padding)
+    (n, k, oh, ow), stride = call.dout.shape, call.stride
     apart = np.zeros((n, k, (oh - 1) * stride + 1, (ow - 1) * stride + 1))
-    apart[:, :, ::stride, ::stride] = dout
-    dweight = _of_two(sheet, apart, 1)
-    return with_dweight(dweight, dout, x, weight, stride, padding)
+    apart[:, :, ::stride, ::stride] = call.dout
+    return _correlated(call, apart, 1)
 
 
-def dweight_by_steps_of_the_stride(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    """The sheet correlated with dout in steps of the stride, as the forward pass does."""
-    return with_dweight(_of_two(padded(x, padding), dout, stride), dout, x, weight, stride, padding)
-
-
-def _of_two(sheet: Array, dout: Array, stride: int) -> Array:
-    """Images correlated with gradients, (K, C, ...)."""
-    images, filters = sheet.swapaxes(0, 1), dout.swapaxes(0, 1)
+def _correlated(call: Call, dout: Array, stride: int) -> Array:
+    """The sheet correlated with gradients, (K, C, ...)."""
+    images, filters = padded(call.x, call.padding).swapaxes(0, 1), dout.swapaxes(0, 1)
     return correlate(images, filters, np.zeros(len(filters)), (stride, stride), sizes(images, filters, stride, 0)).swapaxes(0, 1)
 
 
-def dbias_of_the_last_image(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout[-1].sum((1, 2)), dout, x, weight, stride, padding)
+def square(call: Call, side: int) -> Gradients:
+    """Loops over as many lines as columns: IndexError where one of them runs past dout."""
+    call.dout[:, :, side - 1, side - 1]  # raises
+    return call.right(dout=call.last(..., slice(side), slice(side)))
 
 
-def dbias_of_the_last_window(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout[-1, :, -1, -1].copy(), dout, x, weight, stride, padding)
+def windows_kh_by_kh(call: Call) -> Gradients:
+    """A square window and a kernel that is not square."""
+    kh = call.weight.shape[2]
+    np.zeros((kh, kh)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
+    return call.right()
 
 
-def dbias_one_number(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(np.full(len(weight), dout.sum()), dout, x, weight, stride, padding)
-
-
-def dbias_over_all_axes(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout.sum(), dout, x, weight, stride, padding)
-
-
-def dbias_mean(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout.mean((0, 2, 3)), dout, x, weight, stride, padding)
-
-
-def dbias_mean_over_windows(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout.sum(0).mean((1, 2)), dout, x, weight, stride, padding)
-
-
-def dbias_for_each_image(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout.sum((2, 3)), dout, x, weight, stride, padding)
-
-
-def dbias_for_each_window(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout.sum(0), dout, x, weight, stride, padding)
-
-
-def dbias_over_the_filters(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return with_dbias(dout.sum((1, 2, 3)), dout, x, weight, stride, padding)
-
-
-def first_image_alone(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    first = np.zeros_like(dout)
-    first[0] = dout[0]
-    return conv_backward(first, x, weight, stride, padding)
-
-
-def dout_reshaped_filters_first(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+def filters_first(dout: Array) -> Array:
     """dout.reshape(K, -1) in place of the filters moved to the front."""
     n, k, oh, ow = dout.shape
-    return conv_backward(dout.reshape(k, n, oh, ow).swapaxes(0, 1), x, weight, stride, padding)
+    return dout.reshape(k, n, oh, ow).swapaxes(0, 1)
 
 
-def dout_reshaped_filters_last(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
+def filters_last(dout: Array) -> Array:
     """dout.reshape(-1, K) in place of the filters moved to the end."""
     n, k, oh, ow = dout.shape
-    return conv_backward(dout.reshape(n, oh, ow, k).transpose(0, 3, 1, 2), x, weight, stride, padding)
+    return dout.reshape(n, oh, ow, k).transpose(0, 3, 1, 2)
 
 
-def nothing_written(dout: Array, x: Array, weight: Array, stride: int, padding: int) -> Gradients:
-    return np.zeros_like(x), np.zeros_like(weight), np.zeros(len(weight))
+def groups_not_used(call: Call) -> Gradients:
+    call.weight + call.x[:1, :, :1, :1]  # raises ValueError where there are several groups
+    return call.right()
 
 
-def first_group_alone(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
-    return _one_group(dout, x, weight, stride, padding, groups, 0)
-
-
-def last_group_alone(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
-    return _one_group(dout, x, weight, stride, padding, groups, groups - 1)
-
-
-def _one_group(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int, kept: int) -> Gradients:
-    """The gradients of one group, zeros for the others."""
-    only = np.zeros_like(dout)
-    part = slice(kept * len(weight) // groups, (kept + 1) * len(weight) // groups)
-    only[:, part] = dout[:, part]
-    return conv_backward_groups(only, x, weight, stride, padding, groups)
-
-
-def channels_of_the_first_group(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
+def in_the_first_group(call: Call) -> Gradients:
     """Every group reads and writes the first C / G channels."""
-    first = x[:, : weight.shape[1]]
-    dx, (_, dweight, dbias) = np.zeros_like(x), conv_backward(dout, first, weight, stride, padding)
-    dx[:, : weight.shape[1]] = conv_backward(dout, first, weight, stride, padding)[0]
+    dx, first = np.zeros_like(call.x), call.x[:, : call.weight.shape[1]]
+    dx[:, : call.weight.shape[1]], dweight, dbias = call.right(x=first, groups=1)
     return dx, dweight, dbias
 
 
-def dx_of_the_groups_added(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
-    """dx of the shape (N, C / G, H, W)."""
-    dx, dweight, dbias = conv_backward_groups(dout, x, weight, stride, padding, groups)
-    return np.stack(np.split(dx, groups, 1)).sum(0), dweight, dbias
+def dealt_out(number: int, groups: int) -> tuple[Array, Array]:
+    """The order in which the number i belongs to group i % G, and the order that undoes it."""
+    order = np.argsort(np.arange(number) % groups, kind="stable")
+    return order, np.argsort(order)
 
 
-def groups_not_used(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
-    return conv_backward(dout, x, weight + 0 * x[:1, :, :1, :1], stride, padding)  # raises ValueError where there are several groups
-
-
-def filters_dealt_out(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
+def filters_dealt_out(call: Call) -> Gradients:
     """Filter k belongs to group k % G."""
-    order = np.argsort(np.arange(len(weight)) % groups, kind="stable")
-    back = np.argsort(order)
-    dx, dweight, dbias = conv_backward_groups(dout[:, order], x, weight[order], stride, padding, groups)
+    order, back = dealt_out(len(call.weight), call.groups)
+    dx, dweight, dbias = call.right(dout=call.dout[:, order], weight=call.weight[order])
     return dx, dweight[back], dbias[back]
 
 
-def channels_dealt_out(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
+def channels_dealt_out(call: Call) -> Gradients:
     """Group g reads the channels g, g + G, g + 2 G ..."""
-    order = np.argsort(np.arange(x.shape[1]) % groups, kind="stable")
-    dx, dweight, dbias = conv_backward_groups(dout, x[:, order], weight, stride, padding, groups)
-    return dx[:, np.argsort(order)], dweight, dbias
+    order, back = dealt_out(call.x.shape[1], call.groups)
+    dx, dweight, dbias = call.right(x=call.x[:, order])
+    return dx[:, back], dweight, dbias
 
 
-def dweight_side_by_side(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
-    dx, dweight, dbias = conv_backward_groups(dout, x, weight, stride, padding, groups)
-    return dx, np.concatenate(np.split(dweight, groups), 1), dbias
+NO_PADDING = (
+    ((2, 12, 8, 9), (6, 4, 3, 2), 2, 0, 3), ((4, 6, 9, 10), (9, 2, 4, 3), 3, 0, 3),
+    ((2, 9, 7, 11), (6, 3, 2, 4), 2, 0, 3), ((3, 8, 10, 7), (12, 2, 4, 3), 2, 0, 4),
+)  # fmt: skip
 
 
-def over_the_groups(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
-    dx, dweight, dbias = conv_backward_groups(dout, x, weight, stride, padding, groups)
-    return dx / groups, dweight / groups, dbias / groups
-
-
-def groups_cut_from_the_end(dout: Array, x: Array, weight: Array, stride: int, padding: int, groups: int) -> Gradients:
-    dx, dweight, dbias = conv_backward_groups(dout, x, weight, stride, padding, groups)
-    return (dx if padding else dx[:, :, :0, :0]), dweight, dbias
-
-
-def probes(rng: np.random.Generator) -> list[Probe]:
+def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `conv_backward`, in whole numbers, so that one gradient can be computed by hand."""
-    return [
-        _probe(rng, "usual", "a square kernel, stride 1 and padding 1", (4, 2, 5, 7), (6, 2, 3, 3), 1, 1),
-        _probe(rng, "conv1", "padding 0 and stride 2, as in AlexNet's conv1", (2, 5, 11, 9), (6, 5, 3, 3), 2, 0),
-        _probe(rng, "oblong", "a kernel of 2 lines and 3 columns and stride 2", (2, 4, 7, 9), (6, 4, 2, 3), 2, 1),
-        _probe(rng, "tall", "a kernel of 4 lines and 3 columns, stride 3 and padding 2", (2, 5, 12, 6), (7, 5, 4, 3), 3, 2),
-        _probe(rng, "rest", "a last line and column that no window reaches", (2, 6, 8, 11), (4, 6, 3, 2), 2, 0),
-        _probe(rng, "one image", "one image, padding 0 and stride 1", (1, 2, 6, 5), (4, 2, 2, 3), 1, 0),
-    ]
+    says = {"conv1": "padding 0 and stride {stride}, as in AlexNet's conv1"}
+    return [_probe(rng, key, says.get(key, text), *sets[sizes]) for key, (text, sets) in CALLS.items()]
 
 
-def group_probes(rng: np.random.Generator) -> list[Probe]:
+def group_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `conv_backward_groups`."""
     return [
-        _probe(rng, "one group", "one group", (2, 4, 7, 9), (6, 4, 2, 3), 2, 1, 1),
-        _probe(rng, "two groups", "2 groups", (3, 8, 7, 9), (6, 4, 3, 2), 2, 1, 2),
-        _probe(rng, "padding 0", "3 groups and padding 0", (2, 12, 8, 6), (6, 4, 3, 2), 2, 0, 3),
+        _probe(rng, "one group", "one group", *CALLS["oblong"][1][sizes], 1),
+        _probe(rng, "groups", "{groups} groups", *GROUPS[sizes]),
+        _probe(rng, "padding 0", "{groups} groups and padding 0", *NO_PADDING[sizes]),
     ]
 
 
@@ -473,71 +320,93 @@ def _probe(
     return Probe(key, says, given | ({"groups": groups} if groups else {}))
 
 
+ADDS = "oreilly-japan/deep-learning-from-scratch#27"
+REST = "microsoft/onnxscript#1707"
+CHANNEL = "NervanaSystems/neon#111"
+TRANSPOSED = "nntrainer/nntrainer#705"
+FORWARD = Forward(
+    "E04", "conv_forward", {"dx": "x", "dweight": "weight", "dbias": "bias"},
+    lambda dout, x, weight, stride, padding, groups=1: {
+        "x": x, "weight": weight, "bias": np.zeros(len(weight)), "stride": stride, "padding": padding, "groups": groups},
+)  # fmt: skip
 E05 = Exercise("E05", "convolution, backward", "03", 35, (
     Function("conv_backward", conv_backward, ("dx", "dweight", "dbias"), probes, (
-        Mistake("cut from the end", cut_from_the_end, COUNTED, (42, 88)),
-        Mistake("cut from the end into dx", cut_from_the_end_into_dx, COUNTED, (42, 88)),
-        Mistake("cut by one", cut_by_one, COUNTED, (4, 88)),
-        Mistake("cut by one into dx", cut_by_one_into_dx, COUNTED, (4, 88)),
-        Mistake("nothing written", nothing_written, COUNTED),
-        Mistake("windows overwrite", windows_overwrite, "oreilly-japan/deep-learning-from-scratch#27"),
-        Mistake("windows of the last filter", windows_of_the_last_filter, "oreilly-japan/deep-learning-from-scratch#27"),
-        Mistake("cells overwrite", cells_overwrite, "oreilly-japan/deep-learning-from-scratch#27"),
-        Mistake("dx of the last filter", dx_of_the_last_filter, "inferred"),
-        Mistake("dx of the last window", dx_of_the_last_window, "inferred"),
-        Mistake("rest missing", rest_missing, "microsoft/onnxscript#1707"),
-        Mistake("rest cut off", rest_cut_off, "microsoft/onnxscript#1707"),
-        Mistake("without padding/both", without_padding, "inferred"),
-        Mistake("without padding/dweight", dweight_without_padding, "inferred"),
-        Mistake("first image alone", first_image_alone, "a convolutional net from scratch, issue 1"),
-        Mistake("dout reshaped/filters first", dout_reshaped_filters_first, "inferred"),
-        Mistake("dout reshaped/filters last", dout_reshaped_filters_last, "inferred"),
-        Mistake("border left on", border_left_on, "inferred"),
-        Mistake("corner of the sheet", corner_of_the_sheet, "inferred"),
-        Mistake("cut by the height", cut_by_the_height, "inferred"),
-        Mistake("dx with steps of one", dx_with_steps_of_one, "inferred"),
-        Mistake("dout not spread apart", dout_not_spread_apart, "inferred"),
-        Mistake("dx with the kernel turned", dx_with_the_kernel_turned, "inferred",
+        Mistake("cut from the end", _dx(lambda c: c.dsheet[:, :, c.padding : -c.padding, c.padding : -c.padding]), COUNTED, (42, 88)),
+        Mistake("cut from the end into dx",
+                _dx(lambda c: into_dx(c, c.dsheet[:, :, c.padding : -c.padding, c.padding : -c.padding])), COUNTED, (42, 88)),
+        Mistake("cut by one", _dx(lambda c: c.dsheet[:, :, 1:-1, 1:-1]), COUNTED, (4, 88)),
+        Mistake("cut by one into dx", _dx(lambda c: into_dx(c, c.dsheet[:, :, 1:-1, 1:-1])), COUNTED, (4, 88)),
+        Mistake("nothing written", _all(lambda c: (0 * c.x, 0 * c.weight, np.zeros(len(c.weight)))), COUNTED),
+        Mistake("windows overwrite", _dx(windows_overwrite), ADDS),
+        Mistake("windows overwrite/columns first", _dx(lambda c: windows_overwrite(c, True)), ADDS),
+        Mistake("windows of the last filter",
+                _dx(lambda c: windows_overwrite(c._replace(dout=c.dout[:, -1:], weight=c.weight[-1:]))), ADDS),
+        Mistake("cells overwrite", _dx(cells_overwrite), ADDS),
+        Mistake("dx of the last filter", _dx(lambda c: c.right(dout=c.dout[:, -1:], weight=c.weight[-1:])[0]), "inferred"),
+        Mistake("dx of the last window", _dx(lambda c: c.right(dout=c.last(..., -1, -1))[0]), "inferred"),
+        Mistake("rest missing", _dx(lambda c: c.inside(c.reached())), REST),
+        Mistake("rest cut off", _dx(lambda c: _cut(c.reached(), c.x, c.padding)), REST),
+        Mistake("without padding/both",
+                _all(lambda c: (dx_without_padding(c), sum_over_windows(c, c.x, c.stride), c.right()[2])), "inferred"),
+        Mistake("without padding/dweight", _dweight(lambda c: sum_over_windows(c, c.x, c.stride)), "inferred"),
+        Mistake("first image alone", _all(lambda c: c.right(dout=c.last(0))), "a convolutional net from scratch, issue 1"),
+        Mistake("dout reshaped/filters first", _all(lambda c: c.right(dout=filters_first(c.dout))), "inferred"),
+        Mistake("dout reshaped/filters last", _all(lambda c: c.right(dout=filters_last(c.dout))), "inferred"),
+        Mistake("padded by one", _all(padded_by_one), "seen in public solutions"),
+        Mistake("before the edge",
+                _all(lambda c: c.right(dout=before_the_edge(c.dout, c.x, c.weight, c.stride, c.padding))), "inferred"),
+        Mistake("border left on", _dx(lambda c: c.dsheet), "inferred"),
+        Mistake("corner of the sheet", _dx(lambda c: _cut(c.dsheet, c.x, 0)), "inferred"),
+        Mistake("cut by the height", _dx(cut_by_the_height), "inferred"),
+        Mistake("dx with steps of one", _dx(lambda c: _cut(c._replace(stride=1).dsheet, c.x, c.padding)), "inferred"),
+        Mistake("dout not spread apart", _dx(dout_not_spread_apart), "inferred"),
+        Mistake("dx with the kernel turned", _dx(lambda c: c.right(weight=c.weight[:, :, ::-1, ::-1])[0]), "inferred",
                 given=lambda weight, **_: {"weight": weight[:, :, ::-1, ::-1]}),
-        Mistake("dx of the first channel", dx_of_the_first_channel, "NervanaSystems/neon#111",
-                given=lambda weight, **_: {"weight": np.repeat(weight[:, :1], weight.shape[1], 1)}),
-        Mistake("as many columns as lines", as_many_columns_as_lines, "inferred"),
-        Mistake("as many lines as columns", as_many_lines_as_columns, "inferred"),
-        Mistake("windows KH by KH", windows_kh_by_kh, "inferred"),
-        Mistake("dweight of the last window", dweight_of_the_last_window, "inferred"),
-        Mistake("dweight of the last window and image", dweight_of_the_last_window_and_image, "inferred"),
-        Mistake("dweight of the last image", dweight_of_the_last_image, "inferred",
+        Mistake("dx of the first channel", _dx(lambda c: c.right(weight=first_channel(c.weight))[0]), CHANNEL,
+                given=lambda weight, **_: {"weight": first_channel(weight)}),
+        Mistake("as many columns as lines", _all(lambda c: square(c, c.dout.shape[2])), "inferred"),
+        Mistake("as many lines as columns", _all(lambda c: square(c, c.dout.shape[3])), "inferred"),
+        Mistake("windows KH by KH", _all(windows_kh_by_kh), "inferred"),
+        Mistake("dweight of the last window", _dweight(lambda c: c.right(dout=c.last(..., -1, -1))[1]), "inferred"),
+        Mistake("dweight of the last window and image", _dweight(lambda c: c.right(dout=c.last(-1, ..., -1, -1))[1]), "inferred"),
+        Mistake("dweight of the last image", _dweight(lambda c: c.right(dout=c.dout[-1:], x=c.x[-1:])[1]), "inferred",
                 given=lambda dout, x, **_: {"dout": dout[-1:], "x": x[-1:]}),
-        Mistake("dweight with steps of one", dweight_with_steps_of_one, "inferred"),
-        Mistake("dweight turned", dweight_turned, "a course's own code, end-to-end-machine-learning.teachable.com"),
-        Mistake("dweight channels first", dweight_channels_first, "nntrainer/nntrainer#705"),
-        Mistake("dweight lines and columns exchanged", dweight_lines_and_columns_exchanged, "nntrainer/nntrainer#705"),
-        Mistake("dweight reshaped", dweight_reshaped, "nntrainer/nntrainer#705"),
-        Mistake("dweight of the first channel", dweight_of_the_first_channel, "NervanaSystems/neon#111",
-                given=lambda x, **_: {"x": np.repeat(x[:, :1], x.shape[1], 1)}),
-        Mistake("dweight mean over windows", dweight_mean_over_windows, "LBANN/lbann#1022"),
-        Mistake("dweight with the rest", dweight_with_the_rest, "microsoft/onnxscript#1707"),
-        Mistake("dweight by steps of the stride", dweight_by_steps_of_the_stride, "inferred"),
-        Mistake("dbias of the last image", dbias_of_the_last_image, "inferred"),
-        Mistake("dbias of the last window", dbias_of_the_last_window, "inferred"),
-        Mistake("dbias one number", dbias_one_number, "rasbt/stat453-deep-learning-ss21#5"),
-        Mistake("dbias over all axes", dbias_over_all_axes, "rasbt/stat453-deep-learning-ss21#5"),
-        Mistake("dbias mean", dbias_mean, "kvfrans/notes#5"),
-        Mistake("dbias mean over windows", dbias_mean_over_windows, "kvfrans/notes#5"),
-        Mistake("dbias for each image", dbias_for_each_image, "inferred"),
-        Mistake("dbias for each window", dbias_for_each_window, "inferred"),
-        Mistake("dbias over the filters", dbias_over_the_filters, "inferred"),
-    ), linear=("dout",)),
+        Mistake("dweight with steps of one", _dweight(lambda c: sum_over_windows(c, padded(c.x, c.padding), 1)), "inferred"),
+        Mistake("dweight turned", _dweight(lambda c: c.right()[1][:, :, ::-1, ::-1]),
+                "a course's own code, end-to-end-machine-learning.teachable.com"),
+        Mistake("dweight channels first", _dweight(lambda c: c.right()[1].swapaxes(0, 1)), TRANSPOSED),
+        Mistake("dweight lines and columns exchanged", _dweight(lambda c: c.right()[1].swapaxes(2, 3)), TRANSPOSED),
+        Mistake("dweight reshaped",  # (C KH KW, K), the product of columns and dout, given the shape of the filters
+                _dweight(lambda c: c.right()[1].reshape(len(c.weight), -1).T.reshape(c.weight.shape)), TRANSPOSED),
+        Mistake("dweight of the first channel", _dweight(lambda c: c.right(x=first_channel(c.x))[1]), CHANNEL,
+                given=lambda x, **_: {"x": first_channel(x)}),
+        Mistake("dweight mean over windows", _dweight(lambda c: c.right()[1] / c.dout[0, 0].size), "LBANN/lbann#1022"),
+        Mistake("dweight with the rest", _dweight(dweight_with_the_rest), REST),
+        Mistake("dweight by steps of the stride", _dweight(lambda c: _correlated(c, c.dout, c.stride)), "inferred"),
+        Mistake("dbias of the last image", _dbias(lambda dout: dout[-1].sum((1, 2))), "inferred"),
+        Mistake("dbias of the last window", _dbias(lambda dout: dout[-1, :, -1, -1].copy()), "inferred"),
+        Mistake("dbias one number", _dbias(lambda dout: np.full(dout.shape[1], dout.sum())), "rasbt/stat453-deep-learning-ss21#5"),
+        Mistake("dbias over all axes", _dbias(lambda dout: dout.sum()), "rasbt/stat453-deep-learning-ss21#5"),
+        Mistake("dbias mean", _dbias(lambda dout: dout.mean((0, 2, 3))), "kvfrans/notes#5"),
+        Mistake("dbias mean over windows", _dbias(lambda dout: dout.sum(0).mean((1, 2))), "kvfrans/notes#5"),
+        Mistake("dbias for each image", _dbias(lambda dout: dout.sum((2, 3))), "inferred"),
+        Mistake("dbias for each window", _dbias(lambda dout: dout.sum(0)), "inferred"),
+        Mistake("dbias over the filters", _dbias(lambda dout: dout.sum((1, 2, 3))), "inferred"),
+    ), linear=("dout",), forward=FORWARD),
     Function("conv_backward_groups", conv_backward_groups, ("dx", "dweight", "dbias"), group_probes, (
-        Mistake("first group alone", first_group_alone, "inferred"),
-        Mistake("last group alone", last_group_alone, "inferred"),
-        Mistake("channels of the first group", channels_of_the_first_group, "inferred"),
-        Mistake("dx of the groups added", dx_of_the_groups_added, "inferred"),
-        Mistake("groups not used", groups_not_used, "apache/mxnet#3348"),
-        Mistake("filters dealt out", filters_dealt_out, "inferred"),
-        Mistake("channels dealt out", channels_dealt_out, "inferred"),
-        Mistake("dweight side by side", dweight_side_by_side, "inferred"),
-        Mistake("over the groups", over_the_groups, "inferred"),
-        Mistake("groups cut from the end", groups_cut_from_the_end, "inferred"),
-    ), linear=("dout",)),
+        Mistake("first group alone", _grouped(lambda c: c.right(dout=c.last(np.s_[:], np.s_[: len(c.weight) // c.groups]))), "inferred"),
+        Mistake("last group alone", _grouped(lambda c: c.right(dout=c.last(np.s_[:], np.s_[-len(c.weight) // c.groups :]))), "inferred"),
+        Mistake("channels of the first group", _grouped(in_the_first_group), "inferred"),
+        Mistake("dx of the groups added",  # dx of the shape (N, C / G, H, W)
+                _grouped(lambda c: (sum(np.split(c.right()[0], c.groups, 1)), *c.right()[1:])), "inferred"),
+        Mistake("groups not used", _grouped(groups_not_used), "apache/mxnet#3348"),
+        Mistake("filters dealt out", _grouped(filters_dealt_out), "inferred"),
+        Mistake("channels dealt out", _grouped(channels_dealt_out), "inferred"),
+        Mistake("dweight side by side",
+                _grouped(lambda c: (c.right()[0], np.concatenate(np.split(c.right()[1], c.groups), 1), c.right()[2])), "inferred"),
+        Mistake("groups stacked", _grouped(lambda c: (stacked(c.right()[0], c.groups), *c.right()[1:])), "inferred"),
+        Mistake("over the groups", _grouped(lambda c: tuple(gradient / c.groups for gradient in c.right())), "inferred"),
+        Mistake("groups cut from the end",
+                _grouped(lambda c: (c.right()[0] if c.padding else c.x[:, :, :0, :0], *c.right()[1:])), "inferred"),
+    ), linear=("dout",), forward=FORWARD),
 ))  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
 
 Answer = tuple[Any, Array]
 
@@ -178,20 +178,43 @@ def logits_less_one_hot(logits: Array, labels: Array) -> Answer:
     return softmax_cross_entropy(logits, labels)[0], (logits - _one_hot(labels, logits)) / len(logits)
 
 
-def probes(rng: np.random.Generator) -> list[Probe]:
+SIZES = (  # images and classes of each call, one line for each size set; of the last call the classes alone
+    ((5, 3), (3, 7), (4, 6), (3, 5), (4, 6), 3),
+    ((6, 4), (2, 9), (5, 7), (4, 7), (3, 5), 4),
+    ((4, 3), (5, 8), (3, 8), (5, 6), (2, 7), 5),
+    ((7, 5), (4, 9), (6, 4), (3, 8), (5, 3), 6),
+)
+
+
+def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls whose sizes all differ; the labels are not in order, and no class is the label of every image."""
-    apart = rng.normal(size=(3, 5)) + np.array([[0.0], [-1000.0], [-500.0]])
-    large = _spread(rng, 4, 6) * 1000
-    worst = np.where(np.arange(4) % 2, large.argmax(1), large.argmin(1))
-    three = np.array([[2.0, 0.5, -3.0]]) + rng.choice([0.0, 0.25])
+    few, many, wide, far, same, classes = SIZES[sizes]
+    apart = rng.normal(size=far) + rng.permutation(np.linspace(0, -1000, far[0]))[:, None]
+    large = _spread(rng, *wide) * 1000
+    worst = np.where(np.arange(wide[0]) % 2, large.argmax(1), large.argmin(1))
+    one = np.array([[2.0, 0.5, -3.0, 1.0, -1.5, 0.25][:classes]]) + rng.choice([0.0, 0.25])
     return [
-        Probe("five images", "5 images and 3 classes", {"logits": rng.normal(size=(5, 3)), "labels": np.array([2, 0, 1, 1, 2])}),
-        Probe("many classes", "3 images and 7 classes", {"logits": rng.normal(size=(3, 7)) * 3, "labels": np.array([5, 1, 6])}),
+        Probe("five images", "{logits[0]} images and {logits[1]} classes", {"logits": rng.normal(size=few), "labels": _labels(rng, *few)}),
+        Probe(
+            "many classes", "{logits[0]} images and {logits[1]} classes",
+            {"logits": rng.normal(size=many) * 3, "labels": _labels(rng, *many)},
+        ),
         Probe("large", "logits from -1000 to 1000", {"logits": large, "labels": worst}),
-        Probe("apart", "one image near 0 and one near -1000", {"logits": apart, "labels": rng.permutation(5)[:3]}),
-        Probe("equal", "4 images whose 6 logits are all 0", {"logits": np.zeros((4, 6)), "labels": rng.permutation(6)[:4]}),
-        Probe("one image", "one image", {"logits": three, "labels": np.array([0])}),
-    ]
+        Probe("apart", "one image near 0 and one near -1000", {"logits": apart, "labels": _labels(rng, *far)}),
+        Probe(
+            "equal", "{logits[0]} images whose {logits[1]} logits are all 0",
+            {"logits": np.zeros(same), "labels": _labels(rng, *same)},
+        ),
+        Probe("one image", "one image", {"logits": one, "labels": np.array([sizes])}),
+    ]  # fmt: skip
+
+
+def _labels(rng: np.random.Generator, n: int, c: int) -> Array:
+    """A label for each image, not in order and not all the same."""
+    while True:
+        labels = rng.integers(c, size=n)
+        if (np.diff(labels) < 0).any():
+            return labels
 
 
 def _spread(rng: np.random.Generator, n: int, c: int) -> Array:
@@ -232,6 +255,7 @@ E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
         Mistake("no logarithm", _with_loss(lambda log_p, hot, labels: _loss(np.exp(log_p), labels)), "inferred"),
         Mistake("squared error", SQUARES, "inferred"),
         Mistake("whole columns", whole_columns, "inferred"),
+        Mistake("whole columns/of the loss", _with_loss(lambda log_p, hot, labels: float(-log_p[:, labels].mean())), "inferred"),
         Mistake("sum inside the exponential", sum_inside_the_exponential, "a question at stackguides.com"),
         Mistake("every class alone", sigmoid, "inferred"),
         Mistake("every class alone/both terms", _binary(_sigmoid), "inferred"),
@@ -251,5 +275,6 @@ E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
         Mistake("one taken everywhere", _with_gradient(lambda p, hot: (p - 1) / len(p)), "inferred"),
         Mistake("label overwritten", _with_gradient(lambda p, hot: np.where(hot > 0, -1, p) / len(p)), "inferred"),
         Mistake("logits for p", logits_less_one_hot, "inferred"),
-    ), seen={"input changed logits": (1, 138)}),
+    ), seen={"input changed logits": (1, 138)}, forward=Forward(
+        "E08", "softmax_cross_entropy", {"dlogits": "logits"}, lambda **given: given, ())),
 ))  # fmt: skip

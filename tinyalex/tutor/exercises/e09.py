@@ -145,20 +145,35 @@ def returns_the_velocity(weight: Array, grad: Array, velocity: Array, lr: float,
     return velocity.copy()
 
 
-def probes(rng: np.random.Generator) -> list[Probe]:
+Step = tuple[tuple[int, ...], float, float, float]
+CALLS: dict[str, tuple[str, tuple[Step, ...]]] = {  # shape, lr, momentum and weight_decay, one for each size set
+    "by hand": ("lr {lr}, momentum {momentum} and weight_decay {weight_decay}",
+        (((2, 3), 0.25, 0.8, 0.1), ((3, 4), 0.125, 0.6, 0.2), ((4, 2), 0.5, 0.7, 0.3), ((3, 5), 0.25, 0.9, 0.2))),
+    "of the paper": ("lr {lr}, momentum {momentum} and weight_decay {weight_decay}",
+        tuple((shape, 0.01, 0.9, 5e-4) for shape in ((3, 2, 5, 4), (2, 4, 3, 5), (4, 3, 2, 5), (2, 5, 3, 4)))),
+    "first step": ("a velocity of zeros",
+        (((5, 4), 0.2, 0.8, 0.03), ((3, 6), 0.3, 0.7, 0.04), ((4, 7), 0.15, 0.6, 0.05), ((6, 5), 0.35, 0.75, 0.02))),
+    "no momentum": ("momentum 0",
+        (((4, 3), 0.3, 0.0, 0.02), ((2, 5), 0.2, 0.0, 0.05), ((5, 3), 0.4, 0.0, 0.03), ((3, 7), 0.15, 0.0, 0.04))),
+    "no decay": ("weight_decay 0",
+        (((7,), 0.1, 0.6, 0.0), ((9,), 0.2, 0.7, 0.0), ((6,), 0.3, 0.85, 0.0), ((8,), 0.15, 0.65, 0.0))),
+    "again no decay": ("weight_decay 0 and lr {lr}",
+        (((2, 6), 0.4, 0.85, 0.0), ((4, 5), 0.3, 0.6, 0.0), ((3, 8), 0.25, 0.7, 0.0), ((5, 2), 0.35, 0.8, 0.0))),
+    "one weight": ("a single weight",
+        (((1,), 0.1, 0.7, 0.05), ((1,), 0.2, 0.6, 0.03), ((1,), 0.3, 0.8, 0.02), ((1,), 0.4, 0.85, 0.04))),
+}  # fmt: skip
+
+
+def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Numbers that can be followed by hand, then the paper's. momentum is not 0.5, as 1 - momentum would be the same.
 
     Two calls are blind to the decay and two to the momentum, so that of two mistakes at once either shows alone in two calls.
     """
-    return [
-        Probe("by hand", "lr 0.25, momentum 0.8 and weight_decay 0.1", _arguments(rng, _whole, (2, 3), 0.25, 0.8, 0.1)),
-        Probe("of the paper", "lr 0.01, momentum 0.9 and weight_decay 0.0005", _arguments(rng, _normal, (3, 2, 5, 4), 0.01, 0.9, 5e-4)),
-        Probe("first step", "a velocity of zeros", _arguments(rng, _normal, (5, 4), 0.2, 0.8, 0.03) | {"velocity": np.zeros((5, 4))}),
-        Probe("no momentum", "momentum 0", _arguments(rng, _normal, (4, 3), 0.3, 0.0, 0.02)),
-        Probe("no decay", "weight_decay 0", _arguments(rng, _normal, (7,), 0.1, 0.6, 0.0)),
-        Probe("again no decay", "weight_decay 0 and lr 0.4", _arguments(rng, _normal, (2, 6), 0.4, 0.85, 0.0)),
-        Probe("one weight", "a single weight", _arguments(rng, _normal, (1,), 0.1, 0.7, 0.05)),
-    ]
+    made = []
+    for key, (says, sets) in CALLS.items():
+        given = _arguments(rng, _whole if key == "by hand" else _normal, *sets[sizes])
+        made.append(Probe(key, says, given | ({"velocity": 0 * given["velocity"]} if key == "first step" else {})))
+    return made
 
 
 def _arguments(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
 from tinyalex.tutor.guard import call
 
 Rng = np.random.Generator
@@ -97,26 +97,36 @@ def _times(change: Callable[[Array, float], Any]) -> Callable[[Array, Array, flo
     return lambda dout, mask, p: dout * change(mask, p)
 
 
-def forward_probes(rng: Rng) -> list[Probe]:
+RATES = ((0.25, 0.8), (0.3, 0.85), (0.2, 0.7), (0.35, 0.9))  # of what is dropped, one pair for each size set; so below
+FORWARD = (((4, 7), (2, 3, 5, 6)), ((5, 8), (3, 2, 4, 7)), ((3, 9), (4, 2, 6, 5)), ((6, 5), (2, 4, 7, 3)))
+BACKWARD = (
+    (((5, 7), 0.25), ((2, 3, 4, 5), 0.8), ((1, 9), 0.4)),
+    (((4, 9), 0.3), ((3, 2, 5, 4), 0.85), ((1, 8), 0.45)),
+    (((6, 8), 0.2), ((2, 5, 3, 4), 0.7), ((1, 7), 0.6)),
+    (((7, 5), 0.35), ((4, 3, 2, 5), 0.9), ((1, 11), 0.55)),
+)
+MANY = ((40, 5, 12, 25), (50, 4, 15, 20), (30, 8, 25, 10), (48, 5, 10, 25))  # for `statistics`, COUNT numbers each
+COUNT = 60_000
+
+
+def forward_probes(rng: Rng, sizes: int) -> list[Probe]:
     """Calls whose kind is looked at; the numbers are left to `statistics`."""
-    x, maps = rng.normal(size=(4, 7)), rng.normal(size=(2, 3, 5, 6))
+    (small, large), (units, maps) = RATES[sizes], FORWARD[sizes]
+    x, images = rng.normal(size=units), rng.normal(size=maps)
     return [
-        Probe("training", "p = 0.25 and train=True", {"x": x, "p": 0.25, "rng": _draw(rng), "train": True}, random=True),
-        Probe("test", "p = 0.25 and train=False", {"x": x, "p": 0.25, "rng": _draw(rng), "train": False}, random=True),
-        Probe("maps", "maps, p = 0.8 and train=True", {"x": maps, "p": 0.8, "rng": _draw(rng), "train": True}, random=True),
+        Probe("training", "p = {p} and train=True", {"x": x, "p": small, "rng": _draw(rng), "train": True}, random=True),
+        Probe("test", "p = {p} and train=False", {"x": x, "p": small, "rng": _draw(rng), "train": False}, random=True),
+        Probe("maps", "maps, p = {p} and train=True", {"x": images, "p": large, "rng": _draw(rng), "train": True}, random=True),
     ]
 
 
-def backward_probes(rng: Rng) -> list[Probe]:
+def backward_probes(rng: Rng, sizes: int) -> list[Probe]:
     """Calls of `dropout_backward`; the share of the mask is not 1 - p, as chance has it."""
+    named = {"units": "{mask[0]} images of {mask[1]} units", "maps": "maps", "one image": "one image"}
     made = []
-    for key, says, shape, p in (
-        ("units", "5 images of 7 units and p = 0.25", (5, 7), 0.25),
-        ("maps", "maps and p = 0.8", (2, 3, 4, 5), 0.8),
-        ("one image", "one image and p = 0.4", (1, 9), 0.4),
-    ):
+    for (key, says), (shape, p) in zip(named.items(), BACKWARD[sizes], strict=True):
         kept = rng.permutation(np.arange(math.prod(shape)) % 3 > 0).reshape(shape)
-        made.append(Probe(key, says, {"dout": rng.normal(size=shape) + 3, "mask": kept, "p": p}))
+        made.append(Probe(key, f"{says} and p = {{p}}", {"dout": rng.normal(size=shape) + 3, "mask": kept, "p": p}))
     return made
 
 
@@ -124,24 +134,24 @@ def _draw(rng: Rng) -> Rng:
     return np.random.default_rng(rng.integers(2**32))
 
 
-SHAPE, RATES = (40, 5, 12, 25), (0.25, 0.8)
 SIGMAS = 7.0  # of a share of 60,000 draws: less often than once in 10^11
 
 
-def statistics(student: Callable[..., Any], rng: Rng) -> Found | None:
+def statistics(student: Callable[..., Any], rng: Rng, sizes: int) -> Found | None:
     """What 60,000 numbers tell, at two rates, in training and at test time."""
-    x = rng.uniform(1, 2, SHAPE) * rng.choice([-1.0, 1.0], SHAPE)
+    shape, rates = MANY[sizes], RATES[sizes]
+    x = rng.uniform(1, 2, shape) * rng.choice([-1.0, 1.0], shape)
     seeds = [int(seed) for seed in rng.integers(2**32, size=2)]
     runs: dict[float, Pair] = {}
-    for p in RATES:
+    for p in rates:
         made = _run(student, x, p, np.random.default_rng(seeds[0]), True)
         if isinstance(made, str):
             return "fails", {"error": made, "p": p, "train": True}
         runs[p] = made
-    tested = _run(student, x, RATES[0], np.random.default_rng(seeds[1]), False)
+    tested = _run(student, x, rates[0], np.random.default_rng(seeds[1]), False)
     if isinstance(tested, str):
-        return "fails", {"error": tested, "p": RATES[0], "train": False}
-    return _of_masks(x, runs, tested) or _of_scales(x, runs, tested) or _of_generators(student, x, runs[RATES[0]], seeds)
+        return "fails", {"error": tested, "p": rates[0], "train": False}
+    return _of_masks(x, runs, tested) or _of_scales(x, runs, tested) or _of_generators(student, x, rates[0], runs[rates[0]], seeds)
 
 
 def _run(student: Callable[..., Any], x: Array, p: float, rng: Rng, train: bool) -> Pair | str:
@@ -158,7 +168,8 @@ def _run(student: Callable[..., Any], x: Array, p: float, rng: Rng, train: bool)
 def _of_masks(x: Array, runs: Mapping[float, Pair], tested: Pair) -> Found | None:
     """Who is kept: some, at training alone, each number by a draw of its own, and as many as p says."""
     kept = {p: out != 0 for p, (out, _) in runs.items()}
-    first, numbers = RATES[0], {"p": RATES[0]}
+    first = next(iter(runs))
+    numbers: dict[str, Any] = {"p": first}
     if (tested[0] == 0).any():
         return ("train exchanged" if kept[first].all() else "drops at test time"), numbers
     if all(mask.all() for mask in kept.values()):
@@ -183,7 +194,7 @@ def _of_masks(x: Array, runs: Mapping[float, Pair], tested: Pair) -> Found | Non
 
 def _near(shares: Mapping[float, float], way: Callable[[float], float]) -> bool:
     """Whether the shares that were kept are those of a probability, at both rates."""
-    return all(abs(share - way(p)) <= SIGMAS * math.sqrt(way(p) * (1 - way(p)) / math.prod(SHAPE)) for p, share in shares.items())
+    return all(abs(share - way(p)) <= SIGMAS * math.sqrt(way(p) * (1 - way(p)) / COUNT) for p, share in shares.items())
 
 
 def _phi(z: float) -> float:
@@ -198,7 +209,7 @@ def _is_scale(x: Array, runs: Mapping[float, Pair], way: Callable[[float, Array]
 
 def _of_scales(x: Array, runs: Mapping[float, Pair], tested: Pair) -> Found | None:
     """The factor of what is kept, that of test time, and whether the mask is the one that was used."""
-    p = RATES[0]
+    p = next(iter(runs))
     out, mask = runs[p]
     ratios, at_test = (out / x)[out != 0], tested[0] / x
     numbers = {"p": p, "factor": f"{ratios.flat[0]:.6g}", "wanted": f"{1 / (1 - p):.6g}", "test": f"{at_test.flat[0]:.6g}"}
@@ -225,9 +236,9 @@ def _of_scales(x: Array, runs: Mapping[float, Pair], tested: Pair) -> Found | No
     return None
 
 
-def _of_generators(student: Callable[..., Any], x: Array, before: Pair, seeds: list[int]) -> Found | None:
+def _of_generators(student: Callable[..., Any], x: Array, p: float, before: Pair, seeds: list[int]) -> Found | None:
     """Whether the numbers come from `rng`: the same state gives the same mask, another state another one; and whether chance plays."""
-    p, numbers = RATES[0], {"p": RATES[0]}
+    numbers = {"p": p}
     again = _run(student, x, p, np.random.default_rng(seeds[0]), True)
     if isinstance(again, str) or not np.array_equal(again[0], before[0]):
         return "own generator", numbers
@@ -261,6 +272,7 @@ E10 = Exercise("E10", "dropout", "08", 20, (
         Mistake("p to keep", _dropout(keep=lambda x, p, rng: rng.random(x.shape) < p, scale=lambda p, mask: 1 / p), "inferred"),
         Mistake("mask turned round", _dropout(keep=lambda x, p, rng: rng.random(x.shape) < p), "inferred"),
         Mistake("one draw for many", _dropout(keep=lambda x, p, rng: rng.random((*x.shape[:2], *[1] * (x.ndim - 2))) >= p), "inferred"),
+        Mistake("mask of two axes", _dropout(keep=lambda x, p, rng: rng.random(x.shape[:2]) >= p), COUNTED, (3, 118)),
         Mistake("drops at test time", train_left_out, "inferred"),
         Mistake("train exchanged", train_exchanged, "inferred"),
         Mistake("multiplied", _dropout(scale=lambda p, mask: 1 - p), "inferred"),
@@ -274,7 +286,7 @@ E10 = Exercise("E10", "dropout", "08", 20, (
         Mistake("fixed seed", _dropout(keep=lambda x, p, rng: np.random.default_rng(0).random(x.shape) >= p), "inferred"),
         Mistake("same mask again", _dropout(keep=lambda x, p, rng: copy.deepcopy(rng).random(x.shape) >= p), "inferred"),
         Mistake("exact share", _dropout(keep=exact_share), "inferred"),
-    ), judge=statistics),
+    ), judge=statistics, seen={"alias x": (68, 72)}),
     Function("dropout_backward", dropout_backward, ("dx",), backward_probes, (
         Mistake("scale missing", _times(lambda mask, p: mask * 1.0), "inferred"),
         Mistake("mask missing", _times(lambda mask, p: 1 / (1 - p)), "inferred"),
@@ -285,5 +297,6 @@ E10 = Exercise("E10", "dropout", "08", 20, (
         Mistake("the dropped alone", _times(lambda mask, p: ~mask / (1 - p)), "inferred"),
         Mistake("the dropped alone/divided by p", _times(lambda mask, p: ~mask / p), "inferred"),
         Mistake("divided by the share", _times(lambda mask, p: mask / mask.mean()), "inferred"),
-    ), linear=("dout",)),
+    ), linear=("dout",), forward=Forward("E10", "dropout", {"dx": "x"}, lambda dout, mask, p: {
+        "x": np.array(dout), "p": p, "rng": np.random.default_rng(0), "train": True}, kept={"mask": 1})),
 ))  # fmt: skip

@@ -103,6 +103,17 @@ def channels_of_the_image(layers: Sequence[Layer], in_shape: Shape) -> Plan:
     return _walk(layers, in_shape, kernels=lambda layer, c: layer["kernel"] ** 2 * in_shape[0] / layer["groups"])
 
 
+def padding_of_the_last_conv(layers: Sequence[Layer], in_shape: Shape) -> Plan:
+    """A variable that a convolution has set is still there when a pool comes."""
+    last = [0]
+
+    def windows(size: int, kernel: int, stride: int, padding: int) -> int:
+        last[0] = padding
+        return _windows(size, kernel, stride, padding)
+
+    return _walk(layers, in_shape, windows, lambda size, kernel, stride: _windows(size, kernel, stride, last[0]))
+
+
 def shapes_before_the_layers(layers: Sequence[Layer], in_shape: Shape) -> Plan:
     shapes, own, macs = _walk(layers, in_shape)
     return [in_shape, *shapes[:-1]], own, macs
@@ -136,20 +147,55 @@ ALEXNET: tuple[Layer, ...] = (
 )  # fmt: skip
 
 
-def probes(rng: np.random.Generator) -> list[Probe]:
+def _pool(kernel: int, stride: int) -> Layer:
+    return {"type": "pool", "kernel": kernel, "stride": stride}
+
+
+def _linear(units: int) -> Layer:
+    return {"type": "linear", "units": units}
+
+
+def _networks(more: int) -> tuple[tuple[tuple[Layer, ...], Shape], ...]:
+    """For each size set four networks and the image that each reads; `more` of 0, 1 or 2 makes them larger."""
+    return (
+        ((conv(6 + 2 * more, 3, 2, 1, 2),), (4, 9, 14)),
+        ((conv(7, 5, 1, 2),), (3, 8 + more, 13)),
+        ((conv(5 + more, 3, 2), RELU, _pool(3, 2), _linear(8 + more)), (3, 20, 27 + 4 * more)),
+        ((conv(6, 5, 3, 1, 2), LRN, conv(9, 3, 1, 2, 3), _pool(3, 4), _linear(11), DROPOUT, _linear(7)), (4, 31, 22 + 3 * more)),
+
+        ((conv(9 + 3 * more, 5, 3, 1, 3),), (6, 12, 19)),
+        ((conv(8, 7, 1, 2),), (5, 11 + more, 16)),
+        ((conv(7 + more, 5, 3), RELU, _pool(3, 2), _linear(9 + more)), (2, 31, 25 + 3 * more)),
+        ((conv(8, 5, 3, 2, 2), LRN, conv(12, 3, 1, 2, 4), _pool(4, 5), _linear(13), DROPOUT, _linear(6)), (6, 33, 45 + 3 * more)),
+
+        ((conv(10 + 2 * more, 3, 2, 1, 2),), (6, 15, 10)),
+        ((conv(9, 5, 1, 2),), (4, 14 + more, 9)),
+        ((conv(8 + more, 3, 2), RELU, _pool(3, 2), _linear(12 + more)), (5, 28, 19 + 4 * more)),
+        ((conv(10, 5, 3, 1, 2), LRN, conv(15, 3, 1, 2, 5), _pool(3, 4), _linear(14), DROPOUT, _linear(9)), (8, 40, 31 + 3 * more)),
+
+        ((conv(8 + 4 * more, 5, 3, 2, 4),), (8, 14, 23)),
+        ((conv(11, 7, 1, 2),), (2, 15 + more, 12)),
+        ((conv(9 + more, 5, 3), RELU, _pool(3, 2), _linear(7 + more)), (4, 37, 29 + 3 * more)),
+        ((conv(12, 5, 3, 2, 2), LRN, conv(8, 3, 1, 2, 4), _pool(4, 5), _linear(9), DROPOUT, _linear(5)), (10, 45, 33 + 3 * more)),
+    )  # fmt: skip
+
+
+DESCRIBED = {
+    "one conv": "one convolution with groups, a stride and padding",
+    "padding": "one convolution with padding 2",
+    "small": "conv, relu, pool, linear",
+    "two": "two convolutions with groups and two linear layers",
+    "alexnet": "AlexNet",
+}
+
+
+def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Networks from one layer to AlexNet; lines and columns differ, and windows hang over edges."""
-    more = int(rng.integers(3))
-    small = [conv(5 + more, 3, 2), RELU, {"type": "pool", "kernel": 3, "stride": 2}, {"type": "linear", "units": 8 + more}]
-    wide = {"type": "pool", "kernel": 3, "stride": 4}
-    two = [conv(6, 5, 3, 1, 2), LRN, conv(9, 3, 1, 2, 3), wide, {"type": "linear", "units": 11}, DROPOUT, {"type": "linear", "units": 7}]
-    calls: dict[str, tuple[str, Sequence[Layer], Shape]] = {
-        "one conv": ("one convolution with 2 groups, stride 2 and padding 1", [conv(6 + 2 * more, 3, 2, 1, 2)], (4, 9, 14)),
-        "padding": ("one convolution with padding 2", [conv(7, 5, 1, 2)], (3, 8 + more, 13)),
-        "small": ("conv, relu, pool, linear", small, (3, 20, 27 + 4 * more)),
-        "two": ("two convolutions with groups and two linear layers", two, (4, 31, 22 + 3 * more)),
-        "alexnet": ("AlexNet", ALEXNET, (3, 224, 224)),
-    }
-    return [Probe(key, says, {"layers": [dict(layer) for layer in net], "in_shape": shape}) for key, (says, net, shape) in calls.items()]
+    networks = (*_networks(int(rng.integers(3)))[4 * sizes : 4 * sizes + 4], (ALEXNET, (3, 224, 224)))
+    return [
+        Probe(key, says, {"layers": [dict(layer) for layer in net], "in_shape": shape})
+        for (key, says), (net, shape) in zip(DESCRIBED.items(), networks, strict=True)
+    ]
 
 
 STATS = "a question at stats.stackexchange.com, 132897"
@@ -182,6 +228,9 @@ E11 = Exercise("E11", "AlexNet on paper: shapes, parameters, multiply-adds", "09
         Mistake("pixels of the input", _with(macs=lambda weights, before, after, units: weights * before[1] * before[2]), "inferred"),
         Mistake("channels not summed", _with(kernels=lambda layer, c: layer["kernel"] ** 2), "inferred"),
         Mistake("kernel not squared", _with(kernels=lambda layer, c: layer["kernel"] * c / layer["groups"]), "inferred"),
+        Mistake("filters for channels",
+                _with(kernels=lambda layer, c: layer["kernel"] ** 2 * layer["filters"] / layer["groups"]), "inferred"),
+        Mistake("padding of the last conv", padding_of_the_last_conv, "inferred"),
         Mistake("channels of the image", channels_of_the_image, "inferred"),
         Mistake("width from height", width_from_height, "inferred"),
         Mistake("height and width exchanged", _after(lambda shapes, own, macs: ([(c, w, h) for c, h, w in shapes], own, macs)), "inferred"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe
+from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
 
 Pair = tuple[Any, Any]
 
@@ -129,31 +129,41 @@ def channels_alone(a_shape: tuple[int, ...], b_shape: tuple[int, ...], itemsize:
     return exchange_bytes(a_shape[:2], b_shape[:2], itemsize, backward)
 
 
-def forward_probes(rng: np.random.Generator) -> list[Probe]:
+MAPS = ((2, 3, 4, 5, 6), (3, 2, 5, 4, 7), (4, 5, 2, 3, 6), (2, 4, 6, 5, 3))  # N, CA, CB, H, W, one for each size set; so below
+UNITS = ((7, 5, 3), (6, 2, 4), (5, 2, 8), (8, 6, 4))
+EQUAL = ((3, 4, 2, 5), (2, 3, 5, 4), (4, 5, 3, 2), (2, 6, 3, 4))
+ONE = ((4, 2, 3, 5), (2, 6, 5, 4), (5, 3, 2, 4), (3, 5, 4, 2))
+SENT = ((3, 4, 5, 7, 20, 30), (5, 2, 4, 6, 30, 25), (2, 5, 7, 4, 15, 35), (4, 3, 6, 5, 25, 10))  # CA, CB, H, W; units of a and b
+
+
+def forward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `exchange`."""
+    (n, ca, cb, h, w), (m, ua, ub), (fa, fb, fh, fw) = MAPS[sizes], UNITS[sizes], ONE[sizes]
+    equal = EQUAL[sizes]
     return [
-        Probe("maps", "3 channels in tower a and 4 in tower b", {"a": _of(rng, 2, 3, 5, 6), "b": _of(rng, 2, 4, 5, 6)}),
-        Probe("units", "fully connected layers of 5 and 3 units", {"a": _of(rng, 7, 5), "b": _of(rng, 7, 3)}),
-        Probe("equal towers", "as many channels in both towers", {"a": _of(rng, 3, 4, 2, 5), "b": _of(rng, 3, 4, 2, 5)}),
-        Probe("one image", "one image", {"a": _of(rng, 1, 4, 3, 2), "b": _of(rng, 1, 2, 3, 2)}),
+        Probe("maps", "maps, and another number of channels in each tower", {"a": _of(rng, n, ca, h, w), "b": _of(rng, n, cb, h, w)}),
+        Probe("units", "fully connected layers, and another number of units in each tower", {"a": _of(rng, m, ua), "b": _of(rng, m, ub)}),
+        Probe("equal towers", "as many channels in both towers", {"a": _of(rng, *equal), "b": _of(rng, *equal)}),
+        Probe("one image", "one image", {"a": _of(rng, 1, fa, fh, fw), "b": _of(rng, 1, fb, fh, fw)}),
     ]
 
 
-def backward_probes(rng: np.random.Generator) -> list[Probe]:
+def backward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `exchange_backward`: the same towers, and a gradient for what each read."""
     made = []
-    for probe in forward_probes(rng):
+    for probe in forward_probes(rng, sizes):
         a, b = probe.arguments["a"], probe.arguments["b"]
         shape = exchange(a, b)[0].shape
-        made.append(Probe(probe.key, probe.says, {"dya": _of(rng, *shape), "dyb": _of(rng, *shape), "channels": a.shape[1]}))
+        given = {"dya": _of(rng, *shape), "dyb": _of(rng, *shape), "channels": a.shape[1]}
+        made.append(Probe(probe.key, probe.says, given))
     return made
 
 
-def bytes_probes(rng: np.random.Generator) -> list[Probe]:
+def bytes_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     """Calls of `exchange_bytes`; the last two are the paper's own link in front of conv3, one image, whose towers are alike."""
-    n = int(rng.integers(6, 10))
-    shapes = {"a_shape": (n, 3, 5, 7), "b_shape": (n, 4, 5, 7)}
-    units = {"a_shape": (n, 20), "b_shape": (n, 30)}
+    n, (ca, cb, h, w, ua, ub) = int(rng.integers(6, 10)), SENT[sizes]
+    shapes = {"a_shape": (n, ca, h, w), "b_shape": (n, cb, h, w)}
+    units = {"a_shape": (n, ua), "b_shape": (n, ub)}
     paper = {"a_shape": (1, 128, 13, 13), "b_shape": (1, 128, 13, 13)}
     return [
         Probe("forward", "maps of float32, forward", shapes | {"itemsize": 4, "backward": False}),
@@ -195,7 +205,8 @@ E12 = Exercise("E12", "two towers, and what they exchange", "10", 25, (
         Mistake("parts exchanged", _parts(lambda aa, ab, ba, bb: (aa + bb, ab + ba)), "inferred"),
         Mistake("cut at the middle", cut_at_the_middle, "inferred"),
         Mistake("whole gradient", lambda dya, dyb, channels: (dya + dyb, dya + dyb), "inferred"),
-    ), linear=("dya", "dyb")),
+    ), linear=("dya", "dyb"), forward=Forward("E12", "exchange", {"da": "a", "db": "b"}, lambda dya, dyb, channels: {
+        "a": np.array(dya[:, :channels]), "b": np.array(dya[:, channels:])}, ("dya", "dyb"))),
     Function("exchange_bytes", exchange_bytes, ("to_a", "to_b"), bytes_probes, (
         Mistake("own half counted", _bytes(lambda a, b: (a + b, a + b)), "inferred"),
         Mistake("backward as forward", _bytes(lambda a, b: (b, a), lambda a, b: (b, a)), "inferred"),

@@ -1,0 +1,25 @@
+# MISTAKE in chain_backward: B is another name for A, and ReLU is done in place; the mask A >= 0, made afterwards, is True
+# everywhere.
+# TEACHER: Your relu changed A itself, so nothing negative is left when you make the mask: the gradient passes where A was
+# negative.
+
+
+def linear_backward(dout, x, weight):
+    flat = x.reshape(x.shape[0], -1)
+    dx = (dout @ weight).reshape(x.shape)
+    dweight = dout.T @ flat
+    dbias = dout.sum(axis=0)
+    return dx, dweight, dbias
+
+
+def chain_backward(dout, x, w1, w2, w3):
+    a = x @ w1.T
+    b = a
+    b[b < 0] = 0
+    dw2 = dout.T @ b
+    dw3 = dout.T @ x
+    db = dout @ w2
+    da = db * (a >= 0)
+    dw1 = da.T @ x
+    dx = da @ w1 + dout @ w3
+    return dx, dw1, dw2, dw3

@@ -1,0 +1,33 @@
+# MISTAKE in plan: A stale variable: a pool has no entry padding, and p still holds the padding of the convolution before
+# it.
+# TEACHER: Your pool takes over the padding of the last convolution; set it to 0 for a pool.
+import math
+
+
+def plan(layers, in_shape):
+    c, h, w = in_shape
+    shapes, parameters, macs = [], [], []
+    p = 0
+    for layer in layers:
+        kind = layer["type"]
+        count = multiplications = 0
+        if kind in ("conv", "pool"):
+            k, s = layer["kernel"], layer["stride"]
+            if kind == "conv":
+                p = layer["padding"]
+            h = math.ceil((h + 2 * p - k) / s) + 1
+            w = math.ceil((w + 2 * p - k) / s) + 1
+            if kind == "conv":
+                per_filter = c // layer["groups"] * k * k
+                c = layer["filters"]
+                count = c * per_filter + c
+                multiplications = c * per_filter * h * w
+        elif kind == "linear":
+            units = layer["units"]
+            multiplications = units * c * h * w
+            count = multiplications + units
+            c, h, w = units, 1, 1
+        shapes.append((c, h, w))
+        parameters.append(count)
+        macs.append(multiplications)
+    return shapes, parameters, macs

@@ -1,0 +1,151 @@
+"""What is said where no known mistake matches: other arguments, numbers at other places, the part that differs, what is right."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tinyalex.tutor.checking import examine
+from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.finding import LANGUAGES, Finding
+from tinyalex.tutor.result import Result, result_of
+from tinyalex.tutor.symptoms import element, part_of, symptom_of
+
+
+def found(key, name, student, seed=0, sizes=0):
+    return examine(EXERCISES[key], EXERCISES[key].function(name), student, seed, sizes)
+
+
+def right(key, name):
+    return EXERCISES[key].function(name).right
+
+
+def pool(x, kernel, stride):
+    return right("E06", "max_pool")(x, kernel, stride)
+
+
+def lrn(a, n, k, alpha, beta):
+    return right("E07", "lrn")(a, n, k, alpha, beta)
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "student", "argument", "taken_for"),
+    [
+        ("E06", "max_pool", lambda x, kernel, stride: pool(x, kernel - 1, stride), "kernel", "kernel - 1"),
+        ("E06", "max_pool", lambda x, kernel, stride: pool(x[:, :, ::-1].copy(), kernel, stride), "x", "flipped_height"),
+        ("E07", "lrn", lambda a, n, k, alpha, beta: lrn(a, n, k, alpha, 1 - beta), "beta", "1 - beta"),
+        ("E07", "lrn", lambda a, n, k, alpha, beta: lrn(a, n, k, alpha**2, beta), "alpha", "alpha ** 2"),
+        ("E07", "lrn", lambda a, n, k, alpha, beta: lrn(a, n, beta, alpha, beta), "k", "beta"),
+    ],
+)
+def test_right_answer_to_another_question_is_told_with_the_argument(key, name, student, argument, taken_for):
+    for seed, sizes in ((0, 0), (5, 2)):
+        finding = found(key, name, student, seed, sizes)
+        assert finding.key in ("argument.other", "argument.changed"), finding.text()
+        assert finding.numbers["argument"] == argument
+        assert taken_for in (finding.numbers.get("taken_for"), finding.numbers.get("how"))
+        for language in LANGUAGES:
+            assert "{" not in finding.text(language) and finding.text(language).count("\n") < 6
+
+
+def test_numbers_that_reshape_has_moved_are_told():
+    def student(a, b):
+        both = np.concatenate([a, b], 1)
+        return both.swapaxes(0, 1).reshape(both.shape), both.copy()
+
+    finding = found("E12", "exchange", student)
+    assert finding.key == "transform.reshaped" and "`transpose`" in finding.text()
+
+
+def test_part_that_differs_is_named_as_a_slice():
+    off = np.zeros((2, 8, 3), bool)
+    off[:, 3:6] = True
+    assert part_of("b", off, False) == "b[:, 3:6]"
+    off[:, 4] = False
+    assert part_of("b", off, False) == "b[:, [3, 5]]"
+    assert part_of("shapes", np.array([[False, False], [True, True]]), True) == "shapes[1]"
+    assert part_of("dx", np.ones((2, 3), bool), False) == ""
+    assert element("shapes", (1, 2), True) == "shapes[1][2]"
+    assert element("dx", (1, 2), False) == "dx[1, 2]" and element("loss", (), False) == "loss"
+
+
+def test_share_is_counted_among_what_is_not_zero():
+    values = np.zeros((4, 5, 6))
+    values[1:3, 1:4, 2:5] = np.arange(1, 19).reshape(2, 3, 3) ** 2
+    yours = values.copy()
+    yours[1, 1, 2], yours[2, 3, 4] = -50, 1000
+    yours[yours != 0] += 0.5
+    key, numbers = symptom_of(yours, values, False, "dx", False)
+    assert key == "part" or numbers["share"] == "100 %"
+    assert numbers["share"] == "100 %"
+    moved = np.random.default_rng(1).permuted(np.arange(24.0)).reshape(2, 3, 4)
+    assert symptom_of(moved, np.arange(24.0).reshape(2, 3, 4), False, "dx", False)[0] == "moved"
+
+
+def test_what_is_special_is_asked_only_where_most_calls_are_right():
+    one = found("E06", "max_pool", lambda x, kernel, stride: pool(x, kernel, stride) * (1 + 0.37 * x.mean() * (stride == 1)))
+    assert one.agree is not None and one.agree[0] > 7 and one.key in ("symptom.factor", "symptom.sometimes")
+
+    def wrong_with_strides(x, kernel, stride):
+        return pool(x, kernel, stride) + 0.37 * np.sin(9 * pool(x, kernel, stride)) * (stride > 1)
+
+    most = found("E06", "max_pool", wrong_with_strides)
+    assert most.key == "symptom.elsewhere" and "What is special" not in most.text()
+    assert "Right are the calls with one image. What can they not show?" in most.text()
+    assert "结果正确的调用只有：只有一张图像" in most.text("zh")
+
+
+def test_other_outputs_that_are_right_are_named():
+    def student(dout, x, weight, stride, padding):
+        dx, dweight, dbias = right("E05", "conv_backward")(dout, x, weight, stride, padding)
+        return dx + 0.1 * np.sin(dx), dweight, dbias
+
+    finding = found("E05", "conv_backward", student)
+    assert finding.others == ("dweight", "dbias") and "Right in all calls: dweight, dbias." in finding.text()
+
+
+def test_finding_comes_whole_out_of_json():
+    finding = Finding(
+        "symptom.part", "E06", "max_pool", "symptom", "overlap", {key: "x" for key in ("part", "at", "yours", "right", "output")},
+        None, (1, 2), "others", {"x": (2, 3), "kernel": 3},
+        5, 2, "dx", ("dx",), (("one image", "one image", {"x": (1, 3)}),),
+    )  # fmt: skip
+    result = Result("E06", {"max_pool": "finding"}, 2, (finding,), 0.1)
+    assert result_of(json.loads(json.dumps(result.document()))) == result
+
+
+def test_float32_for_float64_is_told_and_not_taken_for_a_factor():
+    finding = found("E06", "max_pool", lambda x, kernel, stride: pool(x, kernel, stride).astype(np.float32))
+    assert finding.key == "contract.dtype" and "float32" in finding.text()
+
+
+def test_own_assert_an_attribute_and_a_text_as_an_index_have_sentences_of_their_own():
+    def refuses_a_rest(x, kernel, stride):
+        assert (x.shape[2] - kernel) % stride == 0, "does not divide"
+        return pool(x, kernel, stride)
+
+    finding = found("E06", "max_pool", refuses_a_rest)
+    assert finding.key == "contract.asserts" and "AssertionError: does not divide" in finding.text()
+    assert found("E06", "max_pool", lambda x, kernel, stride: input("x")).key == "contract.asks"
+    assert found("E06", "max_pool", lambda x, kernel, stride: x.maximum()).key == "contract.no_attribute"
+    assert found("E06", "max_pool", lambda x, kernel, stride: str(kernel)["a"]).key == "contract.raises"
+    assert found("E06", "max_pool", lambda x, kernel, stride: x[np.arange(2.0)]).key == "contract.float_size"
+
+
+def test_two_mistakes_that_both_raise_are_named_by_the_first():
+    """padding:-padding in each image, and a square window: right by the usual check of the best-known course."""
+
+    def conv_backward(dout, x, weight, stride, padding):
+        side = weight.shape[2]
+        sheet = np.pad(x, ((0,), (0,), (padding,), (padding,)))
+        dsheet, dweight, dx = np.zeros_like(sheet), np.zeros_like(weight), np.zeros_like(x)
+        for n, k, y, z in np.ndindex(dout.shape):
+            at = np.s_[n, :, y * stride : y * stride + side, z * stride : z * stride + side]
+            dsheet[at] += weight[k] * dout[n, k, y, z]
+            dweight[k] += sheet[at] * dout[n, k, y, z]
+        for n in range(len(x)):
+            dx[n] = dsheet[n, :, padding:-padding, padding:-padding]
+        return dx, dweight, dout.sum((0, 2, 3))
+
+    finding = found("E05", "conv_backward", conv_backward)
+    assert finding.key == "E05.cut_from_the_end_into_dx" and finding.seen == (42, 88)
