@@ -122,9 +122,7 @@ def show(fig: Figure, *, alt: str) -> None:
     print(sentence)
 
 
-def adds(
-    name: str, uses: Sequence[tuple[str, float | str]], *, ax: Any = None, size: tuple[float, float] | None = None
-) -> Figure:
+def adds(name: str, uses: Sequence[tuple[str, float | str]], *, ax: Any = None, size: tuple[float, float] | None = None) -> Figure:
     """Draw that a gradient adds where a value is used more than once: the value, its uses, what each sends back, and the sum.
 
     Parameters
