@@ -26,6 +26,7 @@ CELL_S = 180  # seconds until a cell is given up: the longest is meant to take 2
 # Where a lesson's own line, or the package, causes a warning, the cell fails. Warnings of the notebook's machinery are not the lesson's.
 START = "import warnings; warnings.filterwarnings('error', module=r'__main__|tinyalex')"
 ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]{6,}")
+ARROW = re.compile(r"^-+> *\d+ (.*)$", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -110,8 +111,8 @@ def _failed(lesson: Lesson, name: str, value: str, traceback: str) -> str:
     """What a cell raised, in one sentence, with the cell's line."""
     if name == "ModuleNotFoundError" and "tinyalex" in value:
         return f"{lesson.name}: tinyalex must be importable in the kernel, got {value}; {INSTALL}"
-    lines = [line[5:].strip() for line in ANSI.sub("", traceback or "").splitlines() if line.startswith("---->")]
-    where = f" at the line {lines[0].lstrip('0123456789 ')!r}" if lines else ""
+    line = ARROW.search(ANSI.sub("", traceback or ""))  # the first one is the cell's; those of functions follow
+    where = f" at the line {line[1].strip()!r}" if line else ""
     return f"{lesson.name}: every cell must run, got {name}: {value}{where}; mend the source and build again"
 
 

@@ -79,6 +79,8 @@ def _row(row: Row, engine: Engine, seen: set[Place]) -> str:
     while cut and (size + row.text[cut - 1].size <= BESIDE or cut == len(row.text)):
         cut -= 1
         size += row.text[cut].size
+    while cut and (row.text[cut].html.startswith('<div class="math') or row.text[cut - 1].heading):
+        cut -= 1  # a formula stays with the sentence before it, and a heading with what follows
     before, near = ("".join(block.html for block in part) for part in (row.text[:cut], row.text[cut:]))
     whole = f'<div class="text all">{before}</div>' if before else ""
     return f'<section class="row">{whole}<div class="text">{near}</div><div class="beside">{"".join(beside)}</div></section>'
@@ -105,7 +107,7 @@ def _outputs(lesson: Lesson, cell: Any) -> Iterator[str]:
         if "image/png" in data:
             yield _figure(lesson, cell, output)
         elif (words := output.get("text") or data.get("text/plain")) and (kept := _without(ANSI.sub("", words), alts)):
-            table = re.search(r"\S {2,}\S", kept) is not None  # its columns would break if long lines were wrapped
+            table = len(re.findall(r"^.*\S {2,}\S", kept, re.MULTILINE)) > 1  # its columns would break if long lines were wrapped
             yield f'<pre class="output{"" if table else " prose"}" tabindex="0">{escape(kept)}</pre>'
 
 

@@ -51,7 +51,7 @@ class Block:
 class Text:
     """Turns the Markdown of one page into HTML.
 
-    who: of messages. pages: the names of the lessons' pages by number. Each term is explained once between two level-2 headings.
+    who: of messages. pages: the names of the lessons' pages by number. Each term is explained where it first stands.
     """
 
     def __init__(self, who: str, engine: Engine, glossary: Glossary, pages: dict[str, str], images: Callable[[str], str]) -> None:
@@ -70,8 +70,6 @@ class Text:
         for tokens in _outermost(self.markdown.parse(source)):
             places: list[Place] = []
             heading = int(tokens[0].tag[1]) if tokens[0].type == "heading_open" else 0
-            if heading == 2:
-                self.explained = set()
             if heading:
                 self._heading(tokens, heading)
             names = [child.content for token in tokens for child in token.children or () if child.type == "code_inline"]
