@@ -74,16 +74,21 @@ def _row(row: Row, engine: Engine, seen: set[Place]) -> str:
             beside.append(f'<details class="excerpt">{summary}{engine.excerpt(place)}</details>')
     if not beside:
         return f'<section class="row"><div class="text all">{"".join(block.html for block in row.text)}</div></section>'
-    cut = len(row.text)
-    size = 0
-    while cut and (size + row.text[cut - 1].size <= BESIDE or cut == len(row.text)):
-        cut -= 1
-        size += row.text[cut].size
-    while cut and (row.text[cut].html.startswith('<div class="math') or row.text[cut - 1].heading):
-        cut -= 1  # a formula stays with the sentence before it, and a heading with what follows
+    cut = _cut(row.text)
     before, near = ("".join(block.html for block in part) for part in (row.text[:cut], row.text[cut:]))
     whole = f'<div class="text all">{before}</div>' if before else ""
     return f'<section class="row">{whole}<div class="text">{near}</div><div class="beside">{"".join(beside)}</div></section>'
+
+
+def _cut(blocks: list[Block]) -> int:
+    """How many blocks run over the whole width; those that follow stand beside the code."""
+    cut, size = len(blocks), 0
+    while cut and not blocks[cut - 1].wide and (cut == len(blocks) or size + blocks[cut - 1].size <= BESIDE):
+        cut -= 1
+        size += blocks[cut].size
+    while 0 < cut < len(blocks) and (blocks[cut].formula or blocks[cut - 1].heading):
+        cut -= 1  # a formula stays with the sentence before it, and a heading with what follows
+    return cut
 
 
 def _code(lesson: Lesson, cell: Any) -> str:

@@ -18,6 +18,10 @@ from lessons.extra import LessonError
 
 ENVIRONMENTS = {"aligned": "align*", "split": "align*", "gathered": "matrix"}  # what latex2mathml lacks, and what it has for it
 LEFT = re.compile(r"\\[A-Za-z]+|&(?!#?\w+;)|linebreak=")  # what stays in the MathML where a command or an environment is not known
+# "log p" and not "logp": the space after a function's name, which the converter leaves out. Before a bracket there is none.
+FUNCTION = re.compile(
+    r'(<mi>(?:arctan|cos|cosh|det|exp|lg|ln|log|sin|sinh|tan|tanh)</mi>)(?!<mo stretchy="false">&#x00028;|</m(?:row|td)>)'
+)
 ENGINE = re.compile(r"(tinyalex/[\w/]+\.py)(?:\s*:{1,2}\s*([\w.]+))?(?:\(\))?")
 LESSON = re.compile(r"\b([Ll]esson\s)(\d\d)\b")
 
@@ -35,6 +39,7 @@ def mathml(tex: str, display: bool, who: str) -> str:
     if unknown := LEFT.search(made):
         raise LessonError(f"{who}: formula must hold known commands only, got {unknown[0]!r} in {tex.strip()[:60]!r}; write it otherwise")
     made = re.sub(r'columnalign="(\w+)"', r'style="text-align: \1"', made)  # browsers know the style, and not the attribute
+    made = FUNCTION.sub(r'<mrow>\1<mspace width="0.17em" /></mrow>', made)
     return made.replace("<math ", f'<math alttext="{escape(" ".join(tex.split()))}" ', 1)
 
 
@@ -46,6 +51,16 @@ class Block:
     size: int
     heading: int = 0
     places: list[Place] = field(default_factory=list)
+
+    @property
+    def formula(self) -> bool:
+        """Whether it is a formula of its own."""
+        return self.html.startswith('<div class="math')
+
+    @property
+    def wide(self) -> bool:
+        """Whether it is a formula of several columns, which needs the whole width."""
+        return self.formula and "<mtable" in self.html
 
 
 class Text:

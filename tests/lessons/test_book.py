@@ -12,6 +12,7 @@ from lessons.__main__ import BOOK, main
 from lessons.book import pages
 from lessons.book.engine import Engine
 from lessons.book.glossary import Glossary, Term, read_glossary
+from lessons.book.lesson import _cut, _embedded
 from lessons.book.text import Text, mathml
 from lessons.extra import LessonError
 from tests.contract import refuses
@@ -169,14 +170,28 @@ def test_formulas():
     assert "display" in mathml("x", True, "x") and 'display="inline"' in mathml("x", False, "x")
 
 
+def test_names_of_functions_keep_their_distance():
+    space = '<mspace width="0.17em" /></mrow>'
+    assert f"<mi>log</mi>{space}<mi>p</mi>" in mathml(r"-\log p", True, "x")
+    assert space not in mathml(r"\log(p)", True, "x") and mathml(r"\log\exp x_i", True, "x").count(space) == 2
+    assert f"<msup><mrow><mi>sin</mi>{space}" in mathml(r"\sin^2 x", True, "x")
+
+
+def test_wide_formulas_run_over_the_whole_width():
+    short, formula = write("Some words.\n\n$x$ is so.\n\n$$a = b$$"), write(r"$$\begin{array}{ll} a & b \end{array}$$")
+    assert [block.formula for block in [*short, *formula]] == [False, False, True, True]
+    assert not short[-1].wide and formula[0].wide
+    assert _cut([*short, *formula]) == 4 and _cut([*formula, *short]) == 1 and _cut([]) == 0
+    heading, long = write("## Part\n\n" + "word " * 300)
+    assert _cut([*short, heading, long]) == 3 and _cut([heading, *short, long, *short[2:]]) == 5 - 1
+
+
 def test_html_of_a_lesson_is_shown_as_text():
     assert "&lt;script&gt;" in html("<script>alert(1)</script>")
 
 
 def test_pictures_of_the_folder_go_into_the_page(folder):
     lesson = lessons_in(folder)[0]
-    from lessons.book.lesson import _embedded
-
     with refuses(LessonError, "00_small: picture must be a PNG or an SVG of the lessons' folder, got 'a.png'"):
         _embedded(lesson, "a.png")
     (folder / "a.png").write_bytes(b"\x89PNG")

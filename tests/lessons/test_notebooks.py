@@ -44,6 +44,7 @@ def test_notebook_has_outputs_and_nothing_that_changes_from_run_to_run(lesson):
     assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
     texts = ["".join(output["text"]) for cell in code for output in cell["outputs"] if output["output_type"] == "stream"]
     assert "50 % of the numbers are zero afterwards\n0.5\n" in texts
+    assert not [output for cell in code for output in cell["outputs"] if output["output_type"] == "execute_result"]  # of reveal
     alts = [output["metadata"]["image/png"]["alt"] for cell in code for output in cell["outputs"] if "image/png" in output.get("data", {})]
     assert alts == [
         "The output is 0 for inputs from -2 to 0, and rises to 2 at the input 2.",
