@@ -4,7 +4,9 @@ import re
 
 import pytest
 
+from lessons.book.pages import write_book
 from tests.lessons.browser import CHROMIUM, measured, run
+from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
 
@@ -49,6 +51,19 @@ def test_arrow_keys_turn_slides(dark):
 def test_dark_and_light(narrow, dark):
     assert {found["background"] for found in narrow[0].values()} == {"rgb(255, 255, 255)"}
     assert {found["background"] for found in dark[0].values()} == {"rgb(21, 24, 28)"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1300] if lessons_in(FOLDER) else [])
+def test_book_of_the_repository(tmp_path, width):
+    """All that is said above holds for every page of the lessons there are."""
+    write_book(FOLDER, tmp_path / "book")
+    results, asked = measured(tmp_path / "book", tmp_path, width)
+    assert not asked
+    for page, found in results.items():
+        assert found["scroll"] <= width and not found["wide"], (page, found["wide"])
+        assert not found["flat"] and not found["blank"] and all(found["notes"]) and found.get("turned", True), (page, found)
+        assert found["images"] or "slides" not in page, page
 
 
 def test_a_request_would_be_seen(book, tmp_path):

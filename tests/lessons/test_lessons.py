@@ -8,6 +8,7 @@ from tinyalex.tutor.syllabus import FOLDER, lessons_in
 LESSONS = lessons_in(FOLDER)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_lesson_runs_and_its_notebook_is_in_step(lesson, monkeypatch):
     """No exception, no missing notebook, no other cells or kinds of output, no picture without an alt text; the same cells run."""

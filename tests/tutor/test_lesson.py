@@ -1,5 +1,6 @@
 """What lessons call: a picture needs a description, and a sentence that stopped being true fails."""
 
+import importlib
 import subprocess
 import sys
 import types
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from tests.contract import refuses
-from tinyalex.errors import ShapeError
+from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor import lesson
 from tinyalex.tutor.lesson import adds, fast, say, show
 
@@ -185,6 +186,16 @@ def test_adds_refuses_what_does_not_add():
         adds("x", [("a", 1), ("b", "dy")])
     with refuses(ShapeError, "adds: a gradient must be a finite number, got nan"):
         adds("x", [("a", 1), ("b", float("nan"))])
+
+
+def test_old_numpy_is_one_sentence_where_the_first_cell_imports(monkeypatch):
+    with refuses(TinyalexError, "lessons: NumPy must be of version 2.0 or newer, got 1.26.4; pip install --upgrade numpy, then restart"):
+        lesson.require_numpy("1.26.4")
+    monkeypatch.setattr(np, "__version__", "1.26.4")
+    with refuses(TinyalexError, "lessons: NumPy must be of version 2.0 or newer"):
+        importlib.reload(lesson)
+    for version in ("2.0.0", "2.4.6", "10.1.0.dev0"):
+        lesson.require_numpy(version)
 
 
 def test_nothing_of_a_notebook_is_needed():

@@ -25,10 +25,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 FAST = "TINYALEX_FAST"  # the variable that makes a lesson short
+LEAST_NUMPY = 2  # an older one promotes numbers by other rules
 LEAST_ALT = 25  # characters of a description: fewer do not say what is to be seen
 DPI = 100
 FORWARD, BACK = "#0072B2", "#C04A00"  # blue and vermilion, which colour-blind readers tell apart; on white both have a contrast of 4.5
 NUMBER = re.compile(r"(?<![\w.])(?<![^\W\d]-)[-+\u2212]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?(?!\w)(?:\s*%)?")
+
+
+def require_numpy(version: str) -> None:
+    """Raise TinyalexError, with the remedy, where NumPy is older than tinyalex wants. It is called when this file is imported.
+
+    version: such as "2.4.6".
+    """
+    if int(version.partition(".")[0]) < LEAST_NUMPY:
+        message = f"lessons: NumPy must be of version {LEAST_NUMPY}.0 or newer, got {version}"
+        raise errors.TinyalexError(message, "pip install --upgrade numpy, then restart the kernel")
 
 
 def fast(full: T, few: T) -> T:
@@ -222,3 +233,6 @@ def _kernel() -> Any:
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return shell if getattr(shell, "kernel", None) is not None else None
+
+
+require_numpy(np.__version__)
