@@ -144,7 +144,8 @@ def _embedded(lesson: Lesson, source: str) -> str:
 
 
 def _slides(lesson: Lesson, shown: list[tuple[Any, str, list[Block]]]) -> Iterator[str]:
-    """The slides: cells with the tag "slide"; where no cell has it, headings with the sentence after them, and pictures."""
+    """The slides: cells with the tag "slide"; where no cell has it, headings with the paragraph after them,
+    formulas with the paragraph before them, and pictures."""
     tagged = any("slide" in cell.metadata.get("tags", []) for cell, _, _ in shown)
     facts = (f"Paper {lesson.section}, " if lesson.section else "") + f"about {lesson.minutes} minutes"
     title = f"<h1>{lesson.number} {escape(lesson.title)}</h1>"
@@ -154,9 +155,12 @@ def _slides(lesson: Lesson, shown: list[tuple[Any, str, list[Block]]]) -> Iterat
         for at, block in enumerate(blocks):
             if block.heading == 2:
                 part = re.sub(r"</?h2[^>]*>", "", block.html).strip()
+                after = next((other.html for other in blocks[at + 1 :] if not other.heading), "")
                 if not tagged:
-                    after = blocks[at + 1].html if at + 1 < len(blocks) else ""
                     yield f'<section class="slide"><h2>{part}</h2>{after}</section>'
+            elif block.formula and not tagged:
+                before = blocks[at - 1].html if at and not blocks[at - 1].heading else ""
+                yield f'<section class="slide"><h2>{part}</h2>{before}{block.html}</section>'
         if tagged and "slide" in cell.metadata.get("tags", []):
             figures = "".join(re.findall(r"<figure>.*?</figure>", html, re.DOTALL))
             content = re.sub(r' id="[^"]*"', "", html) if blocks else figures or html

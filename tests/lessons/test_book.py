@@ -95,7 +95,8 @@ def test_page_of_a_lesson(book):
 def test_slides_are_the_tagged_cells_else_headings_and_pictures(book):
     tagged, untagged = ((book / f"{name}.slides.html").read_text("utf-8") for name in ("00_small", "01_next"))
     assert tagged.count('class="slide"') == 2 and tagged.count("<figure>") == 1 and "<h2>3. A picture</h2>" in tagged
-    assert untagged.count('class="slide"') == 3 and untagged.count("<figure>") == 1
+    assert untagged.count('class="slide"') == 4 and "larger one of two numbers:</p>\n<div class=\"math block" in untagged
+    assert untagged.count("<figure>") == 1
 
 
 def test_command_writes_where_tinyalex_lessons_looks(built, tmp_path, capsys):

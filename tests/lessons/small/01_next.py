@@ -7,6 +7,10 @@
 
 # %% [markdown]
 # ## 1. The function of lesson 00 again
+#
+# It takes the larger one of two numbers:
+#
+# $$\text{positive}(x) = \max(0, x)$$
 
 # %%
 import matplotlib.pyplot as plt
