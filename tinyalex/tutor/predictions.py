@@ -12,6 +12,12 @@ from tinyalex.errors import ShapeError, require_choice, require_float
 _guesses: dict[str, float] = {}
 
 
+class Answer(float):
+    """A number that `reveal` has printed, so that a notebook does not show it a second time with all its digits."""
+
+    def _ipython_display_(self) -> None: ...
+
+
 @dataclass(frozen=True)
 class Prediction:
     """A question with a number for an answer.
@@ -125,4 +131,4 @@ def reveal(name: str) -> float:
         raise ShapeError(f"reveal: {name} must be predicted first, got no guess", f"predict({name!r}, your_number)")
     answer = one.answer()
     print(f"{one.question}\nYou expected {_guesses[name]:g}; it is {answer:.4g}.\n{one.means}")
-    return answer
+    return Answer(answer)

@@ -1,0 +1,110 @@
+"""`python -m lessons`: build notebooks, the book and the student's edition."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from lessons import notebooks
+from tinyalex.errors import ShapeError, TinyalexError
+from tinyalex.tutor.lesson import FAST, in_fast_mode
+from tinyalex.tutor.syllabus import FOLDER, chosen
+
+BOOK = FOLDER.parent / "build" / "book"  # where `book` writes without --out; `tinyalex lessons` looks there
+EPILOG = """\
+examples:
+  python -m lessons build             notebooks of all lessons whose source, or the package, changed
+  python -m lessons build 03 --check  run lesson 03 and compare with its notebook; write nothing
+  python -m lessons book              the book, in build/book
+  python -m lessons build --student --out build/student
+
+exit codes: 0 done, 1 a lesson fails or is out of step, 2 bad input, 130 interrupted.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        "python -m lessons", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="build | book")
+    build = commands.add_parser("build", help="run lessons and write their notebooks beside them", allow_abbrev=False)
+    build.add_argument("numbers", nargs="*", metavar="NN", help="such as 03 (default: all)")
+    build.add_argument("--check", action="store_true", help="run and compare with the notebooks that are there; write nothing")
+    build.add_argument("--force", action="store_true", help="also build what did not change")
+    build.add_argument("--student", action="store_true", help="write an edition without solutions to --out instead")
+    build.add_argument("--seed", type=int, metavar="S", help="of the salt of the predictions' hashes (default: a new one)")
+    book = commands.add_parser("book", help="write the book: static pages that need no network", allow_abbrev=False)
+    build.add_argument("--out", metavar="DIR", type=Path, help="the folder of --student")
+    book.add_argument("--out", metavar="DIR", type=Path, default=BOOK, help="the book's folder (default: build/book)")
+    for one in (build, book):
+        one.add_argument("--from", metavar="DIR", type=Path, default=FOLDER, dest="folder", help=argparse.SUPPRESS)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line, and return its exit code."""
+    args = parser().parse_args(argv)
+    try:
+        return run(args)
+    except KeyboardInterrupt:
+        print("lessons: interrupted; what was built is kept, go on with the same command", file=sys.stderr)
+        return 130
+    except TinyalexError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the arguments ask for."""
+    if args.command == "book":
+        from lessons.book.pages import write_book
+
+        count = write_book(args.folder, args.out)
+        print(f"{count} pages; open {args.out / 'index.html'}")
+        return 0
+    if args.student:
+        return _student(args)
+    if args.out is not None or args.seed is not None:
+        raise ShapeError("lessons: --out and --seed must be given with --student, got none; notebooks are written beside their sources")
+    lessons = chosen("lessons", args.numbers, args.folder)
+    if not args.check and in_fast_mode():
+        raise ShapeError(f"lessons: {FAST} must not be set while notebooks are built, got {os.environ[FAST]!r}; unset it")
+    wrong = 0
+    for lesson in lessons:
+        if not args.check and not args.force and notebooks.is_fresh(lesson):
+            print(f"{lesson.name}: unchanged")
+            continue
+        start = time.perf_counter()
+        try:
+            fault = _check(lesson) if args.check else notebooks.build(lesson)
+        except notebooks.LessonError as error:
+            fault = str(error)
+        wrong += fault is not None
+        print(fault or f"{lesson.name}: {'in step' if args.check else 'built'} in {time.perf_counter() - start:.0f} s", flush=True)
+    return 1 if wrong else 0
+
+
+def _check(lesson: notebooks.Lesson) -> str | None:
+    return notebooks.out_of_step(lesson, notebooks.run(lesson))
+
+
+def _student(args: argparse.Namespace) -> int:
+    from lessons.student import write_edition
+
+    if args.out is None:
+        raise ShapeError("lessons: --student must be given with --out DIR, got no folder; name a new one")
+    if args.check or args.force:
+        raise ShapeError("lessons: --student must be given without --check and --force, got one of them; leave it out")
+    count = write_edition(args.folder, args.out, args.numbers, secrets.randbits(64) if args.seed is None else args.seed)
+    print(f"{count} lessons without solutions in {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""A lesson's page and its slides: text on the left, code and its outputs on the right."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from lessons.book.engine import Engine, Place, python
+from lessons.book.glossary import Glossary
+from lessons.book.text import Block, Text
+from lessons.extra import LessonError
+from lessons.notebooks import well_described
+from tinyalex.tutor.syllabus import Lesson
+
+BESIDE = 900  # characters of text that stand beside the code that follows them; the text before runs over the whole width
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass
+class Row:
+    """Text, and what stands beside it."""
+
+    text: list[Block] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+
+
+@dataclass
+class Page:
+    """A lesson as HTML. body: the page. slides: its slides. parts: id and words of its level-2 headings."""
+
+    body: str
+    slides: str
+    parts: list[tuple[str, str]]
+
+
+def lesson_page(lesson: Lesson, notebook: Any, engine: Engine, glossary: Glossary, pages: dict[str, str]) -> Page:
+    """The page of a notebook with outputs."""
+    text = Text(lesson.name, engine, glossary, pages, lambda source: _embedded(lesson, source))
+    rows, shown = [Row()], []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            if rows[-1].code:
+                rows.append(Row())
+            blocks = text.blocks(cell.source)
+            shown.append((cell, "".join(block.html for block in blocks), blocks))
+            for block in blocks:
+                if block.heading and (rows[-1].text or rows[-1].code) and block.heading <= 2:
+                    rows.append(Row())
+                rows[-1].text.append(block)
+                rows[-1].places += [place for place in block.places if place not in rows[-1].places]
+        elif cell.cell_type == "code":
+            html = _code(lesson, cell)
+            rows[-1].code.append(html)
+            shown.append((cell, html, []))
+    seen: set[Place] = set()
+    body = "\n".join(_row(row, engine, seen) for row in rows if row.text or row.code)
+    return Page(body, "\n".join(_slides(lesson, shown)), text.parts)
+
+
+def _row(row: Row, engine: Engine, seen: set[Place]) -> str:
+    """A row of the page. Text that is long before its code runs over the whole width first."""
+    beside = list(row.code)
+    for place in row.places:
+        if place not in seen:
+            seen.add(place)
+            where = f"<code>{escape(place.file)}</code>, line {place.line}: <code>{escape(place.name)}</code>"
+            summary = f'<summary>The engine: {where}</summary><p><a href="{place.href}">the whole file</a></p>'
+            beside.append(f'<details class="excerpt">{summary}{engine.excerpt(place)}</details>')
+    if not beside:
+        return f'<section class="row"><div class="text all">{"".join(block.html for block in row.text)}</div></section>'
+    cut = _cut(row.text)
+    before, near = ("".join(block.html for block in part) for part in (row.text[:cut], row.text[cut:]))
+    whole = f'<div class="text all">{before}</div>' if before else ""
+    return f'<section class="row">{whole}<div class="text">{near}</div><div class="beside">{"".join(beside)}</div></section>'
+
+
+def _cut(blocks: list[Block]) -> int:
+    """How many blocks run over the whole width; those that follow stand beside the code."""
+    cut, size = len(blocks), 0
+    while cut and not blocks[cut - 1].wide and (cut == len(blocks) or size + blocks[cut - 1].size <= BESIDE):
+        cut -= 1
+        size += blocks[cut].size
+    while 0 < cut < len(blocks) and (blocks[cut].formula or blocks[cut - 1].heading):
+        cut -= 1  # a formula stays with the sentence before it, and a heading with what follows
+    return cut
+
+
+def _code(lesson: Lesson, cell: Any) -> str:
+    """A code cell with its outputs; a solution is folded."""
+    tags = cell.metadata.get("tags", [])
+    source = python(cell.source)
+    outputs = "".join(_outputs(lesson, cell))
+    if "solution" in tags:
+        summary = "<summary>A solution. Write your own first, and let the tutor check it.</summary>"
+        return f'<details class="solution">{summary}{source}{outputs}</details>'
+    if "hide-input" in tags:
+        return f"<details><summary>The code of what follows</summary>{source}</details>{outputs}"
+    return f'<div class="cell{" predict" if "predict" in tags else ""}">{source}{outputs}</div>'
+
+
+def _outputs(lesson: Lesson, cell: Any) -> Iterator[str]:
+    """The outputs as HTML. The sentence that `show` prints below a picture becomes the picture's caption."""
+    alts = [alt for output in cell.outputs if (alt := output.get("metadata", {}).get("image/png", {}).get("alt"))]
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if "image/png" in data:
+            yield _figure(lesson, cell, output)
+        elif (words := output.get("text") or data.get("text/plain")) and (kept := _without(ANSI.sub("", words), alts)):
+            table = len(re.findall(r"^.*\S {2,}\S", kept, re.MULTILINE)) > 1  # its columns would break if long lines were wrapped
+            yield f'<pre class="output{"" if table else " prose"}" tabindex="0">{escape(kept)}</pre>'
+
+
+def _without(text: str, lines: list[str]) -> str:
+    return "\n".join(line for line in text.splitlines() if line not in lines).rstrip()
+
+
+def _figure(lesson: Lesson, cell: Any, output: Any) -> str:
+    if not well_described(output):
+        raise LessonError(f"{lesson.name}: cell {cell.id} must give each picture an alt text, got none; call show(fig, alt=...)")
+    alt, data = output.metadata["image/png"]["alt"], output.data["image/png"].replace("\n", "")
+    width, height = _size(base64.b64decode(data))
+    image = f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" width="{width}" height="{height}">'
+    return f'<figure>{image}<figcaption aria-hidden="true">{escape(alt)}</figcaption></figure>'
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    """Width and height of a PNG, so that the page keeps its place while it loads."""
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+
+
+def _embedded(lesson: Lesson, source: str) -> str:
+    """A picture of the lesson's folder, inside the page."""
+    path = lesson.path.parent / source
+    if not path.is_file() or path.suffix not in (".png", ".svg"):
+        raise LessonError(f"{lesson.name}: picture must be a PNG or an SVG of the lessons' folder, got {source!r}; put it there")
+    kind = "image/png" if path.suffix == ".png" else "image/svg+xml"
+    return f"data:{kind};base64,{base64.b64encode(Path(path).read_bytes()).decode('ascii')}"
+
+
+def _slides(lesson: Lesson, shown: list[tuple[Any, str, list[Block]]]) -> Iterator[str]:
+    """The slides: cells with the tag "slide"; where no cell has it, headings with the paragraph after them,
+    formulas with the paragraph before them, and pictures."""
+    tagged = any("slide" in cell.metadata.get("tags", []) for cell, _, _ in shown)
+    facts = (f"Paper {lesson.section}, " if lesson.section else "") + f"about {lesson.minutes} minutes"
+    title = f"<h1>{lesson.number} {escape(lesson.title)}</h1>"
+    yield f'<section class="slide">{title}<p>{escape(lesson.goal)}</p><p>{facts}</p></section>'
+    part = ""
+    for cell, html, blocks in shown:
+        for at, block in enumerate(blocks):
+            if block.heading == 2:
+                part = re.sub(r"</?h2[^>]*>", "", block.html).strip()
+                after = next((other.html for other in blocks[at + 1 :] if not other.heading), "")
+                if not tagged:
+                    yield f'<section class="slide"><h2>{part}</h2>{after}</section>'
+            elif block.formula and not tagged:
+                before = blocks[at - 1].html if at and not blocks[at - 1].heading else ""
+                yield f'<section class="slide"><h2>{part}</h2>{before}{block.html}</section>'
+        if tagged and "slide" in cell.metadata.get("tags", []):
+            figures = "".join(re.findall(r"<figure>.*?</figure>", html, re.DOTALL))
+            content = re.sub(r' id="[^"]*"', "", html) if blocks else figures or html
+            heading = "" if any(block.heading for block in blocks) else f"<h2>{part}</h2>"
+            yield f'<section class="slide">{heading}{content}</section>'
+        elif not tagged and not blocks:
+            for figure in re.findall(r"<figure>.*?</figure>", html, re.DOTALL):
+                yield f'<section class="slide"><h2>{part}</h2>{figure}</section>'

@@ -1,0 +1,24 @@
+"""Pieces of HTML that several pages need."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from html import escape
+
+
+def rendered(text: object) -> str:
+    """A short text with `code` in it, as HTML."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(text)))
+
+
+def table(heads: Iterable[str], rows: Iterable[str], kind: str = "") -> str:
+    """A table that scrolls inside the page where it is too wide. rows: each the HTML of a whole row."""
+    cells = "".join(f'<th scope="col">{escape(name)}</th>' if name else "<td></td>" for name in heads)
+    body = f"<thead><tr>{cells}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return f'<div class="wide" tabindex="0"><table class="{kind}">{body}</table></div>'
+
+
+def lesson_link(number: str, pages: dict[str, str]) -> str:
+    """The number of a lesson, as a link where it has a page."""
+    return f'<a href="{pages[number]}">{number}</a>' if number in pages else escape(number)

@@ -1,0 +1,145 @@
+"""Writes the book: an index, the lessons with their slides, the glossary, what articles get wrong, and the engine's files."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from lessons.book.markup import lesson_link, rendered, table
+from lessons.extra import BOOK, LessonError, progress, require_extra
+from lessons.notebooks import PACKAGE, convert, out_of_step, read
+from tinyalex.files.atomic import make_folder, write_bytes
+from tinyalex.tutor.syllabus import Lesson, chosen
+from tinyalex.units import time_in_words
+
+HERE = Path(__file__).parent
+GLOSSARY, MISTAKES = HERE.parent / "glossary.toml", HERE.parent / "mistakes.toml"
+LIGHT, DARK = "xcode", "monokai"  # styles of code whose every colour has a contrast of at least 4.5 with the page
+
+
+def write_book(folder: Path, out: Path) -> int:
+    """Write the book of the lessons in `folder` into the folder `out`, and return the number of its pages.
+
+    Raises LessonError where a notebook is missing or out of step, a picture has no alt text, a formula cannot be shown, or a link or a
+    name of the engine leads nowhere; DataError where there are no lessons.
+    """
+    require_extra("book", BOOK)
+    from lessons.book.engine import Engine, page_of
+    from lessons.book.glossary import read_glossary
+    from lessons.book.lesson import lesson_page
+
+    lessons = chosen("book", [], folder)
+    engine, glossary = Engine(PACKAGE.parent), read_glossary(GLOSSARY)
+    pages = {lesson.number: f"{lesson.name}.html" for lesson in lessons}
+    files: dict[str, str] = {}
+    with progress(len(lessons), "book") as bar:
+        for at, lesson in enumerate(lessons):
+            if (fault := out_of_step(lesson, convert(lesson))) is not None:
+                raise LessonError(fault)
+            page = lesson_page(lesson, read(lesson), engine, glossary, pages)
+            title, body = f"{lesson.number} {lesson.title}", _parts(lesson, page.parts) + page.body + _around(lessons, at)
+            files[pages[lesson.number]] = _page(title, body)
+            files[f"{lesson.name}.slides.html"] = _page(f"{title}, slides", page.slides, kind="slides", back=pages[lesson.number])
+            bar.update()
+    files["index.html"] = _page("AlexNet by hand", _index(lessons, pages))
+    files["glossary.html"] = _page("Glossary", glossary.page(pages))
+    files["mistakes.html"] = _page("What the blog posts get wrong", _mistakes(pages))
+    for file in sorted(engine.named):
+        title = f"<h1><code>{escape(file)}</code></h1>"
+        files[page_of(file)] = _page(file, title + engine.page(file), kind="engine", up="../")
+    _check_links(files)
+    make_folder(out / "engine")
+    for name, text in files.items():
+        write_bytes(out / name, text.encode())
+    write_bytes(out / "book.css", _style().encode())
+    write_bytes(out / "slides.js", (HERE / "slides.js").read_bytes())
+    return len(files)
+
+
+def _page(title: str, body: str, kind: str = "plain", up: str = "", back: str = "") -> str:
+    """A whole page. up: the way to the folder of the book. back: of slides, the page of their lesson."""
+    template = Template((HERE / ("slides.html" if kind == "slides" else "page.html")).read_text("utf-8"))
+    return template.substitute(title=escape(title), body=body, kind=kind, up=up, back=back)
+
+
+def _parts(lesson: Lesson, parts: list[tuple[str, str]]) -> str:
+    items = "".join(f'<li><a href="#{name}">{_plain(words)}</a></li>' for name, words in parts)
+    slides = f'<li><a href="{lesson.name}.slides.html">Slides</a></li>'
+    return f'<nav class="parts" aria-label="Parts of this lesson"><ul>{items}{slides}</ul></nav>'
+
+
+def _plain(words: str) -> str:
+    return escape(re.sub(r"[`$*]", "", words))
+
+
+def _around(lessons: list[Lesson], at: int) -> str:
+    near = (("prev", "Before:", lessons[at - 1 : at]), ("next", "Next:", lessons[at + 1 : at + 2]))
+    links = [
+        f'<a rel="{rel}" href="{lesson.name}.html">{words} {lesson.number} {escape(lesson.title)}</a>'
+        for rel, words, found in near
+        for lesson in found
+    ]
+    return f'<nav class="around" aria-label="Other lessons">{"".join(links)}</nav>'
+
+
+def _index(lessons: list[Lesson], pages: dict[str, str]) -> str:
+    rows = [
+        f'<tr><td>{lesson.number}</td><th scope="row"><a href="{pages[lesson.number]}">{escape(lesson.title)}</a></th>'
+        f"<td>{escape(lesson.section.removeprefix('section ').removeprefix('sections '))}</td><td>{lesson.minutes}</td>"
+        f"<td>{', '.join(lesson.needs) or 'none'}</td><td>{', '.join(lesson.exercises)}</td><td>{escape(lesson.goal)}</td></tr>"
+        for lesson in lessons
+    ]
+    made = table(("", "Lesson", "Section", "Minutes", "Needs", "Exercises", "Aim"), rows, "index")
+    minutes = sum(lesson.minutes for lesson in lessons)
+    return Template((HERE / "index.html").read_text("utf-8")).substitute(table=made, time=time_in_words(60 * minutes), count=len(lessons))
+
+
+def _mistakes(pages: dict[str, str]) -> str:
+    """The page of what articles get wrong, from its TOML file."""
+    document: dict[str, Any] = tomllib.loads(MISTAKES.read_text("utf-8"))
+    made = [f"<h1>What the blog posts get wrong, and the lesson that shows it</h1><p>{rendered(document['intro'])}</p>"]
+    for topic in document["topic"]:
+        rows = [
+            f"<tr><td>{rendered(one['said'])}</td><td>{rendered(one['true'])}</td>"
+            f"<td>{' '.join(lesson_link(number, pages) for number in one['lessons'])}</td></tr>"
+            for one in topic["mistake"]
+        ]
+        made.append(f"<h2>{rendered(topic['name'])}</h2>{table(('One reads', 'It is so', 'Lesson'), rows, 'mistakes')}")
+    return "".join(made)
+
+
+def _style() -> str:
+    """The style sheet, with the colours of code for light and for dark screens. On paper the light ones are used."""
+    from pygments.formatters import HtmlFormatter
+
+    def rules(style: str) -> str:
+        lines = HtmlFormatter(style=style, cssclass="code").get_style_defs(".code").splitlines()
+        return "\n".join(line for line in lines if line.startswith(".code ."))  # the page itself sets the background
+
+    text = (HERE / "book.css").read_text("utf-8")
+    return f"{text}\n{rules(LIGHT)}\n@media screen and (prefers-color-scheme: dark) {{\n{rules(DARK)}\n}}\n"
+
+
+def _check_links(files: dict[str, str]) -> None:
+    """Raise LessonError for a link inside the book that leads nowhere."""
+    ids = {name: set(re.findall(r'\sid="([^"]+)"', text)) for name, text in files.items()}
+    for name, text in files.items():
+        for href in re.findall(r'<a[^>]*\shref="([^"]*)"', text):
+            if re.match(r"https?:|mailto:", href):
+                continue
+            path, _, part = href.partition("#")
+            target = _joined(name, path) if path else name
+            if target not in files or (part and part not in ids[target]):
+                raise LessonError(f"book: each link must lead to a page of the book, got {href!r} on {name}; mend the link")
+
+
+def _joined(page: str, path: str) -> str:
+    """The name in the book of `path`, seen from a page."""
+    steps = page.split("/")[:-1]
+    for step in path.split("/"):
+        steps = steps[:-1] if step == ".." else [*steps, step]
+    return "/".join(steps)

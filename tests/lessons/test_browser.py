@@ -1,0 +1,82 @@
+"""The book in a browser: it opens from the file system, asks for nothing, and nothing is too wide, empty or out of reach."""
+
+import re
+
+import pytest
+
+from lessons.book.pages import write_book
+from tests.lessons.browser import CHROMIUM, measured, run
+from tinyalex.tutor.syllabus import FOLDER, lessons_in
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def narrow(book, tmp_path_factory):
+    return measured(book, tmp_path_factory.mktemp("narrow"), 400)
+
+
+@pytest.fixture(scope="module")
+def dark(book, tmp_path_factory):
+    return measured(book, tmp_path_factory.mktemp("dark"), 1300, "--blink-settings=preferredColorScheme=0")
+
+
+def test_nothing_is_asked_for(narrow, dark):
+    assert narrow[1] == dark[1] == []
+
+
+@pytest.mark.parametrize("width", [400, 1300])
+def test_no_page_is_wider_than_the_window(narrow, dark, width):
+    for page, found in (narrow if width == 400 else dark)[0].items():
+        assert found["width"] == width
+        assert found["scroll"] <= width and not found["wide"], (page, found["wide"])
+
+
+def test_formulas_and_pictures_have_a_size(narrow):
+    for page, found in narrow[0].items():
+        assert not found["flat"] and not found["blank"], (page, found)
+    assert narrow[0]["00_small.html"]["math"] == 4 and narrow[0]["00_small.html"]["images"] == 2
+
+
+def test_notes_of_the_glossary_show_with_the_keyboard(narrow):
+    assert len(narrow[0]["00_small.html"]["notes"]) >= 4
+    assert all(all(found["notes"]) for found in narrow[0].values())
+
+
+def test_arrow_keys_turn_slides(dark):
+    for name in ("00_small.slides.html", "01_next.slides.html"):
+        assert dark[0][name]["turned"] and dark[0][name]["home"], dark[0][name]
+
+
+def test_dark_and_light(narrow, dark):
+    assert {found["background"] for found in narrow[0].values()} == {"rgb(255, 255, 255)"}
+    assert {found["background"] for found in dark[0].values()} == {"rgb(21, 24, 28)"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [400, 1300] if lessons_in(FOLDER) else [])
+def test_book_of_the_repository(tmp_path, width):
+    """All that is said above holds for every page of the lessons there are."""
+    write_book(FOLDER, tmp_path / "book")
+    results, asked = measured(tmp_path / "book", tmp_path, width)
+    assert not asked
+    for page, found in results.items():
+        assert found["scroll"] <= width and not found["wide"], (page, found["wide"])
+        assert not found["flat"] and not found["blank"] and all(found["notes"]) and found.get("turned", True), (page, found)
+        assert found["images"] or "slides" not in page, page
+
+
+def test_a_request_would_be_seen(book, tmp_path):
+    """The check can fail: a page that asks for a picture elsewhere, and one that is too wide."""
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    (spoilt / "a.html").write_text('<body><main><img src="http://example.invalid/a.png" alt=""><p style="width: 900px">x</p></main></body>')
+    results, asked = measured(spoilt, tmp_path, 400)
+    assert asked == ["http://example.invalid/a.png"]
+    assert results["a.html"]["scroll"] > 400 and results["a.html"]["wide"] and results["a.html"]["blank"] == 1
+
+
+def test_print_leaves_solutions_and_navigation_out(book, tmp_path):
+    run(tmp_path, book / "00_small.slides.html", f"--print-to-pdf={tmp_path / 'slides.pdf'}", "--no-pdf-header-footer")
+    pages = re.findall(rb"/Type\s*/Page\b", (tmp_path / "slides.pdf").read_bytes())
+    assert len(pages) == (book / "00_small.slides.html").read_text("utf-8").count('class="slide"') == 2

@@ -1,0 +1,28 @@
+"""Every lesson of the repository runs afresh, in fast mode, and its notebook is in step with it."""
+
+import pytest
+
+from lessons import notebooks
+from tinyalex.tutor.syllabus import FOLDER, lessons_in
+
+LESSONS = lessons_in(FOLDER)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_lesson_runs_and_its_notebook_is_in_step(lesson, monkeypatch):
+    """No exception, no missing notebook, no other cells or kinds of output, no picture without an alt text; the same cells run."""
+    fault = notebooks.out_of_step(lesson, notebooks.convert(lesson))
+    assert fault is None, fault
+    product = notebooks.read(lesson)
+    faults = list(notebooks.faults(lesson, product))
+    assert not faults, faults[0]
+    monkeypatch.setenv("TINYALEX_FAST", "1")
+    fresh = notebooks.execute(lesson)
+    fault = notebooks.out_of_step(lesson, fresh)
+    assert fault is None, fault
+    assert notebooks.counts(fresh) == notebooks.counts(product) == list(range(1, len(notebooks.counts(fresh)) + 1))
+
+
+def test_no_notebook_without_a_source():
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} <= {lesson.name for lesson in LESSONS}
