@@ -131,8 +131,8 @@ def pad(x, padding):
 
 
 def im2col(sheet, kh, kw, stride):
-    n, c, sh, sw = sheet.shape
-    oh, ow = (sh - kh) // stride + 1, (sw - kw) // stride + 1  # // rounds down
+    n, c, lines, columns = sheet.shape
+    oh, ow = (lines - kh) // stride + 1, (columns - kw) // stride + 1  # // rounds down
     col = np.zeros((n, c, kh, kw, oh, ow), sheet.dtype)
     for y in range(oh):
         for z in range(ow):
@@ -141,9 +141,9 @@ def im2col(sheet, kh, kw, stride):
     return col
 
 
-columns = im2col(numbered, 3, 4, 2)
-print("col has the shape", columns.shape)
-print(columns.reshape(12, 6).astype(int))
+col = im2col(numbered, 3, 4, 2)
+print("col has the shape", col.shape)
+print(col.reshape(12, 6).astype(int))
 
 # %% [markdown]
 # Compare it with the pictures. The first column holds the 12 pixels of window (0, 0), line after line. Pixel 18 stands in four columns,
@@ -151,16 +151,17 @@ print(columns.reshape(12, 6).astype(int))
 #
 # ### 4.2 The second step: a matrix product
 #
-# For one image, let r stand for the three letters (c, i, j) together, and q for the two letters (y, z) together. There are
-# R = C KH KW rows r, and Q = OH OW columns q. `reshape` does exactly this. It moves no number. Now weight is a matrix with one line for
-# each filter, col is a matrix with one column for each window, and the sum over c, i, j is a sum over r:
+# For one image, let r stand for the three letters (c, i, j) together, and q for the two letters (y, z) together:
+# r = (c KH + i) KW + j and q = y OW + z. There are R = C KH KW rows r, and Q = OH OW columns q. `reshape` counts in exactly this way and
+# moves no number. Now weight is a matrix with one row for each filter, col is a matrix with one column for each window, and the sum over
+# c, i, j is a sum over r:
 #
-# $$\begin{aligned}
-# \text{out}[k,q] &= \text{bias}[k] + \sum_{r} \text{weight}[k,r]\;\text{col}[r,q] && (K, Q) \\
-# \text{out} &= \text{weight}\;\text{col} + \text{bias} && (K, R)\,(R, Q)
-# \end{aligned}$$
+# $$\begin{array}{rll}
+# \text{out}[k,q] &= \text{bias}[k] + \sum_{r} \text{weight}[k,r]\;\text{col}[r,q] & \quad (K, Q) \\
+# \text{out} &= \text{weight}\;\text{col} + \text{bias} & \quad (K, R)\,(R, Q)
+# \end{array}$$
 #
-# The second line says the same with matrices, because this sum is how a product of two matrices is defined.
+# The second line says the same with matrices, because this sum is how a product of two matrices is defined. bias is added in every column.
 #
 # ### 4.3 Back through the product
 #
@@ -170,20 +171,21 @@ print(columns.reshape(12, 6).astype(int))
 #
 # Where is weight[k, r] used? In out[k, q], for this k and for every q. The slope there is what stands beside it: col[r, q].
 #
-# $$\begin{aligned}
-# \text{dweight}[k,r] &= \sum_{q} \text{dout}[k,q]\;\text{col}[r,q] && \text{all places where it is used} \\
-# \text{dweight} &= \text{dout}\;\text{col}^T && (K, Q)\,(Q, R) = (K, R)
-# \end{aligned}$$
+# $$\begin{array}{rll}
+# \text{dweight}[k,r] &= \sum_{q} \text{dout}[k,q]\;\text{col}[r,q] & \quad \text{all places where it is used} \\
+# \text{dweight} &= \text{dout}\;\text{col}^T & \quad (K, Q)\,(Q, R) = (K, R)
+# \end{array}$$
 #
-# The T stands for the transpose. It is needed because the sum runs over q, the second letter of col, and in a matrix product it must be
-# the first letter of the right factor.
+# The T stands for the transpose: rows become columns. It is needed because the sum runs over q, the second letter of col. In a matrix
+# product the sum runs over the second letter of the left factor and the first letter of the right one.
 #
-# Where is col[r, q] used? In out[k, q], for this q and for every k: every filter looks at every window. The slope there is weight[k, r].
+# Where is col[r, q] used? In out[k, q], for this q and for every k: every filter looks at every window. The slope there is
+# weight[k, r]. Now the sum runs over k, the first letter of weight, so weight is the factor that is transposed.
 #
-# $$\begin{aligned}
-# \text{dcol}[r,q] &= \sum_{k} \text{weight}[k,r]\;\text{dout}[k,q] && \text{all places where it is used} \\
-# \text{dcol} &= \text{weight}^T\;\text{dout} && (R, K)\,(K, Q) = (R, Q)
-# \end{aligned}$$
+# $$\begin{array}{rll}
+# \text{dcol}[r,q] &= \sum_{k} \text{weight}[k,r]\;\text{dout}[k,q] & \quad \text{all places where it is used} \\
+# \text{dcol} &= \text{weight}^T\;\text{dout} & \quad (R, K)\,(K, Q) = (R, Q)
+# \end{array}$$
 #
 # ### 4.4 The batch and the bias
 #
@@ -211,18 +213,18 @@ show(fig, alt="Pixel 18 is copied into four windows. Gradients of 0.5, 0.25, -1 
      "adds them: the gradient of pixel 18 is 1.75.")  # fmt: skip
 
 # %% [markdown]
-# The same can be said with a matrix. Lay the sheet flat, as one long vector, and col as another one. A copy is linear, so there is a
-# matrix S with
+# The same can be said with a matrix. Take one image with one channel. Lay the sheet flat, as one long vector, and col as another one. A
+# copy is linear, so there is a matrix S with
 #
 # $$\text{col} = S\;\text{sheet} \qquad\qquad (R Q) = (R Q, \text{SH SW})\,(\text{SH SW})$$
 #
-# S holds only zeros and ones. We can find it without thinking: column number p of S is what comes out if pixel p is 1 and all others
+# S holds only zeros and ones. We can find it without thinking: column number m of S is what comes out if pixel m is 1 and all others
 # are 0.
 
 # %%
-units = np.eye(48).reshape(48, 1, 6, 8)  # 48 images; in image p only pixel p is 1
+units = np.eye(48).reshape(48, 1, 6, 8)  # 48 images; in image m only pixel m is 1
 S = im2col(units, 3, 4, 2).reshape(48, -1).T  # (R Q, SH SW) = (72, 48)
-print("S", S.shape, "and col laid flat are right:", np.array_equal(S @ numbered.ravel(), columns.ravel()))
+print("S", S.shape, "and col laid flat are right:", np.array_equal(S @ numbered.ravel(), col.ravel()))
 print("ones in each row of S:", np.unique(S.sum(axis=1)).astype(int), "  ones in each column:", np.unique(S.sum(axis=0)).astype(int))
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 4.2), layout="constrained", width_ratios=[1, 1.35])
@@ -240,18 +242,18 @@ show(fig, alt="Left: the matrix S, 72 rows by 48 columns, with a single one in e
 # Every row of S holds a single 1, because every element of col is a copy of one pixel. A column of S holds as many ones as there are
 # copies of that pixel: 0, 1, 2 or 4.
 #
-# For a linear step v = S u we know the backward step from 4.3: v is a product, so du = S^T dv. Therefore
+# For a linear step v = S u we know the backward step from 4.3: v is a product, so $\text{du} = S^T\,\text{dv}$. Therefore
 #
 # $$\text{dsheet} = S^T\;\text{dcol} \qquad\qquad (\text{SH SW}, R Q)\,(R Q)$$
 #
-# Row p of the transpose holds a 1 for every copy of pixel p. So row p times dcol is the sum over the copies of pixel p: exactly what
+# Row m of the transpose holds a 1 for every copy of pixel m. So row m times dcol is the sum over the copies of pixel m: exactly what
 # the arrows said. The function that computes this sum without writing down S is called **col2im**, "columns to image". It is the
 # **transpose** of im2col. Where im2col copies *from* a pixel *to* an element of col, col2im adds *from* that element *to* that pixel:
 #
-# $$\begin{aligned}
-# \text{im2col:} \quad & \text{col}[n,c,i,j,y,z] = \text{sheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j] \\
-# \text{col2im:} \quad & \text{dsheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j] \;\text{+=}\; \text{dcol}[n,c,i,j,y,z] && \text{all } i, j, y, z
-# \end{aligned}$$
+# $$\begin{array}{rll}
+# \text{im2col:} & \text{col}[n,c,i,j,y,z] = \text{sheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j] \\
+# \text{col2im:} & \text{dsheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j] \;\text{+=}\; \text{dcol}[n,c,i,j,y,z] & \quad \text{all } i, j, y, z
+# \end{array}$$
 #
 # The two lines have the same indices. The arrow is turned round, and = has become +=. dsheet starts as zeros. A pixel in no window keeps
 # its 0, and this is right: nothing depends on it.
@@ -268,7 +270,7 @@ reveal("03-c")
 # ### 4.6 Back through the padding
 #
 # `pad` copies x into the middle of the sheet, each pixel once. So dx is the middle of dsheet. What stands on the border of
-# dsheet belongs to zeros that nobody can change, and it is dropped:
+# dsheet belongs to zeros that nobody can change, and it is dropped. With h and w for the line and the column of a pixel of x:
 #
 # $$\text{dx}[n,c,h,w] = \text{dsheet}[n,c,p+h,p+w] \qquad\qquad (N, C, H, W)$$
 #
@@ -284,28 +286,36 @@ reveal("03-c")
 # weight has the shape (K, C/G, KH, KW). With C = 6, K = 8 and G = 2, filters 0 to 3 see channels 0 to 2, and filters 4 to 7 see
 # channels 3 to 5.
 #
-# In the matrices it looks like this. Let weight_0 be the first K/G lines of weight, and let col_0 be the rows of col that come from the
-# first C/G channels; weight_1 and col_1 are the rest.
+# In the matrices it looks like this. Let $\text{weight}_0$ be the first K/G rows of weight, and let $\text{col}_0$ be the rows of col that
+# come from the first C/G channels. $\text{weight}_1$ and $\text{col}_1$ are the rest.
 #
 # $$\begin{bmatrix} \text{out}_0 \\ \text{out}_1 \end{bmatrix} =
 # \begin{bmatrix} \text{weight}_0 & 0 \\ 0 & \text{weight}_1 \end{bmatrix}
 # \begin{bmatrix} \text{col}_0 \\ \text{col}_1 \end{bmatrix}
 # \qquad\qquad (K, Q) = (K, R)\,(R, Q)$$
 #
-# Two facts are in this picture.
+# **Forward**, row g of this picture says $\text{out}_g = \text{weight}_g\;\text{col}_g$, and the bias is added as before. Each group is a
+# convolution of its own, with C/G channels and K/G filters.
 #
-# 1. **Forward**, line g says out_g = weight_g col_g. Each group is a convolution of its own, with C/G channels and K/G filters.
-# 2. **Backward**, we ask again where each number is used. weight_g and col_g are used in out_g and nowhere else. So nothing is added
-#    over the groups, and the equations of 4.3 hold in each group, with the matrices of this group:
+# **Backward**, we ask again where each number is used. $\text{weight}_g$ and $\text{col}_g$ are used in $\text{out}_g$ and nowhere else. So
+# **nothing is added over the groups**, and the equations of 4.3 hold in each group, with the matrices of this group:
 #
-# $$\begin{aligned}
-# \text{dweight}_g &= \sum_{n} \text{dout}_{n,g}\;\text{col}_{n,g}^T && (K/G, R/G) \\
-# \text{dcol}_g &= \text{weight}_g^T\;\text{dout}_g && (R/G, Q)
-# \end{aligned}$$
+# $$\begin{array}{rll}
+# \text{dweight}_g &= \sum_{n} \text{dout}_{n,g}\;\text{col}_{n,g}^T & \quad (K/G, R/G) \\
+# \text{dcol}_g &= \text{weight}_g^T\;\text{dout}_g & \quad (R/G, Q)
+# \end{array}$$
 #
-# dout_g is the part of dout that belongs to the K/G filters of group g. The zeros in the big matrix are no parameters: nobody stores
-# them, and they have no gradient. The parts dcol_g stand below each other in dcol, as the parts of col do, and col2im does not see
-# groups at all. bias knows nothing of channels, so dbias stays as it is.
+# $\text{dout}_g$ is the part of dout that belongs to the K/G filters of group g. The parts $\text{dcol}_g$ stand below each other in
+# dcol, as the parts of col do. col2im handles each channel by itself, so it does not see the groups. bias knows nothing of channels: dbias stays as
+# it is. The zeros in the big matrix are no parameters. Nobody stores them, so nobody needs their gradients.
+#
+# For C = 6, K = 8 and G = 2 this means:
+#
+# | | group 0 | group 1 |
+# |---|---|---|
+# | reads these channels of x, writes these channels of dx | 0, 1, 2 | 3, 4, 5 |
+# | reads these filters of weight and of dout | 0, 1, 2, 3 | 4, 5, 6, 7 |
+# | writes these filters of dweight and of dbias | 0, 1, 2, 3 | 4, 5, 6, 7 |
 #
 # We build the big matrix once, to have something to test with:
 
@@ -322,26 +332,27 @@ def without_groups(weight, groups):
     return whole
 
 
-print((without_groups(np.ones((8, 3, 4, 3)), 2)[:, :, 0, 0]).astype(int), " one line a filter, one column a channel")
+print((without_groups(np.ones((8, 3, 4, 3)), 2)[:, :, 0, 0]).astype(int), " one row a filter, one column a channel")
 
 # %% [markdown]
 # ### 4.8 All of it
 #
 # These are the lines of the engine's docstring in `tinyalex/layers/conv.py`. With groups they hold in each group.
 #
-# $$\begin{aligned}
-# \text{out} &= \text{weight}\;\text{col} + \text{bias} && (N, K, \text{OH}, \text{OW}) \\
-# \text{dweight} &= \text{sum over } n \text{ of } \text{dout}\;\text{col}^T && (K, C/G, \text{KH}, \text{KW}) \\
-# \text{dbias} &= \text{sum over } n, y, z \text{ of } \text{dout} && (K,) \\
-# \text{dcol} &= \text{weight}^T\;\text{dout} && (N, C, \text{KH}, \text{KW}, \text{OH}, \text{OW}) \\
-# \text{dx} &= \text{col2im}(\text{dcol}) && (N, C, H, W)
-# \end{aligned}$$
+# $$\begin{array}{rll}
+# \text{out} &= \text{weight}\;\text{col} + \text{bias} & \quad (N, K, \text{OH}, \text{OW}) \\
+# \text{dweight} &= \text{sum over } n \text{ of } \text{dout}\;\text{col}^T & \quad (K, C/G, \text{KH}, \text{KW}) \\
+# \text{dbias} &= \text{sum over } n, y, z \text{ of } \text{dout} & \quad (K,) \\
+# \text{dcol} &= \text{weight}^T\;\text{dout} & \quad (N, C, \text{KH}, \text{KW}, \text{OH}, \text{OW}) \\
+# \text{dx} &= \text{col2im}(\text{dcol}) & \quad (N, C, H, W)
+# \end{array}$$
 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
 # Write `conv_forward(x, weight, bias, stride, padding, groups)` now. This is exercise **E04**, about 30 minutes. You may use loops or
-# `im2col`. Ask `tutor.check("E04", conv_forward)` before you open the next cell.
+# `im2col`. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E04", conv_forward)`. Do this before you
+# open the next cell.
 
 # %% tags=["solution", "exercise:E04"]
 def conv_forward(x, weight, bias, stride, padding, groups):
@@ -417,7 +428,7 @@ def equation(x, weight, bias, stride, padding):
 out = conv_forward(x, weight, bias, 2, 1, groups=1)
 print("x", x.shape, "  weight", weight.shape, "  out", out.shape)
 assert np.abs(out - equation(x, weight, bias, 2, 1)).max() < 1e-12
-print("forward: equal to the equation, to 12 digits")
+print("forward: equal to the equation, to 1e-12")
 
 # %% [markdown]
 # Then the backward pass, with the measured slope of lesson 00. As the loss we take L = the sum of out times dout, with random dout.
@@ -500,7 +511,7 @@ for stride, padding in [(2, 1), (2, 0), (5, 3)]:
     dout = rng.standard_normal(ours.shape)
     for ours, theirs in zip(conv_backward(dout, x, weight, stride, padding), conv2d_backward(x, weight, dout, windows), strict=True):
         assert np.abs(ours - theirs).max() < 1e-12
-    print(f"stride {stride}, padding {padding}: forward and backward equal to conv2d and conv2d_backward, to 12 digits")
+    print(f"stride {stride}, padding {padding}: forward and backward equal to conv2d and conv2d_backward, to 1e-12")
 
 # %% [markdown]
 # What should your `conv_backward_groups` give? Section 4.7 tells us how to find out with one group. We use the big weight with
@@ -514,7 +525,7 @@ dx, dwhole, dbias = conv_backward(dout, x, whole, 2, 1)
 dweight2 = np.concatenate([dwhole[:4, :3], dwhole[4:, 3:]])  # filters 0 to 3 with channels 0 to 2, filters 4 to 7 with channels 3 to 5
 for ours, theirs in zip((dx, dweight2, dbias), conv2d_backward(x, weight2, dout, windows, groups=2), strict=True):
     assert ours.shape == theirs.shape and np.abs(ours - theirs).max() < 1e-12
-print("groups = 2: dx", dx.shape, " dweight", dweight2.shape, " dbias", dbias.shape, "are equal to the engine's, to 12 digits")
+print("groups = 2: dx", dx.shape, " dweight", dweight2.shape, " dbias", dbias.shape, "are equal to the engine's, to 1e-12")
 print("outside of the blocks dwhole is not zero:", bool(np.abs(dwhole[:4, 3:]).min() > 0))
 
 # %% [markdown]
@@ -523,7 +534,7 @@ print("outside of the blocks dwhole is not zero:", bool(np.abs(dwhole[:4, 3:]).m
 # ### How many numbers, how many windows?
 #
 # conv1 has kernels of 11 by 11 and stride 4, and the image has 224 lines. The division (224 - 11) / 4 gives 53.25. Rounded down and
-# plus 1 this is 54, but the paper has 55 by 55 windows. The program of 2012 rounds **up**: there is one more window, which
+# plus 1 this is 54, but Figure 2 of the paper shows 55 by 55 windows. The program of 2012 rounds **up**: there is one more window. It
 # hangs over the edge by 3 pixels, and zeros are read there.
 
 # %%
@@ -538,8 +549,8 @@ say(f"col of one image has {col.size:,} elements", value=3 * 11 * 11 * 55 * 55, 
 reveal("03-a")
 
 # %% [markdown]
-# So im2col takes memory to save time: a single large product is the fastest thing that a computer can do with numbers. How many
-# multiplications is it? Each of 96 filters lays 363 weights on each of 3,025 windows.
+# So im2col takes memory to save time, because a computer does one large product much faster than many small ones. How many
+# multiplications are in it? Each of 96 filters lays 11 · 11 · 3 = 363 weights on each of 55 · 55 = 3,025 windows.
 
 # %%
 say("conv1 multiplies 105,415,200 times for one image", value=96 * col.shape[1] * 11 * 11 * 55 * 55, within=0)
@@ -635,7 +646,7 @@ for ax, groups, w in zip(axes, (1, 2), (weight, weight2), strict=True):
         answers[:, c] = np.abs(change).max(axis=(0, 2, 3)) > 1e-9
     ax.imshow(answers, cmap="Blues", vmin=0, vmax=1.4)
     ax.set(title=f"groups = {groups}", xlabel="channel c", ylabel="filter k", xticks=range(C), yticks=range(K))
-    say(f"with groups = {'one' if groups == 1 else 'two'}, {int(answers.sum())} pairs are connected", value=K * C / groups, within=0)
+    say(f"{'one group' if groups == 1 else 'two groups'}: {K * C // groups} pairs of filter and channel", value=answers.sum(), within=0)
 show(fig, alt="Two tables of 8 filters by 6 channels. With one group all 48 cells are filled. With two groups only two blocks are filled, "
      "filters 0 to 3 with channels 0 to 2 and filters 4 to 7 with channels 3 to 5: 24 cells.")  # fmt: skip
 
@@ -672,8 +683,8 @@ say("78 % of the gradient, measured by its norm, is lost", value=np.linalg.norm(
 
 # %% [markdown]
 # **The kernel must be turned round.** In mathematics the word convolution does mean that. The paper's layer does not, and neither does
-# any library for neural nets. Whoever turns it forward and backward learns the same net with turned weights; whoever turns
-# it in one pass only learns nothing useful.
+# any library for neural nets. Who turns it in both passes learns the same net with turned weights. Who turns it in one
+# pass alone has a wrong gradient.
 #
 # **H for W, KH for KW** (6 and 7 of 88 in the forward pass). Square images hide it.
 
