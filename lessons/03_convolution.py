@@ -306,8 +306,8 @@ reveal("03-c")
 # \end{array}$$
 #
 # $\text{dout}_g$ is the part of dout that belongs to the K/G filters of group g. The parts $\text{dcol}_g$ stand below each other in
-# dcol, as the parts of col do. col2im handles each channel by itself, so it does not see the groups. bias knows nothing of channels: dbias stays as
-# it is. The zeros in the big matrix are no parameters. Nobody stores them, so nobody needs their gradients.
+# dcol, as the parts of col do. col2im handles each channel by itself, so it does not see the groups. bias knows nothing of channels: dbias
+# stays as it is. The zeros in the big matrix are no parameters. Nobody stores them, so nobody needs their gradients.
 #
 # For C = 6, K = 8 and G = 2 this means:
 #
