@@ -37,7 +37,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # A **kernel**, also called a filter, is a small box of weights. It is laid on a small part of the image, its **window**. Each weight is
 # multiplied by the pixel below it, and all products are added. The result is one number. Then the kernel moves on by the **stride**
 # and gives the next number. All numbers of one kernel together are a **map**: a small image that says how well each place fits
-# the kernel. 96 kernels give 96 maps.
+# the kernel. 96 kernels give 96 maps. The maps of one layer are the **channels** of the next, as red, green and blue are the 3 channels of
+# an image. A kernel is as deep as what it reads: 11×11×3 means 11 lines, 11 columns, 3 channels.
 #
 # Two questions are left to this lesson. How does a gradient go back through such a layer? And why does a kernel of the second layer
 # have 48 channels, where the first layer makes 96 maps?
@@ -64,13 +65,13 @@ predict("03-c", 1)
 # |---|---|---|
 # | x | (N, C, H, W) | N images of C channels, H lines and W columns |
 # | weight | (K, C, KH, KW) | K filters; each has C channels, KH lines and KW columns |
-# | bias | (K,) | one number for each filter |
+# | bias | (K,) | one number for each filter, added to its whole map |
 # | sheet | (N, C, SH, SW) | x with lines and columns of zeros around it, the **padding** |
 # | out | (N, K, OH, OW) | K maps for each image |
 #
-# Small letters are places. An image has the number n, a channel c, a filter k. A window stands in line y and column z of all windows.
-# A place inside a window is a **cell**; it stands in line i and column j of the window. All of them start at 0. The stride is sh lines
-# down and sw columns to the right.
+# We say line and column in an image, and row and column in a matrix. Small letters are places. An image has the number n, a channel c,
+# a filter k. A window stands in line y and column z of all windows. A place inside a window is a **cell**; it stands in line i and
+# column j of the window. All of them start at 0. The stride is sh lines down and sw columns to the right.
 #
 # Cell (i, j) of window (y, z) lies on line sh y + i and column sw z + j of the sheet. So the paper's sentence is this equation:
 #
@@ -203,12 +204,12 @@ print(col.reshape(12, 6).astype(int))
 # ### 4.5 Back through the copy
 #
 # Now we have dcol, and we want dsheet. The copy used pixel 18 four times. Each use has slope 1, as a copy changes by as much as its
-# original. So the gradient of pixel 18, dsheet[2, 2], is the **sum** of four elements of dcol. Here is the picture of lesson 02
-# again. The gradients in it are made up.
+# original. So the gradient of pixel 18 is the **sum** of four elements of dcol. Here is the picture of lesson 02
+# again. (Our example has no padding, so sheet is x, and pixel 18 is x[2, 2].) The gradients in the picture are made up.
 
 # %%
-fig = adds("sheet[2, 2]", [("window (0, 0), cell (2, 2)", 0.5), ("window (0, 1), cell (2, 0)", 0.25),
-                           ("window (1, 0), cell (0, 2)", -1.0), ("window (1, 1), cell (0, 0)", 2.0)])  # fmt: skip
+fig = adds("x[2, 2]", [("window (0, 0), cell (2, 2)", 0.5), ("window (0, 1), cell (2, 0)", 0.25),
+                       ("window (1, 0), cell (0, 2)", -1.0), ("window (1, 1), cell (0, 0)", 2.0)])  # fmt: skip
 show(fig, alt="Pixel 18 is copied into four windows. Gradients of 0.5, 0.25, -1 and 2 come back from these windows, and a plus sign "
      "adds them: the gradient of pixel 18 is 1.75.")  # fmt: skip
 
@@ -368,8 +369,9 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 # %% [markdown]
 # `@` multiplies the matrices in the last two axes. It goes through the axes before them, N and G, by itself.
 #
-# Then write `conv_backward(dout, x, weight, stride, padding)`, with one group: the first half of exercise **E05**, about 20 minutes.
-# Ask `tutor.check("E05", conv_backward)` before you open the next cell.
+# Then write `col2im(dcol, shape, stride)`, which returns dsheet of that shape, and with it `conv_backward(dout, x, weight, stride,
+# padding)` for one group. This is the first half of exercise **E05**, about 20 minutes. Ask `tutor.check("E05", conv_backward)` before
+# you open the next cell.
 
 # %% tags=["solution", "exercise:E05"]
 def col2im(dcol, shape, stride):
@@ -683,8 +685,8 @@ say("78 % of the gradient, measured by its norm, is lost", value=np.linalg.norm(
 
 # %% [markdown]
 # **The kernel must be turned round.** In mathematics the word convolution does mean that. The paper's layer does not, and neither does
-# any library for neural nets. Who turns it in both passes learns the same net with turned weights. Who turns it in one
-# pass alone has a wrong gradient.
+# any library for neural nets. If you turn it in both passes, you learn the same net with turned weights. If you turn it in
+# one pass alone, your gradient is wrong.
 #
 # **H for W, KH for KW** (6 and 7 of 88 in the forward pass). Square images hide it.
 

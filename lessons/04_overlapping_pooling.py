@@ -169,11 +169,10 @@ show(fig, alt="The pixel x[2, 2] wins the windows (0, 0), (0, 1) and (1, 0). The
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `max_pool(x, kernel, stride)` and `max_pool_backward(dout, x, kernel, stride)`. This is exercise **E06**, about 25 minutes. Ask
-# `tutor.check("E06", max_pool, max_pool_backward)` before you open the next cell.
+# This loop goes over all windows. You may use it.
 
 
-# %% tags=["solution", "exercise:E06"]
+# %%
 def each_window(x, kernel, stride):
     """For each window: y, z, its top line, its left column, and its pixels (N, C, kernel, kernel)."""
     for y in range((x.shape[2] - kernel) // stride + 1):
@@ -182,6 +181,12 @@ def each_window(x, kernel, stride):
             yield y, z, top, left, x[:, :, top : top + kernel, left : left + kernel]
 
 
+# %% [markdown]
+# Write `max_pool(x, kernel, stride)` and `max_pool_backward(dout, x, kernel, stride)`. This is exercise **E06**, about 25 minutes. Ask
+# `tutor.check("E06", max_pool, max_pool_backward)` before you open the next cell.
+
+
+# %% tags=["solution", "exercise:E06"]
 def max_pool(x, kernel, stride):
     n, c, h, w = x.shape
     out = np.zeros((n, c, (h - kernel) // stride + 1, (w - kernel) // stride + 1), x.dtype)
