@@ -355,6 +355,7 @@ print((without_groups(np.ones((8, 3, 4, 3)), 2)[:, :, 0, 0]).astype(int), " one 
 # `im2col`. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E04", conv_forward)`. Do this before you
 # open the next cell.
 
+
 # %% tags=["solution", "exercise:E04"]
 def conv_forward(x, weight, bias, stride, padding, groups):
     n, k, kh, kw = len(x), len(weight), *weight.shape[2:]
@@ -372,6 +373,7 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 # Then write `col2im(dcol, shape, stride)`, which returns dsheet of that shape, and with it `conv_backward(dout, x, weight, stride,
 # padding)` for one group. This is the first half of exercise **E05**, about 20 minutes. Ask `tutor.check("E05", conv_backward)` before
 # you open the next cell.
+
 
 # %% tags=["solution", "exercise:E05"]
 def col2im(dcol, shape, stride):

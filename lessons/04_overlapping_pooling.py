@@ -34,8 +34,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > "If we set s < z, we obtain overlapping pooling. This is what we use throughout our network, with s = 2 and z = 3."
 #
 # (Section 3.4.) Here s is the stride and z is the side of a window. **Max pooling** takes the largest number of each window and forgets the
-# others. The windows of a stride of 2 and a side of 3 share a line or a column with their neighbors. Before 2012 most nets had windows
-# that lie side by side, such as s = 2 and z = 2.
+# others. The windows of a stride of 2 and a side of 3 share a line or a column with their neighbors. Traditionally, says the paper, windows
+# do not overlap: they lie side by side, as with s = 2 and z = 2.
 #
 # **61 of 83.** We took 140 public solutions of an assignment of one well-known course. In 83 of them the backward passes of convolution and
 # of pooling are both right at the sizes that the course checks: pooling with s = 2 and z = 2, convolution with padding 1. Then we asked the
@@ -297,7 +297,7 @@ reveal("04-a")
 # ### How many do?
 #
 # To lie in several windows is not yet to win there. We pool 55 by 55 pixels of noise, and a smooth map, in which every pixel is the mean of
-# 3 by 3 pixels of noise. A real map lies between the two, for its neighbors are alike.
+# 3 by 3 pixels of noise. In the map of a photograph, too, neighbors are alike.
 
 # %%
 maps = fast(40, 12)
@@ -410,7 +410,7 @@ reveal("04-c")
 # %% [markdown]
 # Where does the 60 % come from? Let the gradients in dout be independent, with mean 0 and variance 1. Variances of independent numbers
 # add. A pixel that wins m windows should get a sum of m gradients, with variance m. `=` keeps one, so m - 1 are lost. Summed over all
-# winners, m is the number of windows, and m - 1 is the number of windows less the number of winners:
+# winners, m gives the number of windows, and m - 1 gives the number of windows less the number of winners. So, on average,
 #
 # $$\frac{\text{lost}^2}{\text{norm}^2} = \frac{\text{windows} - \text{winners}}{\text{windows}}$$
 
@@ -507,8 +507,8 @@ for fill in (0, -np.inf):
 # **"Pooling prevents overfitting"** (an article on AlexNet). The paper says much less: nets with overlapping pooling are "slightly
 # more difficult to overfit". What AlexNet does against overfitting is in lesson 08.
 #
-# **"AlexNet was the first net with max pooling"** (another article). The paper itself names older nets with pooling. New is that its
-# windows overlap.
+# **"AlexNet was the first net with max pooling"** (another article). The paper itself names older nets with pooling, whose
+# windows do not overlap.
 #
 # More of them stand in `lessons/MISCONCEPTIONS.md`.
 #
