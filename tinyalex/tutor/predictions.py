@@ -90,8 +90,44 @@ def _lrn_alone() -> float:
     return float(10.0 / (2 + 1e-4 * 10.0**2) ** 0.75)
 
 
+def _window_sums(a: Array) -> Array:
+    """The sums over the windows of five channels on axis 1, which end at the first and the last channel."""
+    return np.stack([a[:, max(0, i - 2) : i + 3].sum(axis=1) for i in range(a.shape[1])], axis=1)
+
+
+def _lrn_factor(std: float) -> float:
+    a = std * np.random.default_rng(0).standard_normal((2000, 96))
+    return float(np.median((2 + 1e-4 * _window_sums(a * a)) ** -0.75))
+
+
+def _cross_term_missing() -> float:
+    a, dout = np.random.default_rng(0).standard_normal((2, 2000, 96))
+    scale = 2 + 1e-4 * _window_sums(a * a)
+    direct = dout * scale**-0.75
+    cross = 2 * 1e-4 * 0.75 * a * _window_sums(direct * a / scale)
+    return float(100 * np.linalg.norm(cross) / np.linalg.norm(direct - cross))
+
+
 def _chance_loss() -> float:
     return float(np.log(1000))
+
+
+def _three_classes() -> Array:
+    e = np.exp([2.0, 0.5, -3.0])
+    return np.asarray(e / e.sum(), np.float64)
+
+
+def _loss_of_three() -> float:
+    return float(-np.log(_three_classes()[0]))
+
+
+def _slope_of_three() -> float:
+    return float(_three_classes()[0] - 1)
+
+
+def _hopeless() -> float:
+    z = np.array([10_000.0, 0.0])
+    return float(z.max() + np.log(np.exp(z - z.max()).sum()) - z[1])
 
 
 def _steady_velocity() -> float:
@@ -135,8 +171,20 @@ PREDICTIONS = {
                        _lost_by_overwriting, "What is lost are the gradients of all windows but one, at the pixels that matter most."),
     "05-a": Prediction("Response normalization (k = 2, alpha = 1e-4, beta = 0.75) of an activity of 10 alone: what is left?",
                        _lrn_alone, "With these constants k does nearly all of it: even a strong unit is hardly damped by itself."),
+    "05-b": Prediction("Noise of standard deviation 1 in 96 channels, the same constants: what is the median of output over input?",
+                       lambda: _lrn_factor(1), "The squares are too small for alpha = 0.0001. Only k is left: 2 to the power of -0.75."),
+    "05-c": Prediction("The same noise with standard deviation 100: what is the median of output over input?",
+                       lambda: _lrn_factor(100), "AlexNet's first layer reaches this scale. The squares matter more than k."),
+    "05-d": Prediction("Standard deviation 1, and the cross term is forgotten: by how many percent (its norm) is the gradient wrong?",
+                       _cross_term_missing, "So little that a loose gradient check passes it. At standard deviation 100 it is 44 percent."),
     "06-a": Prediction("A net that guesses among 1,000 classes, all alike: what is its cross-entropy loss?",
                        _chance_loss, "It is log(1000). A first loss far from it means that something is scaled badly."),
+    "06-b": Prediction("Three classes with the logits 2, 0.5 and -3, and the first one is right: what is the loss?",
+                       _loss_of_three, "The softmax gives the first class 0.813, and the loss is minus the natural logarithm of this."),
+    "06-c": Prediction("The same three: what is the slope of the loss with respect to the first logit?",
+                       _slope_of_three, "What the net said minus what is true: 0.813 - 1."),
+    "06-d": Prediction("Two classes with the logits 10,000 and 0, and the second one is right: what is the loss?",
+                       _hopeless, "The distance between the logits. A program that computes exp(10000) gets infinity or NaN here."),
     "07-a": Prediction("With momentum 0.9 and a gradient that stays 1, how large does the velocity become, in steps of the rate?",
                        _steady_velocity, "1 / (1 - 0.9): momentum multiplies a steady step by ten."),
     "08-a": Prediction("How many digits has the number of different dropout masks of one layer of 4,096 units?",
