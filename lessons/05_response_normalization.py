@@ -263,13 +263,14 @@ def lrn_backward(dout, a, n, k, alpha, beta):
 # %% [markdown]
 # ## 6. Prove it
 #
-# First the example of 4.5, with `Fraction` objects in the arrays. Nothing is rounded, so `==` is allowed.
+# First the example of 4.5, with `Fraction` objects in the arrays. A function that keeps the kind of its numbers rounds nothing then, and
+# `==` is allowed. A function that makes floats on its way agrees to 1e-12.
 
 # %%
 exact_a, exact_dout = (np.array([Fraction(value) for value in values], object).reshape(1, 3, 1, 1) for values in (a, dout))
 dx = lrn_backward(exact_dout, exact_a, 3, 2, 1, 1).ravel()
-print("lrn_backward gives", *dx, "  equal to the numbers by hand:", list(dx) == by_hand)
-assert list(dx) == by_hand
+print("lrn_backward gives", *dx, "  exactly equal to the numbers by hand:", list(dx) == by_hand)
+assert max(abs(float(one - other)) for one, other in zip(dx, by_hand, strict=True)) < 1e-12
 
 # %% [markdown]
 # Then the measured slope of lesson 00. No two of N, C, H, W and n are alike. We use alpha = 0.1 and not the paper's 0.0001, because our
@@ -393,7 +394,7 @@ show(fig, alt="The factor b / a against the standard deviation of the activities
 
 # %% [markdown]
 # **With inputs of unit variance this layer only multiplies by 0.595.** Nothing is normalized, and there is no competition. The layer is
-# there, the code is right, and it does nothing that a smaller weight would not do.
+# there, the code is right, and it does nothing that smaller weights in the next layer would not do.
 #
 # AlexNet reads pixels from 0 to 255, from which the mean image is subtracted. Their standard deviation is about 74. A filter of conv1
 # multiplies 363 of them by weights, which have a standard deviation of 0.01 at the start, and adds. How large is the sum? If pixels and
@@ -464,6 +465,9 @@ show(fig, alt="The relative difference of a gradient without the cross term, aga
      "up to about 2 the mistake lies below it.")  # fmt: skip
 
 # %% [markdown]
+# The last two numbers are the same: a standard deviation of 100 with alpha = 0.0001, and one of 1 with alpha = 1. Only alpha times the
+# square counts, and this product is the same in both.
+#
 # A check that allows a relative difference of 0.001 passes the wrong gradient at standard deviation 1. The check of part 6 does not,
 # because its alpha is large. **Test a layer where what you test matters.**
 
@@ -517,6 +521,9 @@ for name, n, k, alpha in (("paper", 5, 2, 1e-4), ("alpha / n", 5, 2, 2e-5), ("al
     print(f"{name:20}", np.round(lrn(five.reshape(1, 5, 1, 1), n, k, alpha, 0.75).ravel(), 1))
 
 # %% [markdown]
+# **Before or after ReLU?** The paper says after. The program of 2012 normalized the first layer *before* ReLU, so that there large negative
+# numbers inhibited their neighbors too. Because of the squares the formula does not care.
+#
 # **"It standardizes: mean 0, variance 1"** (an article). The mean is not subtracted, and all activities keep their signs. The paper
 # itself says that "brightness normalization" would be a better name, "since we do not subtract the mean activity".
 
@@ -547,7 +554,8 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 # %% [markdown]
 # **"It is always good to have."** The paper reports that it lowers the top-1 error by 1.4 % and the top-5 error by 1.2 %, and the test
 # error of a small net on CIFAR-10 from 13 % to 11 %. That holds for this net at this scale. If the inputs have unit variance and alpha
-# stays 0.0001, the layer is a constant factor, as part 8 shows.
+# stays 0.0001, the layer is a constant factor, as part 8 shows. Later nets often bring the activities of each channel to mean 0 and
+# variance 1 (batch normalization). After such a layer this one has nothing to do.
 #
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #

@@ -488,6 +488,7 @@ square = rng.standard_normal((5, 5))
 e = np.exp(square - square.max(axis=1))  # no keepdims: each class is moved by another number
 p_wrong = e / e.sum(axis=1)
 print("sums of the rows, which should be 1:", np.round(p_wrong.sum(axis=1), 2))
+print("sums of the columns:", np.round((e / e.sum(axis=0)).sum(axis=0), 2), "  with `sum(axis=0)`, another common slip")
 
 # %% [markdown]
 # **Not divided by N, or divided twice** (stackoverflow.com 13489896; d2l-ai/d2l-en#1000). If the loss is a mean, dlogits holds 1/N, and no
