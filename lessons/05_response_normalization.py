@@ -497,9 +497,9 @@ say("it would become 0.33", value=five[2] / five.sum(), within=0.005)
 say("it is 34.1", value=here[2], within=0.05)
 
 # %% [markdown]
-# **$a_i$ for $a_j$ in the sum** (a widely read Chinese translation of the paper; SnailTyan/deep-learning-papers-translation#7). Then each
-# channel looks at itself alone, five times. No channel inhibits another. The weak first channel, with a strong one in its window, shows
-# it best:
+# **$a_i$ for $a_j$ in the sum** (a widely read Chinese translation of the paper; SnailTyan/deep-learning-papers-translation#7,
+# corrected in 2019). Then each channel looks at itself alone, five times. No channel inhibits another. The weak first channel, with a
+# strong one in its window, shows it best:
 
 # %%
 say("it would become 11.1", value=five[0] / (2 + 1e-4 * 5 * five[0] ** 2) ** 0.75, within=0.05)
@@ -507,11 +507,27 @@ say("it is 8.0", value=here[0], within=0.05)
 
 # %% [markdown]
 # **The neighborhood is in the image.** Some libraries have such a layer too, over a square of pixels in one channel. The paper's sum
-# runs over channels, "at the same spatial position".
-#
-# **The neighborhood is in the batch** (onnx/onnx#7805). The loop of a reference program ran over the images. Its test had five images
-# with five channels each, so that nobody saw it. No two sizes in a test should be equal.
-#
+# runs over channels, "at the same spatial position". If all channels of one pixel change, only this pixel of b may change:
+
+# %%
+moved = a.copy()
+moved[0, :, 1, 2] += 1  # all channels of one pixel
+change = np.abs(lrn(moved, 5, 2, 0.1, 0.75) - lrn(a, 5, 2, 0.1, 0.75)).max(axis=1) > 0
+print("pixels that change (image, line, column):", [tuple(map(int, at)) for at in np.argwhere(change)])
+
+# %% [markdown]
+# **The loop runs over the images** (onnx/onnx#7805). A reference program filled the scale for as many channels as there were *images*. Its
+# test had 5 images with 5 channels each, and passed. With one image only channel 0 was right. For all others the sum stayed empty, and
+# with the paper's constants the layer multiplied by 0.595. No two sizes in a test should be equal.
+
+# %%
+one = five.reshape(1, 5, 1, 1)
+s = np.full(one.shape, 2.0)
+for c in range(one.shape[0]):  # should be one.shape[1]
+    s[:, c] += 1e-4 * (one[:, max(0, c - 2) : c + 3] ** 2).sum(axis=1)
+print("that program:", np.round((one / s**0.75).ravel(), 1), "  right:", np.round(here, 1))
+
+# %% [markdown]
 # **alpha / n, and k = 1.** Many libraries divide alpha by n, and start the bracket with 1 (BVLC/caffe#1453,
 # heuritech/convnets-keras#6, apache/mxnet#6781). The paper's formula does not. But the authors' own program of 2012 does divide by n, so
 # the net that gave the paper's results had alpha = 0.00002. The engine has a switch for it, `alpha_over_n`.
@@ -522,7 +538,8 @@ for name, n, k, alpha in (("paper", 5, 2, 1e-4), ("alpha / n", 5, 2, 2e-5), ("al
 
 # %% [markdown]
 # **Before or after ReLU?** The paper says after. The program of 2012 normalized the first layer *before* ReLU, so that there large negative
-# numbers inhibited their neighbors too. Because of the squares the formula does not care.
+# numbers inhibited their neighbors too. Because of the squares the formula allows both. An example of a library had it before ReLU too,
+# and was changed to the paper's order (chainer/chainer#1650).
 #
 # **"It standardizes: mean 0, variance 1"** (an article). The mean is not subtracted, and all activities keep their signs. The paper
 # itself says that "brightness normalization" would be a better name, "since we do not subtract the mean activity".
@@ -531,9 +548,15 @@ for name, n, k, alpha in (("paper", 5, 2, 1e-4), ("alpha / n", 5, 2, 2e-5), ("al
 say("the mean of the five outputs is 21.7", value=here.mean(), within=0.05)
 
 # %% [markdown]
-# **The window is moved inside at the edge**, so that it always holds five channels (FluxML/Flux.jl#720). The paper's limits are
-# max(0, i - n/2) and min(N - 1, i + n/2): the window becomes smaller.
-#
+# **At the edge the first channel is counted again**, so that each sum has five terms (somebody believed so in FluxML/Flux.jl#720). The
+# paper's limits are max(0, i - n/2) and min(N - 1, i + n/2), where N is the number of channels: the sum has fewer terms.
+
+# %%
+repeated = 2 + 1e-4 * (five[[0, 0, 0, 1, 2]] ** 2).sum()
+say("counted again, the first channel would become 7.85", value=five[0] / repeated**0.75, within=0.005)
+say("it is 7.99", value=here[0], within=0.005)
+
+# %% [markdown]
 # **It crosses the cut.** In a program for one device it is easy to forget the groups. Then channels 46 and 47 of conv1 inhibit 48
 # and 49, which lived on the other card.
 

@@ -63,7 +63,7 @@ predict("06-d", 1)
 # write $z_j$ for the logit of class j, and $z_\text{label}$ for that of its label. Then
 #
 # $$\begin{array}{rll}
-# p_j &= \frac{\exp(z_j)}{\sum_i \exp(z_i)} & \quad (N, C) \\
+# p_j &= \frac{\exp(z_j)}{\sum_i \exp(z_i)} & \quad (C) \text{ for each image} \\
 # \text{loss} &= \text{the mean over the images of } -\log p_\text{label} & \quad \text{one number}
 # \end{array}$$
 #
@@ -459,7 +459,7 @@ for t in (0.0, 2.0, 5.0, 10.0):
 #
 # **"A small number in the logarithm repairs it"** (1 of 138, and a blog). See the slope of -0.0000094 above.
 #
-# **"The derivative is p (1 - p)"** (newbe.dev, and others). That is the diagonal of the table in 4.6 alone. Whoever uses only the diagonal
+# **"The derivative is p (1 - p)"** (newbe.dev). That is the diagonal of the table in 4.6 alone. Whoever uses only the diagonal
 # gets the right number at the label and zeros elsewhere. The row does not sum to 0:
 
 # %%
@@ -492,7 +492,13 @@ print("sums of the columns:", np.round((e / e.sum(axis=0)).sum(axis=0), 2), "  w
 
 # %% [markdown]
 # **Not divided by N, or divided twice** (stackoverflow.com 13489896; d2l-ai/d2l-en#1000). If the loss is a mean, dlogits holds 1/N, and no
-# other place of the program may divide again. The gradient of the *sum* is N times as large, and so is each step.
+# other place of the program may divide again. The gradient of the *sum* is N times as large, and so is each step:
+
+# %%
+alone = softmax_cross_entropy(logits[:1], labels[:1])[1]  # image 0 as a batch of one
+say("in a batch of four an image has 0.25 of its gradient", value=dlogits[0, 0] / alone[0, 0], within=1e-12)
+
+# %% [markdown]
 #
 # **"Softmax before the choice of the class changes the answer."** exp is increasing, and all p of an image are divided by the same number.
 # So the largest logit has the largest p. To name the class, a net needs no softmax.
