@@ -351,8 +351,8 @@ say("with ten it is 32", value=found[-1], within=fast(1.5, 3.0))
 
 # %% [markdown]
 # A net that knows nothing and guesses evenly has a loss of log C. A net that knows nothing and is *sure* has a larger one. So the first
-# loss is a test of the first weights: for AlexNet it should be near 6.9, and for 10 classes near 2.303, as in lesson 01. If it is
-# far above, the logits are too large, and the net first has to learn to be modest.
+# loss is a test of the first weights: with 1,000 classes it should be near 6.9, and with 10 classes near 2.303, as in lesson 01. If it
+# is far above, the logits are too large, and the net first has to learn to be modest.
 #
 # (You may skip this.) Where does the parabola come from? With many classes the mean of $\exp(z_i)$ is near its expected value, which for
 # normal noise is $\exp(\text{variance} / 2)$. So the sum is C times this, and its logarithm is $\log C + \text{variance} / 2$. For large
