@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tinyalex.errors import ShapeError, require_choice, require_float
+
+Array = npt.NDArray[np.float64]
 
 _guesses: dict[str, float] = {}
 
@@ -48,6 +51,17 @@ def _conv1_columns() -> float:
     return 11 * 11 * 3 * 55 * 55 / (224 * 224 * 3)
 
 
+def _conv1_windows() -> float:
+    return float(1 + -(-(224 - 11) // 4))
+
+
+def _most_copies() -> float:
+    copies = np.zeros((6, 8))
+    for top, left in np.ndindex(2, 3):
+        copies[2 * top : 2 * top + 3, 2 * left : 2 * left + 4] += 1
+    return float(copies.max())
+
+
 def _seen_twice() -> float:
     reads = np.zeros(55, int)
     for start in range(0, 53, 2):
@@ -55,12 +69,71 @@ def _seen_twice() -> float:
     return float(100 * (np.multiply.outer(reads, reads) > 1).mean())
 
 
+def _winners_of_noise(maps: int = 40) -> tuple[npt.NDArray[np.int64], Array]:
+    """Noise of 55 x 55 pixels pooled with kernel 3 and stride 2: which pixel won each window, and a random gradient of the window."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((maps, 55, 55))
+    seen = np.lib.stride_tricks.sliding_window_view(noise, (3, 3), (1, 2))[:, ::2, ::2].reshape(maps, 27, 27, 9)
+    i, j = np.divmod(seen.argmax(axis=-1), 3)
+    line, column = 2 * np.arange(27)[:, None] + i, 2 * np.arange(27) + j
+    return (np.arange(maps)[:, None, None] * 55 + line) * 55 + column, rng.standard_normal((maps, 27, 27))
+
+
+def _won_twice() -> float:
+    wins = np.bincount(_winners_of_noise()[0].ravel())
+    return float(100 * (wins > 1).sum() / (wins > 0).sum())
+
+
+def _lost_by_overwriting() -> float:
+    winner, dout = _winners_of_noise()
+    right, wrong = np.zeros((2, winner.max() + 1))
+    np.add.at(right, winner, dout)
+    wrong[winner] = dout
+    return float(100 * np.linalg.norm(right - wrong) / np.linalg.norm(right))
+
+
 def _lrn_alone() -> float:
     return float(10.0 / (2 + 1e-4 * 10.0**2) ** 0.75)
 
 
+def _window_sums(a: Array) -> Array:
+    """The sums over the windows of five channels on axis 1, which end at the first and the last channel."""
+    return np.stack([a[:, max(0, i - 2) : i + 3].sum(axis=1) for i in range(a.shape[1])], axis=1)
+
+
+def _lrn_factor(std: float) -> float:
+    a = std * np.random.default_rng(0).standard_normal((2000, 96))
+    return float(np.median((2 + 1e-4 * _window_sums(a * a)) ** -0.75))
+
+
+def _cross_term_missing() -> float:
+    a, dout = np.random.default_rng(0).standard_normal((2, 2000, 96))
+    scale = 2 + 1e-4 * _window_sums(a * a)
+    direct = dout * scale**-0.75
+    cross = 2 * 1e-4 * 0.75 * a * _window_sums(direct * a / scale)
+    return float(100 * np.linalg.norm(cross) / np.linalg.norm(direct - cross))
+
+
 def _chance_loss() -> float:
     return float(np.log(1000))
+
+
+def _three_classes() -> Array:
+    e = np.exp([2.0, 0.5, -3.0])
+    return np.asarray(e / e.sum(), np.float64)
+
+
+def _loss_of_three() -> float:
+    return float(-np.log(_three_classes()[0]))
+
+
+def _slope_of_three() -> float:
+    return float(_three_classes()[0] - 1)
+
+
+def _hopeless() -> float:
+    z = np.array([10_000.0, 0.0])
+    return float(z.max() + np.log(np.exp(z - z.max()).sum()) - z[1])
 
 
 def _steady_velocity() -> float:
@@ -92,12 +165,32 @@ PREDICTIONS = {
                        _shared, "Each use sends back 3, and a gradient adds where a value is used more than once."),
     "03-a": Prediction("All windows of conv1, written out as columns, hold how many times as many numbers as the 224 x 224 image?",
                        _conv1_columns, "Windows of 11 with stride 4 overlap, so that most pixels are written several times."),
+    "03-b": Prediction("An image 224 pixels wide, a kernel of 11 and a stride of 4: how many windows side by side has conv1 in the paper?",
+                       _conv1_windows, "(224 - 11) / 4 + 1 is 54.25. The program of 2012 rounds up, and reads zeros beyond the edge."),
+    "03-c": Prediction("An image of ones, 6 x 8, kernel 3 x 4, stride 2: what is the largest number in col2im(im2col(image))?",
+                       _most_copies, "col2im adds what im2col copied, so each pixel comes back once for every window that sees it."),
     "04-a": Prediction("Pooling 55 x 55 with kernel 3 and stride 2: how many percent of the pixels lie in two windows or more?",
                        _seen_twice, "So many pixels may win more than once, and then their gradients add."),
+    "04-b": Prediction("Noise of 55 x 55 pixels, the same pooling: of the pixels that win a window, how many percent win two or more?",
+                       _won_twice, "A large number wins wherever it is seen. Each further win brings one more gradient."),
+    "04-c": Prediction("Windows that overwrite with = where they should add with +=: how many percent of the gradient (its norm) is lost?",
+                       _lost_by_overwriting, "What is lost are the gradients of all windows but one, at the pixels that matter most."),
     "05-a": Prediction("Response normalization (k = 2, alpha = 1e-4, beta = 0.75) of an activity of 10 alone: what is left?",
                        _lrn_alone, "With these constants k does nearly all of it: even a strong unit is hardly damped by itself."),
+    "05-b": Prediction("Noise of standard deviation 1 in 96 channels, the same constants: what is the median of output over input?",
+                       lambda: _lrn_factor(1), "The squares are too small for alpha = 0.0001. Only k is left: 2 to the power of -0.75."),
+    "05-c": Prediction("The same noise with standard deviation 100: what is the median of output over input?",
+                       lambda: _lrn_factor(100), "AlexNet's first layer reaches this scale. The squares matter more than k."),
+    "05-d": Prediction("Standard deviation 1, and the cross term is forgotten: by how many percent (its norm) is the gradient wrong?",
+                       _cross_term_missing, "So little that a loose gradient check passes it. At standard deviation 100 it is 44 percent."),
     "06-a": Prediction("A net that guesses among 1,000 classes, all alike: what is its cross-entropy loss?",
                        _chance_loss, "It is log(1000). A first loss far from it means that something is scaled badly."),
+    "06-b": Prediction("Three classes with the logits 2, 0.5 and -3, and the first one is right: what is the loss?",
+                       _loss_of_three, "The softmax gives the first class 0.813, and the loss is minus the natural logarithm of this."),
+    "06-c": Prediction("The same three: what is the slope of the loss with respect to the first logit?",
+                       _slope_of_three, "What the net said minus what is true: 0.813 - 1."),
+    "06-d": Prediction("Two classes with the logits 10,000 and 0, and the second one is right: what is the loss?",
+                       _hopeless, "The distance between the logits. A program that computes exp(10000) gets infinity or NaN here."),
     "07-a": Prediction("With momentum 0.9 and a gradient that stays 1, how large does the velocity become, in steps of the rate?",
                        _steady_velocity, "1 / (1 - 0.9): momentum multiplies a steady step by ten."),
     "08-a": Prediction("How many digits has the number of different dropout masks of one layer of 4,096 units?",
