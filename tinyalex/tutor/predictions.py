@@ -31,6 +31,19 @@ def _slope_of_the_difference() -> float:
     return float(((1 + 0.1) ** 3 - (1 - 0.1) ** 3) / (2 * 0.1))
 
 
+def _error_of_the_difference(h: float) -> float:
+    """How far the centered difference of sin at 1 is from cos(1)."""
+    return float(abs((np.sin(1 + h) - np.sin(1 - h)) / (2 * h) - np.cos(1.0)))
+
+
+def _power_of_the_error() -> float:
+    return float(np.log10(_error_of_the_difference(1e-5)))
+
+
+def _best_power() -> float:
+    return -float(1 + np.argmin([_error_of_the_difference(10.0**-power) for power in range(1, 16)]))
+
+
 def _dead_units() -> float:
     x = np.random.default_rng(0).standard_normal(100_000)
     return float(100 * (x <= 0).mean())
@@ -117,6 +130,10 @@ def _sent_bytes() -> float:
 PREDICTIONS = {
     "00-a": Prediction("The centered difference of x**3 at x = 1 with h = 0.1: which number comes out, where the slope is 3?",
                        _slope_of_the_difference, "The error is h**2 times a sixth of the third derivative: 0.01."),
+    "00-b": Prediction("The centered difference of sin at x = 1 with h = 1e-5: its error is about 10 to which power?",
+                       _power_of_the_error, "h**2 / 6 and 1e-16 / h, from rounding, are both about 1e-11: ten digits are right."),
+    "00-c": Prediction("The same with h = 0.1, 0.01 and so on to 1e-15: 10 to which power is the best of these steps?",
+                       _best_power, "Below about 1e-5 the differences are so small that mostly rounding errors are left of them."),
     "01-a": Prediction("ReLU on 100,000 numbers from a normal distribution with mean 0: how many percent are zero afterwards?",
                        _dead_units, "Half of a distribution around zero is negative."),
     "02-a": Prediction("y = x * x with x = 3, where x is used twice: what is the slope of y?",
