@@ -49,6 +49,12 @@ def _dead_units() -> float:
     return float(100 * (x <= 0).mean())
 
 
+def _parts_of_a_slope() -> float:
+    x = np.linspace(-5, 5, 1001)
+    out = 1 / (1 + np.exp(-x))
+    return float((1 / (out * (1 - out)).max()) ** 8)
+
+
 def _shared() -> float:
     x, h = 3.0, 1e-6
     return float(((x + h) * (x + h) - (x - h) * (x - h)) / (2 * h))
@@ -136,6 +142,10 @@ PREDICTIONS = {
                        _best_power, "Below about 1e-5 the differences are so small that mostly rounding errors are left of them."),
     "01-a": Prediction("ReLU on 100,000 numbers from a normal distribution with mean 0: how many percent are zero afterwards?",
                        _dead_units, "Half of a distribution around zero is negative."),
+    "01-b": Prediction("A net with small random weights chooses among 10 classes: what is its loss before it has learned anything?",
+                       lambda: float(np.log(10)), "Each class gets a probability of about 1/10, and -log(1/10) is 2.303."),
+    "01-c": Prediction("A slope goes back through 8 sigmoids. At most one part in how many is left of it?",
+                       _parts_of_a_slope, "The slope of a sigmoid is at most 1/4, and 4 to the power of 8 is 65,536."),
     "02-a": Prediction("y = x * x with x = 3, where x is used twice: what is the slope of y?",
                        _shared, "Each use sends back 3, and a gradient adds where a value is used more than once."),
     "03-a": Prediction("All windows of conv1, written out as columns, hold how many times as many numbers as the 224 x 224 image?",
