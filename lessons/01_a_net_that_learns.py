@@ -198,7 +198,8 @@ show(fig, alt="Three functions and their slopes. The sigmoid rises from 0 to 1, 
 # if j is the label, and 0 otherwise; we write [j = label] for this. With d/d$z_j$ for the slope with respect to $z_j$, as in the
 # docstring of `tinyalex/loss.py`:
 #
-# $$\frac{d}{d z_j} \left( \log \sum_i e^{z_i} - z_{\text{label}} \right) = p_j - [j = \text{label}] \qquad\qquad \text{the mean divides this by } N$$
+# $$\frac{d}{d z_j} \left( \log \sum_i e^{z_i} - z_{\text{label}} \right) = p_j - [j = \text{label}]
+# \qquad\qquad \text{the mean divides this by } N$$
 #
 # What the net said, minus what is true. For all images and scores together we write dz; in the code it is called `dscores`. Lesson 06
 # looks at it more closely.
