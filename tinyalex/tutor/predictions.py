@@ -60,6 +60,18 @@ def _shared() -> float:
     return float(((x + h) * (x + h) - (x - h) * (x - h)) / (2 * h))
 
 
+def _cost_of_backward(n: int = 7, c: int = 5, k: int = 4) -> float:
+    forward, dx, dweight = n * k * c, n * c * k, k * c * n
+    return (dx + dweight) / forward
+
+
+def _last_use(x: float = 2.0) -> float:
+    dx = 0.0
+    for sent_back in (x, x, 3.0):
+        dx = sent_back
+    return dx
+
+
 def _conv1_columns() -> float:
     return 11 * 11 * 3 * 55 * 55 / (224 * 224 * 3)
 
@@ -148,6 +160,10 @@ PREDICTIONS = {
                        _parts_of_a_slope, "The slope of a sigmoid is at most 1/4, and 4 to the power of 8 is 65,536."),
     "02-a": Prediction("y = x * x with x = 3, where x is used twice: what is the slope of y?",
                        _shared, "Each use sends back 3, and a gradient adds where a value is used more than once."),
+    "02-b": Prediction("A fully connected layer: backward (dx, dweight, dbias) multiplies how many times as often as forward?",
+                       _cost_of_backward, "One product forward, two of the same size backward, however many weights there are."),
+    "02-c": Prediction("y = x * x + 3 * x at x = 2. Each use of x, from left to right, writes dx = ..., and does not add. What is left?",
+                       _last_use, "The last use alone. The right slope is 2 + 2 + 3 = 7: each use adds its part."),
     "03-a": Prediction("All windows of conv1, written out as columns, hold how many times as many numbers as the 224 x 224 image?",
                        _conv1_columns, "Windows of 11 with stride 4 overlap, so that most pixels are written several times."),
     "03-b": Prediction("An image 224 pixels wide, a kernel of 11 and a stride of 4: how many windows side by side has conv1 in the paper?",
