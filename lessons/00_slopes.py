@@ -28,9 +28,9 @@ from tinyalex.tutor.lesson import fast, say, show
 
 # %% [markdown]
 # ## 1. The paper's sentence
-#
-# Section 5 says how AlexNet learns. It gives a rule by which each weight w is changed, and names the one thing in this rule that is hard
-# to get:
+# AlexNet is a **net**: a program that reads an image and says what is on it. The program holds many numbers that can be changed, the
+# **weights**. To learn means to change them. Section 5 of the paper gives a rule by which each weight w is changed, and names the one
+# thing in this rule that is hard to get:
 #
 # > "the average over the *i*th batch $D_i$ of the derivative of the objective with respect to *w*, evaluated at $w_i$"
 #
@@ -122,8 +122,9 @@ show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which ha
 # for each element.
 #
 # This name is used in all lessons and in the whole engine. Let L be the loss. Then a d in front of a name means: *the gradient of L with
-# respect to this*. dx is the gradient with respect to x, dweight is the gradient with respect to weight, and dout is the gradient with
-# respect to out. In school books dx often is a small change of x. Here it never is. For a change we write $\Delta x$.
+# respect to this*. In this lesson f stands for L. dx is the gradient with respect to x, dweight is the gradient with respect to weight,
+# and dout is the gradient with respect to out. In school books dx often is a small change of x. Here it never is. For a change we write
+# $\Delta x$.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -178,9 +179,9 @@ say("eps is 2.2e-16", value=eps, within=0.05e-16)
 print("1 + eps / 4 == 1:", 1 + eps / 4 == 1)
 
 # %% [markdown]
-# So every value of f is wrong by up to about eps |f|. When h is tiny, f(x + h) and f(x - h) agree in nearly all their digits. Subtract
-# them, and these digits cancel. What is left is mostly the rounding error. Then we divide by h, a tiny number, and this makes the error
-# large. The error from rounding is about
+# What is much smaller than eps is lost when it is added to 1. So every value of f is wrong by up to about eps |f|. When h is tiny, f(x +
+# h) and f(x - h) agree in nearly all their digits. Subtract them, and these digits cancel. What is left is mostly the rounding error.
+# Then we divide by h, a tiny number, and this makes the error large. The error from rounding is about
 #
 # $$\text{eps}\;|f| / h$$
 #
@@ -200,7 +201,7 @@ say("the third root of eps is 6.1e-6", value=eps ** (1 / 3), within=0.05e-6)
 say("and with this step an error of about 3.7e-11 is left", value=eps ** (2 / 3), within=0.05e-11)
 
 # %% [markdown]
-# Ten digits of a slope can be measured, and no more. Two slopes that agree in ten digits are not equal by chance.
+# About ten digits of a slope can be measured, and hardly more. Two slopes that agree in ten digits are not equal by chance.
 #
 # ### 4.3 Small changes add
 #
@@ -337,8 +338,8 @@ print("sin(x²): dx = cos(x²) · 2x agrees with the measured slopes")
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's functions are `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`. Theirs can measure a few elements
-# only, which saves time in large layers. It also accepts a function f with many outputs.
+# The engine's functions are `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`. The first can also measure a few
+# chosen elements only, which saves time in large layers, and it accepts a function f with many outputs.
 
 # %%
 from tinyalex.gradcheck import difference
@@ -395,7 +396,8 @@ say("h = one hundred-thousandth: an error of 1e-11", value=abs(centered(np.sin, 
 reveal("00-b")
 
 # %%
-print(f"h = 1e-13: an error of {abs(centered(np.sin, 1.0, 1e-13) - true):.0e}, ten million times as large")
+worse = abs(centered(np.sin, 1.0, 1e-13) - true)
+print(f"h = 1e-13: an error of {worse:.0e}, {worse / abs(centered(np.sin, 1.0, 1e-5) - true):.0e} times as large")
 reveal("00-c")
 
 # %% [markdown]

@@ -32,7 +32,7 @@ from tinyalex.tutor.lesson import fast, say, show
 # > non-saturating nonlinearity f(x) = max(0, x)."
 #
 # (Section 3.1.) "These" are tanh(x) and $(1 + e^{-x})^{-1}$, which is called the **sigmoid**. The function max(0, x) is called **ReLU**,
-# for rectified linear unit.
+# for rectified linear unit. A nonlinearity is a function that is not a straight line.
 #
 # A **neuron** adds up what comes in, each number times a weight of its own, and applies one of these functions to the sum. **Gradient
 # descent** means: change every weight a little against its slope, so that the loss falls. To **saturate** means: far from 0 the function
@@ -72,9 +72,9 @@ predict("01-c", 8)
 #
 # The first line is a product of matrices. In such a product the sum runs over the second letter of the left factor and the first letter
 # of the right one. In weight, c is the second letter, so we turn rows into columns. This is called the transpose, and it is written with
-# a T: a = x weight^T + bias. In NumPy: `x @ weight.T + bias`.
+# a T: $a = x\;\text{weight}^T + \text{bias}$. In NumPy: `x @ weight.T + bias`.
 #
-# The function f is one of three:
+# The function f is one of three. Without f two layers would be no better than one, because a sum of sums is again a sum.
 
 
 # %%
@@ -149,7 +149,7 @@ def loss(scores, labels):
 # The engine's tanh has two settings, f(x) = a tanh(b x). By the chain rule $f'(x) = a b\,(1 - \tanh(b x)^2) = a b - (b / a)\,f(x)^2$.
 # With a = b = 1 this is our line.
 #
-# All three slopes can be computed from out = f(x), without x. A layer only needs to keep its output.
+# All three slopes can be computed from out = f(x), without x: for ReLU, out > 0 wherever x > 0. So a layer only needs to keep its output.
 
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(7, 4), layout="constrained", sharex=True, sharey="row")
@@ -186,7 +186,8 @@ show(fig, alt="Three functions and their slopes. The sigmoid rises from 0 to 1, 
 # \text{dbias}[k] &= \sum_{n} \text{da}[n,k] & \quad (K,)
 # \end{array}$$
 #
-# The bias is not multiplied by anything, so a 1 stands for x[n, c]. As a matrix product the first line is dweight = da^T x.
+# The bias is not multiplied by anything, so a 1 stands for x[n, c]. As a matrix product the first line is
+# $\text{dweight} = \text{da}^T\;x$.
 #
 # ### 4.4 The loss
 #
@@ -504,9 +505,9 @@ print({name: float(f"{sizes[-1]:.1g}") for name, sizes in norms.items()})
 reveal("01-c")
 
 # %% [markdown]
-# Each sigmoid multiplies the gradient by at most 1/4. After eight of them at most 1/65,536 is left, and the weights can make up for only
-# a part of it. The first layers then learn very slowly. Half of the ReLUs let nothing through, but the other half lets everything
-# through. tanh has the slope 1 at 0, so it does as well here, where its inputs are small. Its weakness is the next experiment.
+# Each sigmoid multiplies the gradient by at most 1/4. After eight of them at most 1/65,536 is left, and these weights make up for only a
+# part of it. The first layers then learn very slowly. Half of the ReLUs let nothing through, but the other half lets everything through.
+# tanh has the slope 1 at 0, so it does as well here, where its inputs are small. Its weakness is the next experiment.
 
 # %%
 reveal("01-a")
@@ -541,20 +542,20 @@ dout, values = np.ones(4), np.array([-1.0, 2.0, -3.0, 4.0])
 print("dx:", careless(dout, values), "  dout afterwards:", dout)
 
 # %% [markdown]
-# **`out >= 0` for `x > 0`.** The output of ReLU is never negative, so this lets every gradient through. A reader of a book found it when
-# his net was right in 12 % of its answers (iamtrask/Grokking-Deep-Learning#13).
+# **`out >= 0` for `x > 0`.** The output of ReLU is never negative, so this lets every gradient through. The reader of a book who asked
+# about it had a net that was right in 12 % of its answers (iamtrask/Grokking-Deep-Learning#13).
 
 # %%
 print("x > 0:", values > 0, "  out >= 0:", relu(values) >= 0)
 
 # %% [markdown]
-# **f'(out) for f'(x).** In 1 - tanh(x)^2 the output stands already. Who puts `out` where x belongs takes tanh twice:
+# **f'(out) for f'(x).** In $1 - \tanh(x)^2$ the output stands already. If you put `out` where x belongs, you take tanh twice:
 
 # %%
 print(f"slope of tanh at 1: {1 - np.tanh(1.0) ** 2:.2f}   with tanh(tanh(1)): {1 - np.tanh(np.tanh(1.0)) ** 2:.2f}")
 
 # %% [markdown]
-# **The sigmoid is (1 + e^-x) - 1** (printed so in an article on AlexNet). The -1 is an exponent. The printed formula is $e^{-x}$:
+# **The sigmoid is (1 + e^-x) - 1** (printed so in an article on AlexNet). The -1 should be an exponent. The printed formula is $e^{-x}$:
 
 # %%
 print(f"at x = 0: {sigmoid(0.0):.1f} is right, and the printed formula gives {(1 + np.exp(-0.0)) - 1:.1f}")
@@ -570,7 +571,7 @@ print(f"largest output of a hidden neuron: {largest:.1f}")
 
 # %% [markdown]
 # **"ReLU prevents overfitting"** (an article). The paper says that nets with ReLU learn the training set faster. Overfitting means that a
-# net is better on the images that it has learned than on others. Our net with ReLU is:
+# net is better on the images that it has learned than on others. Our net with ReLU overfits, too:
 
 # %%
 gap = right(two_layers, two, x, labels) - right(two_layers, two, x_test, labels_test)
@@ -586,8 +587,8 @@ print(f"training images minus test images: {gap:.0%}")
 say("exactly 0 of all sums of the hidden neurons are zero", value=(x @ two[0].T + two[1] == 0).sum(), within=0)
 
 # %% [markdown]
-# Where an image is black and the bias is 0, a sum can be exactly 0. Then there is no right answer, and a rule is needed. The engine takes
-# 0.
+# Where all inputs of a neuron are 0, and its bias too, the sum is exactly 0. Then there is no right answer, and a rule is needed. The
+# engine takes 0.
 #
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #

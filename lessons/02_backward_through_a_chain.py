@@ -63,8 +63,8 @@ predict("02-c", 7)
 #
 # $$\text{out} = f_3(f_2(f_1(x)))$$
 #
-# Our steps are of three kinds. The **linear** step of lesson 01, in which x has the shape (N, C), weight (K, C), bias (K,) and out (N,
-# K):
+# Our steps are of three kinds. The **linear** step of lesson 01, in which x has the shape (N, C), weight the shape (K, C), bias (K,) and
+# out (N, K):
 #
 # $$\text{out} = x\;\text{weight}^T + \text{bias} \qquad\qquad (N, C)\,(C, K) = (N, K)$$
 #
@@ -140,9 +140,9 @@ show(fig, alt="The chain as boxes. Forward, x goes up through A = x w1^T, B = re
      "dB, dA and dA w1, the lower one dout w3, and a plus sign adds the two to dx.")  # fmt: skip
 
 # %% [markdown]
-# This is the plan of the lesson. Blue arrows are the forward pass. Each step **keeps** what its backward step will need. Orange arrows
-# are the backward pass. The gradient of an output arrives at each step, and the step hands on the gradient of its input. The rest of the
-# lesson says why the labels of the orange arrows are right.
+# Read it like a film strip, from left to right and back again. It is the plan of the lesson. Blue arrows are the forward pass. Each step
+# **keeps** what its backward step will need. Orange arrows are the backward pass. The gradient of an output arrives at each step, and the
+# step hands on the gradient of its input. The rest of the lesson says why the labels of the orange arrows are right.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -204,7 +204,7 @@ print("with =:", overwritten, "  with +=:", added)
 reveal("02-c")
 
 # %% [markdown]
-# The three steps from which all others are made:
+# Three small steps that return everywhere, as slopes that we now know:
 #
 # | step | forward | backward |
 # |---|---|---|
@@ -571,9 +571,9 @@ for name, overwrite in (("+=", False), ("=", True)):
 print("y = x * x at x = 3. With +=:", 3.0 + 3.0, "  with =:", 3.0)
 
 # %% [markdown]
-# **The forward pass is right, so nobody sees `=`.** It was in a teaching video (karpathy/nn-zero-to-hero#52), it passed all tests of a
-# course (callummcdougall/ARENA_2.0#18), it is in trainers of large language models (pytorch/torchtitan#2416). Only the numerical check
-# saw it, in a net in which a value is used twice.
+# **The forward pass is right, so nobody sees `=`.** It was in a teaching video (karpathy/nn-zero-to-hero#52). It passed all tests of a
+# course (callummcdougall/ARENA_2.0#18). A gradient that was not added was also found in a trainer of large language models
+# (pytorch/torchtitan#2416). A numerical check finds it, if the net that is checked uses a value twice.
 #
 # **The bias gradient is one number** (rasbt/stat453-deep-learning-ss21#5): `dout.sum()` without an axis. Then every bias gets the same
 # gradient.
@@ -583,8 +583,9 @@ d = np.arange(6.0).reshape(3, 2)
 print("dout.sum():", d.sum(), "  dout.sum(axis=0):", d.sum(axis=0))
 
 # %% [markdown]
-# **The bias gradient is a mean** (kvfrans/notes#5), and **the weight gradient is divided by N** (a textbook, d2l-ai/d2l-en#1000). If the
-# loss is a mean, dout is already divided. To divide again makes the step N times too small. Nothing looks broken: the net learns slowly.
+# **The bias gradient is a mean** (kvfrans/notes#5), and **the gradients are divided by N again** in the step (a textbook,
+# d2l-ai/d2l-en#1000). If the loss is a mean, dout is already divided. To divide again makes the step N times too small. Nothing looks
+# broken: the net learns slowly.
 #
 # **dweight is transposed** (apache/systemds#541). With K = C the shape is right all the same:
 
