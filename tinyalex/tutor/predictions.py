@@ -37,14 +37,45 @@ def _slope_of_the_difference() -> float:
     return float(((1 + 0.1) ** 3 - (1 - 0.1) ** 3) / (2 * 0.1))
 
 
+def _error_of_the_difference(h: float) -> float:
+    """How far the centered difference of sin at 1 is from cos(1)."""
+    return float(abs((np.sin(1 + h) - np.sin(1 - h)) / (2 * h) - np.cos(1.0)))
+
+
+def _power_of_the_error() -> float:
+    return float(np.log10(_error_of_the_difference(1e-5)))
+
+
+def _best_power() -> float:
+    return -float(1 + np.argmin([_error_of_the_difference(10.0**-power) for power in range(1, 16)]))
+
+
 def _dead_units() -> float:
     x = np.random.default_rng(0).standard_normal(100_000)
     return float(100 * (x <= 0).mean())
 
 
+def _parts_of_a_slope() -> float:
+    x = np.linspace(-5, 5, 1001)
+    out = 1 / (1 + np.exp(-x))
+    return float((1 / (out * (1 - out)).max()) ** 8)
+
+
 def _shared() -> float:
     x, h = 3.0, 1e-6
     return float(((x + h) * (x + h) - (x - h) * (x - h)) / (2 * h))
+
+
+def _cost_of_backward(n: int = 7, c: int = 5, k: int = 4) -> float:
+    forward, dx, dweight = n * k * c, n * c * k, k * c * n
+    return (dx + dweight) / forward
+
+
+def _last_use(x: float = 2.0) -> float:
+    dx = 0.0
+    for sent_back in (x, x, 3.0):
+        dx = sent_back
+    return dx
 
 
 def _conv1_columns() -> float:
@@ -159,10 +190,22 @@ def _sent_bytes() -> float:
 PREDICTIONS = {
     "00-a": Prediction("The centered difference of x**3 at x = 1 with h = 0.1: which number comes out, where the slope is 3?",
                        _slope_of_the_difference, "The error is h**2 times a sixth of the third derivative: 0.01."),
+    "00-b": Prediction("The centered difference of sin at x = 1 with h = 1e-5: its error is about 10 to which power?",
+                       _power_of_the_error, "h**2 / 6 and 1e-16 / h, from rounding, are both about 1e-11: ten digits are right."),
+    "00-c": Prediction("The same with h = 0.1, 0.01 and so on to 1e-15: 10 to which power is the best of these steps?",
+                       _best_power, "Below about 1e-5 the differences are so small that mostly rounding errors are left of them."),
     "01-a": Prediction("ReLU on 100,000 numbers from a normal distribution with mean 0: how many percent are zero afterwards?",
                        _dead_units, "Half of a distribution around zero is negative."),
+    "01-b": Prediction("A net with small random weights chooses among 10 classes: what is its loss before it has learned anything?",
+                       lambda: float(np.log(10)), "Each class gets a probability of about 1/10, and -log(1/10) is 2.303."),
+    "01-c": Prediction("A slope goes back through 8 sigmoids. At most one part in how many is left of it?",
+                       _parts_of_a_slope, "The slope of a sigmoid is at most 1/4, and 4 to the power of 8 is 65,536."),
     "02-a": Prediction("y = x * x with x = 3, where x is used twice: what is the slope of y?",
                        _shared, "Each use sends back 3, and a gradient adds where a value is used more than once."),
+    "02-b": Prediction("A fully connected layer: backward (dx, dweight, dbias) multiplies how many times as often as forward?",
+                       _cost_of_backward, "One product forward, two of the same size backward, however many weights there are."),
+    "02-c": Prediction("y = x * x + 3 * x at x = 2. Each use of x, from left to right, writes dx = ..., and does not add. What is left?",
+                       _last_use, "The last use alone. The right slope is 2 + 2 + 3 = 7: each use adds its part."),
     "03-a": Prediction("All windows of conv1, written out as columns, hold how many times as many numbers as the 224 x 224 image?",
                        _conv1_columns, "Windows of 11 with stride 4 overlap, so that most pixels are written several times."),
     "03-b": Prediction("An image 224 pixels wide, a kernel of 11 and a stride of 4: how many windows side by side has conv1 in the paper?",
