@@ -2,6 +2,7 @@
 
 from tinyalex.data.batches import Batches
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
+from tinyalex.data.color import ColorNoise, color_axes
 from tinyalex.data.find import default_data_folder, load_dataset
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
 from tinyalex.data.source import Dataset
@@ -9,11 +10,13 @@ from tinyalex.data.synthetic import synthetic_dataset
 
 __all__ = [
     "Batches",
+    "ColorNoise",
     "CropAndFlip",
     "Dataset",
     "Prepare",
     "Standardize",
     "SubtractMean",
+    "color_axes",
     "default_data_folder",
     "find_cifar10",
     "load_dataset",

@@ -1,0 +1,141 @@
+"""The colors of a data set as axes, and noise along them (paper 4.1).
+
+Derivation. Let S be the covariance matrix of the pixels' colors, (C, C), as pixels of 0 to 255. It is symmetric, so S = Q diag(l) Q^T:
+the columns of Q are eigenvectors of length 1 at right angles, and l are the eigenvalues. Take independent a_i with mean 0 and standard
+deviation `strength`, and let shift = Q (sqrt(l) a). Then
+
+    covariance of shift = Q diag(sqrt(l)) strength^2 diag(sqrt(l)) Q^T = strength^2 S
+
+so the shift has the colors' own distribution of directions, only smaller by `strength`.
+
+The trap: the paper writes "alpha_i lambda_i" with lambda_i the eigenvalue, where its code multiplies by the root. An eigenvalue is a
+variance. Of ImageNet the largest is 121.8^2 = 14,830 squared gray levels; times 0.1 the pixels would move by 1,483, and they have 255.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyalex.data.prepare import Floats, require_prepare
+from tinyalex.data.source import BLOCK, Images, check_images
+from tinyalex.errors import DataError, require_float, show
+
+Exact = npt.NDArray[np.float64]
+
+
+def color_axes(images: Images) -> tuple[Exact, Exact]:
+    """The principal axes of the colors of all pixels of `images`, those of the largest deviation first.
+
+    Paper: section 4.1, "we perform PCA on the set of RGB pixel values throughout the ImageNet training set".
+
+    Parameters
+    ----------
+    images: (N, C, H, W), the training set.
+
+    Returns
+    -------
+    deviations: (C,), in the units of the images: the ROOTS of the eigenvalues of the colors' covariance.
+    directions: (C, C). Its COLUMNS are the eigenvectors, of length 1; in each the component of the largest size is positive.
+
+    Raises
+    ------
+    DataError: `images` is not a batch of images.
+
+    Example
+    -------
+    >>> gray = np.array([10, 30], np.uint8).reshape(2, 1, 1, 1).repeat(3, axis=1)
+    >>> color_axes(gray)[0].round(3)
+    array([17.321,  0.   ,  0.   ])
+    """
+    images = check_images("color_axes", images)
+    blocks = range(0, len(images), BLOCK)
+    pixels = images.size // images.shape[1]
+    mean = sum(_pixels(images[start : start + BLOCK]).sum(axis=1) for start in blocks) / pixels  # (C,)
+    covariance = np.zeros((len(mean), len(mean)))
+    for start in blocks:
+        centered = _pixels(images[start : start + BLOCK]) - mean[:, None]
+        covariance += centered @ centered.T / pixels
+    values, vectors = np.linalg.eigh(covariance)  # the smallest first
+    vectors = vectors[:, ::-1]
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=0)[None], axis=0)
+    return np.sqrt(np.maximum(values[::-1], 0)), vectors * np.sign(largest)
+
+
+class ColorNoise:
+    """In training, adds one random color to all pixels of each image: the same object in another light.
+
+    The shift of an image is `directions @ (strength * a * deviations)`, where a holds C normal random numbers, drawn anew for each image
+    and each use. Pixels may leave 0 to 255, as in the authors' code, which also divides the noisy image by 1.1; this class does not.
+
+    Paper: section 4.1, where the standard deviation of alpha is 0.1 (`strength`). Its "lambda" must be read as a deviation, the root
+    of the eigenvalue: see this file's docstring.
+
+    Parameters
+    ----------
+    prepare: turns pixels into floats; it is called with the noisy pixels, float32. So the noise has the unit of pixels.
+    deviations: (C,), at least 0. directions: (C, C), columns of length 1. `color_axes` gives both.
+    strength: at least 0.
+
+    Raises
+    ------
+    DataError: deviations or directions have another form, or `images` is not a batch of images with C channels.
+    ShapeError: strength is outside its range.
+
+    Example
+    -------
+    >>> from tinyalex.data import SubtractMean
+    >>> images = np.arange(24, dtype=np.uint8).reshape(2, 3, 2, 2)
+    >>> prepare = ColorNoise.fit(SubtractMean.fit(images), images)
+    >>> prepare(images, np.random.default_rng(0)).shape
+    (2, 3, 2, 2)
+    """
+
+    def __init__(self, prepare: Any, deviations: npt.ArrayLike, directions: npt.ArrayLike, strength: float = 0.1) -> None:
+        self.prepare = require_prepare("ColorNoise", prepare)
+        self.deviations, self.directions = np.asarray(deviations, np.float64), np.asarray(directions, np.float64)
+        if self.deviations.ndim != 1 or not (np.isfinite(self.deviations) & (self.deviations >= 0)).all():
+            raise DataError(f"ColorNoise: deviations must be one finite number of at least 0 a channel, got {show(deviations)}")
+        channels = len(self.deviations)
+        square = self.directions.shape == (channels, channels) and np.isfinite(self.directions).all()
+        if not square or np.abs((self.directions**2).sum(axis=0) - 1).max() > 1e-3:
+            rule = f"ColorNoise: directions must be {channels} columns of length 1"
+            raise DataError(f"{rule}, got {show(directions)}; use color_axes(images)")
+        rule = "a finite number of at least 0"
+        self.strength = require_float("ColorNoise", "strength", strength, rule, lambda v: 0 <= v < math.inf)
+
+    @classmethod
+    def fit(cls, prepare: Any, images: Images, strength: float = 0.1) -> ColorNoise:
+        """Use the axes of the colors of `images` (N, C, H, W), the training set."""
+        return cls(prepare, *color_axes(images), strength)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """JSON values, among them the settings of the inner `prepare`; the axes are described by the first 16 digits of their SHA-256."""
+        digest = hashlib.sha256(np.vstack([self.deviations, self.directions]).astype("<f4").tobytes()).hexdigest()[:16]
+        inner = getattr(self.prepare, "settings", {})
+        return {"name": "ColorNoise", "axes_sha256": digest, "strength": self.strength, "prepare": inner}
+
+    def shifts(self, n: int, rng: np.random.Generator) -> Exact:
+        """The colors that are added to n images, (n, C)."""
+        alpha = self.strength * rng.standard_normal((n, len(self.deviations)))
+        return alpha * self.deviations @ self.directions.T
+
+    def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
+        """Add the noise if there is a generator, and prepare."""
+        images = check_images("ColorNoise", images)
+        if images.shape[1] != len(self.deviations):
+            raise DataError(f"ColorNoise: images must have {len(self.deviations)} channels, got {images.shape[1]}; fit it on such images")
+        if rng is None:
+            return self.prepare(images)
+        noise = self.shifts(len(images), rng).astype(np.float32)
+        return self.prepare(np.add(images, noise[:, :, None, None], dtype=np.float32), rng)
+
+
+def _pixels(images: Images) -> Exact:
+    """All pixels of some images, float64 (C, N H W)."""
+    return images.swapaxes(0, 1).reshape(images.shape[1], -1).astype(np.float64)
