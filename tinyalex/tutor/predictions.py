@@ -178,13 +178,49 @@ def _masks() -> float:
     return float(np.log10(2.0) * 4096)
 
 
+def _alexnet() -> tuple[Array, Array]:
+    """The weights of AlexNet's five convolutions and three fully connected layers, and how often each weight is used for an image."""
+    channels, filters, kernel = np.array([3, 48, 256, 192, 192]), np.array([96, 256, 384, 384, 256]), np.array([11, 5, 3, 3, 3])
+    full = np.array([9216 * 4096, 4096 * 4096, 4096 * 1000])
+    side = np.array([55, 27, 13, 13, 13, 1, 1, 1])
+    return np.append(filters * channels * kernel**2, full).astype(float), side.astype(float) ** 2
+
+
 def _fc_share() -> float:
-    fc = 9216 * 4096 + 4096 + 4096 * 4096 + 4096 + 4096 * 1000 + 1000
-    return 100 * fc / 60_965_224
+    parameters = _alexnet()[0] + [96, 256, 384, 384, 256, 4096, 4096, 1000]
+    return float(100 * parameters[5:].sum() / parameters.sum())
+
+
+def _conv_share() -> float:
+    macs = np.multiply(*_alexnet())
+    return float(100 * macs[:5].sum() / macs.sum())
+
+
+def _field_of_pool5() -> float:
+    size, jump = 1, 1
+    for kernel, stride in ((11, 4), (3, 2), (5, 1), (3, 2), (3, 1), (3, 1), (3, 1), (3, 2)):
+        size, jump = size + (kernel - 1) * jump, stride * jump
+    return float(size)
+
+
+def _link_bytes() -> dict[str, int]:
+    """Bytes of float32 that both cards together would send in front of a layer that reads both halves, for one image, forward."""
+    numbers = {"conv2": 96 * 27 * 27, "conv3": 256 * 13 * 13, "conv4": 384 * 13 * 13, "conv5": 384 * 13 * 13}
+    return {name: 4 * n for name, n in (numbers | {"fc6": 256 * 6 * 6, "fc7": 4096, "fc8": 2048}).items()}
 
 
 def _sent_bytes() -> float:
-    return 234_496 / (224 * 224 * 3)
+    sent = _link_bytes()
+    return sum(sent[name] for name in ("conv3", "fc6", "fc7", "fc8")) / (224 * 224 * 3)
+
+
+def _all_links() -> float:
+    return sum(_link_bytes().values()) / (224 * 224 * 3) / _sent_bytes()
+
+
+def _not_sent_back() -> float:
+    own, other = np.random.default_rng(0).standard_normal((2, 100_000))
+    return float(100 * np.linalg.norm(other) / np.linalg.norm(own + other))
 
 
 PREDICTIONS = {
@@ -240,8 +276,16 @@ PREDICTIONS = {
                        _masks, "Two to the power of 4,096: more nets than could ever be trained."),
     "09-a": Prediction("How many percent of AlexNet's 61 million parameters are in its three fully connected layers?",
                        _fc_share, "Nearly all of the parameters, and hardly a tenth of the multiplications."),
+    "09-b": Prediction("How many percent of AlexNet's multiplications are in its five convolutions?",
+                       _conv_share, "A convolution uses a weight in every window, a fully connected layer uses it once."),
+    "09-c": Prediction("On how many of the 224 pixels of a line does one number of AlexNet's last pooling layer depend?",
+                       _field_of_pool5, "No kernel is larger than 11, but strides multiply, and with them grows what a number sees."),
     "10-a": Prediction("How many bytes cross between the two cards for each byte of the image, forward?",
                        _sent_bytes, "The cards meet in conv3, fc6 and fc7 and at the end, and nowhere else."),
+    "10-b": Prediction("If conv2, conv4 and conv5 read both cards too: how many times as many bytes would cross?",
+                       _all_links, "The maps in front of conv2 are large: this link alone would send more than the paper's four together."),
+    "10-c": Prediction("A card does not send back the gradient of what it was sent: how many percent of the gradient (norm) are lost?",
+                       _not_sent_back, "Half of the square. Nothing stops, and the loss still falls, so the mistake is easily overlooked."),
 }  # fmt: skip
 
 

@@ -1,0 +1,614 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09  AlexNet whole
+#
+# Paper section 3.5 and Figure 2, about 75 minutes, needs lessons 03 to 08, exercise E11.
+#
+# Afterwards you can compute, on paper and before anything runs, what each layer of a net gives, how many parameters it has, how many
+# multiplications it costs and which part of the image it sees. And you can check such numbers where others print them.
+
+# %%
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinyalex.tutor import predict, reveal
+from tinyalex.tutor.lesson import fast, say, show
+
+# %% [markdown]
+# ## 1. The paper's sentence
+#
+# > "the net contains eight layers with weights; the first five are convolutional and the remaining three are fully-connected."
+#
+# (Section 3.5.) The abstract gives the size: the net has "60 million parameters and 650,000 neurons".
+#
+# You know every part of this net by now: convolution (lesson 03), pooling (04), response normalization (05), softmax (06) and dropout
+# (08). This lesson puts them one behind the other and counts. Nothing is trained. A count is worth an hour, because it answers what people
+# ask first: where are the parameters, where does the time go, where does the memory go, and what does the net see? The answers are not the
+# same layers. And two of the paper's own numbers are wrong, as you will find.
+
+# %% [markdown]
+# ## 2. Predict
+#
+# Replace each guess by your own before you read on.
+
+# %% tags=["predict"]
+predict("09-a", 50)
+
+# %% tags=["predict"]
+predict("09-b", 50)
+
+# %% tags=["predict"]
+predict("09-c", 50)
+
+# %% [markdown]
+# ## 3. The equation
+#
+# A net is a list of layers. We write each layer as a dict. `groups` is the G of lesson 03: with G = 2 a filter reads half of the
+# channels. Where the paper says nothing about padding, the sizes of Figure 2 decide it.
+
+
+# %%
+def conv(filters, kernel, stride=1, padding=0, groups=1):
+    return {"type": "conv", "filters": filters, "kernel": kernel, "stride": stride, "padding": padding, "groups": groups}
+
+
+def linear(units):
+    return {"type": "linear", "units": units}
+
+
+RELU, LRN, DROPOUT, POOL = {"type": "relu"}, {"type": "lrn"}, {"type": "dropout"}, {"type": "pool", "kernel": 3, "stride": 2}
+
+ALEXNET = {
+    "conv1": conv(96, 11, stride=4), "relu1": RELU, "norm1": LRN, "pool1": POOL,
+    "conv2": conv(256, 5, padding=2, groups=2), "relu2": RELU, "norm2": LRN, "pool2": POOL,
+    "conv3": conv(384, 3, padding=1), "relu3": RELU,
+    "conv4": conv(384, 3, padding=1, groups=2), "relu4": RELU,
+    "conv5": conv(256, 3, padding=1, groups=2), "relu5": RELU, "pool5": POOL,
+    "fc6": linear(4096), "relu6": RELU, "drop6": DROPOUT,
+    "fc7": linear(4096), "relu7": RELU, "drop7": DROPOUT,
+    "fc8": linear(1000),
+}  # fmt: skip
+IMAGE = (3, 224, 224)  # (C, H, W)
+
+# %% [markdown]
+# This is the whole net. "fc" means fully connected: each unit has a weight for every number that comes in.
+#
+# Four numbers describe a layer. C, H and W belong to what comes in, for one image. A convolution has K filters of KH lines and KW columns,
+# the stride sh (down) and sw (to the right), the padding p on each side and G groups. What goes out has K channels of OH lines and OW
+# columns:
+#
+# $$\begin{array}{rll}
+# \text{OH} &= 1 + \left\lceil \frac{H + 2p - \text{KH}}{\text{sh}} \right\rceil & \quad \text{OW likewise from } W, \text{KW and sw} \\
+# \text{parameters} &= K\,\frac{C}{G}\,\text{KH}\,\text{KW} + K & \quad \text{weights and biases} \\
+# \text{MACs} &= K\,\frac{C}{G}\,\text{KH}\,\text{KW}\;\text{OH}\,\text{OW} & \quad \text{multiplications, each with an addition} \\
+# \text{neurons} &= K\,\text{OH}\,\text{OW} & \quad \text{numbers that go out}
+# \end{array}$$
+#
+# The brackets of the first line mean: rounded **up**. In lesson 03 they meant: rounded down. Part 4.1 says why.
+
+# %% [markdown]
+# ## 4. The derivation
+#
+# ### 4.1 How many windows
+#
+# Number the windows along one side from 0. Window number y begins sh y pixels from the beginning of the sheet (the image with its
+# padding), and it ends before pixel sh y + KH. The sheet has H + 2p lines.
+#
+# There are two sensible rules for the last window. Lesson 03 had the first one: the last window must **lie on** the sheet. The program
+# that the authors ran in 2012 has the second one: the last window must **reach the end** of the sheet, and where it hangs over the
+# edge, it reads zeros. So OH is the *smallest* number for which the last window, number OH - 1, reaches the end:
+#
+# $$\begin{array}{rll}
+# \text{sh}\,(\text{OH} - 1) + \text{KH} &\ge H + 2p & \quad \text{it reaches the end} \\
+# \text{OH} - 1 &\ge \frac{H + 2p - \text{KH}}{\text{sh}} & \quad \text{sh is positive, so we may divide by it} \\
+# \text{OH} &= 1 + \left\lceil \frac{H + 2p - \text{KH}}{\text{sh}} \right\rceil & \quad \text{the smallest integer that does it}
+# \end{array}$$
+#
+# If the fraction is an integer, both rules give the same. In AlexNet it is one in every layer but the first. There, it is
+# (224 - 11) / 4 = 53.25. Rounded up this gives 55 windows, which is the paper's number. Rounded down it gives 54.
+
+# %%
+fig, (whole, edge) = plt.subplots(2, 1, figsize=(7, 2.9), layout="constrained")
+for ax, first in ((whole, 0), (edge, 52)):
+    ax.axvspan(0, 224, color="#DDDDDD")
+    for y in range(first, 55):
+        ax.plot([4 * y, 4 * y + 11], [y % 3] * 2, color="#C04A00" if 4 * y + 11 > 224 else "#0072B2", linewidth=3, solid_capstyle="butt")
+    ax.set(yticks=[], ylim=(-0.7, 2.7))
+whole.set_title("55 windows of 11 pixels, 4 apart, on a line of 224 pixels (gray)", fontsize=11)
+edge.set_title("the last three of them: the last one hangs over the edge", fontsize=11)
+edge.set(xlim=(206, 229), xticks=[208, 212, 216, 219, 223, 227], xlabel="pixel")
+show(fig, alt="Two drawings of one line of 224 pixels. Above, 55 windows of 11 pixels, 4 apart. Below, the last three: they begin "
+     "at pixels 208, 212 and 216, and the last one reaches to 227, three pixels over the edge of the image.")  # fmt: skip
+
+# %% [markdown]
+# Three zeros behind each line and each column do the same as rounding up: (227 - 11) / 4 is 54, an integer. This is where the often seen
+# 227 comes from.
+#
+# ### 4.2 Parameters
+#
+# A filter has a weight for each channel that it reads and for each cell of its window. It reads C/G channels (lesson 03, part 4.7). So it
+# has (C/G) KH KW weights, and one bias. K filters have
+#
+# $$\text{parameters} = K\,\frac{C}{G}\,\text{KH}\,\text{KW} + K$$
+#
+# A unit of a **fully connected** layer has a weight for each of the C H W numbers that come in, and one bias. So this layer is a
+# convolution with a kernel as large as the map: KH = H, KW = W, G = 1, and with a single window: OH = OW = 1. We need no new equation.
+#
+# Pooling, ReLU, response normalization and dropout have no parameters.
+#
+# ### 4.3 Multiplications
+#
+# A **MAC** is a "multiply and accumulate": one weight times one number, added to a sum. How often is one weight of a convolution used
+# for one image? Once in each window, so OH OW times. All windows share the weights. Therefore
+#
+# $$\text{MACs} = \text{weights} \times \text{OH}\,\text{OW}$$
+#
+# This equation is the key to the whole net. **A convolution uses a weight OH OW times. A fully connected layer uses it once.** Few weights
+# can mean much work, and many weights can mean little.
+#
+# The bias adds, but it does not multiply, so it does not count. A multiplication with a zero of the padding does count, because the
+# program does it, too.
+#
+# ### 4.4 Neurons and connections
+#
+# Each number that a layer with weights gives is called a **neuron**. A **connection** is counted for each number that a neuron multiplies,
+# and one more for its bias. For a square map this is often written with other letters: F0 is the side of the map, K the side of the
+# kernel, Kc the number of channels that a filter reads, and Fc the number of filters. A neuron has K^2 Kc + 1 connections, and
+# there are F0^2 Fc neurons, so
+#
+# $$\text{connections} = F_0^2\,(K^2 K_c + 1)\,F_c$$
+#
+# If you multiply this out, you get two terms. The first is our MACs, and the second is the neurons: connections = MACs + neurons.
+#
+# ### 4.5 What one number sees
+#
+# The **field** of a number is the part of the image on which it depends. We follow one line of the image; columns are alike. For each layer
+# three numbers describe the fields: the field of number 0 begins at pixel `start`, each field has `size` pixels, and neighbors' fields are
+# `jump` pixels apart. So the field of number i goes from start + i jump to start + i jump + size - 1.
+#
+# For the image itself, start = 0, size = 1 and jump = 1: a pixel sees itself.
+#
+# Now put a layer on top whose windows have k numbers, with the stride s and the padding p. Its number 0 reads the k numbers from -p to
+# -p + k - 1 below. (A negative number stands in the padding.)
+#
+# - Its field begins where that of number -p begins, at start - p jump.
+# - It ends where that of number -p + k - 1 ends. From the first to the last of these k numbers there are k - 1 steps of one jump each.
+# - Its neighbor begins s numbers further, so s jump pixels further.
+#
+# $$\begin{array}{rll}
+# \text{size} &\text{ becomes } \text{size} + (k - 1)\;\text{jump} \\
+# \text{start} &\text{ becomes } \text{start} - p\;\text{jump} \\
+# \text{jump} &\text{ becomes } s\;\text{jump}
+# \end{array}$$
+#
+# All three right sides use the old values. These are the lines of the docstring in `tinyalex/analysis/receptive.py`.
+# ReLU, dropout and response normalization look at one place only (normalization in several channels), so they change nothing.
+# A fully connected layer sees everything.
+
+
+# %%
+def fields(layers, size_of_image):
+    """The (start, size, jump) of each layer along one side of the image, before the first fully connected layer."""
+    start, size, jump, found = 0, 1, 1, {}
+    for name, layer in layers.items():
+        if layer["type"] == "linear":
+            break
+        if "kernel" in layer:
+            k, s, p = layer["kernel"], layer["stride"], layer.get("padding", 0)
+            start, size, jump = start - p * jump, size + (k - 1) * jump, s * jump
+        found[name] = (start, size, jump)
+    return found
+
+
+# %% [markdown]
+# ## 5. Twenty lines of your own
+#
+# Write `plan(layers, in_shape)`, which returns three lists with one entry for each layer: the shape (C, H, W) of what the layer gives, its
+# parameters and its MACs. A fully connected layer with K units gives the shape (K, 1, 1). Layers without weights have 0 parameters and
+# 0 MACs. This is exercise **E11**, about 25 minutes. In a cell of your own, write `from tinyalex import tutor` and ask
+# `tutor.check("E11", plan)` before you open the next cell.
+
+
+# %% tags=["solution", "exercise:E11"]
+def plan(layers, in_shape):
+    c, h, w = in_shape
+    shapes, parameters, macs = [], [], []
+    for layer in layers:
+        weights = biases = 0
+        if layer["type"] == "linear":
+            weights, biases = layer["units"] * c * h * w, layer["units"]
+            c, h, w = layer["units"], 1, 1
+        elif layer["type"] in ("conv", "pool"):
+            kernel, stride, padding = layer["kernel"], layer["stride"], layer.get("padding", 0)
+            if layer["type"] == "conv":
+                weights, biases = layer["filters"] * c // layer["groups"] * kernel**2, layer["filters"]
+                c = layer["filters"]
+            h, w = (1 + math.ceil((side + 2 * padding - kernel) / stride) for side in (h, w))
+        shapes.append((c, h, w))
+        parameters.append(weights + biases)
+        macs.append(weights * h * w)
+    return shapes, parameters, macs
+
+
+# %% [markdown]
+# ## 6. Prove it
+#
+# A count can be proved by counting. We really build a small net and really run it, with one small product for every output. We note
+# how many numbers the weights and biases hold, and how many multiplications were done. No two sizes are alike, there are two groups,
+# and windows hang over the edges.
+
+
+# %%
+def build_and_run(layers, in_shape, rng):
+    """The shapes, the parameters and the multiplications, found by building the net and running it on one image."""
+    x, shapes, parameters, macs = rng.standard_normal(in_shape), [], [], []
+    for layer in layers:
+        held = done = 0
+        if layer["type"] == "linear":
+            weight, bias = rng.standard_normal((layer["units"], x.size)), np.zeros(layer["units"])
+            held, done = weight.size + bias.size, sum(row.size for row in weight)
+            x = (weight @ x.ravel() + bias)[:, None, None]
+        elif layer["type"] == "conv":
+            part, k, p = len(x) // layer["groups"], layer["kernel"], layer["padding"]
+            weight, bias = rng.standard_normal((layer["filters"], part, k, k)), np.zeros(layer["filters"])
+            held, sheet, out = weight.size + bias.size, np.pad(x, ((0, 0), (p, p + k), (p, p + k))), {}
+            for f in range(layer["filters"]):
+                first = f * layer["groups"] // layer["filters"] * part  # the first channel that this filter reads
+                for y, top in enumerate(begins(x.shape[1] + 2 * p, layer)):
+                    for z, left in enumerate(begins(x.shape[2] + 2 * p, layer)):
+                        products = weight[f] * sheet[first : first + part, top : top + k, left : left + k]
+                        out[f, y, z], done = products.sum() + bias[f], done + products.size
+            x = np.array(list(out.values())).reshape(np.array(max(out)) + 1)
+        elif layer["type"] == "pool":
+            tops, lefts = begins(x.shape[1], layer), begins(x.shape[2], layer)
+            k = layer["kernel"]
+            x = np.stack([[x[:, top : top + k, left : left + k].max(axis=(1, 2)) for left in lefts] for top in tops]).transpose(2, 0, 1)
+        shapes.append(x.shape)
+        parameters.append(held)
+        macs.append(done)
+    return shapes, parameters, macs
+
+
+def begins(length, layer):
+    """Where the windows begin: the first at 0, then one after the other, until one reaches the end."""
+    found = [0]
+    while found[-1] + layer["kernel"] < length:
+        found.append(found[-1] + layer["stride"])
+    return found
+
+
+small = [conv(8, 4, stride=3, padding=1, groups=2), RELU, POOL, conv(12, 3, stride=2, padding=2, groups=4), linear(5), linear(7)]
+ran = build_and_run(small, (6, 20, 31), np.random.default_rng(9))
+assert ran == plan(small, (6, 20, 31))
+for layer, *numbers in zip(small, *ran, strict=True):
+    print(f"{layer['type']:7}", *numbers)
+
+# %% [markdown]
+# The fields are proved with the measured slope of lesson 00. A number depends on a pixel if its slope with respect to the pixel is
+# not 0. We take one line of 224 pixels and one channel, and positive weights, so that no two paths cancel. Instead of the largest number
+# of a window we take the sum of all: *which* pixel wins depends on the image, but each of them could win.
+
+
+# %%
+def numerical_gradient(f, x, h):
+    dx = np.zeros_like(x)
+    for at in np.ndindex(*x.shape):
+        old = x[at]
+        x[at] = old + h
+        above = f(x)
+        x[at] = old - h
+        dx[at] = (above - f(x)) / (2 * h)
+        x[at] = old
+    return dx
+
+
+def line_net(x, layers):
+    """What the layers give for one line of pixels, where each window gives the sum of its numbers."""
+    for layer in layers:
+        if "kernel" in layer:
+            p = layer.get("padding", 0)
+            k, starts = layer["kernel"], begins(len(x) + 2 * p, layer)
+            sheet = np.pad(x, (p, p + k))
+            x = np.array([sheet[start : start + k].sum() for start in starts]) / k
+    return x
+
+
+def pixels_with_a_slope(name, i):
+    """The pixels of a line of 224 on which number i of the layer depends."""
+    layers = list(ALEXNET.values())[: 1 + list(ALEXNET).index(name)]
+    slopes = numerical_gradient(lambda x: line_net(x, layers)[i], np.random.default_rng(9).random(224), 0.25)
+    return np.flatnonzero(np.abs(slopes) > 1e-12)
+
+
+for name in ("pool1", "conv2", "conv5", "pool5")[-fast(4, 2) :]:
+    start, size, jump = fields(ALEXNET, 224)[name]
+    for i in (0, 2, 5):
+        seen = pixels_with_a_slope(name, i)
+        assert seen[0] == max(0, start + i * jump) and seen[-1] == min(223, start + i * jump + size - 1)
+        print(f"{name}, number {i}: depends on pixels {seen[0]} to {seen[-1]}, as the equation says")
+
+# %% [markdown]
+# ## 7. The same as the engine
+#
+# In the engine the net is the list `PAPER` in `tinyalex/models/alexnet.py`: one row a layer, as our dict. `count` in
+# `tinyalex/analysis/count.py` counts it, and `receptive_fields` in `tinyalex/analysis/receptive.py` gives the fields. A `DryDevice` is a
+# device that only notes sizes, so that no 61 million numbers are drawn.
+
+# %%
+from tinyalex.analysis.count import count
+from tinyalex.analysis.receptive import receptive_fields
+from tinyalex.devices.dry import DryDevice
+from tinyalex.models import alexnet
+
+net = alexnet(devices=DryDevice())
+engine, seen = {row.name: row for row in count(net)}, receptive_fields(net)
+shapes, parameters, macs = (dict(zip(ALEXNET, column, strict=True)) for column in plan(ALEXNET.values(), IMAGE))
+for name in ALEXNET:
+    row = engine[name]
+    assert math.prod(row.out_shape) == math.prod(shapes[name])
+    assert (row.parameters, row.macs) == (parameters[name], macs[name])
+for name, field in fields(ALEXNET, 224).items():
+    assert field == (seen[name].start[0], seen[name].size[0], seen[name].jump[0])
+print("all", len(ALEXNET), "layers have the engine's shapes, parameters, MACs and fields")
+
+# %% [markdown]
+# In a terminal, `tinyalex net alexnet` prints the same as a table.
+
+# %% [markdown]
+# ## 8. Experiment
+#
+# ### The whole net in one table
+#
+# Layers without weights, but for pooling, are left out, because they change no shape.
+
+# %%
+print("layer   gives           parameters     %        MACs     %  field")
+for name, (c, h, w) in shapes.items():
+    if parameters[name] or "pool" in name:
+        p, m = parameters[name], macs[name]
+        field = fields(ALEXNET, 224).get(name, (0, 224, 1))[1]
+        shares = (100 * p / sum(parameters.values()), 100 * m / sum(macs.values()))
+        print(f"{name:6} {c:5} x {h:2} x {w:2} {p:12,} {shares[0]:5.1f} {m:13,} {shares[1]:5.1f} {field:5}")
+
+say("60,965,224 parameters", value=sum(parameters.values()), within=0)
+say("724,406,816 MACs for one image", value=sum(macs.values()), within=0)
+weighted = [name for name in ALEXNET if parameters[name]]
+say("659,272 neurons", value=sum(math.prod(shapes[name]) for name in weighted), within=0)
+say("of which 650,080 are in the convolutions", value=sum(math.prod(shapes[name]) for name in weighted[:5]), within=0)
+
+# %% [markdown]
+# So the abstract's "60 million" and "650,000" are right. The field of a fully connected layer is written as 224, the whole image.
+#
+# ### Three nets in one
+#
+# Where are the parameters, where is the work, and where is the memory for activities? An activity is a number that a layer gives.
+# Layers that can overwrite their input (ReLU and dropout) need no memory of their own. Normalization and pooling are counted with
+# their convolution.
+
+# %%
+memory = dict.fromkeys(weighted, 0)
+for name, layer in ALEXNET.items():
+    at = next(w for w in weighted if w[-1] == name[-1])
+    memory[at] += 0 if layer["type"] in ("relu", "dropout") else math.prod(shapes[name])
+columns = [np.array([part[name] for name in weighted]) for part in (parameters, macs, memory)]
+colors = ["#08306B", "#2171B5", "#4292C6", "#6BAED6", "#C6DBEF", "#C04A00", "#E69F00", "#FDD9A0"]
+
+fig, ax = plt.subplots(figsize=(6.5, 5), layout="constrained")
+for x, numbers in enumerate(columns):
+    shares, bottom = 100 * numbers / numbers.sum(), 100.0
+    for name, share, color in zip(weighted, shares, colors, strict=True):
+        bottom -= share
+        ax.bar(x, share, 0.75, bottom, color=color, edgecolor="white", linewidth=0.5)
+        if share > 3:
+            ink = "white" if color in ("#08306B", "#2171B5", "#C04A00") else "black"
+            ax.text(x, bottom + share / 2, f"{name}  {share:.0f} %", ha="center", va="center", color=ink, fontsize=9)
+ax.text(0, 101, "conv1 to conv5  4 %", ha="center", va="bottom", fontsize=9)
+ax.set(xticks=range(3), ylabel="% of all", ylim=(0, 106))
+ax.set_xticklabels(["parameters", "MACs", "activities"], fontsize=11)
+show(fig, alt="Three bars, each divided among the eight layers. Parameters: fc6 62 %, fc7 28 %, fc8 7 %, all convolutions together 4 %. "
+     "MACs: conv1 15 %, conv2 31 %, conv3 21 %, conv4 15 %, conv5 10 %, fc6 5 %. Activities: conv1 52 %, conv2 33 %.")  # fmt: skip
+share = 100 * np.array([part[5:].sum() / part.sum() for part in columns])
+say("The three fully connected layers hold 96.2 % of the parameters", value=share[0] / 100, within=0.0005)
+reveal("09-a")
+say("The five convolutions do 91.9 % of the work", value=1 - share[1] / 100, within=0.0005)
+reveal("09-b")
+say("and their stages hold 99.3 % of the activities", value=1 - share[2] / 100, within=0.0005)
+
+# %% [markdown]
+# Three questions, three answers. If you want a *smaller* file, change fc6. If you want a *faster* net, change conv2. If the *memory for
+# activities* is full, look at conv1. The cause is part 4.3: a weight of conv2 is used 729 times for each image, a weight of fc6 once.
+
+# %%
+reuse = {name: macs[name] // (parameters[name] - ALEXNET[name].get("filters", ALEXNET[name].get("units"))) for name in weighted}
+print("how often a weight is used for one image:", reuse)
+say("conv2 uses each weight 729 times", value=reuse["conv2"], within=0)
+
+# %% [markdown]
+# ### What one number sees
+#
+# We draw the field of a number in the middle of each map on the image of 224 pixels.
+
+# %%
+fig, ax = plt.subplots(figsize=(5, 5), layout="constrained")
+ax.add_patch(plt.Rectangle((0, 0), 224, 224, facecolor="#EEEEEE"))
+for name, (start, size, jump) in fields(ALEXNET, 224).items():
+    if ALEXNET[name]["type"] in ("conv", "pool"):
+        first = start + (shapes[name][1] - 1) // 2 * jump
+        color = "#0072B2" if "conv" in name else "#C04A00"
+        ax.add_patch(plt.Rectangle((first, first), size, size, fill=False, edgecolor=color, linewidth=1.5))
+        left, top = (first + 3, first + 3) if "conv" in name else (first, first + size + 2)
+        if name == "conv1":
+            ax.plot((119, 197), (113, 113), color=color, linewidth=0.8)
+            left, top = 198, 110
+        ax.text(left, top, f"{name}: {size}", color=color, fontsize=9, va="top")
+ax.set(xlim=(-2, 236), ylim=(230, -2), xlabel="column", ylabel="line", aspect="equal")
+show(fig, alt="The 224 by 224 image with squares in one another: what a number in the middle sees. conv1 11 pixels, pool1 19, conv2 51, "
+     "pool2 67, conv3 99, conv4 131, conv5 163, pool5 195, nearly the whole image.")  # fmt: skip
+reveal("09-c")
+
+# %% [markdown]
+# One number of conv1 sees 11 pixels, too few for a wheel. In conv3 it sees 99. No layer has a kernel larger than 11: the fields grow
+# because the jump grows, and the jump grows because strides multiply. pool5 has the jump 4 × 2 × 2 × 2 = 32.
+#
+# ### Memory for training
+#
+# While training, each parameter needs three numbers: itself, its gradient and its velocity (lesson 07). Each activity needs two: itself
+# and its gradient. A float32 number has 4 bytes. The image is an activity, too. So N images need
+#
+# $$\text{bytes} = 4\,(3 \times \text{parameters} + 2 N \times \text{activities})$$
+
+# %%
+activities = sum(memory.values()) + math.prod(IMAGE)
+mib = 4 / 2**20  # a MiB has 1024 * 1024 bytes
+say("parameters, gradients and velocities: 698 MiB", value=mib * 3 * sum(parameters.values()), within=0.5)
+say("activities of one image: 5.38 MiB", value=mib * activities, within=0.005)
+say("activities of a batch as in the paper: 688 MiB", value=mib * 128 * activities, within=0.5)
+gib = mib * (3 * sum(parameters.values()) + 2 * 128 * activities) / 1024
+say("in all, with the gradients of the activities: 2.03 GiB", value=gib, within=0.005)
+
+# %% [markdown]
+# The authors' cards had 3 GB. Our count is what a plain program keeps; a real one needs space to work in, too. Lesson 10 goes on
+# from here.
+#
+# ### Minus a middle layer
+#
+# "if a single convolutional layer is removed", says the paper in its last section, the net gets worse: about 2 % of the top-1 error for
+# any of the middle layers. How much smaller does the net get?
+
+
+# %%
+def totals(layers):
+    """The sums of parameters and MACs for 224 x 224 images."""
+    _, parameters, macs = plan(layers.values(), IMAGE)
+    return np.array([sum(parameters), sum(macs)])
+
+
+def without(*names):
+    return {name: layer for name, layer in ALEXNET.items() if name not in names}
+
+
+whole = totals(ALEXNET)
+for gone in ("conv4", "conv5"):
+    change = 100 * (totals(without(gone, "relu" + gone[-1])) / whole - 1)
+    print(f"without {gone}: parameters {change[0]:+.1f} %, MACs {change[1]:+.1f} %")
+say("without conv4 the net has 1.1 % fewer parameters", value=1 - totals(without("conv4"))[0] / whole[0], within=0.0005)
+
+# %% [markdown]
+# Without conv5 the net even *grows*. conv4 gives 384 channels, conv5 makes 256 of them, and fc6 has a weight for every number that comes
+# in. So a layer with 0.7 % of the parameters saves 18 million weights in the next one. One in a hundred parameters, about 2 % of the error:
+# the paper concludes that depth matters.
+
+# %% [markdown]
+# ## 9. What people get wrong
+#
+# We have no counts for these. Each comes from a public thread, from an article on AlexNet, or from the paper itself.
+#
+# **"Each convolution has no more than 1 % of the parameters"** (the paper's introduction). Two have more.
+
+# %%
+for name in ("conv3", "conv4"):
+    print(f"{name}: {100 * parameters[name] / whole[0]:.2f} %")
+say("conv3 has 1.45 %", value=parameters["conv3"] / whole[0], within=0.0001)
+
+# %% [markdown]
+# **"conv1 has 253,440 neurons"** (the paper's Figure 2, and those who copied it; somebody asks about it at stats.stackexchange.com,
+# 132897). Its maps are 55 × 55, and there are 96 of them. 253,440 is what you get if 48, the number of maps on one card, slips into the
+# place of one 55. The abstract's 650,000 is right, and it needs the right number.
+
+# %%
+say("conv1 has 290,400 neurons", value=math.prod(shapes["conv1"]), within=0)
+say("the slip: 253,440", value=55 * 48 * 96, within=0)
+say("with it the net would have 622,312 neurons", value=659_272 - 290_400 + 253_440, within=0)
+
+# %% [markdown]
+# **54 for 55** (the same question, and several articles). With 224 pixels and rounding down, conv1 gives 54, then pool1 gives 26. "224
+# must be 227", others conclude, and one article says that the image is resized. Nobody resizes: the last window reads zeros.
+#
+# **96 for 48 in conv2** (NVIDIA/DIGITS#1301, apache/mxnet#3348). Whoever forgets the groups gets another net:
+
+# %%
+one_group = {name: layer | {"groups": 1} if layer["type"] == "conv" else layer for name, layer in ALEXNET.items()}
+say("62,378,344 parameters", value=totals(one_group)[0], within=0)
+say("and 1,135,256,096 MACs", value=totals(one_group)[1], within=0)
+
+# %% [markdown]
+# **pool5 is missing** (a summary of the paper). Then fc6 would read 13 × 13 maps in place of 6 × 6:
+
+# %%
+say("fc6 alone would have 177,213,440 parameters", value=plan(without("pool5").values(), IMAGE)[1][-7], within=0)
+
+# %% [markdown]
+# **A MAC is one operation.** Some count a multiplication and an addition as two operations (FLOP, floating-point operation), some count
+# them as one. 0.72 billion MACs are 1.45 billion FLOP. Ask which one is meant before you compare.
+#
+# **fc6 "sees some of the maps"** (an article on Caffe). It sees all 9,216 numbers. On two cards, too: lesson 10.
+#
+# **The "Gaussian filter" of fc8 "produces 1000 floats"** (the same article). "gaussian" is the name of the rule from which the *first*
+# weights are drawn. The 1000 numbers are fc8's outputs.
+#
+# **"connections = F0^2 = (K^2 Kc + 1) F0 c"** (the summary, with an equals sign for a product). The equation stands in part 4.4. For conv1:
+
+# %%
+say("conv1 has 105,705,600 connections", value=55**2 * (11**2 * 3 + 1) * 96, within=0)
+say("all layers have 725,066,088", value=whole[1] + 659_272, within=0)
+
+# %% [markdown]
+# **"AlexNet" in your library is AlexNet.** The best-known one is a later net of the same author, with 64 filters in conv1, no groups and
+# no normalization. A lecture's table has the same conv1, with padding 2 at 227 pixels; its map is 56 wide.
+
+# %%
+edits = {"conv1": conv(64, 11, 4, 2), "conv2": conv(192, 5, padding=2), "conv4": conv(256, 3, padding=1)}
+later = one_group | edits
+later_shapes, later_parameters, _ = plan(later.values(), (3, 223, 223))  # 223: rounded up, it gives what 224 gives rounded down
+say("this net has 61,100,840 parameters", value=sum(later_parameters), within=0)
+say("the lecture's conv1 does 72,855,552 MACs", value=plan([edits["conv1"]], (3, 227, 227))[2][0], within=0)
+
+# %% [markdown]
+# **A side exercise: find the slip.** The same lecture counts the first layers of GoogLeNet, a net of 2014: a convolution of 64 filters,
+# 7 × 7, that gives 112 × 112; then, on 56 × 56, 64 filters of 1 × 1 and 192 filters of 3 × 3. It says 418 million MACs. An article
+# on the lecture notes that its author did not see how this is computed. Part 4.3 is all that it takes:
+
+# %%
+stem = [64 * 3 * 7**2 * 112**2, 64 * 64 * 56**2, 192 * 64 * 3**2 * 56**2]
+print("millions of MACs:", [round(m / 1e6, 1) for m in stem])
+say("in all 477.7 million", value=sum(stem) / 1e6, within=0.05)
+pools = 9 * (64 * 56**2 + 192 * 28**2)  # numbers that its two pooling layers compare, 9 for each output
+say("with the comparisons of its two pooling layers 481 million", value=(sum(stem) + pools) / 1e6, within=0.5)
+
+# %% [markdown]
+# So 418 is most likely a 481 in which two digits changed places.
+#
+# More of them stand in `lessons/MISCONCEPTIONS.md`.
+#
+# ### Summary
+#
+# A convolution uses each weight once in every window, a fully connected layer uses it once. Therefore the three fully connected layers of
+# AlexNet hold 96 % of its 61 million parameters, and the five convolutions do 92 % of its 724 million multiplications. Most of the memory
+# for activities belongs to the first two layers. Strides multiply, so a number of the last pooling layer sees 195 of the 224 pixels
+# of a line. All of this follows from a list of layers and four equations.
+#
+# ### Read on
+#
+# - The engine: `PAPER` in `tinyalex/models/alexnet.py`, `walk` in `tinyalex/models/rows.py`, `count` in `tinyalex/analysis/count.py`,
+#   `receptive_fields` in `tinyalex/analysis/receptive.py`.
+# - Exercise: `tutor.check("E11", plan)`, 25 minutes.
+# - Next: lesson 10, two devices, where the net is cut in two and a gradient comes back from the other side.
+#
+# Two questions to write about, a few sentences each:
+#
+# 1. Somebody doubles height and width of the images, to 448 × 448, and leaves the list of layers as it is. Which layers get more
+#    parameters, and which get more MACs? By which factor, about? Where would you change the list?
+# 2. The paper spends dropout on fc6 and fc7 alone. Look at the three bars. Why there, and not in the convolutions?
