@@ -52,3 +52,16 @@ def test_broken_connection_is_made_again_where_enough_came_and_a_stalled_one_is_
         with pytest.raises(mirrors.MirrorError) as caught:
             copied([(0.1, received), (0.1, error)], 0, 6400, 1, monkeypatch)
         assert caught.value.again is more
+
+
+def test_server_that_always_cuts_off_is_left_after_so_many_requests(tmp_path, monkeypatch):
+    asked = []
+
+    def cut_off(url, *_):
+        asked.append(url)
+        raise mirrors.MirrorError("it cut off", again=True)
+
+    monkeypatch.setattr(mirrors, "_request", cut_off)
+    archive = mirrors.ARCHIVES["bin"]
+    assert mirrors.fetch(["http://a/"], tmp_path / "part", archive, None, 1.0) == "http://a/: cut off 128 times"
+    assert asked == ["http://a/cifar-10-binary.tar.gz"] * 128

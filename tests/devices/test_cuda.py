@@ -191,6 +191,10 @@ def test_arrays_are_made_on_the_card_and_the_thread_goes_back(cupy):
     assert type(card.to_numpy(arrays[1])) is np.ndarray and card.to_numpy(arrays[1]).tolist() == [[0, 0, 0]] * 2
 
 
+def test_a_card_says_by_what_settings_another_process_makes_it(cupy):
+    assert CudaDevice(1).settings() == {"number": 1}
+
+
 def test_arrays_of_elsewhere_are_refused(cupy):
     card, other = CudaDevice(0), CudaDevice(1)
     foreign = other.zeros((2,))

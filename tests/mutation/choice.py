@@ -70,13 +70,11 @@ class Chooser:
         return sorted(found, key=self.records.seconds.__getitem__)
 
     def choose(self, file: str, lines: range | None, near: list[str]) -> list[str]:
-        """The tests that execute one of the lines of a file; without lines all near ones."""
+        """The tests that execute one of the lines of a file; all near ones where an import does, or nothing."""
         close = set(self.near(near))
-        if lines is None:
-            chosen = close
-        else:
-            executed = self.records.executed[file]
-            chosen = set().union(*(executed.get(line, ()) for line in lines)) | close & self.records.starts
+        executed = self.records.executed[file]
+        chosen = set().union(*(executed.get(line, ()) for line in lines or ()))
+        chosen = chosen | close & self.records.starts if chosen else close
         ordered = sorted(chosen, key=lambda test: (-self._worth(file, test, test in close, _is_of(test, near[:-1])), test))
         room, found = ELSEWHERE, []
         for test in ordered:
