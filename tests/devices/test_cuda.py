@@ -270,6 +270,10 @@ def test_a_block_takes_a_quarter_of_what_is_free(cupy):
     assert [card.block_size(64, nbytes) for nbytes in (0, 1, 100, 400, 5000)] == [64, 64, 10, 2, 1]
     cupy.limit = 2000  # set by the user on the pool
     assert card.block_size(64, 100) == 5
+    cupy.limit, pool = 1500, cupy.get_default_memory_pool()
+    pool.used_bytes = lambda: 2000  # the limit was set when more was in use already
+    with pytest.raises(ta.OutOfMemory, match="cuda:0: an array does not fit, 0 of 1,048,576 bytes are left"):
+        card.zeros((1000, 1000))
 
 
 def test_synchronize_waits_for_its_own_card(cupy):
