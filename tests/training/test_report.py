@@ -145,7 +145,7 @@ def test_line_of_an_epoch_says_what_was_measured():
     result = EpochResult(
         epoch=3, loss=1.23456, running_error=0.5, train_error=0.25, val_error=0.125, lr=0.01, wall_s=75.0, images_per_s=1.0
     )
-    assert epoch_line(result, 10) == "epoch 3 of 10: loss 1.2346, training error 25.00 %, validation error 12.50 %, rate 0.01, 1 min 15 s"
+    assert epoch_line(result, 10) == "epoch 3 of 10: loss 1.2346, training error 25.00 %, validation error 12.50 %, rate 0.01, 75 s"
     assert epoch_line(replace(result, train_error=None, val_error=None), 10).startswith(
         "epoch 3 of 10: loss 1.2346, training error 50.00 %, r"
     )
