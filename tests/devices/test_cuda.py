@@ -193,7 +193,7 @@ def test_arrays_are_made_on_the_card_and_the_thread_goes_back(cupy):
 
 
 def test_a_card_says_by_what_settings_another_process_makes_it(cupy):
-    assert CudaDevice(1).settings() == {"number": 1}
+    assert CudaDevice(1).settings() == {"number": 1} and CudaDevice().settings() == {"number": 0}
 
 
 def test_arrays_of_elsewhere_are_refused(cupy):

@@ -36,6 +36,7 @@ def test_memory_in_use_is_counted_by_owner_not_by_view():
     assert sim.used == 400
     del views
     assert sim.used == 0 and sim.peak == 400
+    assert not sim._lives  # nothing is kept of arrays that are freed
 
 
 def test_temporaries_count_toward_the_peak():
