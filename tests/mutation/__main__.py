@@ -1,10 +1,10 @@
-"""How many one-line changes of the package do the tests beside the changed file notice?
+"""How many one-line changes of the package do the tests notice?
 
     python -m tests.mutation --only optim devices --sample 100 --out build/mutation.jsonl
 
-Makes one small change at a time in a copy of the tree and runs the tests near the changed file. Survivors are printed; the
-exit code is 1 if one of them has no verdict in tests/mutation/verdicts.json. A run that was stopped goes on with the same
-line. Not mutmut or cosmic-ray: neither chooses the tests by the changed file's path, and this is 300 lines.
+Makes one small change at a time in a copy of the tree and runs the tests that execute it. Survivors are printed; the exit code
+is 1 if one of them has no verdict in tests/mutation/verdicts.json. A run that was stopped goes on with the same line. Not
+mutmut: since its version 3 it changes nothing outside of functions, and here AlexNet itself is a list outside of functions.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-ELSEWHERE = 4.0  # seconds of tests of other folders that a change is given, besides those near it
+NEAR, ELSEWHERE = 6.0, 3.0  # seconds of tests near a change, and of other folders, before all near ones are run for several changes
 
 
 @dataclass
@@ -76,13 +76,11 @@ class Chooser:
         chosen = set().union(*(executed.get(line, ()) for line in lines or ()))
         chosen = chosen | close & self.records.starts if chosen else close
         ordered = sorted(chosen, key=lambda test: (-self._worth(file, test, test in close, _is_of(test, near[:-1])), test))
-        room, found = ELSEWHERE, []
+        room, found = {True: NEAR, False: ELSEWHERE}, []
         for test in ordered:
-            if test not in close:
-                room -= self.records.seconds[test]
-                if room < 0:
-                    continue
-            found.append(test)
+            room[test in close] -= self.records.seconds[test]
+            if room[test in close] >= 0:
+                found.append(test)
         return found
 
     def _worth(self, file: str, test: str, close: bool, closest: bool) -> float:

@@ -28,6 +28,8 @@ LOADED = (
     *("PIL.Image", "tqdm", "safetensors.numpy", "threadpoolctl", "ctypes", "http.server", "urllib.request", "tarfile"),
 )  # what the package and its tests import, and takes long
 TOGETHER = 8  # so many changes that nothing has noticed yet are tried at once with all tests near them
+Made = tuple[str, Change]  # a file and its change
+Outcome = tuple[str, float, str]  # "noticed", "time", "survived" or, so far, "passed"; seconds; the test that noticed it
 LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", ".venv", ".*_cache", ".hypothesis", "*.egg-info", "build")
 
 
@@ -173,7 +175,7 @@ class Runner:
         self.server, self.tree, self.records, self.chooser = server, server.tree, records, Chooser(records)
 
     @contextmanager
-    def made(self, chosen: list[tuple[str, Change]]) -> Iterator[None]:
+    def made(self, chosen: list[Made]) -> Iterator[None]:
         """The tree with some changes, which do not overlap; the compiled files stay those of the shipped tree."""
         before = {}
         for file, change in sorted(chosen, key=lambda one: -one[1].start):
@@ -189,10 +191,11 @@ class Runner:
                 for name, content in compiled.items():
                     name.write_bytes(content)
 
-    def first(self, file: str, change: Change, tree: ast.Module, column: int) -> tuple[str, float, str]:
-        """(outcome, seconds, test) of the tests that execute the change: "noticed", "time" or "passed"."""
-        near = near_tests(self.tree, file)
-        tests = self.chooser.choose(file, lines_of(tree, change.line, column), near)
+    def first(self, file: str, change: Change) -> Outcome:
+        """The outcome with tests that execute the change: "noticed", "time" or "passed"."""
+        source = (self.tree / file).read_bytes()
+        column = change.start - (source.rfind(b"\n", 0, change.start) + 1)
+        tests = self.chooser.choose(file, lines_of(ast.parse(source), change.line, column), near_tests(self.tree, file))
         begun = first_of(tests)
         rest = [test for test in tests if test not in set(begun)]
         seconds, answer = 0.0, {"outcome": "passed"}
@@ -206,7 +209,7 @@ class Runner:
                     self.chooser.learn(file, answer["tests"], by if answer["tests"] else None)
         return "noticed" if answer["outcome"] == "failed" else answer["outcome"], seconds, by or ""
 
-    def all_near(self, chosen: list[tuple[str, Change]]) -> list[tuple[str, float, str]]:
+    def all_near(self, chosen: list[Made]) -> list[Outcome]:
         """The outcome of each change with all tests near it: many at once, and apart only where these do not pass."""
         near = list(dict.fromkeys(place for file, _ in chosen for place in near_tests(self.tree, file)))
         tests = self.chooser.near(near)
@@ -229,7 +232,7 @@ def _compiled(path: Path) -> dict[Path, bytes]:
     return found
 
 
-def run(root: Path, chosen: Iterable[tuple[str, Change]], out: Path | None, again: bool = False) -> Iterator[Result]:
+def run(root: Path, chosen: Iterable[Made], out: Path | None, again: bool = False) -> Iterator[Result]:
     """The result of each chosen change, from `out` where a run before wrote it, else from its tests; new ones are added to `out`.
 
     A change that none of the tests which execute it notices is tried once more with all tests near it, several such changes at
@@ -254,52 +257,48 @@ def run(root: Path, chosen: Iterable[tuple[str, Change]], out: Path | None, agai
     for file, tests in near.items():
         if not tests:
             raise RuntimeError(f"mutation: {file} must have tests near it, got none; write tests/{'/'.join(Path(file).parts[1:-1])}")
-    units = dict.fromkeys([*(test for tests in near.values() for test in (tests if tests[-1].endswith(".py") else tests[-1:])), *ELSEWHERE])
-
-    def written(file: str, change: Change, outcome: str, seconds: float, by: str) -> Result:
-        result = Result(file, shas[file], change.key, change.line, outcome, round(seconds, 2), by)
-        if out is not None:
-            with out.open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
-        return result
+    units = dict.fromkeys(test for tests in near.values() for test in (tests if tests[-1].endswith(".py") else tests[-1:]))
+    if out is not None:  # a run that is kept is worth the minutes
+        units |= dict.fromkeys(ELSEWHERE)
 
     with copied(root) as tree, Server(tree) as server:
         kept = None if out is None else out.with_suffix(".lines.json")
         runner = Runner(server, record(server, [unit for unit in units if (tree / unit).exists()], kept))
-        sources = {file: (tree / file).read_bytes() for file in near}
-        parsed = {file: ast.parse(source) for file, source in sources.items()}
-        waiting: list[tuple[str, Change]] = []
-        for file, change in left:
-            column = change.start - (sources[file].rfind(b"\n", 0, change.start) + 1)
-            outcome, seconds, by = runner.first(file, change, parsed[file], column)
-            if outcome != "passed":
-                yield written(file, change, outcome, seconds, by)
-                continue
-            together = not any(other == file and _overlap(change, one) for other, one in waiting) and _one_folder(file, waiting)
-            if waiting and not together:
-                yield from (written(*one, *result) for one, result in zip(waiting, runner.all_near(waiting), strict=True))
-                waiting = []
-            waiting.append((file, change))
-            if len(waiting) == TOGETHER:
-                yield from (written(*one, *result) for one, result in zip(waiting, runner.all_near(waiting), strict=True))
-                waiting = []
-        if waiting:
-            yield from (written(*one, *result) for one, result in zip(waiting, runner.all_near(waiting), strict=True))
+        for (file, change), (outcome, seconds, by) in _outcomes(runner, left):
+            result = Result(file, shas[file], change.key, change.line, outcome, round(seconds, 2), by)
+            if out is not None:
+                with out.open("a", encoding="utf-8") as lines:
+                    lines.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
+            yield result
 
 
-def _overlap(one: Change, other: Change) -> bool:
-    return one.start < other.stop and other.start < one.stop
+def _outcomes(runner: Runner, chosen: list[Made]) -> Iterator[tuple[Made, Outcome]]:
+    """What becomes of each change. Those that are not noticed at first wait until there are some that can be made together."""
+    waiting: list[Made] = []
+    for file, change in chosen:
+        outcome = runner.first(file, change)
+        if outcome[0] != "passed":
+            yield (file, change), outcome
+            continue
+        if len(waiting) == TOGETHER or not all(_fit(file, change, *other) for other in waiting):
+            yield from zip(waiting, runner.all_near(waiting), strict=True)
+            waiting = []
+        waiting.append((file, change))
+    if waiting:
+        yield from zip(waiting, runner.all_near(waiting), strict=True)
 
 
-def _one_folder(file: str, waiting: list[tuple[str, Change]]) -> bool:
-    return all(Path(file).parent == Path(other).parent for other, _ in waiting)
+def _fit(file: str, change: Change, other: str, one: Change) -> bool:
+    """Whether two changes can be made together: the same tests are near them, and they do not overlap."""
+    apart = file != other or change.stop <= one.start or one.stop <= change.start
+    return apart and Path(file).parent == Path(other).parent
 
 
-def all_changes(root: Path, files: Iterable[str]) -> list[tuple[str, Change]]:
+def all_changes(root: Path, files: Iterable[str]) -> list[Made]:
     """Every change of every file."""
     return [(file, change) for file in files for change in changes((root / file).read_text("utf-8"))]
 
 
-def shuffled(chosen: list[tuple[str, Change]], seed: int) -> list[tuple[str, Change]]:
+def shuffled(chosen: list[Made], seed: int) -> list[Made]:
     """The changes in an order drawn at random, so that those that ran before a stop are a fair sample."""
     return random.Random(seed).sample(chosen, len(chosen))

@@ -55,7 +55,7 @@ def chooser():
         }
     )
     records.add(
-        {"tests": {"tests/far/test_a.py::a": 3.0, "tests/far/test_a.py::b": 3.5}, "starts": [], "lines": {"tinyalex/x/y.py": {"5": [0, 1]}}}
+        {"tests": {"tests/far/test_a.py::a": 2.5, "tests/far/test_a.py::b": 3.5}, "starts": [], "lines": {"tinyalex/x/y.py": {"5": [0, 1]}}}
     )
     return Chooser(records)
 
@@ -69,7 +69,7 @@ def test_tests_that_execute_a_line_are_chosen_quick_and_near_ones_first(chooser)
         "tests/x/test_y.py::quick",
         "tests/x/test_y.py::slow",
         "tests/x/test_z.py::run",
-        "tests/far/test_a.py::a",  # with b they would take longer than tests of other folders are given
+        "tests/far/test_a.py::a",  # with b they would take longer than tests of other folders are given at first
     ]
     assert len(chooser.choose("tinyalex/x/y.py", None, NEAR)) == 4  # an import executes it: all near ones
 
