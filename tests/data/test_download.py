@@ -291,6 +291,15 @@ def test_disk_that_fills_up_meanwhile_is_told_and_keeps_the_part(get, tmp_path, 
     assert part_file(tmp_path).read_bytes() == content[:1000]
 
 
+def test_other_errors_of_the_disk_are_not_called_full(get, monkeypatch):
+    def failing(path, mode):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(mirrors, "open", failing, raising=False)
+    with pytest.raises(OSError, match="Input/output error"):
+        get("good")
+
+
 def test_folder_that_can_not_be_made_raises(tmp_path, content):
     (tmp_path / "file").touch()
     with refuses(DataError, f"{tmp_path / 'file' / 'data'}: the data folder must be one that can be made, got Not a directory"):

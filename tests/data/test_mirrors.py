@@ -38,6 +38,7 @@ def copied(sent, start, size, slowest, monkeypatch):
 
 def test_speed_is_that_of_the_last_seconds_and_of_what_this_server_sent(monkeypatch):
     assert copied([(0.5, 600)] * 4, 0, 2400, 1000, monkeypatch) == 2400
+    assert copied([(0.5, 500)] * 4, 0, 2000, 1000, monkeypatch) == 2000  # exactly the least speed
     with pytest.raises(mirrors.MirrorError, match=r"it sent only 200 bytes in 1\.0 s"):
         copied([(0.5, 100)] * 4, 50_000, 60_000, 1000, monkeypatch)  # what another server sent is not its own
     with pytest.raises(mirrors.MirrorError, match=r"it sent only 200 bytes in 1\.0 s"):
@@ -52,3 +53,29 @@ def test_broken_connection_is_made_again_where_enough_came_and_a_stalled_one_is_
         with pytest.raises(mirrors.MirrorError) as caught:
             copied([(0.1, received), (0.1, error)], 0, 6400, 1, monkeypatch)
         assert caught.value.again is more
+
+
+def test_server_that_always_cuts_off_is_left_after_so_many_requests(tmp_path, monkeypatch):
+    asked = []
+
+    def cut_off(url, *_):
+        asked.append(url)
+        raise mirrors.MirrorError("it cut off", again=True)
+
+    monkeypatch.setattr(mirrors, "_request", cut_off)
+    archive = mirrors.ARCHIVES["bin"]
+    assert mirrors.fetch(["http://a/"], tmp_path / "part", archive, None, 1.0) == "http://a/: cut off 128 times"
+    assert asked == ["http://a/cifar-10-binary.tar.gz"] * 128
+
+
+def test_slow_servers_are_asked_twice_first_for_200_000_then_for_1024_bytes_a_second(tmp_path, monkeypatch):
+    asked = []
+
+    def too_slow(url, part, have, size, progress, timeout, slowest):
+        asked.append((url[:9], slowest))
+        raise mirrors.MirrorError("it sent only 7 bytes", slow=url[7] == "b")
+
+    monkeypatch.setattr(mirrors, "_request", too_slow)
+    reasons = mirrors.fetch(["http://a/", "http://b/"], tmp_path / "part", mirrors.ARCHIVES["bin"], None, 1.0)
+    assert asked == [("http://a/", 200_000), ("http://b/", 200_000), ("http://b/", 1024)]
+    assert reasons == "http://a/: it sent only 7 bytes; http://b/: it sent only 7 bytes"

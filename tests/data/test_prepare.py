@@ -305,3 +305,12 @@ def test_one_image_alone_is_told_how_to_become_a_batch_and_other_images_are_not(
     for images in (pixels(3, (1, 4, 5)), pixels(2)[:, 0]):  # three gray images, and images without channels
         with refuses(DataError, "; fit it on such images"):
             prepare(images)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+@pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1])
+def test_last_image_of_any_number_counts(n, dtype):
+    images = np.zeros((n, 1, 1, 1), dtype)
+    images[-1] = 200
+    found = Standardize.fit(images)
+    np.testing.assert_allclose([found.mean.item(), found.std.item()], [images.mean(), images.std()], rtol=1e-6)

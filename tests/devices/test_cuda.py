@@ -72,6 +72,7 @@ def make_cupy(available=True, error=None):
 
     class Event:
         def __init__(self, disable_timing=False):
+            assert disable_timing, "an event that takes the time delays the card"
             self.card = card()
 
         def record(self, stream):
@@ -191,6 +192,10 @@ def test_arrays_are_made_on_the_card_and_the_thread_goes_back(cupy):
     assert type(card.to_numpy(arrays[1])) is np.ndarray and card.to_numpy(arrays[1]).tolist() == [[0, 0, 0]] * 2
 
 
+def test_a_card_says_by_what_settings_another_process_makes_it(cupy):
+    assert CudaDevice(1).settings() == {"number": 1} and CudaDevice().settings() == {"number": 0}
+
+
 def test_arrays_of_elsewhere_are_refused(cupy):
     card, other = CudaDevice(0), CudaDevice(1)
     foreign = other.zeros((2,))
@@ -265,6 +270,10 @@ def test_a_block_takes_a_quarter_of_what_is_free(cupy):
     assert [card.block_size(64, nbytes) for nbytes in (0, 1, 100, 400, 5000)] == [64, 64, 10, 2, 1]
     cupy.limit = 2000  # set by the user on the pool
     assert card.block_size(64, 100) == 5
+    cupy.limit, pool = 1500, cupy.get_default_memory_pool()
+    pool.used_bytes = lambda: 2000  # the limit was set when more was in use already
+    with pytest.raises(ta.OutOfMemory, match="cuda:0: an array does not fit, 0 of 1,048,576 bytes are left"):
+        card.zeros((1000, 1000))
 
 
 def test_synchronize_waits_for_its_own_card(cupy):

@@ -37,3 +37,20 @@ def test_kind_is_that_of_the_device_it_stands_for_whatever_its_name(kind):
 def test_unknown_kind_raises():
     with refuses(DeviceError, "cpu: stands_for must be cpu, sim or cuda, got 'dry'"):
         DryDevice(stands_for="dry")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda device, x: device.to_numpy(x),
+        lambda device, x: device.copy_from(x, device),
+        lambda device, x: device.owns(x),
+        lambda device, x: device.scratch(),
+        lambda device, x: device.block_size(4, 100),
+    ],
+    ids=["to_numpy", "copy_from", "owns", "scratch", "block_size"],
+)
+def test_nothing_that_needs_values_is_done(ask):
+    device = DryDevice("laptop")
+    with refuses(DeviceError, "laptop: the network must be built on a device to compute, got one that was built to be counted"):
+        ask(device, device.zeros((2, 3)))

@@ -36,6 +36,7 @@ def test_memory_in_use_is_counted_by_owner_not_by_view():
     assert sim.used == 400
     del views
     assert sim.used == 0 and sim.peak == 400
+    assert not sim._lives  # nothing is kept of arrays that are freed
 
 
 def test_temporaries_count_toward_the_peak():
@@ -202,3 +203,21 @@ def test_bad_numbers_and_memory_raise(number):
         SimDevice(number)
     with pytest.raises(ta.ShapeError, match="sim:0: memory must be an integer of at least 1, got 0"):
         SimDevice(0, memory=0)
+
+
+def test_end_of_the_hosts_memory_names_device_and_bytes(sim, monkeypatch):
+    def none_left(shape, dtype):
+        raise MemoryError
+
+    with monkeypatch.context() as patch, pytest.raises(ta.OutOfMemory, match="sim:0: the host has no 24 bytes left for it; use a smaller"):
+        patch.setattr(np, "empty", none_left)
+        sim.empty((2, 3))
+    assert sim.used == 0
+
+
+def test_namespace_makes_arrays_of_its_device(sim, x):
+    xp = sim.xp
+    assert xp.asarray(x) is x and xp.array(x) is not x and repr(xp) == "<xp of sim:0>"
+    for made in (xp.asarray([1, 2], np.float64), xp.array([1, 2], np.float64), xp.zeros(2), xp.empty((2,))):
+        assert sim.owns(made) and made.shape == (2,) and made.dtype == np.float64
+    assert not hasattr(xp.exp, "__wrapped__")  # which copy, pickle and inspect ask every object for

@@ -7,6 +7,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
+from tinyalex import devices
 from tinyalex.devices import workers as module
 from tinyalex.devices.workers import Allowed, allowed, cores, cpu_quota, processors
 
@@ -113,6 +114,19 @@ def test_no_control_groups_are_no_quota(tmp_path):
 def test_processors_are_those_of_the_process(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
     assert processors() == 3
+
+
+@pytest.mark.parametrize("count, expected", [(6, 6), (None, 1)])
+def test_processors_of_a_system_without_affinity_are_those_it_counts(monkeypatch, count, expected):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert processors() == expected
+
+
+@pytest.mark.parametrize("processors, whole, half", [(8, 8, 4), (3, 3, 1), (1, 1, 1)])
+def test_a_numbered_cpu_has_half_of_the_cores(monkeypatch, processors, whole, half):
+    monkeypatch.setattr(module, "processors", lambda: processors)
+    assert [devices._make("cpu", name, 0).workers for name in ("cpu", "cpu:0", "cpu:1")] == [whole, half, half]
 
 
 def test_every_rule_of_the_page_is_a_name_in_the_code():

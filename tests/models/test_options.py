@@ -80,3 +80,20 @@ def test_every_layer_but_the_last_may_have_another_width(layer):
     assert rows[layer].width == 100
     with refuses(ta.ShapeError, "alexnet: widths must hold only names of conv1, conv2, conv3, conv4, conv5, fc6, fc7, got 'fc8'"):
         as_built(widths={"fc8": 100})
+
+
+def test_sixth_convolution_stands_on_the_last_pooling_and_has_its_relu_behind_it():
+    order = [row.name for row in as_built(sixth=True).rows]
+    assert order[order.index("pool5") : order.index("fc6")] == ["pool5", "conv6", "relu_conv6", "flatten5"]
+    order = [row.name for row in as_built(sixth=True, remove=("conv6",)).rows]
+    assert order[order.index("pool5") : order.index("fc6")] == ["pool5", "flatten5"]
+
+
+def test_two_filters_are_the_fewest_and_the_parameters_of_an_rgb_image_are_counted(monkeypatch):
+    assert as_built(widths={"conv1": 2}).rows[0].width == 2
+    with refuses(ta.ShapeError, "alexnet: the width of conv1 must be an integer of at least 2, got 0"):
+        as_built(widths={"conv1": 0})
+    monkeypatch.setattr("tinyalex.models.options.MOST_PARAMETERS", 60_965_224)  # the paper's net
+    assert as_built() == VARIANTS["paper"]
+    with refuses(ta.ShapeError, "must give at most 60,965,224 parameters, got 60,969,321 for input_size 224 and num_classes 1001"):
+        as_built(num_classes=1001)

@@ -37,3 +37,11 @@ def test_recognizes_real_images():
     assert wrong.mean() == pytest.approx(0.2746, abs=0.02)
     fitted = type(trained.prepare).fit(dataset.train_images)
     assert np.allclose(fitted.mean, trained.prepare.mean) and np.allclose(fitted.std, trained.prepare.std)
+
+
+def test_answers_are_those_of_the_net_that_was_measured():
+    trained = trained_figure1(dtype=np.float64)
+    image = np.random.default_rng(0).integers(0, 256, (1, 3, 32, 32), np.uint8)
+    logits = trained.net.forward(trained.prepare(image).astype(np.float64))
+    expected = [-1.538, 4.410, -2.850, -1.881, -2.494, -0.776, 1.263, -1.673, 0.148, 5.189]
+    np.testing.assert_allclose(logits[0], expected, rtol=0, atol=2e-3)

@@ -126,3 +126,11 @@ def test_image_gets_a_gradient_where_it_is_asked_for_or_where_no_convolution_is_
 def test_weights_start_at_a_hundredth_and_biases_at_0_where_nothing_else_is_said():
     for row in (conv("conv1", 6, 3), linear("fc", 5)):
         assert (row["weight_init"], row["bias_init"]) == (ta.Gaussian(0.01), ta.Constant(0.0))
+
+
+def test_normalization_has_the_papers_constants_where_nothing_else_is_said():
+    assert dict(edits.norm("norm1").settings) == {"n": 5, "k": 2.0, "alpha": 1e-4, "beta": 0.75, "groups": 1, "alpha_over_n": False}
+
+
+def test_half_of_a_layer_has_half_of_its_groups():
+    assert [half(conv("conv1", 8, 3, groups=groups), 0)["groups"] for groups in (1, 2, 4)] == [1, 1, 2]

@@ -51,7 +51,8 @@ class Change:
 
 def changes(source: str) -> list[Change]:
     """All changes of a source that still compile, in the order of its lines."""
-    tree, lines = ast.parse(source), source.encode().splitlines(keepends=True)
+    tree, data = ast.parse(source), source.encode()
+    lines = data.splitlines(keepends=True)
     starts = [0]
     for line in lines:
         starts.append(starts[-1] + len(line))
@@ -59,16 +60,18 @@ def changes(source: str) -> list[Change]:
     for node, kind, after in sorted(_of(tree), key=lambda change: (change[0].lineno, change[0].col_offset, change[1])):
         start = starts[node.lineno - 1] + node.col_offset
         stop = starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0)
-        before = " ".join(source.encode()[start:stop].decode().split())
+        before = " ".join(data[start:stop].decode().split())
         change = Change(node.lineno, lines[node.lineno - 1].decode().strip(), kind, before, after, start, stop)
         change = Change(**{**vars(change), "number": counts[change.key]})
         counts[Change(**{**vars(change), "number": 0}).key] += 1
-        if _compiles(change.apply(source)):
+        at = next(node for node in reversed(tree.body) if node.lineno <= change.line)
+        begin, end = starts[at.lineno - 1], starts[at.end_lineno or 0]  # compiling this statement alone takes a tenth of the time
+        if _compiles(data[begin:start] + after.encode() + data[stop:end]):
             found.append(change)
     return found
 
 
-def _compiles(source: str) -> bool:
+def _compiles(source: bytes) -> bool:
     try:
         compile(source, "a changed source", "exec", dont_inherit=True)
     except SyntaxError:

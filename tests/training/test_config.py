@@ -172,3 +172,10 @@ def test_run_is_known_by_its_images_and_labels():
     train, val = random_data(16), random_data(8, seed=1)
     own = make_trainer(train=train, val=val).config["trainer"]
     assert (own["train_sha256"], own["val_sha256"]) == (fingerprint(*train), fingerprint(*val))
+
+
+@pytest.mark.parametrize("layers", [5, {"conv1": 3}], ids=str)
+def test_stored_layers_that_are_no_objects_are_compared_as_they_are(layers):
+    here = {"trainer": {"layers": {"conv1": {"type": "Conv2d", "out_channels": 4}}, "in_halves": False}}
+    mine, theirs = comparable(here, {"trainer": {"layers": layers, "in_halves": True}})
+    assert mine == {"trainer": {"layers": {"conv1": {"type": "Conv2d"}}}} and theirs == {"trainer": {"layers": layers}}

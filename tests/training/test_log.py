@@ -1,5 +1,6 @@
 """The log: what its first line says, that it can be cut, and that a torn last line does no harm."""
 
+import io
 import json
 
 import numpy as np
@@ -138,6 +139,20 @@ def test_full_disk_is_told_as_such(tmp_path):
     log.path.symlink_to("/dev/full")
     with refuses(DiskFull, "the disk must have "):
         log.append(epoch(1))
+
+
+def test_line_that_is_written_only_in_part_is_taken_back(tmp_path, monkeypatch):
+    log = log_of(tmp_path, 2)
+    before = log.path.read_bytes()
+
+    class Short(io.FileIO):
+        def write(self, data):
+            return super().write(data[:5])
+
+    with monkeypatch.context() as patch, refuses(DiskFull, "the disk must have "):
+        patch.setattr("tinyalex.training.log.open", lambda path, mode, buffering: Short(path, mode), raising=False)
+        log.append(epoch(3))
+    assert log.path.read_bytes() == before
 
 
 def test_not_a_number_is_never_written(tmp_path):

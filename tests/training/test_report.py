@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from PIL import Image
 
 from tests.training.small_run import make_trainer
 from tinyalex.files.atomic import write_json
-from tinyalex.training import Evaluation
-from tinyalex.training.report import document_of, draw_curve, figure_of
+from tinyalex.training import EpochResult, Evaluation, report
+from tinyalex.training.report import bar_of, document_of, draw_curve, epoch_line, figure_of
 
 CONFIG = {
     "net": {"name": "small", "seed": 0},
@@ -89,3 +91,69 @@ def test_axes_of_a_longer_run_end_with_it_and_leave_room_above_its_errors(docume
     assert panel.get_xlim() == (0.5, 5.5) and panel.get_ylim() == pytest.approx((0, 65))
     assert len(panel.get_lines()) == 2 and [text.get_text() for text in panel.texts] == []  # the rate never fell
     assert panel.get_xlabel() == "epochs\npatterns: drawn here; seed 0" and panel.get_ylabel() == "error, %"
+
+
+LOOKED_AT = {
+    "page": (8, 5.4),
+    "training": ("#d55e00", "--", "s", 2.4, 5.0),
+    "validation": ("#0072b2", "-", "o", 2.4, 5.0),
+    "falls": [([1.5, 1.5], "#999999", ":", 1.0), ([9.5, 9.5], "#999999", ":", 1.0)],
+    "rates": [("rate 0.05", (1.5, 0.02), (4, 0), "left", 10.0, "#595959"), ("rate 0.01", (9.5, 0.02), (-4, 0), "right", 10.0, "#595959")],
+    "frame": ((0.5, 10.5), (0.0, 70.0)),
+    "grid": ["#e6e6e6"],
+    "words": (13.0, 15.6, 11.0, 2),
+}
+
+
+def test_curve_looks_as_it_did_when_it_was_looked_at(document, monkeypatch, tmp_path):
+    """Colors, marks, widths and places were chosen by eye; who changes them looks at the picture and writes them here."""
+    made, figures = report.figure_of, []
+    monkeypatch.setattr(report, "figure_of", lambda document: figures.append(made(document)) or figures[-1])
+    errors = {"running_error": [0.6] * 10, "val_error": [0.5] * 10}
+    draw_curve(document | {"curves": {"epoch": list(range(1, 11)), "lr": [0.1] + [0.05] * 8 + [0.01], **errors}}, tmp_path / "curve.png")
+    (figure,) = figures
+    (panel,), (legend,) = figure.axes, figure.legends
+    training, validation, *falls = panel.get_lines()
+
+    def look(line):
+        return to_hex(line.get_color()), line.get_linestyle(), line.get_marker(), line.get_linewidth(), line.get_markersize()
+
+    assert {
+        "page": tuple(figure.get_size_inches()),
+        "training": look(training),
+        "validation": look(validation),
+        "falls": [(list(line.get_xdata()), to_hex(line.get_color()), line.get_linestyle(), line.get_linewidth()) for line in falls],
+        "rates": [
+            (text.get_text(), text.xy, text.get_position(), text.get_ha(), text.get_fontsize(), to_hex(text.get_color()))
+            for text in panel.texts
+        ],
+        "frame": (panel.get_xlim(), panel.get_ylim()),
+        "grid": sorted({to_hex(line.get_color()) for line in panel.get_ygridlines() if line.get_visible()}),
+        "words": (panel.xaxis.label.get_fontsize(), panel.title.get_fontsize(), legend.get_texts()[0].get_fontsize(), legend._ncols),
+    } == LOOKED_AT
+    assert not any(line.get_visible() for line in panel.get_xgridlines())
+    assert all(float(tick).is_integer() for tick in panel.get_xticks())
+
+
+@pytest.mark.parametrize(("errors", "top"), [([0.85, 0.2], 95), ([0.95, 0.97], 100)])
+def test_axis_of_errors_ends_ten_percent_above_the_worst_and_at_100(document, errors, top):
+    curves = {"epoch": [1, 2], "lr": [0.1, 0.1], "running_error": errors, "val_error": [0.1, 0.1]}
+    assert figure_of(document | {"curves": curves}).axes[0].get_ylim() == pytest.approx((0, top))
+
+
+def test_line_of_an_epoch_says_what_was_measured():
+    result = EpochResult(
+        epoch=3, loss=1.23456, running_error=0.5, train_error=0.25, val_error=0.125, lr=0.01, wall_s=75.0, images_per_s=1.0
+    )
+    assert epoch_line(result, 10) == "epoch 3 of 10: loss 1.2346, training error 25.00 %, validation error 12.50 %, rate 0.01, 75 s"
+    assert epoch_line(replace(result, train_error=None, val_error=None), 10).startswith(
+        "epoch 3 of 10: loss 1.2346, training error 50.00 %, r"
+    )
+
+
+@pytest.mark.parametrize(("progress", "hidden"), [(True, False), (False, True), (None, True)])
+def test_bar_begins_where_the_run_is_and_counts_images(progress, hidden, capsys):
+    bar = bar_of(20, 100, progress)  # stderr is no terminal here
+    assert (bar.n, bar.total, bar.disable) == (20, 100, hidden)
+    bar.close()
+    assert ("20.0/100" in capsys.readouterr().err) is not hidden

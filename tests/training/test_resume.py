@@ -326,3 +326,12 @@ def test_twenty_kills_change_nothing(tmp_path):
     assert finish(start(killed, epochs)) == (0, sha256, "")
     assert log_without_times(killed) == log_without_times(reference)
     assert not list(killed.glob(".*")) and len(checkpoint_files(killed)) == 2
+
+
+def test_signal_before_a_run_with_no_epoch_left_to_train_is_not_lost(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    trainer.run(1)
+    start = trainer._start_folder
+    monkeypatch.setattr(trainer, "_start_folder", lambda: (start(), signal.raise_signal(signal.SIGTERM)))
+    with refuses_run(Interrupted, f"stopped by SIGTERM after step {PER_EPOCH} and saved in {tmp_path}"):
+        trainer.run(1)

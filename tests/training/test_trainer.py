@@ -528,3 +528,63 @@ def raises(error):
         raise error
 
     return fail
+
+
+class Bar:
+    """A bar that keeps what it is told."""
+
+    disable = False
+
+    def __init__(self, told):
+        self.told = told
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.told.append("end")
+
+    def set_description(self, text):
+        self.told.append(text)
+
+    def set_postfix(self, loss, error, refresh):
+        self.told.append((float(loss), float(error)))
+        assert refresh is False  # the update that follows draws the bar
+
+    def update(self, images):
+        self.told.append(images)
+
+    def write(self, text, file):
+        self.told.append(text)
+
+
+def test_bar_begins_where_the_run_is_and_is_told_images_loss_and_epoch(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("tinyalex.training.trainer.bar_of", lambda done, images, progress: told.append((done, images)) or Bar(told))
+    trainer = make_trainer(tmp_path, hints=False)
+    (result,) = trainer.run(1)
+    means = [pair for pair in told[1:] if isinstance(pair, tuple)]
+    assert told[:2] == [(0, 51), "epoch 1/1"] and told[-2:] == ["epoch 1, evaluating", "end"]
+    assert [entry for entry in told if isinstance(entry, int)] == [8] * 6 + [3]
+    assert len(means) == PER_EPOCH and means[-1] == pytest.approx((result.loss, result.running_error), abs=1e-4)
+    told.clear()
+    trainer.run(1)
+    assert told == [(51, 51), "end"]
+    for batch, images in ((0, 0), (3, 24), (PER_EPOCH, 51)):  # after the last batch the evaluation may be left to do
+        trainer.position.batch = batch
+        told.clear()
+        trainer._bar_to(3)
+        assert told == [(51 + images, 153)]
+    told.clear()
+    trainer._bar_to(1)
+    assert told == [(51, 51)]  # no more than there are
+
+
+def test_losses_of_a_card_are_read_every_ten_steps_and_at_the_end_of_the_epoch(monkeypatch):
+    trainer = make_trainer(train=random_data(104), val=None, evaluate_train=False)
+    trainer.loss.device = CpuDevice()  # of its own, so that the layers still compute as on a CPU
+    trainer.loss.device.kind = "other"
+    read, at = Trainer._read_losses, []
+    monkeypatch.setattr(Trainer, "_read_losses", lambda self, x=None: (at.append(self.position.step + 1), read(self, x)))
+    trainer.run(1)
+    assert at == [10, 13]
