@@ -641,8 +641,9 @@ for ax, one_map, title in zip(axes.flat[1:], maps[0], ("lighter to the right", "
     fig.colorbar(drawn, ax=ax, shrink=0.8)
 show(fig, alt="A picture of 48 by 64 pixels: an orange disk and a light gray bar on a blue ground. Below and beside it three maps of 24 by "
      "31 numbers. The first is positive at the left edges of disk and bar and negative at their right edges. The second is positive at the "
-     "upper edge of the bar, and in a stripe along the upper border. The third is 0.85 inside the disk, near 0 in the bar and below 0 on "
-     "the blue ground. The edges of the disk are faint in the first two maps.")  # fmt: skip
+     "upper edge of the bar. The third is 0.85 inside the disk, near 0 in the bar and below 0 on the blue ground. The edges of the disk "
+     "are faint in the first two maps. The first has a pale positive stripe along the left border, the second a strong one along "
+     "the top.")  # fmt: skip
 say("0.85 is what the third filter finds inside the disk", value=maps[0, 2, 10, 8], within=0.005)
 
 # %% [markdown]
