@@ -50,7 +50,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # the answer better.
 #
 # Some words of the questions: **conv1** and **conv2** are the first and the second convolutional layer of AlexNet. `im2col` copies the
-# pixels of every window into a table, one column for each window. `col2im` is the step back: it turns such a table into an image again.
+# pixels of every window into a table, one column for each window. `col2im` goes from such a table back to an image, as the backward pass
+# needs it.
 
 # %% tags=["predict"]
 predict("03-a", 2)

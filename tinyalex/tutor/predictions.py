@@ -157,7 +157,7 @@ PREDICTIONS = {
                        _dead_units, "Half of a distribution around zero is negative."),
     "02-a": Prediction("y = x * x with x = 3, where x is used twice: what is the slope of y?",
                        _shared, "Each use sends back 3, and a gradient adds where a value is used more than once."),
-    "03-a": Prediction("All windows of conv1, written out as columns, hold how many times as many numbers as the 224 x 224 image?",
+    "03-a": Prediction("im2col writes out all windows of conv1: how many numbers does it write for each number of the 224 x 224 image?",
                        _conv1_columns, "Windows of 11 with stride 4 overlap, so that most pixels are written several times."),
     "03-b": Prediction("An image 224 pixels wide, a kernel of 11 and a stride of 4: how many windows side by side has conv1 in the paper?",
                        _conv1_windows, "(224 - 11) / 4 + 1 is 54.25. The program of 2012 rounds up, and reads zeros beyond the edge."),
