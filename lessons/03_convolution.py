@@ -376,7 +376,8 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 
 
 # %% [markdown]
-# In this answer `@` multiplies the matrices in the last two axes. It goes through the axes before them, N and G, by itself.
+# If arrays have more than two axes, `@` multiplies the matrices in the last two. It goes through the axes before them, such as N and G,
+# by itself.
 #
 # Then write `col2im(dcol, shape, stride)`, which returns dsheet of that shape, and with it
 # `conv_backward(dout, x, weight, stride, padding)` for one group. It returns dx, dweight and dbias, in this order. This is the first half

@@ -268,8 +268,8 @@ def lrn_backward(dout, a, n, k, alpha, beta):
 
 
 # %% [markdown]
-# This `lrn_backward` never asks which windows hold channel i. Each output j writes to the channels that it has read, and `+=` adds what
-# arrives there. So even values of n need no care.
+# With loops, `lrn_backward` need not ask which windows hold channel i. Each output j adds to the channels that it has read, and `+=` does
+# the rest. So even values of n need no care.
 
 # %% [markdown]
 # ## 6. Prove it
