@@ -48,6 +48,10 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 #
 # Write down what you expect before you read on. Replace each guess by your own. A wrong guess costs nothing, and you will remember
 # the answer better.
+#
+# Some words of the questions: **conv1** and **conv2** are the first and the second convolutional layer of AlexNet. `im2col` copies the
+# pixels of every window into a table, one column for each window. `col2im` goes from such a table back to an image, as the backward pass
+# needs it.
 
 # %% tags=["predict"]
 predict("03-a", 2)
@@ -66,8 +70,8 @@ predict("03-c", 1)
 # | x | (N, C, H, W) | N images of C channels, H lines and W columns |
 # | weight | (K, C, KH, KW) | K filters; each has C channels, KH lines and KW columns |
 # | bias | (K,) | one number for each filter, added to its whole map |
-# | sheet | (N, C, SH, SW) | x with lines and columns of zeros around it, the **padding** |
-# | out | (N, K, OH, OW) | K maps for each image |
+# | sheet | (N, C, SH, SW) | x with lines and columns of zeros around it, the **padding**; SH lines and SW columns in all |
+# | out | (N, K, OH, OW) | K maps for each image, of OH lines and OW columns |
 #
 # We say line and column in an image, and row and column in a matrix. Small letters are places. An image has the number n, a channel c,
 # a filter k. A window stands in line y and column z of all windows. A place inside a window is a **cell**; it stands in line i and
@@ -77,16 +81,19 @@ predict("03-c", 1)
 #
 # $$\text{out}[n,k,y,z] = \text{bias}[k] + \sum_{c,i,j} \text{weight}[k,c,i,j]\;\text{sheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j]$$
 #
-# The sum goes over all channels c and all cells i, j. The kernel is not turned round. How many windows are there? The first one starts
-# on line 0. The last one must end on the sheet, so (OH - 1) sh + KH is at most SH. With padding p on each side, SH = H + 2p, and the
-# largest such number is
+# The sum goes over all channels c and all cells i, j. The first weight of the kernel meets the first pixel of the window, the last weight
+# meets the last pixel. (In mathematics a convolution takes the pixels in the opposite order. Layers of nets do not.)
+#
+# How many windows are there? Each window gives one number of a map. So OH windows lie below each other, and OW windows side by side. The
+# first one starts on line 0. The last one must end on the sheet, so (OH - 1) sh + KH is at most SH. With padding p on each side,
+# SH = H + 2p. The largest OH for which this holds is
 #
 # $$\text{OH} = \left\lfloor \frac{H + 2p - \text{KH}}{\text{sh}} \right\rfloor + 1 \qquad\qquad \text{OW likewise from W and KW.}$$
 #
 # The brackets mean: rounded down. So some last lines of the image may be in no window at all.
 #
 # Here are all windows of a kernel of 3 lines and 4 columns with stride 2, on one channel of 6 lines and 8 columns. The number in each
-# pixel tells where it stands: pixel 18 stands on line 2, column 2.
+# pixel tells where it stands, because it is 8 times the line plus the column: pixel 18 stands on line 2, column 2.
 
 # %%
 numbered = np.arange(48.0).reshape(1, 1, 6, 8)  # N = 1 image, C = 1 channel, H = 6 lines, W = 8 columns
@@ -214,13 +221,14 @@ show(fig, alt="Pixel 18 is copied into four windows. Gradients of 0.5, 0.25, -1 
      "adds them: the gradient of pixel 18 is 1.75.")  # fmt: skip
 
 # %% [markdown]
-# The same can be said with a matrix. Take one image with one channel. Lay the sheet flat, as one long vector, and col as another one. A
-# copy is linear, so there is a matrix S with
+# The same can be said with a matrix. Take one image with one channel. Lay the sheet flat, as one long vector, and col as another one.
+# Then sheet has SH times SW elements, and col has R times Q. Every element of col is a sum over all pixels, in which one pixel has the
+# factor 1 and all others have the factor 0. We write these factors in one row of a matrix S, one row for each element of col:
 #
 # $$\text{col} = S\;\text{sheet} \qquad\qquad (R Q) = (R Q, \text{SH SW})\,(\text{SH SW})$$
 #
-# S holds only zeros and ones. We can find it without thinking: column number m of S is what comes out if pixel m is 1 and all others
-# are 0.
+# (R Q) is the shape of a vector: R times Q is one number. We need not think to find S. Set pixel m to 1 and all others to 0. Then only
+# the factors in column m count, so what comes out is column m of S.
 
 # %%
 units = np.eye(48).reshape(48, 1, 6, 8)  # 48 images; in image m only pixel m is 1
@@ -315,8 +323,8 @@ reveal("03-c")
 # | | group 0 | group 1 |
 # |---|---|---|
 # | reads these channels of x, writes these channels of dx | 0, 1, 2 | 3, 4, 5 |
-# | reads these filters of weight and of dout | 0, 1, 2, 3 | 4, 5, 6, 7 |
-# | writes these filters of dweight and of dbias | 0, 1, 2, 3 | 4, 5, 6, 7 |
+# | reads these filters of weight, and these maps of dout | 0, 1, 2, 3 | 4, 5, 6, 7 |
+# | writes these filters of dweight, and these elements of dbias | 0, 1, 2, 3 | 4, 5, 6, 7 |
 #
 # We build the big matrix once, to have something to test with:
 
@@ -351,9 +359,9 @@ print((without_groups(np.ones((8, 3, 4, 3)), 2)[:, :, 0, 0]).astype(int), " one 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `conv_forward(x, weight, bias, stride, padding, groups)` now. This is exercise **E04**, about 30 minutes. You may use loops or
-# `im2col`. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E04", conv_forward)`. Do this before you
-# open the next cell.
+# Write `conv_forward(x, weight, bias, stride, padding, groups)` now. It returns out. This is exercise **E04**, about 30 minutes. You may
+# use loops or `im2col`. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E04", conv_forward)`. Do
+# this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E04"]
@@ -368,11 +376,12 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 
 
 # %% [markdown]
-# `@` multiplies the matrices in the last two axes. It goes through the axes before them, N and G, by itself.
+# If arrays have more than two axes, `@` multiplies the matrices in the last two. It goes through the axes before them, such as N and G,
+# by itself.
 #
-# Then write `col2im(dcol, shape, stride)`, which returns dsheet of that shape, and with it `conv_backward(dout, x, weight, stride,
-# padding)` for one group. This is the first half of exercise **E05**, about 20 minutes. Ask `tutor.check("E05", conv_backward)` before
-# you open the next cell.
+# Then write `col2im(dcol, shape, stride)`, which returns dsheet of that shape, and with it
+# `conv_backward(dout, x, weight, stride, padding)` for one group. It returns dx, dweight and dbias, in this order. This is the first half
+# of exercise **E05**, about 20 minutes. Ask `tutor.check("E05", conv_backward)` before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E05"]
@@ -400,9 +409,9 @@ def conv_backward(dout, x, weight, stride, padding):
 
 
 # %% [markdown]
-# The second half of E05 is `conv_backward_groups(dout, x, weight, stride, padding, groups)`, about 15 minutes. It stands nowhere in this
-# lesson. Section 4.7 says all that you need: which filters, which channels and which part of dout belong to group g, and what is
-# added over the groups. `tutor.check("E05", conv_backward_groups)` tells you whether it is right.
+# The second half of E05 is `conv_backward_groups(dout, x, weight, stride, padding, groups)`, about 15 minutes. It returns dx, dweight and
+# dbias too. It stands nowhere in this lesson. Section 4.7 says all that you need: which filters, which channels and which part of dout
+# belong to group g, and what is added over the groups. `tutor.check("E05", conv_backward_groups)` tells you whether it is right.
 
 # %% [markdown]
 # ## 6. Prove it
@@ -477,7 +486,9 @@ for stride, padding in [(2, 1), (2, 0), (5, 3)][: fast(3, 2)]:
 #
 # $$\langle \text{im2col}(u), v \rangle = \langle u, \text{col2im}(v) \rangle$$
 #
-# where the brackets mean: multiply element by element, and add. For numbers this is (S u) · v = u · (S^T v).
+# where these pointed brackets mean: multiply element by element, and add. Why is this so? Lay u and v flat. Both sides are then the same
+# sum, of v[a] S[a, m] u[m] over all elements a of col and all pixels m. The left side adds over m first, the right side adds over a
+# first.
 
 # %%
 sheet = pad(x, 1)
@@ -501,7 +512,9 @@ print("weight for two groups", weight2.shape, " and as one weight with zeros", w
 #
 # The engine's functions are `conv2d` and `conv2d_backward` in `tinyalex/layers/conv.py`. They use `im2col` and `col2im` of
 # `tinyalex/layers/columns.py`. There a loop goes over the cells (i, j) of a window, where ours goes over the windows (y, z). The sums are
-# the same, but conv2 of AlexNet then has 25 turns of the loop and not 729.
+# the same. But a window of conv2 has 5 · 5 = 25 cells, and there are 27 · 27 = 729 windows, so the engine's loop has fewer turns.
+#
+# `windows_of` puts the sizes of image and kernel, the stride and the padding into one object. Its first argument is a name for messages.
 
 # %%
 from tinyalex.geometry import windows_of
@@ -518,9 +531,9 @@ for stride, padding in [(2, 1), (2, 0), (5, 3)]:
     print(f"stride {stride}, padding {padding}: forward and backward equal to conv2d and conv2d_backward, to 1e-12")
 
 # %% [markdown]
-# What should your `conv_backward_groups` give? Section 4.7 tells us how to find out with one group. We use the big weight with
-# zeros. Its dx is right as it is. Its dweight holds the right numbers in the two blocks, and elsewhere it holds slopes of numbers that
-# are no parameters. They are thrown away.
+# What should your `conv_backward_groups` give? The big weight with zeros of section 4.7 computes the same out with one group. So
+# `conv_backward` and the big weight give an answer to compare with. Its dx is right as it is. Its dweight holds the right numbers in the
+# two blocks. Outside of the blocks it holds slopes of zeros that are no parameters, and we throw these slopes away.
 
 # %%
 windows = windows_of("lesson 03", (H, W), (KH, KW), 2, 1)
@@ -550,6 +563,7 @@ reveal("03-b")
 one = np.zeros((1, 3, 227, 227), np.float32)  # 224 and 3 lines and columns of zeros, at the bottom and at the right
 col = im2col(one, 11, 11, 4)
 say(f"col of one image has {col.size:,} elements", value=3 * 11 * 11 * 55 * 55, within=0)
+say("this is 7.3 times as many as the image has", value=col.size / (3 * 224 * 224), within=0.05)
 reveal("03-a")
 
 # %% [markdown]
@@ -570,7 +584,7 @@ counting = np.arange(1.0, 13).reshape(1, 1, 4, 3)
 
 
 def impulse(stride):
-    pixel = np.zeros((1, 1, 11, 14))
+    pixel = np.zeros((1, 1, 9, 11))
     pixel[0, 0, 5, 6] = 1
     forward = conv_forward(pixel, counting, np.zeros(1), stride, 0, 1)
     dout = np.zeros_like(forward)
@@ -595,10 +609,12 @@ show(fig, alt="Four panels. With stride 1 one pixel writes the weights into out 
      "the weights 12, 10, 6 and 4, and the element of dout still writes all 12 weights upright.")  # fmt: skip
 
 # %% [markdown]
-# One output **sees** its window, and an element of dout sends a gradient to the whole window: kernel upright. One pixel **feeds** all
-# windows that hold it. The last such window begins at the pixel itself, and sees it in its first cell. So the kernel appears
-# turned round in out. This is why many books turn the kernel in one of the two passes. We never turn anything: im2col and col2im keep
-# the places right by themselves. With stride 2 a pixel feeds fewer windows, here four of them, but each window is as large as before.
+# Right: one element of dout sends a gradient to every pixel of its window, to each with its weight. So the kernel stands upright in dx.
+#
+# Left: one pixel is in several windows. The first of them (the smallest y and z) sees the pixel in its last cell, so its output is the
+# last weight, 12. The last of them begins at the pixel, so its output is the first weight, 1. So the kernel appears turned round in out.
+# This is why many books turn the kernel in one of the two passes. We never turn anything: im2col and col2im keep the places right by
+# themselves. With stride 2 a pixel feeds fewer windows, here four of them, but each window is as large as before.
 #
 # ### What does a filter find?
 #
@@ -625,15 +641,17 @@ for ax, one_map, title in zip(axes.flat[1:], maps[0], ("lighter to the right", "
     drawn = ax.imshow(one_map, cmap="PuOr_r", vmin=-0.9, vmax=0.9)
     ax.set(title=title, xlabel="z", ylabel="y")
     fig.colorbar(drawn, ax=ax, shrink=0.8)
-show(fig, alt="A picture of 48 by 64 pixels with an orange disk and a light gray bar, and three maps of 24 by 31 numbers. The first map is "
-     "positive at the left edges of disk and bar and negative at their right edges, the second positive at upper edges, the third "
-     "0.85 inside the disk and below 0 on the blue ground.")  # fmt: skip
+show(fig, alt="A picture of 48 by 64 pixels: an orange disk and a light gray bar on a blue ground. Below and beside it three maps of 24 by "
+     "31 numbers. The first is positive at the left edges of disk and bar and negative at their right edges. The second is positive at the "
+     "upper edge of the bar. The third is 0.85 inside the disk, near 0 in the bar and below 0 on the blue ground. The edges of the disk "
+     "are faint in the first two maps. The first has a pale positive stripe along the left border, the second a strong one along "
+     "the top.")  # fmt: skip
 say("0.85 is what the third filter finds inside the disk", value=maps[0, 2, 10, 8], within=0.005)
 
 # %% [markdown]
-# Each map has one number for each place. The three colors went into one sum. A map has no color; the colors of such drawings are
-# only a scale. Look at the border, too: the zeros of the padding are black, so the first two filters find an edge there that is in no
-# picture.
+# Each map has one number for each place. The three colors went into one sum. A map has no color; the colors of such drawings are only a
+# scale. Look at the border, too: the zeros of the padding are black, so the first two filters find an edge there that the picture does
+# not have.
 #
 # ### Who sees whom, with groups?
 #
@@ -649,6 +667,8 @@ for ax, groups, w in zip(axes, (1, 2), (weight, weight2), strict=True):
         change = conv_forward(moved, w, bias, 2, 1, groups) - conv_forward(x, w, bias, 2, 1, groups)
         answers[:, c] = np.abs(change).max(axis=(0, 2, 3)) > 1e-9
     ax.imshow(answers, cmap="Blues", vmin=0, vmax=1.4)
+    ax.hlines(np.arange(K) - 0.5, -0.5, C - 0.5, color="white", linewidth=1)  # lines between the cells, so that they can be counted
+    ax.vlines(np.arange(C) - 0.5, -0.5, K - 0.5, color="white", linewidth=1)
     ax.set(title=f"groups = {groups}", xlabel="channel c", ylabel="filter k", xticks=range(C), yticks=range(K))
     say(f"{'one group' if groups == 1 else 'two groups'}: {K * C // groups} pairs of filter and channel", value=answers.sum(), within=0)
 show(fig, alt="Two tables of 8 filters by 6 channels. With one group all 48 cells are filled. With two groups only two blocks are filled, "
@@ -657,11 +677,13 @@ show(fig, alt="Two tables of 8 filters by 6 channels. With one group all 48 cell
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# The counts come from 140 public solutions of the assignment of one well-known course, not a random sample. 88 of them have a
-# right convolution backward at the course's own check, where the kernel is 3 by 3 and stride and padding are 1.
+# The counts come from 140 public solutions of the assignment of one well-known course, not a random sample. 88 of them have a convolution
+# backward that passes the course's own check, where the kernel is 3 by 3 and stride and padding are 1. A name with a number, such as
+# apache/mxnet#3348, is a thread on GitHub: the project, and the number of the thread.
 #
-# **The border is cut as `padding:-padding`: 42 of these 88.** It works until the padding is 0, as it is in conv1. Then it means `0:0`, and
-# nothing is left. Another 4 cut by 1, whatever the padding is. **So 42 of 88 are still right at padding 0.** Cut `padding : padding + h`.
+# **The border is cut as `padding:-padding`: 42 of these 88.** It works until the padding is 0, as it is in conv1. Then it means `0:0`,
+# and nothing is left. Another 4 cut by 1, whatever the padding is. **So 88 - 42 - 4 = 42 are still right at padding 0.** Write
+# `padding : padding + h`.
 
 # %%
 dsheet, padding = np.ones((1, 1, 11, 14)), 0
@@ -670,7 +692,8 @@ print("padding:-padding leaves", dsheet[:, :, padding:-padding, padding:-padding
 # %% [markdown]
 # **`=` for `+=` in col2im.** A reader of a well-known book asked why `+=` fails in his test and `=` passes
 # (oreilly-japan/deep-learning-from-scratch#27). The test demanded that col2im undoes im2col. It does not; it is the transpose. How much
-# of the gradient is lost where a window overwrites what an earlier one left?
+# of the gradient is lost where a window overwrites what an earlier one left? We measure with the **norm**, the root of the sum of all
+# squares: the norm of what is missing, divided by the norm of the right gradient.
 
 
 # %%
@@ -683,14 +706,14 @@ def overwriting(dcol, shape, stride):
 
 
 right, wrong = col2im(v, sheet.shape, 2), overwriting(v, sheet.shape, 2)
-say("78 % of the gradient, measured by its norm, is lost", value=np.linalg.norm(right - wrong) / np.linalg.norm(right), within=0.05)
+say("78 % of the gradient's norm is lost", value=np.linalg.norm(right - wrong) / np.linalg.norm(right), within=0.05)
 
 # %% [markdown]
 # **The kernel must be turned round.** In mathematics the word convolution does mean that. The paper's layer does not, and neither does
 # any library for neural nets. If you turn it in both passes, you learn the same net with turned weights. If you turn it in
 # one pass alone, your gradient is wrong.
 #
-# **H for W, KH for KW** (6 and 7 of 88 in the forward pass). Square images hide it.
+# **H in the place of W (6 of 88 in the forward pass), KH in the place of KW (7 of 88).** Square images hide both.
 
 # %%
 print("OH, OW:", out.shape[2:], "  OW from the height would be", (H + 2 - KW) // 2 + 1)
@@ -701,8 +724,8 @@ print("a turned kernel gives other numbers:", bool(np.abs(turned - out).max() > 
 # **"The feature maps are colored"** (an article on AlexNet). A filter adds its three channels. out has K maps, and K has nothing to
 # do with colors.
 #
-# **A kernel of conv2 "looks at maps 1, 2 and 7"** (the same article). It looks at all 48 maps of its half. And with 96 for 48 (a common
-# slip in tables; apache/mxnet#3348) conv2 would have twice its weights.
+# **A kernel of conv2 "looks at maps 1, 2 and 7"** (the same article). It looks at all 48 maps of its half. And a table that gives its
+# kernels 96 channels in place of 48 (a common slip; apache/mxnet#3348) gives conv2 twice its weights.
 
 # %%
 say("conv2 has 307,456 parameters with two groups", value=256 * 48 * 5 * 5 + 256, within=0)
@@ -719,7 +742,7 @@ say("conv1 has 34,944 parameters", value=96 * (3 * 11 * 11 + 1), within=0)
 say("with weights of its own in every window it would have 105,705,600", value=96 * 55 * 55 * (3 * 11 * 11 + 1), within=0)
 
 # %% [markdown]
-# **"224 is resized to 227"** (the same article). Nobody resizes anything. The last window reads 3 pixels of zeros, see part 8.
+# **"224 is resized to 227"** (the same article on AlexNet). Nobody resizes anything. The last window reads 3 pixels of zeros, see part 8.
 #
 # **float32 in, float64 out.** 89 of 91 students' convolutions do that, because `np.zeros` gives float64 unless it is told otherwise.
 # Memory and time double. `pad` and `im2col` above pass `x.dtype` on:

@@ -37,16 +37,17 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # others. The windows of a stride of 2 and a side of 3 share a line or a column with their neighbors. Traditionally, says the paper, windows
 # do not overlap: they lie side by side, as with s = 2 and z = 2.
 #
-# **61 of 83.** We took 140 public solutions of an assignment of one well-known course. In 83 of them the backward passes of convolution and
-# of pooling are both right at the sizes that the course checks: pooling with s = 2 and z = 2, convolution with padding 1. Then we asked the
-# same functions for what AlexNet needs: pooling with s = 2 and z = 3, convolution with padding 0. **61 of the 83 did not give the right
-# gradient.** The convolution is at fault in 43 of them (lesson 03), the pooling in 35, both in 17. For pooling the whole difference is
-# one word of the title: *overlapping*. Would yours survive?
+# **61 of 83.** We took 140 public solutions of an assignment of one well-known course. In 83 of them the backward passes of convolution
+# and of pooling are both right at the sizes that the course checks: pooling with s = 2 and z = 2, convolution with padding 1. Then we
+# asked the same functions for what AlexNet needs: pooling with s = 2 and z = 3, convolution with padding 0. **61 of the 83 did not give
+# the right gradient.** The convolution is wrong in 43 of them (lesson 03), and the pooling in 35. These numbers count 17 twice, in which
+# both are wrong: 43 + 35 - 17 = 61. For pooling the whole difference is one word of the title: *overlapping*. Would yours survive?
 
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Replace each guess by your own before you read on. **Noise** means here that every pixel is a random number of its own. The **norm** of
+# a gradient is the root of the sum of the squares of its elements.
 
 # %% tags=["predict"]
 predict("04-a", 25)
@@ -149,8 +150,9 @@ show(fig, alt="The pixel x[2, 2] wins the windows (0, 0), (0, 1) and (1, 0). The
 # %% [markdown]
 # ### 4.3 The same with a matrix
 #
-# As long as the winners stay the same, pooling only copies: out = M x, where row number q of M has a single 1, at the winner of window q.
-# So M is a matrix like S in lesson 03, but it keeps one cell of each window. Its backward step is its transpose:
+# Take one channel of one image, and lay x and out flat, as two vectors. As long as the winners stay the same, pooling only copies:
+# out = M x, where row number q of M has a single 1, at the winner of window q. So M is a matrix like S in lesson 03, but it keeps one
+# cell of each window. Its backward step is its transpose:
 #
 # $$\text{dx} = M^T\;\text{dout} \qquad\qquad (H W) = (H W, \text{OH OW})\,(\text{OH OW})$$
 #
@@ -161,7 +163,7 @@ show(fig, alt="The pixel x[2, 2] wins the windows (0, 0), (0, 1) and (1, 0). The
 #
 # Two cells of a window may be equal and both the largest. Then max has a kink there, as the absolute value has at 0 (lesson 00), and
 # there is no slope. We choose a rule: one of them counts as the winner. The engine takes the leftmost one, and of several leftmost ones
-# the topmost. To share the gradient among the equal cells is right too. To give *each* of them the whole gradient is wrong: then dx has
+# the topmost. To share the gradient among the equal cells is allowed too. To give *each* of them the whole gradient is wrong: then dx has
 # a larger sum than dout.
 #
 # Ties are not rare. ReLU makes all negative numbers 0, so whole windows may be 0.
@@ -182,8 +184,10 @@ def each_window(x, kernel, stride):
 
 
 # %% [markdown]
-# Write `max_pool(x, kernel, stride)` and `max_pool_backward(dout, x, kernel, stride)`. This is exercise **E06**, about 25 minutes. Ask
-# `tutor.check("E06", max_pool, max_pool_backward)` before you open the next cell.
+# Write `max_pool(x, kernel, stride)`, which returns out, and `max_pool_backward(dout, x, kernel, stride)`, which returns dx. This is
+# exercise **E06**, about 25 minutes. Any rule for ties that gives one cell the gradient, or shares it, is accepted. Then, in a cell of
+# your own, write `from tinyalex import tutor` and ask `tutor.check("E06", max_pool, max_pool_backward)`. Do this before you open the next
+# cell.
 
 
 # %% tags=["solution", "exercise:E06"]
@@ -208,9 +212,10 @@ def max_pool_backward(dout, x, kernel, stride):
 # %% [markdown]
 # ## 6. Prove it
 #
-# The measured slope of lesson 00, with two cares. No two numbers of x may be closer than the step, or a winner changes while we
-# measure. So x holds the numbers 0, 1, 2, ... in random order, and the step is 0.25: then L moves along a straight line, and the
-# measured slope is exact. No two of N, C, H and W are alike, and with a kernel of 3 and a stride of 2 the last column is in no window.
+# We use the measured slope of lesson 00, and we take care of two things. First, the winners must not change while we measure, so no two
+# numbers of x may be closer than the step. So x holds the numbers 0, 1, 2, ... in random order, and the step is 0.25: then L moves along
+# a straight line, and the measured slope is exact. Second, no two of N, C, H and W are alike, and with a kernel of 3 and a stride of 2
+# the last column is in no window.
 
 # %%
 rng = np.random.default_rng(4)
@@ -258,9 +263,10 @@ say("their sum: 4.5, although the gradient of the window is one", value=measured
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's functions are `max_pool` and `max_pool_backward` in `tinyalex/layers/pool.py`. There the forward pass also returns which cell
-# won each window, so that the backward pass need not look again. Its loop goes over the cells of a window: for each cell (i, j) it compares
-# the pixels that this cell sees in all windows with the largest ones so far.
+# The engine's functions are `max_pool` and `max_pool_backward` in `tinyalex/layers/pool.py`. There the forward pass also returns which
+# cell won each window, so that the backward pass need not look again. The loop of the forward pass goes over the cells of a window: for
+# each cell (i, j), it takes the pixels at this cell in all windows at once, and compares them with the largest ones so far. As in lesson
+# 03, `windows_of` puts the sizes and the stride into one object.
 
 # %%
 from tinyalex import geometry
@@ -294,10 +300,10 @@ say("72 % of the pixels lie in more than one window", value=(seen > 1).mean(), w
 reveal("04-a")
 
 # %% [markdown]
-# ### How many do?
+# ### How many pixels do win twice?
 #
-# To lie in several windows is not yet to win there. We pool 55 by 55 pixels of noise, and a smooth map, in which every pixel is the mean of
-# 3 by 3 pixels of noise. In the map of a photograph, too, neighbors are alike.
+# A pixel that lies in several windows need not win in any of them. We pool 55 by 55 pixels of noise, and a smooth map, in which every
+# pixel is the mean of 3 by 3 pixels of noise. In the map of a photograph, too, neighbors are alike.
 
 # %%
 maps = fast(40, 12)
@@ -321,11 +327,12 @@ say("smooth map: 30 %", value=won_twice(smooth), within=fast(0.015, 0.03))
 reveal("04-b")
 
 # %% [markdown]
-# The first number can be found without any noise. (You may skip this.) Let n different numbers be drawn alike. Each of them is the largest
-# with probability 1/n. A pixel wins *all* windows of a set T if it is the largest of all pixels in these windows together. So it does with
-# probability 1 / (how many pixels lie in T). To get the probability of at least one win, add this over all single windows of the pixel,
-# subtract it over all pairs, add it over all triples, subtract it for all four: this is the rule of inclusion and exclusion. A like rule
-# gives two wins or more. Fractions compute both exactly.
+# The first number can be found without any noise. (You may skip this, and the code.) Take n random numbers, all drawn in the same way.
+# Each of them is the largest with probability 1/n. A pixel wins *all* windows of a set T if it is the largest of all pixels in these
+# windows together. The probability of this is 1 / (how many pixels lie in T). To get the probability of at least one win, add it over all
+# single windows of the pixel, subtract it over all pairs, add it over all triples, subtract it for all four: this is the rule of
+# inclusion and exclusion. For two wins or more the same rule has other factors: add it over all pairs, subtract it twice over all
+# triples, and add it three times for all four. Fractions compute both exactly.
 
 
 # %%
@@ -349,22 +356,27 @@ winners, twice = exact(55)
 say("a map has 470.4 winners on average", value=float(winners), within=0.1)
 say("39.1 % of them win more than one window", value=float(twice / winners), within=0.0005)
 
+parts = {}
 fig, ax = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
 for offset, color, values, label in ((-0.2, "#0072B2", noise, "noise"), (0.2, "#E69F00", smooth, "smooth map")):
     wins = count_wins(values)
     shares = [100 * (wins == times).sum() / (wins > 0).sum() for times in (1, 2, 3, 4)]
     bars = ax.bar(np.arange(1, 5) + offset, shares, 0.38, color=color, label=label)
     ax.bar_label(bars, [f"{share:.0f}" for share in shares], fontsize=9)
+    parts[label] = ", ".join(f"{share:.0f} % win {times}" for times, share in enumerate(shares, 1))
 ax.set(xlabel="windows won", ylabel="% of the winners", xticks=(1, 2, 3, 4), ylim=(0, 80))
 ax.legend()
-show(fig, alt="Bars: of the winners in noise about 61 % win one window, 29 % two, 4 % three and 6 % four. In the smooth map about 70 % win "
-     "one, 24 % two, 2 % three and 4 % four.")  # fmt: skip
+show(fig, alt=f"Two bars for each number of windows won, in percent of the winners. Noise: {parts['noise']}. "
+     f"Smooth map: {parts['smooth map']}. In both most winners win one window.")  # fmt: skip
 
 # %% [markdown]
 # ### What does `=` lose?
 #
 # Two mistakes are common. The first writes `dx[winner] = d` where it should write `+=`. A pixel that wins again loses what it had. The
 # second writes the whole window: the gradient at the winner and zeros elsewhere. It also erases the winners of neighbors.
+#
+# We try both on the map of part 3, with the dout of 4.2. There the 9 should get 0.5 + 0.25 + 0.75 = 1.5, the 8 should get
+# -1 + 0.5 = -0.5, and the 11 should get 2.
 
 
 # %%
@@ -390,7 +402,7 @@ fig, axes = plt.subplots(1, 3, figsize=(7, 2.5), layout="constrained")
 for ax, function, title in zip(axes, three, ("+=", "= at the winner", "= in the window"), strict=True):
     draw(ax, function(dout, x, 3, 2)[0, 0], title, -4, 4, "PuOr_r")
 show(fig, alt="dx of the map of part 3, three times. With += it is 1.5 at line 2, column 2, 2 at line 3, column 3 and -0.5 at line 2, "
-     "column 5. With = at the winner it is 0.75, 2 and 0.5. With = in the window the first is 0: it was erased.")  # fmt: skip
+     "column 5. With = at the winner it is 0.75, 2 and 0.5. With = in the window the first is erased: 2 and 0.5 are left.")  # fmt: skip
 
 
 # %%
@@ -410,7 +422,8 @@ reveal("04-c")
 # %% [markdown]
 # Where does the 60 % come from? Let the gradients in dout be independent, with mean 0 and variance 1. Variances of independent numbers
 # add. A pixel that wins m windows should get a sum of m gradients, with variance m. `=` keeps one, so m - 1 are lost. Summed over all
-# winners, m gives the number of windows, and m - 1 gives the number of windows less the number of winners. So, on average,
+# winners, m gives the number of windows, and m - 1 gives the number of windows minus the number of winners. The square of a norm is a sum
+# of squares, and the mean of each square is its variance. So, on average,
 #
 # $$\frac{\text{lost}^2}{\text{norm}^2} = \frac{\text{windows} - \text{winners}}{\text{windows}}$$
 
@@ -421,9 +434,11 @@ say("with windows side by side nothing is lost: 0 %", value=lost(overwrites_the_
 # %% [markdown]
 # ### What is the overlap good for?
 #
-# The paper found that overlap lowers the top-1 error by 0.4 % and the top-5 error by 0.3 %, against s = 2 and z = 2. We cannot train
-# AlexNet here, but we can look at one reason. Move a map by one column, and pool it again. How much does the pooled map resemble the
-# pooled map from before? We take the correlation of the two: 1 if they are the same, about 0 if they have nothing to do with each other.
+# The paper found that overlap lowers the top-1 error by 0.4 % and the top-5 error by 0.3 %, against s = 2 and z = 2. (The top-1 error is
+# the share of images for which the right class is not the net's first choice. For the top-5 error the right class is not among its first
+# five.) We cannot train AlexNet here, but we can look at one reason. Move a map by one column, and pool it again. How much does the
+# pooled map resemble the pooled map from before? We take the correlation of the two: 1 if they are the same, about 0 if they have nothing
+# to do with each other.
 
 
 # %%
@@ -434,20 +449,22 @@ def resemblance(x, kernel):
 
 
 table = np.array([[resemblance(values, kernel) for kernel in (1, 2, 3)] for values in (noise, smooth)])
+table_text = [", ".join(f"{value:.2f}" for value in line) for line in table]
 fig, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 for offset, color, line, label in ((-0.2, "#0072B2", table[0], "noise"), (0.2, "#E69F00", table[1], "smooth map")):
-    bars = ax.bar(np.arange(3) + offset, line, 0.38, color=color, label=label)
-    ax.bar_label(bars, [f"{value:.2f}" for value in line], fontsize=9)
+    ax.bar(np.arange(3) + offset, line, 0.38, color=color, label=label)
+    for place, value in enumerate(line):  # a bar near 0 is hardly seen, so its number stands above the line of 0
+        ax.text(place + offset, max(value, 0) + 0.01, f"{value:.2f}", ha="center", fontsize=9)
 ax.set(xticks=range(3), xlabel="pooling", ylabel="correlation", ylim=(0, 1))
 ax.set_xticklabels(["every second pixel", "s = 2, z = 2", "s = 2, z = 3"])
 ax.legend(loc="upper left")
-show(fig, alt="Bars: correlation of a pooled map with the same map moved by one column. Noise: 0.0 for every second pixel, 0.43 with "
-     "windows of 2, 0.61 with windows of 3. Smooth map: 0.67, 0.74 and 0.76.")  # fmt: skip
+show(fig, alt="Bars: the correlation of a pooled map with the pooled map after a move by one column, for every second pixel, windows of 2 "
+     f"and windows of 3. Noise: {table_text[0]}. Smooth map: {table_text[1]}.")  # fmt: skip
 say("0.61 in noise with windows of three", value=table[0, 2], within=fast(0.02, 0.05))
-say("0.43 with windows of two", value=table[0, 1], within=fast(0.02, 0.05))
+say("0.42 with windows of two", value=table[0, 1], within=fast(0.02, 0.05))
 
 # %% [markdown]
-# Pooling makes the net less sensitive to where a thing lies, and overlap a little more so. This agrees with the paper, but it proves
+# A pooled map changes less when the image moves, and a little less still where windows overlap. This agrees with the paper, but it proves
 # nothing about errors on photographs.
 
 # %% [markdown]
@@ -468,8 +485,8 @@ for function in three[1:]:
     print(function.__name__, "is right at s = 2, z = 2:", np.array_equal(function(d, several, 2, 2), max_pool_backward(d, several, 2, 2)))
 
 # %% [markdown]
-# **Every tied cell gets the whole gradient: 42 of 89.** `is_winner` in the cell above does so. 43 give it to the first cell, 3 share
-# it. How much too much is it?
+# **Every tied cell gets the whole gradient: 42 of 89.** `is_winner` in part 8 does so. 43 give it to the first cell, 3 share it,
+# 1 does something else. How much too much is it?
 
 # %%
 relu = np.maximum(smooth, 0)

@@ -44,8 +44,14 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. The standard deviation says how far numbers spread round their mean: most of them
-# are not further from it than two standard deviations.
+# Replace each guess by your own before you read on. Some words of the questions:
+#
+# - The **standard deviation** says how far numbers spread round their mean: most of them are not further from it than two standard
+#   deviations. Its square is the **variance**.
+# - The **median** is the number in the middle: half of the numbers are smaller.
+# - The gradient of this layer will have two parts. One of them, the **cross term**, comes from the neighbors.
+# - The question about "its norm" compares a wrong gradient with the right one: the norm of their difference, divided by the norm of the
+#   right one.
 
 # %% tags=["predict"]
 predict("05-a", 8)
@@ -64,14 +70,18 @@ predict("05-d", 5)
 #
 # The input is a, with the shape (N, C, H, W) as in lesson 03. The output b has the same shape. Everything happens at one pixel of one
 # image, so we write $a_i$ for the activity of channel i there, and leave out the image, the line and the column. The letter j is a
-# channel too.
+# channel too. Two letters of lesson 03 mean something else here: n and k are constants of the paper, not an image and a filter.
+#
+# $$b_i = \frac{a_i}{\left( k + \alpha \sum_{j \text{ in the window of } i} a_j^2 \right)^{\beta}}$$
 #
 # | name | what it is |
 # |---|---|
 # | n | how many channels a window has |
 # | k, alpha, beta | the three other constants; alpha is the paper's $\alpha$, beta its $\beta$ |
-# | $s_i$ | the **scale** of channel i, the bracket of the paper's formula |
+# | $s_i$ | the **scale** of channel i, the bracket below the line of the fraction |
 # | before, after | how many channels the window of i reaches down and up: n // 2 and (n - 1) // 2 |
+#
+# With a name for the bracket the same equation has two lines:
 #
 # $$\begin{array}{rl}
 # s_i &= k + \alpha \sum_{j \text{ in the window of } i} a_j^2 \\
@@ -88,8 +98,8 @@ predict("05-d", 5)
 # normalizes each half by itself. So a window ends at the cut between the halves too, as if the channels stopped there. The halves are
 # the groups of lesson 03.
 #
-# We write all windows in one matrix M, as in lesson 04. Its element $M_{ij}$ is 1 where the window of channel i holds channel j,
-# and 0 elsewhere.
+# We write all windows in one matrix M, as in lesson 04. Its element $M_{ij}$ is 1 where the window of channel i holds channel j, and 0
+# elsewhere. In the pictures the ones are blue, and a dot marks the channel itself, where j = i.
 
 
 # %%
@@ -126,7 +136,7 @@ print("channels in the windows of i = 0, 1, 2, ..., 11 with n = 5:", three["n = 
 #
 # Look for $a_i$ in the equation. It stands in two kinds of places:
 #
-# - **above the line**, in $b_i = a_i\,s_i^{-\beta}$, once;
+# - **above the line** of the fraction, in $b_i = a_i\,s_i^{-\beta}$, once;
 # - **below the line**, in the scale $s_j$ of every channel j whose window holds i. The channel i itself is one of them.
 #
 # So $a_i$ reaches $b_i$ in two ways, and it also reaches the outputs of its neighbors. With n = 5 these are five outputs and six ways.
@@ -198,7 +208,7 @@ fig = adds("a[1]", [("above the line, in b[1]", 1 / 7), ("in the scale s[0]", 0.
                     ("in the scale s[2]", 0.0)])  # fmt: skip
 show(fig, alt="The activity a[1] is used four times: in b[1], which sends back 0.143, in s[1], which sends back -0.163, and in s[0] and "
      "s[2], which send back 0 here. A plus sign adds them to -0.0204.")  # fmt: skip
-say("the sum is -0.0204, one over minus forty-nine", value=float(by_hand[1]), within=0.0001)
+say("the sum is -0.0204: minus one divided by forty-nine", value=float(by_hand[1]), within=0.0001)
 
 # %% [markdown]
 # ### 4.6 Which windows hold channel i?
@@ -224,9 +234,10 @@ say("the sum is -0.0204, one over minus forty-nine", value=float(by_hand[1]), wi
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `lrn(a, n, k, alpha, beta)` and `lrn_backward(dout, a, n, k, alpha, beta)`, with loops over the channels or with `window_matrix`.
-# This is exercise **E07**, about 35 minutes. Then, in a cell of your own, write `from tinyalex import tutor` and ask
-# `tutor.check("E07", lrn, lrn_backward)`. Do this before you open the next cell.
+# Write `lrn(a, n, k, alpha, beta)`, which returns b, and `lrn_backward(dout, a, n, k, alpha, beta)`, which returns dx, with loops over
+# the channels or with `window_matrix`. a has the shape (N, C, H, W). There are no groups here. This is exercise **E07**, about 35
+# minutes. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E07", lrn, lrn_backward)`. Do this before
+# you open the next cell.
 
 
 # %% tags=["solution", "exercise:E07"]
@@ -257,14 +268,14 @@ def lrn_backward(dout, a, n, k, alpha, beta):
 
 
 # %% [markdown]
-# The function never asks which windows hold channel i. Each output writes where it has read, and `+=` does the rest. So even values of n
-# need no care.
+# With loops, `lrn_backward` need not ask which windows hold channel i. Each output j adds to the channels that it has read, and `+=` does
+# the rest. So even values of n need no care.
 
 # %% [markdown]
 # ## 6. Prove it
 #
-# First the example of 4.5, with `Fraction` objects in the arrays. A function that keeps the kind of its numbers rounds nothing then, and
-# `==` is allowed. A function that makes floats on its way agrees to 1e-12.
+# First the example of 4.5, with `Fraction` objects in the arrays. If your function keeps them as they are, nothing is rounded, and `==`
+# is allowed. If it makes floats of them, it agrees to 1e-12.
 
 # %%
 exact_a, exact_dout = (np.array([Fraction(value) for value in values], object).reshape(1, 3, 1, 1) for values in (a, dout))
@@ -316,9 +327,9 @@ for n in (5, 4, 1, 20)[: fast(4, 2)]:
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's functions are `lrn_scale`, `lrn` and `lrn_backward` in `tinyalex/layers/lrn.py`; the layer is `LocalResponseNorm`. Its
-# sums are made by `window_sum`: the whole map of all channels is moved by 1, 2, ... channels and added. Going back, `window_sum` is called
-# with before and after exchanged. That is the mirrored window of 4.6.
+# The engine's functions are `lrn_scale`, `lrn` and `lrn_backward` in `tinyalex/layers/lrn.py`; the layer is `LocalResponseNorm`. Its sums
+# are made by `window_sum`: the whole map of all channels is moved by 1, 2, ... channels and added. Going back, `window_sum` is called
+# with before and after exchanged. That is the mirrored window of 4.6. The last argument of each function is an array for the result.
 
 # %%
 from tinyalex.layers import lrn as engine
@@ -393,13 +404,15 @@ show(fig, alt="The factor b / a against the standard deviation of the activities
      "variance, at 1, and a band from 14 to 269 marks conv1.")  # fmt: skip
 
 # %% [markdown]
-# **With inputs of unit variance this layer only multiplies by 0.595.** Nothing is normalized, and there is no competition. The layer is
-# there, the code is right, and it does nothing that smaller weights in the next layer would not do.
+# **With inputs of unit variance (variance 1) this layer only multiplies by 0.595.** Nothing is normalized, and there is no competition.
+# The layer is there, and the code is right, but smaller weights in the next layer would do the same.
 #
 # AlexNet reads pixels from 0 to 255, from which the mean image is subtracted. Their standard deviation is about 74. A filter of conv1
 # multiplies 363 of them by weights, which have a standard deviation of 0.01 at the start, and adds. How large is the sum? If pixels and
-# weights have nothing to do with each other, the variances of the 363 products add. If the filter fits its window as well as possible,
-# so that each weight is a fixed number times its pixel, all products have the same sign, and the products themselves add.
+# weights have nothing to do with each other, and both have the mean 0, the variance of a product is the product of the two variances, and
+# the variances of the 363 products add. So the standard deviation of the sum is 74 times 0.01 times the root of 363. If the filter fits
+# its window as well as possible, each weight is a fixed number times its pixel. Then all products have the same sign, and the products
+# themselves add: 363 times 74 times 0.01.
 
 # %%
 say("conv1 without any fit: standard deviation 14", value=74 * 0.01 * 363**0.5, within=0.2)
@@ -465,11 +478,11 @@ show(fig, alt="The relative difference of a gradient without the cross term, aga
      "up to about 2 the mistake lies below it.")  # fmt: skip
 
 # %% [markdown]
-# The last two numbers are the same: a standard deviation of 100 with alpha = 0.0001, and one of 1 with alpha = 1. Only alpha times the
-# square counts, and this product is the same in both.
+# Before the picture, 44 % stands twice: once for a standard deviation of 100 with alpha = 0.0001, and once for one of 1 with alpha = 1.
+# Only alpha times the square counts, and this product is the same in both.
 #
 # A check that allows a relative difference of 0.001 passes the wrong gradient at standard deviation 1. The check of part 6 does not,
-# because its alpha is large. **Test a layer where what you test matters.**
+# because its alpha is large. **Test a layer with numbers for which the term that you test is large.**
 
 # %%
 dout, measured = measure(a, 5, 2, 0.1, 0.75)
@@ -480,8 +493,8 @@ assert difference(without_cross_term(dout, a, 5, 2, 0.1, 0.75), measured) > 0.1
 # ## 9. What people get wrong
 #
 # The course whose solutions we counted does not have this layer. So there are no counts here. Each mistake has the place where it was
-# seen: articles on AlexNet, translations of the paper, and threads about libraries. We take the paper's constants at the scale of conv1,
-# and five channels.
+# seen: articles on AlexNet, translations of the paper, and threads about libraries. (A name with a number, such as onnx/onnx#7805, is a
+# thread on GitHub.) We take the paper's constants at the scale of conv1, and five channels.
 
 # %%
 five = np.array([20.0, 60, 100, 40, 80])
@@ -557,7 +570,7 @@ say("counted again, the first channel would become 7.85", value=five[0] / repeat
 say("it is 7.99", value=here[0], within=0.005)
 
 # %% [markdown]
-# **It crosses the cut.** In a program for one device it is easy to forget the groups. Then channels 46 and 47 of conv1 inhibit 48
+# **The window crosses the cut.** In a program for one device it is easy to forget the groups. Then channels 46 and 47 of conv1 inhibit 48
 # and 49, which lived on the other card.
 
 # %%

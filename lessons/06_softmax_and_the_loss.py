@@ -15,7 +15,7 @@
 #
 # Paper section 3.5, about 60 minutes, needs lessons 00, 01 and 02, exercise E08. It can be read before lesson 03.
 #
-# Afterwards you can write the loss of a classifier and its gradient so that no logit is too large for it, and you can read the
+# Afterwards you can write the loss of a classifier and its gradient so that no input is too large for them, and you can read the
 # gradient: what the net said minus what is true.
 
 # %%
@@ -31,10 +31,14 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > "Our network maximizes the multinomial logistic regression objective, which is equivalent to maximizing the average across training
 # > cases of the log-probability of the correct label under the prediction distribution."
 #
-# (Section 3.5.) The last layer of AlexNet gives 1,000 numbers for an image, one for each class. They are called **logits**. They may be
-# positive or negative, and they need not sum to anything. A **softmax** makes 1,000 probabilities of them: positive numbers that sum to 1.
-# The **label** is the number of the right class. The log-probability of the label is 0 if the net gives the right class the
-# probability 1, and very negative if it gives it nearly 0.
+# (Section 3.5.) This is a long sentence for a short idea: the net shall give the right class a high probability. "Multinomial logistic
+# regression" is an older name of what this lesson derives. "Training cases" are images, and the "prediction distribution" is the list of
+# the probabilities that the net gives to the classes.
+#
+# The last layer of AlexNet gives 1,000 numbers for an image, one for each class. They are called **logits**. They may be positive or
+# negative, and their sum may be any number. A **softmax** makes 1,000 probabilities of them: positive numbers that sum to 1. The
+# **label** is the number of the right class. The log-probability of the label is 0 if the net gives the right class the probability 1,
+# and very negative if it gives it nearly 0.
 #
 # We prefer to go downhill. So we change the sign: the **loss** is minus this average, and training makes it small. Its usual name is
 # **cross-entropy**. "log" is always the natural logarithm, whose base is 2.718...
@@ -153,18 +157,27 @@ reveal("06-c")
 # The probabilities of an image sum to 1, and its one-hot row sums to 1. So **each row of dz sums to 0**. What the label gains, the
 # other classes lose. This is a test that costs one line.
 #
-# There is a reason. Add the same number t to all logits of an image. Then every exp is multiplied by $\exp(t)$, above and below the line of
-# the fraction, and it cancels. Neither p nor the loss changes. So the slope in this direction is 0, and this slope is the sum of the row.
+# There is a reason. Add the same number t to all logits of an image. Then every exp is multiplied by $\exp(t)$, above and below the line
+# of the fraction, and it cancels. Neither p nor the loss changes. So the slope of the loss with respect to t is 0. But t is used in every
+# logit, each time with slope 1. So by the chain rule this slope is also the sum of all slopes with respect to the logits, which is the
+# sum of the row.
 #
 # ### 4.6 The same by the long way
 #
 # Many people first differentiate the softmax, and then the logarithm. This must give the same. The logit $z_j$ is used in *every*
-# probability $p_i$, because it stands in the sum. The quotient rule gives
+# probability $p_i$, because it stands in the sum. Let S be this sum, the sum of all $\exp(z_i)$. Then $p_i = \exp(z_i) / S$. The slope of
+# $\exp(z_i)$ with respect to $z_j$ is $[i = j] \exp(z_i)$, and the slope of S is $\exp(z_j)$. The quotient rule says: the slope of the
+# upper part times the lower part, minus the upper part times the slope of the lower part, divided by the square of the lower part.
 #
-# $$\frac{\partial p_i}{\partial z_j} = p_i \left( [i = j] - p_j \right) \qquad\qquad (C, C)$$
+# $$\begin{array}{rll}
+# \frac{\partial p_i}{\partial z_j} &= \frac{[i = j] \exp(z_i)\, S - \exp(z_i) \exp(z_j)}{S^2} & \quad \text{quotient rule} \\
+# &= \frac{\exp(z_i)}{S} \left( [i = j] - \frac{\exp(z_j)}{S} \right) & \quad \text{one factor taken out} \\
+# &= p_i \left( [i = j] - p_j \right) & \quad (C, C)
+# \end{array}$$
 #
-# On the diagonal, where i is j, this is the well-known $p_j (1 - p_j)$. Beside the diagonal it is $-p_i\,p_j$, and not 0. The loss depends
-# on one of the probabilities, with the slope $-1 / p_\text{label}$. The chain rule multiplies the two, with i = label:
+# The table of all these slopes is called the **Jacobian** of the softmax. It has one row for each i and one column for each j. On the
+# diagonal, where i is j, this is the well-known $p_j (1 - p_j)$. Beside the diagonal it is $-p_i\,p_j$, and not 0. The loss depends on
+# one of the probabilities, with the slope $-1 / p_\text{label}$. The chain rule multiplies the two, with i = label:
 #
 # $$-\frac{1}{p_\text{label}}\; p_\text{label} \left( [\text{label} = j] - p_j \right) = p_j - [j = \text{label}]$$
 #
@@ -174,7 +187,7 @@ reveal("06-c")
 # %%
 jacobian = np.diag(p) - np.outer(p, p)  # (C, C), row i, column j
 slope_of_log = np.array([-1 / p[0], 0, 0])
-print("the table of the slopes of the softmax:\n", np.round(jacobian, 4))
+print("the Jacobian, the table of the slopes of the softmax:\n", np.round(jacobian, 4))
 print("the short way:", np.round(dz, 4), "  the long way:", np.round(slope_of_log @ jacobian, 4))
 
 # %% [markdown]
@@ -192,9 +205,9 @@ print("the short way:", np.round(dz, 4), "  the long way:", np.round(slope_of_lo
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `softmax_cross_entropy(logits, labels)`. It returns the loss and dlogits, which is our dz. logits have the shape (N, C), and labels
-# are N integers. This is exercise **E08**, about 20 minutes. Then, in a cell of your own, write `from tinyalex import tutor` and ask
-# `tutor.check("E08", softmax_cross_entropy)`. Do this before you open the next cell.
+# Write `softmax_cross_entropy(logits, labels)`. It returns two things: the loss, one number, and dlogits, which is our dz. logits have
+# the shape (N, C), and labels are N integers. This is exercise **E08**, about 20 minutes. Then, in a cell of your own, write
+# `from tinyalex import tutor` and ask `tutor.check("E08", softmax_cross_entropy)`. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E08"]
@@ -302,8 +315,8 @@ show(fig, alt="Three bar charts of p minus one-hot for the probabilities 0.813, 
      "-0.995, loss 5.21. In each chart the bars sum to 0.")  # fmt: skip
 
 # %% [markdown]
-# The other classes are pushed down in proportion to their probabilities: a class that the net did not believe in is left alone. No bar is
-# longer than 1. An image that the net has wrong by very much pulls with nearly 1, but never with more.
+# A step lowers the logits of the other classes in proportion to their probabilities. A class that had nearly no probability hardly moves.
+# No bar is longer than 1. For an image on which the net is very wrong, the slope of the label's logit is nearly -1, but never beyond it.
 #
 # ### One wrong label
 #
@@ -351,17 +364,17 @@ say("with ten it is 32", value=found[-1], within=fast(1.5, 3.0))
 
 # %% [markdown]
 # A net that knows nothing and guesses evenly has a loss of log C. A net that knows nothing and is *sure* has a larger one. So the first
-# loss is a test of the first weights: with 1,000 classes it should be near 6.9, and with 10 classes near 2.303, as in lesson 01. If it
-# is far above, the logits are too large, and the net first has to learn to be modest.
+# loss is a test of the first weights: with 1,000 classes it should be near 6.9, and with 10 classes near 2.303, as in lesson 01. If it is
+# far above, the logits are too large, and the net must first learn to make them smaller.
 #
-# (You may skip this.) Where does the parabola come from? With many classes the mean of $\exp(z_i)$ is near its expected value, which for
-# normal noise is $\exp(\text{variance} / 2)$. So the sum is C times this, and its logarithm is $\log C + \text{variance} / 2$. For large
-# noise one logit dominates the sum, and this is no longer so.
+# (You may skip this.) Where does the dashed parabola come from? With many classes the mean of $\exp(z_i)$ is near its expected value,
+# which for normal noise is $\exp(\text{variance} / 2)$. So the sum is C times this, and its logarithm is $\log C + \text{variance} / 2$.
+# For large noise one logit dominates the sum, and this is no longer so.
 #
 # ### Too large for exp
 #
-# Two classes, the logits t and 0, and the second class is right. The net is wrong, and more so with larger t. The right loss is
-# $\log(\exp(t) + 1)$, which is almost t. Four programs compute it.
+# Two classes, the logits t and 0, and the second class is right. The larger t is, the more wrong is the net. By 4.1 the right loss is
+# $\log(\exp(t) + \exp(0)) - 0 = \log(\exp(t) + 1)$, which is almost t when t is large. Four programs compute it.
 
 
 # %%
@@ -409,7 +422,7 @@ for function, color, style, name in (
     ax.plot(ts[shown], curves[function][shown], style, color=color, label=name)
 ax.set(xscale="log", yscale="log", xlabel="t, the logit of the wrong class", ylabel="loss")
 ax.legend(fontsize=9)
-show(fig, alt="The loss against the logit t of a wrong class, both axes logarithmic. The lesson's loss is a straight line up to 10,000. "
+show(fig, alt="The loss against the logit t of a wrong class, both axes logarithmic. The lesson's loss rises all the way to 10,000. "
      "The equation and the log of p follow it up to about 700 and end there. The log of p + 1e-8 bends at about 18 and stays at "
      "18.4.")  # fmt: skip
 
@@ -428,8 +441,10 @@ say("as in this lesson it is -1.0", value=slopes[1], within=1e-6)
 #
 # ### Why not the squared error?
 #
-# One could also take the squared distance of p from the one-hot row. Its gradient goes through the softmax and gets the
-# factors of 4.6, which vanish where a probability is near 0 or 1. Again the second class is right, and the net says t and 0.
+# One could also take the squared distance of p from the one-hot row. Its gradient goes through the softmax and gets the factors of 4.6,
+# $p_i$ and $[i = j] - p_j$. Their product is near 0 where a probability is near 0 or 1. Again the second class is right, and the logits
+# are t and 0. We call minus the slope with respect to the right logit the **pull** on it. It says how strongly a step of gradient descent
+# raises this logit.
 
 
 # %%
@@ -444,7 +459,7 @@ for t in (0.0, 2.0, 5.0, 10.0):
     print(f"t = {t:4.1f}   pull on the right logit: cross-entropy {slopes[0]:.4f}, squared error {slopes[1]:.4f}")
 
 # %% [markdown]
-# The more wrong the net is, the harder cross-entropy pulls, up to 1. The squared error lets go.
+# The more wrong the net is, the harder cross-entropy pulls, up to 1. The squared error pulls less and less.
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -452,10 +467,10 @@ for t in (0.0, 2.0, 5.0, 10.0):
 # The counts come from public solutions of the assignment of one well-known course, not a random sample. 138 of them have a loss that is
 # right for small logits. For logits of 1,000, **96 are still right**. The other 42:
 #
-# - **log of p, 37.** p becomes 0, and the loss infinite. 26 of the 37 have the same line.
+# - **log of p, 37.** p becomes 0, and the loss infinite. 26 of the 37 do it with the same line of code, so they may have it from one place.
 # - **Five others** also have a wrong gradient, four of them by overflow: nothing was subtracted.
 #
-# Both are in the table of part 8.
+# In the table of part 8 these are the rows `log_of_p` and `as_in_the_equation`.
 #
 # **"A small number in the logarithm repairs it"** (1 of 138, and a blog). See the slope of -0.0000094 above.
 #
@@ -491,15 +506,15 @@ print("sums of the rows, which should be 1:", np.round(p_wrong.sum(axis=1), 2))
 print("sums of the columns:", np.round((e / e.sum(axis=0)).sum(axis=0), 2), "  with `sum(axis=0)`, another common slip")
 
 # %% [markdown]
-# **Not divided by N, or divided twice** (stackoverflow.com 13489896; d2l-ai/d2l-en#1000). If the loss is a mean, dlogits holds 1/N, and no
-# other place of the program may divide again. The gradient of the *sum* is N times as large, and so is each step:
+# **Not divided by N, or divided twice** (question 13489896 at stackoverflow.com; thread 1000 of d2l-ai/d2l-en at GitHub). If the loss is
+# a mean, dlogits holds 1/N, and no other place of the program may divide again. The gradient of the *sum* is N times as large, and so is
+# each step:
 
 # %%
 alone = softmax_cross_entropy(logits[:1], labels[:1])[1]  # image 0 as a batch of one
 say("in a batch of four an image has 0.25 of its gradient", value=dlogits[0, 0] / alone[0, 0], within=1e-12)
 
 # %% [markdown]
-#
 # **"Softmax before the choice of the class changes the answer."** exp is increasing, and all p of an image are divided by the same number.
 # So the largest logit has the largest p. To name the class, a net needs no softmax.
 

@@ -242,7 +242,7 @@ PREDICTIONS = {
                        _cost_of_backward, "One product forward, two of the same size backward, however many weights there are."),
     "02-c": Prediction("y = x * x + 3 * x at x = 2. Each use of x, from left to right, writes dx = ..., and does not add. What is left?",
                        _last_use, "The last use alone. The right slope is 2 + 2 + 3 = 7: each use adds its part."),
-    "03-a": Prediction("All windows of conv1, written out as columns, hold how many times as many numbers as the 224 x 224 image?",
+    "03-a": Prediction("im2col writes out all windows of conv1: how many numbers does it write for each number of the 224 x 224 image?",
                        _conv1_columns, "Windows of 11 with stride 4 overlap, so that most pixels are written several times."),
     "03-b": Prediction("An image 224 pixels wide, a kernel of 11 and a stride of 4: how many windows side by side has conv1 in the paper?",
                        _conv1_windows, "(224 - 11) / 4 + 1 is 54.25. The program of 2012 rounds up, and reads zeros beyond the edge."),
