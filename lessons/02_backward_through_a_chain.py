@@ -617,6 +617,17 @@ for _ in range(2):
 say("after two passes the gradient is 2 times as large", value=norms[1] / norms[0], within=1e-9)
 
 # %% [markdown]
+# And backward without a forward pass before it has nothing to take. The engine refuses it:
+
+# %%
+from tinyalex.errors import CallOrderError
+
+try:
+    layer.backward(dout)
+except CallOrderError as refused:
+    print(str(refused).split(";")[0])
+
+# %% [markdown]
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #
 # ### Summary
