@@ -357,9 +357,8 @@ for name, value, derived in zip(("x", "weight", "bias"), (maps, weight, bias), l
 
 # %%
 x, w1, w2, w3, dout = (rng.standard_normal(shape) for shape in ((7, 5), (6, 5), (4, 6), (4, 5), (7, 4)))
-print(
-    f"the smallest |A| is {np.abs(x @ w1.T).min():.3f}, and the step moves A by less than {1e-5 * max(np.abs(x).max(), np.abs(w1).max()):.0e}"
-)
+largest_move = 1e-5 * max(np.abs(x).max(), np.abs(w1).max())
+print(f"the smallest |A| is {np.abs(x @ w1.T).min():.3f}, and a step moves A by at most {largest_move:.0e}")
 chain_params = {"x": x, "w1": w1, "w2": w2, "w3": w3}
 for (name, value), derived in zip(chain_params.items(), chain_backward(dout, *chain_params.values()), strict=True):
     measured = numerical_gradient(lambda _: (dout * chain(x, w1, w2, w3)).sum(), value, 1e-5)
