@@ -63,13 +63,13 @@ predict("02-c", 7)
 #
 # $$\text{out} = f_3(f_2(f_1(x)))$$
 #
-# Our steps are of three kinds. The **linear** step of lesson 01, in which x has the shape (N, C), weight the shape (K, C), bias (K,) and
-# out (N, K):
+# Our steps are of three kinds. The first is the **linear** step of lesson 01, in which x has the shape (N, C), weight the shape (K, C),
+# bias (K,) and out (N, K):
 #
 # $$\text{out} = x\;\text{weight}^T + \text{bias} \qquad\qquad (N, C)\,(C, K) = (N, K)$$
 #
-# A function of each element, such as relu. And a sum of two things of the same shape. Here is the chain that we will go back through. A,
-# B and out are matrices.
+# The second kind is a function of each element, such as relu. The third is a sum of two arrays of the same shape. Here is the chain that
+# we will go back through. A, B and out are matrices.
 #
 # $$\begin{array}{rll}
 # A &= x\;\text{w1}^T & \quad (N, C)\,(C, M) = (N, M) \\
@@ -357,7 +357,8 @@ for name, value, derived in zip(("x", "weight", "bias"), (maps, weight, bias), l
 
 # %%
 x, w1, w2, w3, dout = (rng.standard_normal(shape) for shape in ((7, 5), (6, 5), (4, 6), (4, 5), (7, 4)))
-print(f"the smallest |A| is {np.abs(x @ w1.T).min():.3f}, and the step moves A by less than {1e-5 * np.abs([x.max(), w1.max()]).max():.0e}")
+largest_move = 1e-5 * max(np.abs(x).max(), np.abs(w1).max())
+print(f"the smallest |A| is {np.abs(x @ w1.T).min():.3f}, and a step moves A by at most {largest_move:.0e}")
 chain_params = {"x": x, "w1": w1, "w2": w2, "w3": w3}
 for (name, value), derived in zip(chain_params.items(), chain_backward(dout, *chain_params.values()), strict=True):
     measured = numerical_gradient(lambda _: (dout * chain(x, w1, w2, w3)).sum(), value, 1e-5)
@@ -615,6 +616,17 @@ for _ in range(2):
     layer.backward(dout)
     norms.append(float(np.linalg.norm(layer.grads["weight"])))
 say("after two passes the gradient is 2 times as large", value=norms[1] / norms[0], within=1e-9)
+
+# %% [markdown]
+# And backward without a forward pass before it has nothing to take. The engine refuses it:
+
+# %%
+from tinyalex.errors import CallOrderError
+
+try:
+    layer.backward(dout)
+except CallOrderError as refused:
+    print(str(refused).split(";")[0])
 
 # %% [markdown]
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
