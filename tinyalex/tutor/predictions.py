@@ -174,8 +174,20 @@ def _steady_velocity() -> float:
     return v
 
 
+def _ten_steps_after_the_cut() -> float:
+    v, paper = 10.0, 0.0  # the steady velocity, in units of the old rate
+    for _ in range(10):
+        v = 0.9 * v + 0.1
+        paper += v
+    return paper / (10 * 10 * 0.1)
+
+
+def _last_ten_gradients() -> float:
+    return float(100 * (0.9 ** np.arange(10)).sum() / (0.9 ** np.arange(1000)).sum())
+
+
 def _masks() -> float:
-    return float(np.log10(2.0) * 4096)
+    return float(len(str(2**4096)))
 
 
 def _alexnet() -> tuple[Array, Array]:
@@ -270,8 +282,12 @@ PREDICTIONS = {
                        _slope_of_three, "What the net said minus what is true: 0.813 - 1."),
     "06-d": Prediction("Two classes with the logits 10,000 and 0, and the second one is right: what is the loss?",
                        _hopeless, "The distance between the logits. A program that computes exp(10000) gets infinity or NaN here."),
-    "07-a": Prediction("With momentum 0.9 and a gradient that stays 1, how large does the velocity become, in steps of the rate?",
+    "07-a": Prediction("Momentum 0.9, and a gradient that stays 1: to how many times the learning rate does the velocity grow, in size?",
                        _steady_velocity, "1 / (1 - 0.9): momentum multiplies a steady step by ten."),
+    "07-b": Prediction("The rate is divided by 10. In the next ten steps, how many times as far goes the paper's form as PyTorch's form?",
+                       _ten_steps_after_the_cut, "In the paper each old gradient keeps the rate of its own step, and fades slowly."),
+    "07-c": Prediction("Momentum 0.9, and a gradient that stays 1: how many percent of the velocity come from the last ten gradients?",
+                       _last_ten_gradients, "1 - 0.9**10. The other third is older."),
     "08-a": Prediction("How many digits has the number of different dropout masks of one layer of 4,096 units?",
                        _masks, "Two to the power of 4,096: more nets than could ever be trained."),
     "09-a": Prediction("How many percent of AlexNet's 61 million parameters are in its three fully connected layers?",

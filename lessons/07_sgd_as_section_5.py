@@ -1,0 +1,645 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 07  SGD as section 5 writes it
+#
+# Paper section 5, about 75 minutes, needs lessons 00, 01, 02 and 06, exercise E09. It can be read before lesson 03.
+#
+# Afterwards you can write the paper's step of gradient descent, say what momentum and weight decay do to it, and tell it from the two
+# other forms that go by the same name.
+
+# %%
+from fractions import Fraction
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinyalex.data import synthetic_dataset
+from tinyalex.tutor import predict, reveal
+from tinyalex.tutor.lesson import fast, say, show
+
+# %% [markdown]
+# ## 1. The paper's sentence
+#
+# > "We trained our models using stochastic gradient descent with a batch size of 128 examples, momentum of 0.9, and weight decay of
+# > 0.0005."
+#
+# (Section 5.) So far we have gradients. A gradient says how the loss changes if a weight moves. Now the weights do move. One such move of
+# all weights is a **step**. A step uses the gradient of one **batch**: some images, drawn at random, here 128. "Stochastic" means that
+# chance has a part in it. **SGD** is short for stochastic gradient descent.
+#
+# Right after this sentence the paper writes the step as two lines. We take them apart in this lesson.
+
+# %% [markdown]
+# ## 2. Predict
+#
+# Replace each guess by your own before you read on.
+
+# %% tags=["predict"]
+predict("07-a", 2)
+
+# %% tags=["predict"]
+predict("07-b", 1)
+
+# %% tags=["predict"]
+predict("07-c", 90)
+
+# %% [markdown]
+# ## 3. The equation
+#
+# | letter | in the code | in the paper | what it is |
+# |---|---|---|---|
+# | w | weight | w | a parameter: all weights of a layer, or all its biases |
+# | g | grad | the derivative in angle brackets | the gradient of the loss of the batch with respect to w |
+# | v | velocity | v | the last move of w; it starts as zeros |
+# | $\eta$ | lr | $\epsilon$ | the **learning rate**, 0.01 at first |
+# | $\mu$ | momentum | 0.9 | how much of the last move is kept |
+# | $\delta$ | weight_decay | 0.0005 | how strongly each weight is drawn to 0 |
+#
+# w, g and v have the same shape. (The letters are read eta, mu and delta.) The paper's two lines are
+#
+# $$\begin{array}{rll}
+# v_{t+1} &= \mu\,v_t - \delta\,\eta\,w_t - \eta\,g_t & \quad \text{the shape of } w \\
+# w_{t+1} &= w_t + v_{t+1} & \quad \text{the shape of } w
+# \end{array}$$
+#
+# t counts the steps. Everything is done element by element: each weight has its own velocity and knows nothing of the others. g is taken
+# at $w_t$, the weights *before* the step. It is the gradient of the **mean** loss of the batch.
+
+# %% [markdown]
+# ## 4. The derivation
+#
+# ### 4.1 Why minus the gradient
+#
+# Take the simplest step first: no momentum, no decay, so v = $-\eta\,g$. Lesson 00 says what the slope is good for: if w moves by a
+# small v, the loss L changes by about the sum of slope times move over all weights. This sum is the dot product of g and v.
+# In geometry a dot product is the two lengths times the cosine of the angle between them:
+#
+# $$L(w + v) - L(w) \approx \sum_i g_i\,v_i = |g|\;|v|\;\cos(\text{angle})$$
+#
+# For moves of one length it is smallest where the cosine is -1. Then v points exactly against g. With v = $-\eta\,g$ the loss changes by
+# about $-\eta\,|g|^2$. This is never positive. But it is true for **small** steps only, and 4.4 shows what a large one does.
+#
+# ### 4.2 Why a batch
+#
+# The loss that we mean is the mean over all 1.2 million images. Its gradient costs 1.2 million forward and backward passes, and then
+# w moves once. The gradient of a batch of B images is a mean too, over B of them. If the images are drawn at random, it is right on
+# average, and it scatters. Statistics says how much: the mean of B independent numbers scatters $1/\sqrt{B}$ as much as one of
+# them. With 4 times as many images, the scatter is halved. Part 8 measures this.
+#
+# Because g is a mean and not a sum, its size does not depend on B. The division by B is already in the gradient of the loss (lesson 06).
+# It must not be done here again.
+#
+# ### 4.3 What momentum does
+#
+# Leave the decay out for now, and put the first line into itself, again and again. $v_0$ is 0.
+#
+# $$\begin{array}{rll}
+# v_1 &= -\eta\,g_0 & \quad \text{the line, with } v_0 = 0 \\
+# v_2 &= \mu\,v_1 - \eta\,g_1 = -\eta\,(g_1 + \mu\,g_0) & \quad \text{the line again} \\
+# v_3 &= -\eta\,(g_2 + \mu\,g_1 + \mu^2\,g_0) & \quad \text{and again} \\
+# v_t &= -\eta\,\sum_{k=0}^{t-1} \mu^k\,g_{t-1-k} & \quad \text{always so}
+# \end{array}$$
+#
+# So the velocity is a sum over all old gradients. One that is k steps old counts $\mu^k$: with 0.9 that is 0.35 after ten steps
+# and 0.005 after fifty. Two cases show what such a sum is good for.
+#
+# **The gradient stays the same**, g each time. Then the sum is $g\,(1 + \mu + \mu^2 + \dots)$. Call the bracket S. Multiply it by $\mu$,
+# and every term moves on by one place: $\mu S = S - 1$. So
+#
+# $$S = \frac{1}{1 - \mu} = 10 \qquad\qquad v = -10\,\eta\,g$$
+#
+# **The gradient changes its sign at each step**: g, -g, g. Then the terms change their signs too, and
+# S = $1 - \mu + \mu^2 - \dots$ Now $-\mu S = S - 1$, and
+#
+# $$S = \frac{1}{1 + \mu} = 0.526$$
+#
+# Momentum makes a steady direction ten times as fast, and halves a direction that goes to and fro.
+
+# %%
+v = 0.0
+for _ in range(200):
+    v = 0.9 * v - 1  # in units of the rate, with a gradient of 1
+say("a steady gradient: the velocity grows to -10", value=v, within=1e-6)
+reveal("07-a")
+
+v = 0.0
+for t in range(200):
+    v = 0.9 * v - (-1) ** t
+say("to and fro: it stays at 0.526", value=abs(v), within=0.001)
+
+say("the last ten gradients make 65 % of the sum", value=sum(0.9**k for k in range(10)) / 10, within=0.005)
+reveal("07-c")
+
+# %% [markdown]
+# ### 4.4 How large may the rate be?
+#
+# Near its lowest point a loss looks like a valley. In one direction it is flat, in another one it is steep. We take the simplest valley,
+# with two weights x and y:
+#
+# $$L(x, y) = \frac{1}{2} \left( a\,x^2 + b\,y^2 \right) \qquad\qquad \text{gradient } (a\,x,\; b\,y)$$
+#
+# Without momentum a step gives $x - \eta\,a\,x = (1 - \eta a)\,x$. So x is multiplied by $1 - \eta a$, and y by $1 - \eta b$. It goes to 0
+# if the factor is between -1 and 1, that is, if **$\eta b$ is below 2**. The steep direction sets the limit. The flat one must live with
+# the same rate: if b is 100 times a, then $\eta a$ is below 0.02, and x shrinks by less than 2 % in a step.
+#
+# With momentum we write both lines as one. The last move was $v_t = x_t - x_{t-1}$, so
+#
+# $$x_{t+1} = x_t + \mu\,(x_t - x_{t-1}) - \eta\,a\,x_t$$
+#
+# Let us try whether $x_t = r^t$ solves this, with some number r. Put it in, divide by $r^{t-1}$, and collect:
+#
+# $$r^2 - (1 + \mu - \eta a)\,r + \mu = 0$$
+#
+# A quadratic equation has two roots, and their product is the last number, $\mu$. If the two roots are not real, they are a complex number
+# and its mirror image, and both have the same size. The product of the sizes is $\mu$, so **each has the size $\sqrt{\mu}$ = 0.949**,
+# whatever $a$ is. Every direction with such roots shrinks by 5 % in a step: the flat one is no longer slow. (With $\mu$ = 0.9 the roots
+# are of this kind if $\eta a$ is above 0.0026.) The limit moves, too. For a steep direction the first thing that goes wrong is a root of
+# -1. Put r = -1 in:
+#
+# $$1 + (1 + \mu - \eta b) + \mu = 0 \qquad\text{so}\qquad \eta b = 2\,(1 + \mu)$$
+#
+# With $\mu$ = 0.9 the rate may be nearly twice as large.
+
+# %%
+for rate_times_slope in (0.001, 0.01, 1.0, 3.7, 3.9):
+    roots = np.roots([1, -(1.9 - rate_times_slope), 0.9])
+    kind = "real" if np.isreal(roots).all() else "not real"
+    print(f"rate times a = {rate_times_slope}: the larger root has the size {abs(roots).max():.3f}, the roots are {kind}")
+
+# %% [markdown]
+# ### 4.5 What weight decay does
+#
+# Add to the loss half of $\delta$ times the sum of all squared weights. The gradient of $\frac{\delta}{2} w^2$ is $\delta w$. So g
+# becomes $g + \delta w$, and
+#
+# $$\mu\,v - \eta\,(g + \delta\,w) = \mu\,v - \delta\,\eta\,w - \eta\,g$$
+#
+# This is the paper's first line. The decay **is** a gradient: it goes through the velocity like any other. It has the factor
+# $\eta$, too. When the rate falls, the decay falls with it.
+#
+# How fast does a weight decay which no image needs? Then g is 0. By 4.3 momentum makes a steady pull ten times as strong, so w loses about
+# $10\,\delta\,\eta\,w$ = 0.00005 w in each step. The half of it is left when $(1 - 0.00005)^t = 0.5$, about 13,860 steps.
+
+# %% [markdown]
+# ### 4.6 Two other forms
+#
+# Libraries write the step in other ways. Caffe keeps the velocity with the opposite sign, h = -v:
+#
+# $$h_{t+1} = \mu\,h_t + \eta\,(g_t + \delta\,w_t) \qquad\qquad w_{t+1} = w_t - h_{t+1}$$
+#
+# Put h = -v in, and both are the paper's lines. **They are the same, always.** PyTorch collects gradients without the rate, in a buffer u:
+#
+# $$u_{t+1} = \mu\,u_t + g_t + \delta\,w_t \qquad\qquad w_{t+1} = w_t - \eta\,u_{t+1}$$
+#
+# Is this the same? As long as $\eta$ is one number, yes: multiply the first line by $-\eta$, and $-\eta u$ obeys the paper's line. But
+# look at 4.3 again with a rate that changes. In the paper each old gradient keeps **the rate of its own step**:
+#
+# $$v_t = -\sum_{k=0}^{t-1} \mu^k\,\eta_{t-1-k}\,(g_{t-1-k} + \delta\,w_{t-1-k})$$
+#
+# In the other form the **present** rate multiplies all of them. When the rate is divided by 10, its next move is at once a tenth. The
+# paper's velocity is still the old one, and it fades over about ten steps. To turn one into the other, multiply u by the old rate over
+# the new one whenever the rate changes.
+#
+# ### 4.7 The engine's line
+#
+# With names for the letters, our two lines are those of the engine's docstring in `tinyalex/optim.py`:
+#
+#     v <- momentum * v - weight_decay * lr * w - lr * dL/dw,  w <- w + v.
+
+# %% [markdown]
+# ## 5. Twenty lines of your own
+#
+# Write `sgd_step(weight, grad, velocity, lr, momentum, weight_decay)`. It returns the new weight as a new array, and it **changes velocity
+# in place**, because the next step needs it. This is exercise **E09**, about 15 minutes. Then, in a cell of your own, write `from tinyalex
+# import tutor` and ask `tutor.check("E09", sgd_step)`. Do this before you open the next cell.
+
+
+# %% tags=["solution", "exercise:E09"]
+def sgd_step(weight, grad, velocity, lr, momentum, weight_decay):
+    velocity *= momentum  # in place: `velocity = momentum * velocity` would make a new array, and the caller would not see it
+    velocity -= weight_decay * lr * weight
+    velocity -= lr * grad
+    return weight + velocity
+
+
+# %% [markdown]
+# And here are the two other forms of 4.6, for comparison.
+
+
+# %%
+def caffe_step(weight, grad, history, lr, momentum, weight_decay):
+    history *= momentum
+    history += lr * (grad + weight_decay * weight)
+    return weight - history
+
+
+def pytorch_step(weight, grad, buffer, lr, momentum, weight_decay):
+    buffer *= momentum
+    buffer += grad + weight_decay * weight
+    return weight - lr * buffer
+
+
+# %% [markdown]
+# ## 6. Prove it
+#
+# **The slope along the step.** 4.1 says: along $-g$ the loss falls with the slope $-|g|^2$. We take a loss of seven weights with a
+# gradient that we know, and measure with lesson 00's difference how the loss changes with the rate, at the rate 0.
+
+# %%
+rng = np.random.default_rng(7)
+A = rng.standard_normal((7, 7))
+A = A @ A.T  # symmetric, and never negative as a loss
+
+
+def loss(w):
+    return 0.5 * w @ A @ w
+
+
+def measured_slope(f, at, h):
+    return (f(at + h) - f(at - h)) / (2 * h)
+
+
+w = rng.standard_normal(7)
+g = A @ w
+assert all(abs(measured_slope(lambda t, e=e: loss(w + t * e), 0, 1e-5) - gi) < 1e-6 for e, gi in zip(np.eye(7), g, strict=True))
+slope = measured_slope(lambda lr: loss(sgd_step(w, g, np.zeros(7), lr, 0.9, 0.0)), 0, 1e-5)
+assert abs(slope + g @ g) < 1e-5
+print(f"the slope of the loss along the first step is {slope:.4f}, and -|g|^2 is {-g @ g:.4f}")
+
+# %% [markdown]
+# **The sum over old gradients.** With rates that change and with decay, the velocity must be the sum of 4.6.
+
+# %%
+rates = [0.02, 0.02, 0.002, 0.01, 0.002]
+w, v, old = rng.standard_normal(7), np.zeros(7), []
+for lr in rates:
+    g = A @ w
+    old.append(lr * (g + 0.0005 * w))
+    w = sgd_step(w, g, v, lr, 0.9, 0.0005)
+assert np.abs(v + sum(0.9**k * old[-1 - k] for k in range(len(old)))).max() < 1e-12
+print("five steps with three rates: the velocity is the sum of 4.6, to 1e-12")
+
+# %% [markdown]
+# **Exactly, without rounding.** `Fraction` computes with whole numerators and denominators. With a constant gradient g and no decay, $v_t$
+# must be $-\eta\,g\,(1 - \mu^t) / (1 - \mu)$. This is the sum of 4.3 up to its term number t.
+
+# %%
+eta, mu = Fraction(1, 100), Fraction(9, 10)
+w, g, v = np.array([Fraction(3), Fraction(-1, 7)]), np.array([Fraction(2, 3), Fraction(5)]), np.array([Fraction(0)] * 2)
+for t in range(1, 31):
+    w = sgd_step(w, g, v, eta, mu, Fraction(0))
+    assert all(v == -eta * g * (1 - mu**t) / (1 - mu))
+print("30 steps with fractions: equal, with == and without a tolerance")
+
+# %% [markdown]
+# ## 7. The same as the engine
+#
+# The engine's class is `SGD` in `tinyalex/optim.py`. Its method `step` updates all parameters of a net, and then sets the gradients to
+# zero. We give a layer of 3 units and 5 inputs the same gradients as our own step, and we change the rate on the way.
+
+# %%
+import tinyalex as ta
+
+net = ta.Sequential([ta.Linear(5, 3, rng=np.random.default_rng(0), dtype=np.float64)])
+layer, sgd = net.layers[0], ta.SGD(net, lr=0.01)
+ours = {key: array.copy() for key, array in layer.params.items()}
+velocities = {key: np.zeros_like(array) for key, array in ours.items()}
+for t in range(40):
+    sgd.lr = 0.01 if t < 20 else 0.001
+    for key in ours:
+        grad = rng.standard_normal(ours[key].shape)
+        layer.grads[key][...] = grad
+        ours[key] = sgd_step(ours[key], grad, velocities[key], sgd.lr, 0.9, 0.0005)
+    sgd.step()
+    assert all(np.abs(ours[key] - layer.params[key]).max() < 1e-12 for key in ours)
+print("40 steps, weight and bias, rate 0.01 and then 0.001: equal to the engine's, to 1e-12")
+
+# %% [markdown]
+# In this comparison the biases decay as well, as the paper's equation says. The authors' program did otherwise: its biases had twice the
+# rate and no decay. In the engine this is `SGD(net, multipliers={"*.bias": (2, 0)})`.
+
+# %% [markdown]
+# ## 8. Experiment
+#
+# ### A valley
+#
+# b is 100 times a. Without momentum the limit for the rate is 2/100 = 0.02. We go 60 steps with a rate just below it, 30 steps with
+# a rate just above it, and 60 steps with the first rate and momentum.
+
+
+# %%
+def path(lr, momentum, steps, start=(-8.0, 0.5), slopes=(1.0, 100.0)):
+    w, v, places = np.array(start), np.zeros(2), [np.array(start)]
+    for _ in range(steps):
+        w = sgd_step(w, np.array(slopes) * w, v, lr, momentum, 0.0)
+        places.append(w)
+    return np.array(places)
+
+
+paths = {"rate 0.018": path(0.018, 0.0, 60), "rate 0.0205": path(0.0205, 0.0, 30), "rate 0.018, momentum 0.9": path(0.018, 0.9, 60)}
+x, y = np.meshgrid(np.linspace(-9, 6, 150), np.linspace(-2.5, 2.5, 101))
+fig, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+ax.contour(x, y, 0.5 * (x**2 + 100 * y**2), levels=[2, 10, 32, 120], colors="#BBBBBB", linewidths=1)
+styles = (("#E69F00", "s"), ("#6E6E6E", "^"), ("#0072B2", "o"))
+for (name, places), (color, marker) in zip(paths.items(), styles, strict=True):
+    ax.plot(*places.T, marker=marker, markersize=3.5, linewidth=1, color=color, label=name)
+ax.plot(0, 0, "*", color="black", markersize=12, label="the lowest point")
+ax.set(xlabel="x, the flat direction", ylabel="y, the steep direction", xlim=(-9, 6), ylim=(-2.5, 2.5))
+ax.legend(loc="lower right", fontsize=9)
+show(fig, alt="Three paths on the contour lines of a valley that is flat in x and steep in y, from x = -8. With rate 0.018 the path soon "
+     "lies on the floor and after 60 steps has come to -2.7. With rate 0.0205 it jumps from side to side ever farther, up to 2. With "
+     "momentum it overshoots to x = 2.2 and turns, and ends near the lowest point.")  # fmt: skip
+left = {name: np.linalg.norm(places[-1]) / np.linalg.norm(places[0]) for name, places in paths.items()}
+say("the first path leaves 34 % of the distance", value=left["rate 0.018"], within=0.005)
+say("the path with momentum leaves 2 %", value=left["rate 0.018, momentum 0.9"], within=0.005)
+
+# %% [markdown]
+# Could a better rate help the path without momentum? We try a hundred of them.
+
+# %%
+best = min(np.linalg.norm(path(lr, 0.0, 60)[-1]) for lr in np.linspace(0.001, 0.03, 100)) / np.linalg.norm(path(0.01, 0.0, 0)[0])
+say("the best of a hundred rates without momentum leaves 30 %", value=best, within=0.01)
+
+# %% [markdown]
+# ### What happens when the rate falls
+#
+# Section 5 says that the rate was divided by 10 when the validation error stopped improving. That happened three times. We do it
+# once, at step 90, with a gradient that stays 1.
+
+
+# %%
+def moves(step, steps=130, cut=90):
+    w, state, sizes = np.zeros(1), np.zeros(1), []
+    for t in range(steps):
+        new = step(w, np.ones(1), state, 0.01 if t < cut else 0.001, 0.9, 0.0)
+        sizes.append(abs(new - w)[0])
+        w = new
+    return np.array(sizes)
+
+
+fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
+for step, name, color, style in ((sgd_step, "the paper's", "#0072B2", "-"), (caffe_step, "Caffe's", "#E69F00", ":"),
+                                 (pytorch_step, "PyTorch's", "#C04A00", "--")):  # fmt: skip
+    ax.plot(100 * moves(step), style, color=color, linewidth=3 if style == ":" else 2, label=name)
+ax.axvline(90, color="black", linewidth=0.8)
+ax.text(91, 9.5, "rate divided by 10", fontsize=10, va="top")
+ax.set(xlabel="step", ylabel="size of the move, in units of 0.01", ylim=(0, 10.5))
+ax.legend(loc="center right")
+show(fig, alt="The size of the moves under a constant gradient of 1. All three forms rise to 10 times the rate within 50 steps. Then the "
+     "rate is divided by 10. PyTorch's form falls at once from 10 to 1. The paper's and Caffe's, one line on the other, take about 30 "
+     "steps to come down.")  # fmt: skip
+assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-15 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-15
+ratio = moves(sgd_step)[90:100].sum() / moves(pytorch_step)[90:100].sum()
+say("in the ten steps after the cut the paper's form goes 6.28 times as far", value=ratio, within=0.01)
+reveal("07-b")
+
+# %% [markdown]
+# Neither form is wrong. But a recipe that was found with one of them may not do the same with the other.
+#
+# ### How much does a batch scatter?
+#
+# A net with one layer and softmax (lesson 06), on the synthetic images. It has not learned anything yet: its weights are zeros. We draw
+# many batches, take the gradient of each, and measure how far they lie from their mean. The images are halved to 16 by 16 pixels: each of
+# the new pixels is the mean of 2 by 2 old ones.
+
+# %%
+data = synthetic_dataset(2000, 100)
+images = data.train_images.reshape(2000, 3, 16, 2, 16, 2).mean(axis=(3, 5)).reshape(2000, -1)  # (N, 768)
+pixels = (images - images.mean(axis=0)).astype(np.float32)  # the mean image is subtracted, section 2 of the paper
+labels = data.train_labels
+print(f"{data.note}: {len(pixels)} images of {pixels.shape[1]} numbers, standard deviation {pixels.std():.0f}")
+
+
+def scatter(batch, draws):
+    gradients = []
+    for _ in range(draws):
+        chosen = rng.integers(2000, size=batch)
+        d = (np.full((batch, 10), 0.1) - np.eye(10)[labels[chosen]]) / batch  # p minus one-hot, and p is 0.1
+        gradients.append(d.T @ pixels[chosen])
+    return np.std(gradients, axis=0).mean()
+
+
+scatters = {batch: scatter(batch, fast(200, 60)) for batch in (8, 32, 128)}
+print({batch: round(float(value), 2) for batch, value in scatters.items()})
+say("four times the images make the scatter 0.5 times as large", value=scatters[32] / scatters[8], within=0.04)
+say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04)
+
+# %% [markdown]
+# A batch that is 16 times as large costs 16 times as much work, and scatters a quarter. This is why nobody takes all images for one step.
+#
+# ### What do the first biases do?
+#
+# Section 5 says that some biases start at 1: "This initialization accelerates the early stages of learning by providing the ReLUs with
+# positive inputs." The authors of Caffe built the same net, and reported that biases of 1 gave a flat training loss. They took 0.1
+# (BVLC/caffe#327). Who is right? We train a net with three hidden layers of 100 ReLUs.
+
+
+# %%
+def train(x, std, lr, bias, steps, seed):
+    """The loss of each batch, and the share of positive outputs in the last hidden layer."""
+    rng = np.random.default_rng(seed)
+    sizes = (768, 100, 100, 100, 10)
+    params = []
+    for below, above in zip(sizes, sizes[1:], strict=False):
+        params += [(std * rng.standard_normal((above, below))).astype(np.float32), np.full(above, bias if above > 10 else 0.0, np.float32)]
+    velocities = [np.zeros_like(p) for p in params]
+    losses, positive = [], []
+    for _ in range(steps):
+        chosen = rng.integers(2000, size=100)
+        h = [x[chosen]]
+        for k in range(4):  # forward, lesson 01
+            z = h[k] @ params[2 * k].T + params[2 * k + 1]
+            h.append(np.maximum(z, 0) if k < 3 else z)
+        z = h[4] - h[4].max(axis=1, keepdims=True)
+        total = np.exp(z).sum(axis=1, keepdims=True)
+        losses.append((np.log(total[:, 0]) - z[np.arange(100), labels[chosen]]).mean())
+        positive.append((h[3] > 0).mean())
+        d = (np.exp(z) / total - np.eye(10, dtype=np.float32)[labels[chosen]]) / 100  # lesson 06
+        grads = [None] * 8
+        for k in (3, 2, 1, 0):  # backward, lesson 02
+            grads[2 * k], grads[2 * k + 1] = d.T @ h[k], d.sum(axis=0)
+            d = (d @ params[2 * k]) * (h[k] > 0)
+        params = [sgd_step(p, g, v, lr, 0.9, 0.0) for p, g, v in zip(params, grads, velocities, strict=True)]
+    return np.array(losses), np.array(positive)
+
+
+def smooth(losses):
+    return np.convolve(losses, np.full(10, 0.1), "valid")  # means of ten batches
+
+
+seeds = range(fast(3, 1))
+settings = {"as in 2012": (pixels, 0.01, 0.01, 150), "other scale": (pixels / pixels.std(), 0.03, 0.15, 150)}
+runs = {(name, bias): [train(x, std, lr, bias, steps, seed) for seed in seeds]
+        for name, (x, std, lr, steps) in settings.items() for bias in (0.0, 0.1, 1.0)}  # fmt: skip
+
+# %% [markdown]
+# "As in 2012" means: pixels of 0 to 255 less the mean, first weights with a standard deviation of 0.01, rate 0.01. "Other scale" means:
+# pixels with a standard deviation of 1, weights with 0.03, rate 0.15.
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained", sharey=True)
+for ax, name in zip(axes, settings, strict=True):
+    for bias, color, style in ((0.0, "#6E6E6E", ":"), (0.1, "#E69F00", "--"), (1.0, "#0072B2", "-")):
+        for losses, _ in runs[name, bias][:1]:
+            ax.plot(smooth(losses), style, color=color, linewidth=2, label=f"biases {bias:g}")
+    ax.set(xlabel="step", ylabel="loss" if name == "as in 2012" else "")
+    ax.set_title(name, fontsize=11)
+axes[0].legend(fontsize=9, loc="lower left")
+show(fig, alt="Training loss of a net with three hidden layers, with first biases of 0, 0.1 and 1. Left, with pixels up to 255 and rate "
+     "0.01: all begin at 2.3, and the net with biases 1 comes down first, at step 50. Right, with pixels of deviation 1 and rate 0.15: the "
+     "nets with biases 0 and 0.1 come down to 1.5 and less, and the net with biases 1 stays at 2.3 all through.")  # fmt: skip
+
+
+def first_below(losses, bound=2.2):
+    return int(np.argmax(smooth(losses) < bound))
+
+
+def steps_needed(bias):
+    return np.mean([first_below(losses) for losses, _ in runs["as in 2012", bias]])
+
+
+print("as in 2012: how many steps until the loss is below 2.2?")
+say("biases of zero: 80", value=steps_needed(0.0), within=8)
+say("biases of a tenth: 66", value=steps_needed(0.1), within=8)
+say("biases of one: 53", value=steps_needed(1.0), within=8)
+print("other scale: the mean loss of the last 20 steps, and the share of positive outputs in the last hidden layer at step 40")
+ends = {bias: np.mean([losses[-20:].mean() for losses, _ in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
+alive = {bias: np.mean([positive[40] for _, positive in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
+print({bias: (round(float(ends[bias]), 2), f"{alive[bias]:.0%}") for bias in ends})
+say("biases of one: the loss stays at 2.305", value=ends[1.0], within=0.01)
+say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.02)
+
+# %% [markdown]
+# **Both are right.** With the scale and the rate of 2012 the paper's sentence is true here. At first, half of all ReLUs give 0 with biases
+# of 0, and the signal becomes small from layer to layer. With biases of 1 the last hidden layer is all positive, and nothing is lost.
+#
+# At the other scale a net with the same biases never moves. The reason can be read off the share of positive outputs. With biases of 1 all
+# outputs of a hidden layer are about 1, for every image. So every image pulls the weights above it in the same direction, and the rate is
+# 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. Then every slope below is 0, and a
+# unit that is 0 for all images has no gradient that could bring it back. Such a unit is called **dead**. The net can learn only how often
+# each class occurs, which gives a loss of log 10 = 2.303. In the batches the loss scatters around it.
+#
+# Biases, the scale of the inputs, the deviation of the first weights and the rate belong together. Whoever changes one of
+# them must look at the others again. This is a small net and a synthetic set. It shows what *can* happen, and it does not prove
+# that the same happened in Caffe's net.
+#
+# ### How long does a useless weight live?
+#
+# No gradient, only decay, with the numbers of the paper.
+
+# %%
+w, v, t = 1.0, np.zeros(()), 0
+while w > 0.5:
+    w, t = float(sgd_step(np.float64(w), 0.0, v, 0.01, 0.9, 0.0005)), t + 1
+say("half of a weight is left after 13,870 steps", value=t, within=20)
+epochs = t / (1_200_000 / 128)  # an epoch is once through all images
+say("that is 1.48 epochs, with the images and the batches of the paper", value=epochs, within=0.01)
+
+# %% [markdown]
+# The paper goes about 90 times through its images, so this decay is not small. At the last rate, 0.00001, the same weight would need a
+# thousand times as long: nothing decays any more.
+
+# %% [markdown]
+# ## 9. What people get wrong
+#
+# The counts come from 140 public solutions of one course, not a random sample. 127 of them have written SGD with momentum, and 113 are
+# right.
+#
+# **The weight is changed in place: 14 of 127.** `w += v` also changes the array that the caller holds. Sometimes this is wanted, as in the
+# engine. Here it is not, and whoever compares the weight before with the weight after then compares an array with itself.
+
+# %%
+w = np.ones(3)
+before = w
+w += 0.5
+print("before the step", before, " after the step", w, " the same array:", before is w)
+
+# %% [markdown]
+# **The velocity is not stored.** `velocity = ...` gives the name in the function to a new array, and the caller keeps the old one. The
+# first step is right, and every later step begins without memory. One test with two steps would see it.
+#
+# **The rate on the whole velocity** (pytorch/pytorch#1099, #44917). This is PyTorch's form. It is the same as long as the rate does not
+# change, see 4.6.
+#
+# **$(1 - \mu)\,g$ for g** (HIPS/autograd#289, and some courses). Then the velocity is a mean of gradients and not a sum. With $\mu$ = 0.9
+# each step is a tenth of the paper's. It is the same step with a rate of 0.001.
+
+# %%
+w, v, mean = 0.0, 0.0, 0.0
+for _ in range(200):
+    v, mean = 0.9 * v - 0.01 * 1.0, 0.9 * mean - 0.01 * (1 - 0.9) * 1.0
+say("the paper's move is 10 times the other one", value=v / mean, within=1e-9)
+
+# %% [markdown]
+# **"The learning rate was reduced threefold"** (a translation of the paper). It was reduced three times, each time by 10.
+
+# %%
+say("the last rate is 0.00001", value=0.01 / 10**3, within=1e-12)
+
+# %% [markdown]
+# **"The rate is adapted dynamically during training"** (an article on AlexNet, about Figure 1). Of Figure 1 the paper says that the rate
+# of each net was chosen independently. Nothing adapts by itself. Section 5 says: "We used an equal learning rate for all layers, which we
+# adjusted manually throughout training." (In the program of 2012 the biases had twice the rate of the weights.)
+#
+# **Weight decay is the same whatever the code says.** Four forms are in use, and they are not the same: in the gradient and so in the
+# velocity (the paper); beside the velocity; after the step, from the new weight (pytorch/pytorch#13801); without the rate
+# (jettify/pytorch-optimizer#433). Here is one weight after 50 steps with each of the four, without any gradient. (The second and the third
+# form differ only if there is a gradient.)
+
+# %%
+four = np.ones(4)
+v = np.zeros(4)
+for _ in range(50):
+    decay = np.array([0.01 * 0.05, 0.0, 0.0, 0.05]) * four  # a strong decay, 0.05, so that it shows
+    v = 0.9 * v - decay
+    four = four + v - np.array([0.0, 0.01 * 0.05, 0.0, 0.0]) * four
+    four[2] *= 1 - 0.01 * 0.05
+for form, value in zip(("in the velocity", "beside it", "after the step", "without the rate"), four, strict=True):
+    print(f"{form}: {value:.3f}")
+
+# %% [markdown]
+# **The first weights have "variance 1"** (another article). The paper says a *standard deviation* of 0.01. Its variance is 0.0001. What
+# would a deviation of 1 do in the net of part 8?
+
+# %%
+h = pixels[:200]
+for width, below in ((100, 768), (100, 100), (100, 100)):
+    h = np.maximum(h @ rng.standard_normal((width, below)).T, 0)
+print(f"after three layers the outputs are about {h.mean():.0e}; softmax cannot do anything with such numbers")
+
+# %% [markdown]
+# **The decay is divided by the batch size**, or the gradient is divided again. g is a mean already. The decay has nothing to do with
+# images.
+#
+# More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
+#
+# ### Summary
+#
+# The velocity is a sum of old gradients, each with the rate of its own step and with 0.9 to the power of its age. A steady gradient is
+# so made ten times as strong, and one that goes to and fro is halved. This lets all directions of a valley shrink alike. Weight
+# decay is the gradient of half the sum of squares, and it goes through the velocity. PyTorch's form is another one as soon as
+# the rate changes. How to begin, with which biases and weights, depends on the scale of the inputs and on the rate.
+#
+# ### Read on
+#
+# - The engine: `SGD` in `tinyalex/optim.py`, and `Plateau` in `tinyalex/schedule.py`, which divides the rate as section 5 says.
+# - Exercise: `tutor.check("E09", sgd_step)`, 15 minutes.
+# - Next: lesson 08, overfitting.
+#
+# Two questions to write about, a few sentences each:
+#
+# 1. You are given a recipe for PyTorch whose rate is divided by 10 at epoch 30. You run it with this engine. What will be different, for
+#    how long, and how would you make it equal?
+# 2. Somebody trains with batches of 256, where the paper has 128. What happens to the scatter of g, and to the number of steps in an
+#    epoch? Would you change the rate?
