@@ -209,6 +209,7 @@ def test_memory_is_told_after_numbers_that_are_not_right():
         (lambda x, kernel, stride: x[:, :, 50:].max((2, 3)), "empty_window"),
         (lambda x, kernel, stride: list(x.shape)["a"], "raises"),
         (lambda x, kernel, stride: np.nothing(3), "no_attribute"),
+        (lambda x, kernel, stride: x.sum(axes=1), "no_keyword"),
         (lambda x, kernel, stride: x @ x, "does_not_fit"),
     ],
 )
