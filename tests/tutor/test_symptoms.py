@@ -9,7 +9,7 @@ from tinyalex.tutor.checking import examine
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import LANGUAGES, Finding
 from tinyalex.tutor.result import Result, result_of
-from tinyalex.tutor.symptoms import element, part_of, symptom_of
+from tinyalex.tutor.symptoms import element, part_of, symptom_of, two_apart
 
 
 def found(key, name, student, seed=0, sizes=0):
@@ -149,3 +149,72 @@ def test_two_mistakes_that_both_raise_are_named_by_the_first():
 
     finding = found("E05", "conv_backward", conv_backward)
     assert finding.key == "E05.cut_from_the_end_into_dx" and finding.seen == (42, 88)
+
+
+def test_two_mistakes_that_make_calls_fail_without_known_words_are_told_by_where_they_fail():
+    ways = {mistake.key: mistake.compute for mistake in EXERCISES["E05"].function("conv_backward").mistakes}
+
+    def student(dout, x, weight, stride, padding):
+        try:
+            ways["windows KH by KH"](dout, x, weight, stride, padding)
+            return ways["cut from the end into dx"](dout, x, weight, stride, padding)
+        except ValueError:
+            raise ValueError("own words") from None
+
+    finding = found("E05", "conv_backward", student)
+    assert finding.key == "E05.cut_from_the_end_into_dx" and finding.beside == "second"
+    assert "There is more than one mistake" in finding.text()
+
+
+def test_an_error_of_another_type_is_no_match():
+    function = EXERCISES["E05"].function("conv_backward")
+
+    def always_fails(dout, x, weight, stride, padding):
+        if weight.shape[2] != weight.shape[3]:
+            raise IndexError("index 3 is out of bounds for axis 0 with size 3")
+        return function.right(dout, x, weight, stride, padding)
+
+    assert found("E05", "conv_backward", always_fails).key == "contract.does_not_fit"  # and not the ValueError of "windows KH by KH"
+
+
+def test_numbers_that_differ_late_are_shown_with_the_digits_that_tell_them_apart():
+    assert two_apart(1.0509, 1.0509000001) == ("1.0509", "1.0509000001")
+    assert two_apart(2.0, 3.0) == ("2", "3") and two_apart(1e6, 1234567.0) == ("1000000", "1234567")
+    finding = found("E06", "max_pool", lambda x, kernel, stride: pool(x, kernel, stride) * (1 + 1e-7))
+    assert finding.numbers["yours"] != finding.numbers["right"]
+
+
+def test_memory_is_told_after_numbers_that_are_not_right():
+    def p_to_keep(x, p, rng, train):
+        if not train:
+            return x, np.ones(x.shape, bool)
+        mask = rng.random(x.shape) < p
+        return x * mask / p, mask
+
+    def right_but_x_itself(x, p, rng, train):
+        return right("E10", "dropout")(x, p, rng, True) if train else (x, np.ones(x.shape, bool))
+
+    assert found("E10", "dropout", p_to_keep).key == "E10.p_to_keep"
+    finding = found("E10", "dropout", right_but_x_itself)
+    assert finding.key == "contract.alias" and finding.seen == (68, 72)
+
+
+@pytest.mark.parametrize(
+    ("student", "key"),
+    [
+        (lambda x, kernel, stride: np.zeros(int(kernel) * np.float64(2)), "float_size"),
+        (lambda x, kernel, stride: np.zeros((2, 2))[np.zeros(2)], "float_size"),
+        (lambda x, kernel, stride: 1 if x > 0 else 2, "truth_value"),
+        (lambda x, kernel, stride: np.zeros(3).__setitem__(0, x[0, 0]), "sequence"),
+        (lambda x, kernel, stride: x[:, :, 50:].max((2, 3)), "empty_window"),
+        (lambda x, kernel, stride: list(x.shape)["a"], "raises"),
+        (lambda x, kernel, stride: np.nothing(3), "no_attribute"),
+        (lambda x, kernel, stride: x.sum(axes=1), "no_keyword"),
+        (lambda x, kernel, stride: x @ x, "does_not_fit"),
+    ],
+)
+def test_errors_are_told_by_what_they_are_about(student, key):
+    finding = found("E06", "max_pool", student)
+    assert finding.key == f"contract.{key}", finding.text()
+    for language in LANGUAGES:
+        assert "{" not in finding.text(language)

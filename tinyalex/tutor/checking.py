@@ -15,11 +15,9 @@ from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.own_forward import follows
 
 DRAWS = 2  # independent draws of every call
-MAY_HAVE_A_NAME = (  # a known mistake may have led to these
-    "contract.shape", "contract.dtype", "contract.not_finite", "contract.alias", "contract.outputs_share_memory"
-)  # fmt: skip
+MEMORY = ("contract.alias", "contract.outputs_share_memory")  # said last, as the numbers may not be right either
+MAY_HAVE_A_NAME = ("contract.shape", "contract.dtype", "contract.not_finite", *MEMORY)  # a known mistake may have led to these
 
-MEMORY = ("contract.alias", "contract.outputs_share_memory")  # the numbers are right: said last
 
 def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0, sizes: int = 0,
             forward: Callable[..., Any] | None = None) -> Finding | None:  # fmt: skip
@@ -48,7 +46,7 @@ def sizes_of_grade(seed: int) -> int:
 
 
 def derived(function: Function, student: Callable[..., Any], forward: Callable[..., Any], seed: int, sizes: int) -> bool:
-    """Whether a backward pass is the derivative of the student's own forward pass, in all calls, be both right or not."""
+    """Whether a backward pass gives the derivative of the student's own forward pass in all calls; both may be right, or both not."""
     return function.forward is not None and follows(function, student, forward, function.probes(np.random.default_rng([seed, 0]), sizes))
 
 

@@ -21,10 +21,11 @@ FLOAT_SIZE = re.compile(  # what Python and NumPy say of a float where a size or
     r"float\d*' object cannot be interpreted|not '?(numpy\.)?float|slice indices must be integers|only integers, slices"
     r"|a single integer, got|arrays used as indices must be of integer"
 )
-WORDS = (  # what an error is about, by its words; the first that fits
+WORDS = (  # what an error is about, by its words; the first that fits, the last for a ValueError or IndexError alone
     (re.compile("truth value of an array"), "truth value"),
     (re.compile("setting an array element with a sequence|only (0-dimensional|length-1|size-1) arrays"), "sequence"),
     (re.compile("zero-size array"), "empty window"),
+    (re.compile("unexpected keyword argument"), "no keyword"),
     (re.compile("shape|broadcast|dimension|mismatch|aligned|size|ax[ie]s|out of bounds|index|concat|reshape|split"), "does not fit"),
 )
 SHAPE = re.compile(r"\((?:\d+,\s*)+\d*\)")
@@ -103,7 +104,8 @@ class Contract:
         }  # fmt: skip
         kind = kinds.get(type(outcome.error), "raises")
         if isinstance(outcome.error, (ValueError, IndexError, TypeError)):
-            kind = next((about for said, about in WORDS if said.search(words)), kind)
+            known = WORDS[:-1] if isinstance(outcome.error, TypeError) else WORDS
+            kind = next((about for said, about in known if said.search(words)), kind)
         return self._found(kind, probe, error=words, line=line)
 
     def _of_error(self, error: BaseException, probe: Probe) -> Mistake | None:

@@ -16,11 +16,11 @@ from tinyalex.tutor.exercise import Arguments, Exercise, Function, Mistake, Prob
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
 from tinyalex.tutor.other_arguments import first_that_explains
+from tinyalex.tutor.outputs import Outputs, compute, matches, pick
 from tinyalex.tutor.own_forward import follows
 from tinyalex.tutor.symptoms import LISTED, digits, element, symptom_of, two_apart
 from tinyalex.tutor.transforms import TRANSFORMS
 
-Outputs = tuple[Any, ...]
 OWN_FORWARD = 4  # calls in which a backward pass is held beside the student's own forward pass: each takes some 20 calls of that
 
 
@@ -296,34 +296,3 @@ class Diagnosis:
             key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree)),
             call=self.probes[at].call,
         )  # fmt: skip
-
-
-def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Outputs | Exception:
-    """What our own way leaves behind after a call; the error where a mistake cannot be made there, as its arrays would not fit."""
-    arguments = copy.deepcopy(dict(probe.arguments))
-    try:
-        with np.errstate(all="ignore"):
-            return after_call(function, way(**arguments), arguments)
-    except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
-        return error
-
-
-def matches(yours: Any, value: Any, within: float = 1e-9) -> bool:
-    """Whether these are the same numbers up to rounding, NaN and infinity included; or errors of one type, as both calls failed."""
-    if value is None or isinstance(value, Exception) or isinstance(yours, Exception):
-        return isinstance(value, Exception) and type(value) is type(yours)
-    if np.shape(yours) != np.shape(value):
-        return False
-    yours, value = np.asarray(yours), np.asarray(value)
-    finite = np.isfinite(value)
-    if finite.all():
-        return close(yours, value, within)
-    special = np.array_equal(np.isnan(yours), np.isnan(value)) and np.array_equal(yours[np.isinf(yours)], value[np.isinf(value)])
-    return special and close(yours[finite], value[finite], within)
-
-
-def pick(outputs: Outputs | Exception | None, number: int) -> Any:
-    """One of the outputs, None where there is none; the error of a call that failed."""
-    if isinstance(outputs, Exception):
-        return outputs
-    return None if outputs is None or number >= len(outputs) else outputs[number]

@@ -80,7 +80,6 @@ class Finding:
         lines.append(words["next"].format(exercise=self.exercise, replay=f'"{name}"{others}'))
         return "\n".join(lines)
 
-
     def _described(self, words: Mapping[str, str], key: str, english: str, call: Mapping[str, Any]) -> str:
         """A call in the language of the words; the English stands in the exercise and not in the catalogue."""
         described = words.get(f"{self.exercise}.probes.{slug(key)}") if key else None

@@ -1,4 +1,4 @@
-"""Is a student's backward pass the derivative of the student's own forward pass? Then the derivation holds, right or not."""
+"""Is a student's backward pass the derivative of the student's own forward pass, be that one right or not?"""
 
 from __future__ import annotations
 

@@ -179,18 +179,25 @@ def out_flat_by_the_height(x: Array, kernel: int, stride: int) -> Array:
     return out.reshape(right.shape)
 
 
-def _of_size(size: Callable[[int, int, int], int], square: bool = False) -> Pooling:
-    """Another number of windows along a side. Windows are cut at the edge; ValueError where nothing is left of one."""
+def _of_size(size: Callable[[int, int, int], int], sides: tuple[int, int] = (2, 3)) -> Pooling:
+    """Another number of windows, of the sides of x that stand for the height and the width.
+
+    Windows are cut at the edge; ValueError where nothing is left of one.
+    """
 
     def pooled(x: Array, kernel: int, stride: int) -> Array:
-        h, w = x.shape[2:]
-        oh, ow = size(h, kernel, stride), size(h if square else w, kernel, stride)
+        oh, ow = (size(x.shape[side], kernel, stride) for side in sides)
         out = np.zeros((*x.shape[:2], oh, ow))
         for y, z in np.ndindex(oh, ow):
             out[:, :, y, z] = x[:, :, y * stride : y * stride + kernel, z * stride : z * stride + kernel].max((2, 3))
         return out
 
     return pooled
+
+
+def _fit(size: int, kernel: int, stride: int) -> int:
+    """How many windows lie wholly on a side."""
+    return (size - kernel) // stride + 1
 
 
 def _windows_of(kernel_and_stride: Callable[[int, int], tuple[int, int]]) -> Pooling:
@@ -293,7 +300,9 @@ E06 = Exercise("E06", "overlapping max pooling", "04", 25, (
         Mistake("size from the kernel", _of_size(lambda size, kernel, stride: size // kernel), COUNTED, (1, 89)),
         Mistake("rounded up", _of_size(lambda size, kernel, stride: -(-(size - kernel) // stride) + 1), PUBLIC),
         Mistake("no last window", _of_size(lambda size, kernel, stride: (size - kernel) // stride), "inferred"),
-        Mistake("as many columns as lines", _of_size(lambda size, kernel, stride: (size - kernel) // stride + 1, square=True), PUBLIC),
+        Mistake("as many columns as lines", _of_size(_fit, (2, 2)), PUBLIC),
+        Mistake("as many lines as columns", _of_size(_fit, (3, 3)), PUBLIC),
+        Mistake("height and width exchanged", _of_size(_fit, (3, 2)), PUBLIC),
         Mistake("flat by the height", out_flat_by_the_height, PUBLIC),
         Mistake("window of the stride", _windows_of(lambda kernel, stride: (stride, stride)), COUNTED, (1, 89)),
         Mistake("first image", lambda x, kernel, stride: np.repeat(max_pool(x[:1], kernel, stride), len(x), 0),
