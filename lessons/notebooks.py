@@ -125,7 +125,7 @@ def faults(lesson: Lesson, notebook: Any) -> Iterator[str]:
             yield f"{who} must write nothing to stderr, got {text[:60]!r}; warnings and progress bars differ from run to run"
         if address := ADDRESS.search(text):
             yield f"{who} must show no address in memory, got {address[0]!r}; end the cell with show(fig, alt=...) or print(...)"
-        if str(PACKAGE.parent) in text or str(Path.home()) in text:
+        if any(f"{folder}{os.sep}" in text for folder in (PACKAGE.parent, Path.home())):
             yield f"{who} must show no path of this machine, got {text[:60]!r}; print the file's name alone"
         for kind in output.get("data", {}):
             if kind.startswith("image/") and not well_described(output):

@@ -124,6 +124,12 @@ def test_other_files_are_no_lessons(folder):
     assert [lesson.name for lesson in lessons_in(folder / "lessons")] == ["00_small", "01_next"]
 
 
+def test_two_lessons_of_one_number_are_refused(folder):
+    shutil.copy(folder / "lessons" / "01_next.py", folder / "lessons" / "01_other.py")
+    with refuses(DataError, "lessons: number 01 must be that of one lesson, got 01_next and 01_other; rename one of them"):
+        lessons_in(folder / "lessons")
+
+
 def test_lessons_of_the_repository_follow_from_each_other():
     found = lessons_in(syllabus.FOLDER)
     for at, lesson in enumerate(found):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +45,12 @@ class Lesson:
 
 
 def lessons_in(folder: Path = FOLDER) -> list[Lesson]:
-    """All lessons of a folder, in their order; none where it has none or is not there."""
-    return [lesson_at(path) for path in sorted(folder.glob("[0-9][0-9]_*.py")) if NAME.fullmatch(path.name)]
+    """All lessons of a folder, in their order; none where it has none or is not there. Raises DataError where two have one number."""
+    found = [lesson_at(path) for path in sorted(folder.glob("[0-9][0-9]_*.py")) if NAME.fullmatch(path.name)]
+    for one, after in itertools.pairwise(found):
+        if one.number == after.number:
+            raise DataError(f"lessons: number {one.number} must be that of one lesson, got {one.name} and {after.name}; rename one of them")
+    return found
 
 
 def chosen(who: str, numbers: list[str], folder: Path = FOLDER) -> list[Lesson]:
