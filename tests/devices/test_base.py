@@ -129,3 +129,10 @@ def test_the_devices_asked_for_last_are_kept_while_nobody_uses_them():
         ta.get_device(f"cpu:{number}")
         ta.get_device("cpu:900")
     assert kept() is not None
+
+
+def test_a_device_asked_for_often_takes_the_place_of_one_only():
+    kept = weakref.ref(ta.get_device("cpu:900"))
+    for _ in range(2 * KEPT):
+        ta.get_device("cpu:901")
+    assert kept() is not None

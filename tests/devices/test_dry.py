@@ -54,3 +54,8 @@ def test_nothing_that_needs_values_is_done(ask):
     device = DryDevice("laptop")
     with refuses(DeviceError, "laptop: the network must be built on a device to compute, got one that was built to be counted"):
         ask(device, device.zeros((2, 3)))
+
+
+def test_it_is_a_device_with_a_name_and_a_log_like_the_others():
+    device = DryDevice()
+    assert (device.name, device.kind, device.received.nbytes) == ("cpu", "cpu", 0)

@@ -94,6 +94,7 @@ def test_threads_count_memory_together():
 
 def test_a_block_takes_a_quarter_of_what_is_free():
     sim = SimDevice(0, memory=4000)
+    assert sim.block_size(1, 0) == sim.block_size(0, 0) == 1 and SimDevice().name == "sim:0"
     assert [sim.block_size(64, nbytes) for nbytes in (0, 1, 100, 400, 5000)] == [64, 64, 10, 2, 1]
     a = sim.empty((500,))
     assert sim.block_size(64, 100) == 5 and a.nbytes == 2000

@@ -318,3 +318,10 @@ def test_result_is_written_where_out_says():
     a, out = device.asarray(np.arange(3.0)), device.zeros((3,), np.float64)
     assert device.xp.add(a, a, out=out) is out and device.to_numpy(out).tolist() == [0, 2, 4]
     assert device.to_numpy(device.xp.add(a, a, dtype=np.float64)).tolist() == [0, 2, 4]
+
+
+def test_out_may_be_given_by_position_and_what_is_no_array_comes_back_as_it_is(sim, x):
+    out = sim.empty(x.shape)
+    assert sim.xp.add(x, x, out) is out and np.array_equal(sim.to_numpy(out), 2 * sim.to_numpy(x))
+    assert sim.xp.negative(x, out) is out and np.array_equal(sim.to_numpy(out), -sim.to_numpy(x))
+    assert sim.xp.ndim(x) == 2 and sim.xp.shape(x) == (2, 3) and sim.xp.result_type(x, np.float64) == np.float64

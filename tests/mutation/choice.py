@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-NEAR, ELSEWHERE = 6.0, 3.0  # seconds of tests near a change, and of other folders, before all near ones are run for several changes
+AT_FIRST = 3.0  # seconds of tests that a change is given before all near ones are run for several changes at once
 
 
 @dataclass
@@ -70,22 +70,20 @@ class Chooser:
         return sorted(found, key=self.records.seconds.__getitem__)
 
     def choose(self, file: str, lines: range | None, near: list[str]) -> list[str]:
-        """The tests that execute one of the lines of a file; all near ones where an import does, or nothing."""
-        close = set(self.near(near))
-        executed = self.records.executed[file]
-        chosen = set().union(*(executed.get(line, ()) for line in lines or ()))
-        chosen = chosen | close & self.records.starts if chosen else close
-        ordered = sorted(chosen, key=lambda test: (-self._worth(file, test, test in close, _is_of(test, near[:-1])), test))
-        room, found = {True: NEAR, False: ELSEWHERE}, []
-        for test in ordered:
-            room[test in close] -= self.records.seconds[test]
-            if room[test in close] >= 0:
+        """The near tests that execute one of the lines of a file, those that are worth most; of all near ones where none does."""
+        close, executed = set(self.near(near)), self.records.executed[file]
+        chosen = close & set().union(*(executed.get(line, ()) for line in lines or ()))
+        chosen = chosen | close & self.records.starts if chosen else close  # what only an import executes counts for all
+        room, found = AT_FIRST, []
+        for test in sorted(chosen, key=lambda test: (-self._worth(file, test, _is_of(test, near[:-1])), test)):
+            room -= self.records.seconds[test]
+            if room >= 0 or not found:
                 found.append(test)
         return found
 
-    def _worth(self, file: str, test: str, close: bool, closest: bool) -> float:
+    def _worth(self, file: str, test: str, closest: bool) -> float:
         """How likely the test notices a change of the file, for each second."""
-        before = 0.2 if closest else 0.1 if close else 0.02
+        before = 0.2 if closest else 0.1
         likely = (self._noticed[file][test] + before) / (self._ran[file][test] + 1)
         return likely / (self.records.seconds[test] + 0.02)
 

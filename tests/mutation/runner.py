@@ -21,7 +21,6 @@ from tests.mutation.changes import Change, changes
 from tests.mutation.choice import Chooser, Records, files_of_tests, first_of, lines_of
 
 AREAS = ("loss", "optim", "schedule", "init", "data", "training", "models", "analysis", "devices")
-ELSEWHERE = ("tests/commands", "tests/models", "tests/training", "tests/analysis", "tests/data", "tests/devices")  # recorded too
 PACKAGE = "tinyalex"
 LOADED = (
     *("numpy", "hypothesis", "hypothesis.extra.numpy", "hypothesis.stateful", "matplotlib.figure", "matplotlib.backends.backend_agg"),
@@ -258,12 +257,10 @@ def run(root: Path, chosen: Iterable[Made], out: Path | None, again: bool = Fals
         if not tests:
             raise RuntimeError(f"mutation: {file} must have tests near it, got none; write tests/{'/'.join(Path(file).parts[1:-1])}")
     units = dict.fromkeys(test for tests in near.values() for test in (tests if tests[-1].endswith(".py") else tests[-1:]))
-    if out is not None:  # a run that is kept is worth the minutes
-        units |= dict.fromkeys(ELSEWHERE)
 
     with copied(root) as tree, Server(tree) as server:
         kept = None if out is None else out.with_suffix(".lines.json")
-        runner = Runner(server, record(server, [unit for unit in units if (tree / unit).exists()], kept))
+        runner = Runner(server, record(server, list(units), kept))
         for (file, change), (outcome, seconds, by) in _outcomes(runner, left):
             result = Result(file, shas[file], change.key, change.line, outcome, round(seconds, 2), by)
             if out is not None:
