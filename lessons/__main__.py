@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lessons import notebooks
+from lessons.overview import write_overview
 from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.lesson import FAST, in_fast_mode
-from tinyalex.tutor.syllabus import FOLDER, chosen
+from tinyalex.tutor.syllabus import FOLDER, chosen, lessons_in
 
 BOOK = FOLDER.parent / "build" / "book"  # where `book` writes without --out; `tinyalex lessons` looks there
 EPILOG = """\
@@ -87,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
             fault = str(error)
         wrong += fault is not None
         print(fault or f"{lesson.name}: {'in step' if args.check else 'built'} in {time.perf_counter() - start:.0f} s", flush=True)
+    if not args.check:
+        write_overview(lessons_in(args.folder), args.folder)
     return 1 if wrong else 0
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import os
 import re
@@ -18,10 +19,11 @@ import tinyalex
 from lessons.extra import INSTALL, NOTEBOOKS, LessonError, progress, require_extra
 from tinyalex.files.atomic import write_atomically
 from tinyalex.tutor.lesson import LEAST_ALT
-from tinyalex.tutor.syllabus import Lesson
+from tinyalex.tutor.syllabus import FOLDER, Lesson
 
 PACKAGE = Path(tinyalex.__file__).parent
 MOST_BYTES = 500_000  # a code host often shows nothing for larger notebooks
+README_PICTURE = ("04", 1, FOLDER.parent / "docs" / "lesson-04.png")  # the lesson, which of its pictures from 0 on, the file
 CELL_S = 180  # seconds until a cell is given up: the longest is meant to take 20 on one core, and a busy machine has less
 # Where a lesson's own line, or the package, causes a warning, the cell fails. Warnings of the notebook's machinery are not the lesson's.
 START = "import warnings; warnings.filterwarnings('error', module=r'__main__|tinyalex')"
@@ -213,6 +215,16 @@ def run(lesson: Lesson) -> Any:
 
 
 def build(lesson: Lesson) -> None:
-    """Run a lesson and write its notebook beside it; an older one stays where the run fails."""
-    content = written(run(lesson))
+    """Run a lesson and write its notebook beside it; an older one stays where the run fails. README's picture is written too."""
+    notebook = run(lesson)
+    content = written(notebook)
     write_atomically(lesson.notebook, [content], len(content))
+    number, position, path = README_PICTURE
+    if (lesson.number, lesson.path.parent) == (number, FOLDER):
+        picture = pictures(notebook)[position]
+        write_atomically(path, [picture], len(picture))
+
+
+def pictures(notebook: Any) -> list[bytes]:
+    """The bytes of a notebook's pictures, each a PNG file, in their order."""
+    return [base64.b64decode(output.data["image/png"]) for output in _pictures(notebook)]

@@ -3,6 +3,7 @@
 import pytest
 
 from lessons import notebooks
+from lessons.overview import overview
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 LESSONS = lessons_in(FOLDER)
@@ -26,3 +27,17 @@ def test_lesson_runs_and_its_notebook_is_in_step(lesson, monkeypatch):
 
 def test_no_notebook_without_a_source():
     assert {path.stem for path in FOLDER.glob("*.ipynb")} <= {lesson.name for lesson in LESSONS}
+
+
+def test_picture_in_readme_is_the_one_of_its_lesson():
+    number, position, path = notebooks.README_PICTURE
+    (lesson,) = (one for one in LESSONS if one.number == number)
+    assert path.read_bytes() == notebooks.pictures(notebooks.read(lesson))[position]
+
+
+def test_all_lessons_are_there():
+    assert [lesson.number for lesson in LESSONS] == [f"{number:02}" for number in range(11)]
+
+
+def test_the_page_of_the_lessons_says_what_they_say():
+    assert (FOLDER / "README.md").read_text("utf-8") == overview(LESSONS)
