@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lessons import notebooks
+from lessons.extra import NOTEBOOKS, require_extra
 from lessons.overview import write_overview
 from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.lesson import FAST, in_fast_mode
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         return _student(args)
     if args.out is not None or args.seed is not None:
         raise ShapeError("lessons: --out and --seed must be given with --student, got none; notebooks are written beside their sources")
+    require_extra("lessons", NOTEBOOKS)
     lessons = chosen("lessons", args.numbers, args.folder)
     if not args.check and in_fast_mode():
         raise ShapeError(f"lessons: {FAST} must not be set while notebooks are built, got {os.environ[FAST]!r}; unset it")

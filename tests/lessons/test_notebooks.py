@@ -89,6 +89,25 @@ def test_damaged_notebook_is_named(lesson):
         notebooks.read(lesson)
 
 
+def test_damaged_notebook_is_built_again(folder, monkeypatch, capsys):
+    """The remedy that the message names must work: a merge leaves such files."""
+    monkeypatch.delenv("TINYALEX_FAST", raising=False)
+    built = []
+    monkeypatch.setattr(notebooks, "build", lambda lesson: built.append(lesson.number))
+    lessons_in(folder)[0].notebook.write_text("<<<<<<< HEAD")
+    assert command.main(["build", "00", "--from", str(folder)]) == 0
+    assert built == ["00"] and capsys.readouterr().out.startswith("00_small: built in ")
+
+
+def test_picture_of_readme_that_is_gone_is_refused(lesson, monkeypatch, tmp_path):
+    monkeypatch.setattr(notebooks, "FOLDER", lesson.path.parent)
+    monkeypatch.setattr(notebooks, "README_PICTURE", ("00", 2, tmp_path / "picture.png"))
+    monkeypatch.setattr(notebooks, "run", notebooks.read)
+    with refuses(LessonError, "00_small: pictures must be more than 2, as README shows number 2, got 2"):
+        notebooks.build(lesson)
+    assert not (tmp_path / "picture.png").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -202,6 +221,8 @@ def test_missing_extra_is_one_sentence(folder, monkeypatch, capsys):
     monkeypatch.setattr(extra, "find_spec", lambda name: None if name in ("jupytext", "latex2mathml") else object())
     with refuses(MissingExtra, 'lessons: packages must be installed, got no jupytext; pip install -e ".[lessons]" in the folder'):
         notebooks.convert(lessons_in(folder)[0])
+    assert command.main(["build", "--from", str(folder)]) == 2, "also where notebooks are there already"
+    assert "lessons: packages must be installed, got no jupytext; pip install" in capsys.readouterr().err
     assert command.main(["book", "--from", str(folder), "--out", str(folder / "book")]) == 2
     assert "book: packages must be installed, got no latex2mathml; pip install" in capsys.readouterr().err
 
