@@ -92,6 +92,14 @@ def test_page_of_a_lesson(book):
     assert "<table>" in page and 'style="text-align:right"' in page and 'rel="next" href="01_next.html"' in page
 
 
+def test_line_of_the_engine_is_marked_and_not_a_stop_of_the_keyboard(book):
+    """The anchor itself is empty, so the number after it must be what is marked."""
+    page = (book / "engine" / "tinyalex.layers.columns.html").read_text("utf-8")
+    assert '<a id="L-12" name="L-12"></a><a tabindex="-1" href="#L-12"><span class="linenos">' in page
+    assert page.count('tabindex="-1" href="#L-') == page.count('href="#L-')
+    assert ".engine .code a:target + a .linenos" in (book / "book.css").read_text("utf-8")
+
+
 def test_slides_are_the_tagged_cells_else_headings_and_pictures(book):
     tagged, untagged = ((book / f"{name}.slides.html").read_text("utf-8") for name in ("00_small", "01_next"))
     assert tagged.count('class="slide"') == 2 and tagged.count("<figure>") == 1 and "<h2>3. A picture</h2>" in tagged
@@ -183,6 +191,10 @@ def test_wide_formulas_run_over_the_whole_width():
     assert [block.formula for block in [*short, *formula]] == [False, False, True, True]
     assert not short[-1].wide and formula[0].wide
     assert _cut([*short, *formula]) == 4 and _cut([*formula, *short]) == 1 and _cut([]) == 0
+    note = write(r"$$\text{dx}[n,c,h,w] = \sum_{(y,z)\,\text{won by}\,(h,w)} \text{dout}[n,c,y,z] \qquad\qquad (N, C, H, W)$$")
+    assert note[0].wide and not write(r"$$\text{out} = \max(0, x) \qquad (N, C)$$")[0].wide
+    assert 'class="math inline"' in html("$a = b$")
+    assert 'class="math inline wide" tabindex="0"' in html(r"$f'(x) = a b (1 - \tanh(b x)^2) = 0$")
     heading, long = write("## Part\n\n" + "word " * 300)
     assert _cut([*short, heading, long]) == 3 and _cut([heading, *short, long, *short[2:]]) == 5 - 1
 
