@@ -24,13 +24,14 @@ FUNCTION = re.compile(
 )
 INLINE = re.compile(r'<span class="math inline">(.*?)</span>', re.DOTALL)
 LONG, BESIDE = 22, 45  # characters of a formula: a longer one is wider than a phone (in a line), or than the column beside the code
+WORDS = re.compile(r"\\text\{[^{}$]*\}")
 ENGINE = re.compile(r"(tinyalex/[\w/]+\.py)(?:\s*:{1,2}\s*([\w.]+))?(?:\(\))?")
 LESSON = re.compile(r"\b([Ll]esson\s)(\d\d)\b")
 
 
 def mathml(tex: str, display: bool, who: str) -> str:
     """A formula as MathML. Raises LessonError where the converter does not know a command."""
-    source = tex.strip()
+    source = WORDS.sub(lambda found: found[0].replace(" ", "\u00a0"), tex.strip())  # the converter drops spaces after a number
     for name, known in ENVIRONMENTS.items():
         for part in ("begin", "end"):
             source = source.replace(f"\\{part}{{{name}}}", f"\\{part}{{{known}}}")

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -177,6 +178,12 @@ def test_formulas():
     assert made.count("<math ") == 3 and "<mtable" in made and "text-align: right" in made and "columnalign" not in made
     assert 'alttext="a &lt; b"' in made and "costs $5." in made
     assert "display" in mathml("x", True, "x") and 'display="inline"' in mathml("x", False, "x")
+
+
+@pytest.mark.parametrize("words", ["4.2 put in", "put in 4.2", " if ", "product rule, chain rule", "5"])
+def test_words_of_a_formula_keep_their_spaces(words):
+    made = unescape(mathml(rf"x \text{{{words}}}", True, "x"))
+    assert f"<mtext>{words}</mtext>" in made.replace("\u00a0", " ")
 
 
 def test_names_of_functions_keep_their_distance():
