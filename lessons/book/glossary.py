@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from lessons.book.markup import lesson_link, table
+from lessons.book.markup import lesson_link, table, toml
 from lessons.extra import LessonError
 
 
@@ -66,7 +65,7 @@ class Glossary:
 def read_glossary(path: Path) -> Glossary:
     """The terms of a TOML file. Raises LessonError for a term that is not complete, or stands there twice."""
     terms = []
-    for entry in tomllib.loads(path.read_text("utf-8"))["term"]:
+    for entry in toml(path).get("term", []):
         if not (entry.keys() >= {"en", "zh", "means", "lesson"} and entry["zh"]):
             raise LessonError(f"{path.name}: each term must have en, zh, means and lesson, got {entry}; write what is missing")
         terms.append(Term(entry["en"], tuple(entry["zh"]), entry["means"], entry["lesson"], tuple(entry.get("also", ()))))

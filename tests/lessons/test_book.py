@@ -258,6 +258,17 @@ def test_term_that_is_not_complete_or_there_twice_is_refused(tmp_path):
         read_glossary(path)
 
 
+@pytest.mark.parametrize("content", [b'[[term]]\nen = "stride', b'en = "\xff"'])
+def test_file_that_is_no_toml_is_refused(tmp_path, monkeypatch, built, content):
+    path = tmp_path / "glossary.toml"
+    path.write_bytes(content)
+    with refuses(LessonError, "glossary.toml: file must be TOML, got "):
+        read_glossary(path)
+    monkeypatch.setattr(pages, "MISTAKES", path)
+    with refuses(LessonError, "glossary.toml: file must be TOML, got "):
+        pages.write_book(built, tmp_path / "book")
+
+
 def test_mistakes_name_lessons_and_say_what_is_so():
     document = tomllib.loads(pages.MISTAKES.read_text("utf-8"))
     found = [mistake for topic in document["topic"] for mistake in topic["mistake"]]
