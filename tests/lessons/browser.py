@@ -35,7 +35,8 @@ addEventListener("load", () => setTimeout(() => {
   for (const term of document.querySelectorAll(".term")) {
     term.focus();
     const box = term.querySelector(".note").getBoundingClientRect();
-    found.notes.push(box.width > 0 && box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight + 1);
+    const free = term.getClientRects()[0].bottom <= box.top;
+    found.notes.push(free && box.width > 0 && box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight + 1);
   }
   document.activeElement.blur();
   scrollTo(0, 0);
