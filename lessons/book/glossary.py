@@ -47,14 +47,14 @@ class Glossary:
 
     def link(self, term: Term, words: str) -> str:
         """The words, with a note that shows while a pointer or the keyboard is on them."""
-        chinese = f'<span lang="zh">{escape("，".join(term.zh))}</span>'
+        chinese = f'<span lang="zh-Hans">{escape("，".join(term.zh))}</span>'
         note = f'<span class="note" role="note">{escape(term.en)} {chinese}: {escape(term.means)}</span>'
         return f'<a class="term" href="glossary.html#{term.name}">{escape(words)}{note}</a>'
 
     def page(self, pages: dict[str, str]) -> str:
         """All terms, as a table."""
         rows = [
-            f'<tr id="{term.name}"><th scope="row">{escape(term.en)}</th><td lang="zh">{escape("，".join(term.zh))}</td>'
+            f'<tr id="{term.name}"><th scope="row">{escape(term.en)}</th><td lang="zh-Hans">{escape("，".join(term.zh))}</td>'
             f"<td>{escape(term.means)}</td><td>{lesson_link(term.lesson, pages)}</td></tr>"
             for term in self.terms
         ]

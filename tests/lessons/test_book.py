@@ -88,7 +88,7 @@ def test_page_of_a_lesson(book):
     )
     assert f'<a class="engine" href="engine/tinyalex.layers.columns.html#L-{line}">' in page
     assert f"line {line}: <code>im2col</code>" in page
-    assert '<a class="term" href="glossary.html#chain-rule">chain rule' in page and '<span lang="zh">链式法则</span>' in page
+    assert '<a class="term" href="glossary.html#chain-rule">chain rule' in page and '<span lang="zh-Hans">链式法则</span>' in page
     assert page.count('href="glossary.html#relu"') == 1
     assert "<table>" in page and 'style="text-align:right"' in page and 'rel="next" href="01_next.html"' in page
 
