@@ -12,10 +12,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 
 import lessons
 from lessons import __main__ as command, extra, notebooks
 from lessons.extra import LessonError, MissingExtra
+from lessons.kernel import client_of
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
 from tinyalex.tutor.syllabus import lessons_in
@@ -162,6 +164,16 @@ def test_outputs_that_may_not_be_shown(lesson, outputs, message):
         raise LessonError(next(notebooks.faults(lesson, notebook)))
     notebook.cells[1].outputs = [picture(), text(f"a square{Path.home()}, of a cube")]  # no path: nothing of that folder is named
     assert not list(notebooks.faults(lesson, notebook))
+
+
+def test_kernel_without_the_package_says_what_to_do(lesson, tmp_path):
+    """As a reader sees it, who opens the notebook in the kernel of another Python."""
+    notebook = notebooks.convert(lesson)
+    client = client_of(notebook, str(tmp_path), "import sys; sys.modules['tinyalex'] = None", 60, lambda: None)
+    with pytest.raises(CellExecutionError) as caught:
+        client.execute()
+    assert caught.value.ename == "ModuleNotFoundError"
+    assert extra.REMEDY in notebooks.ANSI.sub("", caught.value.traceback).partition("-----\nModuleNotFoundError")[2]
 
 
 def test_only_what_changed_is_built_again(folder, monkeypatch, capsys):
