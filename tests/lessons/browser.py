@@ -46,6 +46,8 @@ addEventListener("load", () => setTimeout(() => {
   if (slides.length) {
     press("ArrowRight"); found.turned = scrollY > 0 && top() < 2;
     press("Home"); found.home = scrollY === 0;
+    slides[0].style.height = "2000px";
+    found.rest = press("ArrowDown");
   }
   parent.postMessage({ page: NAME, found }, "*");
 }, 50));

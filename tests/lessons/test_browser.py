@@ -46,6 +46,7 @@ def test_notes_of_the_glossary_show_with_the_keyboard(narrow):
 def test_arrow_keys_turn_slides(dark):
     for name in ("00_small.slides.html", "01_next.slides.html"):
         assert dark[0][name]["turned"] and dark[0][name]["home"], dark[0][name]
+        assert dark[0][name]["rest"], "the rest of a high slide cannot be read"
 
 
 def test_dark_and_light(narrow, dark):
