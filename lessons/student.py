@@ -49,6 +49,7 @@ README = """\
 
 Open the notebooks in their order in Jupyter. tinyalex must be installed. A function that raises NotImplementedError is yours to write;
 `tutor.check("E06", your_function)` then says which mistake it makes. Cells that need your functions fail until you have written them.
+Where a lesson needs a function of an earlier one, put yours there again.
 
 `python predictions.py 04-a 38` says whether a guess is right to two digits. Its file holds the answers as hashes. A lesson itself tells
 the answer, after you have guessed.
@@ -91,15 +92,16 @@ def hashed(seed: int) -> str:
 
 
 def solution_statements(lessons: list[Lesson], folder: Path) -> set[str]:
-    """All statements of solutions, each as the text of its tree."""
-    found: set[str] = set()
-    for lesson in lessons:
-        for cell in convert(lesson).cells:
-            if "solution" in cell.metadata.get("tags", []):
-                found |= set(statements(_tree(lesson.name, cell.source)))
-    for path in sorted((folder / "solutions").glob("*.py")):
-        found |= set(statements(_tree(path.name, path.read_text("utf-8"))))
-    return found
+    """All statements of solutions, each as the text of its tree; and "def name" for each function that they define."""
+    trees = [
+        _tree(lesson.name, cell.source)
+        for lesson in lessons
+        for cell in convert(lesson).cells
+        if "solution" in cell.metadata.get("tags", [])
+    ]
+    trees += [_tree(path.name, path.read_text("utf-8")) for path in sorted((folder / "solutions").glob("*.py"))]
+    names = {f"def {node.name}" for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return names.union(*map(statements, trees))
 
 
 def statements(tree: ast.AST) -> Iterator[str]:
@@ -178,26 +180,28 @@ def _cleaned(who: str, source: str, secrets: set[str], solution: bool) -> str:
         if isinstance(node, (ast.Import, ast.ImportFrom)) or not secret:
             made += lines[first:at]
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            made += ["", "", *_stub(node)] if solution and made else _stub(node)
+            made += ["", "", *_stub(node, secrets)] if solution and made else _stub(node, secrets)
         elif made[-1:] != [REMOVED]:
             made.append(REMOVED)
     made += [] if solution else lines[at:]
     return "\n".join(made).strip("\n")
 
 
-def _stub(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
+def _stub(node: ast.FunctionDef | ast.ClassDef, secrets: set[str]) -> list[str]:
     """A function with its arguments and its docstring alone; of a class its methods so."""
     if isinstance(node, ast.ClassDef):
-        methods = [line for part in node.body if isinstance(part, ast.FunctionDef) for line in ["", *_stub(part)]]
+        methods = [line for part in node.body if isinstance(part, ast.FunctionDef) for line in ["", *_stub(part, secrets)]]
         bases = f"({', '.join(map(ast.unparse, node.bases))})" if node.bases else ""
         return [f"class {node.name}{bases}:", *(f"    {line}" if line else "" for line in methods or ["pass"])]
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     docstring = ast.get_docstring(node)
     text = ['    """' + docstring.replace("\n", "\n    ") + '"""'] if docstring else []
+    own = f"def {node.name}" in secrets
+    why = "is yours to write" if own else "repeats a line of a solution, so this edition leaves it to you"
     return [
         f"def {node.name}({ast.unparse(node.args)}){returns}:",
         *text,
-        f'    raise NotImplementedError("{node.name} is yours to write")',
+        f'    raise NotImplementedError("{node.name} {why}")',
     ]
 
 

@@ -124,6 +124,16 @@ def test_stubs_keep_names_arguments_and_docstrings(folder):
     assert "tags" in next(cell for cell in cells if "predict(" in cell.source).metadata
 
 
+def test_function_of_another_name_is_not_asked_for(folder):
+    """A lesson may plant a mistake in a function that repeats a line of the solution; nobody is to write that."""
+    first, second = lessons_in(folder)
+    second.path.write_text(second.path.read_text("utf-8") + f"\n# %%\n{LEAKS['other layout, with a comment']}\n", "utf-8")
+    cells = without_solutions(second, solution_statements([first, second], folder)).cells
+    message = "repeats a line of a solution, so this edition leaves it to you"
+    assert cells[-1].source == f'def other(x):\n    raise NotImplementedError("other {message}")'
+    assert any('"positive is yours to write"' in cell.source for cell in cells)
+
+
 def test_predictions_are_salted_hashes(folder, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert main(["build", "01", "--student", "--seed", str(seed), "--from", str(folder), "--out", str(tmp_path / name)]) == 0
