@@ -33,9 +33,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > "The parallelization scheme that we employ essentially puts half of the kernels (or neurons) on each GPU, with one additional trick: the
 # > GPUs communicate only in certain layers."
 #
-# (Section 3.2.) A GPU is the processor of a graphics card. The paper's cards had 3 GB of memory each, and the net that the authors wanted
-# did not fit on one of them. So each layer is cut in two. Half of its filters lie on card a, the other half on card b, and both cards work
-# at the same time. The half of the net on one card is called a **tower**.
+# (Section 3.2.) A GPU is the processor of a graphics card. The paper's cards had 3 GB of memory each, and the paper says that the net was
+# too big for one of them. So each layer is cut in two. Half of its filters lie on card a, the other half on card b, and both cards work at
+# the same time. The half of the net on one card is called a **tower**.
 #
 # "Certain layers" are these: conv3, fc6, fc7 and fc8 read the channels of *both* towers. conv2, conv4 and conv5 read only the channels that
 # lie on their own card. In front of a layer that reads both, the cards must send each other what they have. Such a place is a **link**.
@@ -488,8 +488,8 @@ say("the lines meet at a batch of 1,040 images", value=with_data / with_model, w
 #
 # ### A card that is full
 #
-# We make a card that counts bytes and refuses what has no room. A net needs 4 bytes, times 3 for each parameter (itself, gradient,
-# velocity) and times 2 for each activity of each image (lesson 09).
+# We make a card that counts bytes and refuses what has no room. Each number has 4 bytes. A net keeps 3 numbers for each parameter (itself,
+# its gradient and its velocity), and 2 numbers for each activity of each image (itself and its gradient), as in lesson 09.
 
 
 # %%
@@ -752,7 +752,7 @@ say("but it does 54 % of the multiplications", value=half_macs / macs, within=0.
 # A net is cut in two by cutting each layer in two. A layer with two groups needs nothing from the other card, forward or backward. In front
 # of a layer that reads all channels there is a link: each card sends what it has, and what was sent comes back as a gradient that is
 # **added**. No weight crosses. The cut net and the net with groups on one device are the same net, to 1e-12. AlexNet's four links send
-# 234,496 bytes for an image, 4.41 times less than if all layers talked.
+# 234,496 bytes for an image. If all layers talked, it would be 4.41 times as many.
 #
 # ### Read on
 #
