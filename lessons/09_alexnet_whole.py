@@ -247,8 +247,8 @@ def plan(layers, in_shape):
 # ## 6. Prove it
 #
 # A count can be proved by counting. We really build a small net and really run it, with one small product for every output. We note
-# how many numbers the weights and biases hold, and how many multiplications were done. No two sizes are alike, there are two groups,
-# and windows hang over the edges.
+# how many numbers the weights and biases hold, and how many multiplications were done. No two sizes are alike, there are groups, and
+# windows hang over the edges.
 
 
 # %%
@@ -299,7 +299,7 @@ for layer, *numbers in zip(small, *ran, strict=True):
 # %% [markdown]
 # The fields are proved with the measured slope of lesson 00. A number depends on a pixel if its slope with respect to the pixel is
 # not 0. We take one line of 224 pixels and one channel, and positive weights, so that no two paths cancel. Instead of the largest number
-# of a window we take the sum of all: *which* pixel wins depends on the image, but each of them could win.
+# of a window we take the mean of all: *which* pixel wins depends on the image, but each of them could win.
 
 
 # %%
@@ -316,7 +316,7 @@ def numerical_gradient(f, x, h):
 
 
 def line_net(x, layers):
-    """What the layers give for one line of pixels, where each window gives the sum of its numbers."""
+    """What the layers give for one line of pixels, where each window gives the mean of its numbers."""
     for layer in layers:
         if "kernel" in layer:
             p = layer.get("padding", 0)
