@@ -69,14 +69,18 @@ def linear(units):
     return {"type": "linear", "units": units}
 
 
-RELU, LRN, DROPOUT, POOL = {"type": "relu"}, {"type": "lrn"}, {"type": "dropout"}, {"type": "pool", "kernel": 3, "stride": 2}
+RELU, LRN, DROPOUT = {"type": "relu"}, {"type": "lrn"}, {"type": "dropout"}
+POOL = {"type": "pool", "kernel": 3, "stride": 2}
 
 ALEXNET = {
-    "conv1": conv(96, 11, stride=4), "relu1": RELU, "norm1": LRN, "pool1": POOL,
-    "conv2": conv(256, 5, padding=2, groups=2), "relu2": RELU, "norm2": LRN, "pool2": POOL,
+    "conv1": conv(96, 11, stride=4), "relu1": RELU,
+    "norm1": LRN, "pool1": POOL,
+    "conv2": conv(256, 5, padding=2, groups=2), "relu2": RELU,
+    "norm2": LRN, "pool2": POOL,
     "conv3": conv(384, 3, padding=1), "relu3": RELU,
     "conv4": conv(384, 3, padding=1, groups=2), "relu4": RELU,
-    "conv5": conv(256, 3, padding=1, groups=2), "relu5": RELU, "pool5": POOL,
+    "conv5": conv(256, 3, padding=1, groups=2), "relu5": RELU,
+    "pool5": POOL,
     "fc6": linear(4096), "relu6": RELU, "drop6": DROPOUT,
     "fc7": linear(4096), "relu7": RELU, "drop7": DROPOUT,
     "fc8": linear(1000),
