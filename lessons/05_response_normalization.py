@@ -173,8 +173,10 @@ print("channels in the windows of i = 0, 1, 2, ..., 11 with n = 5:", three["n = 
 #
 # Now each output j sends back $\text{dout}_j$ times this slope, and we add over j:
 #
-# $$\text{dx}_i = \sum_j \text{dout}_j\, [i = j]\, s_j^{-\beta}
-# - \sum_{j \text{ whose window contains } i} \text{dout}_j\; 2\,\alpha\,\beta\, a_i\, b_j / s_j$$
+# $$\begin{array}{rl}
+# \text{dx}_i &= \sum_j \text{dout}_j\, [i = j]\, s_j^{-\beta} \\
+# &\quad - \sum_{j \text{ whose window contains } i} \text{dout}_j\; 2\,\alpha\,\beta\, a_i\, b_j / s_j
+# \end{array}$$
 #
 # In the first sum the bracket $[i = j]$ leaves only the term with j = i. In the second sum $2\,\alpha\,\beta\,a_i$ is the same in all
 # terms, so it may stand before the sum:
