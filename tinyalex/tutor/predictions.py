@@ -190,6 +190,27 @@ def _masks() -> float:
     return float(len(str(2**4096)))
 
 
+def _pieces() -> float:
+    return float(sum(2 for _ in np.ndindex(256 - 224 + 1, 256 - 224 + 1)))
+
+
+def _geometric_and_halved() -> float:
+    rng = np.random.default_rng(8)
+    h, weight = np.abs(rng.standard_normal(10)), rng.standard_normal((5, 10))
+    masks = (np.arange(1024)[:, None] >> np.arange(10)) & 1
+
+    def answers(outputs: Array) -> Array:
+        p = np.exp(outputs @ weight.T)
+        return np.asarray(p / p.sum(axis=-1, keepdims=True), np.float64)
+
+    geometric = np.exp(np.log(answers(masks * h)).mean(axis=0))
+    return round(100 * float(np.abs(geometric / geometric.sum() - answers(0.5 * h)).max()), 9)
+
+
+def _eigenvalue_for_its_root() -> float:
+    return 0.1 * 121.78006099**2  # the largest deviation of ImageNet's colors in cuda-convnet2
+
+
 def _alexnet() -> tuple[Array, Array]:
     """The weights of AlexNet's five convolutions and three fully connected layers, and how often each weight is used for an image."""
     channels, filters, kernel = np.array([3, 48, 256, 192, 192]), np.array([96, 256, 384, 384, 256]), np.array([11, 5, 3, 3, 3])
@@ -290,6 +311,12 @@ PREDICTIONS = {
                        _last_ten_gradients, "1 - 0.9**10. The other third is older."),
     "08-a": Prediction("How many digits has the number of different dropout masks of one layer of 4,096 units?",
                        _masks, "Two to the power of 4,096: more nets than could ever be trained."),
+    "08-b": Prediction("Pieces of 224 x 224 out of an image of 256 x 256, each also mirrored: how many different ones are there?",
+                       _pieces, "33 places in each direction, and two reflections. The paper says 2,048, which is 32 * 32 * 2."),
+    "08-c": Prediction("10 hidden units, 1,024 masks: how far is the geometric mean of all nets from the halved net, in percent points?",
+                       _geometric_and_halved, "Nothing at all: the logits are linear in the mask, so the halved net is this mean."),
+    "08-d": Prediction("Color noise with the eigenvalue, as the paper's text says: by how many gray levels do ImageNet's pixels move?",
+                       _eigenvalue_for_its_root, "An eigenvalue is a variance. Its root gives 12 gray levels, as in the authors' program."),
     "09-a": Prediction("How many percent of AlexNet's 61 million parameters are in its three fully connected layers?",
                        _fc_share, "Nearly all of the parameters, and hardly a tenth of the multiplications."),
     "09-b": Prediction("How many percent of AlexNet's multiplications are in its five convolutions?",
