@@ -526,7 +526,7 @@ reveal("01-c")
 # Read the picture from left to right: the gradient begins at layer 8 and goes back to the image, at 0. Each sigmoid multiplies the gradient
 # by at most 1/4. For eight of them this makes at most 1/65,536, about 0.000015. The weights make the gradient larger again, but not by
 # enough. The first layers then learn very slowly. Half of the ReLUs let nothing through, and the other half lets everything through. The
-# factor 2 in $\sqrt{2/100}$, the standard deviation of these weights, makes good what the first half loses. tanh has the slope 1 at 0, so
+# factor 2 in $\sqrt{2/100}$, the standard deviation of these weights, gives back what the first half loses. tanh has the slope 1 at 0, so
 # it does as well here, where its inputs are small. Its weakness is the next experiment.
 
 # %%

@@ -182,8 +182,8 @@ show(fig, alt="The chain as boxes, with solid blue arrows forward and dashed ora
 # \text{dx} &= \text{dx}_1 + \text{dx}_2 + \text{dx}_3 & \quad \text{divided by } \Delta x
 # \end{array}$$
 #
-# In a product each factor is multiplied by the other one, so the other one is its slope: $\text{dx}_1 = x_2 = 2$ and $\text{dx}_2 = x_1 =
-# 2$. And $\text{dx}_3 = 3$. The sum is 7. School agrees: the slope of x² + 3x is 2x + 3 = 7.
+# In a product each factor is multiplied by the other one, so the other one is its slope: $\text{dx}_1 = x_2 = 2$ and
+# $\text{dx}_2 = x_1 = 2$. And $\text{dx}_3 = 3$. The sum is 7. School agrees: the slope of x² + 3x is 2x + 3 = 7.
 
 # %%
 fig = adds("x", [("x * x, left", 2.0), ("x * x, right", 2.0), ("3 * x", 3.0)])
@@ -260,8 +260,8 @@ reveal("02-c")
 # matrices has the right shape. This helps the memory. It proves nothing.
 #
 # The rule holds for every product of matrices: **the gradient of a factor is the gradient of the product times the transpose of the other
-# factor**. If v = S u with a fixed matrix S, then S stands on the left of u, so its transpose stands on the left, too: $\text{du} =
-# S^T\;\text{dv}$. Lesson 03 will need this line.
+# factor**. If v = S u with a fixed matrix S, then S stands on the left of u, so its transpose stands on the left, too:
+# $\text{du} = S^T\;\text{dv}$. Lesson 03 will need this line.
 #
 # ### 4.5 The whole chain
 #
@@ -327,7 +327,7 @@ def chain_backward(dout, x, w1, w2, w3):
 #
 # As in lesson 01: L is the sum of out times dout, with random dout. No two sizes are equal. First the linear layer, on 7 images of 2
 # channels, 3 lines and 4 columns, which we call `maps`. It is a straight line in each of its variables, so the step may be 1, and the
-# measured slope is exact but for rounding (lesson 00, part 8).
+# measured slope is exact, except for rounding (lesson 00, part 8).
 
 
 # %%

@@ -206,8 +206,8 @@ show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 w
 # \end{array}$$
 #
 # All three right sides use the old values. These are the lines of the docstring in `tinyalex/analysis/receptive.py`. For example, conv1 has
-# k = 11, s = 4 and p = 0, so from 0, 1, 1 (start, size, jump) we come to 0, 11, 4. Then pool1 has k = 3 and s = 2. Its size is 11 + 2 · 4 =
-# 19 and its jump is 2 · 4 = 8.
+# k = 11, s = 4 and p = 0, so from 0, 1, 1 (start, size, jump) we come to 0, 11, 4. Then pool1 has k = 3 and s = 2. Its size is
+# 11 + 2 · 4 = 19 and its jump is 2 · 4 = 8.
 #
 # ReLU, dropout and response normalization look at one place only (normalization in several channels), so they change nothing.
 # A fully connected layer sees everything.
