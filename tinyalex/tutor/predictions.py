@@ -197,7 +197,7 @@ def _pieces() -> float:
 def _geometric_and_halved() -> float:
     rng = np.random.default_rng(8)
     h, weight = np.abs(rng.standard_normal(10)), rng.standard_normal((5, 10))
-    masks = (np.arange(1024)[:, None] >> np.arange(10)) & 1
+    masks = ((np.arange(1024)[:, None] >> np.arange(10)) & 1).astype(np.float64)
 
     def answers(outputs: Array) -> Array:
         p = np.exp(outputs @ weight.T)
@@ -208,7 +208,7 @@ def _geometric_and_halved() -> float:
 
 
 def _eigenvalue_for_its_root() -> float:
-    return 0.1 * 121.78006099**2  # the largest deviation of ImageNet's colors in cuda-convnet2
+    return float(0.1 * 121.78006099**2)  # the largest deviation of ImageNet's colors in cuda-convnet2
 
 
 def _alexnet() -> tuple[Array, Array]:
@@ -313,7 +313,7 @@ PREDICTIONS = {
                        _masks, "Two to the power of 4,096: more nets than could ever be trained."),
     "08-b": Prediction("Pieces of 224 x 224 out of an image of 256 x 256, each also mirrored: how many different ones are there?",
                        _pieces, "33 places in each direction, and two reflections. The paper says 2,048, which is 32 * 32 * 2."),
-    "08-c": Prediction("10 hidden units, 1,024 masks: how far is the geometric mean of all nets from the halved net, in percent points?",
+    "08-c": Prediction("10 hidden units, 1,024 masks: how far is the geometric mean of all nets from the halved net, in percentage points?",
                        _geometric_and_halved, "Nothing at all: the logits are linear in the mask, so the halved net is this mean."),
     "08-d": Prediction("Color noise with the eigenvalue, as the paper's text says: by how many gray levels do ImageNet's pixels move?",
                        _eigenvalue_for_its_root, "An eigenvalue is a variance. Its root gives 12 gray levels, as in the authors' program."),
