@@ -16,7 +16,7 @@
 # Paper section 4, about 80 minutes, needs lessons 00, 01, 02, 06 and 07, exercise E10. It can be read before lesson 03.
 #
 # Afterwards you can write dropout and its backward pass, say which average of nets it stands for, and make many training images out of
-# one, by crops, reflections and color noise.
+# one: by cutting out pieces, by reflections and by color noise.
 
 # %%
 import matplotlib.pyplot as plt
@@ -71,8 +71,8 @@ predict("08-d", 10)
 #
 # In the paper p is 0.5, so at test time all outputs are halved. This is done in the first two fully connected layers, fc6 and fc7.
 #
-# **Crops.** Out of an image of 256 by 256 pixels a piece of 224 by 224 is cut, at a random place. Half of the pieces are mirrored, left to
-# right. The label stays: a mirrored cat is a cat.
+# **Pieces.** Out of an image of 256 by 256 pixels a piece of 224 by 224 is cut, at a random place. (Such a piece is also called a crop.)
+# Half of the pieces are mirrored, left to right. The label stays: a mirrored cat is a cat.
 #
 # **Color noise.** To all pixels of an image one color is added, drawn at random. Which colors are likely depends on the colors in the
 # training images. 4.5 says how.
