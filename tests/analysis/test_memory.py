@@ -159,3 +159,14 @@ def test_moment_of_the_peak_is_named():
     a, b = DryDevice("a", "sim"), DryDevice("b", "sim")
     assert [need.at for need in training_needs(linked("exchange", a, b), 8).values()] == ["backward of poola", "forward of poolb"]
     assert [need.at for need in training_needs(linked("gather", a, b), 8).values()] == ["backward of fc8", "backward of relub"]
+
+
+def test_gradient_of_flattened_maps_is_there_while_the_layer_in_front_of_them_works():
+    def net(device):
+        conv = ta.Conv2d(6, 6, 3, padding=1, rng=rng(), device=device, name="conv1")
+        last = ta.Linear(6 * 16 * 16, 3, rng=rng(), device=device, name="fc8")
+        return ta.Sequential([conv, ta.Flatten(device=device), last], in_shape=(6, 16, 16))
+
+    (peak,) = peaks_of_a_step(net(OneImageAtATime(0)), 2).values()
+    (need,) = training_needs(net(DryDevice("sim:0", "sim")), 2).values()
+    assert need.at == "backward of conv1" and 0.98 * peak <= need.peak <= 1.02 * peak
