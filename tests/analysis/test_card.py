@@ -27,6 +27,8 @@ GIB = 2**30
         ("2KB", 2000),
         ("3 GB", 3 * 10**9),
         ("2MiB", 2**21),
+        ("2 GiB", 2**31),
+        ("2 MB", 2 * 10**6),
     ],
 )
 def test_bytes_in_words(text, nbytes):

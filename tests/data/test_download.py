@@ -320,6 +320,7 @@ def test_official_archives_and_mirrors_are_stated():
         "bin": (170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"),
         "py": (170_498_071, "c58f30108f718f92721af3b95e74349a"),
     }
+    assert all(archive.unpacked == 190_000_000 for archive in download.ARCHIVES.values()) and download.SPARE == 16 * 2**20
     assert download.MIRRORS[0] == "https://www.cs.toronto.edu/~kriz/" and len(download.MIRRORS) >= 3
 
 
