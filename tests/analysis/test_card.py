@@ -94,3 +94,4 @@ def test_failure_is_on_cards_halfway_between_what_one_and_what_two_need():
 
     failure, least = fail_in_small(partial(alexnet, "paper")), peak(2) * 51 // 50
     assert failure.memory == (peak(1) + least) // 2 and failure.settings == SCALED and failure.batch == SCALED_BATCH
+    assert max(failure.peaks.values()) == pytest.approx(peak(2), rel=0.03)  # the step of two cards was made

@@ -172,3 +172,9 @@ def test_gradient_of_flattened_maps_is_there_while_the_layer_in_front_of_them_wo
     (peak,) = peaks_of_a_step(net(OneImageAtATime(0)), 2).values()
     (need,) = training_needs(net(DryDevice("sim:0", "sim")), 2).values()
     assert need.at == "backward of conv1" and 0.98 * peak <= need.peak <= 1.02 * peak
+
+
+def test_batch_whose_peak_is_exactly_the_memory_fits():
+    net = alexnet(devices=DryDevice("card", "sim"), **SMALL)
+    peak = training_needs(net, 5)["card"].peak
+    assert (largest_batch(net, peak), largest_batch(net, peak - 1)) == (5, 4)
