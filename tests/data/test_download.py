@@ -300,6 +300,13 @@ def test_other_errors_of_the_disk_are_not_called_full(get, monkeypatch):
         get("good")
 
 
+def test_every_file_is_forced_to_the_disk_before_the_folder_gets_its_name(get, tmp_path, monkeypatch):
+    there, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: there.append((tmp_path / BIN.folder).exists()) or fsync(handle))
+    place = get("good")
+    assert there.count(False) >= len(list(place.glob("*.bin"))) == 6
+
+
 def test_folder_that_can_not_be_made_raises(tmp_path, content):
     (tmp_path / "file").touch()
     with refuses(DataError, f"{tmp_path / 'file' / 'data'}: the data folder must be one that can be made, got Not a directory"):
