@@ -559,6 +559,11 @@ def test_images_without_labels_are_no_data():
             make_trainer(train=data, prepare=SubtractMean.fit(images))
 
 
+def test_log_that_has_no_epoch_yet_needs_no_checkpoint(tmp_path):
+    RunLog(tmp_path / "log.jsonl").cut({"config": {}}, 0)  # a run that was killed before its first checkpoint
+    assert len(make_trainer(tmp_path).run(1)) == 1
+
+
 def raises(error):
     def fail(*args):
         raise error
