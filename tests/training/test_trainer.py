@@ -564,6 +564,14 @@ def test_log_that_has_no_epoch_yet_needs_no_checkpoint(tmp_path):
     assert len(make_trainer(tmp_path).run(1)) == 1
 
 
+def test_epoch_that_has_begun_is_ended_before_the_run_may_end():
+    trainer = make_trainer(hints=False, progress=False)
+    trainer.run(1)
+    for batch, ended in ((0, True), (1, False), (6, False)):
+        trainer.position.batch = batch
+        assert trainer._ended(lambda last: True) is ended
+
+
 def raises(error):
     def fail(*args):
         raise error
