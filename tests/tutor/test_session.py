@@ -86,6 +86,16 @@ def test_what_is_no_exercise_or_no_function_of_it():
         tutor.check("E06", named(loops, "max_pool"), language="fr")
 
 
+def test_finding_of_grade_can_be_repeated_at_home(capsys):
+    report = tutor.check("E06", named(overwrites_the_winner, "max_pool_backward"), seed=1, sizes=2)
+    assert 'replay("E06-overlap", seed=1, sizes=2)' in capsys.readouterr().out
+    again = tutor.replay("E06-overlap", seed=1, sizes=2)
+    assert again.arguments["x"].shape != tutor.replay("E06-overlap").arguments["x"].shape
+    assert report.finding.numbers["right"] in {f"{value:.6g}" for value in again.right.ravel()}
+    with refuses(ShapeError, "check: sizes must be at most 3, got 4"):
+        tutor.check("E06", named(loops, "max_pool"), sizes=4)
+
+
 def test_predictions_are_computed_and_need_a_guess(capsys):
     with refuses(ShapeError, "reveal: 02-a must be predicted first, got no guess"):
         tutor.reveal("02-a")
