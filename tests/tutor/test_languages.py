@@ -53,7 +53,7 @@ def test_chinese_sentences_have_chinese_punctuation_and_one_voice():
 
 INSERTED = [
     "line 7", "cell 3, line 2", "a function that it calls", "a result", "another answer", "another shape", "no end", "none", "nothing",
-    "another shape than with fewer numbers", "too many brackets in each other", "1.25 or 0",
+    "another shape than with fewer numbers", "too many brackets in each other", "1.25 or 0", "exit code 3", "signal 9",
     show(np.zeros((3, 4))), show(np.ma.masked_array(np.zeros(3))), show([0] * 2000), *LAYOUTS, *OF_ARRAYS,
 ]  # fmt: skip
 
@@ -72,7 +72,7 @@ def test_errors_and_names_are_left_as_they_are():
 
 
 def test_every_field_with_words_is_among_those_that_are_spoken():
-    words = {"line", "where", "made", "at", "yours", "right", "how", "layout", "got", "error", "first", "second", "wanted", "sum"}
+    words = {"line", "where", "made", "at", "yours", "right", "how", "layout", "got", "error", "first", "second", "wanted", "sum", "code"}
     names = {name for text in CHINESE.values() for _, name, _, _ in string.Formatter().parse(text) if name}
     assert words == SPOKEN and words <= names
 

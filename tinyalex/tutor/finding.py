@@ -16,13 +16,17 @@ from tinyalex.errors import require_choice
 from tinyalex.tutor.exercise import slug
 
 LANGUAGES = ("en", "zh")
-SPOKEN = frozenset({"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum"})
+SPOKEN = frozenset(
+    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code"}
+)
 PHRASES = (  # what the tutor says in English wherever it finds something, and the sentence that says so in the language asked for
     (re.compile(r"cell (?P<cell>\d+), line (?P<line>\d+)"), "cell_line"),
     (re.compile(r"line (?P<line>\d+)"), "line"),
     (re.compile(r"(?P<dtype>\w+) (?:masked )?(?:array|matrix) of shape (?P<shape>\(.*\))"), "array"),
     (re.compile(r"an? (?P<kind>\w+) of (?P<count>[\d,]+) elements?"), "elements"),
     (re.compile(r"(?P<number>[-+.e\d]+) or 0"), "or_zero"),
+    (re.compile(r"exit code (?P<number>\d+)"), "exit_code"),
+    (re.compile(r"signal (?P<name>.+)"), "signal"),
 )
 HAN = re.compile("[\u4e00-\u9fff]")
 BEFORE_HAN, AFTER_HAN = re.compile(r"[\w`)\]>%]", re.ASCII), re.compile(r"[\w`(\[<+-]", re.ASCII)
