@@ -31,7 +31,7 @@ experiment, what people get wrong.
     .venv/bin/python -m lessons build --student --out build/student   # an edition without solutions
 
 `NN_name.py` is the source of a lesson and `NN_name.ipynb` is built from it. `mine.py` is the file for the exercises, `solutions/` holds
-the answers, and [MISCONCEPTIONS.md](MISCONCEPTIONS.md) the mistakes that the tutor knows. This page is written by `python -m lessons build`.
+the answers, and [MISCONCEPTIONS.md](MISCONCEPTIONS.md) the mistakes that the tutor knows. `python -m lessons build` writes this page.
 """
 
 

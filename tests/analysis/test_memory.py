@@ -9,7 +9,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng
-from tinyalex.analysis.memory import largest_batch, training_needs
+from tinyalex.analysis.memory import _last, largest_batch, training_needs
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import OutOfMemory, ShapeError
@@ -150,3 +150,16 @@ def test_links_of_towers_are_counted_on_the_card_that_holds_them(kind, same):
 
     # What two towers on one card hold together depends on when the system runs their threads: one of some steps must need what is said.
     assert any(a_step_needs_that() for _ in range(20 if same else 1))
+
+
+@pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 8, 9, 1000])
+def test_last_number_that_fits_is_found(last):
+    asked = []
+    assert _last(lambda n: asked.append(n) or n <= last) == last
+    assert len(asked) <= 3 * last.bit_length() + 2
+
+
+def test_moment_of_the_peak_is_named():
+    a, b = DryDevice("a", "sim"), DryDevice("b", "sim")
+    assert [need.at for need in training_needs(linked("exchange", a, b), 8).values()] == ["backward of poola", "forward of poolb"]
+    assert [need.at for need in training_needs(linked("gather", a, b), 8).values()] == ["backward of fc8", "backward of relub"]

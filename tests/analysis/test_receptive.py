@@ -111,3 +111,10 @@ def test_two_towers_see_what_one_sees():
 def test_input_that_is_no_image_raises():
     with pytest.raises(ShapeError, match=r"net: in_shape must be \(C, H, W\) for receptive fields, got \(4,\)"):
         receptive_fields(Sequential([Linear(4, 1, rng=np.random.default_rng(0))], in_shape=(4,)))
+
+
+def test_padding_around_a_single_unit_is_part_of_its_field():
+    layers = [Conv2d(1, 1, size, padding=padding, name=f"conv{size}", rng=np.random.default_rng(0)) for size, padding in ((4, 0), (3, 1))]
+    fields = receptive_fields(Sequential(layers, in_shape=(1, 4, 4)))
+    assert (fields["conv4"].size, fields["conv4"].start) == ((4, 4), (0, 0))
+    assert (fields["conv3"].size, fields["conv3"].start) == ((6, 6), (-1, -1))

@@ -523,6 +523,20 @@ def test_checkpoint_is_saved_when_the_seconds_since_the_last_one_have_passed(sec
     assert steps == [0, *saved]
 
 
+def test_time_before_and_between_the_calls_of_run_is_not_the_runs(monkeypatch):
+    trainer, clock = make_trainer(hints=False, progress=False), [9000.0]
+
+    def perf_counter():
+        clock[0] += 0.01  # at every look
+        return clock[0]
+
+    monkeypatch.setattr(training.trainer, "time", SimpleNamespace(perf_counter=perf_counter))
+    trainer.run(1)
+    clock[0] += 500
+    first, second = trainer.run(2)
+    assert 0 < first.wall_s < second.wall_s < 2
+
+
 def raises(error):
     def fail(*args):
         raise error
