@@ -74,10 +74,11 @@ predict("03-c", 1)
 # | out | (N, K, OH, OW) | K maps for each image, of OH lines and OW columns |
 #
 # We say line and column in an image, and row and column in a matrix. Small letters are places. An image has the number n, a channel c,
-# a filter k. A window stands in line y and column z of all windows. A place inside a window is a **cell**; it stands in line i and
-# column j of the window. All of them start at 0. The stride is sh lines down and sw columns to the right.
+# a filter k. The windows of an image form lines and columns too: window (y, z) is number y from the top and number z from the left. A
+# place inside a window is a **cell**; cell (i, j) stands in line i and column j of the window. All of them start at 0. The stride is sh
+# lines down and sw columns to the right.
 #
-# Cell (i, j) of window (y, z) lies on line sh y + i and column sw z + j of the sheet. So the paper's sentence is this equation:
+# So cell (i, j) of window (y, z) lies on line sh y + i and column sw z + j of the sheet. The paper's sentence is this equation:
 #
 # $$\text{out}[n,k,y,z] = \text{bias}[k] + \sum_{c,i,j} \text{weight}[k,c,i,j]\;\text{sheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j]$$
 #
@@ -127,7 +128,9 @@ show(fig, alt="Six drawings of one 6 by 8 image, with windows of 3 lines and 4 c
 #
 # $$\text{col}[n,c,i,j,y,z] = \text{sheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j] \qquad (N, C, \text{KH}, \text{KW}, \text{OH}, \text{OW})$$
 #
-# It computes nothing. It copies. In the code below one stride serves both directions, so sh = sw = stride.
+# It computes nothing. It copies. In the code one stride serves both directions: sh and sw are both `stride`. col keeps an axis for each of
+# the six letters, and `reshape` makes a matrix of it. The matrix of the image above has 12 rows, one for each cell, and 6 columns, one for
+# each window.
 
 
 # %%
@@ -264,7 +267,7 @@ show(fig, alt="Left: the matrix S, 72 rows by 48 columns, with a single one in e
 # \text{col2im:} & \text{dsheet}[n,c,\text{sh}\,y+i,\text{sw}\,z+j] \;\text{+=}\; \text{dcol}[n,c,i,j,y,z] & \quad \text{all } i, j, y, z
 # \end{array}$$
 #
-# The two lines have the same indices. The arrow is turned round, and = has become +=. dsheet starts as zeros. A pixel in no window keeps
+# The two lines have the same indices. Left and right are exchanged, and = has become +=. dsheet starts as zeros. A pixel in no window keeps
 # its 0, and this is right: nothing depends on it.
 #
 # col2im is *not* the inverse of im2col. The inverse would give the image back. The transpose gives each pixel as many times as it was
@@ -377,7 +380,7 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 
 # %% [markdown]
 # If arrays have more than two axes, `@` multiplies the matrices in the last two. It goes through the axes before them, such as N and G,
-# by itself.
+# by itself. Here w has no axis N, so NumPy takes the same w for every image.
 #
 # Then write `col2im(dcol, shape, stride)`, which returns dsheet of that shape, and with it
 # `conv_backward(dout, x, weight, stride, padding)` for one group. It returns dx, dweight and dbias, in this order. This is the first half
@@ -533,7 +536,8 @@ for stride, padding in [(2, 1), (2, 0), (5, 3)]:
 # %% [markdown]
 # What should your `conv_backward_groups` give? The big weight with zeros of section 4.7 computes the same out with one group. So
 # `conv_backward` and the big weight give an answer to compare with. Its dx is right as it is. Its dweight holds the right numbers in the
-# two blocks. Outside of the blocks it holds slopes of zeros that are no parameters, and we throw these slopes away.
+# two blocks. Outside of the blocks it holds the slopes with respect to the zeros. The zeros are no parameters, so we throw these slopes
+# away.
 
 # %%
 windows = windows_of("lesson 03", (H, W), (KH, KW), 2, 1)
@@ -651,7 +655,8 @@ say("0.85 is what the third filter finds inside the disk", value=maps[0, 2, 10, 
 # %% [markdown]
 # Each map has one number for each place. The three colors went into one sum. A map has no color; the colors of such drawings are only a
 # scale. Look at the border, too: the zeros of the padding are black, so the first two filters find an edge there that the picture does
-# not have.
+# not have. They find it only at the top and at the left: with stride 2 and these sizes the last windows end before the padding at the
+# bottom and at the right.
 #
 # ### Who sees whom, with groups?
 #
@@ -713,7 +718,8 @@ say("78 % of the gradient's norm is lost", value=np.linalg.norm(right - wrong) /
 # any library for neural nets. If you turn it in both passes, you learn the same net with turned weights. If you turn it in
 # one pass alone, your gradient is wrong.
 #
-# **H in the place of W (6 of 88 in the forward pass), KH in the place of KW (7 of 88).** Square images hide both.
+# **H in the place of W (6 of 88 in the forward pass), KH in the place of KW (7 of 88).** Square images hide the first, and square
+# kernels hide the second.
 
 # %%
 print("OH, OW:", out.shape[2:], "  OW from the height would be", (H + 2 - KW) // 2 + 1)
@@ -744,8 +750,8 @@ say("with weights of its own in every window it would have 105,705,600", value=9
 # %% [markdown]
 # **"224 is resized to 227"** (the same article on AlexNet). Nobody resizes anything. The last window reads 3 pixels of zeros, see part 8.
 #
-# **float32 in, float64 out.** 89 of 91 students' convolutions do that, because `np.zeros` gives float64 unless it is told otherwise.
-# Memory and time double. `pad` and `im2col` above pass `x.dtype` on:
+# **float32 in, float64 out.** In another count, of 91 students' convolutions, 89 did that, because `np.zeros` gives float64 unless it is
+# told otherwise. Memory and time double. `pad` and `im2col` above pass `x.dtype` on:
 
 # %%
 single = conv_forward(x.astype(np.float32), weight.astype(np.float32), bias.astype(np.float32), 2, 1, 1)

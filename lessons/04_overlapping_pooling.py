@@ -124,7 +124,8 @@ show(fig, alt="The six windows of 3 by 3 pixels in a map of 5 by 7, two below ea
 # - Move another cell by a small amount. It is still not the largest, so m does not move. The slope is 0.
 #
 # "Small" means: smaller than the distance between the winner and the second. So the gradient of a window goes to its winner, all of it,
-# and nothing goes anywhere else:
+# and nothing goes anywhere else. The sign $\partial$ is a round d. With it a slope is written as a fraction: how fast the upper variable
+# grows when only the lower one moves.
 #
 # $$\frac{\partial\,\text{out}[n,c,y,z]}{\partial\,x[n,c,h,w]} =
 # \begin{cases} 1 & \text{if pixel } (h, w) \text{ wins window } (y, z) \\ 0 & \text{otherwise} \end{cases}$$
@@ -203,7 +204,7 @@ def max_pool_backward(dout, x, kernel, stride):
     dx = np.zeros_like(x)
     n, c = np.ogrid[: x.shape[0], : x.shape[1]]  # (N, 1) and (1, C): every image and every channel has a winner of its own
     for y, z, top, left, window in each_window(x, kernel, stride):
-        columns_first = window.swapaxes(2, 3).reshape(*x.shape[:2], -1)
+        columns_first = window.swapaxes(2, 3).reshape(*x.shape[:2], -1)  # cell (i, j) is element j * kernel + i of the last axis
         j, i = np.divmod(columns_first.argmax(axis=2), kernel)  # argmax takes the first of equal cells: leftmost, then topmost
         dx[n, c, top + i, left + j] += dout[:, :, y, z]
     return dx
@@ -327,12 +328,12 @@ say("smooth map: 30 %", value=won_twice(smooth), within=fast(0.015, 0.03))
 reveal("04-b")
 
 # %% [markdown]
-# The first number can be found without any noise. (You may skip this, and the code.) Take n random numbers, all drawn in the same way.
-# Each of them is the largest with probability 1/n. A pixel wins *all* windows of a set T if it is the largest of all pixels in these
+# The first number can be found without any noise. (You may skip this, and the code below it.) Take n random numbers, all drawn in the same
+# way. Each of them is the largest with probability 1/n. A pixel wins *all* windows of a set T if it is the largest of all pixels in these
 # windows together. The probability of this is 1 / (how many pixels lie in T). To get the probability of at least one win, add it over all
-# single windows of the pixel, subtract it over all pairs, add it over all triples, subtract it for all four: this is the rule of
-# inclusion and exclusion. For two wins or more the same rule has other factors: add it over all pairs, subtract it twice over all
-# triples, and add it three times for all four. Fractions compute both exactly.
+# single windows of the pixel, subtract it over all pairs, add it over all triples, subtract it for all four: this is the rule of inclusion
+# and exclusion. For two wins or more the same rule has other factors: add it over all pairs, subtract it twice over all triples, and add it
+# three times for all four. Fractions compute both exactly.
 
 
 # %%
@@ -356,6 +357,10 @@ winners, twice = exact(55)
 say("a map has 470.4 winners on average", value=float(winners), within=0.1)
 say("39.1 % of them win more than one window", value=float(twice / winners), within=0.0005)
 
+# %% [markdown]
+# So far we have asked only whether a winner wins more than one window. This picture shows how many windows the winners win.
+
+# %%
 parts = {}
 fig, ax = plt.subplots(figsize=(5.5, 3.4), layout="constrained")
 for offset, color, values, label in ((-0.2, "#0072B2", noise, "noise"), (0.2, "#E69F00", smooth, "smooth map")):
@@ -435,10 +440,10 @@ say("with windows side by side nothing is lost: 0 %", value=lost(overwrites_the_
 # ### What is the overlap good for?
 #
 # The paper found that overlap lowers the top-1 error by 0.4 % and the top-5 error by 0.3 %, against s = 2 and z = 2. (The top-1 error is
-# the share of images for which the right class is not the net's first choice. For the top-5 error the right class is not among its first
-# five.) We cannot train AlexNet here, but we can look at one reason. Move a map by one column, and pool it again. How much does the
-# pooled map resemble the pooled map from before? We take the correlation of the two: 1 if they are the same, about 0 if they have nothing
-# to do with each other.
+# the share of images for which the right class is not the net's first choice. The top-5 error is the share of images for which it is not
+# among the net's first five choices.) We cannot train AlexNet here, but we can look at one reason. Move a map by one column, and pool it
+# again. How much does the pooled map resemble the pooled map from before? We take the correlation of the two: 1 if they are the same, about
+# 0 if they have nothing to do with each other.
 
 
 # %%
@@ -464,8 +469,8 @@ say("0.61 in noise with windows of three", value=table[0, 2], within=fast(0.02, 
 say("0.42 with windows of two", value=table[0, 1], within=fast(0.02, 0.05))
 
 # %% [markdown]
-# A pooled map changes less when the image moves, and a little less still where windows overlap. This agrees with the paper, but it proves
-# nothing about errors on photographs.
+# If the image moves, a pooled map changes less than a map of every second pixel, and where windows overlap it changes less still. This
+# agrees with the paper, but it proves nothing about errors on photographs.
 
 # %% [markdown]
 # ## 9. What people get wrong

@@ -94,9 +94,9 @@ predict("05-d", 5)
 # them do not exist. Then the sum has fewer terms. It is not filled up. For n = 5 the window reaches two channels down and two up. For an
 # even n we follow the engine: one channel more down than up.
 #
-# In AlexNet one half of the channels lies on one device and one half on another (section 3.2 of the paper), and the program of 2012
-# normalizes each half by itself. So a window ends at the cut between the halves too, as if the channels stopped there. The halves are
-# the groups of lesson 03.
+# In AlexNet one half of the channels lies on one device and the other half on another (section 3.2 of the paper), and the program of 2012
+# normalizes each half by itself. So a window ends at the cut between the halves too, as if the channels stopped there. The halves are the
+# groups of lesson 03.
 #
 # We write all windows in one matrix M, as in lesson 04. Its element $M_{ij}$ is 1 where the window of channel i holds channel j, and 0
 # elsewhere. In the pictures the ones are blue, and a dot marks the channel itself, where j = i.
@@ -144,7 +144,8 @@ print("channels in the windows of i = 0, 1, 2, ..., 11 with n = 5:", three["n = 
 #
 # ### 4.2 The slope of a scale
 #
-# In $s_j$ only the term $a_i^2$ depends on $a_i$. Its slope is $2 a_i$, and alpha stands before it:
+# In $s_j$ only the term $a_i^2$ depends on $a_i$. Its slope is $2 a_i$, and alpha stands before it. With the round d of lesson 04 we write
+# the slope of $s_j$ with respect to $a_i$ as a fraction:
 #
 # $$\frac{\partial s_j}{\partial a_i} = 2\,\alpha\,a_i \quad \text{if the window of } j \text{ holds } i, \text{ and 0 if it does not.}$$
 #
@@ -162,7 +163,7 @@ print("channels in the windows of i = 0, 1, 2, ..., 11 with n = 5:", three["n = 
 # $$\begin{array}{rll}
 # \frac{\partial b_j}{\partial a_i} &= [i = j]\, s_j^{-\beta} - \beta\, a_j\, s_j^{-\beta-1}\, \frac{\partial s_j}{\partial a_i}
 # & \quad \text{product rule, chain rule} \\
-# &= [i = j]\, s_j^{-\beta} - 2\,\alpha\,\beta\, a_i\, a_j\, s_j^{-\beta-1} & \quad \text{4.2 put in} \\
+# &= [i = j]\, s_j^{-\beta} - 2\,\alpha\,\beta\, a_i\, a_j\, s_j^{-\beta-1} & \quad \text{with the slope of 4.2} \\
 # &= [i = j]\, s_j^{-\beta} - 2\,\alpha\,\beta\, a_i\, b_j / s_j & \quad \text{because } a_j\, s_j^{-\beta} = b_j
 # \end{array}$$
 #
@@ -170,8 +171,15 @@ print("channels in the windows of i = 0, 1, 2, ..., 11 with n = 5:", three["n = 
 #
 # ### 4.4 All ways together
 #
-# Now each output j sends back $\text{dout}_j$ times this slope, and we add over j. The bracket $[i = j]$ keeps one term of the first
-# sum. In the second sum $2\,\alpha\,\beta\,a_i$ is the same in all terms, so it may stand before the sum:
+# Now each output j sends back $\text{dout}_j$ times this slope, and we add over j:
+#
+# $$\begin{array}{rl}
+# \text{dx}_i &= \sum_j \text{dout}_j\, [i = j]\, s_j^{-\beta} \\
+# &\quad - \sum_{j \text{ whose window contains } i} \text{dout}_j\; 2\,\alpha\,\beta\, a_i\, b_j / s_j
+# \end{array}$$
+#
+# In the first sum the bracket $[i = j]$ leaves only the term with j = i. In the second sum $2\,\alpha\,\beta\,a_i$ is the same in all
+# terms, so it may stand before the sum:
 #
 # $$\text{dx}_i = \text{dout}_i s_i^{-\beta} - 2\,\alpha\,\beta\, a_i \sum_{j \text{ whose window contains } i} \text{dout}_j\, b_j / s_j$$
 #
@@ -327,9 +335,9 @@ for n in (5, 4, 1, 20)[: fast(4, 2)]:
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's functions are `lrn_scale`, `lrn` and `lrn_backward` in `tinyalex/layers/lrn.py`; the layer is `LocalResponseNorm`. Its sums
-# are made by `window_sum`: the whole map of all channels is moved by 1, 2, ... channels and added. Going back, `window_sum` is called
-# with before and after exchanged. That is the mirrored window of 4.6. The last argument of each function is an array for the result.
+# The engine's functions are `lrn_scale`, `lrn` and `lrn_backward` in `tinyalex/layers/lrn.py`; the layer is `LocalResponseNorm`. It gets
+# its sums from `window_sum`, which moves the whole array by 1, 2, ... channels and adds the moved arrays. Going back, `window_sum` is
+# called with before and after exchanged. That is the mirrored window of 4.6. The last argument of each function is an array for the result.
 
 # %%
 from tinyalex.layers import lrn as engine
@@ -366,8 +374,9 @@ reveal("05-a")
 #
 # ### It depends on the scale
 #
-# We take noise in 96 channels, multiply it by a number, and look at the factor b / a. (ReLU would leave no negative numbers. The
-# squares do not see the sign, so we keep them.)
+# We take noise in 96 channels, multiply it by a number, and look at the factor b / a. (ReLU would leave no negative numbers. The squares do
+# not see the sign, so we keep them.) The picture marks two scales: inputs of unit variance, and the activities of conv1 in AlexNet. After
+# the picture we compute where conv1 lies.
 
 # %%
 noise = rng.standard_normal((fast(4, 2), 96, 13, 17))
@@ -423,7 +432,7 @@ say("conv1 with a perfect fit: 269", value=74 * 0.01 * 363, within=0.5)
 #
 # ### Competition
 #
-# Now 24 channels at the scale of conv1, at one pixel, in two groups of 12. One channel is strong.
+# Now we look at one pixel with 24 channels, in two groups of 12. The activities have the scale of conv1, and one of them is strong.
 
 # %%
 pixel = np.abs(40 * np.random.default_rng(7).standard_normal(24)).reshape(1, 24, 1, 1) + 10
@@ -597,10 +606,10 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 #
 # ### Summary
 #
-# Response normalization divides an activity by a power of a scale, and the scale is k plus alpha times the squares of the channels
-# around it. An activity enters its own output and the scales of its neighbors, so its gradient has a direct term and a cross term that
-# **adds** over all windows that hold it. With inputs of unit variance the layer multiplies by 0.595 and does nothing else. At the scale
-# of AlexNet's activities it makes channels compete. The same holds for a test: at the wrong scale it cannot see the cross term.
+# Response normalization divides an activity by a power of a scale, and the scale is k plus alpha times the sum of the squares of the
+# channels in its window. An activity enters its own output and the scales of its neighbors, so its gradient has a direct term and a cross
+# term that **adds** over all windows that hold it. With inputs of unit variance the layer multiplies by 0.595 and does nothing else. At the
+# scale of AlexNet's activities it makes channels compete. The same holds for a test: at the wrong scale it cannot see the cross term.
 #
 # ### Read on
 #

@@ -71,8 +71,8 @@ predict("06-d", 1)
 # \text{loss} &= \text{the mean over the images of } -\log p_\text{label} & \quad \text{one number}
 # \end{array}$$
 #
-# exp makes every logit positive, and larger logits larger. The division makes the sum 1. Let us do it for three classes, with the
-# logits 2, 0.5 and -3. The first class is right.
+# exp turns every logit into a positive number, and a larger logit into a larger number. The division makes the sum 1. Let us do it for
+# three classes, with the logits 2, 0.5 and -3. The first class is right.
 
 # %%
 z = np.array([2.0, 0.5, -3.0])
@@ -109,13 +109,15 @@ show(fig, alt="Three bar charts of three classes. The logits are 2, 0.5 and -3. 
 # &= \log \sum_i \exp(z_i) - z_\text{label} & \quad \text{log undoes exp}
 # \end{array}$$
 #
-# Two things can be read here. The loss can never be negative, because the sum holds $\exp(z_\text{label})$ and positive numbers besides.
-# And if all C logits are equal, the loss is $\log C$, whatever the label is: the sum is C times $\exp(z_\text{label})$.
+# Two things can be read here. The loss can never be negative, because the sum holds $\exp(z_\text{label})$ and positive numbers besides. So
+# its logarithm is not below $z_\text{label}$. And if all C logits are equal, the loss is $\log C$, whatever the label is: the sum is C
+# times $\exp(z_\text{label})$.
 #
 # ### 4.2 The slope of the first part
 #
 # How does $\log \sum_i \exp(z_i)$ change with one logit $z_j$? Only one term of the sum holds $z_j$. The slope of exp is exp itself. The
-# slope of log is 1 over what stands inside. The chain rule multiplies:
+# slope of log is 1 over what stands inside. The chain rule multiplies. We write $\frac{\partial}{\partial z_j}$ for the slope with respect
+# to $z_j$ while all other logits stay as they are. (Lesson 01 wrote d/d$z_j$.)
 #
 # $$\frac{\partial}{\partial z_j} \log \sum_i \exp(z_i) = \frac{1}{\sum_i \exp(z_i)}\; \exp(z_j) = p_j$$
 #
@@ -322,6 +324,9 @@ show(fig, alt="Three bar charts of p minus one-hot for the probabilities 0.813, 
 #
 # The loss with label 2 is larger than that with label 0 by exactly 5. The logits explain it: 2 - (-3) = 5. The first part of the loss,
 # log of the sum, does not know the label. So changing a label changes the loss by the difference of two logits, and nothing else.
+#
+# In a batch of N images all this is divided by N. Let z_old be the logit of the old label, and z_new the logit of the new one. Then the
+# loss grows by (z_old - z_new) / N. In the gradient the -1 moves from one class to another, so two elements change, by 1/N and by -1/N.
 
 # %%
 say("a wrong label costs 5 here", value=losses[2] - losses[0], within=1e-12)
@@ -373,7 +378,7 @@ say("with ten it is 32", value=found[-1], within=fast(1.5, 3.0))
 #
 # ### Too large for exp
 #
-# Two classes, the logits t and 0, and the second class is right. The larger t is, the more wrong is the net. By 4.1 the right loss is
+# Take two classes with the logits t and 0. The second class is right. The larger t is, the more wrong the net is. By 4.1 the right loss is
 # $\log(\exp(t) + \exp(0)) - 0 = \log(\exp(t) + 1)$, which is almost t when t is large. Four programs compute it.
 
 
@@ -427,8 +432,9 @@ show(fig, alt="The loss against the logit t of a wrong class, both axes logarith
      "18.4.")  # fmt: skip
 
 # %% [markdown]
-# The small number hides the infinity, but now the loss does not grow with t any more. What has no slope cannot be learned. We measure the
-# slope of this loss with respect to the logit of the label, at t = 30. It should be -1.
+# The curves of the equation and of log of p lie on that of this lesson, and they end near 700, where the loss becomes infinite. The small
+# number hides the infinity, but now the loss does not grow with t any more. What has no slope cannot be learned. We measure the slope of
+# this loss with respect to the logit of the label, at t = 30. It should be -1.
 
 # %%
 at30 = np.array([30.0, 0.0])
@@ -503,7 +509,7 @@ square = rng.standard_normal((5, 5))
 e = np.exp(square - square.max(axis=1))  # no keepdims: each class is moved by another number
 p_wrong = e / e.sum(axis=1)
 print("sums of the rows, which should be 1:", np.round(p_wrong.sum(axis=1), 2))
-print("sums of the columns:", np.round((e / e.sum(axis=0)).sum(axis=0), 2), "  with `sum(axis=0)`, another common slip")
+print("another common slip, e.sum(axis=0): the columns sum to 1:", np.round((e / e.sum(axis=0)).sum(axis=0), 2))
 
 # %% [markdown]
 # **Not divided by N, or divided twice** (question 13489896 at stackoverflow.com; thread 1000 of d2l-ai/d2l-en at GitHub). If the loss is
@@ -512,7 +518,7 @@ print("sums of the columns:", np.round((e / e.sum(axis=0)).sum(axis=0), 2), "  w
 
 # %%
 alone = softmax_cross_entropy(logits[:1], labels[:1])[1]  # image 0 as a batch of one
-say("in a batch of four an image has 0.25 of its gradient", value=dlogits[0, 0] / alone[0, 0], within=1e-12)
+say("in a batch of four an image has 0.25 of the gradient that it has alone", value=dlogits[0, 0] / alone[0, 0], within=1e-12)
 
 # %% [markdown]
 # **"Softmax before the choice of the class changes the answer."** exp is increasing, and all p of an image are divided by the same number.

@@ -157,15 +157,18 @@ reveal("07-c")
 #
 # $$x_{t+1} = x_t + \mu\,(x_t - x_{t-1}) - \eta\,a\,x_t$$
 #
-# Let us try whether $x_t = r^t$ solves this, with some number r. Put it in, divide by $r^{t-1}$, and collect:
+# Let us try whether $x_t = r^t$ solves this, with some number r. (The general solution is then a sum of two such powers.) Put it in, divide
+# by $r^{t-1}$, and collect:
 #
 # $$r^2 - (1 + \mu - \eta a)\,r + \mu = 0$$
 #
 # A quadratic equation has two roots, and their product is the last number, $\mu$. If the two roots are not real, they are a complex number
 # and its mirror image, and both have the same size. The product of the sizes is $\mu$, so **each has the size $\sqrt{\mu}$ = 0.949**,
-# whatever $a$ is. Every direction with such roots shrinks by 5 % in a step: the flat one is no longer slow. (With $\mu$ = 0.9 the roots
-# are of this kind if $\eta a$ is above 0.0026.) The limit moves, too. For a steep direction the first thing that goes wrong is a root of
-# -1. Put r = -1 in:
+# whatever $a$ is. Every direction with such roots shrinks by 5 % in a step: the flat one is no longer slow. (With $\mu$ = 0.9 the roots are
+# of this kind if $\eta a$ is above 0.0026. Whoever has not met complex numbers may believe the sizes that are printed below.)
+#
+# The limit moves, too. In a steep direction, as $\eta b$ grows, the roots become real and negative, and one of them moves towards -1. At
+# -1 the path no longer shrinks. Put r = -1 in:
 #
 # $$1 + (1 + \mu - \eta b) + \mu = 0 \qquad\text{so}\qquad \eta b = 2\,(1 + \mu)$$
 #
@@ -399,7 +402,7 @@ ax.legend(loc="center right")
 show(fig, alt="The size of the moves under a constant gradient of 1. All three forms rise to 10 times the rate within 50 steps. Then the "
      "rate is divided by 10. PyTorch's form falls at once from 10 to 1. The paper's and Caffe's, one line on the other, take about 30 "
      "steps to come down.")  # fmt: skip
-assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-15 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-15
+assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-12 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-12
 ratio = moves(sgd_step)[90:100].sum() / moves(pytorch_step)[90:100].sum()
 say("in the ten steps after the cut the paper's form goes 6.28 times as far", value=ratio, within=0.01)
 reveal("07-b")
@@ -513,6 +516,10 @@ print("as in 2012: how many steps until the loss is below 2.2?")
 say("biases of zero: 80", value=steps_needed(0.0), within=8)
 say("biases of a tenth: 66", value=steps_needed(0.1), within=8)
 say("biases of one: 53", value=steps_needed(1.0), within=8)
+first = {bias: np.mean([positive[0] for _, positive in runs["as in 2012", bias]]) for bias in (0.0, 1.0)}
+say("before the first step 50 % of the last hidden layer is positive with biases of zero", value=first[0.0], within=0.05)
+say("and 100 % with biases of one", value=first[1.0], within=0.01)
+
 print("other scale: the mean loss of the last 20 steps, and the share of positive outputs in the last hidden layer at step 40")
 ends = {bias: np.mean([losses[-20:].mean() for losses, _ in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
 alive = {bias: np.mean([positive[40] for _, positive in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
@@ -525,10 +532,10 @@ say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.0
 # of 0, and the signal becomes small from layer to layer. With biases of 1 the last hidden layer is all positive, and nothing is lost.
 #
 # At the other scale a net with the same biases never moves. The reason can be read off the share of positive outputs. With biases of 1 all
-# outputs of a hidden layer are about 1, for every image. So every image pulls the weights above it in the same direction, and the rate is
-# 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. Then every slope below is 0, and a
-# unit that is 0 for all images has no gradient that could bring it back. Such a unit is called **dead**. The net can learn only how often
-# each class occurs, which gives a loss of log 10 = 2.303. In the batches the loss scatters around it.
+# outputs of a hidden layer are about 1, for every image. So every image pulls the weights above it in much the same direction, and the
+# rate is 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. Then every slope below is 0,
+# and a unit that is 0 for all images has no gradient that could bring it back. Such a unit is called **dead**. The net can learn only how
+# often each class occurs, which gives a loss of log 10 = 2.303. In the batches the loss scatters around it.
 #
 # Biases, the scale of the inputs, the deviation of the first weights and the rate belong together. Whoever changes one of
 # them must look at the others again. This is a small net and a synthetic set. It shows what *can* happen, and it does not prove

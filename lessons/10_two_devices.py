@@ -33,9 +33,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > "The parallelization scheme that we employ essentially puts half of the kernels (or neurons) on each GPU, with one additional trick: the
 # > GPUs communicate only in certain layers."
 #
-# (Section 3.2.) A GPU is the processor of a graphics card. The paper's cards had 3 GB of memory each, and the net that the authors wanted
-# did not fit on one of them. So each layer is cut in two. Half of its filters lie on card a, the other half on card b, and both cards work
-# at the same time. The half of the net on one card is called a **tower**.
+# (Section 3.2.) A GPU is the processor of a graphics card. The paper's cards had 3 GB of memory each, and the paper says that the net was
+# too big for one of them. So each layer is cut in two. Half of its filters lie on card a, the other half on card b, and both cards work at
+# the same time. The half of the net on one card is called a **tower**.
 #
 # "Certain layers" are these: conv3, fc6, fc7 and fc8 read the channels of *both* towers. conv2, conv4 and conv5 read only the channels that
 # lie on their own card. In front of a layer that reads both, the cards must send each other what they have. Such a place is a **link**.
@@ -68,7 +68,8 @@ predict("10-c", 10)
 # The brackets mean: one behind the other, along the axis of the channels. $y_a$ and $y_b$ hold the same numbers, but they are two arrays in
 # two memories. Card b had to send $x_b$ to card a, and card a had to send $x_a$ to card b. The function is called **exchange**.
 #
-# Going back, card a has $dy_a$ and card b has $dy_b$, each of the shape of y. We want $dx_a$ on card a and $dx_b$ on card b.
+# Going back, card a has $\text{dy}_a$ and card b has $\text{dy}_b$, each of the shape of y. We want $\text{dx}_a$ on card a and
+# $\text{dx}_b$ on card b.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -83,8 +84,8 @@ predict("10-c", 10)
 # \begin{bmatrix} \text{col}_a \\ \text{col}_b \end{bmatrix}
 # \qquad\qquad (K, Q) = (K, R)\,(R, Q)$$
 #
-# The zeros are the reason why nothing crosses. $\text{out}_a$ needs no number of card b. Going back, $dx_a$ needs no number of card b
-# either, because the transpose has its zeros at the same places.
+# The zeros are the reason why nothing crosses. $\text{out}_a$ needs no number of card b. Going back, $\text{dx}_a$ needs no number of card
+# b either, because the transpose has its zeros at the same places.
 #
 # ### 4.2 The link
 #
@@ -93,8 +94,8 @@ predict("10-c", 10)
 # Each use is a copy, so its slope is 1:
 #
 # $$\begin{array}{rll}
-# dx_a &= dy_a[\text{a's channels}] + dy_b[\text{a's channels}] & \quad (N, \text{CA}, H, W) \\
-# dx_b &= dy_a[\text{b's channels}] + dy_b[\text{b's channels}] & \quad (N, \text{CB}, H, W)
+# \text{dx}_a &= \text{dy}_a[\text{a's channels}] + \text{dy}_b[\text{a's channels}] & \quad (N, \text{CA}, H, W) \\
+# \text{dx}_b &= \text{dy}_a[\text{b's channels}] + \text{dy}_b[\text{b's channels}] & \quad (N, \text{CB}, H, W)
 # \end{array}$$
 #
 # These are the lines of the docstring of `Exchange` in `tinyalex/towers/crossing.py`. Where do the terms lie? In the first line, the first
@@ -113,29 +114,30 @@ show(fig, alt="The channels x_a are copied twice: one copy is read by conv3 on c
 # changes nothing, with ones on its diagonal. Backward is the transpose:
 #
 # $$\begin{bmatrix} y_a \\ y_b \end{bmatrix} = \begin{bmatrix} I \\ I \end{bmatrix} x
-# \qquad\qquad dx = \begin{bmatrix} I & I \end{bmatrix} \begin{bmatrix} dy_a \\ dy_b \end{bmatrix} = dy_a + dy_b$$
+# \qquad\qquad \text{dx} = \begin{bmatrix} I & I \end{bmatrix} \begin{bmatrix} \text{dy}_a \\ \text{dy}_b \end{bmatrix}
+# = \text{dy}_a + \text{dy}_b$$
 #
 # Card a needs the upper part of this sum, card b the lower part.
 #
 # ### 4.3 The two ends
 #
-# **Split.** At the beginning both cards get the whole image: $y_a = y_b = x$. So $dx = dy_a + dy_b$, if anybody wants the gradient of
-# the image.
+# **Split.** At the beginning both cards get the whole image: $y_a = y_b = x$. So $\text{dx} = \text{dy}_a + \text{dy}_b$, if anybody wants
+# the gradient of the image.
 #
 # **Gather.** fc8 gives 1000 numbers, and it lies on card a alone. It needs y = [$x_a$, $x_b$] on card a only. Each number is read
-# once, so nothing adds: $dx_a$ and $dx_b$ are the two parts of dy, and $dx_b$ is sent back to card b.
+# once, so nothing adds: $\text{dx}_a$ and $\text{dx}_b$ are the two parts of dy, and $\text{dx}_b$ is sent back to card b.
 #
 # ### 4.4 Bytes
 #
 # What a card already has, nobody sends. Forward, what arrives at card a is $x_b$, and what arrives at card b is $x_a$. Backward, what
-# arrives at card a is the part of $dy_b$ that belongs to a's channels, and it has as many numbers as $x_a$. Let B be the bytes of one
-# number, 4 for float32:
+# arrives at card a is the part of $\text{dy}_b$ that belongs to a's channels, and it has as many numbers as $x_a$. Let B be the bytes of
+# one number, 4 for float32:
 #
 # $$\begin{array}{rll}
 # \text{to a, forward} &= N\,\text{CB}\,H\,W\,B & \quad \text{card a gets } x_b \\
 # \text{to b, forward} &= N\,\text{CA}\,H\,W\,B & \quad \text{card b gets } x_a \\
-# \text{to a, backward} &= N\,\text{CA}\,H\,W\,B & \quad \text{card a gets its part of } dy_b \\
-# \text{to b, backward} &= N\,\text{CB}\,H\,W\,B & \quad \text{card b gets its part of } dy_a
+# \text{to a, backward} &= N\,\text{CA}\,H\,W\,B & \quad \text{card a gets its part of } \text{dy}_b \\
+# \text{to b, backward} &= N\,\text{CB}\,H\,W\,B & \quad \text{card b gets its part of } \text{dy}_a
 # \end{array}$$
 #
 # **No weight ever crosses**, and no gradient of a weight. Each weight lies on one card. All numbers that its gradient needs are there: what
@@ -324,6 +326,7 @@ print("two cards and one card with groups: the same outputs and the same gradien
 # has received. Here the devices are two parts of this computer.
 
 # %%
+from tinyalex.analysis.card import plan_cards
 from tinyalex.analysis.count import count
 from tinyalex.devices.dry import DryDevice
 from tinyalex.models import alexnet
@@ -359,6 +362,13 @@ for name in ("conv1", "conv2", "conv3", "fc7"):
 print("the engine's AlexNet on one device and on two: the same to 1e-12")
 sent_by_engine = {row.name: row.forward_bytes for row in count(alexnet(towers=2, devices=[DryDevice("a"), DryDevice("b")])) if row.copies}
 print(sent_by_engine)
+
+# %% [markdown]
+# The engine also knows, from the source of the program of 2012, which arrays that program kept on a card. Part 8 needs their sum for the
+# whole net and a batch of 128.
+
+# %%
+kept_2012 = sum(plan_cards(lambda place: alexnet(devices=place), 1, 3 * 2**30, 128).kept_2012.values())
 
 # %% [markdown]
 # ## 8. Experiment
@@ -468,7 +478,7 @@ ax.annotate("the paper: 128 images", (128, 128 * with_model / 1e6), (230, 12), f
 ax.set(xlabel="images in a batch", ylabel="million bytes that a card sends", ylim=(0, 400), xlim=(0, 1600))
 ax.legend(fontsize=9, loc="upper left")
 show(fig, alt="Million bytes that one card sends in a step, against the images in a batch. With half of the net on each card a line rises "
-     "from 0 through 30 at 128 images to 375 at 1600. With half of the images on each card it is always 244. They meet at 1040.")  # fmt: skip
+     "from 0 through 30 at 128 images to 375 at 1600. With half of the images on each card it is 244. They meet at 1040.")  # fmt: skip
 say("with the paper's batch, data parallelism would send 8.1 times as many bytes", value=with_data / (128 * with_model), within=0.05)
 say("the lines meet at a batch of 1,040 images", value=with_data / with_model, within=0.5)
 
@@ -478,8 +488,8 @@ say("the lines meet at a batch of 1,040 images", value=with_data / with_model, w
 #
 # ### A card that is full
 #
-# We make a card that counts bytes and refuses what has no room. A net needs 4 bytes, times 3 for each parameter (itself, gradient,
-# velocity) and times 2 for each activity of each image (lesson 09).
+# We make a card that counts bytes and refuses what has no room. Each number has 4 bytes. A net keeps 3 numbers for each parameter (itself,
+# its gradient and its velocity), and 2 numbers for each activity of each image (itself and its gradient), as in lesson 09.
 
 
 # %%
@@ -522,16 +532,14 @@ for batch in (128, 256):
     assert load([Card("card a", 3 * 2**30), Card("card b", 3 * 2**30)], batch) and fits == (batch == 128)
 
 # %% [markdown]
-# Two cards take a batch that one card refuses. They do not take twice as many images: both hold the image, both hold what was exchanged.
+# Two cards take a batch that one card refuses. They do not take twice as many images: both hold the image, and both hold what
+# was exchanged.
 #
-# But by our count the paper's batch of 128 has room on one card. Our program keeps the least that can be kept. The program of 2012 kept
-# more: a copy of the next batch, sums in parts, masks. The engine has counted its arrays, from its source:
+# But by our count the paper's batch of 128 has room on one card. Our program keeps the least that can be kept. The program of 2012
+# kept more: a copy of the next batch, sums in parts, masks. Part 7 has the sum:
 
 # %%
-from tinyalex.analysis.card import plan_cards
-
-paper = plan_cards(lambda place: alexnet(devices=place), 1, 3 * 2**30, 128)
-say("on one card the old program would have held 2.72 GiB", value=sum(paper.kept_2012.values()) / 2**30, within=0.005)
+say("on one card the old program would have held 2.72 GiB", value=kept_2012 / 2**30, within=0.005)
 
 # %% [markdown]
 # The driver and the screen need memory, too. So one card would have been nearly full, and we do not know whether it would have run.
@@ -636,8 +644,8 @@ for name, losses in curves.items():
     ax.plot(losses, color=color, linestyle=style, linewidth=width, label=name)
 ax.set(xlabel="step", ylabel="loss on the synthetic set", ylim=(0, 2.1))
 ax.legend(fontsize=9)
-show(fig, alt="Five curves of the loss, all falling from 1.7 to nearly 0 in 26 steps. One card and two cards lie on each other and end at "
-     "0.08. Not sent back and mean run a little above them and end at 0.13, added twice runs a little below and ends at 0.035.")  # fmt: skip
+show(fig, alt="Five curves of the loss, all from 1.7 to nearly 0 in 26 steps. One card and two cards lie on each other and end at "
+     "0.08. Not sent back and mean run a little above them and end at 0.13, added twice runs below and ends at 0.035.")  # fmt: skip
 last = {name: float(losses[-1]) for name, losses in curves.items()}
 say("one card and two cards end at a loss of 0.08", value=last["two cards"], within=0.01, full_only=True)
 say("not sent back ends at 0.13", value=last["not sent back"], within=0.01, full_only=True)
@@ -744,7 +752,7 @@ say("but it does 54 % of the multiplications", value=half_macs / macs, within=0.
 # A net is cut in two by cutting each layer in two. A layer with two groups needs nothing from the other card, forward or backward. In front
 # of a layer that reads all channels there is a link: each card sends what it has, and what was sent comes back as a gradient that is
 # **added**. No weight crosses. The cut net and the net with groups on one device are the same net, to 1e-12. AlexNet's four links send
-# 234,496 bytes for an image, 4.41 times less than if all layers talked.
+# 234,496 bytes for an image. If all layers talked, it would be 4.41 times as many.
 #
 # ### Read on
 #

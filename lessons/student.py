@@ -19,7 +19,7 @@ from lessons.extra import NOTEBOOKS, LessonError, progress, require_extra
 from lessons.notebooks import convert, written
 from tinyalex.errors import ShapeError
 from tinyalex.files.atomic import make_folder, write_bytes
-from tinyalex.tutor.predictions import PREDICTIONS
+from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen
 
 LEAST_NODES = 8  # of a statement's tree: smaller ones, such as `return dx`, stand in every function and say nothing

@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import combinations
 
 import pytest
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_hex, to_rgba
 
-from tinyalex.analysis.figure2 import CROSSING, INK, figure, stages
+from tests.contract import rng
+from tinyalex.analysis.figure2 import CROSSING, INK, OBLIQUE, WINDOW, figure, stages
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.layers import Flatten, Sequential
+from tinyalex.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
 from tinyalex.models import alexnet, figure1_net
 
 
@@ -100,3 +101,30 @@ def test_texts_lie_inside_and_apart(settings):
 def test_input_that_is_no_image_raises():
     with pytest.raises(ShapeError, match=r"net: in_shape must be \(C, H, W\) to be drawn, got \(4,\)"):
         stages(Sequential([Flatten()], in_shape=(4,)))
+
+
+def test_kernel_on_maps_that_were_pooled_unequally_has_the_size_of_what_it_reads():
+    layers = [
+        Conv2d(3, 4, 3, padding=1, name="conv1", rng=rng()),
+        MaxPool2d((4, 1), stride=(4, 1), name="pool1"),
+        Conv2d(4, 4, 3, padding=1, name="conv2", rng=rng()),
+        Flatten(name="flat"),
+        Linear(4 * 10 * 40, 2, name="fc", rng=rng()),
+    ]
+    (panel,) = figure(Sequential(layers, in_shape=(3, 40, 40))).axes
+    kernels = [box.get_xy() for box in panel.patches if to_hex(box.get_edgecolor()) == WINDOW.lower()]
+    assert len(kernels) == 2
+    faces = [abs(kernel[3, 1] - kernel[0, 1]) / abs(kernel[1, 0] - kernel[0, 0]) for kernel in kernels]
+    assert faces[0] == pytest.approx(1 / OBLIQUE[0])  # 3 of 40 pixels both ways, drawn as the least that can be seen
+    assert faces[1] == pytest.approx(3 * 4 / 40 / 0.16 / OBLIQUE[0])
+
+
+def test_picture_has_room_for_every_line_about_pooling():
+    def lowest(*strides):
+        pools = [MaxPool2d(2, stride=stride, name=f"pool{i}") for i, stride in enumerate(strides)]
+        layers = [Conv2d(3, 4, 3, padding=1, name="conv1", rng=rng()), *pools]
+        (panel,) = figure(Sequential(layers, in_shape=(3, 60, 60))).axes
+        return panel.get_ylim()[0]
+
+    assert lowest() == lowest(2) == lowest(2, 2)  # equal ones share a line
+    assert [lowest(2) - lowest(2, 3), lowest(2) - lowest(2, 3, 1)] == pytest.approx([0.6, 1.2])

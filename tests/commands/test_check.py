@@ -44,7 +44,7 @@ def test_finding_exits_1_in_both_languages(folder, capsys):
     (folder / "mine.py").write_text(WRONG + STUB)
     assert cli.main(["check"]) == 1
     out = capsys.readouterr().out
-    assert out.startswith("E06 max_pool: 0 of 10 calls give the right answer.\nWith kernel 3 and stride 2 your out is the mean of each")
+    assert out.startswith("E06 max_pool: 0 of 14 calls give the right answer.\nWith kernel 3 and stride 2 your out is the mean of each")
     assert out.endswith(f"mine.py: 0 right, 1 to look at, {len(EXERCISES) - 1} not begun or not finished.\n")
 
 
@@ -57,7 +57,7 @@ def test_half_of_an_exercise_that_is_right_exits_0_and_names_the_rest(folder, ca
     assert document["passed"] is True and document["file"] == os.path.join("lessons", "mine.py") and document["format"] == 1
     of_e06 = next(result for result in document["exercises"] if result["exercise"] == "E06")
     assert of_e06["functions"] == {"max_pool": "right", "max_pool_backward": "todo"} and of_e06["status"] == "begun"
-    assert of_e06["message"] == "E06 max_pool: right in all 20 calls. Next: max_pool_backward" and of_e06["points"] == 2.5
+    assert of_e06["message"] == "E06 max_pool: right in all 28 calls. Next: max_pool_backward" and of_e06["points"] == 2.5
 
 
 def test_nothing_written_runs_nothing_and_exits_1(folder, capsys):

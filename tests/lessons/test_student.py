@@ -15,7 +15,7 @@ from lessons.extra import LessonError
 from lessons.student import CHECKER, solution_statements, without_solutions, write_edition
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
-from tinyalex.tutor.predictions import PREDICTIONS
+from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 LEAKS = {

@@ -38,6 +38,7 @@ def test_other_lines_are_passed_over():
         ([line(1, loss="low")], "loss of an epoch must be a finite number, got 'low'"),
         ([line(1, lr=None)], "lr of an epoch must be a finite number, got None"),
         ([line(1, val_error=float("nan"))], "val_error of an epoch must be from 0 to 1, got nan"),
+        ([line(1, train_error=1.01)], "train_error of an epoch must be from 0 to 1, got 1.01"),
         ([line(1, train_error=7)], "train_error of an epoch must be from 0 to 1, got 7"),
         ([line(1, running_error=-1)], "running_error of an epoch must be from 0 to 1, got -1"),
         ([line(1, running_error=None)], "running_error of an epoch must be from 0 to 1, got None"),
@@ -50,6 +51,11 @@ def test_other_lines_are_passed_over():
 def test_altered_epoch_is_named(lines, text):
     with refuses(CheckpointError, f"{LOG}: {text}"):
         read_epochs(LOG, lines)
+
+
+def test_all_wrong_and_none_wrong_are_errors_that_can_be():
+    (result,) = read_epochs(LOG, [line(1, train_error=1.0, val_error=0.0)])
+    assert (result.train_error, result.val_error) == (1.0, 0.0)
 
 
 def test_log_that_knows_less_than_its_checkpoint_is_refused(tmp_path):

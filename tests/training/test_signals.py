@@ -67,3 +67,17 @@ def test_sigterm_raises_nothing_in_other_threads():
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+@pytest.mark.parametrize("entered", [sigterm_raises, StopSignals])
+def test_handler_of_the_caller_comes_back(entered):
+    def mine(number, frame):
+        pass
+
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with entered():
+            assert signal.getsignal(signal.SIGTERM) is not mine
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, before)

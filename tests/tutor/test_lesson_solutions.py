@@ -35,5 +35,5 @@ def test_what_a_lesson_shows_is_right(path, monkeypatch, capsys):
     for exercise in (EXERCISES[key] for key in sorted(keys)):
         shown = {function.name: names[function.name] for function in exercise.functions if function.name in names}
         assert shown, f"{path.name} shows no function of {exercise.key}"
-        report = session.check_all(exercise, shown, 5, "en")
+        report = session.check_all(exercise, shown, 5, 0, "en")
         assert report, report.text

@@ -68,7 +68,7 @@ def check(exercise: str, *functions: Any, seed: int = 0, sizes: int = 0, languag
     >>> def max_pool(x, kernel, stride):
     ...     return np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))[:, :, ::stride, ::stride].max((-2, -1))
     >>> check("E06", max_pool)
-    E06 max_pool: right in all 10 calls. Next: max_pool_backward
+    E06 max_pool: right in all 14 calls. Next: max_pool_backward
     <E06: right>
     """
     chosen = exercise_of(exercise)
@@ -85,13 +85,13 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
         if finding := examine(exercise, function, functions[function.name], seed, sizes, _forward_of(function, functions)):
             _failed[exercise.key] = function.name
             names = tuple(later.name for later in order[at + 1 :])
-            waiting = [_waits(later, functions, seed, sizes, language) for later in order[at + 1 :]]
+            waiting = [_waits(later, finding, functions, language) for later in order[at + 1 :]]
             text = "\n".join([finding.text(language), *waiting])
             return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
     _failed.pop(exercise.key, None)
     calls = sum(map(calls_of, order))
     text = catalogue(language)["passed"].format(
-        exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order)
+        exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order, language)
     )
     return Report(exercise.key, None, text, tuple(function.name for function in order))
 
@@ -103,12 +103,14 @@ def _forward_of(function: Function, functions: Mapping[str, Any]) -> Any:
     return functions.get(function.forward.function, _checked.get(function.forward.function))
 
 
-def _waits(function: Function, functions: Mapping[str, Any], seed: int, sizes: int, language: str) -> str:
-    """What is said of a function that is not looked at yet."""
-    forward, words = _forward_of(function, functions), catalogue(language)
-    if forward is not None and derived(function, functions[function.name], forward, seed, sizes):
-        assert function.forward is not None
-        return words["follows"].format(function=function.name, forward=function.forward.function)
+def _waits(function: Function, finding: Finding, functions: Mapping[str, Any], language: str) -> str:
+    """What is said of a function that is not looked at yet, as another one has a finding."""
+    words, link = catalogue(language), function.forward
+    of_forward = link is not None and link.function == finding.function != function.name and finding.layer != "contract"
+    forward = _forward_of(function, functions) if of_forward else None
+    if forward is not None and derived(function, functions[function.name], forward, finding.seed, finding.sizes):
+        assert link is not None
+        return words["follows"].format(function=function.name, forward=link.function)
     return words["waiting"].format(function=function.name)
 
 
@@ -124,7 +126,8 @@ def hint(exercise: str, function: str | None = None, language: str | None = None
         print(words["no_more_hints"].format(function=name, exercise=chosen.key))
         return
     _hinted[name] = level + 1
-    print(f"{name}, {level + 1} of {len(LEVELS)}: {words[f'{chosen.key}.hints.{name}.{LEVELS[level]}']}")
+    said = words[f"{chosen.key}.hints.{name}.{LEVELS[level]}"]
+    print(words["hint"].format(function=name, level=level + 1, levels=len(LEVELS), hint=said))
 
 
 def solution(exercise: str) -> None:
@@ -217,9 +220,9 @@ def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, An
         raise ShapeError(f"check: at least one of {', '.join(names)} must be given, got none", f'call check("{exercise.key}", {names[0]})')
 
 
-def _following(exercise: Exercise, done: list[Function]) -> str:
+def _following(exercise: Exercise, done: list[Function], language: str) -> str:
     """What comes next: the exercise's other functions, else the next exercise."""
     left = [function.name for function in exercise.functions if function not in done]
     keys = list(EXERCISES)
     after = keys[keys.index(exercise.key) + 1 :]
-    return left[0] if left else after[0] if after else "you have done them all"
+    return left[0] if left else after[0] if after else catalogue(language)["all_done"]

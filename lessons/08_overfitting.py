@@ -1,0 +1,680 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 08  Overfitting
+#
+# Paper section 4, about 80 minutes, needs lessons 00, 01, 02, 06 and 07, exercise E10. It can be read before lesson 03.
+#
+# Afterwards you can write dropout and its backward pass, say which average of nets it stands for, and make many training images out of
+# one: by cutting out pieces, by reflections and by color noise.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+from tinyalex.data import synthetic_dataset
+from tinyalex.tutor import predict, reveal
+from tinyalex.tutor.lesson import fast, say, show
+
+# %% [markdown]
+# ## 1. The paper's sentence
+#
+# > "Our neural network architecture has 60 million parameters. Although the 1000 classes of ILSVRC make each training example impose 10
+# > bits of constraint on the mapping from image to label, this turns out to be insufficient to learn so many parameters without
+# > considerable overfitting."
+#
+# (Section 4.) A label is one of 1,000 classes. To write it down takes 10 bits, because $2^{10}$ is 1,024. 1.2 million labels are 12 million
+# bits, and there are 60 million parameters. So a net may learn all labels by heart and know nothing of other images. This is
+# **overfitting**: few errors on the training images, many on images that the net has not seen. The difference of the two is the **gap**.
+#
+# The paper does two things against it. Section 4.1 makes many images out of one. Section 4.2 trains with **dropout**. We do both in
+# this lesson, on a net so small that we can also train it without.
+
+# %% [markdown]
+# ## 2. Predict
+#
+# Replace each guess by your own before you read on.
+
+# %% tags=["predict"]
+predict("08-a", 4)
+
+# %% tags=["predict"]
+predict("08-b", 1000)
+
+# %% tags=["predict"]
+predict("08-c", 5)
+
+# %% tags=["predict"]
+predict("08-d", 10)
+
+# %% [markdown]
+# ## 3. The equation
+#
+# **Dropout.** Take the outputs x of a layer, one row for each image: (N, C). While training, each number is set to 0 with the
+# probability p. Whether it is kept is written in a **mask** m of the same shape: 1 for kept, 0 for dropped. The mask is drawn anew
+# for each image and each step.
+#
+# $$\begin{array}{rll}
+# \text{training:} & \text{out} = m\,x & \quad (N, C), \text{ element by element} \\
+# \text{test:} & \text{out} = (1 - p)\,x & \quad (N, C)
+# \end{array}$$
+#
+# In the paper p is 0.5, so at test time all outputs are halved. This is done in the first two fully connected layers, fc6 and fc7.
+#
+# **Pieces.** Out of an image of 256 by 256 pixels a piece of 224 by 224 is cut, at a random place. (Such a piece is also called a crop.)
+# Half of the pieces are mirrored, left to right. The label stays: a mirrored cat is a cat.
+#
+# **Color noise.** To all pixels of an image one color is added, drawn at random. Which colors are likely depends on the colors in the
+# training images. 4.5 says how.
+#
+# **Ten views.** At test time the net sees ten pieces of an image: the four corners, the center, and the mirror images of these five. Its
+# ten answers, which are probabilities, are averaged.
+
+# %% [markdown]
+# ## 4. The derivation
+#
+# ### 4.1 Why (1 - p) at test time
+#
+# Take one unit with the output x. While training it gives x with probability 1 - p, and 0 with probability p. Its average over all masks is
+#
+# $$(1 - p)\,x + p \cdot 0 = (1 - p)\,x$$
+#
+# The next layer has learned from such outputs. At test time nothing is dropped. Without the factor, the next layer would get sums
+# that are too large. With the factor it gets the average that it is used to.
+#
+# We may also divide while training, so that nothing is left to do at test time:
+#
+# $$\begin{array}{rll}
+# \text{training:} & \text{out} = m\,x\,/\,(1 - p) & \quad \text{its average is } x \\
+# \text{test:} & \text{out} = x
+# \end{array}$$
+#
+# This is called **inverted** dropout. Most libraries use it. The two forms are not the same numbers, but both have the same average in
+# training and at test time. What is wrong is to mix them.
+#
+# ### 4.2 Back through the mask
+#
+# The mask is drawn, and then it is a constant. Each output is its input times m, and no input enters any other output. So the slope is m:
+#
+# $$\text{dx} = m\,\text{dout} \qquad\qquad (N, C)$$
+#
+# For the inverted form m stands for the mask divided by 1 - p, here too. In the words of the engine's docstring: *out = m x, where m is the
+# mask, divided by 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was silent has no part
+# in the loss, so it gets no gradient.
+#
+# ### 4.3 An average of very many nets
+#
+# A layer with C units has $2^C$ masks, because each unit is in or out. Each mask is a net of its own, and all these nets share their
+# weights. The paper calls the halved net "a reasonable approximation to taking the geometric mean of the predictive distributions produced
+# by the exponentially-many dropout networks". Let us see how good it is.
+#
+# The **geometric mean** of n numbers is the n-th root of their product. Its logarithm is the ordinary mean of the logarithms. Let h
+# be the outputs of one hidden layer, and let softmax follow, with weight and bias. For a mask m the logits are
+#
+# $$z_j(m) = \text{bias}_j + \sum_i \text{weight}_{ji}\;m_i\,h_i \qquad\qquad \log p_j(m) = z_j(m) - \log \sum_k \exp(z_k(m))$$
+#
+# (The second is lesson 06. $p_j$ is the probability of class j; p alone is still that of dropout.) Now take the mean over all masks, with
+# p = 0.5, so that all masks are equally likely:
+#
+# $$\begin{array}{rll}
+# \text{mean of } \log p_j(m) &= \text{mean of } z_j(m) - \text{mean of } \log \sum_k \exp(z_k(m)) & \quad \text{a mean of a difference} \\
+# &= \text{mean of } z_j(m) - A & \quad A \text{ is the same for every class } j \\
+# &= \text{bias}_j + \sum_i \text{weight}_{ji}\;\frac{1}{2}\,h_i - A & \quad \text{each } m_i \text{ is 1 in half of the masks}
+# \end{array}$$
+#
+# Without A the last line is the logit $z_j$ of the halved net. The geometric means of probabilities need not sum to 1. We divide them by
+# their sum, and then A does not matter: by lesson 06, 4.5, a number that is added to all logits changes nothing. So
+#
+# $$\text{geometric mean, divided by its sum} = \text{softmax of the logits of the halved net}$$
+#
+# **This is exact.** One net with halved outputs says what $2^C$ nets say together. The proof used only that the logits are
+# *linear* in m. That holds if a mask is followed by weights and softmax alone. With a second hidden layer after the mask, a ReLU lies
+# between, and the mean of a ReLU is not the ReLU of the mean. AlexNet has two such layers, so there it is an approximation, as
+# the paper says.
+#
+# ### 4.4 How many pieces
+#
+# A piece of 224 pixels can begin at pixel 0, 1, ..., 32 of 256. These are 256 - 224 + 1 = 33 places, in each direction. With
+# reflections there are 33 · 33 · 2 = 2,178 pieces of an image. The paper says "by a factor of 2048", which is 32 · 32 · 2.
+
+# %%
+say("pieces of an image: 2,178", value=33 * 33 * 2, within=0)
+reveal("08-b")
+say("in decimal digits the number of masks of a layer like fc6 has 1,234", value=len(str(2**4096)), within=0)
+reveal("08-a")
+
+# %% [markdown]
+# ### 4.5 Which colors are likely
+#
+# Write the color of a pixel as three numbers, red, green and blue, less their means. Over all pixels they have a **covariance matrix**
+# S, (3, 3): on its diagonal stand the variances, and S[a, b] is the mean of color a times color b. In photographs the three go
+# together, as light makes all of them larger.
+#
+# S is symmetric. Linear algebra says that it can then be written as
+#
+# $$S = Q\;\text{diag}(\lambda_1, \lambda_2, \lambda_3)\;Q^T \qquad\qquad (3, 3)$$
+#
+# Each **column** of Q is a direction in the space of colors, an *eigenvector*, of length 1 and at right angles to the others. $\lambda_i$
+# is its *eigenvalue*: the variance of the colors along this direction. So $\sqrt{\lambda_i}$ is their standard deviation. This is called
+# principal component analysis, PCA.
+#
+# Now draw three independent numbers $\alpha_i$ with mean 0 and standard deviation 0.1, and add this color to all pixels of an image:
+#
+# $$\text{shift} = Q\,(\sqrt{\lambda_1}\,\alpha_1,\; \sqrt{\lambda_2}\,\alpha_2,\; \sqrt{\lambda_3}\,\alpha_3)^T \qquad\qquad (3)$$
+#
+# What is the covariance of the shift? The numbers in the bracket are independent, so their covariance is diagonal, with $0.01\,\lambda_i$.
+# Multiplying by Q gives
+#
+# $$Q\;\text{diag}(0.01\,\lambda_i)\;Q^T = 0.01\;S$$
+#
+# The shifts are distributed like the colors themselves, only ten times smaller. This is the idea: the light changes, the object stays.
+#
+# **The trap.** The paper writes $\alpha_i\,\lambda_i$, with $\lambda_i$ the eigenvalue. Look at the units. Pixels count gray levels. A
+# variance counts *squared* gray levels, and must not be added to a pixel. The authors' program multiplies by the standard deviation, and
+# the three that it publishes for ImageNet are 121.8, 37.1 and 19.7. With the first of them:
+
+# %%
+say("with the root, pixels move by 12.2 gray levels, as a standard deviation", value=0.1 * 121.78, within=0.05)
+say("with the eigenvalue, by 1,483", value=0.1 * 121.78**2, within=0.5)
+reveal("08-d")
+
+# %% [markdown]
+# Pixels go from 0 to 255. After the second shift every image is black, or white, or of one pure color.
+
+# %% [markdown]
+# ## 5. Twenty lines of your own
+#
+# Write `dropout(x, p, rng, train)`, which returns out and the mask, and `dropout_backward(dout, mask, p)`. Write the inverted form. p is
+# the probability that a number is *dropped*. The mask holds True or 1 for kept; it is not divided. Take all random numbers from `rng`.
+# This is exercise **E10**, about 20 minutes. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E10",
+# dropout, dropout_backward)`. Do this before you open the next cell.
+
+
+# %% tags=["solution", "exercise:E10"]
+def dropout(x, p, rng, train):
+    if not train:
+        return x.copy(), np.ones(x.shape, bool)
+    mask = rng.random(x.shape) >= p  # one draw for each number of each image
+    return x * mask / (1 - p), mask
+
+
+def dropout_backward(dout, mask, p):
+    return dout * mask / (1 - p)
+
+
+# %% [markdown]
+# Here are pieces and color noise. They are no exercise, but cover the right side of each line and say what must stand there. Q of
+# section 4.5 is called `directions`.
+
+
+# %%
+def crop_and_flip(images, size, tops, lefts, mirrored):
+    """One piece of each image: it begins at line tops[n] and column lefts[n], and is mirrored where mirrored[n] is True."""
+    out = np.stack([image[:, y : y + size, x : x + size] for image, y, x in zip(images, tops, lefts, strict=True)])
+    out[mirrored] = out[mirrored, :, :, ::-1]
+    return out
+
+
+def axes_of(images):
+    """The standard deviations along the principal axes, largest first, and the axes as the columns of a matrix."""
+    colors = images.transpose(1, 0, 2, 3).reshape(images.shape[1], -1)  # (C, all pixels)
+    eigenvalues, directions = np.linalg.eigh(np.cov(colors, bias=True))  # the smallest first
+    return np.sqrt(eigenvalues[::-1]), directions[:, ::-1]
+
+
+def color_noise(images, deviations, directions, alpha):
+    """alpha (N, C): three numbers for each image."""
+    shift = (alpha * deviations) @ directions.T  # (N, C): row n is Q times what stands in row n of the bracket
+    return images + shift[:, :, None, None]
+
+
+# %% [markdown]
+# ## 6. Prove it
+#
+# **The backward pass**, with the measured slope of lesson 00. Both calls for a slope must draw the same mask, so each call gets a new
+# generator with the same seed. p is not 0.5: there p and 1 - p are the same number, and a mistake may hide.
+
+# %%
+rng = np.random.default_rng(8)
+x, dout, p = rng.standard_normal((4, 7)), rng.standard_normal((4, 7)), 0.3
+
+
+def numerical_gradient(f, x, h):
+    dx = np.zeros_like(x)
+    for at in np.ndindex(*x.shape):
+        old = x[at]
+        x[at] = old + h
+        above = f(x)
+        x[at] = old - h
+        dx[at] = (above - f(x)) / (2 * h)
+        x[at] = old
+    return dx
+
+
+out, mask = dropout(x, p, np.random.default_rng(1), True)
+measured = numerical_gradient(lambda x: (dout * dropout(x, p, np.random.default_rng(1), True)[0]).sum(), x, 1e-5)
+assert np.abs(dropout_backward(dout, mask, p) - measured).max() < 1e-9
+print(f"{(~mask).sum()} of {mask.size} numbers dropped; the backward pass agrees with the measured slopes")
+
+# %% [markdown]
+# **The average.** Many draws of a mask, with x = 1 everywhere. The mean of out must be what test time gives, 1.
+
+# %%
+many = dropout(np.ones(200_000), p, rng, True)[0]
+say("mean of many draws: 1.00", value=many.mean(), within=0.01)
+say("share of zeros: 30 %", value=(many == 0).mean(), within=0.01)
+
+# %% [markdown]
+# **All masks.** A hidden layer of 10 units has 1,024 masks. We take a random net with 5 classes, go through all of them, and compare
+# the geometric mean with the halved net.
+
+# %%
+h = np.abs(rng.standard_normal(10)) * 2
+weight, bias = rng.standard_normal((5, 10)), rng.standard_normal(5)
+masks = (np.arange(1024)[:, None] >> np.arange(10)) & 1  # (1024, 10): the binary digits of 0 to 1023
+
+
+def log_softmax(z):
+    z = z - z.max(axis=-1, keepdims=True)
+    return z - np.log(np.exp(z).sum(axis=-1, keepdims=True))
+
+
+answers = log_softmax((masks * h) @ weight.T + bias)  # (1024, 5): log p of each net
+halved = np.exp(log_softmax(0.5 * h @ weight.T + bias))
+geometric = np.exp(answers.mean(axis=0))
+geometric /= geometric.sum()
+arithmetic = np.exp(answers).mean(axis=0)
+for name, values in (("geometric mean", geometric), ("halved net", halved), ("arithmetic mean", arithmetic)):
+    print(f"{name:16}", np.round(values, 4))
+assert np.abs(geometric - halved).max() < 1e-12
+reveal("08-c")
+
+fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
+for k, (name, values, color) in enumerate((("geometric mean of 1,024 nets", geometric, "#0072B2"), ("the halved net", halved, "#E69F00"),
+                                           ("arithmetic mean", arithmetic, "#6E6E6E"))):  # fmt: skip
+    ax.bar(np.arange(5) + 0.27 * (k - 1), values, 0.25, color=color, label=name)
+ax.set(xlabel="class", ylabel="probability", xticks=range(5))
+ax.legend(fontsize=9)
+show(fig, alt="Bars of five probabilities. The geometric mean of 1,024 nets and the halved net have the same bars: 0.93 for class 3 and "
+     "0.06 for class 4. The arithmetic mean has 0.56 and 0.29, and 0.1 for class 1.")  # fmt: skip
+
+# %% [markdown]
+# With two hidden layers and a mask in each, it is no longer exact. 6 and 7 units make 8,192 pairs of masks.
+
+# %%
+below, middle = np.abs(rng.standard_normal(6)) * 2, rng.standard_normal((7, 6))
+first, second = (np.arange(64)[:, None] >> np.arange(6)) & 1, (np.arange(128)[:, None] >> np.arange(7)) & 1
+hidden = np.maximum((first * below) @ middle.T, 0)  # (64, 7)
+answers2 = log_softmax((hidden[:, None] * second) @ weight[:, :7].T + bias)  # (64, 128, 5)
+geometric2 = np.exp(answers2.mean(axis=(0, 1)))
+geometric2 /= geometric2.sum()
+halved2 = np.exp(log_softmax(0.5 * np.maximum(0.5 * middle @ below, 0) @ weight[:, :7].T + bias))
+print("geometric mean", np.round(geometric2, 3), "  halved net", np.round(halved2, 3))
+say("two hidden layers: they differ by up to 0.05", value=np.abs(geometric2 - halved2).max(), within=0.01)
+
+# %% [markdown]
+# **The colors.** The covariance of many shifts must be 0.01 S.
+
+# %%
+data = synthetic_dataset(500, 1000)
+deviations, directions = axes_of(data.train_images)
+S = np.cov(data.train_images.transpose(1, 0, 2, 3).reshape(3, -1), bias=True)
+assert np.abs(directions * deviations**2 @ directions.T - S).max() < 1e-9 * S.max()  # S = Q diag(l) Q^T
+shifts = color_noise(np.zeros((100_000, 3, 1, 1)), deviations, directions, 0.1 * rng.standard_normal((100_000, 3)))[:, :, 0, 0]
+print(f"{data.note}; deviations along the axes:", np.round(deviations, 1))
+print("covariance of the shifts, over 0.01 S:\n", np.round(np.cov(shifts.T) / (0.01 * S), 2))
+
+# %% [markdown]
+# ## 7. The same as the engine
+#
+# Dropout is the class `Dropout` in `tinyalex/layers/dropout.py`. With `scale="test"`, the default, it is the paper's form; with
+# `scale="train"` it is ours. Its masks depend on a seed, the layer's name and the step, so we ask it for the mask that it is going to use.
+
+# %%
+import tinyalex as ta
+
+x, dout = rng.standard_normal((4, 7)), rng.standard_normal((4, 7))
+for p in (0.5, 0.3):
+    inverted, paper = (ta.Dropout(p, scale=scale, seed=3, dtype=np.float64) for scale in ("train", "test"))
+    mask = inverted.mask(x.shape)
+    assert np.abs(inverted.forward(x, train=True) - x * mask / (1 - p)).max() < 1e-12
+    assert np.abs(inverted.backward(dout) - dropout_backward(dout, mask, p)).max() < 1e-12
+    assert np.abs(inverted.forward(x) - dropout(x, p, rng, False)[0]).max() < 1e-12
+    assert np.abs(paper.forward(x) - (1 - p) * x).max() < 1e-12
+    print(f"p = {p}: forward and backward equal, to 1e-12; the engine's mask dropped {(~mask).sum()} of {mask.size}")
+
+# %% [markdown]
+# Pieces are `CropAndFlip` in `tinyalex/data/prepare.py`, and color noise is `color_axes` and `ColorNoise` in `tinyalex/data/color.py`.
+# They draw from a generator. We give ours the same one. Their pixels are float32, so "equal" means here: up to the last digit of float32.
+
+# %%
+def as_floats(images, rng=None):
+    return images.astype(np.float32)
+
+
+some = data.train_images[:20]
+theirs = ta.data.CropAndFlip(as_floats, 24)(some, np.random.default_rng(5))
+draw = np.random.default_rng(5)
+tops, lefts, mirrored = draw.integers(9, size=20), draw.integers(9, size=20), draw.random(20) < 0.5
+assert np.array_equal(theirs, crop_and_flip(some, 24, tops, lefts, mirrored))
+
+their_deviations, their_directions = ta.data.color_axes(data.train_images)
+assert np.abs(their_deviations - deviations).max() < 1e-9
+assert np.abs(np.abs((their_directions * directions).sum(axis=0)) - 1).max() < 1e-9  # the same directions; an axis may point either way
+theirs = ta.data.ColorNoise(as_floats, deviations, directions)(some, np.random.default_rng(6))
+ours = color_noise(some, deviations, directions, 0.1 * np.random.default_rng(6).standard_normal((20, 3)))
+assert np.abs(theirs - ours).max() < 1e-4
+print("pieces, axes and color noise are equal to the engine's")
+
+# %% [markdown]
+# ## 8. Experiment
+#
+# ### What the net sees
+#
+# 500 synthetic training images, and 1,000 test images that the net never learns from. They are halved to 16 by 16 pixels, so that training
+# takes seconds. Pieces have 14 by 14 pixels. Here are all pieces of one image.
+
+
+# %%
+def half(images):
+    return images.reshape(*images.shape[:2], 16, 2, 16, 2).mean(axis=(3, 5)).astype(np.float32)
+
+
+train_images, train_labels = half(data.train_images), data.train_labels
+test_images, test_labels = half(data.test_images), data.test_labels
+
+fig, axes = plt.subplots(3, 6, figsize=(6, 3.3), layout="constrained")
+for (y, column), ax in np.ndenumerate(axes):
+    piece = crop_and_flip(train_images[8:9], 14, [y], [column % 3], np.array([column > 2]))[0]
+    ax.imshow(piece.transpose(1, 2, 0) / 255)
+    ax.set_title(f"{y}, {column % 3}" + (" mirrored" if column > 2 else ""), fontsize=9)
+    ax.set_axis_off()
+show(fig, alt="Eighteen pieces of 14 by 14 pixels of one synthetic image, a dark disk on a gray and green ground. In three rows and three "
+     "columns the disk moves by a pixel each, up and to the left; the right half shows the same pieces mirrored.")  # fmt: skip
+
+# %% [markdown]
+# And here is color noise: a row as it should be, the same numbers $\alpha$ with the eigenvalue for its root, and a draw for every pixel
+# instead of one for the image. Pixels outside of 0 to 255 are cut off for the drawing.
+
+# %%
+alpha = 0.1 * np.array([[0, 0, 0], [2, 0, 0], [-2, 0, 0], [0, 2, 0], [0, 0, 2]])
+noisy = [color_noise(train_images[8:9].repeat(5, axis=0), scale, directions, alpha) for scale in (deviations, deviations**2)]
+every = 0.1 * rng.standard_normal((5, 3, 16, 16))  # a draw for every pixel of every image
+noisy.append(train_images[8] + np.einsum("ca,nayx->ncyx", directions * deviations, every))
+fig, axes = plt.subplots(3, 5, figsize=(6, 3.9), layout="constrained")
+for line, images, name in zip(axes, noisy, ("root", "eigenvalue", "every pixel"), strict=True):
+    for ax, image, a in zip(line, images, alpha, strict=True):
+        ax.imshow(image.clip(0, 255).transpose(1, 2, 0) / 255)
+        ax.set(xticks=[], yticks=[])
+        if name != "every pixel":
+            ax.set_title("(" + ", ".join(f"{value:.1g}" for value in a) + ")", fontsize=9)
+    line[0].set_ylabel(name, fontsize=10)
+show(fig, alt="Three rows of five pictures of the disk. In the first row, with the root, the pictures are a little darker, lighter or "
+     "differently tinted. In the second, with the eigenvalue, two are all black or all white and two have one bright color. In the "
+     "third, with a draw for every pixel, all five have the same light and more grain.")  # fmt: skip
+
+# %% [markdown]
+# ### The gap
+#
+# The net has one hidden layer of 256 ReLUs. It is trained with the step of lesson 07, in batches of 50, with the rate 0.01 and in the last
+# quarter 0.001. We train it six times: plain, with pieces, with pieces and reflections, with color noise, with dropout of the
+# hidden layer (p = 0.5), and with everything.
+
+
+# %%
+SIDE, HIDDEN, EPOCHS = 14, 256, fast(100, 40)
+mean = train_images.mean(axis=(0, 2, 3), keepdims=True)
+
+
+def prepared(images):
+    return ((images - mean) / 50).reshape(len(images), -1).astype(np.float32)
+
+
+def center(images):
+    return images[:, :, 1 : 1 + SIDE, 1 : 1 + SIDE]
+
+
+def log_answers(params, pieces):
+    w1, b1, w2, b2 = params
+    return log_softmax(np.maximum(prepared(pieces) @ w1.T + b1, 0) @ w2.T + b2)
+
+
+def error(answers, labels):
+    return (answers.argmax(axis=1) != labels).mean()
+
+
+def train(pieces=False, mirror=False, color=False, p=0.0, seed=0):
+    """The parameters, and the errors on training and test images after each epoch."""
+    rng = np.random.default_rng(seed)
+    params = [np.sqrt(2 / (3 * SIDE**2)) * rng.standard_normal((HIDDEN, 3 * SIDE**2)), np.zeros(HIDDEN),
+              0.3 * np.sqrt(2 / HIDDEN) * rng.standard_normal((10, HIDDEN)), np.zeros(10)]  # fmt: skip
+    params = [q.astype(np.float32) for q in params]
+    velocities, errors = [np.zeros_like(q) for q in params], []
+    for epoch in range(EPOCHS):
+        lr = 0.01 if epoch < EPOCHS * 3 // 4 else 0.001
+        for chosen in rng.permutation(500).reshape(10, 50):
+            images = train_images[chosen]
+            if color:
+                images = color_noise(images, deviations, directions, 0.1 * rng.standard_normal((50, 3)))
+            tops, lefts = rng.integers(3, size=(2, 50)) if pieces else np.ones((2, 50), int)
+            x = prepared(crop_and_flip(images, SIDE, tops, lefts, (rng.random(50) < 0.5) & mirror))
+            w1, b1, w2, b2 = params
+            h = np.maximum(x @ w1.T + b1, 0)
+            out, mask = dropout(h, np.float32(p), rng, True)
+            d = (np.exp(log_softmax(out @ w2.T + b2)) - np.eye(10, dtype=np.float32)[train_labels[chosen]]) / 50
+            dh = dropout_backward(d @ w2, mask, np.float32(p)) * (h > 0)
+            for q, g, v in zip(params, (dh.T @ x, dh.sum(axis=0), d.T @ out, d.sum(axis=0)), velocities, strict=True):
+                v *= 0.9
+                v -= lr * g
+                q += v
+        errors.append([error(log_answers(params, center(i)), y) for i, y in ((train_images, train_labels), (test_images, test_labels))])
+    return params, np.array(errors)
+
+
+seeds = range(fast(3, 1))
+ways = {"plain": {}, "pieces": {"pieces": True}, "pieces, mirrored": {"pieces": True, "mirror": True}, "color noise": {"color": True},
+        "dropout": {"p": 0.5}, "everything": {"pieces": True, "mirror": True, "color": True, "p": 0.5}}  # fmt: skip
+nets = {name: [train(**ways[name], seed=seed) for seed in seeds] for name in list(ways)[:3]}
+
+# %%
+nets |= {name: [train(**ways[name], seed=seed) for seed in seeds] for name in list(ways)[3:]}
+last = {name: np.array([errors[-1] for _, errors in runs]) for name, runs in nets.items()}  # (seeds, 2)
+for name, values in last.items():
+    on_training, on_test = values.mean(axis=0)
+    print(f"{name:17} training {on_training:5.1%}   test {on_test:5.1%}   gap {on_test - on_training:5.1%}")
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
+for k, values in enumerate(last.values()):
+    for offset, color, which in ((-0.2, "#E69F00", 0), (0.2, "#0072B2", 1)):
+        bar = ax.bar(k + offset, 100 * values[:, which].mean(), 0.38, color=color, label=("training", "test")[which] if k == 0 else None)
+        ax.bar_label(bar, [f"{100 * values[:, which].mean():.0f}"], fontsize=9, padding=6)
+        ax.plot(np.full(len(values), k + offset), 100 * values[:, which], ".", color="black", markersize=4)
+ax.set(xticks=range(6), ylabel="error, %", ylim=(0, 55), xlabel="trained with")
+ax.set_xticklabels([name.replace(", ", ",\n") for name in last], fontsize=9)
+ax.legend(fontsize=9)
+show(fig, alt="Bars of training and test error for six ways of training, with a dot for each seed. The training errors are 0 %, but 3 % "
+     "with everything. The test errors are 44 % plain, 37 % with pieces, 30 % with pieces and reflections, 43 % with color noise, "
+     "38 % with dropout, 27 % with everything.")  # fmt: skip
+
+# %% [markdown]
+# Plain, the net knows all 500 labels by heart, and is wrong on 44 % of the test images. Each of pieces, reflections and dropout takes some
+# of it away, and together they take more. The training error is no longer 0 with everything. This is the price, and a good sign: 500
+# images have become harder to learn by heart.
+#
+# Color noise does hardly anything **here**. The synthetic objects have random colors already, and no net could trust a color. On
+# photographs, says the paper, it "reduces the top-1 error rate by over 1%".
+
+# %%
+errors_of = {name: float(values[:, 1].mean()) for name, values in last.items()}
+say("test error, plain: 44 %", value=errors_of["plain"], within=0.03, full_only=True)
+say("pieces and reflections: 30 %", value=errors_of["pieces, mirrored"], within=0.03, full_only=True)
+say("dropout: 38 %", value=errors_of["dropout"], within=0.03, full_only=True)
+say("everything: 27 %", value=errors_of["everything"], within=0.03, full_only=True)
+
+fig, axes = plt.subplots(1, 2, figsize=(7, 3.2), layout="constrained", sharey=True)
+for ax, name in zip(axes, ("plain", "everything"), strict=True):
+    curves = nets[name][0][1]
+    ax.plot(100 * curves[:, 1], color="#0072B2", linewidth=2, label="test")
+    ax.plot(100 * curves[:, 0], "--", color="#E69F00", linewidth=2, label="training")
+    ax.fill_between(np.arange(EPOCHS), 100 * curves[:, 0], 100 * curves[:, 1], color="#DDDDDD", label="gap")
+    ax.set(xlabel="epoch", ylabel="error, %" if name == "plain" else "", ylim=(0, 90))
+    ax.set_title(name, fontsize=11)
+axes[0].legend(fontsize=9)
+show(fig, alt="Training and test error over 100 epochs. Plain: the training error falls to 0 % within 12 epochs, and the test error stays "
+     "near 45 %. With everything: both fall slowly, to about 4 % and 27 %, and the gray gap between them is smaller.")  # fmt: skip
+
+# %% [markdown]
+# The paper says that dropout "roughly doubles the number of iterations required to converge". How many epochs does our net need until
+# it has fewer than 5 % of errors on the training images?
+
+# %%
+needed = {name: np.mean([np.argmax(errors[:, 0] < 0.05) + 1 for _, errors in nets[name]]) for name in ("plain", "dropout")}
+print({name: round(float(value)) for name, value in needed.items()})
+say("dropout needs 1.3 times as many epochs", value=needed["dropout"] / needed["plain"], within=0.2)
+
+# %% [markdown]
+# So this small net needs more epochs as well, but not twice as many.
+#
+# ### One net of the many, and all of them
+#
+# We take the net that was trained with dropout. With a random mask it is one of $2^{256}$ nets, and it answers worse than all together.
+
+# %%
+one, together = [], []
+for (w1, b1, w2, b2), _ in nets["dropout"]:
+    h = np.maximum(prepared(center(test_images)) @ w1.T + b1, 0)
+    one += [error(2 * h * (rng.random(HIDDEN) < 0.5) @ w2.T + b2, test_labels) for _ in range(20)]
+    together.append(error(h @ w2.T + b2, test_labels))
+say("one net alone: 49 % of errors", value=np.mean(one), within=0.03, full_only=True)
+say("all of them together: 38 %", value=np.mean(together), within=0.03, full_only=True)
+
+# %% [markdown]
+# ### Ten views
+#
+# Section 4.1 averages the answers for ten pieces of a test image. In the paper this lowers the top-1 error from 39.0 % to 37.5 %.
+
+
+# %%
+def ten_views(params, images):
+    answers = []
+    for y, x in ((0, 0), (0, 2), (2, 0), (2, 2), (1, 1)):
+        for mirrored in (False, True):
+            many = np.full(len(images), True)
+            pieces = crop_and_flip(images, SIDE, y * many, x * many, many & mirrored)
+            answers.append(np.exp(log_answers(params, pieces)))
+    return np.mean(answers, axis=0)  # the probabilities are averaged, not the logits
+
+
+for name in ("plain", "pieces, mirrored"):
+    center_error = np.mean([error(log_answers(params, center(test_images)), test_labels) for params, _ in nets[name]])
+    ten_error = np.mean([error(ten_views(params, test_images), test_labels) for params, _ in nets[name]])
+    print(f"{name}: center {center_error:.1%}, ten views {ten_error:.1%}")
+say("ten views of the last net: 29 %", value=ten_error, within=0.03, full_only=True)
+
+# %% [markdown]
+# The net that was trained on pieces gains about a point, as in the paper. The plain net gains nothing. It has seen nothing but
+# the centers of upright images.
+#
+# ## 9. What people get wrong
+#
+# The counts come from 140 public solutions of one course, not a random sample. 118 of them have written dropout. In 99 the average in
+# training is that of test time, if p is 0.25. The other 19:
+#
+# - **Not scaled at all: 7.** The next layer then sees other sums at test time than while training.
+# - **Normal noise instead of uniform noise: 5.** `rng.normal() < p` is no event of probability p.
+# - **Scaled by the other probability: 4.** At p = 0.5 nobody can see it.
+# - **Scaled again at test time: 3.** Both halves of the two forms, mixed.
+#
+# 5 of the 19 are invisible at p = 0.5, the value of the paper. And among the 99 are two who draw **one mask for the whole batch**,
+# and one whose mask **never drops** anything.
+
+# %%
+p, many = 0.25, rng.random((4, 100_000))
+normal = rng.standard_normal(100_000)
+wrong = {"not scaled": (many[0] >= p).mean(), "normal noise": (normal >= p).mean() / (1 - p),
+         "the other probability": (many[1] >= p).mean() / p, "scaled again": (many[2] >= p).mean() / (1 - p) / (1 - p)}  # fmt: skip
+print("p = 0.25, x = 1: training over test, where 1 is right:", {name: round(float(value), 2) for name, value in wrong.items()})
+
+# %% [markdown]
+# **Another mask in the backward pass.** Then a gradient goes to units that were silent, and it belongs to no loss. The gradient check of
+# part 6 sees it.
+#
+# **"A layer of n units has 2n dropout nets"** (an article on AlexNet). It has $2^n$. Somebody lost a superscript.
+
+# %%
+say("ten units: 1,024 nets", value=len(masks), within=0)
+
+# %% [markdown]
+# **"Dropout is the mean of the nets' answers."** It is the geometric mean, and this exactly with one layer only. In part 6 the two means
+# were far apart.
+
+# %%
+say("the arithmetic mean gives the best class 0.37 less", value=geometric[3] - arithmetic[3], within=0.01)
+
+# %% [markdown]
+# **The eigenvalue for its root.** See 4.5. The paper's text itself says eigenvalue, and its program says deviation. Some libraries keep
+# pixels from 0 to 1, and their eigenvalues belong to such pixels: 0.2175 is the largest. Its root is 0.466, and the program's 121.8 over
+# 255 is 0.478: nearly the same deviation. But they multiply by 0.2175 and not by its root, so their noise is less than half of the
+# program's.
+
+# %%
+say("the libraries' noise is 0.46 of the program's", value=0.2175 * 255 / 121.78, within=0.005)
+
+# %% [markdown]
+# **A color for every pixel.** Then it is common noise, and no other light. The paper says that each $\alpha$ is drawn once for all pixels
+# of an image. The mean color of the image shows it:
+
+# %%
+per_pixel = noisy[2][1:] - train_images[8]
+print("mean of red over all pixels, one draw for every pixel:", np.round(per_pixel[:, 0].mean(axis=(1, 2)), 1))
+print("one draw for the image:", np.round((noisy[0][1:] - train_images[8])[:, 0].mean(axis=(1, 2)), 1))
+
+# %% [markdown]
+# **Rows for columns** (a library had it: albumentations-team/albumentations#925). The eigenvectors are the columns of Q, as NumPy gives
+# them. With the transpose the noise has the right size, and wrong colors. These are the axes that the authors' program publishes for
+# ImageNet, the largest deviation first.
+
+# %%
+imagenet = np.array([[-0.5635, -0.7126, 0.4180], [-0.5762, -0.0235, -0.8170], [-0.5920, 0.7012, 0.3973]])
+print("first column:", np.round(-imagenet[:, 0], 2), "  red, green and blue alike: more light or less")
+print("first row:   ", np.round(-imagenet[0], 2), "  red and green against blue")
+
+# %% [markdown]
+# **"2048 pieces."** The paper's own slip: from 0 to 32 there are 33 places. The program of 2012 draws from 33.
+#
+# **A training image is enlarged once, before training.** No: each time that it is used, a new piece and a new color are drawn.
+#
+# **The training error with dropout is that of the net.** While training, the net is measured with a mask. Measure it again without, as we
+# did above, before you speak of a gap.
+#
+# More of them stand in `lessons/MISCONCEPTIONS.md`.
+#
+# ### Summary
+#
+# A large net can learn its training images by heart. Pieces, reflections and color noise make new images that keep their label.
+# Dropout sets outputs to 0 with probability p, and its gradient goes through the same mask. With one hidden layer, the halved net is
+# the geometric mean of all nets with a mask, exactly. Noise in colors goes along the axes of the colors, with the roots of the eigenvalues.
+#
+# ### Read on
+#
+# - The engine: `Dropout` in `tinyalex/layers/dropout.py`, `CropAndFlip` in `tinyalex/data/prepare.py`, `ColorNoise` in
+#   `tinyalex/data/color.py`.
+# - Exercise: `tutor.check("E10", dropout, dropout_backward)`, 20 minutes.
+# - Next: lesson 09, AlexNet whole. It needs lessons 03 to 05 too.
+#
+# Two questions to write about, a few sentences each:
+#
+# 1. Digits are to be read. Which of the four ways (pieces, reflections, color noise, dropout) would you use, and which one would do harm?
+# 2. A test of dropout compares out with a stored array, for one seed. Why does it refuse right programs? Write down three numbers that it
+#    could test instead.
