@@ -10,12 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lessons import notebooks
 from lessons.extra import NOTEBOOKS, require_extra
 from lessons.overview import write_overview
 from tinyalex.errors import ShapeError, TinyalexError
-from tinyalex.tutor.lesson import FAST, in_fast_mode
-from tinyalex.tutor.syllabus import FOLDER, chosen, lessons_in
+from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
 BOOK = FOLDER.parent / "build" / "book"  # where `book` writes without --out; `tinyalex lessons` looks there
 EPILOG = """\
@@ -64,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments ask for."""
+    from lessons import notebooks  # here, where an old NumPy becomes one sentence
+    from tinyalex.tutor.lesson import FAST, in_fast_mode
+
     if args.command == "book":
         from lessons.book.pages import write_book
 
@@ -95,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _check(lesson: notebooks.Lesson) -> str | None:
+def _check(lesson: Lesson) -> str | None:
+    from lessons import notebooks
+
     return notebooks.out_of_step(lesson, notebooks.run(lesson))
 
 

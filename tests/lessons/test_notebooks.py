@@ -239,6 +239,13 @@ def test_missing_extra_is_one_sentence(folder, monkeypatch, capsys):
     assert "book: packages must be installed, got no latex2mathml; pip install" in capsys.readouterr().err
 
 
+def test_old_numpy_is_one_sentence():
+    code = "import numpy, sys; numpy.__version__ = '1.26.4'; from lessons.__main__ import main; sys.exit(main(['build', '00']))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: lessons: NumPy must be of version 2.0 or newer, got 1.26.4; pip install --upgrade numpy")
+
+
 def test_builders_import_without_the_extra():
     code = "import lessons.__main__, sys; print(*{'jupytext', 'nbclient', 'markdown_it', 'pygments'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
