@@ -303,9 +303,9 @@ PREDICTIONS = {
                        _slope_of_three, "What the net said minus what is true: 0.813 - 1."),
     "06-d": Prediction("Two classes with the logits 10,000 and 0, and the second one is right: what is the loss?",
                        _hopeless, "The distance between the logits. A program that computes exp(10000) gets infinity or NaN here."),
-    "07-a": Prediction("Momentum 0.9, and a gradient that stays 1: to how many times the learning rate does the velocity grow, in size?",
+    "07-a": Prediction("Momentum 0.9, and a gradient that stays 1: how many times as large as the learning rate does the velocity become?",
                        _steady_velocity, "1 / (1 - 0.9): momentum multiplies a steady step by ten."),
-    "07-b": Prediction("The rate is divided by 10. In the next ten steps, how many times as far goes the paper's form as PyTorch's form?",
+    "07-b": Prediction("The rate is divided by 10. The paper's form goes how many times as far as PyTorch's form, in the next ten steps?",
                        _ten_steps_after_the_cut, "In the paper each old gradient keeps the rate of its own step, and fades slowly."),
     "07-c": Prediction("Momentum 0.9, and a gradient that stays 1: how many percent of the velocity come from the last ten gradients?",
                        _last_ten_gradients, "1 - 0.9**10. The other third is older."),
@@ -327,7 +327,7 @@ PREDICTIONS = {
                        _sent_bytes, "The cards meet in conv3, fc6 and fc7 and at the end, and nowhere else."),
     "10-b": Prediction("If conv2, conv4 and conv5 read both cards too: how many times as many bytes would cross?",
                        _all_links, "The maps in front of conv2 are large: this link alone would send more than the paper's four together."),
-    "10-c": Prediction("A card does not send back the gradient of what it was sent: how many percent of the gradient (norm) are lost?",
+    "10-c": Prediction("Neither card sends back the gradient of what it received: how many percent of the gradient's norm are lost?",
                        _not_sent_back, "Half of the square. Nothing stops, and the loss still falls, so the mistake is easily overlooked."),
 }  # fmt: skip
 
