@@ -178,12 +178,16 @@ reveal("07-c")
 # 0 &= r^2 - (1 + \mu - \eta a)\,r + \mu & \quad \text{all terms on one side}
 # \end{array}$$
 #
-# This quadratic equation has two roots, $r_1$ and $r_2$. Multiply out $(r - r_1)(r - r_2)$: its last number is $r_1 r_2$. So **the product
-# of the roots is $\mu$**. When the number under the square root of the solution is negative, the roots are not real. They are a complex
-# number and its mirror image, and both have the same size. (The size of a complex number is its distance from 0.) The product of the two
-# sizes is $\mu$, so **each has the size $\sqrt{\mu}$ = 0.949**, whatever $a$ is. Then x swings from one side to the other, and its swings
-# shrink by 5 % in a step. So the flat direction is no longer slow. For which $\eta a$ is this so? The number under the square root is
-# negative if $(1 + \mu - \eta a)^2$ is below $4 \mu$. With $\mu$ = 0.9 this means: $\eta a$ is between 0.0026 and 3.797.
+# This quadratic equation has two roots, $r_1$ and $r_2$. So there are two such powers, and the path is a sum of them, each times a
+# constant. Multiply out $(r - r_1)(r - r_2)$: its last number is $r_1 r_2$. So **the product of the roots is $\mu$**.
+#
+# When the number under the square root of the solution is negative, the roots are not real. They are a complex number and its mirror
+# image, and both have the same size. (The size of a complex number is its distance from 0. If you have not met complex numbers, believe the
+# sizes that are printed below.) The product of the two sizes is $\mu$, so **each has the size $\sqrt{\mu}$ = 0.949**, whatever $a$ is. Then
+# x swings from one side to the other, and its swings shrink by 5 % in a step. So the flat direction is no longer slow.
+#
+# For which $\eta a$ is this so? The number under the square root is negative if $(1 + \mu - \eta a)^2$ is below $4 \mu$. With $\mu$ = 0.9
+# this means: $\eta a$ is between 0.0026 and 3.797.
 #
 # The limit moves, too. If $\eta b$ is above 3.797, both roots are real and negative. Their product is still 0.9. So one of them grows in
 # size, and the limit is where it reaches -1. Put r = -1 in:
@@ -436,7 +440,7 @@ ax.legend(loc="center right")
 show(fig, alt="The size of the moves with a gradient that stays 1. All three forms rise to 10 times the rate within 50 steps. At step 90 "
      "the rate is divided by 10. PyTorch's form falls at once from 10 to 1. The paper's and Caffe's, one line on the other, fall on a "
      "curve: to 4 after ten steps, and to 1.1 after forty.")  # fmt: skip
-assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-15 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-15
+assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-12 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-12
 ratio = moves(sgd_step)[90:100].sum() / moves(pytorch_step)[90:100].sum()
 say("in the ten steps after the cut the paper's form goes 6.28 times as far", value=ratio, within=0.01)
 reveal("07-b")
@@ -555,6 +559,10 @@ print("as in 2012: how many steps until the loss is below 2.2?")
 say("biases of zero: 80", value=steps_needed(0.0), within=8)
 say("biases of a tenth: 66", value=steps_needed(0.1), within=8)
 say("biases of one: 53", value=steps_needed(1.0), within=8)
+first = {bias: np.mean([positive[0] for _, positive in runs["as in 2012", bias]]) for bias in (0.0, 1.0)}
+say("before the first step 50 % of the last hidden layer is positive with biases of zero", value=first[0.0], within=0.05)
+say("and 100 % with biases of one", value=first[1.0], within=0.01)
+
 print("other scale: the mean loss of the last 20 steps, and the share of positive outputs in the last hidden layer at step 40")
 ends = {bias: np.mean([losses[-20:].mean() for losses, _ in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
 alive = {bias: np.mean([positive[40] for _, positive in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
@@ -568,8 +576,8 @@ say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.0
 # biases of 1 every output of the last hidden layer is positive, so each ReLU lets its gradient through.
 #
 # At the other scale a net with the same biases learns nothing. The share of positive outputs shows the reason. With biases of 1 the outputs
-# of the last hidden layer are about 1 for every image. So every image moves the weights behind this layer in the same direction, and the
-# rate is 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. A unit that is 0 for all
+# of the last hidden layer are about 1 for every image. So every image moves the weights behind this layer in much the same direction, and
+# the rate is 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. A unit that is 0 for all
 # images has the slope 0, so it gets no gradient that could bring it back. Such a unit is called **dead**. Then no weight of the net gets a
 # gradient, and only the last biases still learn. They can say how often each class occurs, which gives a loss of log 10 = 2.303. The loss
 # of a batch scatters around it.

@@ -16,7 +16,7 @@
 # Paper section 4, about 80 minutes, needs lessons 00, 01, 02, 06 and 07, exercise E10. It can be read before lesson 03.
 #
 # Afterwards you can write dropout and its backward pass, say which average of nets it stands for, and make many training images out of
-# one, by crops, reflections and color noise.
+# one: by cutting out pieces, by reflections and by color noise.
 
 # %%
 import matplotlib.pyplot as plt

@@ -17,7 +17,7 @@ from typing import Any
 from lessons.extra import NOTEBOOKS, LessonError, progress, require_extra
 from lessons.notebooks import convert, written
 from tinyalex.files.atomic import make_folder, write_bytes
-from tinyalex.tutor.predictions import PREDICTIONS
+from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen
 
 LEAST_NODES = 8  # of a statement's tree: smaller ones, such as `return dx`, stand in every function and say nothing

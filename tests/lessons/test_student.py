@@ -14,7 +14,7 @@ from lessons.__main__ import main
 from lessons.extra import LessonError
 from lessons.student import CHECKER, solution_statements, without_solutions, write_edition
 from tests.contract import refuses
-from tinyalex.tutor.predictions import PREDICTIONS
+from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 LEAKS = {

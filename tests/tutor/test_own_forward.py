@@ -116,6 +116,18 @@ def test_check_says_it_of_the_function_that_waits(capsys):
     assert "max_pool_backward is the derivative of your own max_pool: that derivation holds. Mend max_pool first" in out
 
 
+def test_a_right_pair_is_not_to_be_derived_again_where_the_forward_pass_breaks_the_contract(capsys):
+    def max_pool(x, kernel, stride):
+        out = of("E06", "max_pool").right(x, kernel, stride)
+        x *= 1.0
+        x[:] = 0
+        return out
+
+    backward = of("E06", "max_pool_backward").right
+    assert tutor.check("E06", max_pool, backward).finding.key == "contract.input_changed"
+    assert capsys.readouterr().out.splitlines()[-1] == "max_pool_backward is not looked at yet: this comes first."
+
+
 def test_forward_pass_of_another_exercise_is_given_or_was_checked_before(capsys):
     assert tutor.check("E05", conv_backward).finding.key != "symptom.own_forward"
     assert tutor.check("E05", conv_backward, conv_forward).finding.key == "symptom.own_forward"

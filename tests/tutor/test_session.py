@@ -9,7 +9,7 @@ from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
 from tinyalex.errors import ShapeError
-from tinyalex.tutor import predictions, session
+from tinyalex.tutor import predictions, questions, session
 from tinyalex.tutor.exercises.e06 import overwrites_the_winner
 
 
@@ -86,6 +86,16 @@ def test_what_is_no_exercise_or_no_function_of_it():
         tutor.check("E06", named(loops, "max_pool"), language="fr")
 
 
+def test_finding_of_grade_can_be_repeated_at_home(capsys):
+    report = tutor.check("E06", named(overwrites_the_winner, "max_pool_backward"), seed=1, sizes=2)
+    assert 'replay("E06-overlap", seed=1, sizes=2)' in capsys.readouterr().out
+    again = tutor.replay("E06-overlap", seed=1, sizes=2)
+    assert again.arguments["x"].shape != tutor.replay("E06-overlap").arguments["x"].shape
+    assert report.finding.numbers["right"] in {f"{value:.6g}" for value in again.right.ravel()}
+    with refuses(ShapeError, "check: sizes must be at most 3, got 4"):
+        tutor.check("E06", named(loops, "max_pool"), sizes=4)
+
+
 def test_predictions_are_computed_and_need_a_guess(capsys):
     with refuses(ShapeError, "reveal: 02-a must be predicted first, got no guess"):
         tutor.reveal("02-a")
@@ -93,7 +103,7 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
     answer = tutor.reveal("02-a")
     assert abs(answer - 6) < 1e-6 and answer._ipython_display_() is None  # a notebook does not show it again
     assert "You expected 3; it is 6." in capsys.readouterr().out
-    assert {name[:2] for name in predictions.PREDICTIONS} == {f"{n:02}" for n in range(11)}
+    assert {name[:2] for name in questions.PREDICTIONS} == {f"{n:02}" for n in range(11)}
 
 
 @pytest.mark.parametrize(
@@ -109,4 +119,4 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
      ("09-b", 91.91, 0.01), ("09-c", 195, 0), ("10-b", 4.408, 0.001), ("10-c", 100 / 2**0.5, 0.5)],
 )  # fmt: skip
 def test_each_prediction_comes_to_what_its_lesson_says(name, about, within):
-    assert abs(predictions.PREDICTIONS[name].answer() - about) <= within
+    assert abs(questions.PREDICTIONS[name].answer() - about) <= within

@@ -85,7 +85,7 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
         if finding := examine(exercise, function, functions[function.name], seed, sizes, _forward_of(function, functions)):
             _failed[exercise.key] = function.name
             names = tuple(later.name for later in order[at + 1 :])
-            waiting = [_waits(later, functions, seed, sizes, language) for later in order[at + 1 :]]
+            waiting = [_waits(later, finding, functions, language) for later in order[at + 1 :]]
             text = "\n".join([finding.text(language), *waiting])
             return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
     _failed.pop(exercise.key, None)
@@ -103,12 +103,14 @@ def _forward_of(function: Function, functions: Mapping[str, Any]) -> Any:
     return functions.get(function.forward.function, _checked.get(function.forward.function))
 
 
-def _waits(function: Function, functions: Mapping[str, Any], seed: int, sizes: int, language: str) -> str:
-    """What is said of a function that is not looked at yet."""
-    forward, words = _forward_of(function, functions), catalogue(language)
-    if forward is not None and derived(function, functions[function.name], forward, seed, sizes):
-        assert function.forward is not None
-        return words["follows"].format(function=function.name, forward=function.forward.function)
+def _waits(function: Function, finding: Finding, functions: Mapping[str, Any], language: str) -> str:
+    """What is said of a function that is not looked at yet, as another one has a finding."""
+    words, link = catalogue(language), function.forward
+    of_forward = link is not None and link.function == finding.function != function.name and finding.layer != "contract"
+    forward = _forward_of(function, functions) if of_forward else None
+    if forward is not None and derived(function, functions[function.name], forward, finding.seed, finding.sizes):
+        assert link is not None
+        return words["follows"].format(function=function.name, forward=link.function)
     return words["waiting"].format(function=function.name)
 
 
