@@ -118,8 +118,8 @@ predict("08-d", 10)
 # $$\text{dx} = m\,\text{dout} \qquad\qquad (N, C)$$
 #
 # For the inverted form m stands for the mask divided by 1 - p, here too. In the words of the engine's docstring: *out = m x, where m is the
-# mask, divided by 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was silent has no part
-# in the loss, so it gets no gradient.
+# mask, divided by 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was dropped has no
+# part in the loss, so it gets no gradient.
 #
 # ### 4.3 An average of very many nets
 #
@@ -208,7 +208,7 @@ say("with the eigenvalue, by 1,483", value=0.1 * 121.78**2, within=0.5)
 reveal("08-d")
 
 # %% [markdown]
-# Pixels go from 0 to 255. After the second shift every image is black, or white, or of one pure color.
+# Pixels go from 0 to 255. After the second shift nearly every image is black, or white, or of one pure color. Part 8 shows it.
 
 # %% [markdown]
 # ## 5. Twenty lines of your own
