@@ -544,8 +544,8 @@ show(fig, alt="Bars of training and test error for six ways of training, with a 
      "38 % with dropout, 27 % with everything.")  # fmt: skip
 
 # %% [markdown]
-# (A black dot in the picture is one seed, a bar is the mean of the three.) Plain, the net knows all 500 labels by heart, and is wrong on 44
-# % of the test images. Pieces, reflections and dropout each make the test error smaller, and together they make it smallest. With
+# (A black dot in the picture is one seed, a bar is the mean of the three.) Plain, the net knows all 500 labels by heart, and is wrong on
+# 44 % of the test images. Pieces, reflections and dropout each make the test error smaller, and together they make it smallest. With
 # everything the training error is no longer 0. This is a good sign: it has become harder to learn the 500 images by heart.
 #
 # Color noise changes hardly anything **here**. The synthetic objects have random colors already, so a color says nothing about the class.
@@ -600,8 +600,8 @@ say("all of them together: 38 %", value=np.mean(together), within=0.03, full_onl
 # %% [markdown]
 # ### Ten views
 #
-# Section 4.1 averages the answers for ten pieces of a test image. In the paper this makes the top-1 error smaller: 37.5 % instead of 39.0
-# %.
+# Section 4.1 averages the answers for ten pieces of a test image. In the paper this makes the top-1 error smaller: 37.5 % instead of
+# 39.0 %.
 
 
 # %%
@@ -723,6 +723,6 @@ print("first row:   ", np.round(-imagenet[0], 2), "  red and green against blue"
 # Two questions to write about, a few sentences each:
 #
 # 1. A net has to read digits. Which of the four ways (pieces, reflections, color noise, dropout) would you use, and which one would do
-# harm?
+#    harm?
 # 2. A test of dropout compares out with a stored array, for one seed. Why do right programs fail this test? Write down three numbers that
 #    the test could check instead.
