@@ -9,7 +9,19 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
-from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, before_the_edge, correlate, padded, sizes, stacked, whole
+from tinyalex.tutor.exercises.e04 import (
+    CALLS,
+    COUNTED,
+    GROUPS,
+    PUBLIC,
+    before_the_edge,
+    correlate,
+    padded,
+    refuses_a_rest,
+    sizes,
+    stacked,
+    whole,
+)
 
 Gradients = tuple[Array, Array, Array]
 
@@ -239,6 +251,26 @@ def square(call: Call, side: int) -> Gradients:
     return call.right(dout=call.last(..., slice(side), slice(side)))
 
 
+def height_and_width_exchanged(call: Call) -> Gradients:
+    """Lines taken for columns in the loops, so that windows are KW by KH. Raises in all calls: no two sizes in them are equal."""
+    dsheet, (oh, ow), (kh, kw), s = np.zeros_like(call.dsheet), call.dout.shape[2:], call.weight.shape[2:], call.stride
+    for n, k, z, y in np.ndindex(*call.dout.shape[:2], oh, ow):
+        dsheet[n, :, s * y : s * y + kw, s * z : s * z + kh] += call.dout[n, k, y, z] * call.weight[k]
+    return call.right()
+
+
+def as_many_windows_as_pixels(call: Call) -> Gradients:
+    """Loops over the lines and columns of x. Raises IndexError where dout has fewer."""
+    for y, z in np.ndindex(call.x.shape[2:]):
+        call.dout[0, 0, y, z]  # raises
+    return call.right()
+
+
+def asserts_no_rest(call: Call) -> Gradients:
+    refuses_a_rest(call.x, call.weight, call.stride, call.padding)
+    return call.right()
+
+
 def windows_kh_by_kh(call: Call) -> Gradients:
     """A square window and a kernel that is not square."""
     kh = call.weight.shape[2]
@@ -352,7 +384,7 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("first image alone", _all(lambda c: c.right(dout=c.last(0))), "a convolutional net from scratch, issue 1"),
         Mistake("dout reshaped/filters first", _all(lambda c: c.right(dout=filters_first(c.dout))), "inferred"),
         Mistake("dout reshaped/filters last", _all(lambda c: c.right(dout=filters_last(c.dout))), "inferred"),
-        Mistake("padded by one", _all(padded_by_one), "seen in public solutions"),
+        Mistake("padded by one", _all(padded_by_one), PUBLIC),
         Mistake("before the edge",
                 _all(lambda c: c.right(dout=before_the_edge(c.dout, c.x, c.weight, c.stride, c.padding))), "inferred"),
         Mistake("border left on", _dx(lambda c: c.dsheet), "inferred"),
@@ -366,6 +398,9 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
                 given=lambda weight, **_: {"weight": first_channel(weight)}),
         Mistake("as many columns as lines", _all(lambda c: square(c, c.dout.shape[2])), "inferred"),
         Mistake("as many lines as columns", _all(lambda c: square(c, c.dout.shape[3])), "inferred"),
+        Mistake("height and width exchanged", _all(height_and_width_exchanged), PUBLIC),
+        Mistake("as many windows as pixels", _all(as_many_windows_as_pixels), PUBLIC),
+        Mistake("refuses a rest", _all(asserts_no_rest), PUBLIC),
         Mistake("windows KH by KH", _all(windows_kh_by_kh), "inferred"),
         Mistake("dweight of the last window", _dweight(lambda c: c.right(dout=c.last(..., -1, -1))[1]), "inferred"),
         Mistake("dweight of the last window and image", _dweight(lambda c: c.right(dout=c.last(-1, ..., -1, -1))[1]), "inferred"),
