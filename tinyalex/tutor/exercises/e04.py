@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Arguments, Exercise, Function, Mistake, Probe
+from tinyalex.tutor.windows import before_the_edge, image_flat_by_the_height, out_flat_by_the_height, without_a_rest
 
 
 def conv_forward(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
@@ -158,15 +159,6 @@ def cells_before_channels(call: Call) -> Array:
     return call.right(weight=call.weight.reshape(k, kh, kw, c).transpose(0, 3, 1, 2))
 
 
-def before_the_edge(out: Array, x: Array, weight: Array, stride: int, padding: int) -> Array:
-    """out, zero where a last window ends exactly at the edge: range(0, H + 2 padding - KH, stride) leaves it out."""
-    kept = out.copy()
-    for axis in (2, 3):
-        if (x.shape[axis] + 2 * padding - weight.shape[axis]) % stride == 0:
-            np.moveaxis(kept, axis, 0)[-1] = 0
-    return kept
-
-
 def first_image_alone(call: Call) -> Array:
     out = call.right()
     out[1:] = 0
@@ -183,15 +175,6 @@ def channels_dealt_out(call: Call) -> Array:
     """Group g sees the channels g, g + G, g + 2 G ..."""
     order = np.argsort(np.arange(call.x.shape[1]) % call.groups, kind="stable")
     return call.right(x=call.x[:, order])
-
-
-def flat_by_the_height(call: Call) -> Array:
-    """The place in a flat output as line * OH + column. Raises IndexError where OH is larger than OW."""
-    right = call.right()
-    out = np.zeros((*right.shape[:2], right[0, 0].size))
-    for y, z in np.ndindex(right.shape[2:]):
-        out[:, :, y * right.shape[2] + z] = right[:, :, y, z]
-    return out.reshape(right.shape)
 
 
 def begin_on_the_image(call: Call, left: Array | float = 0.0, fails: bool = False) -> Array:
@@ -218,17 +201,6 @@ def columns_by_the_kernel_height(call: Call) -> Array:
     return out.reshape(n, k, rows, columns)
 
 
-def image_flat_by_the_height(x: Array, windows: Callable[[Array], Array]) -> Array:
-    """The place of a pixel in a flat array is line * H + column. Raises IndexError where a window reads past its end."""
-    n, c, h, w = x.shape
-    lines = np.arange(n * c * h).reshape(n, c, h, 1)
-    at = lines // h * h * w + lines % h * h + np.arange(w)
-    out = windows(np.append(x, np.full(max(0, int(at.max()) + 1 - x.size), np.nan))[at])
-    if np.isnan(out).any():
-        raise IndexError(f"index {x.size} is out of bounds for axis 0 with size {x.size}")
-    return out
-
-
 def cut_from_the_end(call: Call) -> Array:
     """np.pad on every axis, and the images and channels of zeros cut off as padding:-padding. Raises ValueError with padding 0."""
     every = np.pad(call.x, call.padding)[call.padding : -call.padding, call.padding : -call.padding]
@@ -241,18 +213,6 @@ def placed_by_one(call: Call) -> Array:
     """x laid on the sheet from line and column 1 on. Raises ValueError unless the padding is 1."""
     sheet, (h, w) = np.zeros_like(padded(call.x, call.padding)), call.x.shape[2:]
     sheet[:, :, 1 : h + call.padding, 1 : w + call.padding] = call.x
-    return call.right()
-
-
-def refuses_a_rest(x: Array, weight: Array, stride: int, padding: int) -> None:
-    """An assert that the stride divides what is left of each side beside the kernel."""
-    for axis in (2, 3):
-        if (x.shape[axis] + 2 * padding - weight.shape[axis]) % stride:
-            raise AssertionError("the stride does not divide")
-
-
-def asserts_no_rest(call: Call) -> Array:
-    refuses_a_rest(call.x, call.weight, call.stride, call.padding)
     return call.right()
 
 
@@ -326,7 +286,7 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
                 _way(lambda c: c.windows((c.sizes()[0], c.turned("weight")[1]))), COUNTED, (7, 88)),
         Mistake("kernel height in the number of columns/in order", _way(columns_by_the_kernel_height), COUNTED, (7, 88)),
         Mistake("windows KH by KH", _way(windows_kh_by_kh), COUNTED, (7, 88)),
-        Mistake("refuses a rest", _way(asserts_no_rest), PUBLIC),
+        Mistake("refuses a rest", _way(lambda c: without_a_rest(c.right(), c.x, c.weight, c.stride, c.padding)), PUBLIC),
         _instead("no bias", lambda bias, **_: {"bias": 0 * bias}, "Kulbear/deep-learning-coursera#48"),
         _instead("bias for every channel", lambda bias, weight, **_: {"bias": weight.shape[1] * bias}, "inferred"),
         _instead("bias in every cell", lambda bias, weight, **_: {"bias": weight[0].size * bias}, "inferred"),
@@ -352,7 +312,7 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("begin on the image", _way(begin_on_the_image), PUBLIC),
         Mistake("begin on the image/bias alone", _way(lambda c: begin_on_the_image(c, c.bias[:, None, None])), PUBLIC),
         Mistake("begin on the image/or an error", _way(lambda c: begin_on_the_image(c, fails=True)), PUBLIC),
-        Mistake("flat by the height", _way(flat_by_the_height), PUBLIC),
+        Mistake("flat by the height", _way(lambda c: out_flat_by_the_height(c.right())), PUBLIC),
         Mistake("flat by the height/image",
                 _way(lambda c: image_flat_by_the_height(padded(c.x, c.padding), lambda x: c.right(x=x, padding=0))), PUBLIC),
         Mistake("cells before channels", _way(cells_before_channels), "inferred"),

@@ -9,19 +9,8 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
-from tinyalex.tutor.exercises.e04 import (
-    CALLS,
-    COUNTED,
-    GROUPS,
-    PUBLIC,
-    before_the_edge,
-    correlate,
-    padded,
-    refuses_a_rest,
-    sizes,
-    stacked,
-    whole,
-)
+from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, PUBLIC, correlate, padded, sizes, stacked, whole
+from tinyalex.tutor.windows import before_the_edge, without_a_rest
 
 Gradients = tuple[Array, Array, Array]
 
@@ -245,10 +234,11 @@ def _correlated(call: Call, dout: Array, stride: int) -> Array:
     return correlate(images, filters, np.zeros(len(filters)), (stride, stride), sizes(images, filters, stride, 0)).swapaxes(0, 1)
 
 
-def square(call: Call, side: int) -> Gradients:
-    """Loops over as many lines as columns: IndexError where one of them runs past dout."""
-    call.dout[:, :, side - 1, side - 1]  # raises
-    return call.right(dout=call.last(..., slice(side), slice(side)))
+def loops_over(call: Call, lines: int, columns: int) -> Gradients:
+    """Loops over another number of windows: IndexError where they run past dout."""
+    for y, z in np.ndindex(lines, columns):
+        call.dout[0, 0, y, z]  # raises
+    return call.right(dout=call.last(..., slice(lines), slice(columns)))
 
 
 def height_and_width_exchanged(call: Call) -> Gradients:
@@ -256,18 +246,6 @@ def height_and_width_exchanged(call: Call) -> Gradients:
     dsheet, (oh, ow), (kh, kw), s = np.zeros_like(call.dsheet), call.dout.shape[2:], call.weight.shape[2:], call.stride
     for n, k, z, y in np.ndindex(*call.dout.shape[:2], oh, ow):
         dsheet[n, :, s * y : s * y + kw, s * z : s * z + kh] += call.dout[n, k, y, z] * call.weight[k]
-    return call.right()
-
-
-def as_many_windows_as_pixels(call: Call) -> Gradients:
-    """Loops over the lines and columns of x. Raises IndexError where dout has fewer."""
-    for y, z in np.ndindex(call.x.shape[2:]):
-        call.dout[0, 0, y, z]  # raises
-    return call.right()
-
-
-def asserts_no_rest(call: Call) -> Gradients:
-    refuses_a_rest(call.x, call.weight, call.stride, call.padding)
     return call.right()
 
 
@@ -396,11 +374,11 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
                 given=lambda weight, **_: {"weight": weight[:, :, ::-1, ::-1]}),
         Mistake("dx of the first channel", _dx(lambda c: c.right(weight=first_channel(c.weight))[0]), CHANNEL,
                 given=lambda weight, **_: {"weight": first_channel(weight)}),
-        Mistake("as many columns as lines", _all(lambda c: square(c, c.dout.shape[2])), "inferred"),
-        Mistake("as many lines as columns", _all(lambda c: square(c, c.dout.shape[3])), "inferred"),
+        Mistake("as many columns as lines", _all(lambda c: loops_over(c, *c.dout.shape[2:3] * 2)), "inferred"),
+        Mistake("as many lines as columns", _all(lambda c: loops_over(c, *c.dout.shape[3:] * 2)), "inferred"),
         Mistake("height and width exchanged", _all(height_and_width_exchanged), PUBLIC),
-        Mistake("as many windows as pixels", _all(as_many_windows_as_pixels), PUBLIC),
-        Mistake("refuses a rest", _all(asserts_no_rest), PUBLIC),
+        Mistake("as many windows as pixels", _all(lambda c: loops_over(c, *c.x.shape[2:])), PUBLIC),
+        Mistake("refuses a rest", _all(lambda c: without_a_rest(c.right(), c.x, c.weight, c.stride, c.padding)), PUBLIC),
         Mistake("windows KH by KH", _all(windows_kh_by_kh), "inferred"),
         Mistake("dweight of the last window", _dweight(lambda c: c.right(dout=c.last(..., -1, -1))[1]), "inferred"),
         Mistake("dweight of the last window and image", _dweight(lambda c: c.right(dout=c.last(-1, ..., -1, -1))[1]), "inferred"),

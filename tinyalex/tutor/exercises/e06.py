@@ -9,8 +9,8 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
-from tinyalex.tutor.exercises.e04 import before_the_edge, image_flat_by_the_height, refuses_a_rest
 from tinyalex.tutor.guard import call
+from tinyalex.tutor.windows import before_the_edge, image_flat_by_the_height, out_flat_by_the_height, without_a_rest
 
 
 def max_pool(x: Array, kernel: int, stride: int) -> Array:
@@ -152,10 +152,6 @@ def _without_the_last(size: int, kernel: int, stride: int) -> int:
     return (size - kernel) // stride
 
 
-def _rounded_up(size: int, kernel: int, stride: int) -> int:
-    return -(-(size - kernel) // stride) + 1
-
-
 def _by_steps(step: Callable[[int, int], int]) -> Backward:
     """Windows of the backward pass other steps apart; ValueError where nothing is left of one."""
 
@@ -190,15 +186,6 @@ def flat_by_the_height(dout: Array, x: Array, kernel: int, stride: int) -> Array
         i, j = _won(window)
         dx[b, d, (y * stride + i) * h + z * stride + j] += dout[b, d, y, z]
     return dx.reshape(x.shape)
-
-
-def out_flat_by_the_height(x: Array, kernel: int, stride: int) -> Array:
-    """The window's place in a flat output as line * OH + column. Raises IndexError where OH is larger than OW."""
-    right = max_pool(x, kernel, stride)
-    out = np.zeros((*right.shape[:2], right[0, 0].size))
-    for y, z in np.ndindex(right.shape[2:]):
-        out[:, :, y * right.shape[2] + z] = right[:, :, y, z]
-    return out.reshape(right.shape)
 
 
 def _of_size(size: Size, sides: tuple[int, int] = (2, 3)) -> Pooling:
@@ -249,11 +236,6 @@ def columns_of_the_lines_reshaped(x: Array, kernel: int, stride: int) -> Array:
     """The right maxima, reshaped as (N, C, OH, OH). Raises ValueError: OH is not OW."""
     out = max_pool(x, kernel, stride)
     return out.reshape(*out.shape[:3], out.shape[2])
-
-
-def asserts_no_rest(x: Array, kernel: int, stride: int) -> Array:
-    refuses_a_rest(x, np.zeros((1, 1, kernel, kernel)), stride, 0)
-    return max_pool(x, kernel, stride)
 
 
 def _before_the_edge(out: Array, x: Array, kernel: int, stride: int) -> Array:
@@ -326,17 +308,18 @@ E06 = Exercise("E06", "overlapping max pooling", "04", 25, (
         Mistake("steps of the kernel", _windows_of(lambda kernel, stride: (kernel, kernel)), COUNTED, (1, 89)),
         Mistake("steps of one", _windows_of(lambda kernel, stride: (kernel, 1)), "inferred"),
         Mistake("size from the kernel", _of_size(_tiles), COUNTED, (1, 89)),
-        Mistake("rounded up", _of_size(_rounded_up), PUBLIC),
+        Mistake("rounded up", _of_size(lambda size, kernel, stride: -(-(size - kernel) // stride) + 1), PUBLIC),
         Mistake("rounded up/whatever the kernel", _of_size(lambda size, kernel, stride: (size + 1) // stride), PUBLIC),
         Mistake("no last window", _of_size(_without_the_last), "inferred"),
         Mistake("as many columns as lines", _of_size(_fit, (2, 2)), PUBLIC),
         Mistake("as many columns as lines/reshaped", columns_of_the_lines_reshaped, PUBLIC),
         Mistake("as many lines as columns", _of_size(_fit, (3, 3)), PUBLIC),
         Mistake("height and width exchanged", _of_size(_fit, (3, 2)), PUBLIC),
-        Mistake("flat by the height", out_flat_by_the_height, PUBLIC),
+        Mistake("flat by the height", lambda x, kernel, stride: out_flat_by_the_height(max_pool(x, kernel, stride)), PUBLIC),
         Mistake("flat by the height/image", lambda x, kernel, stride:
                 image_flat_by_the_height(x, lambda moved: max_pool(moved, kernel, stride)), PUBLIC),
-        Mistake("refuses a rest", asserts_no_rest, PUBLIC),
+        Mistake("refuses a rest", lambda x, kernel, stride:
+                without_a_rest(max_pool(x, kernel, stride), x, np.zeros((1, 1, kernel, kernel)), stride, 0), PUBLIC),
         Mistake("window of the stride", _windows_of(lambda kernel, stride: (stride, stride)), COUNTED, (1, 89)),
         Mistake("first image", lambda x, kernel, stride: np.repeat(max_pool(x[:1], kernel, stride), len(x), 0),
                 "a convolutional net from scratch, issue 1"),
@@ -360,7 +343,6 @@ E06 = Exercise("E06", "overlapping max pooling", "04", 25, (
         Mistake("height and width exchanged", _loops_over(_fit, (3, 2)), "inferred"),
         Mistake("size from the kernel", _loops_over(_tiles), PUBLIC),
         Mistake("no last window", _loops_over(_without_the_last), "inferred"),
-        Mistake("rounded up", _loops_over(_rounded_up), "inferred"),
         Mistake("maximum for the mask", _adds(lambda window, gradient: gradient * window.max()), PUBLIC),
         Mistake("spreads", _adds(lambda window, gradient: gradient / window.size), "inferred"),
         Mistake("whole window", _adds(lambda window, gradient: gradient), "inferred"),
