@@ -23,6 +23,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import fast, say, show
 
@@ -34,10 +35,10 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # > "the average over the *i*th batch $D_i$ of the derivative of the objective with respect to *w*, evaluated at $w_i$"
 #
-# A batch is a number of images, and $w_i$ is the weight as it is after i changes. The **objective** is a number that says how well the
-# net does. We use the **loss** L, a number that says how badly it does: the same with the opposite sign. The **derivative** of L with
-# respect to w is a slope: how fast L grows when w grows. If it is positive, w should become smaller, and if it is negative, w should
-# become larger.
+# A batch is a group of images, and $D_i$ is batch number i. $w_i$ is the value of the weight after i changes. "Evaluated at $w_i$" means:
+# computed for this value. The **objective** is a number that says how well the net does. We use the **loss** L, a number that says how
+# badly it does: the same with the opposite sign. The **derivative** of L with respect to w is a slope: how fast L grows when w grows. If
+# it is positive, w should become smaller, and if it is negative, w should become larger.
 #
 # AlexNet has 60 million weights, so this sentence asks for 60 million slopes. Lessons 01 to 10 derive formulas for them. A formula can be
 # wrong. So this first lesson builds a tool that finds a slope without any formula: it **measures** the slope. All later lessons prove
@@ -48,6 +49,9 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # Write down what you expect before you read on. Replace each guess by your own number. Nobody marks it. A wrong guess costs nothing, and
 # you will remember the answer better.
+#
+# The questions use three words. To measure the slope of f at x, we take a small number h, the **step**. The **centered difference** is
+# (f(x + h) - f(x - h)) / 2h. It is close to the slope, but not equal to it. The distance between the two is the **error**.
 
 # %% tags=["predict"]
 predict("00-a", 3)
@@ -74,8 +78,8 @@ predict("00-c", -15)
 # | the **centered** difference | (f(x + h) - f(x - h)) / 2h |
 #
 # The centered one takes a step to each side. The two places lie 2h apart, so it divides by 2h. Both are slopes of a **chord**: a straight
-# line through two points of the curve. The picture shows both for f(x) = x³ at x = 1. The true slope is f'(x) = 3x² = 3. The step is
-# large, so that we see something.
+# line through two points of the curve. The picture shows both for f(x) = x³ at x = 1. The true slope is f'(x) = 3x² = 3. It is the slope
+# of the **tangent**, the straight line that touches the curve at x = 1. The step is large, so that we see something.
 
 
 # %%
@@ -105,9 +109,9 @@ for ax, low, high, name in zip(axes, (1.0, 0.5), (1.5, 1.5), ("one-sided", "cent
     ax.set(title=f"{name}, h = 0.5", xlabel="x", ylim=(-1.6, 5.4))
     ax.legend(loc="upper left", fontsize=9)
 axes[0].set_ylabel("f(x)")
-show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which has slope 3. Left: the chord from x = 1 to 1.5 is "
-     "steeper, its slope is 4.75. Right: the chord from 0.5 to 1.5 is nearly parallel to the tangent, its slope is "
-     "3.25.")  # fmt: skip
+show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which has slope 3. Left: the chord through the points at x = 1 "
+     "and 1.5 is much steeper, its slope is 4.75. Right: the chord through the points at x = 0.5 and 1.5 lies above the tangent and "
+     "is nearly parallel to it, its slope is 3.25.")  # fmt: skip
 
 # %% [markdown]
 # ### Many numbers
@@ -131,7 +135,7 @@ show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which ha
 #
 # ### 4.1 How wrong is a chord?
 #
-# For x³ we can compute it exactly, with nothing but brackets.
+# For x³ we can compute it exactly. We only have to multiply out the brackets.
 #
 # $$\begin{array}{rll}
 # (x + h)^3 &= x^3 + 3 x^2 h + 3 x h^2 + h^3 & \quad \text{multiplied out} \\
@@ -147,14 +151,15 @@ show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which ha
 reveal("00-a")
 
 # %% [markdown]
-# Any smooth function behaves like this. **Taylor's formula** says that near x, f is almost a polynomial in h:
+# Any smooth function behaves like this. (Smooth means: without jumps and kinks, and the same holds for its slopes.) **Taylor's formula**
+# says that near x, f is almost a polynomial in h:
 #
 # $$f(x + h) = f(x) + h\,f'(x) + \frac{h^2}{2} f''(x) + \frac{h^3}{6} f'''(x) + \ldots$$
 #
 # f'' is the slope of f', and f''' is the slope of f''. The dots stand for terms with $h^4$, $h^5$ and so on. For a small h they are much
 # smaller than the others. Where do the 2 and the 6 come from? Take the derivative of both sides with respect to h, three times, and then
 # set h = 0. On the right $h^2$ becomes 2 after two times, and $h^3$ becomes 3 · 2 = 6 after three times. So with these numbers both sides
-# have the same value and the same three derivatives at h = 0.
+# have the same value and the same three derivatives at h = 0. This is the reason for the numbers, and not a full proof.
 #
 # Put -h for h. The terms with $h$ and $h^3$ change their sign. Subtract, and all terms without a change of sign cancel:
 #
@@ -164,7 +169,7 @@ reveal("00-a")
 # \end{array}$$
 #
 # These are the two formulas in the docstring of `tinyalex/gradcheck/difference.py`. For x³ we have f''' = 6, and this gives h² again. In
-# the one-sided difference f'' does not cancel. Its error is h f''(x) / 2 and more.
+# the one-sided difference f'' does not cancel. Its error is h f''(x) / 2, and smaller terms.
 #
 # Compare h with h². With h = 0.001 the first is a thousandth, the second a millionth. This is why we always take the centered difference.
 #
@@ -179,9 +184,11 @@ say("eps is 2.2e-16", value=eps, within=0.05e-16)
 print("1 + eps / 4 == 1:", 1 + eps / 4 == 1)
 
 # %% [markdown]
-# What is much smaller than eps is lost when it is added to 1. So every value of f is wrong by up to about eps |f|. When h is tiny, f(x +
-# h) and f(x - h) agree in nearly all their digits. Subtract them, and these digits cancel. What is left is mostly the rounding error.
-# Then we divide by h, a tiny number, and this makes the error large. The error from rounding is about
+# What is much smaller than eps is lost when it is added to 1. For another number the distance to the next float64 is larger or smaller, in
+# proportion to the number: near f it is about eps |f|. A computer can only store numbers at these distances. So every value of f is wrong
+# by up to about eps |f|. When h is tiny, f(x + h) and f(x - h) agree in nearly all their digits. Subtract them, and these digits cancel.
+# What is left is mostly the rounding error. Then we divide by h, a tiny number, and this makes the error large. The error from rounding is
+# about
 #
 # $$\text{eps}\;|f| / h$$
 #
@@ -246,16 +253,16 @@ say("and with this step an error of about 3.7e-11 is left", value=eps ** (2 / 3)
 #
 # The absolute value |x| has slope -1 on the left of 0 and slope 1 on the right. At 0 it has a **kink**, and no slope. The centered
 # difference gives a number all the same: (|h| - |-h|) / 2h = 0. And it is wrong not only at the kink itself. Wherever x is nearer to the
-# kink than h, one of its two points lies on the other side. So a check must stay away from kinks by more than h.
+# kink than h, x + h and x - h lie on different sides of the kink. So a check must stay away from kinks by more than h.
 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `numerical_gradient(f, x, h)` now. f takes an array of the shape of x and returns one number. The result has the shape of x. This
-# is exercise **E01**, about 15 minutes. `np.ndindex(x.shape)` gives the index of every element, for any number of axes. Two things are
-# easy to forget: the moved element must be put back before the next one moves, and x may hold integers. Then, in a cell of your own,
-# write `from tinyalex import tutor` and ask `tutor.check("E01", numerical_gradient)`. If something is wrong, the tutor says what it saw.
-# Do this before you open the next cell.
+# Write `numerical_gradient(f, x, h)` now. f takes an array of the shape of x and returns one number. `numerical_gradient` returns dx, an
+# array of floats of the shape of x. This is exercise **E01**, about 15 minutes. `np.ndindex(x.shape)` gives the index of every element, for
+# any number of axes. Two things are easy to forget: the moved element must be put back before the next one moves, and x may hold integers.
+# Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E01", numerical_gradient)`. If something is wrong,
+# the tutor says what it saw. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E01"]
@@ -273,10 +280,10 @@ def numerical_gradient(f, x, h):
 
 
 # %% [markdown]
-# All later lessons repeat these lines. (There x always holds floats and is put back, so they leave out the first line.)
+# All later lessons repeat these lines. (There x always holds floats, so they leave out the first line.)
 #
-# How do we compare a measured gradient n with a gradient a that comes from a formula? One number should say how far they are apart, and
-# it should not depend on the unit of L. The engine takes
+# How do we compare a measured gradient n with a gradient a that comes from a formula? One number should say how far they are apart. If
+# both gradients become 1000 times as large, this number should stay the same. The engine takes
 #
 # $$\text{error} = \frac{\max |a - n|}{\max(\max |a|, \max |n|)}$$
 #
@@ -298,7 +305,8 @@ def error(a, n):
 # $$f(x) = \left(\sum_i x[i]\right)^2 + \sum_i x[i]^3 \qquad\qquad \text{dx}[i] = 2 \sum_j x[j] + 3\,x[i]^2$$
 #
 # For dx we used the chain rule: let u be the sum of x. It moves by as much as x[i] does, so its slope is 1, and the slope of u² is 2u. By
-# 4.1 we even know the error of the measurement: the square has none, and the cube has h².
+# 4.1 we even know the error of the measurement, h² f''' / 6. A square has f''' = 0, so it has no error. A cube has f''' = 6, so its error
+# is h².
 
 # %%
 rng = np.random.default_rng(0)
@@ -316,7 +324,8 @@ assert error(dx, numerical_gradient(f, x, 1e-5)) < 1e-9
 print("h = 1e-5: measured and derived slopes agree to nine digits")
 
 # %% [markdown]
-# And the other half of a proof: would the check notice a mistake? We plant four of them.
+# And the other half of a proof: would the check notice a mistake? We plant four of them. The engine accepts an error of at most 1e-6, so
+# each planted mistake must give more.
 
 # %%
 measured = numerical_gradient(f, x, 1e-5)
@@ -327,7 +336,8 @@ for name, wrong in planted.items():
     print(f"{name}: error {error(wrong, measured):.1g}")
 
 # %% [markdown]
-# The chain of 4.4, at one hundred places:
+# The chain of 4.4, at one hundred places at once. The sum makes one number of them. Each place stands in one term of the sum only, so each
+# measured slope is that of its own term:
 
 # %%
 places = np.linspace(-2, 2, 100)
@@ -339,7 +349,8 @@ print("sin(x²): dx = cos(x²) · 2x agrees with the measured slopes")
 # ## 7. The same as the engine
 #
 # The engine's functions are `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`. The first can also measure a few
-# chosen elements only, which saves time in large layers, and it accepts a function f with many outputs.
+# chosen elements only, which saves time with large arrays, and it accepts a function f with many outputs. `compare` takes a name, the
+# derived gradient and the measured one. Its result has our error as `.error`.
 
 # %%
 from tinyalex.gradcheck import difference
@@ -352,8 +363,9 @@ print("gradient and error: equal to the engine's, to 1e-12")
 print("zeros that agree:", error(np.zeros(3), np.zeros(3)), "and", difference.compare("x", np.zeros(3), np.zeros(3)).error)
 
 # %% [markdown]
-# Everything in the engine that has a backward pass is checked in this way. An error of at most 1e-6 passes: `tinyalex gradcheck` in a
-# terminal runs all these checks.
+# Two words for all that follows. The **forward pass** is the code that computes out from x. The **backward pass** is the code that computes
+# dx from dout by a formula. Every backward pass in the engine is checked in this way. An error of at most 1e-6 passes: `tinyalex gradcheck`
+# in a terminal runs all these checks.
 
 # %% [markdown]
 # ## 8. Experiment
@@ -382,17 +394,19 @@ ax.set(xlabel="step h", ylabel="error of the measured slope", ylim=(5e-14, 5))
 ax.legend(fontsize=9, loc="lower left")
 show(fig, alt="Error of the measured slope of sin at 1 against the step, both axes in powers of ten. The centered difference "
      "forms a V: the error falls from 1e-3 at h = 0.1 to 1e-11 near h = 1e-5 and rises again to 0.01 and more at h = "
-     "1e-15. The one-sided one is best at 1e-8 with an error near 1e-8. float32 is best between h = 0.001 and 0.01, "
-     "with errors from 1e-6 to 1e-5, and stays at 0.54 below h = 3e-8.")  # fmt: skip
+     "1e-15. The one-sided one falls from 0.05 to about 3e-9 near h = 1e-8, and from there it rises together with the "
+     "centered one. float32 is best between h = 5e-4 and 1e-2, with errors from 1e-6 to 2e-5, and stays at 0.54 "
+     "below h = 3e-8.")  # fmt: skip
 
 # %% [markdown]
-# The picture is a V. On its right side the error of the formula rules. There a step 10 times smaller gives an error 100 times smaller. On
-# its left side rounding rules, and a step 10 times smaller gives an error about 10 times *larger*. Rounding errors look random, so the
-# left side is rough. float32 comes to its best error much earlier. And where h is so small that 1 + h is 1 in float32, the measured slope
-# is 0, whatever the true slope is.
+# Read the picture from right to left, because h becomes smaller to the left. The centered difference has the form of a V. On its right side
+# the error of the formula is the larger one. There a step 10 times smaller gives an error 100 times smaller. On its left side the error of
+# rounding is the larger one, and a step 10 times smaller gives an error about 10 times *larger*. Rounding errors look random, so the left
+# side is rough. float32 comes to its best error much earlier. And where h is so small that 1 + h is 1 in float32, the measured slope is 0,
+# whatever the true slope is. The error then is the slope itself, cos(1) = 0.54.
 
 # %%
-say("h = one hundred-thousandth: an error of 1e-11", value=abs(centered(np.sin, 1.0, 1e-5) - true), within=1e-11)
+say("a step of one hundred-thousandth: an error of about 1e-11", value=abs(centered(np.sin, 1.0, 1e-5) - true), within=1e-11)
 reveal("00-b")
 
 # %%
@@ -412,8 +426,9 @@ for exponent in (1, 5, 15, 40):
 print("x³ with fractions: the centered difference is 3 + h² exactly, even with h = 1e-40")
 
 # %% [markdown]
-# There is no V any more. And one case is better still. For a square, f'' is the last derivative that is not zero, and f'' cancels. So the
-# centered difference of a square, or of a straight line, is exact **for every step**, also for h = 1 or h = 1000:
+# There is no V any more: the error of the formula is left, and nothing else. And one case is better still. For a square, f'' is the last
+# derivative that is not zero, and f'' cancels. So the centered difference of a square, or of a straight line, is exact **for every step**,
+# also for h = 1 or h = 1000:
 
 # %%
 for h in (Fraction(1, 7), Fraction(1), Fraction(1000)):
@@ -421,7 +436,7 @@ for h in (Fraction(1, 7), Fraction(1), Fraction(1000)):
 print("5x² - 3x + 2: the measured slope is the slope, with == and any step")
 
 # %% [markdown]
-# Remember this. Several layers of AlexNet are straight lines in each of their inputs, and later lessons check them with h = 1.
+# Remember this. Several steps of AlexNet are straight lines in each of their inputs, and later lessons check them with h = 1.
 #
 # ### Near a kink
 #
@@ -441,14 +456,16 @@ say("a tenth to the right of the kink the measured slope is 0.4", value=centered
 # %% [markdown]
 # ## 9. What people get wrong
 #
+# Each bold line is a mistake or a wrong belief. The text after it says why.
+#
 # **"A smaller h is better."** Part 8 shows the V. With h = 1e-17 the measured slope has nothing to do with sin any more:
 
 # %%
 print("slope of sin at 1 with h = 1e-17:", centered(np.sin, 1.0, 1e-17), "  because 1 + 1e-17 == 1:", 1 + 1e-17 == 1)
 
 # %% [markdown]
-# **An array of integers is fine.** Several questions on the web ask why the gradient of the sum of x² at [3, 4] is not [6, 8]. An array
-# of integers stays one: 3.0001 is cut off to 3, and 2.9999 is cut off to 2.
+# **An array of integers is fine.** Several questions on the web ask why the gradient of the sum of x² at [3, 4] is not [6, 8]. An array of
+# integers can hold nothing but integers: 3.0001 becomes 3 in it, and 2.9999 becomes 2.
 
 # %%
 whole, strange = np.array([3, 4]), []
@@ -483,8 +500,8 @@ a, n = np.array([2.0, 0.0]), np.array([2.0, 3e-12])
 print("element by element:", np.abs(a - n) / (np.abs(a) + np.abs(n)), f"  our error: {error(a, n):.0e}")
 
 # %% [markdown]
-# **Zeros that agree are a pass.** If a net is dead, its measured gradient is 0, and a backward pass that returns zeros agrees with it.
-# This is why `error` is infinite there.
+# **Zeros that agree are a pass.** If the output of a net does not change when its weights move, the measured gradient is 0, and a backward
+# pass that returns zeros agrees with it, right or wrong. This is why `error` is infinite there.
 #
 # **A gradient check proves the forward pass.** It compares a formula with the forward pass *as it is*. If you write cos where you need
 # sin, and derive the slope of cos, both agree:
@@ -506,8 +523,9 @@ print(f"cos for sin in both passes: error {error(-np.sin(places), measured):.0e}
 #
 # ### Read on
 #
-# - The engine: `numerical_gradient`, `compare` and `kink_free` in `tinyalex/gradcheck/difference.py`. You know what its docstring says,
-#   but for one word, the cotangent. Lesson 01 explains it.
+# - The engine: `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`, and `kink_free`, which makes an x that is not
+#   near a kink. You know what the docstring of this file says, except for three
+#   words: a tensor is an array, and lesson 01 explains ReLU and cotangent.
 # - Exercise: `tutor.check("E01", numerical_gradient)`, 15 minutes.
 # - Next: lesson 01, a neuron and a net that learns. There the slopes are used for the first time.
 #

@@ -22,6 +22,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import fast, say, show
 
@@ -41,7 +42,11 @@ from tinyalex.tutor.lesson import fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Replace each guess by your own before you read on. You need two things for the questions.
+#
+# - A **class** is a kind of image, such as "disk" or "star". The net gives each class a probability. The **loss** of an image is
+#   $-\log p$, where p is the probability of the class that is right and log is the natural logarithm.
+# - In a chain of 8 sigmoids each one reads the output of the one before it. By lesson 00 the slope of the chain is the product of 8 slopes.
 
 # %% tags=["predict"]
 predict("01-a", 10)
@@ -74,7 +79,8 @@ predict("01-c", 8)
 # of the right one. In weight, c is the second letter, so we turn rows into columns. This is called the transpose, and it is written with
 # a T: $a = x\;\text{weight}^T + \text{bias}$. In NumPy: `x @ weight.T + bias`.
 #
-# The function f is one of three. Without f two layers would be no better than one, because a sum of sums is again a sum.
+# The function f is one of the three, and it is applied to each element. Without f two layers would be no better than one: each output of
+# the second layer would again be a sum of the inputs, each times a fixed number. One layer can compute this, too.
 
 
 # %%
@@ -93,13 +99,14 @@ curves = {"sigmoid": sigmoid(place), "tanh": np.tanh(place), "ReLU": relu(place)
 # ### From sums to a loss
 #
 # The net must choose among K classes. Its last layer has K neurons without f. Their sums are called **scores**, here with the letter z;
-# the engine calls them logits. The larger score k is, the more the net believes in class k. **Softmax** turns the K scores of an image
-# into probabilities: numbers above 0 whose sum is 1.
+# the engine calls them logits. The larger the score of class k, the more the net believes in class k. **Softmax** turns the K scores of an
+# image into probabilities: numbers above 0 whose sum is 1. The sum in the formula goes over all classes i.
 #
 # $$p_k = \frac{e^{z_k}}{\sum_i e^{z_i}}$$
 #
-# Let label be the class that is right. The loss of the image is $-\log p_{\text{label}}$, with the natural logarithm. If the net is sure
-# and right, p is 1 and the loss is 0. If p is small, the loss is large. The loss L of a batch is the mean over its N images.
+# Let label be the number of the class that is right. The loss of the image is $-\log p_{\text{label}}$, with the natural logarithm. If the
+# net is sure and right, $p_{\text{label}}$ is nearly 1 and the loss is nearly 0. If $p_{\text{label}}$ is small, the loss is large. The
+# loss L of a batch is the mean over its N images. In the code, `scores` has the shape (N, K) and `labels` the shape (N,).
 #
 # Before a net has learned anything its scores are all nearly the same. Then each p is about 1/K.
 
@@ -115,7 +122,7 @@ def softmax(scores):
 
 
 def loss(scores, labels):
-    return -np.log(softmax(scores)[np.arange(len(labels)), labels]).mean()
+    return -np.log(softmax(scores)[np.arange(len(labels)), labels]).mean()  # in the row of each image, the column of its label
 
 
 # %% [markdown]
@@ -138,18 +145,20 @@ def loss(scores, labels):
 # The second factor is 1 - f(x), because $1 - \frac{1}{1 + e^{-x}} = \frac{e^{-x}}{1 + e^{-x}}$. How large can f (1 - f) become? It is
 # equal to $\frac{1}{4} - (f - \frac{1}{2})^2$: multiply out to see it. So the slope is **at most 1/4**, where f = 1/2, at x = 0.
 #
-# **tanh.** Let $m = e^x - e^{-x}$ and $s = e^x + e^{-x}$. Then tanh(x) = m/s. The slope of m is s, and the slope of s is m. The quotient
-# rule of school gives
+# **tanh.** Let $m = e^x - e^{-x}$ and $s = e^x + e^{-x}$. Then tanh(x) = m/s: this is what tanh means. The slope of m is s, and the slope
+# of s is m. The quotient rule of school says that m/s has the slope $(m' s - m s') / s^2$. So
 #
 # $$\begin{array}{rll}
 # f'(x) &= \frac{s \cdot s - m \cdot m}{s^2} & \quad \text{quotient rule} \\
 # &= 1 - \tanh(x)^2 & \quad \text{because } m / s = \tanh(x)
 # \end{array}$$
 #
-# The engine's tanh has two settings, f(x) = a tanh(b x). By the chain rule $f'(x) = a b\,(1 - \tanh(b x)^2) = a b - (b / a)\,f(x)^2$.
-# With a = b = 1 this is our line.
+# The engine's tanh has two settings, f(x) = a tanh(b x). (Only here a and b are settings. Everywhere else a is the sum of a neuron.) By the
+# chain rule $f'(x) = a b\,(1 - \tanh(b x)^2)$. Put f(x)/a for tanh(b x), and this is $a b - (b / a)\,f(x)^2$. With a = b = 1 it is our
+# line.
 #
-# All three slopes can be computed from out = f(x), without x: for ReLU, out > 0 wherever x > 0. So a layer only needs to keep its output.
+# All three slopes can be computed from out = f(x), without x. For ReLU, x > 0 is the same as out > 0. So a layer only needs to keep its
+# output.
 
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(7, 4), layout="constrained", sharex=True, sharey="row")
@@ -161,12 +170,13 @@ for (above, below), name in zip(axes.T, curves, strict=True):
     below.set(xlabel="x", ylim=(-0.05, 1.1))
 axes[0, 0].set_ylabel("f(x)")
 axes[1, 0].set_ylabel("slope f'(x)")
-show(fig, alt="Three functions and their slopes. The sigmoid rises from 0 to 1, its slope is at most 0.25. tanh rises from -1 to "
-     "1 with a slope of 1 at 0. Both are flat beyond 4 and -4: their slopes are nearly 0 there. ReLU is 0 on the left "
-     "and x on the right, its slope jumps from 0 to 1.")  # fmt: skip
+show(fig, alt="Three functions from x = -5 to 5 above, their slopes below. The sigmoid rises from 0 to 1, its slope is a low hill of "
+     "height 0.25 at x = 0. tanh rises from -1 to 1, its slope is a narrow hill of height 1. Both are nearly flat at the two ends, "
+     "and their slopes are nearly 0 there. ReLU is 0 on the left and x on the right, its slope jumps from 0 to 1.")  # fmt: skip
 
 # %% [markdown]
-# Here you see what **saturating** means: beyond 4 or so sigmoid and tanh hardly change. The slope of ReLU on the right is 1 everywhere.
+# Here you see what **saturating** means: where x is above 4 or below -4, sigmoid and tanh hardly change. ReLU does so on the left only. Its
+# slope on the right is 1 everywhere.
 #
 # ### 4.2 Back through f
 #
@@ -186,18 +196,18 @@ show(fig, alt="Three functions and their slopes. The sigmoid rises from 0 to 1, 
 # \text{dbias}[k] &= \sum_{n} \text{da}[n,k] & \quad (K,)
 # \end{array}$$
 #
-# The bias is not multiplied by anything, so a 1 stands for x[n, c]. As a matrix product the first line is
-# $\text{dweight} = \text{da}^T\;x$.
+# The bias is added as it is, so its slope is 1, and 1 stands in the place of x[n, c]. As a matrix product the first line is
+# $\text{dweight} = \text{da}^T\;x$: the sum runs over n, the second letter of $\text{da}^T$ and the first letter of x.
 #
 # ### 4.4 The loss
 #
-# For one image, with $\log(e^z) = z$:
+# For one image: the logarithm of a quotient is a difference of logarithms, and $\log(e^z) = z$. So
 #
 # $$-\log p_{\text{label}} = \log \sum_i e^{z_i} - z_{\text{label}}$$
 #
-# Move the score $z_j$. In the first term the chain rule gives 1 over the sum, times $e^{z_j}$. This is $p_j$. The second term has slope 1
-# if j is the label, and 0 otherwise; we write [j = label] for this. With d/d$z_j$ for the slope with respect to $z_j$, as in the
-# docstring of `tinyalex/loss.py`:
+# Move the score $z_j$. The slope of log u is 1/u. So in the first term the chain rule gives 1 over the sum, times $e^{z_j}$. This is $p_j$.
+# The second term has slope 1 if j is the label, and 0 otherwise; we write [j = label] for this. With d/d$z_j$ for the slope with respect
+# to $z_j$, as in the docstring of `tinyalex/loss.py`:
 #
 # $$\frac{d}{d z_j} \left( \log \sum_i e^{z_i} - z_{\text{label}} \right) = p_j - [j = \text{label}]
 # \qquad\qquad \text{the mean divides this by } N$$
@@ -207,14 +217,18 @@ show(fig, alt="Three functions and their slopes. The sigmoid rises from 0 to 1, 
 #
 # ### 4.5 A layer before the last one
 #
-# Now a net of two layers. The first has M neurons with ReLU. They are called **hidden**, because nobody says what their outputs should
-# be. The second has K neurons and reads the hidden ones. Where is hidden[n, m] used? In z[n, k] for **every** k, multiplied by w2[k, m].
-# Again small changes add, this time over k:
+# Now a net of two layers. The first has M neurons with ReLU, the weights w1 (M, C) and the bias b1 (M,). These neurons are called
+# **hidden**, because nobody says what their outputs should be. The second layer has K neurons, the weights w2 (K, M) and the bias b2 (K,).
+# It reads the outputs of the hidden neurons, an array (N, M):
+#
+# $$\text{z}[n,k] = \text{b2}[k] + \sum_{m} \text{hidden}[n,m]\;\text{w2}[k,m] \qquad\qquad (N, K)$$
+#
+# Where is hidden[n, m] used? In z[n, k] for **every** k, and there it is multiplied by w2[k, m]. Again small changes add, this time over k:
 #
 # $$\text{dhidden}[n,m] = \sum_{k} \text{dz}[n,k]\;\text{w2}[k,m] \qquad\qquad (N, M)$$
 #
-# As a matrix product this is dhidden = dz w2. Lesson 02 takes its time for this rule. Then 4.2 brings us from hidden to the sums of the
-# first layer, and 4.3 brings us to its weights.
+# As a matrix product this is dhidden = dz w2: (N, K) (K, M) = (N, M). Lesson 02 takes its time for this rule. Then 4.2 brings us from
+# hidden to the sums of the first layer, and 4.3 brings us to its weights.
 #
 # ### 4.6 The step
 #
@@ -230,8 +244,8 @@ show(fig, alt="Three functions and their slopes. The sigmoid rises from 0 to 1, 
 # ## 5. Twenty lines of your own
 #
 # Write `relu_backward(dout, x)` and `tanh_backward(dout, out)`. The first takes the *input* of the forward pass, the second its *output*.
-# Both return a new array and leave their arguments as they are. This is exercise **E02**, about 15 minutes. Ask `tutor.check("E02",
-# relu_backward, tanh_backward)` before you open the next cell.
+# Both return dx, a new array of the shape of dout, and leave their arguments as they are. This is exercise **E02**, about 15 minutes. Ask
+# `tutor.check("E02", relu_backward, tanh_backward)` before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E02"]
@@ -245,13 +259,14 @@ def tanh_backward(dout, out):
 
 # %% [markdown]
 # With this the whole net is twenty lines. Compare each line with its place in part 4. First a net of one layer, then one with a hidden
-# layer. Each function returns the gradients in the order of the parameters.
+# layer. `one_layer` and `two_layers` return the scores. The functions with `gradients` in their names return one gradient for each
+# parameter, in the order of the parameters.
 
 
 # %%
 def dscores_of(scores, labels):  # 4.4
     dscores = softmax(scores)
-    dscores[np.arange(len(labels)), labels] -= 1
+    dscores[np.arange(len(labels)), labels] -= 1  # [j = label]
     return dscores / len(labels)
 
 
@@ -282,8 +297,8 @@ def two_layers_gradients(x, labels, w1, b1, w2, b2):
 #
 # `numerical_gradient` of lesson 00 wants a function with one number as its result. ReLU has many outputs. So we take L = the sum of out
 # times dout, with random numbers in dout. The gradient of this L with respect to out is dout: each element of out is multiplied by its
-# element of dout. The engine calls such factors the **cotangent**. Why not ones? A backward pass that forgets to multiply by dout is
-# right for ones, and for nothing else.
+# element of dout. The engine calls such factors the **cotangent**. Why is dout not full of ones? A backward pass that forgets to multiply
+# by dout is right for ones, and for nothing else.
 #
 # ReLU has a kink at 0, so no element of x may be nearer to 0 than the step.
 
@@ -345,8 +360,9 @@ print(f"dw1 without the slope of ReLU: error {error(wrong, measured):.1g}")
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's classes are `ReLU`, `Tanh` and `Sigmoid` in `tinyalex/layers/activation.py` and `SoftmaxCrossEntropy` in
-# `tinyalex/loss.py`. `forward(..., train=True)` keeps what `backward` needs.
+# The engine's classes are `ReLU`, `Tanh` and `Sigmoid` in `tinyalex/layers/activation.py` and `SoftmaxCrossEntropy` in `tinyalex/loss.py`.
+# `forward(..., train=True)` returns the output and keeps what `backward` needs; `backward(dout)` returns dx. The loss comes last, so its
+# `backward()` takes nothing: nothing arrives there. The engine computes in float32 if we do not ask for float64.
 
 # %%
 from tinyalex.layers.activation import ReLU, Sigmoid, Tanh
@@ -397,12 +413,14 @@ for k, ax in enumerate(axes.flat):
     ax.set_title(CLASSES[k], fontsize=10)
     ax.set_axis_off()
 show(fig, alt="Ten small synthetic images of 16 by 16 pixels, one for each class: disk, ring, square, triangle, cross, stripes, "
-     "checks, crescent, star and corner, in random colors on colored ground with noise.")  # fmt: skip
+     "checks, crescent, star and corner, in random colors on colored ground with noise. A thin bar of another "
+     "color crosses some of them.")  # fmt: skip
 
 # %% [markdown]
-# One **epoch** goes through all training images once, in random order, in batches of 50. Both nets learn by the same ten lines. The
-# weights begin as small random numbers: if all hidden neurons began alike, they would all get the same gradient and stay alike. The
-# weights of a hidden neuron get the standard deviation $\sqrt{2/C}$; lesson 07 asks why.
+# The net learns from the **training images**. The **test images** are others, which it has never seen. One **epoch** goes through all
+# training images once, in random order, in batches of 50. Both nets learn by the same ten lines. The weights begin as small random numbers:
+# if all hidden neurons began alike, they would all get the same gradient and stay alike. The weights of a hidden neuron get the standard
+# deviation $\sqrt{2/C}$; lesson 07 asks why.
 
 
 # %%
@@ -436,8 +454,8 @@ ax.plot(one_losses, color="#E69F00", marker="s", markersize=4, label="one layer"
 ax.plot(two_losses, color="#0072B2", marker="o", markersize=4, label="100 hidden neurons")
 ax.set(xlabel="epoch", ylabel="loss on the training images", ylim=(0, 2.6), xticks=range(0, epochs + 1, 5))
 ax.legend(fontsize=9)
-show(fig, alt="Training loss over 20 epochs on synthetic images. Both nets begin at 2.3, the logarithm of 10. One layer falls "
-     "slowly to about 2.1. The net with 100 hidden neurons falls to about 0.4.")  # fmt: skip
+show(fig, alt="Training loss over 20 epochs on synthetic images. Both nets begin at 2.3, on the dotted line of ln 10. One layer falls "
+     "slowly to about 2.1. The net with 100 hidden neurons falls to 1.0 at epoch 8 and to about 0.4 in the end.")  # fmt: skip
 
 # %%
 for name, net, params in (("one layer", one_layer, one), ("100 hidden neurons", two_layers, two)):
@@ -464,13 +482,14 @@ show(fig, alt="The weights of the ten neurons of the net with one layer, drawn a
      "like colored noise on gray; no disk, ring or star can be seen in them.")  # fmt: skip
 
 # %% [markdown]
-# A hidden neuron can say "here is an edge", and the second layer can put such answers together. Nobody told the hidden neurons what to
-# look for. The slopes did.
+# A hidden neuron can be large where there is an edge, and the second layer can put such answers together. Nobody told the hidden neurons
+# what to look for. They found it by following the slopes.
 #
 # ### How far does a slope reach?
 #
-# Now a deep net: 8 layers of 100 neurons. Send 200 random images forward, send a random gradient back, and look how large it is after
-# each layer. The weights are the same for all three functions, only f differs. Going back through a layer is 4.2 and then 4.5.
+# Now a deep net: 8 layers of 100 neurons. Send 200 random images forward, send a random gradient back, and look how large it is after each
+# layer. The size of a gradient is the root of the sum of its squares (`np.linalg.norm`), here divided by the size at the beginning. The
+# weights are the same for all three functions, only f differs. Going back through a layer is 4.2 and then 4.5.
 
 # %%
 depth, width = 8, 100
@@ -505,9 +524,11 @@ print({name: float(f"{sizes[-1]:.1g}") for name, sizes in norms.items()})
 reveal("01-c")
 
 # %% [markdown]
-# Each sigmoid multiplies the gradient by at most 1/4. After eight of them at most 1/65,536 is left, and these weights make up for only a
-# part of it. The first layers then learn very slowly. Half of the ReLUs let nothing through, but the other half lets everything through.
-# tanh has the slope 1 at 0, so it does as well here, where its inputs are small. Its weakness is the next experiment.
+# Read the picture from left to right: the gradient begins at layer 8 and goes back to the image, at 0. Each sigmoid multiplies the gradient
+# by at most 1/4. For eight of them this makes at most 1/65,536, about 0.000015. The weights make the gradient larger again, but not by
+# enough. The first layers then learn very slowly. Half of the ReLUs let nothing through, and the other half lets everything through. The
+# factor 2 in $\sqrt{2/100}$, the standard deviation of these weights, gives back what the first half loses. tanh has the slope 1 at 0, so
+# it does as well here, where its inputs are small. Its weakness is the next experiment.
 
 # %%
 reveal("01-a")
@@ -515,7 +536,7 @@ reveal("01-a")
 # %% [markdown]
 # ### Saturated
 #
-# What if the numbers 0...255 go straight into a tanh, without being brought to -1...1?
+# What if a layer with tanh reads the numbers 0...255 as they are, and nobody brings them to -1...1 before?
 
 # %%
 raw = (x[:100] + 1) * 127.5
@@ -526,8 +547,8 @@ print(f"median slope {np.median(1 - np.tanh(a) ** 2):.1g}; with inputs from -1 t
 # %% [markdown]
 # ### Is the paper's sentence true here?
 #
-# Three nets of 100 hidden neurons that differ in f alone: the same first weights, the same batches, the same rate of 0.2. (We tried the
-# rates 0.02, 0.05, 0.1 and 0.2. After 20 epochs the last one is the best for each of the three.)
+# We compare three nets of 100 hidden neurons that differ in f alone: the same first weights, the same batches, the same rate of 0.2. (We
+# tried the rates 0.02, 0.05, 0.1 and 0.2. After 20 epochs the last one is the best for each of the three.)
 
 
 # %%
@@ -555,8 +576,8 @@ ax.axhline(1, color="black", linestyle=":")
 ax.set(xlabel="epoch", ylabel="loss on the training images", ylim=(0, 2.6), xticks=range(0, epochs + 1, 5))
 ax.legend(fontsize=9)
 show(fig, alt="Training loss of three nets over 20 epochs on synthetic images. ReLU falls from 2.3 below 1 in 3 epochs and to "
-     "0.05 in the end. tanh stays above 2 for 8 epochs, crosses 1 at epoch 14 and ends at 0.4. The sigmoid stays near "
-     "2.3.")  # fmt: skip
+     "0.05 in the end. tanh stays above 2 for 8 epochs, falls below 1, the dotted line, at epoch 14 and ends at 0.4. "
+     "The sigmoid stays near 2.3.")  # fmt: skip
 below = {name: next((epoch for epoch, value in enumerate(losses) if value < 1), None) for name, losses in race.items()}
 print("first epoch with a loss below 1:", below)
 say("ReLU: 3 epochs", value=below["ReLU"] or 0, within=1, full_only=True)
@@ -573,10 +594,12 @@ say("sigmoid: 2.25", value=race["sigmoid"][-1], within=0.1, full_only=True)
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# The counts come from 140 public solutions of one well-known course, not a random sample; 135 of them have a right ReLU.
+# Each bold line is a mistake or a wrong belief. The text after it says why. The counts come from 140 public solutions of one well-known
+# course, not a random sample; 135 of them have a ReLU whose dx is right.
 #
-# **dout is overwritten: 34 of 135.** `dout[x <= 0] = 0` gives the right dx, and destroys the gradient of somebody else. If out was used
-# twice, the second use now finds a wrong gradient. 6 others do the same to x in the forward pass.
+# **dout is overwritten: 34 of 135.** `dout[x <= 0] = 0` gives the right dx, but it changes an array of the caller. Somebody may still need
+# it: a sum, for example, hands the same dout to both of its inputs (lesson 02), and the second one now finds a wrong gradient. 6 others do
+# the same to x in the forward pass.
 
 
 # %%
@@ -589,14 +612,15 @@ dout, values = np.ones(4), np.array([-1.0, 2.0, -3.0, 4.0])
 print("dx:", careless(dout, values), "  dout afterwards:", dout)
 
 # %% [markdown]
-# **`out >= 0` for `x > 0`.** The output of ReLU is never negative, so this lets every gradient through. The reader of a book who asked
-# about it had a net that was right in 12 % of its answers (iamtrask/Grokking-Deep-Learning#13).
+# **`out >= 0` for `x > 0`.** The output of ReLU is never negative, so this lets every gradient through. The reader of a book asked about
+# it, with a net that was right in 12 % of its answers (iamtrask/Grokking-Deep-Learning#13).
 
 # %%
 print("x > 0:", values > 0, "  out >= 0:", relu(values) >= 0)
 
 # %% [markdown]
-# **f'(out) for f'(x).** In $1 - \tanh(x)^2$ the output stands already. If you put `out` where x belongs, you take tanh twice:
+# **f'(out) in place of f'(x).** In $1 - \tanh(x)^2$ the output, tanh(x), is already there. If you put `out` in the place of x, you take
+# tanh twice:
 
 # %%
 print(f"slope of tanh at 1: {1 - np.tanh(1.0) ** 2:.2f}   with tanh(tanh(1)): {1 - np.tanh(np.tanh(1.0)) ** 2:.2f}")
@@ -631,7 +655,7 @@ print(f"training images minus test images: {gap:.0%}")
 # **The slope at 0 matters.** Is it 0, 1 or 1/2? In a net that learns, sums are hardly ever exactly 0:
 
 # %%
-say("exactly 0 of all sums of the hidden neurons are zero", value=(x @ two[0].T + two[1] == 0).sum(), within=0)
+say("sums of the hidden neurons that are exactly zero: 0", value=(x @ two[0].T + two[1] == 0).sum(), within=0)
 
 # %% [markdown]
 # Where all inputs of a neuron are 0, and its bias too, the sum is exactly 0. Then there is no right answer, and a rule is needed. The

@@ -22,6 +22,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import adds, fast, say, show
 
@@ -30,9 +31,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 #
 # > "the net contains eight layers with weights; the first five are convolutional and the remaining three are fully-connected."
 #
-# (Section 3.5.) Each layer reads what the layer before it has computed: the net is a **chain**. **Fully connected** means that each
-# neuron of the layer reads all numbers of the layer before, as in lesson 01. We take these layers first. Lesson 03 turns a convolution
-# into one of them.
+# (Section 3.5.) Each layer reads what the layer before it has computed: the net is a **chain**. **Fully connected** means that each neuron
+# of the layer reads all numbers of the layer before, as in lesson 01. We take these layers first. The **convolutional** ones are the
+# subject of lesson 03. It will turn them into layers like these.
 #
 # In lesson 01 we found the gradients of two layers, one line after the other. For eight layers we want a rule. The rule has two parts.
 # Along a chain slopes multiply: this is lesson 00. And **where a value is used more than once, its gradients add**. The second part is
@@ -45,7 +46,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Replace each guess by your own before you read on. In the second question "forward" means that the layer computes out, and "backward" that
+# it computes all its gradients from dout. In the third question a program goes through the uses of x. At each use it finds the slope of
+# this use alone and stores it in dx, and what dx held before is lost.
 
 # %% tags=["predict"]
 predict("02-a", 3)
@@ -69,7 +72,8 @@ predict("02-c", 7)
 # $$\text{out} = x\;\text{weight}^T + \text{bias} \qquad\qquad (N, C)\,(C, K) = (N, K)$$
 #
 # The second kind is a function of each element, such as relu. The third is a sum of two arrays of the same shape. Here is the chain that
-# we will go back through. A, B and out are matrices.
+# we will go back through. A, B and out are matrices. The weights have the shapes w1 (M, C), w2 (K, M) and w3 (K, C). M is the number of
+# hidden neurons.
 #
 # $$\begin{array}{rll}
 # A &= x\;\text{w1}^T & \quad (N, C)\,(C, M) = (N, M) \\
@@ -135,14 +139,16 @@ def film_strip():
 
 
 fig = film_strip()
-show(fig, alt="The chain as boxes. Forward, x goes up through A = x w1^T, B = relu(A) and B w2^T, and below through x w3^T; both "
-     "are added to out. The boxes keep x, A, B and x. Backward, dout goes to both ways unchanged; the upper one becomes "
-     "dB, dA and dA w1, the lower one dout w3, and a plus sign adds the two to dx.")  # fmt: skip
+show(fig, alt="The chain as boxes, with solid blue arrows forward and dashed orange arrows backward. Forward, x splits: the upper way "
+     "goes through the boxes A = x w1^T, B = relu(A) and B w2^T, the lower way through one box, x w3^T. A blue plus sign adds both to "
+     "out. The four boxes keep x, A, B and x. Backward, dout goes to both ways unchanged. On the upper way it becomes dB, dA and dA w1, "
+     "on the lower way dout w3, and an orange plus sign near x adds these two to dx.")  # fmt: skip
 
 # %% [markdown]
-# Read it like a film strip, from left to right and back again. It is the plan of the lesson. Blue arrows are the forward pass. Each step
-# **keeps** what its backward step will need. Orange arrows are the backward pass. The gradient of an output arrives at each step, and the
-# step hands on the gradient of its input. The rest of the lesson says why the labels of the orange arrows are right.
+# Read it from left to right and back again, like the pictures of a film strip. It is the plan of the lesson. Blue arrows are the forward
+# pass. Each step **keeps** what its backward step will need. Orange arrows are the backward pass. The gradient of an output arrives at each
+# step, and the step hands on the gradient of its input. The orange plus sign works backward only: forward, x is copied there, and backward,
+# two gradients are added. The rest of the lesson says why the labels of the orange arrows are right.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -169,25 +175,26 @@ show(fig, alt="The chain as boxes. Forward, x goes up through A = x w1^T, B = re
 #
 # $$y = x_1 \cdot x_2 + 3\,x_3 \qquad\qquad \text{with } x_1 = x_2 = x_3 = x$$
 #
-# To move x by a small $\Delta x$ means to move all three by $\Delta x$. Lesson 00, 4.3 says that the effects of small changes add. With
-# $\text{dx}_1$ for the slope in $x_1$, and so on:
+# Here y is the last value, so it stands for L. To move x by a small $\Delta x$ means to move all three by $\Delta x$. Lesson 00, 4.3 says
+# that the effects of small changes add. With $\text{dx}_1$ for the slope of y in $x_1$ alone, and so on:
 #
 # $$\begin{array}{rll}
 # \Delta y &\approx \text{dx}_1\;\Delta x + \text{dx}_2\;\Delta x + \text{dx}_3\;\Delta x & \quad \text{small changes add} \\
 # \text{dx} &= \text{dx}_1 + \text{dx}_2 + \text{dx}_3 & \quad \text{divided by } \Delta x
 # \end{array}$$
 #
-# The slopes of the single uses are easy: $\text{dx}_1 = x_2 = 2$, $\text{dx}_2 = x_1 = 2$ and $\text{dx}_3 = 3$. The sum is 7. School
-# agrees: the slope of x² + 3x is 2x + 3 = 7.
+# In a product each factor is multiplied by the other one, so the other one is its slope: $\text{dx}_1 = x_2 = 2$ and
+# $\text{dx}_2 = x_1 = 2$. And $\text{dx}_3 = 3$. The sum is 7. School agrees: the slope of x² + 3x is 2x + 3 = 7.
 
 # %%
 fig = adds("x", [("x * x, left", 2.0), ("x * x, right", 2.0), ("3 * x", 3.0)])
-show(fig, alt="The value x = 2 is copied to three uses: to the left and to the right of x * x, and to 3 * x. They send back 2, 2 "
-     "and 3, and a plus sign adds them: dx = 7.")  # fmt: skip
+show(fig, alt="Blue arrows copy x to three uses: the left side of x * x, its right side, and 3 * x. Dashed orange arrows send back 2, 2 "
+     "and 3. They meet in an orange plus sign, which adds them: dx = 2 + 2 + 3 = 7.")  # fmt: skip
 
 # %% [markdown]
-# This picture returns in four more lessons. It says: **a gradient adds where a value is used more than once.** Forward a copy, backward a
-# sum. It does not matter what is done with the copies. Nothing in the derivation asked whether the three uses are products or sums.
+# This picture returns in four more lessons. It says: **a gradient adds where a value is used more than once.** Forward, the value is
+# copied. Backward, its gradients are summed. It does not matter what is done with the copies. Nothing in the derivation asked whether the
+# three uses are products or sums.
 #
 # In a program the sum is written `+=`. The gradient begins at 0, and each use adds its part.
 
@@ -224,7 +231,7 @@ reveal("02-c")
 # all places.
 #
 # - x[n, c] is used in out[n, k] for this n and **every k**: each neuron reads it. The slope is weight[k, c].
-# - weight[k, c] is used in out[n, k] for this k and **every n**: each image is weighed with it. The slope is x[n, c].
+# - weight[k, c] is used in out[n, k] for this k and **every n**: it is multiplied by a number of each image. The slope is x[n, c].
 # - bias[k] is used in out[n, k] for this k and **every n**. The slope is 1.
 #
 # $$\begin{array}{rll}
@@ -234,7 +241,7 @@ reveal("02-c")
 # \end{array}$$
 #
 # These are the three lines of the docstring in `tinyalex/layers/linear.py`, which writes dx_nc = sum over k of dout_nk w_kc, dw_kc = sum
-# over n of dout_nk x_nc and db_k = sum over n of dout_nk.
+# over n of dout_nk x_nc and db_k = sum over n of dout_nk. (There w is the weight and db the gradient of the bias.)
 #
 # Each sum is there because a value is used more than once. And we do not divide by N. Where L is a mean over the images, the division is
 # in dout already, as it was in lesson 01, 4.4.
@@ -253,12 +260,13 @@ reveal("02-c")
 # With W for weight, the docstring writes dx = dout W and dW = dout^T x. If no two of N, C and K are equal, no other product of these
 # matrices has the right shape. This helps the memory. It proves nothing.
 #
-# The rule holds for every product of matrices: **each factor gets dout times the other factor, transposed**, on the side where it fits.
-# If v = S u with a fixed matrix S, then $\text{du} = S^T\;\text{dv}$. Lesson 03 will need this line.
+# The rule holds for every product of matrices: **the gradient of a factor is the gradient of the product times the transpose of the other
+# factor**. If v = S u with a fixed matrix S, then S stands on the left of u, so its transpose stands on the left, too:
+# $\text{du} = S^T\;\text{dv}$. Lesson 03 will need this line.
 #
 # ### 4.5 The whole chain
 #
-# Now go back through the film strip, from the end to the beginning. dout arrives at the sum, and the sum copies it to both ways.
+# Now go back through the picture of part 3, from the end to the beginning. dout arrives at the sum, and the sum copies it to both ways.
 #
 # $$\begin{array}{rll}
 # \text{dw2} &= \text{dout}^T\;B & \quad (K, N)\,(N, M) = (K, M) \\
@@ -269,8 +277,8 @@ reveal("02-c")
 # \text{dx} &= \text{dA}\;\text{w1} + \text{dout}\;\text{w3} & \quad (N, C) \text{: used twice, so two gradients add}
 # \end{array}$$
 #
-# [A > 0] is 1 where A > 0 and 0 elsewhere: the slope of relu. A step may send its gradient back only when *all* uses of its output have
-# answered. Here dx is complete only after both ways have come back to x.
+# [A > 0] is 1 where A > 0 and 0 elsewhere: the slope of relu. A step may begin its backward pass only when the gradients from *all* uses of
+# its output have arrived and are added. Here dx is complete only after both ways have come back to x.
 #
 # ### 4.6 What does it cost?
 #
@@ -288,9 +296,10 @@ say("measuring would take 75,497,472 forward passes of this layer", value=2 * K 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `linear_backward(dout, x, weight)`, which returns dx, dweight and dbias. x may also hold maps of the shape (N, channels, H, W),
-# which the forward pass laid flat with `x.reshape(N, C)`. dx always has the shape of x. Then write `chain_backward(dout, x, w1, w2, w3)`,
-# which returns dx, dw1, dw2 and dw3. A and B are not given: compute them again. This is exercise **E03**, about 30 minutes. Ask
+# Write `linear_backward(dout, x, weight)`, which returns dx, dweight and dbias. x has the shape (N, C). It may also be an array of N images
+# that are not written as rows yet, of the shape (N, channels, H, W) with H lines and W columns. Then the forward pass has made rows of them
+# with `x.reshape(N, C)`, where C = channels · H · W. dx always has the shape of x. Then write `chain_backward(dout, x, w1, w2, w3)`, which
+# returns dx, dw1, dw2 and dw3. A and B are not given: compute them again. This is exercise **E03**, about 30 minutes. Ask
 # `tutor.check("E03", linear_backward, chain_backward)` before you open the next cell.
 
 
@@ -306,7 +315,7 @@ def chain_backward(dout, x, w1, w2, w3):
     a = x @ w1.T
     b = np.maximum(a, 0)
     dw2 = dout.T @ b
-    db = dout @ w2
+    db = dout @ w2  # dB, and not the gradient of a bias
     da = db * (a > 0)
     dw1 = da.T @ x
     dw3 = dout.T @ x
@@ -317,9 +326,9 @@ def chain_backward(dout, x, w1, w2, w3):
 # %% [markdown]
 # ## 6. Prove it
 #
-# As in lesson 01: L is the sum of out times dout, with random dout. No two sizes are equal. First the linear layer, on maps of 2
-# channels, 3 lines and 4 columns. It is a straight line in each of its variables, so the step may be 1, and the measured slope is exact
-# but for rounding (lesson 00, part 8).
+# As in lesson 01: L is the sum of out times dout, with random dout. No two sizes are equal. First the linear layer, on 7 images of 2
+# channels, 3 lines and 4 columns, which we call `maps`. It is a straight line in each of its variables, so the step may be 1, and the
+# measured slope is exact, except for rounding (lesson 00, part 8).
 
 
 # %%
@@ -388,9 +397,9 @@ for name, of, wrong in planted:
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's function is `linear_backward` in `tinyalex/layers/linear.py`. It takes its arguments in another order, and has groups,
-# which lesson 03 explains. A chain is a `Sequential` in `tinyalex/layers/sequential.py`. Its backward pass is a loop of one line over the
-# layers, the last one first. Our chain is two of them that begin with the same x.
+# The engine's function is `linear_backward` in `tinyalex/layers/linear.py`. It takes its arguments in another order and returns the same
+# three gradients. It also has groups, which lesson 03 explains. A chain is a `Sequential` in `tinyalex/layers/sequential.py`. Its backward
+# pass is a loop of one line over the layers, the last one first. Our chain is two of them that begin with the same x.
 
 # %%
 from tinyalex.layers.activation import ReLU
@@ -425,9 +434,10 @@ for (name, of_engine), ours in zip(theirs.items(), chain_backward(dout, x, w1, w
 #
 # ### Find the step that is wrong
 #
-# In a long chain a check of the first gradient says only *that* something is wrong. To find out *where*, check every value in the middle,
-# one line at a time. Here is a net of three layers with relu, tanh and the loss of lesson 01. `rest` computes L from any value in the
-# middle.
+# In a long chain a check of dx says only *that* something is wrong. To find out *where*, check the gradient of every value in the middle,
+# one line at a time. Here is a net of three layers with relu, tanh and the loss of lesson 01. Its values have the names x, a1, h1, a2, h2,
+# scores, e, p and L, in this order. `forward(start, value)` takes one of them and computes all that come after it. `rest(start)` is the
+# function that gives L for a value of `start`: this is what `numerical_gradient` needs.
 
 # %%
 N, C, M1, M2, K = 6, 8, 7, 5, 4
@@ -436,12 +446,13 @@ labels = rng.integers(0, K, N)
 
 
 def forward(start, value):
-    """All values of the net from `start` on, where `start` has the value `value`."""
+    """All values of the net from `start` on, where `start` has the value `value`: a dict from names to arrays."""
     steps = {
-        "a1": lambda v: v["x"] @ v1.T, "h1": lambda v: np.maximum(v["a1"], 0),
-        "a2": lambda v: v["h1"] @ v2.T, "h2": lambda v: np.tanh(v["a2"]),
-        "scores": lambda v: v["h2"] @ v3.T, "e": lambda v: np.exp(v["scores"]), "p": lambda v: v["e"] / v["e"].sum(axis=1, keepdims=True),
-        "L": lambda v: -np.log(v["p"][np.arange(N), labels]).mean(),
+        "a1": lambda got: got["x"] @ v1.T, "h1": lambda got: np.maximum(got["a1"], 0),
+        "a2": lambda got: got["h1"] @ v2.T, "h2": lambda got: np.tanh(got["a2"]),
+        "scores": lambda got: got["h2"] @ v3.T,
+        "e": lambda got: np.exp(got["scores"]), "p": lambda got: got["e"] / got["e"].sum(axis=1, keepdims=True),
+        "L": lambda got: -np.log(got["p"][np.arange(N), labels]).mean(),
     }  # fmt: skip
     names, values = ["x", *steps], {start: value}
     for name in names[names.index(start) + 1 :]:
@@ -470,7 +481,6 @@ for name, derived in d.items():
 # marks the wrong line:
 
 # %%
-right = dict(d)
 d["a2"] = d["h2"] * (1 - np.tanh(kept["h2"]) ** 2)  # the bug
 d["h1"] = d["a2"] @ v2
 d["a1"] = d["h1"] * (kept["a1"] > 0)
@@ -484,10 +494,10 @@ print(f"the first large error is that of d{first}: look at the line that compute
 # %% [markdown]
 # ### A wrong gradient often learns
 #
-# What happens if the short way overwrites the long one, or the other way round? Take points in the plane, drawn at random on three arms
-# of a spiral: a synthetic task, three classes. The net computes h = relu(x w1^T + b1). Then h is **used twice**: y = h + relu(h w2^T).
-# The scores are y w3^T. One net learns with the right dh, the sum of two gradients. A second one overwrites: only the way through w2 is
-# left.
+# What happens if the short way overwrites the long one, or the other way round? Take points in the plane, drawn at random on three arms of
+# a spiral: a synthetic task, three classes. The net computes h = relu(x w1^T + b1). Then h is **used twice**: y = h + relu(h w2^T). The
+# scores are y w3^T. One net learns with the right dh, the sum of two gradients. A second one, which begins with the same weights,
+# overwrites: only the way through w2 is left.
 
 
 # %%
@@ -517,7 +527,7 @@ def loss_and_slopes(points, labels, params, overwrite):
     y = h + np.maximum(a2, 0)  # h is used twice
     p = np.exp(y @ w3.T)
     p /= p.sum(axis=1, keepdims=True)
-    dscores = (p - np.eye(3)[labels]) / n
+    dscores = (p - np.eye(3)[labels]) / n  # row j of np.eye is 1 at j and 0 elsewhere
     dy = dscores @ w3
     da2 = dy * (a2 > 0)
     dh = da2 @ w2 if overwrite else dy + da2 @ w2
@@ -544,13 +554,16 @@ for (name, losses), style, color in zip(curves.items(), ("-", "--"), ("#0072B2",
 axis.set(title="both learn", xlabel="step", ylabel="loss", ylim=(0, 1.3))
 axis.legend(fontsize=9)
 show(fig, alt="Left: synthetic points on three arms of a spiral, one class on each arm. Right: two curves of the loss. Both fall "
-     "from above 1 to below 0.05 in 400 steps; the curve with = is only a little later than that with +=.")  # fmt: skip
+     "steeply from above 1 to 0.7 in the first few steps, and then slowly to below 0.05 at step 400. Between steps 50 and 200 the "
+     "dashed curve with = lies a little above the one with +=.")  # fmt: skip
 for name, losses in curves.items():
     print(f"with {name}: loss {losses[-1]:.2f} after {len(losses)} steps")
 
 # %% [markdown]
-# Both learn. Somebody who sees the second curve alone would not suspect a bug: the wrong gradient still points roughly downhill. In a
-# deep net, on a hard task, it may cost accuracy, and nobody knows of it. The check sees it at once:
+# Both learn. Somebody who sees the second curve alone would not suspect a bug, because a step against the wrong gradient still makes the
+# loss smaller. In a deep net, on a hard task, fewer answers may be right because of it, and nobody knows why. The check sees it at once. It
+# also prints the cosine of the angle between the gradient and the measured one: 1 is the same direction, and 0 is a right angle. As long as
+# the cosine is above 0, a small step makes the loss smaller.
 
 # %%
 some, some_classes, params = points[:20], classes[:20], start(5)
@@ -564,6 +577,8 @@ for name, overwrite in (("+=", False), ("=", True)):
 # %% [markdown]
 # ## 9. What people get wrong
 #
+# Each bold line is a mistake or a wrong belief. The text after it says why.
+#
 # **`+=` belongs to sums only.** A reader asked about a well-known small library: for an addition `+=` makes sense, but for a
 # multiplication? (karpathy/micrograd#72.) The answer is 4.2: it is the *copy* that adds, whatever is done with the copies. In x · x both
 # uses are products. And with `=`:
@@ -572,9 +587,10 @@ for name, overwrite in (("+=", False), ("=", True)):
 print("y = x * x at x = 3. With +=:", 3.0 + 3.0, "  with =:", 3.0)
 
 # %% [markdown]
-# **The forward pass is right, so nobody sees `=`.** It was in a teaching video (karpathy/nn-zero-to-hero#52). It passed all tests of a
-# course (callummcdougall/ARENA_2.0#18). A gradient that was not added was also found in a trainer of large language models
-# (pytorch/torchtitan#2416). A numerical check finds it, if the net that is checked uses a value twice.
+# **`=` for `+=`, which nobody sees, because the forward pass is right.** This mistake was in a teaching video
+# (karpathy/nn-zero-to-hero#52). It passed all tests of a course (callummcdougall/ARENA_2.0#18). A gradient that was not added was also
+# found in a trainer of large language models (pytorch/torchtitan#2416). A numerical check finds it, if the net that is checked uses a value
+# twice.
 #
 # **The bias gradient is one number** (rasbt/stat453-deep-learning-ss21#5): `dout.sum()` without an axis. Then every bias gets the same
 # gradient.
@@ -596,7 +612,8 @@ right, transposed = square.T @ inputs, inputs.T @ square
 print("K = C = 5: shapes", right.shape, transposed.shape, f"  error {error(right, transposed):.1g}")
 
 # %% [markdown]
-# **Backward may come after the update.** If w2 has changed already, dB = dout w2 is the gradient of another net:
+# **Backward may come after the update.** The update is the step that changes the weights. If w2 has changed already, dB = dout w2 is the
+# gradient of another net:
 
 # %%
 x, w1, w2, w3 = chain_params.values()
@@ -605,8 +622,8 @@ print(f"dw1 with the changed w2: error {error(chain_backward(dout, x, w1, change
 
 # %% [markdown]
 # **To call backward twice is harmless** (karpathy/micrograd#53 and #102). In the engine, as in most libraries, the gradients of the
-# parameters are *added* to what is there, because a layer may be used twice. So after each step they must be set to 0; `sgd.step()` of
-# the engine does so. Two passes without it:
+# parameters are *added* to what is there, because a layer may be used twice. So after each step of learning they must be set to 0. In the
+# engine `sgd.step()` does so (lesson 07). Here are two passes without it:
 
 # %%
 layer = engine_linear(w3, "w3")

@@ -24,6 +24,7 @@ from fractions import Fraction
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.data import synthetic_dataset
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import fast, say, show
@@ -38,12 +39,15 @@ from tinyalex.tutor.lesson import fast, say, show
 # all weights is a **step**. A step uses the gradient of one **batch**: some images, drawn at random, here 128. "Stochastic" means that
 # chance has a part in it. **SGD** is short for stochastic gradient descent.
 #
-# Right after this sentence the paper writes the step as two lines. We take them apart in this lesson.
+# Right after this sentence the paper writes the step as two lines. We take them apart in this lesson. Names such as BVLC/caffe#327 stand
+# for threads on GitHub: the project, and the number of the thread.
 
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Replace each guess by your own before you read on. The words of the questions: the **learning rate** is the small factor that lesson 01
+# called rate. The **velocity** is the move that a weight makes in a step. With a **momentum** of 0.9 this move is 0.9 times the last move,
+# minus the learning rate times the gradient. **PyTorch** is a well-known library, whose step is written in another form than the paper's.
 
 # %% tags=["predict"]
 predict("07-a", 2)
@@ -60,13 +64,14 @@ predict("07-c", 90)
 # | letter | in the code | in the paper | what it is |
 # |---|---|---|---|
 # | w | weight | w | a parameter: all weights of a layer, or all its biases |
-# | g | grad | the derivative in angle brackets | the gradient of the loss of the batch with respect to w |
+# | g | grad | $\langle \dots \rangle_{D_i}$ | the gradient of the loss of the batch with respect to w: dweight, or dbias |
 # | v | velocity | v | the last move of w; it starts as zeros |
 # | $\eta$ | lr | $\epsilon$ | the **learning rate**, 0.01 at first |
 # | $\mu$ | momentum | 0.9 | how much of the last move is kept |
 # | $\delta$ | weight_decay | 0.0005 | how strongly each weight is drawn to 0 |
 #
-# w, g and v have the same shape. (The letters are read eta, mu and delta.) The paper's two lines are
+# w, g and v have the same shape. (The Greek letters are read eta, mu and delta, and the paper's is read epsilon. The paper's angle brackets
+# mean the average over the batch $D_i$, whose derivative stands between them.) The paper's two lines are
 #
 # $$\begin{array}{rll}
 # v_{t+1} &= \mu\,v_t - \delta\,\eta\,w_t - \eta\,g_t & \quad \text{the shape of } w \\
@@ -83,53 +88,59 @@ predict("07-c", 90)
 #
 # Take the simplest step first: no momentum, no decay, so v = $-\eta\,g$. Lesson 00 says what the slope is good for: if w moves by a
 # small v, the loss L changes by about the sum of slope times move over all weights. This sum is the dot product of g and v.
-# In geometry a dot product is the two lengths times the cosine of the angle between them:
+# In geometry a dot product is the two lengths times the cosine of the angle between them. The length |g| is the root of the sum of the
+# squares of all elements of g.
 #
 # $$L(w + v) - L(w) \approx \sum_i g_i\,v_i = |g|\;|v|\;\cos(\text{angle})$$
 #
-# For moves of one length it is smallest where the cosine is -1. Then v points exactly against g. With v = $-\eta\,g$ the loss changes by
-# about $-\eta\,|g|^2$. This is never positive. But it is true for **small** steps only, and 4.4 shows what a large one does.
+# Take all moves v of the same length. The loss falls most where the cosine is -1. Then v points exactly against g. With v = $-\eta\,g$ the
+# loss changes by about $-\eta\,|g|^2$. This is never positive. But it is true for **small** steps only, and 4.4 shows what a large one
+# does.
 #
 # ### 4.2 Why a batch
 #
-# The loss that we mean is the mean over all 1.2 million images. Its gradient costs 1.2 million forward and backward passes, and then
-# w moves once. The gradient of a batch of B images is a mean too, over B of them. If the images are drawn at random, it is right on
-# average, and it scatters. Statistics says how much: the mean of B independent numbers scatters $1/\sqrt{B}$ as much as one of
-# them. With 4 times as many images, the scatter is halved. Part 8 measures this.
+# The loss that we mean is the mean over all 1.2 million images from which AlexNet learns. Its gradient costs 1.2 million forward and
+# backward passes, and then w moves once. The gradient of a batch of B images is a mean too, over B of them. If the images are drawn at
+# random, this gradient is right on average, but each batch gives another one. We call their standard deviation the **scatter**. How large
+# is it? For independent numbers the variances add (the variance is the square of the standard deviation). So the sum of B numbers has
+# B times the variance of one number, and $\sqrt{B}$ times its standard deviation. The mean is this sum divided by B. So its scatter is
+# $\sqrt{B} / B = 1 / \sqrt{B}$ of that of one image. With 4 times as many images, the scatter is halved. Part 8 measures this.
 #
 # Because g is a mean and not a sum, its size does not depend on B. The division by B is already in the gradient of the loss (lesson 06).
 # It must not be done here again.
 #
 # ### 4.3 What momentum does
 #
-# Leave the decay out for now, and put the first line into itself, again and again. $v_0$ is 0.
+# Leave the decay out for now. On the right of the first line stands the old velocity. We replace it by what the line of the step before
+# says, and we do so again for each step. $v_0$ is 0.
 #
 # $$\begin{array}{rll}
 # v_1 &= -\eta\,g_0 & \quad \text{the line, with } v_0 = 0 \\
-# v_2 &= \mu\,v_1 - \eta\,g_1 = -\eta\,(g_1 + \mu\,g_0) & \quad \text{the line again} \\
-# v_3 &= -\eta\,(g_2 + \mu\,g_1 + \mu^2\,g_0) & \quad \text{and again} \\
-# v_t &= -\eta\,\sum_{k=0}^{t-1} \mu^k\,g_{t-1-k} & \quad \text{always so}
+# v_2 &= \mu\,v_1 - \eta\,g_1 = -\eta\,(g_1 + \mu\,g_0) & \quad \text{with the } v_1 \text{ above} \\
+# v_3 &= \mu\,v_2 - \eta\,g_2 = -\eta\,(g_2 + \mu\,g_1 + \mu^2\,g_0) & \quad \text{with the } v_2 \text{ above} \\
+# v_t &= -\eta\,\sum_{k=0}^{t-1} \mu^k\,g_{t-1-k} & \quad \text{each step multiplies the old ones by } \mu
 # \end{array}$$
 #
-# So the velocity is a sum over all old gradients. One that is k steps old counts $\mu^k$: with 0.9 that is 0.35 after ten steps
-# and 0.005 after fifty. Two cases show what such a sum is good for.
+# So the velocity is a sum over all old gradients. A gradient that is k steps old has the factor $\mu^k$: with $\mu$ = 0.9 this is 0.35
+# after ten steps and 0.005 after fifty. Two cases show what such a sum is good for.
 #
-# **The gradient stays the same**, g each time. Then the sum is $g\,(1 + \mu + \mu^2 + \dots)$. Call the bracket S. Multiply it by $\mu$,
-# and every term moves on by one place: $\mu S = S - 1$. So
+# **The gradient stays the same**, g in each step. After many steps the sum is $g\,(1 + \mu + \mu^2 + \dots)$. Call the bracket S.
+# Multiply S by $\mu$: the 1 becomes $\mu$, $\mu$ becomes $\mu^2$, and so on. These are the terms of S without the 1 at the beginning. So
+# $\mu S = S - 1$, and with $\mu$ = 0.9
 #
 # $$S = \frac{1}{1 - \mu} = 10 \qquad\qquad v = -10\,\eta\,g$$
 #
-# **The gradient changes its sign at each step**: g, -g, g. Then the terms change their signs too, and
-# S = $1 - \mu + \mu^2 - \dots$ Now $-\mu S = S - 1$, and
+# **The gradient changes its sign at each step**: g, -g, g and so on. If the newest one is g, the sum is g times
+# S = $1 - \mu + \mu^2 - \dots$ Multiply by $-\mu$, and again only the 1 is missing: $-\mu S = S - 1$. So
 #
 # $$S = \frac{1}{1 + \mu} = 0.526$$
 #
-# Momentum makes a steady direction ten times as fast, and halves a direction that goes to and fro.
+# If a gradient keeps its direction, momentum makes the moves ten times as large. If it goes to and fro, momentum halves the moves.
 
 # %%
 v = 0.0
 for _ in range(200):
-    v = 0.9 * v - 1  # in units of the rate, with a gradient of 1
+    v = 0.9 * v - 1  # in units of the learning rate, with a gradient of 1
 say("a steady gradient: the velocity grows to -10", value=v, within=1e-6)
 reveal("07-a")
 
@@ -142,74 +153,95 @@ say("the last ten gradients make 65 % of the sum", value=sum(0.9**k for k in ran
 reveal("07-c")
 
 # %% [markdown]
-# ### 4.4 How large may the rate be?
+# ### 4.4 How large may the learning rate be?
 #
-# Near its lowest point a loss looks like a valley. In one direction it is flat, in another one it is steep. We take the simplest valley,
-# with two weights x and y:
+# Near its lowest point a loss looks like a valley. In one direction it is flat, in another one it is steep. At the lowest point all slopes
+# are 0, so the first terms of Taylor's formula (lesson 00) that matter are the squares. We take the simplest valley, with two weights. In
+# this part they are called x and y, and x is no image:
 #
 # $$L(x, y) = \frac{1}{2} \left( a\,x^2 + b\,y^2 \right) \qquad\qquad \text{gradient } (a\,x,\; b\,y)$$
 #
-# Without momentum a step gives $x - \eta\,a\,x = (1 - \eta a)\,x$. So x is multiplied by $1 - \eta a$, and y by $1 - \eta b$. It goes to 0
-# if the factor is between -1 and 1, that is, if **$\eta b$ is below 2**. The steep direction sets the limit. The flat one must live with
-# the same rate: if b is 100 times a, then $\eta a$ is below 0.02, and x shrinks by less than 2 % in a step.
+# a and b are two positive numbers. They say how steep the valley is: let b be the larger one, so y is the steep direction.
 #
-# With momentum we write both lines as one. The last move was $v_t = x_t - x_{t-1}$, so
+# **Without momentum** a step gives $x - \eta\,a\,x = (1 - \eta a)\,x$. So each step multiplies x by $1 - \eta a$, and y by $1 - \eta b$. A
+# weight goes to 0 if its factor is between -1 and 1. For y this means that **$\eta b$ is below 2**. So the steep direction sets the limit.
+# The flat direction has the same learning rate: if b is 100 times a, then $\eta a$ is below 0.02, and x shrinks by less than 2 % in a step.
+#
+# **With momentum** we write both lines of the step as one. The last move was $v_t = x_t - x_{t-1}$, so
 #
 # $$x_{t+1} = x_t + \mu\,(x_t - x_{t-1}) - \eta\,a\,x_t$$
 #
-# Let us try whether $x_t = r^t$ solves this, with some number r. Put it in, divide by $r^{t-1}$, and collect:
+# Without momentum each step multiplied x by the same number. So we ask whether there is such a number r here too: we try $x_t = r^t$.
 #
-# $$r^2 - (1 + \mu - \eta a)\,r + \mu = 0$$
+# $$\begin{array}{rll}
+# r^{t+1} &= r^t + \mu\,(r^t - r^{t-1}) - \eta\,a\,r^t & \quad r^t \text{ put in for } x_t \\
+# r^2 &= r + \mu\,(r - 1) - \eta\,a\,r & \quad \text{divided by } r^{t-1} \\
+# 0 &= r^2 - (1 + \mu - \eta a)\,r + \mu & \quad \text{all terms on one side}
+# \end{array}$$
 #
-# A quadratic equation has two roots, and their product is the last number, $\mu$. If the two roots are not real, they are a complex number
-# and its mirror image, and both have the same size. The product of the sizes is $\mu$, so **each has the size $\sqrt{\mu}$ = 0.949**,
-# whatever $a$ is. Every direction with such roots shrinks by 5 % in a step: the flat one is no longer slow. (With $\mu$ = 0.9 the roots
-# are of this kind if $\eta a$ is above 0.0026.) The limit moves, too. For a steep direction the first thing that goes wrong is a root of
-# -1. Put r = -1 in:
+# This quadratic equation has two roots, $r_1$ and $r_2$. So there are two such powers, and the path is a sum of them, each times a
+# constant. Multiply out $(r - r_1)(r - r_2)$: its last number is $r_1 r_2$. So **the product of the roots is $\mu$**.
+#
+# When the number under the square root of the solution is negative, the roots are not real. They are a complex number and its mirror
+# image, and both have the same size. (The size of a complex number is its distance from 0. If you have not met complex numbers, believe the
+# sizes that are printed below.) The product of the two sizes is $\mu$, so **each has the size $\sqrt{\mu}$ = 0.949**, whatever $a$ is. Then
+# x swings from one side to the other, and its swings shrink by 5 % in a step. So the flat direction is no longer slow.
+#
+# For which $\eta a$ is this so? The number under the square root is negative if $(1 + \mu - \eta a)^2$ is below $4 \mu$. With $\mu$ = 0.9
+# this means: $\eta a$ is between 0.0026 and 3.797.
+#
+# The limit moves, too. If $\eta b$ is above 3.797, both roots are real and negative. Their product is still 0.9. So one of them grows in
+# size, and the limit is where it reaches -1. Put r = -1 in:
 #
 # $$1 + (1 + \mu - \eta b) + \mu = 0 \qquad\text{so}\qquad \eta b = 2\,(1 + \mu)$$
 #
-# With $\mu$ = 0.9 the rate may be nearly twice as large.
+# With $\mu$ = 0.9 this is 3.8, where it was 2 without momentum. So the learning rate may be nearly twice as large.
 
 # %%
-for rate_times_slope in (0.001, 0.01, 1.0, 3.7, 3.9):
-    roots = np.roots([1, -(1.9 - rate_times_slope), 0.9])
+for rate_times_a in (0.001, 0.01, 1.0, 3.7, 3.9):
+    roots = np.roots([1, -(1.9 - rate_times_a), 0.9])
     kind = "real" if np.isreal(roots).all() else "not real"
-    print(f"rate times a = {rate_times_slope}: the larger root has the size {abs(roots).max():.3f}, the roots are {kind}")
+    print(f"learning rate times a = {rate_times_a}: the larger root has the size {abs(roots).max():.3f}, the roots are {kind}")
 
 # %% [markdown]
 # ### 4.5 What weight decay does
 #
-# Add to the loss half of $\delta$ times the sum of all squared weights. The gradient of $\frac{\delta}{2} w^2$ is $\delta w$. So g
-# becomes $g + \delta w$, and
+# To decay means to become smaller by itself. Where does the term $-\delta\,\eta\,w$ come from? Add to the loss half of $\delta$ times the
+# sum of all squared weights. Then large weights make the loss larger. The gradient of $\frac{\delta}{2} w^2$ is $\delta w$. So g becomes
+# $g + \delta w$, and the step without decay becomes
 #
 # $$\mu\,v - \eta\,(g + \delta\,w) = \mu\,v - \delta\,\eta\,w - \eta\,g$$
 #
-# This is the paper's first line. The decay **is** a gradient: it goes through the velocity like any other. It has the factor
-# $\eta$, too. When the rate falls, the decay falls with it.
+# This is the paper's first line. The decay **is** a gradient: it goes through the velocity like any other gradient. It has the factor
+# $\eta$, too. When the learning rate falls, the decay falls with it.
 #
-# How fast does a weight decay which no image needs? Then g is 0. By 4.3 momentum makes a steady pull ten times as strong, so w loses about
-# $10\,\delta\,\eta\,w$ = 0.00005 w in each step. The half of it is left when $(1 - 0.00005)^t = 0.5$, about 13,860 steps.
+# How fast does a weight shrink that no image needs? For such a weight g is 0, and only $\delta w$ is left. It hardly changes from step to
+# step, so by 4.3 momentum makes the moves ten times as large: w loses about $10\,\delta\,\eta\,w$ in each step. With $\delta$ = 0.0005 and
+# $\eta$ = 0.01 this is 0.00005 w. Half of the weight is left when $(1 - 0.00005)^t = 0.5$. Take logarithms:
+# t = log 0.5 / log 0.99995, which is about 13,860 steps.
 
 # %% [markdown]
 # ### 4.6 Two other forms
 #
-# Libraries write the step in other ways. Caffe keeps the velocity with the opposite sign, h = -v:
+# Caffe and PyTorch are libraries for neural nets. They write the step in other ways. Caffe keeps the velocity with the opposite sign,
+# h = -v:
 #
 # $$h_{t+1} = \mu\,h_t + \eta\,(g_t + \delta\,w_t) \qquad\qquad w_{t+1} = w_t - h_{t+1}$$
 #
-# Put h = -v in, and both are the paper's lines. **They are the same, always.** PyTorch collects gradients without the rate, in a buffer u:
+# Put h = -v in, and both are the paper's lines. **They are the same, always.** PyTorch collects gradients without the learning rate, in an
+# array u that it calls a buffer:
 #
 # $$u_{t+1} = \mu\,u_t + g_t + \delta\,w_t \qquad\qquad w_{t+1} = w_t - \eta\,u_{t+1}$$
 #
 # Is this the same? As long as $\eta$ is one number, yes: multiply the first line by $-\eta$, and $-\eta u$ obeys the paper's line. But
-# look at 4.3 again with a rate that changes. In the paper each old gradient keeps **the rate of its own step**:
+# look at 4.3 again with a learning rate that changes; $\eta_t$ is the rate of step t. In the paper each old gradient keeps **the rate of
+# its own step**:
 #
 # $$v_t = -\sum_{k=0}^{t-1} \mu^k\,\eta_{t-1-k}\,(g_{t-1-k} + \delta\,w_{t-1-k})$$
 #
-# In the other form the **present** rate multiplies all of them. When the rate is divided by 10, its next move is at once a tenth. The
-# paper's velocity is still the old one, and it fades over about ten steps. To turn one into the other, multiply u by the old rate over
-# the new one whenever the rate changes.
+# In PyTorch's form the **present** rate multiplies all of them. When the rate is divided by 10, PyTorch's next move is at once a tenth of
+# the last one. The paper's velocity still holds the old rate. With $\mu$ = 0.9 a third of it is left after ten steps, because $0.9^{10}$ is
+# 0.35. To make PyTorch's form do the same as the paper's, multiply u by the old rate over the new rate whenever the rate changes.
 #
 # ### 4.7 The engine's line
 #
@@ -220,9 +252,10 @@ for rate_times_slope in (0.001, 0.01, 1.0, 3.7, 3.9):
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `sgd_step(weight, grad, velocity, lr, momentum, weight_decay)`. It returns the new weight as a new array, and it **changes velocity
-# in place**, because the next step needs it. This is exercise **E09**, about 15 minutes. Then, in a cell of your own, write `from tinyalex
-# import tutor` and ask `tutor.check("E09", sgd_step)`. Do this before you open the next cell.
+# Write `sgd_step(weight, grad, velocity, lr, momentum, weight_decay)`. The first three are arrays of one shape, the others are numbers. It
+# returns the new weight as a new array, and leaves weight and grad as they are. It **changes velocity in place**: after the call the array
+# that was given holds the new velocity, because the next step needs it. This is exercise **E09**, about 15 minutes. Then, in a cell of your
+# own, write `from tinyalex import tutor` and ask `tutor.check("E09", sgd_step)`. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E09"]
@@ -253,13 +286,19 @@ def pytorch_step(weight, grad, buffer, lr, momentum, weight_decay):
 # %% [markdown]
 # ## 6. Prove it
 #
-# **The slope along the step.** 4.1 says: along $-g$ the loss falls with the slope $-|g|^2$. We take a loss of seven weights with a
-# gradient that we know, and measure with lesson 00's difference how the loss changes with the rate, at the rate 0.
+# **The slope along the step.** 4.1 says: a step with a small learning rate changes the loss by $-|g|^2$ times this rate. So $-|g|^2$ is the
+# slope of the loss with respect to the learning rate, at the rate 0. We measure it with the centered difference of lesson 00. For this we
+# need a loss whose gradient we know. We take
+#
+# $$L(w) = \frac{1}{2} \sum_{i,j} w_i\,A_{ij}\,w_j \qquad\qquad g = A\,w \qquad (7)$$
+#
+# where A is a table with $A_{ij} = A_{ji}$. Each $w_i$ stands in the sum twice, on the left and on the right. The two uses give the same
+# slope, and this cancels the half.
 
 # %%
 rng = np.random.default_rng(7)
 A = rng.standard_normal((7, 7))
-A = A @ A.T  # symmetric, and never negative as a loss
+A = A @ A.T  # now A[i, j] is A[j, i]; and L is half of a sum of squares, so it is never negative
 
 
 def loss(w):
@@ -291,8 +330,9 @@ assert np.abs(v + sum(0.9**k * old[-1 - k] for k in range(len(old)))).max() < 1e
 print("five steps with three rates: the velocity is the sum of 4.6, to 1e-12")
 
 # %% [markdown]
-# **Exactly, without rounding.** `Fraction` computes with whole numerators and denominators. With a constant gradient g and no decay, $v_t$
-# must be $-\eta\,g\,(1 - \mu^t) / (1 - \mu)$. This is the sum of 4.3 up to its term number t.
+# **Exactly, without rounding.** `Fraction` computes with exact fractions (lesson 00). After t steps with the same gradient g and no decay,
+# the S of 4.3 has t terms: $1 + \mu + \dots + \mu^{t-1}$. If we multiply it by $\mu$, the 1 is missing and $\mu^t$ is new:
+# $\mu S = S - 1 + \mu^t$. So S = $(1 - \mu^t) / (1 - \mu)$, and $v_t$ must be $-\eta\,g\,S$.
 
 # %%
 eta, mu = Fraction(1, 100), Fraction(9, 10)
@@ -306,7 +346,8 @@ print("30 steps with fractions: equal, with == and without a tolerance")
 # ## 7. The same as the engine
 #
 # The engine's class is `SGD` in `tinyalex/optim.py`. Its method `step` updates all parameters of a net, and then sets the gradients to
-# zero. We give a layer of 3 units and 5 inputs the same gradients as our own step, and we change the rate on the way.
+# zero. Momentum 0.9 and weight decay 0.0005 are its defaults. We take a net with a single layer of 3 units and 5 inputs, give it the same
+# gradients as our own step, and change the learning rate on the way.
 
 # %%
 import tinyalex as ta
@@ -327,22 +368,22 @@ print("40 steps, weight and bias, rate 0.01 and then 0.001: equal to the engine'
 
 # %% [markdown]
 # In this comparison the biases decay as well, as the paper's equation says. The authors' program did otherwise: its biases had twice the
-# rate and no decay. In the engine this is `SGD(net, multipliers={"*.bias": (2, 0)})`.
+# learning rate and no decay. In the engine this is `SGD(net, multipliers={"*.bias": (2, 0)})`.
 
 # %% [markdown]
 # ## 8. Experiment
 #
 # ### A valley
 #
-# b is 100 times a. Without momentum the limit for the rate is 2/100 = 0.02. We go 60 steps with a rate just below it, 30 steps with
-# a rate just above it, and 60 steps with the first rate and momentum.
+# We take the valley of 4.4 with a = 1 and b = 100. Without momentum the limit for the learning rate is 2/100 = 0.02. We go 60 steps with a
+# rate a little below it, 30 steps with a rate a little above it, and 60 steps with the first rate and momentum.
 
 
 # %%
-def path(lr, momentum, steps, start=(-8.0, 0.5), slopes=(1.0, 100.0)):
+def path(lr, momentum, steps, start=(-8.0, 0.5), steepness=(1.0, 100.0)):
     w, v, places = np.array(start), np.zeros(2), [np.array(start)]
     for _ in range(steps):
-        w = sgd_step(w, np.array(slopes) * w, v, lr, momentum, 0.0)
+        w = sgd_step(w, np.array(steepness) * w, v, lr, momentum, 0.0)
         places.append(w)
     return np.array(places)
 
@@ -357,25 +398,26 @@ for (name, places), (color, marker) in zip(paths.items(), styles, strict=True):
 ax.plot(0, 0, "*", color="black", markersize=12, label="the lowest point")
 ax.set(xlabel="x, the flat direction", ylabel="y, the steep direction", xlim=(-9, 6), ylim=(-2.5, 2.5))
 ax.legend(loc="lower right", fontsize=9)
-show(fig, alt="Three paths on the contour lines of a valley that is flat in x and steep in y, from x = -8. With rate 0.018 the path soon "
-     "lies on the floor and after 60 steps has come to -2.7. With rate 0.0205 it jumps from side to side ever farther, up to 2. With "
-     "momentum it overshoots to x = 2.2 and turns, and ends near the lowest point.")  # fmt: skip
-left = {name: np.linalg.norm(places[-1]) / np.linalg.norm(places[0]) for name, places in paths.items()}
+show(fig, alt="Three paths on the contour lines of a valley that is flat in x and steep in y. All start at x = -8, y = 0.5. With rate "
+     "0.018 the path jumps from side to side, each time less, and then creeps along y = 0 to x = -2.7. With rate 0.0205 it jumps "
+     "farther each time, up to y = 2, and is at x = -4.3. With momentum it winds past the lowest point to x = 2.2, turns, and ends in a "
+     "cluster of points beside the lowest point.")  # fmt: skip
+left = {name: np.linalg.norm(places[-1]) / np.linalg.norm(places[0]) for name, places in paths.items()}  # norm: the length
 say("the first path leaves 34 % of the distance", value=left["rate 0.018"], within=0.005)
 say("the path with momentum leaves 2 %", value=left["rate 0.018, momentum 0.9"], within=0.005)
 
 # %% [markdown]
-# Could a better rate help the path without momentum? We try a hundred of them.
+# Could another learning rate help the path without momentum? We try a hundred of them.
 
 # %%
-best = min(np.linalg.norm(path(lr, 0.0, 60)[-1]) for lr in np.linspace(0.001, 0.03, 100)) / np.linalg.norm(path(0.01, 0.0, 0)[0])
+best = min(np.linalg.norm(path(lr, 0.0, 60)[-1]) for lr in np.linspace(0.001, 0.03, 100)) / np.linalg.norm([-8.0, 0.5])
 say("the best of a hundred rates without momentum leaves 30 %", value=best, within=0.01)
 
 # %% [markdown]
-# ### What happens when the rate falls
+# ### What happens when the learning rate falls
 #
-# Section 5 says that the rate was divided by 10 when the validation error stopped improving. That happened three times. We do it
-# once, at step 90, with a gradient that stays 1.
+# Section 5 says that the authors divided the rate by 10 when the validation error stopped improving. (This is the error on images that
+# are not used for learning.) They did this three times. We do it once, at step 90, with a gradient that stays 1.
 
 
 # %%
@@ -396,10 +438,10 @@ ax.axvline(90, color="black", linewidth=0.8)
 ax.text(91, 9.5, "rate divided by 10", fontsize=10, va="top")
 ax.set(xlabel="step", ylabel="size of the move, in units of 0.01", ylim=(0, 10.5))
 ax.legend(loc="center right")
-show(fig, alt="The size of the moves under a constant gradient of 1. All three forms rise to 10 times the rate within 50 steps. Then the "
-     "rate is divided by 10. PyTorch's form falls at once from 10 to 1. The paper's and Caffe's, one line on the other, take about 30 "
-     "steps to come down.")  # fmt: skip
-assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-15 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-15
+show(fig, alt="The size of the moves with a gradient that stays 1. All three forms rise to 10 times the rate within 50 steps. At step 90 "
+     "the rate is divided by 10. PyTorch's form falls at once from 10 to 1. The paper's and Caffe's, one line on the other, fall on a "
+     "curve: to 4 after ten steps, and to 1.1 after forty.")  # fmt: skip
+assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-12 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-12
 ratio = moves(sgd_step)[90:100].sum() / moves(pytorch_step)[90:100].sum()
 say("in the ten steps after the cut the paper's form goes 6.28 times as far", value=ratio, within=0.01)
 reveal("07-b")
@@ -409,9 +451,9 @@ reveal("07-b")
 #
 # ### How much does a batch scatter?
 #
-# A net with one layer and softmax (lesson 06), on the synthetic images. It has not learned anything yet: its weights are zeros. We draw
-# many batches, take the gradient of each, and measure how far they lie from their mean. The images are halved to 16 by 16 pixels: each of
-# the new pixels is the mean of 2 by 2 old ones.
+# We take a net with one layer and softmax (lesson 06), and synthetic images of ten classes, drawn by a program (lesson 01). The net has not
+# learned anything yet: its weights are zeros, so each p is 0.1. We draw many batches, take the gradient of each, and measure the scatter of
+# 4.2. The images are made smaller, 16 by 16 pixels: each of the new pixels is the mean of 2 by 2 old ones.
 
 # %%
 data = synthetic_dataset(2000, 100)
@@ -422,6 +464,7 @@ print(f"{data.note}: {len(pixels)} images of {pixels.shape[1]} numbers, standard
 
 
 def scatter(batch, draws):
+    """The standard deviation of the gradient over many batches, on average over its elements."""
     gradients = []
     for _ in range(draws):
         chosen = rng.integers(2000, size=batch)
@@ -436,18 +479,25 @@ say("four times the images make the scatter 0.5 times as large", value=scatters[
 say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04)
 
 # %% [markdown]
-# A batch that is 16 times as large costs 16 times as much work, and scatters a quarter. This is why nobody takes all images for one step.
+# A batch that is 16 times as large costs 16 times as much work, and its gradient scatters a quarter as much. So the same work is better
+# spent on many steps with small batches than on one step with all images.
 #
 # ### What do the first biases do?
 #
 # Section 5 says that some biases start at 1: "This initialization accelerates the early stages of learning by providing the ReLUs with
-# positive inputs." The authors of Caffe built the same net, and reported that biases of 1 gave a flat training loss. They took 0.1
-# (BVLC/caffe#327). Who is right? We train a net with three hidden layers of 100 ReLUs.
+# positive inputs." (Initialization means: how the parameters are set before the first step.) The authors of Caffe built the same net, and
+# reported that biases of 1 gave a training loss that stays flat. They took 0.1 (BVLC/caffe#327). Who is right? We train a small net with
+# three hidden layers of 100 ReLUs, in two settings:
+#
+# - "As in 2012": pixels of 0 to 255 minus their mean, first weights with a standard deviation of 0.01, learning rate 0.01.
+# - "Other scale": pixels divided so that their standard deviation is 1, first weights with 0.03, learning rate 0.15.
+#
+# In both, the biases of the hidden layers start at 0, at 0.1 or at 1.
 
 
 # %%
 def train(x, std, lr, bias, steps, seed):
-    """The loss of each batch, and the share of positive outputs in the last hidden layer."""
+    """The loss of each batch, and the share of positive outputs in the last hidden layer. std: of the first weights."""
     rng = np.random.default_rng(seed)
     sizes = (768, 100, 100, 100, 10)
     params = []
@@ -483,22 +533,19 @@ settings = {"as in 2012": (pixels, 0.01, 0.01, 150), "other scale": (pixels / pi
 runs = {(name, bias): [train(x, std, lr, bias, steps, seed) for seed in seeds]
         for name, (x, std, lr, steps) in settings.items() for bias in (0.0, 0.1, 1.0)}  # fmt: skip
 
-# %% [markdown]
-# "As in 2012" means: pixels of 0 to 255 less the mean, first weights with a standard deviation of 0.01, rate 0.01. "Other scale" means:
-# pixels with a standard deviation of 1, weights with 0.03, rate 0.15.
-
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(7, 3.4), layout="constrained", sharey=True)
 for ax, name in zip(axes, settings, strict=True):
     for bias, color, style in ((0.0, "#6E6E6E", ":"), (0.1, "#E69F00", "--"), (1.0, "#0072B2", "-")):
         for losses, _ in runs[name, bias][:1]:
             ax.plot(smooth(losses), style, color=color, linewidth=2, label=f"biases {bias:g}")
-    ax.set(xlabel="step", ylabel="loss" if name == "as in 2012" else "")
+    ax.set(xlabel="step", ylabel="loss, mean of 10 batches" if name == "as in 2012" else "")
     ax.set_title(name, fontsize=11)
 axes[0].legend(fontsize=9, loc="lower left")
-show(fig, alt="Training loss of a net with three hidden layers, with first biases of 0, 0.1 and 1. Left, with pixels up to 255 and rate "
-     "0.01: all begin at 2.3, and the net with biases 1 comes down first, at step 50. Right, with pixels of deviation 1 and rate 0.15: the "
-     "nets with biases 0 and 0.1 come down to 1.5 and less, and the net with biases 1 stays at 2.3 all through.")  # fmt: skip
+show(fig, alt="Training loss of a net with three hidden layers, with first biases of 0, 0.1 and 1, over 140 steps. Left, as in 2012: all "
+     "begin at 2.3. The net with biases 1 comes down first, near step 50, the net with 0.1 next, the net with 0 last. They end at 0.9, "
+     "1.2 and 1.1. Right, other scale: the nets with biases 0 and 0.1 come down in waves to 1.3 and 1.2. The net with biases 1 begins at "
+     "2.4 and stays at 2.3 from step 6 to the end.")  # fmt: skip
 
 
 def first_below(losses, bound=2.2):
@@ -513,6 +560,10 @@ print("as in 2012: how many steps until the loss is below 2.2?")
 say("biases of zero: 80", value=steps_needed(0.0), within=8)
 say("biases of a tenth: 66", value=steps_needed(0.1), within=8)
 say("biases of one: 53", value=steps_needed(1.0), within=8)
+first = {bias: np.mean([positive[0] for _, positive in runs["as in 2012", bias]]) for bias in (0.0, 1.0)}
+say("before the first step 50 % of the last hidden layer is positive with biases of zero", value=first[0.0], within=0.05)
+say("and 100 % with biases of one", value=first[1.0], within=0.01)
+
 print("other scale: the mean loss of the last 20 steps, and the share of positive outputs in the last hidden layer at step 40")
 ends = {bias: np.mean([losses[-20:].mean() for losses, _ in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
 alive = {bias: np.mean([positive[40] for _, positive in runs["other scale", bias]]) for bias in (0.0, 0.1, 1.0)}
@@ -521,22 +572,25 @@ say("biases of one: the loss stays at 2.305", value=ends[1.0], within=0.01)
 say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.02)
 
 # %% [markdown]
-# **Both are right.** With the scale and the rate of 2012 the paper's sentence is true here. At first, half of all ReLUs give 0 with biases
-# of 0, and the signal becomes small from layer to layer. With biases of 1 the last hidden layer is all positive, and nothing is lost.
+# **Both are right.** With the scale and the learning rate of 2012 the paper's sentence is true here: the larger the first biases, the
+# sooner the loss falls. With biases of 0 about half of all ReLUs give 0 at first, and the numbers become smaller from layer to layer. With
+# biases of 1 every output of the last hidden layer is positive, so each ReLU lets its gradient through.
 #
-# At the other scale a net with the same biases never moves. The reason can be read off the share of positive outputs. With biases of 1 all
-# outputs of a hidden layer are about 1, for every image. So every image pulls the weights above it in the same direction, and the rate is
-# 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. Then every slope below is 0, and a
-# unit that is 0 for all images has no gradient that could bring it back. Such a unit is called **dead**. The net can learn only how often
-# each class occurs, which gives a loss of log 10 = 2.303. In the batches the loss scatters around it.
+# At the other scale a net with the same biases learns nothing. The share of positive outputs shows the reason. With biases of 1 the outputs
+# of the last hidden layer are about 1 for every image. So every image moves the weights behind this layer in much the same direction, and
+# the rate is 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. A unit that is 0 for all
+# images has the slope 0, so it gets no gradient that could bring it back. Such a unit is called **dead**. Then no weight of the net gets a
+# gradient, and only the last biases still learn. They can say how often each class occurs, which gives a loss of log 10 = 2.303. The loss
+# of a batch scatters around it.
 #
-# Biases, the scale of the inputs, the deviation of the first weights and the rate belong together. Whoever changes one of
-# them must look at the others again. This is a small net and a synthetic set. It shows what *can* happen, and it does not prove
+# Biases, the scale of the inputs, the standard deviation of the first weights and the learning rate belong together. If you change one of
+# them, look at the others again. This is a small net and a synthetic set. It shows what *can* happen, and it does not prove
 # that the same happened in Caffe's net.
 #
 # ### How long does a useless weight live?
 #
-# No gradient, only decay, with the numbers of the paper.
+# We let one weight shrink, without any gradient, with the numbers of the paper. 4.5 said: 13,860 steps. (At first the velocity is 0, so it
+# takes a little longer.)
 
 # %%
 w, v, t = 1.0, np.zeros(()), 0
@@ -547,14 +601,14 @@ epochs = t / (1_200_000 / 128)  # an epoch is once through all images
 say("that is 1.48 epochs, with the images and the batches of the paper", value=epochs, within=0.01)
 
 # %% [markdown]
-# The paper goes about 90 times through its images, so this decay is not small. At the last rate, 0.00001, the same weight would need a
-# thousand times as long: nothing decays any more.
+# The paper goes about 90 times through its images, so this decay is not small. At the last learning rate, 0.00001, the same weight would
+# need a thousand times as many steps: hardly anything decays any more.
 
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# The counts come from 140 public solutions of one course, not a random sample. 127 of them have written SGD with momentum, and 113 are
-# right.
+# The counts come from 140 public solutions of the assignment of one well-known course, not a random sample. 127 of them have written SGD
+# with momentum, and 113 of these are right.
 #
 # **The weight is changed in place: 14 of 127.** `w += v` also changes the array that the caller holds. Sometimes this is wanted, as in the
 # engine. Here it is not, and whoever compares the weight before with the weight after then compares an array with itself.
@@ -566,14 +620,26 @@ w += 0.5
 print("before the step", before, " after the step", w, " the same array:", before is w)
 
 # %% [markdown]
-# **The velocity is not stored.** `velocity = ...` gives the name in the function to a new array, and the caller keeps the old one. The
-# first step is right, and every later step begins without memory. One test with two steps would see it.
-#
-# **The rate on the whole velocity** (pytorch/pytorch#1099, #44917). This is PyTorch's form. It is the same as long as the rate does not
-# change, see 4.6.
+# **The velocity is not stored.** `velocity = momentum * velocity - ...` makes a new array and gives it the name inside the function. The
+# caller keeps the old array. The first step is right, and every later step begins without memory. A test with two steps would see it.
+
+# %%
+kept = np.zeros(1)
+
+
+def forgets(velocity):
+    velocity = 0.9 * velocity - 1.0
+    return velocity
+
+
+print("inside the function:", forgets(kept), "  what the caller has:", kept)
+
+# %% [markdown]
+# **The learning rate on the whole velocity** (pytorch/pytorch#1099, #44917). This is PyTorch's form. It is the same as long as the rate
+# does not change, see the factor of 6.28 in part 8.
 #
 # **$(1 - \mu)\,g$ for g** (HIPS/autograd#289, and some courses). Then the velocity is a mean of gradients and not a sum. With $\mu$ = 0.9
-# each step is a tenth of the paper's. It is the same step with a rate of 0.001.
+# each move is a tenth of the paper's, as if the learning rate were 0.001 and not 0.01.
 
 # %%
 w, v, mean = 0.0, 0.0, 0.0
@@ -588,25 +654,31 @@ say("the paper's move is 10 times the other one", value=v / mean, within=1e-9)
 say("the last rate is 0.00001", value=0.01 / 10**3, within=1e-12)
 
 # %% [markdown]
-# **"The rate is adapted dynamically during training"** (an article on AlexNet, about Figure 1). Of Figure 1 the paper says that the rate
-# of each net was chosen independently. Nothing adapts by itself. Section 5 says: "We used an equal learning rate for all layers, which we
-# adjusted manually throughout training." (In the program of 2012 the biases had twice the rate of the weights.)
+# **"The rate is adapted dynamically during training"** (an article on AlexNet, about Figure 1). Of the nets in Figure 1 the paper says that
+# the rate of each was chosen independently of the others. Nothing adapts by itself. Section 5 says: "We used an equal learning rate for all
+# layers, which we adjusted manually throughout training." (In the program of 2012 the biases had twice the rate of the weights.)
 #
-# **Weight decay is the same whatever the code says.** Four forms are in use, and they are not the same: in the gradient and so in the
-# velocity (the paper); beside the velocity; after the step, from the new weight (pytorch/pytorch#13801); without the rate
-# (jettify/pytorch-optimizer#433). Here is one weight after 50 steps with each of the four, without any gradient. (The second and the third
-# form differ only if there is a gradient.)
+# **"All programs mean the same by weight decay."** Four forms are in use, and they are not the same:
+#
+# 1. in the gradient, and so in the velocity: the paper;
+# 2. beside the velocity, from the weight before the step;
+# 3. after the step, from the new weight (pytorch/pytorch#13801);
+# 4. in the velocity, but without the learning rate (jettify/pytorch-optimizer#433).
+#
+# Here is one weight after 50 steps with each of the four, without any gradient. (The second and the third form differ only if there is a
+# gradient.)
 
 # %%
-four = np.ones(4)
-v = np.zeros(4)
+lr, weight_decay = 0.01, 0.05  # a strong decay, so that it shows
+first = second = third = fourth = 1.0
+v1 = v4 = 0.0
 for _ in range(50):
-    decay = np.array([0.01 * 0.05, 0.0, 0.0, 0.05]) * four  # a strong decay, 0.05, so that it shows
-    v = 0.9 * v - decay
-    four = four + v - np.array([0.0, 0.01 * 0.05, 0.0, 0.0]) * four
-    four[2] *= 1 - 0.01 * 0.05
-for form, value in zip(("in the velocity", "beside it", "after the step", "without the rate"), four, strict=True):
-    print(f"{form}: {value:.3f}")
+    v1 = 0.9 * v1 - weight_decay * lr * first
+    v4 = 0.9 * v4 - weight_decay * fourth
+    first, fourth = first + v1, fourth + v4
+    second = second - weight_decay * lr * second
+    third = third * (1 - weight_decay * lr)
+print(f"in the velocity: {first:.3f}   beside it: {second:.3f}   after the step: {third:.3f}   without the learning rate: {fourth:.3f}")
 
 # %% [markdown]
 # **The first weights have "variance 1"** (another article). The paper says a *standard deviation* of 0.01. Its variance is 0.0001. What
@@ -619,17 +691,22 @@ for width, below in ((100, 768), (100, 100), (100, 100)):
 print(f"after three layers the outputs are about {h.mean():.0e}; softmax cannot do anything with such numbers")
 
 # %% [markdown]
-# **The decay is divided by the batch size**, or the gradient is divided again. g is a mean already. The decay has nothing to do with
-# images.
+# **The decay is divided by the batch size**, or the gradient is divided again. g is a mean already (4.2). The decay has nothing to do with
+# images. With a batch of 128 it would be 0.0005 / 128:
+
+# %%
+say("the decay would be 0.0000039", value=0.0005 / 128, within=1e-8)
+
+# %% [markdown]
 #
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #
 # ### Summary
 #
-# The velocity is a sum of old gradients, each with the rate of its own step and with 0.9 to the power of its age. A steady gradient is
-# so made ten times as strong, and one that goes to and fro is halved. This lets all directions of a valley shrink alike. Weight
-# decay is the gradient of half the sum of squares, and it goes through the velocity. PyTorch's form is another one as soon as
-# the rate changes. How to begin, with which biases and weights, depends on the scale of the inputs and on the rate.
+# The velocity is a sum of old gradients, each with the learning rate of its own step and with 0.9 to the power of its age. So a gradient
+# that stays the same makes moves ten times as large, and one that goes to and fro makes moves half as large. All directions of a valley
+# then shrink alike. Weight decay is the gradient of half the sum of squares, and it goes through the velocity. PyTorch's form differs as
+# soon as the learning rate changes. Which first biases and weights are good depends on the scale of the inputs and on the learning rate.
 #
 # ### Read on
 #

@@ -16,12 +16,13 @@
 # Paper section 4, about 80 minutes, needs lessons 00, 01, 02, 06 and 07, exercise E10. It can be read before lesson 03.
 #
 # Afterwards you can write dropout and its backward pass, say which average of nets it stands for, and make many training images out of
-# one, by crops, reflections and color noise.
+# one: by cutting out pieces, by reflections and by color noise.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.data import synthetic_dataset
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import fast, say, show
@@ -33,17 +34,25 @@ from tinyalex.tutor.lesson import fast, say, show
 # > bits of constraint on the mapping from image to label, this turns out to be insufficient to learn so many parameters without
 # > considerable overfitting."
 #
-# (Section 4.) A label is one of 1,000 classes. To write it down takes 10 bits, because $2^{10}$ is 1,024. 1.2 million labels are 12 million
-# bits, and there are 60 million parameters. So a net may learn all labels by heart and know nothing of other images. This is
+# (Section 4.) ILSVRC is the contest for which AlexNet was made. The "mapping from image to label" is what the net has to learn. A label is
+# one of 1,000 classes. To write it down takes 10 bits, because $2^{10}$ is 1,024. 1.2 million labels are 12 million bits, and there are 60
+# million parameters. So a net may learn by heart: it remembers the label of each training image, and knows nothing of other images. This is
 # **overfitting**: few errors on the training images, many on images that the net has not seen. The difference of the two is the **gap**.
 #
-# The paper does two things against it. Section 4.1 makes many images out of one. Section 4.2 trains with **dropout**. We do both in
-# this lesson, on a net so small that we can also train it without.
+# The paper does two things against it. Section 4.1 makes many images out of one. Section 4.2 trains with **dropout**: in each step some
+# outputs of a layer, chosen at random, are set to 0. We do both in this lesson, on a net so small that we can also train it without them.
 
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Replace each guess by your own before you read on. The words of the questions:
+#
+# - A **mask** says for each unit of a layer whether its output is kept or set to 0. Each mask makes another net.
+# - The **halved net** drops nothing. It multiplies all outputs of this layer by 0.5.
+# - The **geometric mean** of n numbers is the n-th root of their product. Here the numbers are the probabilities that n nets give to a
+#   class.
+# - **Color noise** adds a random color to all pixels of an image. The colors in photographs are described by numbers called
+#   **eigenvalues**; part 4.5 explains them. A pixel goes from 0 to 255 **gray levels**.
 
 # %% tags=["predict"]
 predict("08-a", 4)
@@ -60,8 +69,8 @@ predict("08-d", 10)
 # %% [markdown]
 # ## 3. The equation
 #
-# **Dropout.** Take the outputs x of a layer, one row for each image: (N, C). While training, each number is set to 0 with the
-# probability p. Whether it is kept is written in a **mask** m of the same shape: 1 for kept, 0 for dropped. The mask is drawn anew
+# **Dropout.** Take the outputs x of a layer with C units, one row for each of N images. While training, each number is set to 0 with the
+# probability p. Whether it is kept is written in a mask m of the same shape: 1 for kept, 0 for dropped. The mask is drawn anew
 # for each image and each step.
 #
 # $$\begin{array}{rll}
@@ -69,10 +78,11 @@ predict("08-d", 10)
 # \text{test:} & \text{out} = (1 - p)\,x & \quad (N, C)
 # \end{array}$$
 #
-# In the paper p is 0.5, so at test time all outputs are halved. This is done in the first two fully connected layers, fc6 and fc7.
+# In the paper p is 0.5, so at test time all outputs are halved. This is done in the first two fully connected layers, which are called fc6
+# and fc7. In a fully connected layer each unit has a weight for every number that comes in, as in lesson 01.
 #
-# **Crops.** Out of an image of 256 by 256 pixels a piece of 224 by 224 is cut, at a random place. Half of the pieces are mirrored, left to
-# right. The label stays: a mirrored cat is a cat.
+# **Pieces.** (Many books call them crops.) Out of an image of 256 by 256 pixels a piece of 224 by 224 is cut, at a random place. With
+# probability 0.5 it is also mirrored, left to right. The label stays: a mirrored cat is a cat.
 #
 # **Color noise.** To all pixels of an image one color is added, drawn at random. Which colors are likely depends on the colors in the
 # training images. 4.5 says how.
@@ -89,8 +99,8 @@ predict("08-d", 10)
 #
 # $$(1 - p)\,x + p \cdot 0 = (1 - p)\,x$$
 #
-# The next layer has learned from such outputs. At test time nothing is dropped. Without the factor, the next layer would get sums
-# that are too large. With the factor it gets the average that it is used to.
+# The next layer has learned from such outputs. At test time nothing is dropped. Without the factor, the sums of the next layer would be
+# too large. With the factor it gets the average of what it got while training.
 #
 # We may also divide while training, so that nothing is left to do at test time:
 #
@@ -99,8 +109,8 @@ predict("08-d", 10)
 # \text{test:} & \text{out} = x
 # \end{array}$$
 #
-# This is called **inverted** dropout. Most libraries use it. The two forms are not the same numbers, but both have the same average in
-# training and at test time. What is wrong is to mix them.
+# This is called **inverted** dropout. Most libraries use it. The two forms give different numbers, but in each form the average while
+# training is what test time gives. It is wrong to mix the two forms.
 #
 # ### 4.2 Back through the mask
 #
@@ -109,17 +119,18 @@ predict("08-d", 10)
 # $$\text{dx} = m\,\text{dout} \qquad\qquad (N, C)$$
 #
 # For the inverted form m stands for the mask divided by 1 - p, here too. In the words of the engine's docstring: *out = m x, where m is the
-# mask, divided by 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was silent has no part
-# in the loss, so it gets no gradient.
+# mask, divided by 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was dropped has no
+# part in the loss, so it gets no gradient.
 #
 # ### 4.3 An average of very many nets
 #
 # A layer with C units has $2^C$ masks, because each unit is in or out. Each mask is a net of its own, and all these nets share their
 # weights. The paper calls the halved net "a reasonable approximation to taking the geometric mean of the predictive distributions produced
-# by the exponentially-many dropout networks". Let us see how good it is.
+# by the exponentially-many dropout networks". A "predictive distribution" is the list of the probabilities that a net gives to the classes.
+# Let us see how good this approximation is.
 #
-# The **geometric mean** of n numbers is the n-th root of their product. Its logarithm is the ordinary mean of the logarithms. Let h
-# be the outputs of one hidden layer, and let softmax follow, with weight and bias. For a mask m the logits are
+# The logarithm of a geometric mean is the ordinary mean of the logarithms. Let $h_i$ be the output of unit i of a hidden layer. The next
+# layer is the last one: it has weight and bias, and softmax follows. For a mask m the logits and the logarithms of the probabilities are
 #
 # $$z_j(m) = \text{bias}_j + \sum_i \text{weight}_{ji}\;m_i\,h_i \qquad\qquad \log p_j(m) = z_j(m) - \log \sum_k \exp(z_k(m))$$
 #
@@ -132,15 +143,16 @@ predict("08-d", 10)
 # &= \text{bias}_j + \sum_i \text{weight}_{ji}\;\frac{1}{2}\,h_i - A & \quad \text{each } m_i \text{ is 1 in half of the masks}
 # \end{array}$$
 #
-# Without A the last line is the logit $z_j$ of the halved net. The geometric means of probabilities need not sum to 1. We divide them by
-# their sum, and then A does not matter: by lesson 06, 4.5, a number that is added to all logits changes nothing. So
+# Without A the last line is the logit $z_j$ of the halved net. So the geometric mean of $p_j$ is $\exp(\text{this logit} - A)$. The
+# geometric means of all classes need not sum to 1. We divide them by their sum. This gives the softmax of the last line, and A does not
+# matter: by lesson 06, part 4.5, a number that is added to all logits changes nothing. So
 #
 # $$\text{geometric mean, divided by its sum} = \text{softmax of the logits of the halved net}$$
 #
 # **This is exact.** One net with halved outputs says what $2^C$ nets say together. The proof used only that the logits are
-# *linear* in m. That holds if a mask is followed by weights and softmax alone. With a second hidden layer after the mask, a ReLU lies
-# between, and the mean of a ReLU is not the ReLU of the mean. AlexNet has two such layers, so there it is an approximation, as
-# the paper says.
+# *linear* in m: sums of the $m_i$ times constants. This is so if a mask is followed by weights and softmax alone. If a second hidden layer
+# comes after the mask, there is a ReLU in between, and the mean of a ReLU is not the ReLU of the mean. AlexNet has two layers with dropout,
+# so there the halved net is an approximation, as the paper says.
 #
 # ### 4.4 How many pieces
 #
@@ -156,32 +168,40 @@ reveal("08-a")
 # %% [markdown]
 # ### 4.5 Which colors are likely
 #
-# Write the color of a pixel as three numbers, red, green and blue, less their means. Over all pixels they have a **covariance matrix**
-# S, (3, 3): on its diagonal stand the variances, and S[a, b] is the mean of color a times color b. In photographs the three go
-# together, as light makes all of them larger.
+# Write the color of a pixel as three numbers, red, green and blue, minus their means over all pixels. The **covariance matrix** S of the
+# colors has the shape (3, 3). S[a, b] is the mean, over all pixels, of color number a times color number b. So on the diagonal stand the
+# three variances. (The variance is the square of the standard deviation.) In photographs the other elements are large too, because more
+# light makes red, green and blue larger together.
 #
-# S is symmetric. Linear algebra says that it can then be written as
+# S[a, b] is S[b, a]: S is symmetric. Linear algebra says that such a matrix can be written as
 #
 # $$S = Q\;\text{diag}(\lambda_1, \lambda_2, \lambda_3)\;Q^T \qquad\qquad (3, 3)$$
 #
-# Each **column** of Q is a direction in the space of colors, an *eigenvector*, of length 1 and at right angles to the others. $\lambda_i$
-# is its *eigenvalue*: the variance of the colors along this direction. So $\sqrt{\lambda_i}$ is their standard deviation. This is called
-# principal component analysis, PCA.
+# where diag makes a matrix with these numbers on its diagonal and zeros elsewhere. A color has three numbers, so it is a point in space.
+# Each **column** of Q is a direction in this space, an **eigenvector**. It has length 1 and is at right angles to the two others.
+# $\lambda_i$ (read lambda) is its **eigenvalue**: the variance of the colors along this direction. So $\sqrt{\lambda_i}$ is their standard
+# deviation along it. To find Q and the eigenvalues is called principal component analysis, PCA.
 #
-# Now draw three independent numbers $\alpha_i$ with mean 0 and standard deviation 0.1, and add this color to all pixels of an image:
+# Now draw three independent numbers $\alpha_i$ (read alpha) with mean 0 and standard deviation 0.1, and add this color to all pixels of an
+# image:
 #
 # $$\text{shift} = Q\,(\sqrt{\lambda_1}\,\alpha_1,\; \sqrt{\lambda_2}\,\alpha_2,\; \sqrt{\lambda_3}\,\alpha_3)^T \qquad\qquad (3)$$
 #
-# What is the covariance of the shift? The numbers in the bracket are independent, so their covariance is diagonal, with $0.01\,\lambda_i$.
-# Multiplying by Q gives
+# What is the covariance matrix of the shifts? Call the bracket b, as a column. Its numbers are independent, so the covariance matrix of b,
+# which is the mean of $b\,b^T$, is diagonal. On its diagonal stand the variances $0.01\,\lambda_i$. The shift is Q b, and Q is a constant:
 #
-# $$Q\;\text{diag}(0.01\,\lambda_i)\;Q^T = 0.01\;S$$
+# $$\begin{array}{rll}
+# \text{mean of } (Q\,b)(Q\,b)^T &= Q\;(\text{mean of } b\,b^T)\;Q^T & \quad \text{the transpose turns the order round} \\
+# &= Q\;\text{diag}(0.01\,\lambda_1, 0.01\,\lambda_2, 0.01\,\lambda_3)\;Q^T & \quad \text{the covariance of } b \\
+# &= 0.01\;S & \quad (3, 3)
+# \end{array}$$
 #
-# The shifts are distributed like the colors themselves, only ten times smaller. This is the idea: the light changes, the object stays.
+# The shifts are distributed like the colors themselves, but they are ten times smaller. This is the idea: the light changes, the object
+# stays.
 #
 # **The trap.** The paper writes $\alpha_i\,\lambda_i$, with $\lambda_i$ the eigenvalue. Look at the units. Pixels count gray levels. A
-# variance counts *squared* gray levels, and must not be added to a pixel. The authors' program multiplies by the standard deviation, and
-# the three that it publishes for ImageNet are 121.8, 37.1 and 19.7. With the first of them:
+# variance counts *squared* gray levels, and must not be added to a pixel. The authors' program multiplies by the standard deviation. The
+# three standard deviations that it publishes for the images of ImageNet are 121.8, 37.1 and 19.7. With the first of them:
 
 # %%
 say("with the root, pixels move by 12.2 gray levels, as a standard deviation", value=0.1 * 121.78, within=0.05)
@@ -189,15 +209,16 @@ say("with the eigenvalue, by 1,483", value=0.1 * 121.78**2, within=0.5)
 reveal("08-d")
 
 # %% [markdown]
-# Pixels go from 0 to 255. After the second shift every image is black, or white, or of one pure color.
+# Pixels go from 0 to 255. After the second shift nearly every image is black, or white, or of one pure color. Part 8 shows it.
 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `dropout(x, p, rng, train)`, which returns out and the mask, and `dropout_backward(dout, mask, p)`. Write the inverted form. p is
-# the probability that a number is *dropped*. The mask holds True or 1 for kept; it is not divided. Take all random numbers from `rng`.
-# This is exercise **E10**, about 20 minutes. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E10",
-# dropout, dropout_backward)`. Do this before you open the next cell.
+# Write `dropout(x, p, rng, train)`, which returns out and the mask, and `dropout_backward(dout, mask, p)`, which returns dx. Write the
+# inverted form. p is the probability that a number is *dropped*. The mask holds True or 1 where a number is kept, and False or 0 where it
+# is dropped; it is not divided by 1 - p. If train is False, out is a copy of x, and the mask holds True everywhere. Take all random numbers
+# from `rng`, a NumPy generator. This is exercise **E10**, about 20 minutes. Then, in a cell of your own, write `from tinyalex import tutor`
+# and ask `tutor.check("E10", dropout, dropout_backward)`. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E10"]
@@ -213,8 +234,8 @@ def dropout_backward(dout, mask, p):
 
 
 # %% [markdown]
-# Here are pieces and color noise. They are no exercise, but cover the right side of each line and say what must stand there. Q of
-# section 4.5 is called `directions`.
+# Here are pieces and color noise. They are no exercise. But cover the right side of each line with your hand, and say what must stand
+# there. Q of part 4.5 is called `directions`, and the roots of the eigenvalues are called `deviations`.
 
 
 # %%
@@ -226,23 +247,24 @@ def crop_and_flip(images, size, tops, lefts, mirrored):
 
 
 def axes_of(images):
-    """The standard deviations along the principal axes, largest first, and the axes as the columns of a matrix."""
+    """The roots of the eigenvalues of 4.5, the largest first, and Q, its columns in the same order."""
     colors = images.transpose(1, 0, 2, 3).reshape(images.shape[1], -1)  # (C, all pixels)
-    eigenvalues, directions = np.linalg.eigh(np.cov(colors, bias=True))  # the smallest first
+    eigenvalues, directions = np.linalg.eigh(np.cov(colors, bias=True))  # the smallest first; bias=True: a plain mean over the pixels
     return np.sqrt(eigenvalues[::-1]), directions[:, ::-1]
 
 
 def color_noise(images, deviations, directions, alpha):
-    """alpha (N, C): three numbers for each image."""
-    shift = (alpha * deviations) @ directions.T  # (N, C): row n is Q times what stands in row n of the bracket
+    """The images, each with one color added. alpha (N, 3): three numbers for each image."""
+    shift = (alpha * deviations) @ directions.T  # (N, 3): row n is Q times the bracket of image n
     return images + shift[:, :, None, None]
 
 
 # %% [markdown]
 # ## 6. Prove it
 #
-# **The backward pass**, with the measured slope of lesson 00. Both calls for a slope must draw the same mask, so each call gets a new
-# generator with the same seed. p is not 0.5: there p and 1 - p are the same number, and a mistake may hide.
+# **The backward pass**, with the measured slope of lesson 00. To measure one slope we call dropout twice. Both calls must draw the same
+# mask, so each call gets a new generator with the same seed. p is not 0.5, because there p and 1 - p are the same number, and a mistake may
+# hide.
 
 # %%
 rng = np.random.default_rng(8)
@@ -275,8 +297,9 @@ say("mean of many draws: 1.00", value=many.mean(), within=0.01)
 say("share of zeros: 30 %", value=(many == 0).mean(), within=0.01)
 
 # %% [markdown]
-# **All masks.** A hidden layer of 10 units has 1,024 masks. We take a random net with 5 classes, go through all of them, and compare
-# the geometric mean with the halved net.
+# **All masks.** A hidden layer of 10 units has 1,024 masks. We take a random net with 5 classes and compute its answer with each of the
+# masks. Then we compare the geometric mean of the answers with the halved net. The arithmetic mean is the ordinary one: the sum divided by
+# n.
 
 # %%
 h = np.abs(rng.standard_normal(10)) * 2
@@ -295,7 +318,7 @@ geometric = np.exp(answers.mean(axis=0))
 geometric /= geometric.sum()
 arithmetic = np.exp(answers).mean(axis=0)
 for name, values in (("geometric mean", geometric), ("halved net", halved), ("arithmetic mean", arithmetic)):
-    print(f"{name:16}", np.round(values, 4))
+    print(f"{name:16}", *(f"{value:.4f}" for value in values))
 assert np.abs(geometric - halved).max() < 1e-12
 reveal("08-c")
 
@@ -306,10 +329,11 @@ for k, (name, values, color) in enumerate((("geometric mean of 1,024 nets", geom
 ax.set(xlabel="class", ylabel="probability", xticks=range(5))
 ax.legend(fontsize=9)
 show(fig, alt="Bars of five probabilities. The geometric mean of 1,024 nets and the halved net have the same bars: 0.93 for class 3 and "
-     "0.06 for class 4. The arithmetic mean has 0.56 and 0.29, and 0.1 for class 1.")  # fmt: skip
+     "0.06 for class 4, and nearly 0 for the others. The arithmetic mean has 0.56 and 0.29, and 0.1 for class 1.")  # fmt: skip
 
 # %% [markdown]
-# With two hidden layers and a mask in each, it is no longer exact. 6 and 7 units make 8,192 pairs of masks.
+# With two hidden layers and a mask in each, the halved net is no longer exactly the geometric mean. Layers of 6 and 7 units have 64 and 128
+# masks. Together this makes 64 · 128 = 8,192 nets. `first` and `second` are the masks of the two layers.
 
 # %%
 below, middle = np.abs(rng.standard_normal(6)) * 2, rng.standard_normal((7, 6))
@@ -320,10 +344,11 @@ geometric2 = np.exp(answers2.mean(axis=(0, 1)))
 geometric2 /= geometric2.sum()
 halved2 = np.exp(log_softmax(0.5 * np.maximum(0.5 * middle @ below, 0) @ weight[:, :7].T + bias))
 print("geometric mean", np.round(geometric2, 3), "  halved net", np.round(halved2, 3))
-say("two hidden layers: they differ by up to 0.05", value=np.abs(geometric2 - halved2).max(), within=0.01)
+say("two hidden layers: they differ by up to 0.06", value=np.abs(geometric2 - halved2).max(), within=0.01)
 
 # %% [markdown]
-# **The colors.** The covariance of many shifts must be 0.01 S.
+# **The colors.** The covariance matrix of many shifts must be 0.01 S. We take the colors of 500 synthetic images, drawn by a program
+# (lesson 01).
 
 # %%
 data = synthetic_dataset(500, 1000)
@@ -338,7 +363,8 @@ print("covariance of the shifts, over 0.01 S:\n", np.round(np.cov(shifts.T) / (0
 # ## 7. The same as the engine
 #
 # Dropout is the class `Dropout` in `tinyalex/layers/dropout.py`. With `scale="test"`, the default, it is the paper's form; with
-# `scale="train"` it is ours. Its masks depend on a seed, the layer's name and the step, so we ask it for the mask that it is going to use.
+# `scale="train"` it is ours. It has no rng: its masks depend on a seed, the layer's name and the step. So we ask it for the mask that it is
+# going to use.
 
 # %%
 import tinyalex as ta
@@ -354,8 +380,11 @@ for p in (0.5, 0.3):
     print(f"p = {p}: forward and backward equal, to 1e-12; the engine's mask dropped {(~mask).sum()} of {mask.size}")
 
 # %% [markdown]
-# Pieces are `CropAndFlip` in `tinyalex/data/prepare.py`, and color noise is `color_axes` and `ColorNoise` in `tinyalex/data/color.py`.
-# They draw from a generator. We give ours the same one. Their pixels are float32, so "equal" means here: up to the last digit of float32.
+# Pieces are `CropAndFlip` in `tinyalex/data/prepare.py`, and color noise is `color_axes` and `ColorNoise` in `tinyalex/data/color.py`. They
+# draw their random numbers from a generator. For ours we draw the same numbers from a generator with the same seed. The engine also wants a
+# function that makes floats of the images, here `as_floats`. Pixels of color noise are float32, so "equal" means there: to 1e-4 gray
+# levels.
+
 
 # %%
 def as_floats(images, rng=None):
@@ -365,7 +394,7 @@ def as_floats(images, rng=None):
 some = data.train_images[:20]
 theirs = ta.data.CropAndFlip(as_floats, 24)(some, np.random.default_rng(5))
 draw = np.random.default_rng(5)
-tops, lefts, mirrored = draw.integers(9, size=20), draw.integers(9, size=20), draw.random(20) < 0.5
+tops, lefts, mirrored = draw.integers(9, size=20), draw.integers(9, size=20), draw.random(20) < 0.5  # 9 places: 32 - 24 + 1
 assert np.array_equal(theirs, crop_and_flip(some, 24, tops, lefts, mirrored))
 
 their_deviations, their_directions = ta.data.color_axes(data.train_images)
@@ -381,30 +410,33 @@ print("pieces, axes and color noise are equal to the engine's")
 #
 # ### What the net sees
 #
-# 500 synthetic training images, and 1,000 test images that the net never learns from. They are halved to 16 by 16 pixels, so that training
-# takes seconds. Pieces have 14 by 14 pixels. Here are all pieces of one image.
+# We take 500 synthetic training images, and 1,000 test images from which the net never learns. They are made smaller, 16 by 16 pixels, so
+# that training takes seconds. Pieces have 14 by 14 pixels, so there are 3 · 3 · 2 = 18 of an image. Here are all pieces of one image. The
+# two numbers above a piece are the line and the column at which it begins.
 
 
 # %%
-def half(images):
+def smaller(images):
     return images.reshape(*images.shape[:2], 16, 2, 16, 2).mean(axis=(3, 5)).astype(np.float32)
 
 
-train_images, train_labels = half(data.train_images), data.train_labels
-test_images, test_labels = half(data.test_images), data.test_labels
+train_images, train_labels = smaller(data.train_images), data.train_labels
+test_images, test_labels = smaller(data.test_images), data.test_labels
 
-fig, axes = plt.subplots(3, 6, figsize=(6, 3.3), layout="constrained")
+fig, axes = plt.subplots(3, 6, figsize=(7, 3.8), layout="constrained")
 for (y, column), ax in np.ndenumerate(axes):
     piece = crop_and_flip(train_images[8:9], 14, [y], [column % 3], np.array([column > 2]))[0]
     ax.imshow(piece.transpose(1, 2, 0) / 255)
     ax.set_title(f"{y}, {column % 3}" + (" mirrored" if column > 2 else ""), fontsize=9)
     ax.set_axis_off()
-show(fig, alt="Eighteen pieces of 14 by 14 pixels of one synthetic image, a dark disk on a gray and green ground. In three rows and three "
-     "columns the disk moves by a pixel each, up and to the left; the right half shows the same pieces mirrored.")  # fmt: skip
+show(fig, alt="Eighteen pieces of 14 by 14 pixels of one synthetic image, a dark disk on a gray and green ground. From row to row the "
+     "disk is a pixel higher, and in the left three columns a pixel further to the left each time. The right half shows the same pieces "
+     "mirrored.")  # fmt: skip
 
 # %% [markdown]
-# And here is color noise: a row as it should be, the same numbers $\alpha$ with the eigenvalue for its root, and a draw for every pixel
-# instead of one for the image. Pixels outside of 0 to 255 are cut off for the drawing.
+# And here is color noise, in three rows. In the first row the noise is right: the root of the eigenvalue times $\alpha$. The three numbers
+# $\alpha$ stand above each picture. In the second row they are multiplied by the eigenvalue itself. In the third row each pixel has got
+# random numbers of its own, and not one draw for the whole image. Pixels below 0 are drawn as 0, and pixels above 255 as 255.
 
 # %%
 alpha = 0.1 * np.array([[0, 0, 0], [2, 0, 0], [-2, 0, 0], [0, 2, 0], [0, 0, 2]])
@@ -419,16 +451,18 @@ for line, images, name in zip(axes, noisy, ("root", "eigenvalue", "every pixel")
         if name != "every pixel":
             ax.set_title("(" + ", ".join(f"{value:.1g}" for value in a) + ")", fontsize=9)
     line[0].set_ylabel(name, fontsize=10)
-show(fig, alt="Three rows of five pictures of the disk. In the first row, with the root, the pictures are a little darker, lighter or "
-     "differently tinted. In the second, with the eigenvalue, two are all black or all white and two have one bright color. In the "
-     "third, with a draw for every pixel, all five have the same light and more grain.")  # fmt: skip
+show(fig, alt="Three rows of five pictures of the disk. In the first row, with the root, the disk and its ground together become a "
+     "little darker, lighter, greener or bluer. In the second, with the eigenvalue, the first picture is unchanged, and the others are "
+     "black, white, bright green and bright blue. In the third, with a draw for every pixel, all five have the same light, and are a "
+     "little more grainy.")  # fmt: skip
 
 # %% [markdown]
 # ### The gap
 #
-# The net has one hidden layer of 256 ReLUs. It is trained with the step of lesson 07, in batches of 50, with the rate 0.01 and in the last
-# quarter 0.001. We train it six times: plain, with pieces, with pieces and reflections, with color noise, with dropout of the
-# hidden layer (p = 0.5), and with everything.
+# The net has one hidden layer of 256 ReLUs. It is trained with the step of lesson 07, without weight decay, in batches of 50. The learning
+# rate is 0.01, and 0.001 in the last quarter of the epochs. We train it in six ways: plain, with pieces, with pieces and reflections (some
+# are mirrored), with color noise, with dropout in the hidden layer (p = 0.5), and with everything. Plain means: always the piece in
+# the center. Each way is tried with three seeds.
 
 
 # %%
@@ -437,6 +471,7 @@ mean = train_images.mean(axis=(0, 2, 3), keepdims=True)
 
 
 def prepared(images):
+    """Rows of numbers of about 1: the mean color is subtracted, and 50 gray levels become 1."""
     return ((images - mean) / 50).reshape(len(images), -1).astype(np.float32)
 
 
@@ -445,11 +480,13 @@ def center(images):
 
 
 def log_answers(params, pieces):
+    """The logarithms of the probabilities, without dropout: (N, 10)."""
     w1, b1, w2, b2 = params
     return log_softmax(np.maximum(prepared(pieces) @ w1.T + b1, 0) @ w2.T + b2)
 
 
 def error(answers, labels):
+    """The share of images for which the class with the largest answer is not the label."""
     return (answers.argmax(axis=1) != labels).mean()
 
 
@@ -470,10 +507,10 @@ def train(pieces=False, mirror=False, color=False, p=0.0, seed=0):
             x = prepared(crop_and_flip(images, SIDE, tops, lefts, (rng.random(50) < 0.5) & mirror))
             w1, b1, w2, b2 = params
             h = np.maximum(x @ w1.T + b1, 0)
-            out, mask = dropout(h, np.float32(p), rng, True)
+            out, mask = dropout(h, np.float32(p), rng, True)  # p = 0 drops nothing
             d = (np.exp(log_softmax(out @ w2.T + b2)) - np.eye(10, dtype=np.float32)[train_labels[chosen]]) / 50
             dh = dropout_backward(d @ w2, mask, np.float32(p)) * (h > 0)
-            for q, g, v in zip(params, (dh.T @ x, dh.sum(axis=0), d.T @ out, d.sum(axis=0)), velocities, strict=True):
+            for q, g, v in zip(params, (dh.T @ x, dh.sum(axis=0), d.T @ out, d.sum(axis=0)), velocities, strict=True):  # lesson 07
                 v *= 0.9
                 v -= lr * g
                 q += v
@@ -508,12 +545,13 @@ show(fig, alt="Bars of training and test error for six ways of training, with a 
      "38 % with dropout, 27 % with everything.")  # fmt: skip
 
 # %% [markdown]
-# Plain, the net knows all 500 labels by heart, and is wrong on 44 % of the test images. Each of pieces, reflections and dropout takes some
-# of it away, and together they take more. The training error is no longer 0 with everything. This is the price, and a good sign: 500
-# images have become harder to learn by heart.
+# (A black dot in the picture is one seed, a bar is the mean of the three.) Plain, the net knows all 500 labels by heart, and is wrong on
+# 44 % of the test images. Pieces, reflections and dropout each make the test error smaller, and together they make it smallest. With
+# everything the training error is no longer 0. This is a good sign: it has become harder to learn the 500 images by heart.
 #
-# Color noise does hardly anything **here**. The synthetic objects have random colors already, and no net could trust a color. On
-# photographs, says the paper, it "reduces the top-1 error rate by over 1%".
+# Color noise changes hardly anything **here**. The synthetic objects have random colors already, so a color says nothing about the class.
+# On photographs, says the paper, it "reduces the top-1 error rate by over 1%". The top-1 error is the error that we measure: the class with
+# the largest probability is not the label.
 
 # %%
 errors_of = {name: float(values[:, 1].mean()) for name, values in last.items()}
@@ -535,8 +573,8 @@ show(fig, alt="Training and test error over 100 epochs. Plain: the training erro
      "near 45 %. With everything: both fall slowly, to about 4 % and 27 %, and the gray gap between them is smaller.")  # fmt: skip
 
 # %% [markdown]
-# The paper says that dropout "roughly doubles the number of iterations required to converge". How many epochs does our net need until
-# it has fewer than 5 % of errors on the training images?
+# The paper says that dropout "roughly doubles the number of iterations required to converge". How many epochs does our net need until the
+# error on the training images is below 5 %? (In the paper an iteration is one step, and to converge means: to come to an end of learning.)
 
 # %%
 needed = {name: np.mean([np.argmax(errors[:, 0] < 0.05) + 1 for _, errors in nets[name]]) for name in ("plain", "dropout")}
@@ -548,7 +586,8 @@ say("dropout needs 1.3 times as many epochs", value=needed["dropout"] / needed["
 #
 # ### One net of the many, and all of them
 #
-# We take the net that was trained with dropout. With a random mask it is one of $2^{256}$ nets, and it answers worse than all together.
+# We take the net that was trained with dropout. With a random mask it is one of $2^{256}$ nets. Without a mask it is the geometric mean of
+# all of them (4.3). Which is better? The factor 2 is 1 / (1 - p) of the inverted form.
 
 # %%
 one, together = [], []
@@ -562,7 +601,8 @@ say("all of them together: 38 %", value=np.mean(together), within=0.03, full_onl
 # %% [markdown]
 # ### Ten views
 #
-# Section 4.1 averages the answers for ten pieces of a test image. In the paper this lowers the top-1 error from 39.0 % to 37.5 %.
+# Section 4.1 averages the answers for ten pieces of a test image. In the paper this makes the top-1 error smaller: 37.5 % instead of
+# 39.0 %.
 
 
 # %%
@@ -583,21 +623,22 @@ for name in ("plain", "pieces, mirrored"):
 say("ten views of the last net: 29 %", value=ten_error, within=0.03, full_only=True)
 
 # %% [markdown]
-# The net that was trained on pieces gains about a point, as in the paper. The plain net gains nothing. It has seen nothing but
-# the centers of upright images.
-#
+# The error of the net that was trained on pieces and reflections falls by about one percent point, a little less than in the paper. The
+# plain net gains nothing. While training it has seen only centers of images, and no mirrored ones.
+
+# %% [markdown]
 # ## 9. What people get wrong
 #
-# The counts come from 140 public solutions of one course, not a random sample. 118 of them have written dropout. In 99 the average in
-# training is that of test time, if p is 0.25. The other 19:
+# The counts come from 140 public solutions of the assignment of one well-known course, not a random sample. 118 of them have written
+# dropout. We called them with p = 0.25. In 99 of them the average while training is what test time gives. The other 19:
 #
 # - **Not scaled at all: 7.** The next layer then sees other sums at test time than while training.
-# - **Normal noise instead of uniform noise: 5.** `rng.normal() < p` is no event of probability p.
-# - **Scaled by the other probability: 4.** At p = 0.5 nobody can see it.
-# - **Scaled again at test time: 3.** Both halves of the two forms, mixed.
+# - **Normal noise instead of uniform noise: 5.** The probability of `rng.normal() < p` is not p.
+# - **Scaled by the other probability: 4.** They divide by p where 1 - p belongs. At p = 0.5 nobody can see it.
+# - **Scaled again at test time: 3.** They divide by 1 - p while training *and* multiply by it at test time.
 #
-# 5 of the 19 are invisible at p = 0.5, the value of the paper. And among the 99 are two who draw **one mask for the whole batch**,
-# and one whose mask **never drops** anything.
+# 5 of the 19 are right at p = 0.5, the value of the paper, so a test with this value does not see them. And among the 99 are two who draw
+# **one mask for the whole batch**, and one whose mask **never drops** anything.
 
 # %%
 p, many = 0.25, rng.random((4, 100_000))
@@ -607,37 +648,43 @@ wrong = {"not scaled": (many[0] >= p).mean(), "normal noise": (normal >= p).mean
 print("p = 0.25, x = 1: training over test, where 1 is right:", {name: round(float(value), 2) for name, value in wrong.items()})
 
 # %% [markdown]
-# **Another mask in the backward pass.** Then a gradient goes to units that were silent, and it belongs to no loss. The gradient check of
-# part 6 sees it.
-#
-# **"A layer of n units has 2n dropout nets"** (an article on AlexNet). It has $2^n$. Somebody lost a superscript.
+# **Another mask in the backward pass.** Then units that were dropped get a gradient, and units that were kept get none. The gradient check
+# of part 6 sees it. How many of the gradients go to a unit that was dropped?
+
+# %%
+forward, backward = many[0] >= p, many[1] >= p
+say("25 % of the gradients go to a dropped unit", value=(backward & ~forward).sum() / backward.sum(), within=0.01)
+
+# %% [markdown]
+# **"A layer of n units has 2n dropout nets"** (an article on AlexNet). It has $2^n$. The article has lost the small raised n.
 
 # %%
 say("ten units: 1,024 nets", value=len(masks), within=0)
 
 # %% [markdown]
-# **"Dropout is the mean of the nets' answers."** It is the geometric mean, and this exactly with one layer only. In part 6 the two means
-# were far apart.
+# **"Test time gives the mean of the nets' answers."** It gives the geometric mean, not the ordinary one, and exactly so with one hidden
+# layer only. In part 6 the two means were far apart. Class 3 had the largest probability.
 
 # %%
-say("the arithmetic mean gives the best class 0.37 less", value=geometric[3] - arithmetic[3], within=0.01)
+say("the arithmetic mean is smaller by 0.37 for this class", value=geometric[3] - arithmetic[3], within=0.01)
 
 # %% [markdown]
-# **The eigenvalue for its root.** See 4.5. The paper's text itself says eigenvalue, and its program says deviation. Some libraries keep
-# pixels from 0 to 1, and their eigenvalues belong to such pixels: 0.2175 is the largest. Its root is 0.466, and the program's 121.8 over
-# 255 is 0.478: nearly the same deviation. But they multiply by 0.2175 and not by its root, so their noise is less than half of the
-# program's.
+# **The eigenvalue for its root.** See 4.5. The paper's text itself says eigenvalue, and the authors' program has the standard deviation. In
+# some libraries pixels go from 0 to 1, and their eigenvalues belong to such pixels: 0.2175 is the largest. Its root is 0.466, and the
+# program's 121.8 divided by 255 is 0.478: nearly the same. But these libraries multiply by 0.2175 and not by its root, so their noise is
+# less than half of the program's.
 
 # %%
 say("the libraries' noise is 0.46 of the program's", value=0.2175 * 255 / 121.78, within=0.005)
 
 # %% [markdown]
-# **A color for every pixel.** Then it is common noise, and no other light. The paper says that each $\alpha$ is drawn once for all pixels
-# of an image. The mean color of the image shows it:
+# **A color for every pixel.** Then each pixel changes in its own way, and the light of the whole image stays the same. The paper says that
+# each $\alpha$ is drawn once for all pixels of an image. Here is how the mean of red over all pixels changes, for the last four pictures of
+# the rows in part 8:
 
 # %%
 per_pixel = noisy[2][1:] - train_images[8]
-print("mean of red over all pixels, one draw for every pixel:", np.round(per_pixel[:, 0].mean(axis=(1, 2)), 1))
+print("a draw for every pixel:", np.round(per_pixel[:, 0].mean(axis=(1, 2)), 1))
 print("one draw for the image:", np.round((noisy[0][1:] - train_images[8])[:, 0].mean(axis=(1, 2)), 1))
 
 # %% [markdown]
@@ -651,20 +698,21 @@ print("first column:", np.round(-imagenet[:, 0], 2), "  red, green and blue alik
 print("first row:   ", np.round(-imagenet[0], 2), "  red and green against blue")
 
 # %% [markdown]
-# **"2048 pieces."** The paper's own slip: from 0 to 32 there are 33 places. The program of 2012 draws from 33.
+# **"2048 pieces."** The paper's own mistake: from 0 to 32 there are 33 places. The program of 2012 draws from 33.
 #
-# **A training image is enlarged once, before training.** No: each time that it is used, a new piece and a new color are drawn.
+# **"The training set is made larger once, before training."** No: each time that an image is used, a new piece and a new color are drawn.
 #
-# **The training error with dropout is that of the net.** While training, the net is measured with a mask. Measure it again without, as we
-# did above, before you speak of a gap.
+# **The training error is measured with a mask.** While training, a mask is drawn for every image, so this is the error of other, weaker
+# nets: in part 8 one net alone had 49 % of errors on the test images, and all together had 38 %. Measure the training error without a mask,
+# as we did, before you compare it with the test error.
 #
 # More of them stand in `lessons/MISCONCEPTIONS.md`.
 #
 # ### Summary
 #
-# A large net can learn its training images by heart. Pieces, reflections and color noise make new images that keep their label.
-# Dropout sets outputs to 0 with probability p, and its gradient goes through the same mask. With one hidden layer, the halved net is
-# the geometric mean of all nets with a mask, exactly. Noise in colors goes along the axes of the colors, with the roots of the eigenvalues.
+# A large net can learn its training images by heart. Pieces, reflections and color noise make new images that keep their label. Dropout
+# sets outputs to 0 with probability p, and its gradient goes through the same mask. With one hidden layer, the halved net is exactly the
+# geometric mean of all nets with a mask. Color noise goes along the eigenvectors of the colors, with the roots of the eigenvalues.
 #
 # ### Read on
 #
@@ -675,6 +723,7 @@ print("first row:   ", np.round(-imagenet[0], 2), "  red and green against blue"
 #
 # Two questions to write about, a few sentences each:
 #
-# 1. Digits are to be read. Which of the four ways (pieces, reflections, color noise, dropout) would you use, and which one would do harm?
-# 2. A test of dropout compares out with a stored array, for one seed. Why does it refuse right programs? Write down three numbers that it
-#    could test instead.
+# 1. A net has to read digits. Which of the four ways (pieces, reflections, color noise, dropout) would you use, and which one would do
+#    harm?
+# 2. A test of dropout compares out with a stored array, for one seed. Why do right programs fail this test? Write down three numbers that
+#    the test could check instead.

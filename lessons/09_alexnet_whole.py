@@ -24,6 +24,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import fast, say, show
 
@@ -36,13 +37,15 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # You know every part of this net by now: convolution (lesson 03), pooling (04), response normalization (05), softmax (06) and dropout
 # (08). This lesson puts them one behind the other and counts. Nothing is trained. A count is worth an hour, because it answers what people
-# ask first: where are the parameters, where does the time go, where does the memory go, and what does the net see? The answers are not the
-# same layers. And two of the paper's own numbers are wrong, as you will find.
+# ask first. Which layers hold the parameters? Which take the time, and which the memory? And what part of the image does a number see? The
+# layers are different ones each time. And two of the paper's own numbers are wrong, as you will find.
 
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Replace each guess by your own before you read on. The **parameters** are all weights and biases. The multiplications are those of the
+# forward pass for one image. In the third question, a number of the last pooling layer **depends** on a pixel if it can change when the
+# pixel changes.
 
 # %% tags=["predict"]
 predict("09-a", 50)
@@ -56,8 +59,10 @@ predict("09-c", 50)
 # %% [markdown]
 # ## 3. The equation
 #
-# A net is a list of layers. We write each layer as a dict. `groups` is the G of lesson 03: with G = 2 a filter reads half of the
-# channels. Where the paper says nothing about padding, the sizes of Figure 2 decide it.
+# A net is a list of layers. We write each layer as a dict, and `ALEXNET` below gives each layer a name. `groups` is the G of lesson 03:
+# with G = 2 a filter reads half of the channels. "lrn" means response normalization (lesson 05). A layer of type "linear" is a fully
+# connected one, and its neurons are called units. Where the paper says nothing about padding, we took the padding that gives the sizes of
+# Figure 2.
 
 
 # %%
@@ -90,9 +95,9 @@ IMAGE = (3, 224, 224)  # (C, H, W)
 # %% [markdown]
 # This is the whole net. "fc" means fully connected: each unit has a weight for every number that comes in.
 #
-# For each layer we compute four things. C, H and W belong to what comes in, for one image. A convolution has K filters of KH lines and KW
-# columns, the stride sh (down) and sw (to the right), the padding p on each side and G groups. What goes out has K channels of OH lines and
-# OW columns:
+# For each layer we compute four things: how large its output is, how many parameters it has, how many multiplications it does, and how many
+# neurons it has. C, H and W belong to what comes in, for one image. A convolution has K filters of KH lines and KW columns, the stride sh
+# (down) and sw (to the right), the padding p on each side and G groups. What goes out has K channels of OH lines and OW columns:
 #
 # $$\begin{array}{rll}
 # \text{OH} &= 1 + \left\lceil \frac{H + 2p - \text{KH}}{\text{sh}} \right\rceil & \quad \text{OW likewise from } W, \text{KW and sw} \\
@@ -108,8 +113,8 @@ IMAGE = (3, 224, 224)  # (C, H, W)
 #
 # ### 4.1 How many windows
 #
-# Number the windows along one side from 0. Window number y begins sh y pixels from the beginning of the sheet (the image with its
-# padding), and it ends before pixel sh y + KH. The sheet has H + 2p lines.
+# Number the windows along one side from 0. Take the image with its padding: lesson 03 calls it the **sheet**. It has H + 2p lines. Window
+# number y begins at line sh y of the sheet, and line sh y + KH is the first one behind the window.
 #
 # There are two sensible rules for the last window. Lesson 03 had the first one: the last window must **lie on** the sheet. The program
 # that the authors ran in 2012 has the second one: the last window must **reach the end** of the sheet, and where it hangs over the
@@ -131,13 +136,16 @@ for ax, first in ((whole, 0), (edge, 52)):
     for y in range(first, 55):
         ax.plot([4 * y, 4 * y + 11], [y % 3] * 2, color="#C04A00" if 4 * y + 11 > 224 else "#0072B2", linewidth=3, solid_capstyle="butt")
     ax.set(yticks=[], ylim=(-0.7, 2.7))
-whole.set_title("55 windows of 11 pixels, 4 apart, on a line of 224 pixels (gray)", fontsize=11)
+whole.set_title("55 windows of 11 pixels, 4 apart, on a line of 224 pixels (gray), in three rows", fontsize=11)
 edge.set_title("the last three of them: the last one hangs over the edge", fontsize=11)
 edge.set(xlim=(206, 229), xticks=[208, 212, 216, 219, 223, 227], xlabel="pixel")
-show(fig, alt="Two drawings of one line of 224 pixels. Above, 55 windows of 11 pixels, 4 apart. Below, the last three: they begin "
-     "at pixels 208, 212 and 216, and the last one reaches to 227, three pixels over the edge of the image.")  # fmt: skip
+show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 windows are short bars of 11 pixels, drawn in turn in three "
+     "rows. Only the last bar, in orange, leaves the gray field. Below, the last three bars are larger: blue ones from 208 to 219 and "
+     "from 212 to 223, and the orange one from 216 to 227, three pixels over the edge at 224.")  # fmt: skip
 
 # %% [markdown]
+# Neighbor windows overlap. So that you can see each of them, they are drawn in three rows, one after the other. The rows mean nothing else.
+#
 # Three zeros behind each line and each column do the same as rounding up: (227 - 11) / 4 is 54, an integer. This is where the often seen
 # 227 comes from.
 #
@@ -160,8 +168,8 @@ show(fig, alt="Two drawings of one line of 224 pixels. Above, 55 windows of 11 p
 #
 # $$\text{MACs} = \text{weights} \times \text{OH}\,\text{OW}$$
 #
-# This equation is the key to the whole net. **A convolution uses a weight OH OW times. A fully connected layer uses it once.** Few weights
-# can mean much work, and many weights can mean little.
+# This equation explains the whole net. **A convolution uses a weight OH OW times. A fully connected layer uses it once.** Few weights can
+# mean much work, and many weights can mean little.
 #
 # The bias adds, but it does not multiply, so it does not count. A multiplication with a zero of the padding does count, because the
 # program does it, too.
@@ -169,9 +177,9 @@ show(fig, alt="Two drawings of one line of 224 pixels. Above, 55 windows of 11 p
 # ### 4.4 Neurons and connections
 #
 # Each number that a layer with weights gives is called a **neuron**. A **connection** is counted for each number that a neuron multiplies,
-# and one more for its bias. For a square map this is often written with other letters: F0 is the side of the map, K the side of the
-# kernel, Kc the number of channels that a filter reads, and Fc the number of filters. A neuron has K^2 Kc + 1 connections, and
-# there are F0^2 Fc neurons, so
+# and one more for its bias. For a square map this is often written with other letters. We need them in part 9 only. There $F_0$ is the side
+# of the map that goes out, $K$ is the side of the kernel (and not the number of filters), $K_c$ is the number of channels that a filter
+# reads, and $F_c$ is the number of filters. A neuron has $K^2 K_c + 1$ connections, and there are $F_0^2 F_c$ neurons, so
 #
 # $$\text{connections} = F_0^2\,(K^2 K_c + 1)\,F_c$$
 #
@@ -180,8 +188,8 @@ show(fig, alt="Two drawings of one line of 224 pixels. Above, 55 windows of 11 p
 # ### 4.5 What one number sees
 #
 # The **field** of a number is the part of the image on which it depends. We follow one line of the image; columns are alike. For each layer
-# three numbers describe the fields: the field of number 0 begins at pixel `start`, each field has `size` pixels, and neighbors' fields are
-# `jump` pixels apart. So the field of number i goes from start + i jump to start + i jump + size - 1.
+# three numbers describe the fields: the field of number 0 begins at pixel `start`, each field has `size` pixels, and the field of the next
+# number begins `jump` pixels later. So the field of number i goes from start + i jump to start + i jump + size - 1.
 #
 # For the image itself, start = 0, size = 1 and jump = 1: a pixel sees itself.
 #
@@ -198,7 +206,10 @@ show(fig, alt="Two drawings of one line of 224 pixels. Above, 55 windows of 11 p
 # \text{jump} &\text{ becomes } s\;\text{jump}
 # \end{array}$$
 #
-# All three right sides use the old values. These are the lines of the docstring in `tinyalex/analysis/receptive.py`.
+# All three right sides use the old values. These are the lines of the docstring in `tinyalex/analysis/receptive.py`. For example, conv1 has
+# k = 11, s = 4 and p = 0, so from 0, 1, 1 (start, size, jump) we come to 0, 11, 4. Then pool1 has k = 3 and s = 2. Its size is
+# 11 + 2 · 4 = 19 and its jump is 2 · 4 = 8.
+#
 # ReLU, dropout and response normalization look at one place only (normalization in several channels), so they change nothing.
 # A fully connected layer sees everything.
 
@@ -220,9 +231,10 @@ def fields(layers):
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write `plan(layers, in_shape)`, which returns three lists with one entry for each layer: the shape (C, H, W) of what the layer gives, its
-# parameters and its MACs. A fully connected layer with K units gives the shape (K, 1, 1). Layers without weights have 0 parameters and
-# 0 MACs. This is exercise **E11**, about 25 minutes. In a cell of your own, write `from tinyalex import tutor` and ask
+# Write `plan(layers, in_shape)`. `layers` is a list of the dicts of part 3, without the names. A pooling layer has no entry "padding": its
+# padding is 0. `in_shape` is (C, H, W). `plan` returns three lists with one entry for each layer: the shape (C, H, W) of what the layer
+# gives, its parameters and its MACs. A fully connected layer with K units gives the shape (K, 1, 1). Layers without weights have 0
+# parameters and 0 MACs. This is exercise **E11**, about 25 minutes. In a cell of your own, write `from tinyalex import tutor` and ask
 # `tutor.check("E11", plan)` before you open the next cell.
 
 
@@ -238,7 +250,7 @@ def plan(layers, in_shape):
         elif layer["type"] in ("conv", "pool"):
             kernel, stride, padding = layer["kernel"], layer["stride"], layer.get("padding", 0)
             if layer["type"] == "conv":
-                weights, biases = layer["filters"] * c // layer["groups"] * kernel**2, layer["filters"]
+                weights, biases = layer["filters"] * (c // layer["groups"]) * kernel**2, layer["filters"]
                 c = layer["filters"]
             h, w = (1 + math.ceil((side + 2 * padding - kernel) / stride) for side in (h, w))
         shapes.append((c, h, w))
@@ -250,9 +262,9 @@ def plan(layers, in_shape):
 # %% [markdown]
 # ## 6. Prove it
 #
-# A count can be proved by counting. We really build a small net and really run it, with one small product for every output. We note
-# how many numbers the weights and biases hold, and how many multiplications were done. No two sizes are alike, there are groups, and
-# windows hang over the edges.
+# A count can be proved by counting. We really build a small net and really run it, with one small product for every output. We note how
+# many numbers the weights and biases hold (`held`), and how many multiplications were done (`done`). No two sizes are alike, there are
+# groups, and windows hang over the edges.
 
 
 # %%
@@ -268,14 +280,15 @@ def build_and_run(layers, in_shape, rng):
         elif layer["type"] == "conv":
             part, k, p = len(x) // layer["groups"], layer["kernel"], layer["padding"]
             weight, bias = rng.standard_normal((layer["filters"], part, k, k)), np.zeros(layer["filters"])
-            held, sheet, out = weight.size + bias.size, np.pad(x, ((0, 0), (p, p + k), (p, p + k))), {}
+            held, out = weight.size + bias.size, {}
+            sheet = np.pad(x, ((0, 0), (p, p + k), (p, p + k)))  # k more zeros, for a window that hangs over the edge
             for f in range(layer["filters"]):
                 first = f * layer["groups"] // layer["filters"] * part  # the first channel that this filter reads
                 for y, top in enumerate(begins(x.shape[1] + 2 * p, layer)):
                     for z, left in enumerate(begins(x.shape[2] + 2 * p, layer)):
                         products = weight[f] * sheet[first : first + part, top : top + k, left : left + k]
                         out[f, y, z], done = products.sum() + bias[f], done + products.size
-            x = np.array(list(out.values())).reshape(np.array(max(out)) + 1)
+            x = np.array(list(out.values())).reshape(np.array(max(out)) + 1)  # max(out) is the last index
         elif layer["type"] == "pool":
             tops, lefts = begins(x.shape[1], layer), begins(x.shape[2], layer)
             k = layer["kernel"]
@@ -297,13 +310,15 @@ def begins(length, layer):
 small = [conv(8, 4, stride=3, padding=1, groups=2), RELU, POOL, conv(12, 3, stride=2, padding=2, groups=4), linear(5), linear(7)]
 ran = build_and_run(small, (6, 20, 31), np.random.default_rng(9))
 assert ran == plan(small, (6, 20, 31))
+print("layer, shape, parameters, multiplications")
 for layer, *numbers in zip(small, *ran, strict=True):
     print(f"{layer['type']:7}", *numbers)
 
 # %% [markdown]
-# The fields are proved with the measured slope of lesson 00. A number depends on a pixel if its slope with respect to the pixel is
-# not 0. We take one line of 224 pixels and one channel, and positive weights, so that no two paths cancel. Instead of the largest number
-# of a window we take the mean of all: *which* pixel wins depends on the image, but each of them could win.
+# The fields are proved with the measured slope of lesson 00. A number depends on a pixel if its slope with respect to the pixel is not 0.
+# We take one line of 224 pixels and one channel. All weights are positive. So when a pixel grows, nothing can become smaller, and no two
+# effects cancel. Instead of the largest number of a window we take the mean of all: *which* pixel wins depends on the image, but each of
+# them could win.
 
 
 # %%
@@ -349,7 +364,7 @@ for name in ("pool1", "conv2", "conv5", "pool5")[-fast(4, 2) :]:
 #
 # In the engine the net is the list `PAPER` in `tinyalex/models/alexnet.py`: one row a layer, as our dict. `count` in
 # `tinyalex/analysis/count.py` counts it, and `receptive_fields` in `tinyalex/analysis/receptive.py` gives the fields. A `DryDevice` is a
-# device that only notes sizes, so that no 61 million numbers are drawn.
+# device that only notes the sizes of arrays. So the 61 million random weights need not be made.
 
 # %%
 from tinyalex.analysis.count import count
@@ -376,7 +391,7 @@ print("all", len(ALEXNET), "layers have the engine's shapes, parameters, MACs an
 #
 # ### The whole net in one table
 #
-# Layers without weights, but for pooling, are left out, because they change no shape.
+# Of the layers without weights only pooling is shown, because the others change no shape.
 
 # %%
 print("layer   gives           parameters     %        MACs     %  field")
@@ -405,7 +420,7 @@ say("of which 650,080 are in the convolutions", value=sum(math.prod(shapes[name]
 # %%
 memory = dict.fromkeys(weighted, 0)
 for name, layer in ALEXNET.items():
-    at = next(w for w in weighted if w[-1] == name[-1])
+    at = next(w for w in weighted if w[-1] == name[-1])  # norm1 and pool1 are counted with conv1
     memory[at] += 0 if layer["type"] in ("relu", "dropout") else math.prod(shapes[name])
 columns = [np.array([part[name] for name in weighted]) for part in (parameters, macs, memory)]
 colors = ["#08306B", "#2171B5", "#4292C6", "#6BAED6", "#C6DBEF", "#C04A00", "#E69F00", "#FDD9A0"]
@@ -422,8 +437,10 @@ for x, numbers in enumerate(columns):
 ax.text(0, 101, "conv1 to conv5  4 %", ha="center", va="bottom", fontsize=9)
 ax.set(xticks=range(3), ylabel="% of all", ylim=(0, 106))
 ax.set_xticklabels(["parameters", "MACs", "activities"], fontsize=11)
-show(fig, alt="Three bars, each divided among the eight layers. Parameters: fc6 62 %, fc7 28 %, fc8 7 %, all convolutions together 4 %. "
-     "MACs: conv1 15 %, conv2 31 %, conv3 21 %, conv4 15 %, conv5 10 %, fc6 5 %. Activities: conv1 52 %, conv2 33 %.")  # fmt: skip
+show(fig, alt="Three bars of the same height, each divided among the eight layers: convolutions in blue, fully connected ones in orange. "
+     "Parameters are nearly all orange: fc6 62 %, fc7 28 %, fc8 7 %, all convolutions together 4 %. MACs are nearly all blue: "
+     "conv1 15 %, conv2 31 %, conv3 21 %, conv4 15 %, conv5 10 %, and fc6 5 %. Activities are all blue: conv1 52 %, conv2 33 %, and "
+     "conv3 to conv5 4 or 5 % each.")  # fmt: skip
 share = 100 * np.array([part[5:].sum() / part.sum() for part in columns])
 say("The three fully connected layers hold 96.2 % of the parameters", value=share[0] / 100, within=0.0005)
 reveal("09-a")
@@ -443,7 +460,8 @@ say("conv2 uses each weight 729 times", value=reuse["conv2"], within=0)
 # %% [markdown]
 # ### What one number sees
 #
-# We draw the field of a number in the middle of each map on the image of 224 pixels.
+# We draw the field of a number in the middle of each map on the image of 224 pixels. The map of pool5 has 6 by 6 numbers, so it has no
+# number in the middle. We take the one in line 2 and column 2, counted from 0. Its field is the large square at the top left.
 
 # %%
 fig, ax = plt.subplots(figsize=(5, 5), layout="constrained")
@@ -459,13 +477,14 @@ for name, (start, size, jump) in fields(ALEXNET).items():
             left, top = 198, 110
         ax.text(left, top, f"{name}: {size}", color=color, fontsize=9, va="top")
 ax.set(xlim=(-2, 236), ylim=(230, -2), xlabel="column", ylabel="line", aspect="equal")
-show(fig, alt="The 224 by 224 image with squares in one another: what a number in the middle sees. conv1 11 pixels, pool1 19, conv2 51, "
-     "pool2 67, conv3 99, conv4 131, conv5 163, pool5 195, nearly the whole image.")  # fmt: skip
+show(fig, alt="The 224 by 224 image in gray, with eight squares in one another, blue for conv and orange for pool. Their sides are 11 "
+     "pixels for conv1, then 19, 51, 67, 99, 131 and 163 for pool1, conv2, pool2, conv3, conv4 and conv5, all around the middle. The "
+     "largest, pool5 with 195, begins at the top left corner and leaves only a band at the right and below free.")  # fmt: skip
 reveal("09-c")
 
 # %% [markdown]
-# One number of conv1 sees 11 pixels, too few for a wheel. In conv3 it sees 99. No layer has a kernel larger than 11: the fields grow
-# because the jump grows, and the jump grows because strides multiply. pool5 has the jump 4 × 2 × 2 × 2 = 32.
+# One number of conv1 sees 11 by 11 pixels, too few for the wheel of a car. One number of conv3 sees 99 by 99. No layer has a kernel larger
+# than 11: the fields grow because the jump grows, and the jump grows because strides multiply. pool5 has the jump 4 × 2 × 2 × 2 = 32.
 #
 # ### Memory for training
 #
@@ -509,7 +528,7 @@ for gone in ("conv4", "conv5"):
     change = 100 * (totals(without(gone, "relu" + gone[-1])) / whole - 1)
     print(f"without {gone}: parameters {change[0]:+.1f} %, MACs {change[1]:+.1f} %")
 say("without conv4 the net has 1.1 % fewer parameters", value=1 - totals(without("conv4"))[0] / whole[0], within=0.0005)
-fc6 = plan(without("conv5").values(), IMAGE)[1][-7]
+fc6 = plan(without("conv5").values(), IMAGE)[1][-7]  # the seventh layer from the end
 say("without conv5, fc6 has 18,874,368 more weights", value=fc6 - parameters["fc6"], within=0)
 
 # %% [markdown]
@@ -520,7 +539,8 @@ say("without conv5, fc6 has 18,874,368 more weights", value=fc6 - parameters["fc
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# We have no counts for these. Each comes from a public thread, from an article on AlexNet, or from the paper itself.
+# Each bold line is a mistake or a wrong belief. The text after it says why. We have no counts for these. Each comes from a public thread,
+# from an article on AlexNet, or from the paper itself.
 #
 # **"Each convolution has no more than 1 % of the parameters"** (the paper's introduction). Two have more.
 
@@ -540,10 +560,11 @@ say("the slip: 253,440", value=55 * 48 * 96, within=0)
 say("with it the net would have 622,312 neurons", value=659_272 - 290_400 + 253_440, within=0)
 
 # %% [markdown]
-# **54 for 55** (the same question, and several articles). With 224 pixels and rounding down, conv1 gives 54, then pool1 gives 26. "224
-# must be 227", others conclude, and one article says that the image is resized. Nobody resizes: the last window reads zeros.
+# **"conv1 gives 54 by 54"** (the same question, and several articles). With 224 pixels and rounding down, conv1 gives 54, then pool1 gives
+# 26. "224 must be 227", others conclude, and one article says that the image is resized. Nobody resizes: the last window reads zeros.
 #
-# **96 for 48 in conv2** (NVIDIA/DIGITS#1301, apache/mxnet#3348). Whoever forgets the groups gets another net:
+# **"A filter of conv2 reads 96 channels"** (NVIDIA/DIGITS#1301, apache/mxnet#3348). It reads 48. Whoever forgets the groups gets another
+# net:
 
 # %%
 one_group = {name: layer | {"groups": 1} if layer["type"] == "conv" else layer for name, layer in ALEXNET.items()}
@@ -560,7 +581,7 @@ say("fc6 alone would have 177,213,440 parameters", value=plan(without("pool5").v
 # **A MAC is one operation.** Some count a multiplication and an addition as two operations (FLOP, floating-point operation), some count
 # them as one. 0.72 billion MACs are 1.45 billion FLOP. Ask which one is meant before you compare.
 #
-# **fc6 "sees some of the maps"** (an article on Caffe). It sees all 9,216 numbers. On two cards, too: lesson 10.
+# **fc6 "sees some of the maps"** (an article on the library Caffe). It sees all 9,216 numbers. On two cards, too: lesson 10.
 #
 # **The "Gaussian filter" of fc8 "produces 1000 floats"** (the same article). "gaussian" is the name of the rule from which the *first*
 # weights are drawn. The 1000 numbers are fc8's outputs.
@@ -617,4 +638,4 @@ say("with the comparisons of its two pooling layers 481 million", value=(sum(ste
 #
 # 1. Somebody doubles height and width of the images, to 448 × 448, and leaves the list of layers as it is. Which layers get more
 #    parameters, and which get more MACs? By which factor, about? Where would you change the list?
-# 2. The paper spends dropout on fc6 and fc7 alone. Look at the three bars. Why there, and not in the convolutions?
+# 2. The paper uses dropout in fc6 and fc7 alone. Look at the three bars. Why there, and not in the convolutions?

@@ -24,6 +24,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import adds, fast, say, show
 
@@ -33,20 +34,23 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > "The parallelization scheme that we employ essentially puts half of the kernels (or neurons) on each GPU, with one additional trick: the
 # > GPUs communicate only in certain layers."
 #
-# (Section 3.2.) A GPU is the processor of a graphics card. The paper's cards had 3 GB of memory each, and the paper says that the net was
-# too big for one of them. So each layer is cut in two. Half of its filters lie on card a, the other half on card b, and both cards work at
-# the same time. The half of the net on one card is called a **tower**.
+# (Section 3.2.) A GPU is the processor of a graphics card. A "parallelization scheme" is a plan which GPU does which part of the work at
+# the same time. The paper's cards had 3 GB of memory each, and the paper says that the net was too big for one of them. So each layer is
+# cut in two. Half of its filters lie on card a, the other half on card b. The half of the net on one card is called a **tower**.
 #
 # "Certain layers" are these: conv3, fc6, fc7 and fc8 read the channels of *both* towers. conv2, conv4 and conv5 read only the channels that
 # lie on their own card. In front of a layer that reads both, the cards must send each other what they have. Such a place is a **link**.
 #
-# You know groups from lesson 03: they are the same net on one device. What is new here is the link. What goes over it, and what
-# must come back?
+# conv1 to conv5 are the convolutions of AlexNet, and fc6 to fc8 its fully connected layers (lesson 09). A layer with two groups (lesson 03)
+# is the same thing on one device as a layer without a link on two. What is new here is the link. What goes over it, and what must come
+# back?
 
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. float32 numbers have 4 bytes. The image has 1 byte for each color of a pixel.
+# Replace each guess by your own before you read on. What the cards send are float32 numbers, which have 4 bytes each. The image has 1 byte
+# for each color of a pixel. "Crosses, forward" means: is sent from one card to the other on the way forward. The norm of a gradient is the
+# root of the sum of all squares (lesson 04). In the third question the parts of the gradient are random numbers.
 
 # %% tags=["predict"]
 predict("10-a", 10)
@@ -66,10 +70,11 @@ predict("10-c", 10)
 # $$y_a = y_b = [x_a, x_b] \qquad\qquad (N, \text{CA} + \text{CB}, H, W)$$
 #
 # The brackets mean: one behind the other, along the axis of the channels. $y_a$ and $y_b$ hold the same numbers, but they are two arrays in
-# two memories. Card b had to send $x_b$ to card a, and card a had to send $x_a$ to card b. The function is called **exchange**.
+# two memories: the next layer of card a reads $y_a$, that of card b reads $y_b$. Card b had to send $x_b$ to card a, and card a had to send
+# $x_a$ to card b. The function is called **exchange**.
 #
-# Going back, card a has $\text{dy}_a$ and card b has $\text{dy}_b$, each of the shape of y. We want $\text{dx}_a$ on card a and
-# $\text{dx}_b$ on card b.
+# Going back, card a has $\text{dy}_a$ and card b has $\text{dy}_b$, the gradients of the loss with respect to $y_a$ and $y_b$. Each has the
+# shape of y. We want $\text{dx}_a$ on card a and $\text{dx}_b$ on card b.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -77,7 +82,7 @@ predict("10-c", 10)
 # ### 4.1 A layer without a link
 #
 # In conv2, conv4 and conv5 a filter on card a reads only channels of card a. Lesson 03 wrote this as a matrix with two blocks
-# (part 4.7), and there the two groups are the two towers:
+# (part 4.7). Its two groups are now the two towers. As there, Q is the number of windows, and R the number of rows of col:
 #
 # $$\begin{bmatrix} \text{out}_a \\ \text{out}_b \end{bmatrix} =
 # \begin{bmatrix} \text{weight}_a & 0 \\ 0 & \text{weight}_b \end{bmatrix}
@@ -103,15 +108,15 @@ predict("10-c", 10)
 # round. **What was sent forward comes back as a gradient, and it is added.** It is the picture of lessons 02 to 05 for the last time.
 
 # %%
-fig = adds("x_a", [("read by conv3 on card a", "dy_a"), ("sent, then read by conv3 on card b", "dy_b")], size=(6.5, 2.5))
-show(fig, alt="The channels x_a are copied twice: one copy is read by conv3 on card a and sends back dy_a, the other is sent to card b, "
-     "read by conv3 there, and sends back dy_b. A plus sign adds the two.")  # fmt: skip
+fig = adds("x_a", [("read by conv3 on card a", "dy_a[a]"), ("sent, then read by conv3 on card b", "dy_b[a]")], size=(6.5, 2.5))
+show(fig, alt="The channels x_a have two uses. One copy is read by conv3 on card a and sends back dy_a[a]. The other is sent to card b, "
+     "read by conv3 there, and sends back dy_b[a]. A plus sign adds the two: dx_a = dy_a[a] + dy_b[a].")  # fmt: skip
 
 # %% [markdown]
-# (Of dy_a and dy_b the channels of a are meant.)
+# (In the picture [a] is short for [a's channels].)
 #
-# The same with matrices. Let x be both halves, one below the other, and y both results. Then y is x twice. I is the matrix that
-# changes nothing, with ones on its diagonal. Backward is the transpose:
+# The same with matrices. Let x be both halves, $x_a$ above and $x_b$ below. Then $y_a$ is x, and $y_b$ is x again. I is the matrix that
+# changes nothing, with ones on its diagonal. Backward is the transpose, as in lesson 03:
 #
 # $$\begin{bmatrix} y_a \\ y_b \end{bmatrix} = \begin{bmatrix} I \\ I \end{bmatrix} x
 # \qquad\qquad \text{dx} = \begin{bmatrix} I & I \end{bmatrix} \begin{bmatrix} \text{dy}_a \\ \text{dy}_b \end{bmatrix}
@@ -124,12 +129,12 @@ show(fig, alt="The channels x_a are copied twice: one copy is read by conv3 on c
 # **Split.** At the beginning both cards get the whole image: $y_a = y_b = x$. So $\text{dx} = \text{dy}_a + \text{dy}_b$, if anybody wants
 # the gradient of the image.
 #
-# **Gather.** fc8 gives 1000 numbers, and it lies on card a alone. It needs y = [$x_a$, $x_b$] on card a only. Each number is read
+# **Gather.** fc8 gives 1,000 numbers, and the whole of fc8 lies on card a. It needs y = [$x_a$, $x_b$] on card a only. Each number is read
 # once, so nothing adds: $\text{dx}_a$ and $\text{dx}_b$ are the two parts of dy, and $\text{dx}_b$ is sent back to card b.
 #
 # ### 4.4 Bytes
 #
-# What a card already has, nobody sends. Forward, what arrives at card a is $x_b$, and what arrives at card b is $x_a$. Backward, what
+# A card is not sent what it already has. Forward, what arrives at card a is $x_b$, and what arrives at card b is $x_a$. Backward, what
 # arrives at card a is the part of $\text{dy}_b$ that belongs to a's channels, and it has as many numbers as $x_a$. Let B be the bytes of
 # one number, 4 for float32:
 #
@@ -146,10 +151,15 @@ show(fig, alt="The channels x_a are copied twice: one copy is read by conv3 on c
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write three functions: `exchange(a, b)` returns ya and yb, two new arrays. `exchange_backward(dya, dyb, channels)` returns da and db,
-# where `channels` is CA. `exchange_bytes(a_shape, b_shape, itemsize, backward)` returns the bytes that arrive at card a and at card b. This
-# is exercise **E12**, about 25 minutes. Ask `tutor.check("E12", exchange, exchange_backward, exchange_bytes)` before you open the next
-# cell.
+# Write three functions. In their names a stands for our $x_a$, da for $\text{dx}_a$, ya for $y_a$, and so on.
+#
+# - `exchange(a, b)` returns ya and yb, two new arrays.
+# - `exchange_backward(dya, dyb, channels)` returns da and db, two new arrays. `channels` is CA.
+# - `exchange_bytes(a_shape, b_shape, itemsize, backward)` returns two integers: the bytes that arrive at card a, and those that arrive at
+#   card b. `itemsize` is our B. `backward` is False for the way forward and True for the way back.
+#
+# This is exercise **E12**, about 25 minutes. Then, in a cell of your own, write `from tinyalex import tutor` and ask
+# `tutor.check("E12", exchange, exchange_backward, exchange_bytes)`. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E12"]
@@ -171,7 +181,8 @@ def exchange_bytes(a_shape, b_shape, itemsize, backward):
 # %% [markdown]
 # ## 6. Prove it
 #
-# First the link alone, with towers of different width. The loss reads both results, with random numbers.
+# First the link alone, with towers that have different numbers of channels. The loss multiplies both results by random numbers, dy_a and
+# dy_b, and adds everything. So dy_a and dy_b are its gradients with respect to y_a and y_b (lesson 01, part 6).
 
 
 # %%
@@ -203,11 +214,14 @@ assert np.abs(dx_b - numerical_gradient(loss_of_link, x_b, 0.25)).max() < 1e-10
 print("the link: dx_a and dx_b agree with the measured slopes")
 
 # %% [markdown]
-# Then a whole small net on two cards. conv1 reads the image on both cards. conv2 reads its own half. Then comes the link, conv3 reads
-# both halves, and a fully connected layer on card a gives five numbers, one for each class. After each convolution there is a ReLU. The
-# weights of card a and those of card b are two dicts, and no line reads an array of the other card but at the link and at the end.
+# Then a whole small net on two cards. conv1 reads the image on both cards. conv2 reads the half of its own card. Then comes the link, conv3
+# reads both halves, and a fully connected layer on card a gives five numbers, one for each class. After each convolution there is a ReLU;
+# z1, z2 and z3 are what conv1, conv2 and conv3 give before it. The weights of card a and those of card b are two dicts. A card reads an
+# array of the other card at the link and at the end, and nowhere else.
 #
-# The convolution is that of lesson 03, here without padding, with stride 1 and without biases.
+# The convolution is that of lesson 03, here without padding, with stride 1 and without biases. `sliding_window_view` is NumPy's im2col,
+# with its axes in another order, and it copies nothing. `np.einsum` writes a sum in letters: "nchwij,kcij->nkhw" multiplies two arrays and
+# sums over the letters that are missing on the right of the arrow, here c, i and j. (h and w are the y and z of lesson 03.)
 
 
 # %%
@@ -238,6 +252,7 @@ def new_cards(seed):
 
 
 def two_forward(x, cards):
+    """The five numbers of each image, and what the backward pass needs."""
     kept = []
     for card in cards:  # both cards at the same time, if they are cards
         z1 = conv(x, card["conv1"])
@@ -250,6 +265,7 @@ def two_forward(x, cards):
 
 
 def two_backward(dout, x, cards, state, exchange_backward):
+    """The gradients of the weights of both cards, and that of the image. The last argument may be a wrong function: part 8 needs this."""
     kept, gathered = state
     grads, dy, dx = [{"fc": dout.T @ gathered}, {}], [None, None], [None, None]
     dhalves = np.split(dout @ cards[0]["fc"], 2, axis=1)  # the second half is sent back to card b
@@ -286,7 +302,7 @@ for t, name in layers if fast(True, False) else layers[:1] + layers[-1:]:
 
 # %%
 def one_forward_backward(x, whole, dout):
-    """The outputs, and the gradients of the weights, of the net on one device."""
+    """The outputs, and the gradients of the weights, of the net on one device. dout may be a function of the outputs: part 8 needs this."""
     z1 = conv(x, whole["conv1"])
     groups = [(relu(z1)[:, :4], whole["conv2"][:6]), (relu(z1)[:, 4:], whole["conv2"][6:])]
     z2 = np.concatenate([conv(*group) for group in groups], axis=1)
@@ -316,14 +332,15 @@ for name, grad in together(grads).items():
 print("two cards and one card with groups: the same outputs and the same gradients, to 1e-12")
 
 # %% [markdown]
-# Look at the one-card version: no gradient of conv3 is added there by hand. One product, weight^T dout, sums over all filters of conv3. On
-# two cards each card has only half of the filters, so each has only half of this sum. The plus sign of the link puts the halves together.
+# Look at the version for one card. There is no plus sign between conv3 and conv2. One product, $\text{dcol} = \text{weight}^T\;\text{dout}$
+# of lesson 03, sums over all filters of conv3. On two cards each card has only half of the filters, so each has only half of the terms of
+# this sum. The plus sign of the link puts the halves together.
 
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# In the engine the link is `Exchange` in `tinyalex/towers/crossing.py`; `Split` and `Gather` are the two ends. Each device notes what it
-# has received. Here the devices are two parts of this computer.
+# In the engine the link is `Exchange` in `tinyalex/towers/crossing.py`; `Split` and `Gather` are the two ends. Each device counts the bytes
+# that it receives. Here both devices, cpu:0 and cpu:1, are parts of this computer. (A `DryDevice` counts too, but it computes nothing.)
 
 # %%
 from tinyalex.analysis.card import plan_cards
@@ -364,8 +381,8 @@ sent_by_engine = {row.name: row.forward_bytes for row in count(alexnet(towers=2,
 print(sent_by_engine)
 
 # %% [markdown]
-# The engine also knows, from the source of the program of 2012, which arrays that program kept on a card. Part 8 needs their sum for the
-# whole net and a batch of 128.
+# The engine also knows which arrays the authors' program of 2012 kept on a card; its source is public. Part 8 needs the bytes of all of
+# them, for the whole net on one card with a batch of 128.
 
 # %%
 kept_2012 = sum(plan_cards(lambda place: alexnet(devices=place), 1, 3 * 2**30, 128).kept_2012.values())
@@ -375,7 +392,7 @@ kept_2012 = sum(plan_cards(lambda place: alexnet(devices=place), 1, 3 * 2**30, 1
 #
 # ### What crosses in AlexNet
 #
-# Here are the shapes of one half in front of each layer (lesson 09), for one image. In front of fc8 only card b sends.
+# Here are the shapes of what one card has in front of each layer, for one image (lesson 09). In front of fc8 only card b sends.
 
 # %%
 HALVES = {"conv2": (48, 27, 27), "conv3": (128, 13, 13), "conv4": (192, 13, 13), "conv5": (192, 13, 13),
@@ -417,14 +434,15 @@ for at, name in enumerate(columns):
         ax.text(at - 0.5, -0.75, f"{sum(sent_forward(name)):,}", ha="center", va="center", fontsize=9)
 ax.text(-0.4, 2.6, "card a", color="#0072B2", fontsize=11)
 ax.text(-0.4, 0.45, "card b", color="#C04A00", fontsize=11)
-ax.text(0.9, -0.75, "bytes an image:", ha="center", va="center", fontsize=9)
+ax.text(0.6, -0.75, "bytes for one image:", ha="center", va="center", fontsize=9)
 ax.set(xlim=(-0.6, 8.6), ylim=(-1.1, 2.9))
 ax.set_axis_off()
-show(fig, alt="Two towers, card a above and card b below. Arrows cross between them at four places: in front of conv3 173,056 bytes, "
-     "fc6 36,864, fc7 16,384, both ways, and in front of fc8 8,192 bytes from b to a. None cross at conv2, conv4, conv5.")  # fmt: skip
+show(fig, alt="Two rows of layers, card a above and card b below, from the image to fc8, which only card a has. Arrows cross between the "
+     "rows at four places: both ways in front of conv3, with 173,056 bytes, of fc6, 36,864, and of fc7, 16,384; from b to a alone in "
+     "front of fc8, 8,192. None cross in front of conv2, conv4 and conv5.")  # fmt: skip
 
 # %% [markdown]
-# Backward, the same number of bytes comes back. So a batch of 128 images needs 60 million bytes for one step of training:
+# Backward, the same number of bytes comes back (4.4). So a batch of 128 images needs 60 million bytes for one step of training:
 
 # %%
 say("forward and backward for a batch as in the paper: 60,030,976 bytes", value=2 * 128 * all_four, within=0)
@@ -432,10 +450,10 @@ macs = 724_406_816  # for one image, forward (lesson 09)
 say("There are about 3,089 multiplications for one byte that crosses", value=macs / all_four, within=0.5)
 
 # %% [markdown]
-# ### What if all layers talked?
+# ### What if there were a link in front of every layer?
 #
-# The paper says that the choice of links lets the authors tune how much the cards talk until it is "an acceptable fraction of the amount
-# of computation". We can see what they saved.
+# The paper says that the authors could choose how much the cards communicate, until it was "an acceptable fraction of the amount of
+# computation". How many bytes did they save?
 
 # %%
 each = {name: sum(sent_forward(name)) for name in HALVES}
@@ -446,23 +464,24 @@ for at, (name, nbytes) in enumerate(each.items()):
     ax.text(at, nbytes / 1000 + 6, f"{nbytes / 1000:.0f}", ha="center", fontsize=9)
 ax.bar(0, 0, color="#0072B2", edgecolor="#0072B2", label="a link of the paper")
 ax.bar(0, 0, color="white", edgecolor="#0072B2", hatch="//", label="left out")
-ax.set(xticks=range(len(each)), ylabel="thousand bytes an image", xlabel="in front of", ylim=(0, 320))
+ax.set(xticks=range(len(each)), ylabel="thousand bytes for one image", xlabel="in front of", ylim=(0, 320))
 ax.set_xticklabels(list(each))
 ax.legend()
 show(fig, alt="Bars: what a link in front of each layer sends for one image, in thousand bytes. conv2 280, conv4 and conv5 260 each, all "
      "three left out. The paper's links: conv3 173, fc6 37, fc7 16, fc8 8.")  # fmt: skip
-say("4.41 times as many bytes if all layers talked", value=sum(each.values()) / all_four, within=0.005)
+say("4.41 times as many bytes with a link in front of every layer", value=sum(each.values()) / all_four, within=0.005)
 reveal("10-b")
 
 # %% [markdown]
-# The paper's four links cost less than one link in front of conv2. And conv3 mixes the towers once, so that everything behind
-# it depends on both.
+# The paper's four links together send fewer bytes than a link in front of conv2 alone would. And since conv3 reads both towers, everything
+# behind it depends on both.
 #
 # ### Or should each card have the whole net?
 #
-# There is another way to use two cards. Each card holds the *whole* net and computes half of the *images*. Then no activity crosses. But
-# both cards must make the same step, so each must get the gradients of the other's images: one number for each parameter. This is called
-# data parallelism; what the paper does is model parallelism. What does one card send in a step?
+# There is another way to use two cards. Each card holds the *whole* net and computes half of the *images*. Then no activity crosses (an
+# activity is one number that a layer gives, lesson 05). But both cards must make the same step. So each must get the other's gradients:
+# one number for each parameter. This is called **data parallelism**. What the paper does is called **model parallelism**. How many bytes
+# does one card send in a step?
 
 # %%
 parameters = 60_965_224  # lesson 09
@@ -475,7 +494,7 @@ ax.plot(batches, batches * with_model / 1e6, color="#0072B2", label="half of the
 ax.axhline(with_data / 1e6, color="#C04A00", linestyle="--", label="half of the images on each card")
 ax.plot([128], [128 * with_model / 1e6], "o", color="#0072B2")
 ax.annotate("the paper: 128 images", (128, 128 * with_model / 1e6), (230, 12), fontsize=9)
-ax.set(xlabel="images in a batch", ylabel="million bytes that a card sends", ylim=(0, 400), xlim=(0, 1600))
+ax.set(xlabel="images in a batch", ylabel="million bytes that one card sends", ylim=(0, 400), xlim=(0, 1600))
 ax.legend(fontsize=9, loc="upper left")
 show(fig, alt="Million bytes that one card sends in a step, against the images in a batch. With half of the net on each card a line rises "
      "from 0 through 30 at 128 images to 375 at 1600. With half of the images on each card it is 244. They meet at 1040.")  # fmt: skip
@@ -484,12 +503,14 @@ say("the lines meet at a batch of 1,040 images", value=with_data / with_model, w
 
 # %% [markdown]
 # But the numbers of lesson 09 show a third way. The convolutions have few parameters and many activities; the fully connected layers have
-# many parameters and few activities. So each kind can be cut in its own way. The author of AlexNet did this later.
+# many parameters and few activities. So the images can be divided for the convolutions, and the net for the fully connected layers. The
+# first author of AlexNet did this in 2014.
 #
 # ### A card that is full
 #
-# We make a card that counts bytes and refuses what has no room. Each number has 4 bytes. A net keeps 3 numbers for each parameter (itself,
-# its gradient and its velocity), and 2 numbers for each activity of each image (itself and its gradient), as in lesson 09.
+# We make a card that counts bytes and refuses an array for which it has no room. A MiB has $2^{20}$ bytes, and a GiB has $2^{30}$. Each
+# number has 4 bytes. A net keeps 3 numbers for each parameter (itself, its gradient and its velocity), and 2 numbers for each activity of
+# each image (itself and its gradient), as in lesson 09.
 
 
 # %%
@@ -532,21 +553,23 @@ for batch in (128, 256):
     assert load([Card("card a", 3 * 2**30), Card("card b", 3 * 2**30)], batch) and fits == (batch == 128)
 
 # %% [markdown]
-# Two cards take a batch that one card refuses. They do not take twice as many images: both hold the image, and both hold what
-# was exchanged.
+# Two cards have room for a batch of 256, and one card has not. But each of the two needs more than half of the bytes that one card would
+# need: both hold the image, and both hold what was exchanged.
 #
-# But by our count the paper's batch of 128 has room on one card. Our program keeps the least that can be kept. The program of 2012
-# kept more: a copy of the next batch, sums in parts, masks. Part 7 has the sum:
+# By our count the paper's batch of 128 has room on one card, too. But our program keeps very little. The program of 2012 kept more:
+# a copy of the next batch, partial sums, dropout masks. Part 7 has the sum:
 
 # %%
 say("on one card the old program would have held 2.72 GiB", value=kept_2012 / 2**30, within=0.005)
 
 # %% [markdown]
-# The driver and the screen need memory, too. So one card would have been nearly full, and we do not know whether it would have run.
+# The software of the card and the picture on the screen need memory, too. So one card would have been nearly full, and we do not know
+# whether the program would have run.
 #
 # ### What a wrong link does
 #
-# How much is lost if nobody sends the gradient back? Each card then keeps its own term only. We take the dy of part 6, with more images.
+# How much is lost if nobody sends the gradient back? Each card then keeps its own term only. We take random dy_a and dy_b as in part 6,
+# with more images. And we write two other mistakes: the mean of the two terms, and a sum that is added twice.
 
 
 # %%
@@ -573,11 +596,12 @@ say("71 % of the gradient's norm is lost", value=missing(exchange_backward(*dy, 
 reveal("10-c")
 
 # %% [markdown]
-# Here the two terms are independent, with the same variance. The right gradient has twice the variance of one term, one term is missing,
-# and the root of 1/2 is 0.71.
+# Here the two terms are independent random numbers of the same variance, and variances add (lesson 07). So the right gradient has twice the
+# variance of one term, and one term is missing. A norm grows with the root of the variance, and the root of 1/2 is 0.71.
 #
-# What becomes of it in a net that learns? We train the small net of part 6 on a **synthetic** set: five classes, each a random pattern of
-# 9 × 12 pixels with noise on it. All nets begin with the same weights. One runs on one card with groups.
+# What does such a mistake do in a net that learns? We train the small net of part 6 on a **synthetic** set: five classes, each a random
+# pattern of 9 × 12 pixels with noise on it. We train five nets, which begin with the same weights: one on one card with groups, one on two
+# cards, and one with each of the three mistakes.
 
 # %%
 data = np.random.default_rng(100)
@@ -637,15 +661,16 @@ print(f"after {STEPS} steps the losses of one card and of two differ by less tha
 
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
-styles = {"one card, two groups": ("black", "-", 5), "two cards": ("#F0E442", "-", 2), "not sent back": ("#C04A00", "--", 1.8),
+styles = {"one card, two groups": ("black", "-", 5), "two cards": ("#E69F00", "-", 2), "not sent back": ("#C04A00", "--", 1.8),
           "mean": ("#0072B2", ":", 2.2), "added twice": ("#009E73", "-.", 1.8)}  # fmt: skip
 for name, losses in curves.items():
     color, style, width = styles[name]
     ax.plot(losses, color=color, linestyle=style, linewidth=width, label=name)
 ax.set(xlabel="step", ylabel="loss on the synthetic set", ylim=(0, 2.1))
 ax.legend(fontsize=9)
-show(fig, alt="Five curves of the loss, all from 1.7 to nearly 0 in 26 steps. One card and two cards lie on each other and end at "
-     "0.08. Not sent back and mean run a little above them and end at 0.13, added twice runs below and ends at 0.035.")  # fmt: skip
+show(fig, alt="Five curves of the loss over 26 steps. All begin at 1.7, and up to step 8 they can hardly be told apart. One card and two "
+     "cards lie on each other and end at 0.08. Not sent back and mean run together a little above them and end at 0.13, added twice runs "
+     "below them and ends at 0.035.")  # fmt: skip
 last = {name: float(losses[-1]) for name, losses in curves.items()}
 say("one card and two cards end at a loss of 0.08", value=last["two cards"], within=0.01, full_only=True)
 say("not sent back ends at 0.13", value=last["not sent back"], within=0.01, full_only=True)
@@ -653,9 +678,10 @@ say("mean ends at 0.13", value=last["mean"], within=0.01, full_only=True)
 say("added twice ends at 0.035", value=last["added twice"], within=0.01, full_only=True)
 
 # %% [markdown]
-# **The curve does not tell you.** Every wrong net learns. The one that adds twice even learns faster here, because the layers in front of
-# the link take steps of double size. Whoever looks at curves only would keep this mistake. A measured slope (part 6) finds all
-# three. And it tells where to look, if one compares layer by layer:
+# **The curve does not show the mistake.** Every wrong net learns. The one that adds twice even learns faster here, because the layers in
+# front of the link make steps of double size. If you looked only at curves, you would keep this mistake. A measured slope (part 6) finds
+# all three mistakes. And if you compare layer by layer, you see where the mistake is. ("In front of the link" means: on the side of the
+# image. "Behind the link" means: on the side of the loss.)
 
 # %%
 state = two_forward(images, cards)[1]
@@ -672,17 +698,18 @@ say("With the mean, conv1 and conv2 get 50 % of their gradient", value=wrong_by[
 say("and conv3, behind the link, has an error of 0 %", value=wrong_by[not_sent_back][2], within=1e-12)
 
 # %% [markdown]
-# Behind the link all is right, in front of it all is wrong. So the mistake is *in* the link. In AlexNet it would be worse. conv1 lies in
-# front of three links, so the mean would halve its gradient three times.
+# Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link. In AlexNet it would be worse.
+# conv1 lies in front of three links (conv3, fc6 and fc7), so the mean would halve its gradient three times.
 
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# We have no counts for these. The first two come from public threads on programs that spread a net over many devices, the others from
-# articles on AlexNet or from the files of 2012.
+# We have no counts for these. The first two come from public threads about programs that divide a net among many devices, the others from
+# articles on AlexNet, or from the program of 2012 and the files with its settings. A name with a number, such as
+# pytorch/torchtitan#2416, is a thread on GitHub.
 #
 # **What was sent is not sent back** (pytorch/torchtitan#2416, huggingface/nanotron#46 and #172). Part 8 has the 71 %, and a curve that
-# looks healthy.
+# looks right.
 #
 # **The gradient is added twice** (ByteDance-Seed/VeOmni#1120). Once is right:
 
@@ -692,11 +719,12 @@ say("the measured slope finds a factor of 2", value=added_twice(dy_a, dy_b, 3)[0
 
 # %% [markdown]
 # **The gradients are averaged.** A mean belongs to data parallelism, where each card has other *images*, and the loss is a mean over all
-# images. Here both cards have the same images. Two uses of one number add.
+# images. Here both cards have the same images. Two uses of one number add. In the table of part 8 the mean has lost 50 %.
 #
-# **Card b puts its own channels first.** The files of 2012 do so in front of fc7: each card names its own half first. That is another
-# order, not a mistake, if its weights have the same order and the backward pass cuts at the same place. One order on one card and the other
-# order in the backward pass give wrong numbers, and with towers of equal width all shapes fit:
+# **Card b puts its own channels first.** The settings of 2012 do so in front of fc7: each card names its own half first. This is another
+# order, and no mistake, if the weights have the same order and the backward pass cuts at the same place. It is a mistake if the forward
+# pass of card b has one order and the backward pass has the other. If both towers have the same number of channels, all shapes fit, and the
+# numbers are wrong:
 
 # %%
 wide = rng.standard_normal((2, 3, 6, 4, 5))  # two gradients; towers of 3 channels each
@@ -705,9 +733,9 @@ mixed = wide[0][:, :3] + wide[1][:, 3:], wide[0][:, 3:] + wide[1][:, :3]
 print("the same shapes:", right_order[0].shape == mixed[0].shape, "  the same numbers:", np.allclose(right_order[0], mixed[0]))
 
 # %% [markdown]
-# **Response normalization crosses the cut.** It reads neighboring channels (lesson 05), and channels 47 and 48 of conv1 lie on different
-# cards. To read over the cut, the cards would have to talk. In the paper's program each card normalizes its own channels. A well-known
-# copy on one card does not know of the cut. How many of the 96 channels does this change?
+# **"On one card nothing else changes."** Response normalization reads neighboring channels (lesson 05), and channels 47 and 48 of conv1 lie
+# on different cards. To read over the cut, the cards would have to communicate. In the paper's program each card normalizes its own
+# channels. A well-known copy of AlexNet on one card reads over the cut. How many of the 96 channels does this change?
 
 
 # %%
@@ -724,7 +752,8 @@ say("they are 4 of the channels", value=len(changed), within=0)
 
 # %% [markdown]
 # **"1.2 million images make the net too big"** (an article on AlexNet). The paper says that so many images are *enough to train* a net
-# that is too big for one card. The size of a net does not depend on the number of images: 60,965,224 has no N in it.
+# that is too big for one card. The size of a net does not depend on the number of images: no image was counted for the 60,965,224
+# parameters.
 #
 # **"Two GPU servers"** (another article). They were two cards in one computer. Each can read the other's memory directly.
 #
@@ -742,8 +771,8 @@ say("but it does 54 % of the multiplications", value=half_macs / macs, within=0.
 # **"Two cards are there for speed."** The paper's reason is memory. Of time it says that the net on two cards takes "slightly less time to
 # train" than the smaller net on one.
 #
-# **fc6 "sees some of the maps"** (the article with the servers). Each unit sees all 9,216 numbers: this is what the link in front of it
-# is for.
+# **fc6 "sees some of the maps"** (the article with the servers). Each unit sees all 9,216 numbers. For this there is a link in front of
+# it.
 #
 # More of them stand in `lessons/MISCONCEPTIONS.md`.
 #
@@ -752,7 +781,7 @@ say("but it does 54 % of the multiplications", value=half_macs / macs, within=0.
 # A net is cut in two by cutting each layer in two. A layer with two groups needs nothing from the other card, forward or backward. In front
 # of a layer that reads all channels there is a link: each card sends what it has, and what was sent comes back as a gradient that is
 # **added**. No weight crosses. The cut net and the net with groups on one device are the same net, to 1e-12. AlexNet's four links send
-# 234,496 bytes for an image. If all layers talked, it would be 4.41 times as many.
+# 234,496 bytes for an image. With a link in front of every layer but conv1 it would be 4.41 times as many.
 #
 # ### Read on
 #

@@ -10,11 +10,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lessons import notebooks
+from lessons.extra import NOTEBOOKS, require_extra
 from lessons.overview import write_overview
 from tinyalex.errors import ShapeError, TinyalexError
-from tinyalex.tutor.lesson import FAST, in_fast_mode
-from tinyalex.tutor.syllabus import FOLDER, chosen, lessons_in
+from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
 BOOK = FOLDER.parent / "build" / "book"  # where `book` writes without --out; `tinyalex lessons` looks there
 EPILOG = """\
@@ -63,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """Do what the arguments ask for."""
+    from lessons import notebooks  # here, where an old NumPy becomes one sentence
+    from tinyalex.tutor.lesson import FAST, in_fast_mode
+
     if args.command == "book":
         from lessons.book.pages import write_book
 
@@ -73,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
         return _student(args)
     if args.out is not None or args.seed is not None:
         raise ShapeError("lessons: --out and --seed must be given with --student, got none; notebooks are written beside their sources")
+    require_extra("lessons", NOTEBOOKS)
     lessons = chosen("lessons", args.numbers, args.folder)
     if not args.check and in_fast_mode():
         raise ShapeError(f"lessons: {FAST} must not be set while notebooks are built, got {os.environ[FAST]!r}; unset it")
@@ -93,7 +96,9 @@ def run(args: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _check(lesson: notebooks.Lesson) -> str | None:
+def _check(lesson: Lesson) -> str | None:
+    from lessons import notebooks
+
     return notebooks.out_of_step(lesson, notebooks.run(lesson))
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from tinyalex.errors import TinyalexError
 
 INSTALL = 'pip install -e ".[lessons]" in the folder of the repository'
+# Stands in each lesson above its first import of tinyalex, so that the traceback of a kernel without tinyalex shows what to do.
+REMEDY = "# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel."
 NOTEBOOKS = ("jupytext", "nbformat", "nbclient", "ipykernel")
 BOOK = ("nbformat", "markdown_it", "mdit_py_plugins", "latex2mathml", "pygments")
 

@@ -203,8 +203,11 @@ def written(notebook: Any) -> bytes:
 
 
 def is_fresh(lesson: Lesson) -> bool:
-    """Whether the product was made of this source by this package."""
-    return lesson.notebook.is_file() and read(lesson).metadata.get("tinyalex") == digests(lesson)
+    """Whether the product was made of this source by this package. A damaged one was not: building is how it is mended."""
+    try:
+        return lesson.notebook.is_file() and read(lesson).metadata.get("tinyalex") == digests(lesson)
+    except LessonError:
+        return False
 
 
 def run(lesson: Lesson) -> Any:
@@ -221,8 +224,10 @@ def build(lesson: Lesson) -> None:
     write_atomically(lesson.notebook, [content], len(content))
     number, position, path = README_PICTURE
     if (lesson.number, lesson.path.parent) == (number, FOLDER):
-        picture = pictures(notebook)[position]
-        write_atomically(path, [picture], len(picture))
+        found = pictures(notebook)
+        if len(found) <= position:
+            raise LessonError(f"{lesson.name}: pictures must be more than {position}, as README shows number {position}, got {len(found)}")
+        write_atomically(path, [found[position]], len(found[position]))
 
 
 def pictures(notebook: Any) -> list[bytes]:

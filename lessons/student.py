@@ -1,7 +1,8 @@
 """The student's edition: the lessons without solutions, and predictions whose answers are hashes.
 
 What is a solution: the cells with the tag "solution", and `lessons/solutions/`. Every statement of them that says something is removed
-from the whole edition, also where a later lesson repeats it. A function that holds one becomes a stub with its docstring.
+from the whole edition, also where a later lesson repeats it, or gives its value another name. A function that holds one becomes a stub
+with its docstring. What the edition cannot hide: the package holds the engine, `tutor.solution` and the answers of the predictions.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Any
 
 from lessons.extra import NOTEBOOKS, LessonError, progress, require_extra
 from lessons.notebooks import convert, written
+from tinyalex.errors import ShapeError
 from tinyalex.files.atomic import make_folder, write_bytes
-from tinyalex.tutor.predictions import PREDICTIONS
+from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen
 
 LEAST_NODES = 8  # of a statement's tree: smaller ones, such as `return dx`, stand in every function and say nothing
+LEAST_VALUE = 7  # of the tree of a value: smaller ones, such as `x.sum(axis=0)`, are only a solution under their name
 FENCE = re.compile(r"(```[^\n]*\n)(.*?)(```)", re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 REMOVED = "# A line of the solution stood here."
@@ -33,29 +36,36 @@ import sys
 from pathlib import Path
 
 document = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
-if len(sys.argv) != 3 or sys.argv[1] not in document["answers"]:
-    sys.exit(f"predictions: give a name and a number; names: {', '.join(document['answers'])}")
-guess = hashlib.sha256(f"{document['salt']}{sys.argv[1]}{float(sys.argv[2]):.1e}".encode()).hexdigest()
-print("right, to two digits" if guess == document["answers"][sys.argv[1]] else "not this number, to two digits")
+try:
+    name, number = sys.argv[1], float(sys.argv[2])
+    answer = document["answers"][name]
+except (IndexError, KeyError, ValueError):
+    sys.exit(f"predictions: give a name and a number, such as 04-a 38; names: {', '.join(document['answers'])}")
+guess = hashlib.sha256(f"{document['salt']}{name}{number:.1e}".encode()).hexdigest()
+print("right, to two digits" if guess == answer else "not this number, to two digits")
 '''
 README = """\
 # Lessons, without solutions
 
 Open the notebooks in their order in Jupyter. tinyalex must be installed. A function that raises NotImplementedError is yours to write;
 `tutor.check("E06", your_function)` then says which mistake it makes. Cells that need your functions fail until you have written them.
+Where a lesson needs a function of an earlier one, put yours there again.
 
-`python predictions.py 04-a 38` says whether a guess is right to two digits. The answers are only there as hashes.
+`python predictions.py 04-a 38` says whether a guess is right to two digits. Its file holds the answers as hashes. A lesson itself tells
+the answer, after you have guessed.
+
+For teachers: the solutions are in none of these files. They are in tinyalex, which is free software: `tutor.solution` prints them.
 """
 
 
 def write_edition(folder: Path, out: Path, numbers: list[str], seed: int) -> int:
     """Write the edition of the lessons in `folder` into the new folder `out`, and return how many lessons it has.
 
-    numbers: which lessons; all where it is empty. seed: of the salt. Raises LessonError where `out` is not empty.
+    numbers: which lessons; all where it is empty. seed: of the salt. Raises ShapeError where `out` is not empty.
     """
     require_extra("lessons", NOTEBOOKS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise LessonError(f"lessons: --out must be a new or an empty folder, got {out}; name another one")
+        raise ShapeError(f"lessons: --out must be a new or an empty folder, got {out}; name another one")
     every = chosen("lessons", [], folder)
     secrets = solution_statements(every, folder)
     make_folder(out)
@@ -82,15 +92,16 @@ def hashed(seed: int) -> str:
 
 
 def solution_statements(lessons: list[Lesson], folder: Path) -> set[str]:
-    """All statements of solutions, each as the text of its tree."""
-    found: set[str] = set()
-    for lesson in lessons:
-        for cell in convert(lesson).cells:
-            if "solution" in cell.metadata.get("tags", []):
-                found |= set(statements(_tree(lesson.name, cell.source)))
-    for path in sorted((folder / "solutions").glob("*.py")):
-        found |= set(statements(_tree(path.name, path.read_text("utf-8"))))
-    return found
+    """All statements of solutions, each as the text of its tree; and "def name" for each function that they define."""
+    trees = [
+        _tree(lesson.name, cell.source)
+        for lesson in lessons
+        for cell in convert(lesson).cells
+        if "solution" in cell.metadata.get("tags", [])
+    ]
+    trees += [_tree(path.name, path.read_text("utf-8")) for path in sorted((folder / "solutions").glob("*.py"))]
+    names = {f"def {node.name}" for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    return names.union(*map(statements, trees))
 
 
 def statements(tree: ast.AST) -> Iterator[str]:
@@ -109,13 +120,20 @@ def key_of(node: ast.stmt) -> str | None:
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute) and node.value.attr == "shape":
         return None  # n, c, h, w = x.shape
     parts = [node] if not hasattr(node, "body") else _head(node)
-    size = sum(not isinstance(part, ast.expr_context) for one in parts for part in ast.walk(one))
-    return _line(node) if size >= LEAST_NODES else None
+    return _line(node) if _size(parts) >= LEAST_NODES else None
 
 
 def _line(node: ast.stmt) -> str:
+    """What two statements share that do the same: of an assignment and a `return` the value, whatever name it gets."""
+    value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return, ast.Expr)) else None
+    if value is not None and _size([value]) >= LEAST_VALUE:
+        return ast.unparse(value)
     text = ast.unparse(node)
     return text.splitlines()[0] if hasattr(node, "body") else text
+
+
+def _size(trees: list[ast.AST]) -> int:
+    return sum(not isinstance(part, ast.expr_context) for one in trees for part in ast.walk(one))
 
 
 def _head(node: ast.stmt) -> list[ast.AST]:
@@ -162,26 +180,28 @@ def _cleaned(who: str, source: str, secrets: set[str], solution: bool) -> str:
         if isinstance(node, (ast.Import, ast.ImportFrom)) or not secret:
             made += lines[first:at]
         elif isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            made += ["", "", *_stub(node)] if solution and made else _stub(node)
+            made += ["", "", *_stub(node, secrets)] if solution and made else _stub(node, secrets)
         elif made[-1:] != [REMOVED]:
             made.append(REMOVED)
     made += [] if solution else lines[at:]
     return "\n".join(made).strip("\n")
 
 
-def _stub(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
+def _stub(node: ast.FunctionDef | ast.ClassDef, secrets: set[str]) -> list[str]:
     """A function with its arguments and its docstring alone; of a class its methods so."""
     if isinstance(node, ast.ClassDef):
-        methods = [line for part in node.body if isinstance(part, ast.FunctionDef) for line in ["", *_stub(part)]]
+        methods = [line for part in node.body if isinstance(part, ast.FunctionDef) for line in ["", *_stub(part, secrets)]]
         bases = f"({', '.join(map(ast.unparse, node.bases))})" if node.bases else ""
         return [f"class {node.name}{bases}:", *(f"    {line}" if line else "" for line in methods or ["pass"])]
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
     docstring = ast.get_docstring(node)
     text = ['    """' + docstring.replace("\n", "\n    ") + '"""'] if docstring else []
+    own = f"def {node.name}" in secrets
+    why = "is yours to write" if own else "repeats a line of a solution, so this edition leaves it to you"
     return [
         f"def {node.name}({ast.unparse(node.args)}){returns}:",
         *text,
-        f'    raise NotImplementedError("{node.name} is yours to write")',
+        f'    raise NotImplementedError("{node.name} {why}")',
     ]
 
 

@@ -82,7 +82,8 @@ class Engine:
         except ClassNotFound:
             lexer = get_lexer_for_filename("a.txt", stripnl=False)
         formatter = HtmlFormatter(cssclass="code wide", lineanchors="L", linenos="inline", anchorlinenos=True, wrapcode=True)
-        return highlight((self.root / file).read_text("utf-8"), lexer, formatter).replace("<pre>", '<pre tabindex="0">', 1)
+        made = highlight((self.root / file).read_text("utf-8"), lexer, formatter).replace("<pre>", '<pre tabindex="0">', 1)
+        return made.replace('<a href="#L-', '<a tabindex="-1" href="#L-')  # a keyboard need not pass through every line
 
 
 def python(code: str) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from lessons.book.markup import lesson_link, table
+from lessons.book.markup import lesson_link, table, toml
 from lessons.extra import LessonError
 
 
@@ -48,14 +47,14 @@ class Glossary:
 
     def link(self, term: Term, words: str) -> str:
         """The words, with a note that shows while a pointer or the keyboard is on them."""
-        chinese = f'<span lang="zh">{escape("，".join(term.zh))}</span>'
+        chinese = f'<span lang="zh-Hans">{escape("，".join(term.zh))}</span>'
         note = f'<span class="note" role="note">{escape(term.en)} {chinese}: {escape(term.means)}</span>'
         return f'<a class="term" href="glossary.html#{term.name}">{escape(words)}{note}</a>'
 
     def page(self, pages: dict[str, str]) -> str:
         """All terms, as a table."""
         rows = [
-            f'<tr id="{term.name}"><th scope="row">{escape(term.en)}</th><td lang="zh">{escape("，".join(term.zh))}</td>'
+            f'<tr id="{term.name}"><th scope="row">{escape(term.en)}</th><td lang="zh-Hans">{escape("，".join(term.zh))}</td>'
             f"<td>{escape(term.means)}</td><td>{lesson_link(term.lesson, pages)}</td></tr>"
             for term in self.terms
         ]
@@ -66,7 +65,7 @@ class Glossary:
 def read_glossary(path: Path) -> Glossary:
     """The terms of a TOML file. Raises LessonError for a term that is not complete, or stands there twice."""
     terms = []
-    for entry in tomllib.loads(path.read_text("utf-8"))["term"]:
+    for entry in toml(path).get("term", []):
         if not (entry.keys() >= {"en", "zh", "means", "lesson"} and entry["zh"]):
             raise LessonError(f"{path.name}: each term must have en, zh, means and lesson, got {entry}; write what is missing")
         terms.append(Term(entry["en"], tuple(entry["zh"]), entry["means"], entry["lesson"], tuple(entry.get("also", ()))))

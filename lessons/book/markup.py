@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable
 from html import escape
+from pathlib import Path
+from typing import Any
+
+from lessons.extra import LessonError
+
+
+def toml(path: Path) -> dict[str, Any]:
+    """The document of a TOML file. Raises LessonError where it is none."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:  # bytes that are no UTF-8, and TOML that is wrong, are both a ValueError
+        raise LessonError(f"{path.name}: file must be TOML, got {' '.join(str(error).split())}; mend it there") from None
 
 
 def rendered(text: object) -> str:

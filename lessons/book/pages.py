@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
-from lessons.book.markup import lesson_link, rendered, table
+from lessons.book.markup import lesson_link, rendered, table, toml
 from lessons.extra import BOOK, LessonError, progress, require_extra
 from lessons.notebooks import PACKAGE, convert, out_of_step, read
 from tinyalex.files.atomic import make_folder, write_bytes
@@ -100,7 +98,7 @@ def _index(lessons: list[Lesson], pages: dict[str, str]) -> str:
 
 def _mistakes(pages: dict[str, str]) -> str:
     """The page of what articles get wrong, from its TOML file."""
-    document: dict[str, Any] = tomllib.loads(MISTAKES.read_text("utf-8"))
+    document = toml(MISTAKES)
     made = [f"<h1>What the blog posts get wrong, and the lesson that shows it</h1><p>{rendered(document['intro'])}</p>"]
     for topic in document["topic"]:
         rows = [

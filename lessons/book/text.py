@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from html import escape
+from html import escape, unescape
 
 from latex2mathml.converter import convert
 from markdown_it import MarkdownIt
@@ -22,13 +22,16 @@ LEFT = re.compile(r"\\[A-Za-z]+|&(?!#?\w+;)|linebreak=")  # what stays in the Ma
 FUNCTION = re.compile(
     r'(<mi>(?:arctan|cos|cosh|det|exp|lg|ln|log|sin|sinh|tan|tanh)</mi>)(?!<mo stretchy="false">&#x00028;|</m(?:row|td)>)'
 )
+INLINE = re.compile(r'<span class="math inline">(.*?)</span>', re.DOTALL)
+LONG, BESIDE = 22, 45  # characters of a formula: a longer one is wider than a phone (in a line), or than the column beside the code
+WORDS = re.compile(r"\\text\{[^{}$]*\}")
 ENGINE = re.compile(r"(tinyalex/[\w/]+\.py)(?:\s*:{1,2}\s*([\w.]+))?(?:\(\))?")
 LESSON = re.compile(r"\b([Ll]esson\s)(\d\d)\b")
 
 
 def mathml(tex: str, display: bool, who: str) -> str:
     """A formula as MathML. Raises LessonError where the converter does not know a command."""
-    source = tex.strip()
+    source = WORDS.sub(lambda found: found[0].replace(" ", "\u00a0"), tex.strip())  # the converter drops spaces after a number
     for name, known in ENVIRONMENTS.items():
         for part in ("begin", "end"):
             source = source.replace(f"\\{part}{{{name}}}", f"\\{part}{{{known}}}")
@@ -59,8 +62,8 @@ class Block:
 
     @property
     def wide(self) -> bool:
-        """Whether it is a formula of several columns, which needs the whole width."""
-        return self.formula and "<mtable" in self.html
+        """Whether it is a formula of several columns, or a long one, which needs the whole width."""
+        return self.formula and ("<mtable" in self.html or _length(self.html) > BESIDE)
 
 
 class Text:
@@ -95,6 +98,7 @@ class Text:
             html = str(self.markdown.renderer.render(tokens, self.markdown.options, {}))
             html = html.replace("<table>", '<div class="wide" tabindex="0"><table>').replace("</table>", "</table></div>")
             html = html.replace('<div class="math block">', '<div class="math block wide" tabindex="0">')
+            html = INLINE.sub(_scrolling, html)
             html = html.replace("<pre>", '<pre tabindex="0">')
             made.append(Block(html, len(re.sub(r"<[^>]+>", "", html)), heading, places))
         return made
@@ -177,6 +181,16 @@ class Text:
 def slug(words: str) -> str:
     """Words as a name in an address."""
     return re.sub(r"[^\w]+", "-", words.lower()).strip("-") or "part"
+
+
+def _length(mathml: str) -> int:
+    """About how many characters wide a formula is; a space of it counts as two."""
+    return len(unescape(re.sub(r"<[^>]+>|\s+", "", mathml))) + 2 * mathml.count("<mspace")
+
+
+def _scrolling(found: re.Match[str]) -> str:
+    """A formula in a line: a browser does not break it, so a long one scrolls where the window is narrow."""
+    return found[0] if _length(found[1]) <= LONG else f'<span class="math inline wide" tabindex="0">{found[1]}</span>'
 
 
 def _raw(html: str) -> Token:

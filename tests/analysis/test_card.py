@@ -6,7 +6,8 @@ from functools import partial
 
 import pytest
 
-from tinyalex.analysis.card import fail_in_small, kept_2012, parse_bytes, plan_cards
+from tinyalex.analysis.card import SCALED, SCALED_BATCH, fail_in_small, kept_2012, parse_bytes, plan_cards
+from tinyalex.analysis.memory import training_needs
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
 from tinyalex.models import alexnet
@@ -15,7 +16,20 @@ GIB = 2**30
 
 
 @pytest.mark.parametrize(
-    ("text", "nbytes"), [("3GiB", 3 * GIB), ("1.5 GiB", 3 * GIB // 2), ("500MB", 500_000_000), ("1000", 1000), ("8 KiB", 8192), ("7B", 7)]
+    ("text", "nbytes"),
+    [
+        ("3GiB", 3 * GIB),
+        ("1.5 GiB", 3 * GIB // 2),
+        ("500MB", 500_000_000),
+        ("1000", 1000),
+        ("8 KiB", 8192),
+        ("7B", 7),
+        ("2KB", 2000),
+        ("3 GB", 3 * 10**9),
+        ("2MiB", 2**21),
+        ("2 GiB", 2**31),
+        ("2 MB", 2 * 10**6),
+    ],
 )
 def test_bytes_in_words(text, nbytes):
     assert parse_bytes("net", text) == nbytes
@@ -31,6 +45,7 @@ def test_bad_bytes_raise(text):
 def test_two_cards_take_about_twice_the_batch():
     one = plan_cards(lambda places: alexnet(devices=places), 1, 3 * GIB, 128)
     two = plan_cards(lambda places: alexnet(towers=2, devices=places), 2, 3 * GIB, 128)
+    assert [(plan.cards, plan.memory, plan.batch) for plan in (one, two)] == [(1, 3 * GIB, 128), (2, 3 * GIB, 128)]
     assert one.largest < two.largest < 2.2 * one.largest
     assert one.fullest.peak <= 3 * GIB and two.fullest.peak < 0.6 * one.fullest.peak
     assert two.fullest.device == "card 0"  # fc8 is there
@@ -69,3 +84,14 @@ def test_code_of_2012_held_a_copy_of_the_other_half_at_each_link():
 
 def test_code_of_2012_had_no_batch_for_a_card_that_does_not_hold_the_parameters():
     assert plan_cards(lambda places: alexnet(devices=places), 1, 2**20, 1).largest_2012 == 0
+
+
+def test_failure_is_on_cards_halfway_between_what_one_and_what_two_need():
+    def peak(towers):
+        devices = [DryDevice(name, "sim") for name in "ab"][:towers]
+        needs = training_needs(alexnet(towers=towers, devices=devices, **SCALED), SCALED_BATCH)
+        return max(need.peak for need in needs.values())
+
+    failure, least = fail_in_small(partial(alexnet, "paper")), peak(2) * 51 // 50
+    assert failure.memory == (peak(1) + least) // 2 and failure.settings == SCALED and failure.batch == SCALED_BATCH
+    assert max(failure.peaks.values()) == pytest.approx(peak(2), rel=0.03)  # the step of two cards was made

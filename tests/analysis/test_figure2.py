@@ -117,3 +117,14 @@ def test_kernel_on_maps_that_were_pooled_unequally_has_the_size_of_what_it_reads
     faces = [abs(kernel[3, 1] - kernel[0, 1]) / abs(kernel[1, 0] - kernel[0, 0]) for kernel in kernels]
     assert faces[0] == pytest.approx(1 / OBLIQUE[0])  # 3 of 40 pixels both ways, drawn as the least that can be seen
     assert faces[1] == pytest.approx(3 * 4 / 40 / 0.16 / OBLIQUE[0])
+
+
+def test_picture_has_room_for_every_line_about_pooling():
+    def lowest(*strides):
+        pools = [MaxPool2d(2, stride=stride, name=f"pool{i}") for i, stride in enumerate(strides)]
+        layers = [Conv2d(3, 4, 3, padding=1, name="conv1", rng=rng()), *pools]
+        (panel,) = figure(Sequential(layers, in_shape=(3, 60, 60))).axes
+        return panel.get_ylim()[0]
+
+    assert lowest() == lowest(2) == lowest(2, 2)  # equal ones share a line
+    assert [lowest(2) - lowest(2, 3), lowest(2) - lowest(2, 3, 1)] == pytest.approx([0.6, 1.2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinyalex.analysis.receptive import receptive_fields
+from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
 from tinyalex.init import Constant
@@ -118,3 +118,15 @@ def test_padding_around_a_single_unit_is_part_of_its_field():
     fields = receptive_fields(Sequential(layers, in_shape=(1, 4, 4)))
     assert (fields["conv4"].size, fields["conv4"].start) == ((4, 4), (0, 0))
     assert (fields["conv3"].size, fields["conv3"].start) == ((6, 6), (-1, -1))
+
+
+def test_part_of_an_image_beyond_its_edges_is_empty():
+    field = Field((-5, 7), (3, 3), (1, 1), (1, 1))
+    assert field.inside((0, 0), (8, 8)) == (slice(0, 0), slice(7, 8)) and field.inside((6, 0), (8, 9)) == (slice(1, 4), slice(7, 9))
+
+
+def test_field_of_a_layer_that_sees_all_ends_with_the_last_unit():
+    layers = [Conv2d(1, 1, 3, stride=2, name="conv1", rng=np.random.default_rng(0)), Flatten(name="flat")]
+    layers.append(Linear(9, 2, name="fc", rng=np.random.default_rng(0)))
+    fc = receptive_fields(Sequential(layers, in_shape=(1, 7, 7)))["fc"]
+    assert (fc.start, fc.size, fc.jump, fc.grid) == ((0, 0), (7, 7), (2, 2), (1, 1))

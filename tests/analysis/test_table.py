@@ -148,4 +148,5 @@ def test_notes_say_what_each_link_sends_and_that_one_tower_sends_nothing():
     said = "\n".join(notes(counted(towers=2)[1]))
     links = "conv3_link 173,056, fc6_link 36,864, fc7_link 16,384, fc8_link 8,192"
     assert f"234,496 bytes an image go between the devices in forward ({links}), and as many in backward" in said
+    assert [line for line in notes(counted()[1]) if "between" in line] == ["0 bytes go between devices"]
     assert "0 bytes go between devices" not in said and "0 bytes go between devices" in "\n".join(notes(counted()[1]))

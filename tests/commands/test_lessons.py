@@ -29,7 +29,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(lessons, "FOLDER", tmp_path / "lessons")
     monkeypatch.setattr(lessons, "BOOK", tmp_path / "book")
     monkeypatch.setattr(lessons, "find_spec", lambda name: None)
-    monkeypatch.setattr(subprocess, "run", lambda *args, **kwargs: pytest.fail(f"started {args}"))
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: pytest.fail(f"started {args}"))
     monkeypatch.setattr(webbrowser, "open", lambda url: pytest.fail(f"opened {url}"))
     return tmp_path
 
@@ -54,13 +54,28 @@ def test_json(capsys):
 
 
 def test_jupyter_opens_the_notebook(folder, monkeypatch, capsys):
-    started = []
+    started, ended = [], []
     monkeypatch.setattr(lessons, "find_spec", lambda name: object() if name == "notebook" else None)
-    monkeypatch.setattr(subprocess, "run", lambda command, check: started.append(command))
+
+    class Jupyter:
+        """Asks at the first Ctrl-C whether it is to end, and ends at the second."""
+
+        def __init__(self, command):
+            started.append(command)
+            self.interrupts = 2
+
+        def wait(self):
+            self.interrupts -= 1
+            if self.interrupts >= 0:
+                raise KeyboardInterrupt
+            ended.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Jupyter)
     notebook = folder / "lessons" / "00_small.ipynb"
     notebook.write_text("{}")
     assert cli.main(["lessons", "00"]) == 0
     assert started == [[sys.executable, "-m", "notebook", str(notebook)]] and "opened in Jupyter" in capsys.readouterr().out
+    assert len(ended) == 1
 
 
 def test_page_of_the_book_where_there_is_no_jupyter(folder, monkeypatch, capsys):
@@ -107,6 +122,17 @@ def test_head_of_a_lesson_is_complete(folder, missing):
     path = folder / "lessons" / "00_small.py"
     path.write_text(path.read_text("utf-8").replace(missing, "x"), "utf-8")
     with refuses(DataError, '00_small.py: the first cell must hold a title "# 00  Title", a line with "about M minutes"'):
+        lesson_at(path)
+
+
+def test_lesson_that_is_no_text_is_refused(folder, capsys):
+    path = folder / "lessons" / "00_small.py"
+    path.write_bytes(path.read_bytes().replace(b"A small", b"A sm\xe4ll"))
+    assert cli.main(["lessons"]) == 2
+    assert "00_small.py: lesson must be a file of text in UTF-8, got other bytes; save it so" in capsys.readouterr().err
+    path.unlink()
+    path.mkdir()
+    with refuses(DataError, "00_small.py: lesson must be a file of text in UTF-8, got "):
         lesson_at(path)
 
 

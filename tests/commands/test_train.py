@@ -214,7 +214,7 @@ def test_bad_option_exits_2_and_writes_nothing(options, text, tmp_path, monkeypa
 def test_out_that_is_a_file_exits_2(tmp_path, capsys):
     (tmp_path / "file").write_text("kept")
     assert cli.main([*SMALL, "--out", str(tmp_path / "file")]) == 2
-    assert "the run's folder must be one that can be made, got File exists" in capsys.readouterr().err
+    assert "the folder must be one that can be made, got File exists" in capsys.readouterr().err
     assert (tmp_path / "file").read_text() == "kept"
 
 

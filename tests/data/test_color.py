@@ -104,6 +104,8 @@ def test_settings_tell_one_noise_from_another():
     texts = [json.dumps(noise.settings) for noise in made]
     assert len(set(texts)) == len(texts)
     assert made[0].settings == fit(AsTheyAre(), images).settings
+    assert set(made[3].settings) == {"name", "axes_sha256", "strength", "prepare"} and len(made[3].settings["axes_sha256"]) == 16
+    assert made[3].settings["prepare"]["name"] == "SubtractMean"
 
 
 def test_what_is_no_noise_is_refused():
@@ -111,11 +113,13 @@ def test_what_is_no_noise_is_refused():
         ColorNoise(AsTheyAre(), [1, -1, 2], TURN)
     with refuses(DataError, "ColorNoise: deviations must be one finite number of at least 0 a channel"):
         ColorNoise(AsTheyAre(), [1, np.nan, 2], TURN)
-    for wrong in (2 * TURN, TURN[:2], np.full((3, 3), np.nan)):
+    of_unit_rows = [[1, 0, 0], [1, 0, 0], [0, 0, 1]]
+    for wrong in (1.001 * TURN, 0.6 * TURN, TURN[:2], np.full((3, 3), np.nan), of_unit_rows):
         with refuses(DataError, "ColorNoise: directions must be 3 columns of length 1"):
             ColorNoise(AsTheyAre(), SPREAD, wrong)
-    with refuses(ShapeError, "ColorNoise: strength must be a finite number of at least 0, got -0.1"):
-        ColorNoise(AsTheyAre(), SPREAD, TURN, -0.1)
+    for strength in (-0.1, np.inf, np.nan):
+        with refuses(ShapeError, f"ColorNoise: strength must be a finite number of at least 0, got {strength}"):
+            ColorNoise(AsTheyAre(), SPREAD, TURN, strength)
     with refuses(ShapeError, "ColorNoise: prepare must be a function"):
         ColorNoise(None, SPREAD, TURN)
     with refuses(DataError, "ColorNoise: images must have 3 channels, got 1"):

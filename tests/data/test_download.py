@@ -300,6 +300,13 @@ def test_other_errors_of_the_disk_are_not_called_full(get, monkeypatch):
         get("good")
 
 
+def test_every_file_is_forced_to_the_disk_before_the_folder_gets_its_name(get, tmp_path, monkeypatch):
+    there, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda handle: there.append((tmp_path / BIN.folder).exists()) or fsync(handle))
+    place = get("good")
+    assert there.count(False) >= len(list(place.glob("*.bin"))) == 6
+
+
 def test_folder_that_can_not_be_made_raises(tmp_path, content):
     (tmp_path / "file").touch()
     with refuses(DataError, f"{tmp_path / 'file' / 'data'}: the data folder must be one that can be made, got Not a directory"):
@@ -320,6 +327,7 @@ def test_official_archives_and_mirrors_are_stated():
         "bin": (170_052_171, "c32a1d4ab5d03f1284b67883e8d87530"),
         "py": (170_498_071, "c58f30108f718f92721af3b95e74349a"),
     }
+    assert all(archive.unpacked == 190_000_000 for archive in download.ARCHIVES.values()) and download.SPARE == 16 * 2**20
     assert download.MIRRORS[0] == "https://www.cs.toronto.edu/~kriz/" and len(download.MIRRORS) >= 3
 
 

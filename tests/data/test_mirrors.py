@@ -79,3 +79,16 @@ def test_slow_servers_are_asked_twice_first_for_200_000_then_for_1024_bytes_a_se
     reasons = mirrors.fetch(["http://a/", "http://b/"], tmp_path / "part", mirrors.ARCHIVES["bin"], None, 1.0)
     assert asked == [("http://a/", 200_000), ("http://b/", 200_000), ("http://b/", 1024)]
     assert reasons == "http://a/: it sent only 7 bytes; http://b/: it sent only 7 bytes"
+
+
+def test_progress_is_the_bytes_that_are_there_and_those_of_the_archive():
+    told, left = [], iter([b"abc", b"de"])
+    mirrors._copy(SimpleNamespace(read1=lambda most: next(left)), io.BytesIO(), 5, 10, lambda *bytes_: told.append(bytes_), 9.0, 1)
+    assert told == [(8, 10), (10, 10)]
+
+
+@pytest.mark.parametrize(("sent", "slow"), [(1024, True), (1023, False)])
+def test_server_that_is_worth_a_longer_wait_sends_at_least_1024_bytes_a_second(sent, slow, monkeypatch):
+    with pytest.raises(mirrors.MirrorError) as caught:
+        copied([(1.0, sent)], 0, 10_000, 5000, monkeypatch)
+    assert caught.value.slow is slow

@@ -158,3 +158,14 @@ def test_uses_of_other_threads_and_of_suspended_generators_go_on(blas):
     assert next(generator) == {1}
     generator.close()
     assert blas() == {2}
+
+
+def test_underflow_is_no_error_within_the_outermost_use_and_what_it_was_after_it():
+    blas = OneBlasThread()
+    with np.errstate(under="raise"):
+        with blas.hold():
+            assert np.geterr()["under"] == "ignore"
+            with blas.hold():
+                assert np.geterr()["under"] == "ignore"
+            assert np.geterr()["under"] == "ignore"
+        assert np.geterr()["under"] == "raise"

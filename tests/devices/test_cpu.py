@@ -405,3 +405,8 @@ def in_a_thread(work):
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
+
+
+def test_few_blocks_are_those_of_blocks_without_sums_where_nothing_is_said():
+    device = ta.CpuDevice(workers=8, cache=1 << 30, small=0)
+    assert device.few_blocks(1600, 10) == device.few_blocks(1600, 10, summed=False) == 100 != device.few_blocks(1600, 10, summed=True)

@@ -74,7 +74,7 @@ def test_file_in_place_of_a_folder_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with refuses(CheckpointError, "the file must be writable, got "):
         write_atomically(tmp_path / "file" / "f", [b"x"], 1)
-    with refuses(CheckpointError, "the run's folder must be one that can be made, got File exists"):
+    with refuses(CheckpointError, "the folder must be one that can be made, got File exists"):
         make_folder(tmp_path / "file")
 
 

@@ -35,7 +35,8 @@ addEventListener("load", () => setTimeout(() => {
   for (const term of document.querySelectorAll(".term")) {
     term.focus();
     const box = term.querySelector(".note").getBoundingClientRect();
-    found.notes.push(box.width > 0 && box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight + 1);
+    const free = term.getClientRects()[0].bottom <= box.top;
+    found.notes.push(free && box.width > 0 && box.left >= 0 && box.right <= innerWidth && box.bottom <= innerHeight + 1);
   }
   document.activeElement.blur();
   scrollTo(0, 0);
@@ -45,6 +46,8 @@ addEventListener("load", () => setTimeout(() => {
   if (slides.length) {
     press("ArrowRight"); found.turned = scrollY > 0 && top() < 2;
     press("Home"); found.home = scrollY === 0;
+    slides[0].style.height = "2000px";
+    found.rest = press("ArrowDown");
   }
   parent.postMessage({ page: NAME, found }, "*");
 }, 50));

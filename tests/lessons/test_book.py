@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -87,9 +88,17 @@ def test_page_of_a_lesson(book):
     )
     assert f'<a class="engine" href="engine/tinyalex.layers.columns.html#L-{line}">' in page
     assert f"line {line}: <code>im2col</code>" in page
-    assert '<a class="term" href="glossary.html#chain-rule">chain rule' in page and '<span lang="zh">链式法则</span>' in page
+    assert '<a class="term" href="glossary.html#chain-rule">chain rule' in page and '<span lang="zh-Hans">链式法则</span>' in page
     assert page.count('href="glossary.html#relu"') == 1
     assert "<table>" in page and 'style="text-align:right"' in page and 'rel="next" href="01_next.html"' in page
+
+
+def test_line_of_the_engine_is_marked_and_not_a_stop_of_the_keyboard(book):
+    """The anchor itself is empty, so the number after it must be what is marked."""
+    page = (book / "engine" / "tinyalex.layers.columns.html").read_text("utf-8")
+    assert '<a id="L-12" name="L-12"></a><a tabindex="-1" href="#L-12"><span class="linenos">' in page
+    assert page.count('tabindex="-1" href="#L-') == page.count('href="#L-')
+    assert ".engine .code a:target + a .linenos" in (book / "book.css").read_text("utf-8")
 
 
 def test_slides_are_the_tagged_cells_else_headings_and_pictures(book):
@@ -171,6 +180,12 @@ def test_formulas():
     assert "display" in mathml("x", True, "x") and 'display="inline"' in mathml("x", False, "x")
 
 
+@pytest.mark.parametrize("words", ["4.2 put in", "put in 4.2", " if ", "product rule, chain rule", "5"])
+def test_words_of_a_formula_keep_their_spaces(words):
+    made = unescape(mathml(rf"x \text{{{words}}}", True, "x"))
+    assert f"<mtext>{words}</mtext>" in made.replace("\u00a0", " ")
+
+
 def test_names_of_functions_keep_their_distance():
     space = '<mspace width="0.17em" /></mrow>'
     assert f"<mi>log</mi>{space}<mi>p</mi>" in mathml(r"-\log p", True, "x")
@@ -183,6 +198,10 @@ def test_wide_formulas_run_over_the_whole_width():
     assert [block.formula for block in [*short, *formula]] == [False, False, True, True]
     assert not short[-1].wide and formula[0].wide
     assert _cut([*short, *formula]) == 4 and _cut([*formula, *short]) == 1 and _cut([]) == 0
+    note = write(r"$$\text{dx}[n,c,h,w] = \sum_{(y,z)\,\text{won by}\,(h,w)} \text{dout}[n,c,y,z] \qquad\qquad (N, C, H, W)$$")
+    assert note[0].wide and not write(r"$$\text{out} = \max(0, x) \qquad (N, C)$$")[0].wide
+    assert 'class="math inline"' in html("$a = b$")
+    assert 'class="math inline wide" tabindex="0"' in html(r"$f'(x) = a b (1 - \tanh(b x)^2) = 0$")
     heading, long = write("## Part\n\n" + "word " * 300)
     assert _cut([*short, heading, long]) == 3 and _cut([heading, *short, long, *short[2:]]) == 5 - 1
 
@@ -237,6 +256,17 @@ def test_term_that_is_not_complete_or_there_twice_is_refused(tmp_path):
     path.write_text(entry.format("step") + entry.format("stepwidth"), "utf-8")
     with refuses(LessonError, "glossary.toml: each term must stand there once, got stride twice"):
         read_glossary(path)
+
+
+@pytest.mark.parametrize("content", [b'[[term]]\nen = "stride', b'en = "\xff"'])
+def test_file_that_is_no_toml_is_refused(tmp_path, monkeypatch, built, content):
+    path = tmp_path / "glossary.toml"
+    path.write_bytes(content)
+    with refuses(LessonError, "glossary.toml: file must be TOML, got "):
+        read_glossary(path)
+    monkeypatch.setattr(pages, "MISTAKES", path)
+    with refuses(LessonError, "glossary.toml: file must be TOML, got "):
+        pages.write_book(built, tmp_path / "book")
 
 
 def test_mistakes_name_lessons_and_say_what_is_so():

@@ -35,7 +35,7 @@ def test_no_page_is_wider_than_the_window(narrow, dark, width):
 def test_formulas_and_pictures_have_a_size(narrow):
     for page, found in narrow[0].items():
         assert not found["flat"] and not found["blank"], (page, found)
-    assert narrow[0]["00_small.html"]["math"] == 4 and narrow[0]["00_small.html"]["images"] == 2
+    assert narrow[0]["00_small.html"]["math"] == 5 and narrow[0]["00_small.html"]["images"] == 2
 
 
 def test_notes_of_the_glossary_show_with_the_keyboard(narrow):
@@ -46,6 +46,7 @@ def test_notes_of_the_glossary_show_with_the_keyboard(narrow):
 def test_arrow_keys_turn_slides(dark):
     for name in ("00_small.slides.html", "01_next.slides.html"):
         assert dark[0][name]["turned"] and dark[0][name]["home"], dark[0][name]
+        assert dark[0][name]["rest"], "the rest of a high slide cannot be read"
 
 
 def test_dark_and_light(narrow, dark):

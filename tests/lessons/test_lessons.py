@@ -1,8 +1,11 @@
 """Every lesson of the repository runs afresh, in fast mode, and its notebook is in step with it."""
 
+import re
+
 import pytest
 
 from lessons import notebooks
+from lessons.extra import REMEDY
 from lessons.overview import overview
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
@@ -33,6 +36,14 @@ def test_picture_in_readme_is_the_one_of_its_lesson():
     number, position, path = notebooks.README_PICTURE
     (lesson,) = (one for one in LESSONS if one.number == number)
     assert path.read_bytes() == notebooks.pictures(notebooks.read(lesson))[position]
+
+
+@pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
+def test_kernel_without_tinyalex_is_told_what_to_do(lesson):
+    """The line stands above the first import of tinyalex, where a traceback shows it: see tests/lessons/test_notebooks.py."""
+    lines = lesson.path.read_text("utf-8").splitlines()
+    first = next(at for at, line in enumerate(lines) if re.match(r"\s*(from|import) tinyalex\b", line))
+    assert lines[first - 1] == REMEDY
 
 
 def test_all_lessons_are_there():

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbclient.exceptions import CellExecutionError
 
 import lessons
 from lessons import __main__ as command, extra, notebooks
 from lessons.extra import LessonError, MissingExtra
+from lessons.kernel import client_of
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
 from tinyalex.tutor.syllabus import lessons_in
@@ -89,6 +91,25 @@ def test_damaged_notebook_is_named(lesson):
         notebooks.read(lesson)
 
 
+def test_damaged_notebook_is_built_again(folder, monkeypatch, capsys):
+    """The remedy that the message names must work: a merge leaves such files."""
+    monkeypatch.delenv("TINYALEX_FAST", raising=False)
+    built = []
+    monkeypatch.setattr(notebooks, "build", lambda lesson: built.append(lesson.number))
+    lessons_in(folder)[0].notebook.write_text("<<<<<<< HEAD")
+    assert command.main(["build", "00", "--from", str(folder)]) == 0
+    assert built == ["00"] and capsys.readouterr().out.startswith("00_small: built in ")
+
+
+def test_picture_of_readme_that_is_gone_is_refused(lesson, monkeypatch, tmp_path):
+    monkeypatch.setattr(notebooks, "FOLDER", lesson.path.parent)
+    monkeypatch.setattr(notebooks, "README_PICTURE", ("00", 2, tmp_path / "picture.png"))
+    monkeypatch.setattr(notebooks, "run", notebooks.read)
+    with refuses(LessonError, "00_small: pictures must be more than 2, as README shows number 2, got 2"):
+        notebooks.build(lesson)
+    assert not (tmp_path / "picture.png").exists()
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -143,6 +164,16 @@ def test_outputs_that_may_not_be_shown(lesson, outputs, message):
         raise LessonError(next(notebooks.faults(lesson, notebook)))
     notebook.cells[1].outputs = [picture(), text(f"a square{Path.home()}, of a cube")]  # no path: nothing of that folder is named
     assert not list(notebooks.faults(lesson, notebook))
+
+
+def test_kernel_without_the_package_says_what_to_do(lesson, tmp_path):
+    """As a reader sees it, who opens the notebook in the kernel of another Python."""
+    notebook = notebooks.convert(lesson)
+    client = client_of(notebook, str(tmp_path), "import sys; sys.modules['tinyalex'] = None", 60, lambda: None)
+    with pytest.raises(CellExecutionError) as caught:
+        client.execute()
+    assert caught.value.ename == "ModuleNotFoundError"
+    assert extra.REMEDY in notebooks.ANSI.sub("", caught.value.traceback).partition("-----\nModuleNotFoundError")[2]
 
 
 def test_only_what_changed_is_built_again(folder, monkeypatch, capsys):
@@ -202,8 +233,17 @@ def test_missing_extra_is_one_sentence(folder, monkeypatch, capsys):
     monkeypatch.setattr(extra, "find_spec", lambda name: None if name in ("jupytext", "latex2mathml") else object())
     with refuses(MissingExtra, 'lessons: packages must be installed, got no jupytext; pip install -e ".[lessons]" in the folder'):
         notebooks.convert(lessons_in(folder)[0])
+    assert command.main(["build", "--from", str(folder)]) == 2, "also where notebooks are there already"
+    assert "lessons: packages must be installed, got no jupytext; pip install" in capsys.readouterr().err
     assert command.main(["book", "--from", str(folder), "--out", str(folder / "book")]) == 2
     assert "book: packages must be installed, got no latex2mathml; pip install" in capsys.readouterr().err
+
+
+def test_old_numpy_is_one_sentence():
+    code = "import numpy, sys; numpy.__version__ = '1.26.4'; from lessons.__main__ import main; sys.exit(main(['build', '00']))"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("error: lessons: NumPy must be of version 2.0 or newer, got 1.26.4; pip install --upgrade numpy")
 
 
 def test_builders_import_without_the_extra():

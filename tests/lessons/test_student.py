@@ -14,7 +14,8 @@ from lessons.__main__ import main
 from lessons.extra import LessonError
 from lessons.student import CHECKER, solution_statements, without_solutions, write_edition
 from tests.contract import refuses
-from tinyalex.tutor.predictions import PREDICTIONS
+from tinyalex.errors import ShapeError
+from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 LEAKS = {
@@ -22,12 +23,15 @@ LEAKS = {
     "other layout, with a comment": "def other(x):\n    kept = np.where( x>0,\n        x, np.zeros_like(x) )  # here\n    return kept",
     "outside of a function": "x = np.ones(3)\nkept = np.where(x > 0, x, np.zeros_like(x))",
     "inside of a condition": "if True:\n    kept = np.where(x > 0, x, np.zeros_like(x))",
+    "under another name": "y = np.where(x > 0, x, np.zeros_like(x))",
+    "returned at once": "def other(x):\n    return np.where(x > 0, x, np.zeros_like(x))",
     "in a method": "class Layer:\n    def forward(self, x):\n        kept = np.where(x > 0, x, np.zeros_like(x))\n        return kept",
 }
 
 
 def statements(code):
-    """The simple statements of a text that is Python, as trees without positions; those of at least eight nodes."""
+    """The simple statements of a text that is Python, as trees without positions, those of at least eight nodes; and of assignments and
+    returns the values alone, those of at least seven."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
@@ -36,7 +40,12 @@ def statements(code):
     simple = [node for node in simple if not isinstance(node, (ast.Import, ast.ImportFrom))]
     simple = [node for node in simple if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))]  # docstrings
     simple = [node for node in simple if not (isinstance(node, ast.Assign) and ast.unparse(node.value).endswith(".shape"))]
-    return {ast.dump(node) for node in simple if len([1 for part in ast.walk(node) if not isinstance(part, ast.expr_context)]) >= 8}
+    values = [node.value for node in simple if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Return, ast.Expr)) and node.value]
+    return {ast.dump(node) for node in simple if nodes(node) >= 8} | {ast.dump(value) for value in values if nodes(value) >= 7}
+
+
+def nodes(tree):
+    return sum(not isinstance(part, ast.expr_context) for part in ast.walk(tree))
 
 
 def solutions_of(folder):
@@ -115,6 +124,16 @@ def test_stubs_keep_names_arguments_and_docstrings(folder):
     assert "tags" in next(cell for cell in cells if "predict(" in cell.source).metadata
 
 
+def test_function_of_another_name_is_not_asked_for(folder):
+    """A lesson may plant a mistake in a function that repeats a line of the solution; nobody is to write that."""
+    first, second = lessons_in(folder)
+    second.path.write_text(second.path.read_text("utf-8") + f"\n# %%\n{LEAKS['other layout, with a comment']}\n", "utf-8")
+    cells = without_solutions(second, solution_statements([first, second], folder)).cells
+    message = "repeats a line of a solution, so this edition leaves it to you"
+    assert cells[-1].source == f'def other(x):\n    raise NotImplementedError("other {message}")'
+    assert any('"positive is yours to write"' in cell.source for cell in cells)
+
+
 def test_predictions_are_salted_hashes(folder, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert main(["build", "01", "--student", "--seed", str(seed), "--from", str(folder), "--out", str(tmp_path / name)]) == 0
@@ -130,15 +149,17 @@ def test_predictions_are_salted_hashes(folder, tmp_path):
         return subprocess.run([sys.executable, tmp_path / "a" / "predictions.py", *words], capture_output=True, text=True)
 
     assert ask("02-a", "6").stdout == "right, to two digits\n" and ask("02-a", "5").stdout == "not this number, to two digits\n"
-    assert ask("02-z", "5").returncode == 1 and "give a name and a number" in ask("02-z", "5").stderr
+    for words in (("02-z", "5"), ("02-a", "six"), ("02-a",), ()):
+        assert ask(*words).returncode == 1 and ask(*words).stderr.startswith("predictions: give a name and a number, such as ")
     assert (tmp_path / "a" / "predictions.py").read_text() == CHECKER
 
 
 def test_edition_goes_into_a_new_folder(folder, tmp_path):
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "file").write_text("")
-    with refuses(LessonError, f"lessons: --out must be a new or an empty folder, got {tmp_path / 'old'}; name another one"):
+    with refuses(ShapeError, f"lessons: --out must be a new or an empty folder, got {tmp_path / 'old'}; name another one"):
         write_edition(folder, tmp_path / "old", [], 1)
+    assert main(["build", "--student", "--from", str(folder), "--out", str(tmp_path / "old")]) == 2
 
 
 def test_code_that_is_no_python_is_refused(folder):

@@ -97,3 +97,12 @@ def test_two_filters_are_the_fewest_and_the_parameters_of_an_rgb_image_are_count
     assert as_built() == VARIANTS["paper"]
     with refuses(ta.ShapeError, "must give at most 60,965,224 parameters, got 60,969,321 for input_size 224 and num_classes 1001"):
         as_built(num_classes=1001)
+
+
+def test_towers_are_one_or_two_and_one_where_the_net_is_for_one_device():
+    with refuses(ta.ShapeError, "alexnet: towers must be "):
+        as_built(towers=3)
+    with refuses(ta.ShapeError, "alexnet: towers must be 1 for the half-size net, which is for one device, got 2"):
+        as_built(half=True, towers=2)
+    with refuses(ta.ShapeError, "alexnet: towers must be 1 for the variant 'torchvision', which is for one device, got 2"):
+        as_built("torchvision", towers=2)

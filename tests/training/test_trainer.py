@@ -537,6 +537,41 @@ def test_time_before_and_between_the_calls_of_run_is_not_the_runs(monkeypatch):
     assert 0 < first.wall_s < second.wall_s < 2
 
 
+def test_seconds_of_an_epoch_count_its_evaluation_and_its_speed_only_the_steps(monkeypatch):
+    trainer, clock = make_trainer(hints=False, progress=False, evaluate_train=False), [9000.0]
+    error_on = trainer._error_on
+    monkeypatch.setattr(trainer, "_error_on", lambda data: clock.__setitem__(0, clock[0] + 100) or error_on(data))
+
+    def perf_counter():
+        clock[0] += 1  # at every look
+        return clock[0]
+
+    monkeypatch.setattr(training.trainer, "time", SimpleNamespace(perf_counter=perf_counter))
+    (result,) = trainer.run(1)
+    assert 100 < result.wall_s < 130
+    assert result.images_per_s == pytest.approx(51 / PER_EPOCH)  # a second a step
+
+
+def test_images_without_labels_are_no_data():
+    images, labels = random_data(8)
+    for data in ([images], (images, labels, labels), {"images": images, "labels": labels}):
+        with refuses(DataError, "trainer: train must be (images, labels) or a Dataset, got "):
+            make_trainer(train=data, prepare=SubtractMean.fit(images))
+
+
+def test_log_that_has_no_epoch_yet_needs_no_checkpoint(tmp_path):
+    RunLog(tmp_path / "log.jsonl").cut({"config": {}}, 0)  # a run that was killed before its first checkpoint
+    assert len(make_trainer(tmp_path).run(1)) == 1
+
+
+def test_epoch_that_has_begun_is_ended_before_the_run_may_end():
+    trainer = make_trainer(hints=False, progress=False)
+    trainer.run(1)
+    for batch, ended in ((0, True), (1, False), (6, False)):
+        trainer.position.batch = batch
+        assert trainer._ended(lambda last: True) is ended
+
+
 def raises(error):
     def fail(*args):
         raise error

@@ -9,7 +9,7 @@ from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
 from tinyalex.errors import ShapeError
-from tinyalex.tutor import predictions, session
+from tinyalex.tutor import predictions, questions, session
 from tinyalex.tutor.exercises.e06 import overwrites_the_winner
 
 
@@ -103,7 +103,7 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
     answer = tutor.reveal("02-a")
     assert abs(answer - 6) < 1e-6 and answer._ipython_display_() is None  # a notebook does not show it again
     assert "You expected 3; it is 6." in capsys.readouterr().out
-    assert {name[:2] for name in predictions.PREDICTIONS} == {f"{n:02}" for n in range(11)}
+    assert {name[:2] for name in questions.PREDICTIONS} == {f"{n:02}" for n in range(11)}
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
      ("09-b", 91.91, 0.01), ("09-c", 195, 0), ("10-b", 4.408, 0.001), ("10-c", 100 / 2**0.5, 0.5)],
 )  # fmt: skip
 def test_each_prediction_comes_to_what_its_lesson_says(name, about, within):
-    assert abs(predictions.PREDICTIONS[name].answer() - about) <= within
+    assert abs(questions.PREDICTIONS[name].answer() - about) <= within

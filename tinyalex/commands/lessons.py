@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def _open(lesson: Lesson) -> None:
     page = BOOK / f"{lesson.name}.html"
     if jupyter and lesson.notebook.is_file():
         print(f"{lesson.notebook}: opened in Jupyter; Ctrl-C twice ends it", flush=True)
-        subprocess.run([sys.executable, "-m", jupyter, str(lesson.notebook)], check=False)
+        _wait(subprocess.Popen([sys.executable, "-m", jupyter, str(lesson.notebook)]))
     elif page.is_file():
         print(f"{page}: the page of the book{_newer(lesson, page)}")
         webbrowser.open(page.resolve().as_uri())
@@ -77,6 +78,14 @@ def _open(lesson: Lesson) -> None:
         has = lesson.notebook if lesson.notebook.is_file() else lesson.path
         print(f"{has}\nTo open it as a notebook: pip install jupyterlab")
         print('To read it as a page: pip install -e ".[lessons]" in the folder of the repository, then python -m lessons book')
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    """Wait for Jupyter. A Ctrl-C reaches it too: it asks whether to end, and saves and ends its kernels, so it must not be killed."""
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            process.wait()
+            return
 
 
 def _newer(lesson: Lesson, page: Path) -> str:

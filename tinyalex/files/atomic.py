@@ -130,7 +130,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         got = error.strerror or error
-        raise CheckpointError(f"{folder}: the run's folder must be one that can be made, got {got}; choose another place") from None
+        raise CheckpointError(f"{folder}: the folder must be one that can be made, got {got}; choose another place") from None
 
 
 @contextlib.contextmanager

@@ -16,7 +16,20 @@ from tinyalex.errors import require_choice
 from tinyalex.tutor.exercise import slug
 
 LANGUAGES = ("en", "zh")
-LINE = re.compile(r"(?:cell (\d+), )?line (\d+)")
+SPOKEN = frozenset(
+    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code"}
+)
+PHRASES = (  # what the tutor says in English wherever it finds something, and the sentence that says so in the language asked for
+    (re.compile(r"cell (?P<cell>\d+), line (?P<line>\d+)"), "cell_line"),
+    (re.compile(r"line (?P<line>\d+)"), "line"),
+    (re.compile(r"(?P<dtype>\w+) (?:masked )?(?:array|matrix) of shape (?P<shape>\(.*\))"), "array"),
+    (re.compile(r"an? (?P<kind>\w+) of (?P<count>[\d,]+) elements?"), "elements"),
+    (re.compile(r"(?P<number>[-+.e\d]+) or 0"), "or_zero"),
+    (re.compile(r"exit code (?P<number>\d+)"), "exit_code"),
+    (re.compile(r"signal (?P<name>.+)"), "signal"),
+)
+HAN = re.compile("[\u4e00-\u9fff]")
+BEFORE_HAN, AFTER_HAN = re.compile(r"[\w`)\]>%]", re.ASCII), re.compile(r"[\w`(\[<+-]", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -60,19 +73,19 @@ class Finding:
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
         known |= {"probe": self._described(words, self.probe, known.get("probe", ""), self.call)}
-        known |= {key: said(words, value) for key, value in known.items() if key in ("line", "at", "right", "how")}
-        agree = " " + words["agree"].format(*self.agree) if self.agree else ""
-        second = " " + words[self.beside] if self.beside else ""
-        lines = [f"{self.exercise} {self.function}:{agree}{second}"]
+        agree = words["agree"].format(*self.agree) if self.agree else ""
+        second = words[self.beside] if self.beside else ""
+        lines = [words["heading"].format(exercise=self.exercise, function=self.function, agree=agree, second=second)]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
-        lines += words[own if own in words else self.key].format(**known).strip().splitlines()
+        lines += filled(words, own if own in words else self.key, known).strip().splitlines()
         if self.follows:
-            lines.append(words["follows"].format(function=self.follows, forward=known.get("output", self.function)))
+            lines.append(filled(words, "follows", {"function": self.follows, "forward": known.get("output", self.function)}))
         elif self.others:
-            lines.append(words["right_outputs"].format(outputs=", ".join(self.others)))
+            lines.append(filled(words, "right_outputs", {"outputs": ", ".join(self.others)}))
         if self.right_calls:
             separator = words["separator"]
-            lines.append(words["right_calls"].format(calls=separator.join(self._described(words, *one) for one in self.right_calls)))
+            calls = separator.join(self._described(words, *one) for one in self.right_calls)
+            lines.append(filled(words, "right_calls", {"calls": calls}))
         if self.seen:
             lines.append(words["seen"].format(some=self.seen[0], all=self.seen[1]))
         name = f"{self.exercise}-{self.probe}" if self.probe else self.exercise
@@ -82,14 +95,41 @@ class Finding:
 
     def _described(self, words: Mapping[str, str], key: str, english: str, call: Mapping[str, Any]) -> str:
         """A call in the language of the words; the English stands in the exercise and not in the catalogue."""
-        described = words.get(f"{self.exercise}.probes.{slug(key)}") if key else None
-        return english if described is None else described.format(**call).strip()
+        described = f"{self.exercise}.probes.{slug(key)}"
+        return filled(words, described, call) if key and described in words else english
+
+
+def filled(words: Mapping[str, str], key: str, numbers: Mapping[str, Any]) -> str:
+    """A sentence of the catalogue with its fields filled in, the English words among the values in the language of the sentence.
+
+    Where Chinese meets Chinese no space is left between them, and where it meets a number or a name one space stands between.
+    """
+    made, formatter = "", string.Formatter()
+    for literal, name, _, _ in formatter.parse(words[key]):
+        made = _joined(made, literal)
+        if name is not None:
+            value = formatter.get_field(name, (), numbers)[0]
+            made = _joined(made, str(said(words, value) if name in SPOKEN else value))
+    return made
+
+
+def _joined(left: str, right: str) -> str:
+    ahead, behind = left.rstrip(" "), right.lstrip(" ")
+    if not ahead or not behind:
+        return left + right
+    one, other = HAN.match(ahead[-1]), HAN.match(behind[0])
+    if one and other:
+        return ahead + behind
+    if (one and AFTER_HAN.match(behind)) or (other and BEFORE_HAN.match(ahead[-1])):
+        return f"{ahead} {behind}"
+    return left + right
 
 
 def said(words: Mapping[str, str], value: Any) -> Any:
     """A line, or another short value of a finding, in the language of the words."""
-    if match := LINE.fullmatch(str(value)):
-        return words["said.cell_line" if match[1] else "said.line"].format(cell=match[1], line=match[2])
+    for pattern, key in PHRASES:
+        if match := pattern.fullmatch(str(value)):
+            return filled(words, f"phrase.{key}", match.groupdict())
     return words.get(f"said.{slug(str(value))}", value)
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyalex.tutor.exercise import Exercise
-from tinyalex.tutor.finding import Finding, catalogue, language_of
+from tinyalex.tutor.finding import Finding, catalogue, filled, language_of
 
 POINTS = 5  # of each exercise; its functions share them equally
 
@@ -105,7 +105,7 @@ def text_of_finding(finding: Finding, language: str | None = None) -> str:
     """The message of a finding; one about the file or the process has no hint and no call to repeat."""
     if finding.layer != "file":
         return finding.text(language)
-    return catalogue(language_of(language))[finding.key].format(**finding.numbers)
+    return filled(catalogue(language_of(language)), finding.key, finding.numbers)
 
 
 def plain(numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
     _failed.pop(exercise.key, None)
     calls = sum(map(calls_of, order))
     text = catalogue(language)["passed"].format(
-        exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order)
+        exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order, language)
     )
     return Report(exercise.key, None, text, tuple(function.name for function in order))
 
@@ -126,7 +126,8 @@ def hint(exercise: str, function: str | None = None, language: str | None = None
         print(words["no_more_hints"].format(function=name, exercise=chosen.key))
         return
     _hinted[name] = level + 1
-    print(f"{name}, {level + 1} of {len(LEVELS)}: {words[f'{chosen.key}.hints.{name}.{LEVELS[level]}']}")
+    said = words[f"{chosen.key}.hints.{name}.{LEVELS[level]}"]
+    print(words["hint"].format(function=name, level=level + 1, levels=len(LEVELS), hint=said))
 
 
 def solution(exercise: str) -> None:
@@ -219,9 +220,9 @@ def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, An
         raise ShapeError(f"check: at least one of {', '.join(names)} must be given, got none", f'call check("{exercise.key}", {names[0]})')
 
 
-def _following(exercise: Exercise, done: list[Function]) -> str:
+def _following(exercise: Exercise, done: list[Function], language: str) -> str:
     """What comes next: the exercise's other functions, else the next exercise."""
     left = [function.name for function in exercise.functions if function not in done]
     keys = list(EXERCISES)
     after = keys[keys.index(exercise.key) + 1 :]
-    return left[0] if left else after[0] if after else "you have done them all"
+    return left[0] if left else after[0] if after else catalogue(language)["all_done"]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.errors import TinyalexError
-from tinyalex.tutor.finding import Finding, catalogue
+from tinyalex.tutor.finding import Finding, catalogue, filled
 
 KINDS = (".py", ".ipynb")
 MOST_BYTES = 50 * 2**20  # a notebook with many pictures has 10 MiB
@@ -28,7 +28,7 @@ class SubmissionError(TinyalexError, ValueError):
     """
 
     def __init__(self, key: str, language: str = "en", **numbers: Any) -> None:
-        super().__init__(catalogue(language)[f"submission.{key}"].format(**numbers))
+        super().__init__(filled(catalogue(language), f"submission.{key}", numbers))
         self.key, self.numbers = key, numbers
 
     def finding(self, exercise: str = "", function: str = "") -> Finding:

@@ -93,7 +93,12 @@ def _first_cell(path: Path) -> str:
     """The Markdown of the first cell, without the comment signs."""
     lines: list[str] = []
     inside = False
-    for line in path.read_text("utf-8").splitlines():
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        got = "other bytes" if isinstance(error, UnicodeDecodeError) else error.strerror or error
+        raise DataError(f"{path.name}: lesson must be a file of text in UTF-8, got {got}; save it so") from None
+    for line in text.splitlines():
         if CELL.match(line):
             if inside:
                 break

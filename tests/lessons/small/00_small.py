@@ -9,6 +9,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import adds, fast, say, show
 
@@ -16,6 +17,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # ## 1. The paper's sentence
 #
 # > The standard way to model a neuron's output $f$ as a function of its input $x$ is with $f(x) = \tanh(x)$
+#
+# The slope of a tanh of two settings is $f'(x) = a b\,(1 - \tanh(b x)^2) = a b - (b / a)\,f(x)^2$, in one line.
 #
 # A **ReLU** keeps what is positive. See `tinyalex/layers/activation.py: ReLU` and the function `tinyalex/layers/columns.py: im2col`.
 #

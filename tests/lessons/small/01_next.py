@@ -16,6 +16,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+# If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor.lesson import show
 
 
