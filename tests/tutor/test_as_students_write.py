@@ -233,7 +233,7 @@ STUDENTS = [
     ("E02", "relu_backward", overwrites_dout, "contract.input_changed"),
     ("E02", "relu_backward", overwrites_x, "contract.input_changed"),
     ("E02", "relu_backward", returns_the_mask, "E02.without_dout"),
-    ("E02", "relu_backward", the_slope_of_relu_of_the_wrong_side_without_dout, "symptom.not_linear"),
+    ("E02", "relu_backward", the_slope_of_relu_of_the_wrong_side_without_dout, "symptom.unused"),
     ("E02", "relu_backward", truth_for_dout, "symptom.not_linear"),
     ("E02", "relu_backward", lambda dout, x: dout, "E02.lets_all_through"),
     ("E02", "tanh_backward", sigmoid_again, "E02.sigmoid_of_out"),

@@ -210,6 +210,8 @@ def test_memory_is_told_after_numbers_that_are_not_right():
         (lambda x, kernel, stride: list(x.shape)["a"], "raises"),
         (lambda x, kernel, stride: np.nothing(3), "no_attribute"),
         (lambda x, kernel, stride: x.sum(axes=1), "no_keyword"),
+        (lambda x, kernel, stride: [h for n, h in [x.shape]], "unpacked"),
+        (lambda x, kernel, stride: x[:, ::2].resize((3, 3)), "resized"),
         (lambda x, kernel, stride: x @ x, "does_not_fit"),
     ],
 )
@@ -218,3 +220,14 @@ def test_errors_are_told_by_what_they_are_about(student, key):
     assert finding.key == f"contract.{key}", finding.text()
     for language in LANGUAGES:
         assert "{" not in finding.text(language)
+
+
+def test_a_gradient_that_is_not_used_is_told():
+    def mask_alone(dout, x, kernel, stride):
+        dx = np.zeros_like(x)
+        for n, c, y, z in np.ndindex(dout.shape):
+            window = np.s_[n, c, y * stride : y * stride + kernel, z * stride : z * stride + kernel]
+            dx[window] += (x[window] == x[window].max()) * x[window]
+        return dx
+
+    assert found("E06", "max_pool_backward", mask_alone).key == "symptom.unused"

@@ -16,6 +16,7 @@ from tinyalex.tutor.own_forward import follows
 
 DRAWS = 2  # independent draws of every call
 MEMORY = ("contract.alias", "contract.outputs_share_memory")  # said last, as the numbers may not be right either
+MAY_BE_A_MISTAKE = (ValueError, IndexError, AssertionError)  # a known mistake may fail in the same calls
 MAY_HAVE_A_NAME = ("contract.shape", "contract.dtype", "contract.not_finite", *MEMORY)  # a known mistake may have led to these
 
 
@@ -66,7 +67,7 @@ def _first(exercise: Exercise, function: Function, student: Callable[..., Any], 
     for draw in range(DRAWS):
         for probe in function.probes(np.random.default_rng([seed, draw]), sizes):
             left, finding = contract.one_call(probe)
-            does_not_fit = bool(left) and isinstance(left[0], (ValueError, IndexError))  # a known mistake may do so in the same calls
+            does_not_fit = bool(left) and isinstance(left[0], MAY_BE_A_MISTAKE)
             if finding is not None and finding.key not in MAY_HAVE_A_NAME and not does_not_fit:
                 return kind if kind is not None and kind.layer == "mistake" else finding
             if probe.random:

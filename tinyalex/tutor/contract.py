@@ -26,6 +26,8 @@ WORDS = (  # what an error is about, by its words; the first that fits, the last
     (re.compile("setting an array element with a sequence|only (0-dimensional|length-1|size-1) arrays"), "sequence"),
     (re.compile("zero-size array"), "empty window"),
     (re.compile("unexpected keyword argument"), "no keyword"),
+    (re.compile("values to unpack"), "unpacked"),
+    (re.compile("resize only works|cannot resize"), "resized"),
     (re.compile("shape|broadcast|dimension|mismatch|aligned|size|ax[ie]s|out of bounds|index|concat|reshape|split"), "does not fit"),
 )
 SHAPE = re.compile(r"\((?:\d+,\s*)+\d*\)")
@@ -210,7 +212,7 @@ def same_error(
     try:
         with np.errstate(all="ignore"):
             way(**copy.deepcopy(dict(probe.arguments)))
-    except (ValueError, IndexError, TypeError) as own:
+    except (ValueError, IndexError, TypeError, AssertionError) as own:
         return type(own) is type(error) and alike(str(own)) == alike(words)
     except ArithmeticError:
         return False

@@ -231,8 +231,10 @@ class Diagnosis:
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
         try:
             return TRANSFORMS[transform](np.asarray(value), len(first))
-        except (ValueError, IndexError):  # no such axis, or nothing along it
+        except ValueError:  # no such axis, or nothing along it
             return None
+        except IndexError as error:
+            return error
 
     def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
         """What can be said where no known mistake gives these numbers."""
@@ -244,8 +246,11 @@ class Diagnosis:
             ratios = [np.asarray(answer[number]) / pick(mine, number) for answer, mine in zip(self.answers, self.right, strict=True)]
             if np.ptp(ratios) <= 1e-7 * abs(ratios[0]):
                 key, numbers = "factor", {"factor": digits(float(ratios[0]))}
-        if key == "elsewhere" and not self._linear(at, number):
-            key = "not linear"
+        if key == "elsewhere" and (scaled := self._where_douts_double(at, number)) is not None:
+            if close(scaled, self.answers[at][number]):
+                key = "unused"
+            elif not close(scaled, 2 * np.asarray(self.answers[at][number])):
+                key = "not linear"
         found = self._found(f"symptom.{slug(key)}", "symptom", number, output, agree, None, **numbers)
         return replace(found, others=self._others(number), right_calls=self._right_calls(agree))
 
@@ -263,16 +268,16 @@ class Diagnosis:
         few = 0 < len(right) <= min(LISTED, len(wrong))
         return tuple((probe.key, probe.described, probe.call) for probe in right.values()) if few else ()
 
-    def _linear(self, at: int, number: int) -> bool:
-        """Whether the output doubles where the parameters in which the function is linear double."""
+    def _where_douts_double(self, at: int, number: int) -> Any:
+        """The student's output where the parameters in which the function is linear double; None where there are none."""
         if not self.function.linear:
-            return True
+            return None
         arguments = copy.deepcopy(dict(self.probes[at].arguments))
         for key in self.function.linear:
             arguments[key] = 2 * arguments[key]
         outcome = call(self.student, arguments)
         left = after_call(self.function, outcome.value, arguments)
-        return outcome.error is None and close(pick(left, number), 2 * np.asarray(self.answers[at][number]))
+        return np.nan if outcome.error is not None else pick(left, number)
 
     def _found(
         self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, at: int | None = None, **numbers: Any

@@ -20,7 +20,7 @@ def compute(function: Function, way: Callable[..., Any], probe: Probe) -> Output
     try:
         with np.errstate(all="ignore"):
             return after_call(function, way(**arguments), arguments)
-    except (ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, IndexError, TypeError, ZeroDivisionError, AssertionError) as error:
         return error
 
 

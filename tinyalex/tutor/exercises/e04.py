@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Arguments, Exercise, Function, Mistake, Probe
+from tinyalex.tutor.windows import before_the_edge, image_flat_by_the_height, out_flat_by_the_height, without_a_rest
 
 
 def conv_forward(x: Array, weight: Array, bias: Array, stride: int, padding: int, groups: int) -> Array:
@@ -158,15 +159,6 @@ def cells_before_channels(call: Call) -> Array:
     return call.right(weight=call.weight.reshape(k, kh, kw, c).transpose(0, 3, 1, 2))
 
 
-def before_the_edge(out: Array, x: Array, weight: Array, stride: int, padding: int) -> Array:
-    """out, zero where a last window ends exactly at the edge: range(0, H + 2 padding - KH, stride) leaves it out."""
-    kept = out.copy()
-    for axis in (2, 3):
-        if (x.shape[axis] + 2 * padding - weight.shape[axis]) % stride == 0:
-            np.moveaxis(kept, axis, 0)[-1] = 0
-    return kept
-
-
 def first_image_alone(call: Call) -> Array:
     out = call.right()
     out[1:] = 0
@@ -185,21 +177,43 @@ def channels_dealt_out(call: Call) -> Array:
     return call.right(x=call.x[:, order])
 
 
-def flat_by_the_height(call: Call) -> Array:
-    """The place in a flat output as line * OH + column. Raises IndexError where OH is larger than OW."""
-    right = call.right()
-    out = np.zeros((*right.shape[:2], right[0, 0].size))
-    for y, z in np.ndindex(right.shape[2:]):
-        out[:, :, y * right.shape[2] + z] = right[:, :, y, z]
-    return out.reshape(right.shape)
+def begin_on_the_image(call: Call, left: Array | float = 0.0, fails: bool = False) -> Array:
+    """range(0, H, stride) without the padding: windows that begin in the last lines of zeros are never filled in.
 
-
-def begin_on_the_image(call: Call) -> Array:
-    """range(0, H, stride) without the padding: windows that begin in the last lines of zeros are never filled in."""
-    out = call.right()
-    out[:, :, -(-call.x.shape[2] // call.stride) :] = 0
-    out[:, :, :, -(-call.x.shape[3] // call.stride) :] = 0
+    left: what stands there. fails: whether windows that begin on the last lines of x and do not fit are looked at, which raises.
+    """
+    out, (h, w), (c, kh, kw) = call.right(), (-(-size // call.stride) for size in call.x.shape[2:]), call.weight.shape[1:]
+    for y, z in np.ndindex((h, w) if fails else (0, 0)):
+        (top, left_side), sheet = (y * call.stride, z * call.stride), padded(call.x[:1, :c], call.padding)
+        sheet[0, :, top : top + kh, left_side : left_side + kw] * call.weight[0], out[0, 0, y, z]
+    out[:, :, h:] = left
+    out[:, :, :, w:] = left
     return out
+
+
+def columns_by_the_kernel_height(call: Call) -> Array:
+    """The number of columns comes from KH; the windows are right, one after the other. Raises IndexError where they are too many."""
+    right, columns = call.right(), call.turned("weight")[1]
+    n, k, rows, _ = right.shape
+    out = np.tile(call.bias[:, None], (n, 1, rows * columns))
+    for at, window in enumerate(np.moveaxis(right.reshape(n, k, -1), 2, 0)):
+        out[:, :, at] = window
+    return out.reshape(n, k, rows, columns)
+
+
+def cut_from_the_end(call: Call) -> Array:
+    """np.pad on every axis, and the images and channels of zeros cut off as padding:-padding. Raises ValueError with padding 0."""
+    every = np.pad(call.x, call.padding)[call.padding : -call.padding, call.padding : -call.padding]
+    (n, c), (kh, kw) = call.x.shape[:2], call.weight.shape[2:]
+    np.dot(every[:, :, :kh, :kw].reshape(n, -1), np.zeros((c * kh * kw, len(call.weight))))  # raises where nothing is left
+    return call.right()
+
+
+def placed_by_one(call: Call) -> Array:
+    """x laid on the sheet from line and column 1 on. Raises ValueError unless the padding is 1."""
+    sheet, (h, w) = np.zeros_like(padded(call.x, call.padding)), call.x.shape[2:]
+    sheet[:, :, 1 : h + call.padding, 1 : w + call.padding] = call.x
+    return call.right()
 
 
 def stacked(a: Array, groups: int) -> Array:
@@ -270,7 +284,9 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("height and width exchanged", _way(lambda c: c.windows(c.turned("x"))), COUNTED, (6, 88)),
         Mistake("kernel height in the number of columns",
                 _way(lambda c: c.windows((c.sizes()[0], c.turned("weight")[1]))), COUNTED, (7, 88)),
+        Mistake("kernel height in the number of columns/in order", _way(columns_by_the_kernel_height), COUNTED, (7, 88)),
         Mistake("windows KH by KH", _way(windows_kh_by_kh), COUNTED, (7, 88)),
+        Mistake("refuses a rest", _way(lambda c: without_a_rest(c.right(), c.x, c.weight, c.stride, c.padding)), PUBLIC),
         _instead("no bias", lambda bias, **_: {"bias": 0 * bias}, "Kulbear/deep-learning-coursera#48"),
         _instead("bias for every channel", lambda bias, weight, **_: {"bias": weight.shape[1] * bias}, "inferred"),
         _instead("bias in every cell", lambda bias, weight, **_: {"bias": weight[0].size * bias}, "inferred"),
@@ -285,6 +301,8 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("padding counted once", _way(padding_counted_once), "inferred"),
         Mistake("padded by one", _way(lambda c: correlate(
             padded(c.x, 1), c.weight, c.bias, (c.stride, c.stride), c.sizes(), c.groups)), PUBLIC),
+        Mistake("padded by one/placed", _way(placed_by_one), PUBLIC),
+        Mistake("cut from the end", _way(cut_from_the_end), PUBLIC),
         Mistake("padding behind alone", _way(padding_behind_alone), "inferred"),
         Mistake("padding on every axis", _way(padding_on_every_axis), "inferred"),
         Mistake("one window too many", _way(one_window_too_many), "inferred"),
@@ -292,7 +310,11 @@ E04 = Exercise("E04", "convolution, forward", "03", 30, (
         Mistake("mean of the products", _way(lambda c: c.right(weight=c.weight / c.weight[0].size)), "inferred"),
         Mistake("before the edge", _way(lambda c: before_the_edge(c.right(), c.x, c.weight, c.stride, c.padding)), "inferred"),
         Mistake("begin on the image", _way(begin_on_the_image), PUBLIC),
-        Mistake("flat by the height", _way(flat_by_the_height), PUBLIC),
+        Mistake("begin on the image/bias alone", _way(lambda c: begin_on_the_image(c, c.bias[:, None, None])), PUBLIC),
+        Mistake("begin on the image/or an error", _way(lambda c: begin_on_the_image(c, fails=True)), PUBLIC),
+        Mistake("flat by the height", _way(lambda c: out_flat_by_the_height(c.right())), PUBLIC),
+        Mistake("flat by the height/image",
+                _way(lambda c: image_flat_by_the_height(padded(c.x, c.padding), lambda x: c.right(x=x, padding=0))), PUBLIC),
         Mistake("cells before channels", _way(cells_before_channels), "inferred"),
         Mistake("filters last reshaped", _way(lambda c: c.right().transpose(0, 2, 3, 1).reshape(c.right().shape)), "inferred"),
         Mistake("filters first reshaped", _way(lambda c: c.right().swapaxes(0, 1).reshape(c.right().shape)), "inferred"),

@@ -9,7 +9,8 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
-from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, before_the_edge, correlate, padded, sizes, stacked, whole
+from tinyalex.tutor.exercises.e04 import CALLS, COUNTED, GROUPS, PUBLIC, correlate, padded, sizes, stacked, whole
+from tinyalex.tutor.windows import before_the_edge, without_a_rest
 
 Gradients = tuple[Array, Array, Array]
 
@@ -233,10 +234,19 @@ def _correlated(call: Call, dout: Array, stride: int) -> Array:
     return correlate(images, filters, np.zeros(len(filters)), (stride, stride), sizes(images, filters, stride, 0)).swapaxes(0, 1)
 
 
-def square(call: Call, side: int) -> Gradients:
-    """Loops over as many lines as columns: IndexError where one of them runs past dout."""
-    call.dout[:, :, side - 1, side - 1]  # raises
-    return call.right(dout=call.last(..., slice(side), slice(side)))
+def loops_over(call: Call, lines: int, columns: int) -> Gradients:
+    """Loops over another number of windows: IndexError where they run past dout."""
+    for y, z in np.ndindex(lines, columns):
+        call.dout[0, 0, y, z]  # raises
+    return call.right(dout=call.last(..., slice(lines), slice(columns)))
+
+
+def height_and_width_exchanged(call: Call) -> Gradients:
+    """Lines taken for columns in the loops, so that windows are KW by KH. Raises in all calls: no two sizes in them are equal."""
+    dsheet, (oh, ow), (kh, kw), s = np.zeros_like(call.dsheet), call.dout.shape[2:], call.weight.shape[2:], call.stride
+    for n, k, z, y in np.ndindex(*call.dout.shape[:2], oh, ow):
+        dsheet[n, :, s * y : s * y + kw, s * z : s * z + kh] += call.dout[n, k, y, z] * call.weight[k]
+    return call.right()
 
 
 def windows_kh_by_kh(call: Call) -> Gradients:
@@ -352,7 +362,7 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
         Mistake("first image alone", _all(lambda c: c.right(dout=c.last(0))), "a convolutional net from scratch, issue 1"),
         Mistake("dout reshaped/filters first", _all(lambda c: c.right(dout=filters_first(c.dout))), "inferred"),
         Mistake("dout reshaped/filters last", _all(lambda c: c.right(dout=filters_last(c.dout))), "inferred"),
-        Mistake("padded by one", _all(padded_by_one), "seen in public solutions"),
+        Mistake("padded by one", _all(padded_by_one), PUBLIC),
         Mistake("before the edge",
                 _all(lambda c: c.right(dout=before_the_edge(c.dout, c.x, c.weight, c.stride, c.padding))), "inferred"),
         Mistake("border left on", _dx(lambda c: c.dsheet), "inferred"),
@@ -364,8 +374,11 @@ E05 = Exercise("E05", "convolution, backward", "03", 35, (
                 given=lambda weight, **_: {"weight": weight[:, :, ::-1, ::-1]}),
         Mistake("dx of the first channel", _dx(lambda c: c.right(weight=first_channel(c.weight))[0]), CHANNEL,
                 given=lambda weight, **_: {"weight": first_channel(weight)}),
-        Mistake("as many columns as lines", _all(lambda c: square(c, c.dout.shape[2])), "inferred"),
-        Mistake("as many lines as columns", _all(lambda c: square(c, c.dout.shape[3])), "inferred"),
+        Mistake("as many columns as lines", _all(lambda c: loops_over(c, *c.dout.shape[2:3] * 2)), "inferred"),
+        Mistake("as many lines as columns", _all(lambda c: loops_over(c, *c.dout.shape[3:] * 2)), "inferred"),
+        Mistake("height and width exchanged", _all(height_and_width_exchanged), PUBLIC),
+        Mistake("as many windows as pixels", _all(lambda c: loops_over(c, *c.x.shape[2:])), PUBLIC),
+        Mistake("refuses a rest", _all(lambda c: without_a_rest(c.right(), c.x, c.weight, c.stride, c.padding)), PUBLIC),
         Mistake("windows KH by KH", _all(windows_kh_by_kh), "inferred"),
         Mistake("dweight of the last window", _dweight(lambda c: c.right(dout=c.last(..., -1, -1))[1]), "inferred"),
         Mistake("dweight of the last window and image", _dweight(lambda c: c.right(dout=c.last(-1, ..., -1, -1))[1]), "inferred"),

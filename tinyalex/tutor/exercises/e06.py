@@ -9,8 +9,8 @@ import numpy as np
 
 from tinyalex.tutor.arrays import Array
 from tinyalex.tutor.exercise import Exercise, Forward, Function, Mistake, Probe
-from tinyalex.tutor.exercises.e04 import before_the_edge
 from tinyalex.tutor.guard import call
+from tinyalex.tutor.windows import before_the_edge, image_flat_by_the_height, out_flat_by_the_height, without_a_rest
 
 
 def max_pool(x: Array, kernel: int, stride: int) -> Array:
@@ -71,6 +71,7 @@ def _windows(x: Array, kernel: int, stride: int) -> Array:
 
 Pooling = Callable[[Array, int, int], Array]
 Backward = Callable[[Array, Array, int, int], Array]
+Size = Callable[[int, int, int], int]  # the size of a side, kernel, stride -> the number of windows
 Step = Callable[[Array, tuple[slice, slice], Array, Any], None]
 
 
@@ -122,16 +123,33 @@ def window_as_large_as_the_stride(dout: Array, x: Array, kernel: int, stride: in
     return dx
 
 
-def _square_loops(axis: int) -> Backward:
-    """Loops over as many lines as columns, or as many columns as lines: IndexError where they run past dout."""
+def _loops_over(size: Size, sides: tuple[int, int] = (2, 3)) -> Backward:
+    """Loops over another number of windows, of the sides of x that stand for the height and the width.
+
+    IndexError where they run past dout.
+    """
 
     def backward(dout: Array, x: Array, kernel: int, stride: int) -> Array:
-        side, part = dout.shape[axis], np.zeros_like(dout)
-        dout[:, :, side - 1, side - 1]  # raises
-        part[:, :, :side, :side] = dout[:, :, :side, :side]
+        (oh, ow), part = (size(x.shape[side], kernel, stride) for side in sides), np.zeros_like(dout)
+        dout[:, :, oh - 1, ow - 1]  # raises
+        part[:, :, :oh, :ow] = dout[:, :, :oh, :ow]
         return max_pool_backward(part, x, kernel, stride)
 
     return backward
+
+
+def _fit(size: int, kernel: int, stride: int) -> int:
+    """How many windows lie wholly on a side."""
+    return (size - kernel) // stride + 1
+
+
+def _tiles(size: int, kernel: int, stride: int) -> int:
+    """How many kernels fit on a side, whatever the stride is."""
+    return size // kernel
+
+
+def _without_the_last(size: int, kernel: int, stride: int) -> int:
+    return (size - kernel) // stride
 
 
 def _by_steps(step: Callable[[int, int], int]) -> Backward:
@@ -170,16 +188,7 @@ def flat_by_the_height(dout: Array, x: Array, kernel: int, stride: int) -> Array
     return dx.reshape(x.shape)
 
 
-def out_flat_by_the_height(x: Array, kernel: int, stride: int) -> Array:
-    """The window's place in a flat output as line * OH + column. Raises IndexError where OH is larger than OW."""
-    right = max_pool(x, kernel, stride)
-    out = np.zeros((*right.shape[:2], right[0, 0].size))
-    for y, z in np.ndindex(right.shape[2:]):
-        out[:, :, y * right.shape[2] + z] = right[:, :, y, z]
-    return out.reshape(right.shape)
-
-
-def _of_size(size: Callable[[int, int, int], int], sides: tuple[int, int] = (2, 3)) -> Pooling:
+def _of_size(size: Size, sides: tuple[int, int] = (2, 3)) -> Pooling:
     """Another number of windows, of the sides of x that stand for the height and the width.
 
     Windows are cut at the edge; ValueError where nothing is left of one.
@@ -193,11 +202,6 @@ def _of_size(size: Callable[[int, int, int], int], sides: tuple[int, int] = (2, 
         return out
 
     return pooled
-
-
-def _fit(size: int, kernel: int, stride: int) -> int:
-    """How many windows lie wholly on a side."""
-    return (size - kernel) // stride + 1
 
 
 def _windows_of(kernel_and_stride: Callable[[int, int], tuple[int, int]]) -> Pooling:
@@ -226,6 +230,12 @@ def tiles_where_they_fit(x: Array, kernel: int, stride: int) -> Array:
 def tiles_everywhere(x: Array, kernel: int, stride: int) -> Array:
     n, c, h, w = x.shape
     return x.reshape(n, c, h // kernel, kernel, w // kernel, kernel).max((3, 5))  # raises ValueError where the kernel does not divide
+
+
+def columns_of_the_lines_reshaped(x: Array, kernel: int, stride: int) -> Array:
+    """The right maxima, reshaped as (N, C, OH, OH). Raises ValueError: OH is not OW."""
+    out = max_pool(x, kernel, stride)
+    return out.reshape(*out.shape[:3], out.shape[2])
 
 
 def _before_the_edge(out: Array, x: Array, kernel: int, stride: int) -> Array:
@@ -297,13 +307,19 @@ E06 = Exercise("E06", "overlapping max pooling", "04", 25, (
         Mistake("minimum", lambda x, kernel, stride: -max_pool(-x, kernel, stride), "inferred"),
         Mistake("steps of the kernel", _windows_of(lambda kernel, stride: (kernel, kernel)), COUNTED, (1, 89)),
         Mistake("steps of one", _windows_of(lambda kernel, stride: (kernel, 1)), "inferred"),
-        Mistake("size from the kernel", _of_size(lambda size, kernel, stride: size // kernel), COUNTED, (1, 89)),
+        Mistake("size from the kernel", _of_size(_tiles), COUNTED, (1, 89)),
         Mistake("rounded up", _of_size(lambda size, kernel, stride: -(-(size - kernel) // stride) + 1), PUBLIC),
-        Mistake("no last window", _of_size(lambda size, kernel, stride: (size - kernel) // stride), "inferred"),
+        Mistake("rounded up/whatever the kernel", _of_size(lambda size, kernel, stride: (size + 1) // stride), PUBLIC),
+        Mistake("no last window", _of_size(_without_the_last), "inferred"),
         Mistake("as many columns as lines", _of_size(_fit, (2, 2)), PUBLIC),
+        Mistake("as many columns as lines/reshaped", columns_of_the_lines_reshaped, PUBLIC),
         Mistake("as many lines as columns", _of_size(_fit, (3, 3)), PUBLIC),
         Mistake("height and width exchanged", _of_size(_fit, (3, 2)), PUBLIC),
-        Mistake("flat by the height", out_flat_by_the_height, PUBLIC),
+        Mistake("flat by the height", lambda x, kernel, stride: out_flat_by_the_height(max_pool(x, kernel, stride)), PUBLIC),
+        Mistake("flat by the height/image", lambda x, kernel, stride:
+                image_flat_by_the_height(x, lambda moved: max_pool(moved, kernel, stride)), PUBLIC),
+        Mistake("refuses a rest", lambda x, kernel, stride:
+                without_a_rest(max_pool(x, kernel, stride), x, np.zeros((1, 1, kernel, kernel)), stride, 0), PUBLIC),
         Mistake("window of the stride", _windows_of(lambda kernel, stride: (stride, stride)), COUNTED, (1, 89)),
         Mistake("first image", lambda x, kernel, stride: np.repeat(max_pool(x[:1], kernel, stride), len(x), 0),
                 "a convolutional net from scratch, issue 1"),
@@ -322,8 +338,11 @@ E06 = Exercise("E06", "overlapping max pooling", "04", 25, (
         Mistake("steps of one", _by_steps(lambda kernel, stride: 1), PUBLIC),
         Mistake("steps of the kernel", _by_steps(lambda kernel, stride: kernel), "inferred"),
         Mistake("flat by the height", flat_by_the_height, PUBLIC),
-        Mistake("as many columns as lines", _square_loops(2), PUBLIC),
-        Mistake("as many lines as columns", _square_loops(3), PUBLIC),
+        Mistake("as many columns as lines", _loops_over(_fit, (2, 2)), PUBLIC),
+        Mistake("as many lines as columns", _loops_over(_fit, (3, 3)), PUBLIC),
+        Mistake("height and width exchanged", _loops_over(_fit, (3, 2)), "inferred"),
+        Mistake("size from the kernel", _loops_over(_tiles), PUBLIC),
+        Mistake("no last window", _loops_over(_without_the_last), "inferred"),
         Mistake("maximum for the mask", _adds(lambda window, gradient: gradient * window.max()), PUBLIC),
         Mistake("spreads", _adds(lambda window, gradient: gradient / window.size), "inferred"),
         Mistake("whole window", _adds(lambda window, gradient: gradient), "inferred"),
