@@ -22,6 +22,7 @@ GIB = 2**30
         ("1.5 GiB", 3 * GIB // 2),
         ("500MB", 500_000_000),
         ("1000", 1000),
+        ("1", 1),
         ("8 KiB", 8192),
         ("7B", 7),
         ("2KB", 2000),
@@ -64,6 +65,8 @@ def test_code_of_2012_filled_one_card_with_the_paper_batch():
 def test_failure_names_layer_and_bytes_and_two_cards_do_it():
     failure = fail_in_small(partial(alexnet, "paper"))
     assert failure.message.startswith(("conv", "relu", "norm", "pool"))
+    assert failure.message.split(":")[0][-1].isdigit()  # a layer of the net with one tower: those of two towers end with a and b
+    assert failure.settings == {"width": 0.125, "num_classes": 10, "input_size": 115}
     for words in ("sim:0: an array of ", " bytes does not fit, ", f" of {failure.memory:,} bytes are left; use a smaller batch or split"):
         assert words in failure.message
     assert set(failure.peaks) == {"sim:0", "sim:1"} and max(failure.peaks.values()) <= failure.memory

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgba
 
 from tests.contract import rng
-from tinyalex.analysis.figure2 import CROSSING, INK, OBLIQUE, WINDOW, figure, stages
+from tinyalex.analysis.figure2 import CROSSING, INK, OBLIQUE, WINDOW, Stage, _lay_out, figure, stages
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
 from tinyalex.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
@@ -128,3 +128,8 @@ def test_picture_has_room_for_every_line_about_pooling():
 
     assert lowest() == lowest(2) == lowest(2, 2)  # equal ones share a line
     assert [lowest(2) - lowest(2, 3), lowest(2) - lowest(2, 3, 1)] == pytest.approx([0.6, 1.2])
+
+
+def test_box_of_a_fully_connected_layer_grows_up_to_4096_units():
+    columns = [Stage("image", (3, 8, 8), 1), *(Stage(f"fc{units}", (units,), 1) for units in (1024, 4096, 8192))]
+    assert [box.high for (box,) in _lay_out(columns)[1:]] == pytest.approx([1.1, 1.45, 1.45])

@@ -178,3 +178,16 @@ def test_batch_whose_peak_is_exactly_the_memory_fits():
     net = alexnet(devices=DryDevice("card", "sim"), **SMALL)
     peak = training_needs(net, 5)["card"].peak
     assert (largest_batch(net, peak), largest_batch(net, peak - 1)) == (5, 4)
+
+
+@pytest.mark.parametrize(("names", "outputs"), [(("a", "a"), {"a": 4}), (("a", "b"), {"a": 4, "b": 1})], ids=["one card", "two cards"])
+def test_gather_holds_both_halves_and_the_whole_and_brings_a_half_only_from_another_card(names, outputs):
+    devices = {name: DryDevice(name, "sim") for name in names}
+    a, b = both = tuple(devices[name] for name in names)
+    halves = (ta.Conv2d(3, 16, 1, input_gradient=False, device=at, rng=rng(), name=f"conv1{i}") for at, i in zip(both, "ab", strict=True))
+    layers = [Split(both, input_gradient=False), Pair(*halves, name="conv1"), Gather(both, name="whole")]
+    layers += [ta.MaxPool2d(16, device=a), ta.Flatten(device=a), ta.Linear(32, 3, device=a, rng=rng(), name="fc8")]
+    needs = training_needs(ta.Sequential(layers, in_shape=(3, 16, 16)), 8)
+    half = 8 * 16 * 16 * 16 * 4
+    assert {name: need.parts["outputs"] for name, need in needs.items()} == {name: n * half for name, n in outputs.items()}
+    assert needs["a"].at == "forward of whole"

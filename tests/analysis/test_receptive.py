@@ -23,6 +23,7 @@ from tinyalex.layers import (
     SpatialResponseNorm,
 )
 from tinyalex.models import alexnet
+from tinyalex.towers import Pair, Split
 
 IMAGES = 400  # of noise: in some image each place of a pooling window wins
 
@@ -84,6 +85,7 @@ def test_layers_that_see_everything():
     fields = receptive_fields(net)
     for name in ("lcn", "conv1", "flatten", "linear"):
         assert fields[name].inside((0, 0), (4, 4)) == (slice(0, 4), slice(0, 4))
+        assert (fields[name].size, fields[name].grid) == ((4, 4), (1, 1))
 
 
 def conv32():
@@ -130,3 +132,18 @@ def test_field_of_a_layer_that_sees_all_ends_with_the_last_unit():
     layers.append(Linear(9, 2, name="fc", rng=np.random.default_rng(0)))
     fc = receptive_fields(Sequential(layers, in_shape=(1, 7, 7)))["fc"]
     assert (fc.start, fc.size, fc.jump, fc.grid) == ((0, 0), (7, 7), (2, 2), (1, 1))
+
+
+def test_units_of_unequal_towers_see_what_their_own_tower_sees():
+    a, b = DryDevice("a"), DryDevice("b")
+
+    def pair(left, right, name):
+        layers = (
+            Conv2d(c, k, size, padding=size // 2, device=device, name=f"{name}{device.name}", rng=np.random.default_rng(0))
+            for device, (c, k, size) in ((a, left), (b, right))
+        )
+        return Pair(*layers, name=name)
+
+    net = Sequential([Split(devices=(a, b)), pair((3, 4, 3), (3, 6, 5), "conv1"), pair((4, 2, 3), (6, 2, 1), "conv2")], in_shape=(3, 8, 8))
+    sizes = {name: field.size for name, field in receptive_fields(net).items() if name.startswith("conv")}
+    assert sizes == {"conv1a": (3, 3), "conv1b": (5, 5), "conv2a": (5, 5), "conv2b": (5, 5)}

@@ -307,3 +307,12 @@ def test_a_class_named_twice_is_refused(binary):
     (binary / BIN.meta).write_text("\n".join([*NAMES, NAMES[0]]))
     with refuses(DataError, "the classes must be 10 different names, got 10"):
         read(binary)
+
+
+def test_names_are_read_from_the_first_4097_bytes_alone(binary):
+    nine = "\n".join(NAMES[:9]) + "\n"
+    (binary / BIN.meta).write_text(nine.ljust(4097) + NAMES[9])
+    with refuses(DataError, f"{binary / BIN.meta}: the classes must be 10 different names, got 9"):
+        read(binary)
+    (binary / BIN.meta).write_text(nine.ljust(4096 - len(NAMES[9])) + NAMES[9])
+    check_contents(read(binary))

@@ -180,6 +180,7 @@ OWN = np.zeros((4, 3, 8, 8), np.uint8)
         ((OWN, [0, -1, 2, 3]), {"test_share": 0.5}, "labels must be from 0 to 3, got -1 for image"),
         ((OWN[:1], [0]), {}, "own images: images must leave at least 1 to train on, got 1; give more, or a test part"),
         ((OWN, [0] * 4), {"test_share": 1}, "own images: test_share must be above 0 and below 1, got 1"),
+        ((OWN, [0] * 4), {"test_share": 0}, "own images: test_share must be above 0 and below 1, got 0"),
         ((OWN, [0] * 4), {"seed": 2**64}, "own images: seed must be at most"),
         ((OWN, [0] * 4), {"classes": "ab"}, "own images: classes must be an integer of at least 1, got 'ab'"),
         ((np.full((4, 1, 2, 2), np.nan), [0] * 4), {}, "train: images must hold finite numbers only, got NaN or inf in image 0"),

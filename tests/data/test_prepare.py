@@ -314,3 +314,4 @@ def test_last_image_of_any_number_counts(n, dtype):
     images[-1] = 200
     found = Standardize.fit(images)
     np.testing.assert_allclose([found.mean.item(), found.std.item()], [images.mean(), images.std()], rtol=1e-6)
+    np.testing.assert_allclose(SubtractMean.fit(images).mean.item(), images.mean(), rtol=1e-6)

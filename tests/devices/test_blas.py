@@ -86,6 +86,25 @@ def test_an_exit_that_ctrl_c_kept_from_running_is_made_up_for(blas, monkeypatch)
     assert blas() == {2} and caught.value is not None and ONE_BLAS_THREAD._uses == []
 
 
+def test_another_thread_may_set_blas_after_a_use(blas):
+    used, done = threading.Event(), threading.Event()
+
+    def elsewhere():
+        with ONE_BLAS_THREAD.hold():
+            pass
+        used.set()
+        done.wait(30)  # a thread that has ended is in nobody's way
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    assert used.wait(30)
+    with threadpoolctl.threadpool_limits(limits=1, user_api="blas"):
+        found = blas()
+    done.set()
+    thread.join()
+    assert found == {1} and blas() == {2}
+
+
 @pytest.mark.parametrize("number", range(4))
 @pytest.mark.parametrize("before", [True, False])
 def test_ctrl_c_while_blas_is_set_loses_nothing(blas, monkeypatch, number, before):

@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import threading
+import time
+import traceback
 
 import numpy as np
 import pytest
@@ -182,6 +184,33 @@ def test_no_share_starts_after_an_error():
     with pytest.raises(BoomError):
         device.map_blocks(block, 32, size=1)
     assert starts == [0]
+
+
+def test_no_share_starts_after_an_error_of_another_worker():
+    device, starts, raising = ta.CpuDevice("cpu", workers=2), [], threading.Event()
+    caller, others = threading.get_ident(), []
+
+    def block(rows, scratch):
+        starts.append(rows.start)
+        if threading.get_ident() != caller:
+            others.append(threading.get_ident())
+            raising.set()
+            raise BoomError
+        assert raising.wait(30)
+        while any(frame.f_code.co_name == "work" for frame, _ in traceback.walk_stack(sys._current_frames()[others[0]])):
+            time.sleep(0.001)
+
+    with pytest.raises(BoomError):
+        device.map_blocks(block, 32, size=1)
+    assert len(starts) <= 3  # the row of the error, and the two rows of the share that the caller had begun
+
+
+def test_rows_of_a_share_are_added_before_the_shares_are():
+    """In float64 2**53 + 1 is 2**53, and 2**53 + 2 is more."""
+    terms = np.ones(2 * SHARES)
+    terms[:2] = 2.0**53, 0
+    (total,) = ta.CpuDevice("cpu", workers=1).map_blocks(lambda rows, scratch: (terms[rows].sum(),), len(terms), size=1)
+    assert total == 2.0**53 + 2 * (SHARES - 1)
 
 
 def test_a_block_inside_a_block_runs_where_it_is_and_keeps_the_outer_scratch(device):

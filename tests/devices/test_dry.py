@@ -59,3 +59,8 @@ def test_nothing_that_needs_values_is_done(ask):
 def test_it_is_a_device_with_a_name_and_a_log_like_the_others():
     device = DryDevice()
     assert (device.name, device.kind, device.received.nbytes) == ("cpu", "cpu", 0)
+
+
+def test_what_is_given_becomes_an_array():
+    array = DryDevice().asarray([1, 2], np.float32)
+    assert array.tolist() == [1, 2] and array.dtype == np.float32

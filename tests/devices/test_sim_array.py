@@ -325,3 +325,11 @@ def test_out_may_be_given_by_position_and_what_is_no_array_comes_back_as_it_is(s
     assert sim.xp.add(x, x, out) is out and np.array_equal(sim.to_numpy(out), 2 * sim.to_numpy(x))
     assert sim.xp.negative(x, out) is out and np.array_equal(sim.to_numpy(out), -sim.to_numpy(x))
     assert sim.xp.ndim(x) == 2 and sim.xp.shape(x) == (2, 3) and sim.xp.result_type(x, np.float64) == np.float64
+
+
+def test_operators_in_place_keep_the_order_of_their_operands(sim):
+    y, x = sim.asarray(np.array([8.0, 9.0])), sim.asarray(np.array([2.0, 3.0]))
+    y -= x
+    assert sim.to_numpy(y).tolist() == [6, 6]
+    y /= x
+    assert sim.to_numpy(y).tolist() == [3, 2]

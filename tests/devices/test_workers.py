@@ -91,6 +91,8 @@ def groups(folder, own, files):
     [
         ("0::/\n", {"cpu.max": "150000 100000\n"}, 1.5),
         ("0::/\n", {"cpu.max": "max 100000\n"}, None),
+        ("0::/\n", {"cpu.max": "2 1\n"}, 2),
+        ("0::/\n", {"cpu.max": "0 100000\n"}, None),  # no process could run
         ("0::/\n", {}, None),
         ("0::/a/b\n", {"a/b/cpu.max": "400000 100000\n", "a/cpu.max": "200000 100000\n", "cpu.max": "max 100000\n"}, 2),
         ("0::/docker/0123\n", {"cpu.max": "50000 100000\n"}, 0.5),  # the container sees its own group as the root

@@ -165,3 +165,10 @@ def test_type_of_stored_weights_is_one_of_two(tmp_path):
 def test_net_without_a_seed_is_that_of_seed_0():
     assert parameters_sha256(ta.models.figure1_net()) == parameters_sha256(ta.models.figure1_net(seed=0))
     assert parameters_sha256(ta.models.figure1_net()) != parameters_sha256(ta.models.figure1_net(seed=1))
+
+
+def test_checkpoint_of_another_dtype_is_refused_and_says_which_to_make(tmp_path):
+    path, net, other = tmp_path / "checkpoint.safetensors", ta.models.figure1_net(dtype=np.float64), ta.models.figure1_net()
+    save_checkpoint(path, net, ta.SGD(net), ta.Schedule(), Position(), {})
+    with refuses(ta.CheckpointError, "param conv1.weight must be float32, got float64; make the network with dtype='float64'"):
+        load_checkpoint(path).restore(other, ta.SGD(other), ta.Schedule())

@@ -130,6 +130,7 @@ def test_settings_of_a_subclass_that_hands_the_others_on_are_all_found():
 
 def test_described_ends_after_five_levels_and_digests_have_16_digits():
     assert described([[[[[[1]]]]]]) == [[[[["list"]]]]]
+    assert described({1: {2: {3: {4: {5: {6: 7}}}}}}) == {"1": {"2": {"3": {"4": {"5": "dict"}}}}}
     assert described(LARGE) == f"float64 (20,) {hashlib.sha256(LARGE.tobytes()).hexdigest()[:16]}"
 
 

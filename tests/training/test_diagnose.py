@@ -1,5 +1,7 @@
 """The first bad number is found in the order of the forward pass, also inside nested networks."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,7 @@ TEN = np.arange(100) % 10
         (2.2, 0.87, TEN, "its training loss is 2.2000 and its error 87.00 %"),
         (9.0, 0.9, TEN, "its training loss is 9.0000"),
         (2.15, 0.9, TEN, None),
+        (0.95 * math.log(2), 0.5, np.array([0, 1]), "among 2 classes"),
         (2.3026, 0.84, TEN, None),
         (0.5004, 0.2, np.array([0] * 8 + [3] * 2, np.uint8), "among 2 classes has a loss of 0.5004 and an error of 20.00 %"),
         (0.5004, 0.1, np.array([0] * 8 + [3] * 2, np.uint8), None),

@@ -25,6 +25,23 @@ def test_epoch_is_as_long_as_its_images_and_the_warm_up_does_not_count(monkeypat
     monkeypatch.setattr(expected, "least_seconds", lambda work: next(taken))
     assert seconds_an_epoch(make_trainer()) == (2.0 * 51 + 1.0 * 20) / 8
     monkeypatch.undo()
-    clock = iter([0.0, 0.5, 1.0, 4.0, 5.0, 7.0, 8.0, 12.0])
+    clock, calls = iter([0.0, 0.5, 1.0, 3.0, 4.0, 7.0, 8.0, 12.0]), []
     monkeypatch.setattr(expected.time, "perf_counter", lambda: next(clock))
-    assert expected.least_seconds(lambda: None) == 2.0
+    assert expected.least_seconds(lambda: calls.append(None)) == 2.0 and len(calls) == 4
+
+
+def test_validation_takes_forward_passes_alone(monkeypatch):
+    trainer, now = make_trainer(), [0.0]
+    forward, backward = trainer.net.forward, trainer.net.backward
+
+    def passes(seconds, work):
+        def call(*arguments, **settings):
+            now[0] += seconds
+            return work(*arguments, **settings)
+
+        return call
+
+    monkeypatch.setattr(type(trainer.net), "forward", lambda net, *given, **settings: passes(1.0, forward)(*given, **settings))
+    monkeypatch.setattr(type(trainer.net), "backward", lambda net, *given: passes(4.0, backward)(*given))
+    monkeypatch.setattr(expected.time, "perf_counter", lambda: now[0])
+    assert seconds_an_epoch(trainer) == (5.0 * 51 + 1.0 * 20) / 8

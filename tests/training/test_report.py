@@ -37,6 +37,7 @@ def test_document_goes_through_json(document, tmp_path):
 
 
 def test_document_has_the_curves_that_were_measured(document):
+    assert (document["format"], document["format_version"]) == ("tinyalex-run", 1)
     assert document["epochs"] == 2 and document["curves"]["epoch"] == [1, 2] and document["curves"]["lr"] == [0.001, 0.0005]
     assert "train_error" not in document["curves"] and len(document["curves"]["val_error"]) == 2
     assert document["wall_s"] == document["curves"]["wall_s"][-1] and document["config"]["net"] == CONFIG["net"]

@@ -335,3 +335,12 @@ def test_signal_before_a_run_with_no_epoch_left_to_train_is_not_lost(tmp_path, m
     monkeypatch.setattr(trainer, "_start_folder", lambda: (start(), signal.raise_signal(signal.SIGTERM)))
     with refuses_run(Interrupted, f"stopped by SIGTERM after step {PER_EPOCH} and saved in {tmp_path}"):
         trainer.run(1)
+
+
+def test_signal_while_an_epoch_is_saved_stops_the_run_before_the_next_step(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    end = trainer._end_epoch
+    monkeypatch.setattr(trainer, "_end_epoch", lambda: (end(), signal.raise_signal(signal.SIGTERM)))
+    with refuses_run(Interrupted, f"stopped by SIGTERM after step {PER_EPOCH} and saved in {tmp_path}"):
+        trainer.run(2)
+    assert load_checkpoint(checkpoint_files(tmp_path)[-1]).position.step == PER_EPOCH

@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -637,3 +638,16 @@ def test_losses_of_a_card_are_read_every_ten_steps_and_at_the_end_of_the_epoch(m
     monkeypatch.setattr(Trainer, "_read_losses", lambda self, x=None: (at.append(self.position.step + 1), read(self, x)))
     trainer.run(1)
     assert at == [10, 13]
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_seconds_of_a_run_begin_with_the_run(tmp_path, in_folder):
+    trainer, began = make_trainer(tmp_path if in_folder else None), time.perf_counter()
+    (result,) = trainer.run(1)
+    assert 0 < result.wall_s <= time.perf_counter() - began
+
+
+def test_labels_are_compared_with_the_outputs_where_the_last_layer_only_flattens():
+    net = ta.Sequential([ta.Conv2d(3, 4, 7, rng=np.random.default_rng(0), name="conv1"), ta.Flatten(name="flatten")], in_shape=(3, 8, 8))
+    with refuses(DataError, "labels must be from 0 to 15, as the net has 16 outputs, got 16"):
+        small_trainer(net=net, train=(np.zeros((2, 3, 8, 8), np.uint8), [0, 16]))
