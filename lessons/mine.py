@@ -3,8 +3,9 @@
     tinyalex check --file mine.py          in a terminal, all that you have written
     tutor.check("E06", max_pool)           in a notebook, after `from tinyalex import tutor`
 
-`tutor.hint("E06")` gives a hint, one at a time. Every function returns new arrays and leaves its arguments as they are, but where
-its page says otherwise. Images are x (N, C, H, W): N images of C channels, H lines and W columns.
+`tutor.hint("E06")` gives a hint, one at a time; in a terminal `tinyalex check E06 --hint 1` does. Every function returns new arrays
+and leaves its arguments as they are, unless its page says otherwise. Images are x (N, C, H, W): N images of C channels, H lines and
+W columns.
 """
 
 import numpy as np
@@ -82,7 +83,7 @@ def linear_backward(dout, x, weight):
 
     Parameters
     ----------
-    dout: (N, K), the gradient of the loss with respect to out. The mean over the N images is already in it.
+    dout: (N, K), the gradient of the loss with respect to out. It is already divided by N: do not divide again.
     x: (N, C), or maps such as (N, channels, H, W) with C = channels * H * W, laid flat as `x.reshape(N, C)` does it.
     weight: (K, C).
 
@@ -265,7 +266,8 @@ def lrn_backward(dout, a, n, k, alpha, beta):
     ----------
     dout: (N, C, H, W), the gradient of the loss with respect to the output b.
     a: (N, C, H, W), the input of the forward pass.
-    n, k, alpha, beta: as in `lrn`; for an even n the channels whose window holds i are not those that the window of i holds.
+    n, k, alpha, beta: as in `lrn`; for an even n take care: the channels in the window of i,
+        and the channels whose windows hold i, are two different sets.
 
     Returns
     -------
@@ -282,9 +284,9 @@ def softmax_cross_entropy(logits, labels):
 
     p[n, c] = exp(logits[n, c]) / sum over k of exp(logits[n, k]),     loss = -(1 / N) sum over n of ln p[n, labels[n]]
 
-    ln is the natural logarithm. Logits may be as large as 1000 or -1000, and the images may lie far from each other, one near 0
-    and one near -1000; both outputs are finite numbers there too. Subtracting one number from all logits of an image leaves its p
-    as it is.
+    ln is the natural logarithm. Logits may be as large as 1000 or -1000, and the logits of two images may lie far from each other,
+    those of one near 0 and of the other near -1000; both outputs are finite numbers there too. Subtracting one number from all
+    logits of an image leaves its p as it is.
 
     Parameters
     ----------
@@ -319,7 +321,7 @@ def sgd_step(weight, grad, velocity, lr, momentum, weight_decay):
 
     Returns
     -------
-    weight: the new weight, a new array: not the memory of an argument, and no second value beside it.
+    weight: the new weight alone, in a new array, which is not the memory of an argument.
     """
     raise NotImplementedError
 
@@ -333,7 +335,7 @@ def dropout(x, p, rng, train):
     train=True: out = m x / (1 - p), m = 0 with probability p and 1 otherwise, drawn anew for each number.     train=False: out = x
 
     This form is called inverted. The paper's own does not divide while training, and multiplies by 1 - p at test time; in both the
-    mean of out over many draws is what test time gives. Write the inverted one, in which test time needs no p.
+    average of out over many draws is what the function gives at test time. Write the inverted one, in which test time needs no p.
 
     Parameters
     ----------
@@ -373,7 +375,7 @@ def dropout_backward(dout, mask, p):
 
 
 def plan(layers, in_shape):
-    """What each layer of a network gives, keeps and computes, before it is built (paper 3.5, Figure 2).
+    """The shape that each layer of a network gives, its parameters and its multiplications, before it is built (paper 3.5, Figure 2).
 
     windows along a side of `size` pixels = ceil((size + 2 padding - kernel) / stride) + 1
 
@@ -448,8 +450,8 @@ def exchange_backward(dya, dyb, channels):
 def exchange_bytes(a_shape, b_shape, itemsize, backward):
     """How many bytes cross between the devices in one call of `exchange`, or of `exchange_backward` (paper 3.2).
 
-    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward each device needs what
-    the other one has of the gradient of its own channels, and nothing else.
+    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward each device holds a part
+    of the gradient of the other tower's channels. It sends this part to the other device, and nothing else.
 
     Parameters
     ----------

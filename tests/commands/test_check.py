@@ -57,7 +57,29 @@ def test_half_of_an_exercise_that_is_right_exits_0_and_names_the_rest(folder, ca
     assert document["passed"] is True and document["file"] == os.path.join("lessons", "mine.py") and document["format"] == 1
     of_e06 = next(result for result in document["exercises"] if result["exercise"] == "E06")
     assert of_e06["functions"] == {"max_pool": "right", "max_pool_backward": "todo"} and of_e06["status"] == "begun"
-    assert of_e06["message"] == "E06 max_pool: right in all 28 calls. Next: max_pool_backward" and of_e06["points"] == 2.5
+    assert of_e06["message"] == "E06 max_pool: right in all 14 calls. Next: max_pool_backward" and of_e06["points"] == 2.5
+
+
+@pytest.mark.parametrize(("level", "says"), [(1, "max_pool, 1 of 3: "), (3, "max_pool, 3 of 3: ")])
+def test_hint_is_of_the_function_of_the_finding_and_stands_below_it(folder, capsys, level, says):
+    (folder / "mine.py").write_text(WRONG + STUB)
+    assert cli.main(["check", "e06", "--hint", str(level)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "E06 max_pool: 0 of 14 calls give the right answer."
+    assert [line[: len(says)] for line in lines].count(says) == 1 and not any("In a terminal" in line for line in lines)
+
+
+def test_finding_says_how_a_terminal_gives_a_hint(folder, capsys):
+    (folder / "mine.py").write_text(WRONG + STUB)
+    assert cli.main(["check"]) == 1
+    assert "In a terminal: `tinyalex check E06 --hint 1`\n" in capsys.readouterr().out
+
+
+def test_exercise_that_is_right_leads_to_one_that_is_not(folder, capsys, no_process):
+    (folder / "mine.py").write_text(RIGHT)
+    no_process["now"] = [Result("E06", {"max_pool": "right", "max_pool_backward": "right"}, calls=28)]
+    assert cli.main(["check", "E06"]) == 0
+    assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 28 calls. Next: E07\n")
 
 
 def test_nothing_written_runs_nothing_and_exits_1(folder, capsys):
@@ -85,6 +107,8 @@ def test_all_right_exits_0(folder, capsys, no_process):
         (["check", "E60"], "check: exercises must be "),
         (["check", "--file", "mine.txt"], "mine.txt: the name of the file must end in .py or .ipynb, got .txt"),
         (["check", "--lang", "fr"], "tutor: language must be en or zh, got 'fr'"),
+        (["check", "--hint", "1"], "check: --hint must be given with one exercise and without --watch and --json, got others"),
+        (["check", "E06", "--hint", "4"], "check: --hint must be at most 3, got 4"),
         (["check", "--watch", "--json"], "check: --json must be given without --watch, got both"),
         (["check", "--file", "x.py", "--lang", "zh"], "x.py：文件必须存在"),
     ],

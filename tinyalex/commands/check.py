@@ -9,12 +9,13 @@ from pathlib import Path
 
 from tinyalex.commands.shared import path
 from tinyalex.devices.workers import processors
-from tinyalex.errors import ShapeError, require_choice
+from tinyalex.errors import ShapeError, require_choice, require_int
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import catalogue, language_of
 from tinyalex.tutor.processes import Limits, Processes, Task
 from tinyalex.tutor.result import Result, not_written, problem_of
 from tinyalex.tutor.runner import names_of_all
+from tinyalex.tutor.session import LEVELS, hint_of
 from tinyalex.tutor.source import SubmissionError
 from tinyalex.tutor.submission import Submission, read
 
@@ -37,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("exercises", nargs="*", metavar="E05", help="only these exercises (default: those of which a function is written)")
     add("--file", metavar="FILE", help=f"a .py or a notebook (default: {PLACES[0]}, or {PLACES[1]} where that is not there)")
+    add("--hint", type=int, metavar="N", help="with one exercise: also print hint N of the function to look at; 1 asks, 2 gives the "
+        "equation with its indices, 3 the shape of the loop")  # fmt: skip
     add("--watch", action="store_true", help="check again whenever the file changes, until Ctrl-C")
     add("--lang", metavar="LANG", help="en or zh (default: TINYALEX_LANG, or en)")
     add("--json", action="store_true", help="print one JSON document instead of the messages")
@@ -47,8 +50,13 @@ def run(args: argparse.Namespace, limits: Limits | None = None) -> int:
     """Check once or, with --watch, again and again; return the exit code."""
     names = [require_choice("check", "exercises", name.upper(), tuple(EXERCISES)) for name in args.exercises]
     file, language = _file(args.file), language_of(args.lang)
+    if args.hint is not None:
+        require_int("check", "--hint", args.hint, 1, most=len(LEVELS))
+        if len(names) != 1 or args.watch or args.json:
+            raise ShapeError("check: --hint must be given with one exercise and without --watch and --json, got others",
+                             f"tinyalex check E05 --hint {args.hint}")  # fmt: skip
     if not args.watch:
-        return _check(file, names, language, args.json, limits)
+        return _check(file, names, language, args.json, limits, args.hint)
     if args.json:
         raise ShapeError("check: --json must be given without --watch, got both; leave one of them out")
     try:
@@ -84,7 +92,7 @@ def _watch(file: Path, names: list[str], language: str, limits: Limits | None) -
         time.sleep(LOOK_S)
 
 
-def _check(file: Path, names: list[str], language: str, as_json: bool, limits: Limits | None) -> int:
+def _check(file: Path, names: list[str], language: str, as_json: bool, limits: Limits | None, level: int | None = None) -> int:
     submission = _read(file, language)
     results = _results(submission, names, limits)
     if problem := problem_of(results):
@@ -95,7 +103,7 @@ def _check(file: Path, names: list[str], language: str, as_json: bool, limits: L
         document = {"format": 1, "file": str(file), "passed": passed, "exercises": [result.document() for result in results]}
         print(json.dumps(document, indent=1))
     else:
-        _tell(file, results, shown, language)
+        _tell(file, results, shown, language, level)
     return 0 if passed else 1
 
 
@@ -118,16 +126,30 @@ def _results(submission: Submission, names: list[str], limits: Limits | None) ->
         return [started[exercise.key].result() if exercise.key in started else not_written(exercise) for exercise in chosen]
 
 
-def _tell(file: Path, results: list[Result], shown: list[Result], language: str) -> None:
+def _tell(file: Path, results: list[Result], shown: list[Result], language: str, level: int | None) -> None:
     words = catalogue(language)
-    left = [result.exercise for result in results if result.status != "right"]
+    right = {result.exercise for result in results if result.status == "right"}
+    left = [key for key in EXERCISES if key not in right]
     for result in shown:
         following = next((key for key in left if key > result.exercise), left[0] if left else words["check.all_done"])
-        print(result.text(language, following), end="\n\n", flush=True)
+        print(result.text(language, following), flush=True)
+        if level is not None:
+            print(hint_of(result.exercise, _to_look_at(result), level, language))
+        elif result.finding is not None and result.finding.layer != "file":
+            print(words["check.hint"].format(exercise=result.exercise))
+        print(flush=True)
     if not shown:
         print(words["check.nothing"].format(file=file))
         return
     states = [result.status for result in results]
-    right, findings = states.count("right"), states.count("finding")
-    print(words["check.summary"].format(file=file, right=right, findings=findings, todo=len(states) - right - findings), flush=True)
+    findings, todo = states.count("finding"), len(states) - len(right) - states.count("finding")
+    print(words["check.summary"].format(file=file, right=len(right), findings=findings, todo=todo), flush=True)
+
+
+def _to_look_at(result: Result) -> str:
+    """The function of the finding, else the first one that is not right, else the first."""
+    names = list(result.states)
+    if result.finding is not None and result.finding.function in names:
+        return result.finding.function
+    return next((name for name in names if result.states[name] != "right"), names[0])
 

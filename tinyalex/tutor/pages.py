@@ -22,8 +22,9 @@ HEAD = '''"""Your file: twelve exercises, one after the other. Write a function 
     tinyalex check --file mine.py          in a terminal, all that you have written
     tutor.check("E06", max_pool)           in a notebook, after `from tinyalex import tutor`
 
-`tutor.hint("E06")` gives a hint, one at a time. Every function returns new arrays and leaves its arguments as they are, but where
-its page says otherwise. Images are x (N, C, H, W): N images of C channels, H lines and W columns.
+`tutor.hint("E06")` gives a hint, one at a time; in a terminal `tinyalex check E06 --hint 1` does. Every function returns new arrays
+and leaves its arguments as they are, unless its page says otherwise. Images are x (N, C, H, W): N images of C channels, H lines and
+W columns.
 """
 
 import numpy as np

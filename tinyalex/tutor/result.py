@@ -19,7 +19,7 @@ class Result:
     Parameters
     ----------
     states: by function "right", "finding", "todo" (missing, or a stub), or "not looked at".
-    calls: how many calls the functions were tried with. findings: at most one a function, in order.
+    calls: how many calls the right functions were tried with. findings: at most one a function, in order.
     seconds: how long it took.
     """
 

@@ -126,8 +126,14 @@ def hint(exercise: str, function: str | None = None, language: str | None = None
         print(words["no_more_hints"].format(function=name, exercise=chosen.key))
         return
     _hinted[name] = level + 1
-    said = words[f"{chosen.key}.hints.{name}.{LEVELS[level]}"]
-    print(words["hint"].format(function=name, level=level + 1, levels=len(LEVELS), hint=said))
+    print(hint_of(chosen.key, name, level + 1, language))
+
+
+def hint_of(exercise: str, function: str, level: int, language: str | None = None) -> str:
+    """The hint of a function at a level from 1 to 3, in a sentence that names both."""
+    words = catalogue(language_of(language))
+    said = words[f"{exercise}.hints.{function}.{LEVELS[level - 1]}"]
+    return words["hint"].format(function=function, level=level, levels=len(LEVELS), hint=said)
 
 
 def solution(exercise: str) -> None:

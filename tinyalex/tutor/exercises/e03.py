@@ -23,7 +23,7 @@ def linear_backward(dout: Array, x: Array, weight: Array) -> Three:
 
     Parameters
     ----------
-    dout: (N, K), the gradient of the loss with respect to out. The mean over the N images is already in it.
+    dout: (N, K), the gradient of the loss with respect to out. It is already divided by N: do not divide again.
     x: (N, C), or maps such as (N, channels, H, W) with C = channels * H * W, laid flat as `x.reshape(N, C)` does it.
     weight: (K, C).
 

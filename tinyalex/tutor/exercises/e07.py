@@ -43,7 +43,8 @@ def lrn_backward(dout: Array, a: Array, n: int, k: float, alpha: float, beta: fl
     ----------
     dout: (N, C, H, W), the gradient of the loss with respect to the output b.
     a: (N, C, H, W), the input of the forward pass.
-    n, k, alpha, beta: as in `lrn`; for an even n the channels whose window holds i are not those that the window of i holds.
+    n, k, alpha, beta: as in `lrn`; for an even n take care: the channels in the window of i,
+        and the channels whose windows hold i, are two different sets.
 
     Returns
     -------

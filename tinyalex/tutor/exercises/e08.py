@@ -18,9 +18,9 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> tuple[float, Array]:
 
     p[n, c] = exp(logits[n, c]) / sum over k of exp(logits[n, k]),     loss = -(1 / N) sum over n of ln p[n, labels[n]]
 
-    ln is the natural logarithm. Logits may be as large as 1000 or -1000, and the images may lie far from each other, one near 0
-    and one near -1000; both outputs are finite numbers there too. Subtracting one number from all logits of an image leaves its p
-    as it is.
+    ln is the natural logarithm. Logits may be as large as 1000 or -1000, and the logits of two images may lie far from each other,
+    those of one near 0 and of the other near -1000; both outputs are finite numbers there too. Subtracting one number from all
+    logits of an image leaves its p as it is.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ def sgd_step(weight: Array, grad: Array, velocity: Array, lr: float, momentum: f
 
     Returns
     -------
-    weight: the new weight, a new array: not the memory of an argument, and no second value beside it.
+    weight: the new weight alone, in a new array, which is not the memory of an argument.
     """
     velocity[...] = momentum * velocity - weight_decay * lr * weight - lr * grad
     return weight + velocity

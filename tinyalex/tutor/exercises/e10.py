@@ -24,7 +24,7 @@ def dropout(x: Array, p: float, rng: Rng, train: bool) -> Pair:
     train=True: out = m x / (1 - p), m = 0 with probability p and 1 otherwise, drawn anew for each number.     train=False: out = x
 
     This form is called inverted. The paper's own does not divide while training, and multiplies by 1 - p at test time; in both the
-    mean of out over many draws is what test time gives. Write the inverted one, in which test time needs no p.
+    average of out over many draws is what the function gives at test time. Write the inverted one, in which test time needs no p.
 
     Parameters
     ----------

@@ -15,7 +15,7 @@ Plan = tuple[list[Shape], list[int], list[int]]
 
 
 def plan(layers: Sequence[Layer], in_shape: Shape) -> Plan:
-    """What each layer of a network gives, keeps and computes, before it is built (paper 3.5, Figure 2).
+    """The shape that each layer of a network gives, its parameters and its multiplications, before it is built (paper 3.5, Figure 2).
 
     windows along a side of `size` pixels = ceil((size + 2 padding - kernel) / stride) + 1
 

@@ -58,8 +58,8 @@ def exchange_backward(dya: Array, dyb: Array, channels: int) -> tuple[Array, Arr
 def exchange_bytes(a_shape: tuple[int, ...], b_shape: tuple[int, ...], itemsize: int, backward: bool) -> tuple[int, int]:
     """How many bytes cross between the devices in one call of `exchange`, or of `exchange_backward` (paper 3.2).
 
-    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward each device needs what
-    the other one has of the gradient of its own channels, and nothing else.
+    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward each device holds a part
+    of the gradient of the other tower's channels. It sends this part to the other device, and nothing else.
 
     Parameters
     ----------
