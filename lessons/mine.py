@@ -314,7 +314,7 @@ def sgd_step(weight, grad, velocity, lr, momentum, weight_decay):
 
     Parameters
     ----------
-    weight: w, floats of any shape. It is left as it is.
+    weight: w, floats of any shape with at least one axis. It is left as it is.
     grad: g, of the same shape: the derivative of the mean loss of the batch with respect to the weight. It is left as it is.
     velocity: v, of the same shape. It is CHANGED IN PLACE: after the call the array that was given holds the new velocity.
     lr: the learning rate, above 0. momentum: from 0 to below 1. weight_decay: at least 0. Three floats.
@@ -398,8 +398,8 @@ def plan(layers, in_shape):
     macs: for each layer how often a weight is multiplied with a number, for one image. Windows at an edge count in full, a bias is
         an addition and does not count. 0 where a layer has no weights.
 
-    All three are lists (or arrays) with one entry a layer; all numbers are integers. `layers` is left as it is. In AlexNet the
-    parameters sum to 60,965,224 and the macs to 724,406,816.
+    All three are lists (or arrays) with one entry a layer; all numbers are whole: integers, or floats such as 96.0. `layers` is
+    left as it is. In AlexNet the parameters sum to 60,965,224 and the macs to 724,406,816.
     """
     raise NotImplementedError
 

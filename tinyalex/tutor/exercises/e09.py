@@ -20,7 +20,7 @@ def sgd_step(weight: Array, grad: Array, velocity: Array, lr: float, momentum: f
 
     Parameters
     ----------
-    weight: w, floats of any shape. It is left as it is.
+    weight: w, floats of any shape with at least one axis. It is left as it is.
     grad: g, of the same shape: the derivative of the mean loss of the batch with respect to the weight. It is left as it is.
     velocity: v, of the same shape. It is CHANGED IN PLACE: after the call the array that was given holds the new velocity.
     lr: the learning rate, above 0. momentum: from 0 to below 1. weight_decay: at least 0. Three floats.

@@ -38,8 +38,8 @@ def plan(layers: Sequence[Layer], in_shape: Shape) -> Plan:
     macs: for each layer how often a weight is multiplied with a number, for one image. Windows at an edge count in full, a bias is
         an addition and does not count. 0 where a layer has no weights.
 
-    All three are lists (or arrays) with one entry a layer; all numbers are integers. `layers` is left as it is. In AlexNet the
-    parameters sum to 60,965,224 and the macs to 724,406,816.
+    All three are lists (or arrays) with one entry a layer; all numbers are whole: integers, or floats such as 96.0. `layers` is
+    left as it is. In AlexNet the parameters sum to 60,965,224 and the macs to 724,406,816.
     """
     return _walk(layers, in_shape)
 
