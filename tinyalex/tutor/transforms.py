@@ -79,7 +79,7 @@ TRANSFORMS: Mapping[str, Transform] = {
     "mean over images": lambda a, n: np.broadcast_to(a.mean(0), a.shape) if a.ndim >= 2 else a,
     "absolute": lambda a, n: np.abs(a),
     "first image alone": lambda a, n: np.repeat(a[:1], len(a), 0),
-    "second image alone": lambda a, n: np.repeat(a[[1]], len(a), 0),  # raises IndexError where there is one image
+    "second image alone": lambda a, n: np.repeat(a[1][None], len(a), 0),  # raises IndexError where there is one image
     "last image kept": lambda a, n: _drop_all_but(a, -1),
     "first image kept": lambda a, n: _drop_all_but(a, 0),
     "last line and column missing": lambda a, n: _drop(a.ndim - 2, -1)(_drop(a.ndim - 1, -1)(a, n), n) if a.ndim >= 3 else a,
