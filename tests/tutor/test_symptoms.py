@@ -231,3 +231,21 @@ def test_a_gradient_that_is_not_used_is_told():
         return dx
 
     assert found("E06", "max_pool_backward", mask_alone).key == "symptom.unused"
+
+
+def test_a_call_counts_as_right_only_if_all_its_outputs_are():
+    """The loss is right but for large logits; the gradient is right in no call but those of one image."""
+
+    def slips(logits, labels):
+        p = np.exp(logits - logits.max())
+        p /= p.sum(axis=1, keepdims=True)
+        dlogits = p.copy()
+        dlogits[np.arange(len(labels)), labels] -= 1
+        return -np.log(p[np.arange(len(labels)), labels]).mean(), dlogits
+
+    with np.errstate(all="ignore"):
+        finding = examine(EXERCISES["E08"], EXERCISES["E08"].functions[0], slips)
+    calls = EXERCISES["E08"].functions[0].probes(np.random.default_rng(0), 0)
+    assert finding.numbers["output"] == "loss"
+    ones = sum(len(probe.arguments["labels"]) == 1 for probe in calls)
+    assert finding.agree == (2 * ones, 2 * len(calls))  # each call is made with two seeds

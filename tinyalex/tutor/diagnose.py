@@ -297,7 +297,9 @@ class Diagnosis:
                       **dict(zip(("yours", "right"), two_apart(float(yours[where]), float(right[where])), strict=True))}  # fmt: skip
         else:
             shown |= {"at": f"{output}.shape", "yours": str(yours.shape), "right": str(right.shape)}
+        outputs = range(len(self.function.returns) + len(self.function.changes))
+        whole = sum(all(self._agrees(call, one) for one in outputs) for call in range(len(agree)))  # a call is right if all outputs are
         return Finding(
-            key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (sum(agree), len(agree)),
+            key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (whole, len(agree)),
             call=self.probes[at].call,
         )  # fmt: skip
