@@ -12,10 +12,10 @@ from pathlib import Path
 
 from lessons.extra import NOTEBOOKS, require_extra
 from lessons.overview import write_overview
+from tinyalex.commands.lessons import BOOK
 from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
-BOOK = FOLDER.parent / "build" / "book"  # where `book` writes without --out; `tinyalex lessons` looks there
 EPILOG = """\
 examples:
   python -m lessons build             notebooks of all lessons whose source, or the package, changed

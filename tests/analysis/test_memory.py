@@ -139,15 +139,20 @@ def linked(kind, a, b):
 @pytest.mark.parametrize("same", [True, False], ids=["one card", "two cards"])
 @pytest.mark.parametrize("kind", ["exchange", "gather"])
 def test_links_of_towers_are_counted_on_the_card_that_holds_them(kind, same, monkeypatch):
-    if same:  # else it would hang on the threads which arrays of the two towers are there at one time
+    """On one card the towers run one after the other here: with threads what they hold together depends on when the system runs them.
+
+    For `exchange` on one card that real peak was seen from 315,204 to 333,636 bytes, and 324,324 are planned: between the two.
+    """
+    if same:
         monkeypatch.setattr("tinyalex.towers.pair.at_once", lambda left, right: (left(), right()))
     a = OneImageAtATime(0)
     real = peaks_of_a_step(linked(kind, a, a if same else OneImageAtATime(1)), 8)
     dry = DryDevice("sim:0", "sim")
     needs = training_needs(linked(kind, dry, dry if same else DryDevice("sim:1", "sim")), 8)
     assert needs.keys() == real.keys()
+    most = 1.13 if not same else 1.03 if kind == "exchange" else 1.01
     for name, peak in real.items():
-        assert 0.99 * peak <= needs[name].peak <= (1.03 if same else 1.13) * peak
+        assert 0.99 * peak <= needs[name].peak <= most * peak
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 8, 9, 1000])
