@@ -624,9 +624,9 @@ show(fig, alt="Four panels. With stride 1 one pixel writes the weights into out 
 # round in out. With stride 2 a pixel is in fewer windows, here in four of them. Each window is as large as before, so dx still shows all 12
 # weights.
 #
-# Many books compute dx like a forward pass: they lay the kernel on dout. The pictures at the left show that this alone would write the
-# kernel turned round. In dx it must stand upright, so these books turn the kernel before they lay it. We never turn anything: im2col and
-# col2im keep the places right by themselves.
+# Many books compute dx with stride 1 like a forward pass: they lay the kernel on dout. The pictures at the left show that this alone would
+# write the kernel turned round. In dx it must stand upright, so these books turn the kernel before they lay it. We never turn anything:
+# im2col and col2im keep the places right by themselves.
 #
 # ### What does a filter find?
 #
@@ -661,10 +661,10 @@ show(fig, alt="A picture of 48 by 64 pixels: an orange disk and a light gray bar
 say("0.85 is what the third filter finds inside the disk", value=maps[0, 2, 10, 8], within=0.005)
 
 # %% [markdown]
-# Inside the disk red is 0.95 and blue is 0.1, and the distance is 0.85. Each map has one number for each place. The three colors went into
-# one sum. A map has no color; the colors of such drawings are only a scale. Look at the border, too: the zeros of the padding are black, so
-# the first two filters find an edge there that the picture does not have. They find it only at the top and at the left: with stride 2 and
-# these sizes the last windows end before the padding at the bottom and at the right.
+# The third filter takes the mean of red minus the mean of blue in its window: inside the disk 0.95 - 0.1 = 0.85. Each map has one number
+# for each place. The three colors went into one sum. A map has no color; the colors of such drawings are only a scale. Look at the border,
+# too: the zeros of the padding are black, so the first two filters find an edge there that the picture does not have. They find it only at
+# the top and at the left: with stride 2 and these sizes the last windows end before the padding at the bottom and at the right.
 #
 # ### Who sees whom, with groups?
 #

@@ -297,8 +297,8 @@ for kernel, stride in [(3, 2), (4, 3), (2, 2), (2, 3)]:
 seen = np.zeros((1, 1, 55, 55))
 for _, _, _, _, window in each_window(seen, 3, 2):
     window += 1  # a view of the map: the map itself is changed
-often = {int(times): int(number) for times, number in zip(*np.unique(seen, return_counts=True), strict=True)}
-print("number of windows: how many pixels lie in this number of windows:", often)
+for times, number in zip(*np.unique(seen, return_counts=True), strict=True):
+    print(f"{number:,} pixels lie in {times:.0f} {'window' if times == 1 else 'windows'}")
 say("72 % of the pixels lie in more than one window", value=(seen > 1).mean(), within=0.005)
 reveal("04-a")
 
