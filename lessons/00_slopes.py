@@ -151,8 +151,9 @@ show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which ha
 # take x³ from the first line and divide by h: this gives 3x² + 3xh + h². Its error is 3xh + h². With x = 1 and h = 0.1 the errors are
 # 0.01 and 0.31.
 #
-# Any smooth function behaves like this. (Smooth means: without jumps and kinks, and the same holds for its slopes.) **Taylor's formula**
-# says that near x, f is almost a polynomial in h:
+# For every smooth function the error of the centered difference is about a number times h², and that of the one-sided one about a number
+# times h. (Smooth means: without jumps and kinks, and the same holds for its slopes.) **Taylor's formula** says that near x, f is almost a
+# polynomial in h:
 #
 # $$f(x + h) = f(x) + h\,f'(x) + \frac{h^2}{2} f''(x) + \frac{h^3}{6} f'''(x) + \ldots$$
 #
@@ -312,9 +313,9 @@ def error(a, n):
 #
 # $$f(x) = \left(\sum_i x[i]\right)^2 + \sum_i x[i]^3 \qquad\qquad \text{dx}[i] = 2 \sum_j x[j] + 3\,x[i]^2$$
 #
-# For dx we used the chain rule: let u be the sum of x. It moves by as much as x[i] does, so its slope is 1, and the slope of u² is 2u. By
-# 4.1 we even know the error of the measurement, h² f''' / 6. Look at f as a function of one element. A square has f''' = 0, so it has no
-# error. A cube has f''' = 6, and all further derivatives are 0. So its error is h² exactly.
+# All sums go over the 12 elements of x. For dx we used the chain rule: let u be the sum of x. It moves by as much as x[i] does, so its
+# slope is 1, and the slope of u² is 2u. By 4.1 we even know the error of the measurement, h² f''' / 6. Look at f as a function of one
+# element. A square has f''' = 0, so it has no error. A cube has f''' = 6, and all further derivatives are 0. So its error is h² exactly.
 
 # %%
 rng = np.random.default_rng(0)
@@ -357,8 +358,8 @@ print("sin(x²): dx = cos(x²) · 2x agrees with the measured slopes")
 # ## 7. The same as the engine
 #
 # The engine's functions are `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`. The first can also measure a few
-# chosen elements only, which saves time with large arrays, and it accepts a function f with many outputs. `compare` takes a name, the
-# derived gradient and the measured one. Its result has our error as `.error`.
+# chosen elements only, which saves time with large arrays, and it accepts a function f with many outputs: then it measures their sum.
+# `compare` takes a name, the derived gradient and the measured one. Its result has our error as `.error`.
 
 # %%
 from tinyalex.gradcheck import difference

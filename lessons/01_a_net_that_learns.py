@@ -472,10 +472,10 @@ say("with hidden neurons: about 80 %", value=right(two_layers, two, x_test, labe
 
 # %% [markdown]
 # Guessing gives 10 %. One layer is hardly better on the test images. (On the training images it is better. Each of its neurons has 768
-# weights, and with so many it can learn a part of these images by heart, noise and all. This does not help with other images.) Why is it so
-# bad? Each of its neurons holds a picture of its class, and measures how well the image fits. But in these images color and position do not
-# show the class, and half of the shapes are darker than the ground and half are lighter. The mean over many such images is gray. Here are
-# the pictures that the ten neurons have learned. Gray is a weight of 0:
+# weights, and with so many it can learn a part of these images by heart, noise and all. This does not help with other images.) Why is one
+# layer so bad? Each of its neurons holds a picture of its class, and measures how well the image fits. But in these images color and
+# position do not show the class, and half of the shapes are darker than the ground and half are lighter. The mean over many such images is
+# gray. Here are the pictures that the ten neurons have learned. Gray is a weight of 0:
 
 # %%
 fig, axes = plt.subplots(2, 5, figsize=(6, 2.9), layout="constrained")
