@@ -35,10 +35,10 @@ from tinyalex.tutor.lesson import fast, say, show
 # > "We trained our models using stochastic gradient descent with a batch size of 128 examples, momentum of 0.9, and weight decay of
 # > 0.0005."
 #
-# (Section 5.) A gradient says how the loss changes if a weight moves. Lessons 01 and 02 moved each weight by a rate times its gradient. The
-# paper moves its weights by a rule with more terms, which is the subject of this lesson. One such move of all weights is a **step**. A step
-# uses the gradient of one **batch**: some images, drawn at random, here 128. "Stochastic" means that chance has a part in it. **SGD** is
-# short for stochastic gradient descent.
+# (Section 5.) A gradient says how the loss changes if a weight moves. Lessons 01 and 02 moved each weight by minus a rate times its
+# gradient. The paper moves its weights by a rule with more terms, which is the subject of this lesson. One such move of all weights is a
+# **step**. A step uses the gradient of one **batch**: some images, drawn at random, here 128. "Stochastic" means that chance has a part in
+# it. **SGD** is short for stochastic gradient descent.
 #
 # Right after this sentence the paper writes the step as two lines. We take them apart in this lesson. Names such as BVLC/caffe#327 stand
 # for threads on GitHub: the project, and the number of the thread.
@@ -415,10 +415,10 @@ say("first path: 34 % of the distance is left", value=left["rate 0.018"], within
 say("path with momentum: 2 % is left", value=left["rate 0.018, momentum 0.9"], within=0.005)
 
 # %% [markdown]
-# This is what 4.4 says. With the rate 0.018 each step multiplies y by 1 - 1.8 = -0.8: the path jumps from side to side, and y goes to 0. It
-# multiplies x by 1 - 0.018 = 0.982, and $0.982^{60}$ is 0.34. With the rate 0.0205 y is multiplied by -1.05, and so it grows. With momentum
-# both x and y swing, and their swings shrink by 5 % in a step. $0.949^{60}$ is 0.04. How much is left also depends on where in their swings
-# x and y are at step 60.
+# This is what 4.4 says. With the rate 0.018 each step multiplies y by 1 - 1.8 = -0.8: the path jumps from side to side, and y goes to 0.
+# Each step multiplies x by 1 - 0.018 = 0.982, and $0.982^{60}$ is 0.34. With the rate 0.0205 y is multiplied by -1.05, and so it grows.
+# With momentum both x and y swing, and their swings shrink by 5 % in a step. $0.949^{60}$ is 0.04. How much is left also depends on where
+# in their swings x and y are at step 60.
 #
 # Could another learning rate help the path without momentum? We try a hundred of them.
 
@@ -504,7 +504,8 @@ say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04
 # three hidden layers of 100 ReLUs, in two settings:
 #
 # - "As in 2012": pixels of 0 to 255 minus their mean, first weights with a standard deviation of 0.01, learning rate 0.01.
-# - "Other scale": pixels divided so that their standard deviation is 1, first weights with 0.03, learning rate 0.15.
+# - "Other scale": pixels divided so that their standard deviation is 1, first weights with a standard deviation of 0.03, learning
+#   rate 0.15.
 #
 # In both, the biases of the hidden layers start at 0, at 0.1 or at 1. Each net learns three times, each time from other first weights and
 # with other batches. The picture shows the first time, and the numbers below it are means over the three.
