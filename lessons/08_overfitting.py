@@ -150,9 +150,9 @@ predict("08-d", 10)
 # \end{array}$$
 #
 # Without A the last line is the logit $z_j$ of the halved net. On the left stands the logarithm of the geometric mean of $p_j$. So this
-# geometric mean is $\exp(\text{this logit} - A)$. The geometric means of all classes need not sum to 1. We divide them by their sum. An exp,
-# divided by the sum of the exps of all classes, is softmax. So we get the softmax of the last line. A does not matter: by lesson 06, part
-# 4.5, a number that is added to all logits changes nothing. So
+# geometric mean is $\exp(\text{this logit} - A)$. The geometric means of all classes need not sum to 1. We divide them by their sum. An
+# exp, divided by the sum of the exps of all classes, is softmax. So we get the softmax of the last line. A does not matter: by lesson 06,
+# part 4.5, a number that is added to all logits changes nothing. So
 #
 # $$\text{geometric mean, divided by its sum} = \text{softmax of the logits of the halved net}$$
 #
@@ -192,8 +192,8 @@ reveal("08-a")
 # Each **column** of Q is a direction in this space, an **eigenvector**. It has length 1 and is at right angles to the two others.
 # $\lambda_i$ (read lambda) is its **eigenvalue**: the variance of the colors along this direction. Why? Let q be column i, and c the color
 # of a pixel, as a column. How far c goes along q is the number $q^T c$. Its variance is the mean of $(q^T c)(c^T q)$. The mean of $c\,c^T$
-# is S, so the variance is $q^T S\,q$. Put the equation above in the place of S. $Q^T q$ is 1 at place i and 0 elsewhere, because q has length
-# 1 and is at right angles to the other columns. What is left is $\lambda_i$. So the standard deviation of the colors along q is
+# is S, so the variance is $q^T S\,q$. Put the equation above in the place of S. $Q^T q$ is 1 at place i and 0 elsewhere, because q has
+# length 1 and is at right angles to the other columns. What is left is $\lambda_i$. So the standard deviation of the colors along q is
 # $\sqrt{\lambda_i}$. To find Q and the eigenvalues is called principal component analysis, PCA.
 #
 # Now draw three independent numbers $\alpha_i$ (read alpha) with mean 0 and standard deviation 0.1, and add this color to all pixels of an
@@ -474,9 +474,9 @@ show(fig, alt="Three rows of five pictures of the disk. In the first row, with t
      "little more grainy.")  # fmt: skip
 
 # %% [markdown]
-# In the first two rows the first picture has no noise, so compare the others with it. 0.2 is two standard deviations of $\alpha$, and in the
-# first row the change is still small. With (0.2, 0, 0) the image becomes darker, and with (-0.2, 0, 0) lighter. It could be the other way
-# round, because an eigenvector may point either way. In the second row hardly anything is left of the disk.
+# In the first two rows the first picture has no noise, so compare the others with it. 0.2 is two standard deviations of $\alpha$, and in
+# the first row the change is still small. With (0.2, 0, 0) the image becomes darker, and with (-0.2, 0, 0) lighter. It could be the other
+# way round, because an eigenvector may point either way. In the second row hardly anything is left of the disk.
 #
 # ### The gap
 #
