@@ -626,9 +626,9 @@ say("the lecture's conv1 does 72,855,552 MACs", value=plan([edits["conv1"]], (3,
 
 # %% [markdown]
 # **A side exercise: find the slip.** The same lecture counts the first layers of GoogLeNet, a net of 2014: a convolution of 64 filters,
-# 7 × 7, that reads the 3 channels of the image and gives 112 × 112; then, on 56 × 56, 64 filters of 1 × 1 and, on their maps, 192 filters of
-# 3 × 3. It says 418 million MACs. The author of an article on the lecture writes that this number could not be understood. Part 4.3 is
-# all that it takes:
+# 7 × 7, that reads the 3 channels of the image and gives 112 × 112; then, on 56 × 56, 64 filters of 1 × 1, and 192 filters of 3 × 3 that
+# read the maps of these 64. It says 418 million MACs. An article on the lecture says that its author did not see how this number is
+# computed. Part 4.3 is all that it takes:
 
 # %%
 stem = [64 * 3 * 7**2 * 112**2, 64 * 64 * 56**2, 192 * 64 * 3**2 * 56**2]
