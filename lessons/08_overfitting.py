@@ -161,9 +161,10 @@ predict("08-d", 10)
 # comes after the mask, there is a ReLU in between, and the mean of a ReLU is not the ReLU of the mean. AlexNet has two layers with dropout,
 # so there the halved net is an approximation, as the paper says.
 #
-# How many digits has $2^C$ for a layer like fc6, with C = 4,096? We take logarithms to base 10. That of 10, the first number of two digits,
-# is 1, and that of 100, the first number of three digits, is 2. So a number whose logarithm begins with 1,233 has 1,234 digits. The
-# logarithm of $2^{4096}$ is 4,096 times that of 2, which is 0.30103. This gives 1,233.02.
+# How many digits has $2^C$ for a layer like fc6, with C = 4,096? We take logarithms to base 10. The numbers from 10 to 99 have two digits,
+# and their logarithms are at least 1 and below 2. The numbers from 100 to 999 have three digits, and their logarithms are at least 2 and
+# below 3. So we round the logarithm down and add 1. The logarithm of 2 is 0.30103. That of $2^{4096}$ is 4,096 times as large: 1,233.02. So
+# this number has 1,234 digits.
 #
 # ### 4.4 How many pieces
 #
@@ -188,7 +189,7 @@ reveal("08-a")
 #
 # $$S = Q\;\text{diag}(\lambda_1, \lambda_2, \lambda_3)\;Q^T \qquad\qquad (3, 3)$$
 #
-# where diag makes a matrix with these numbers on its diagonal and zeros elsewhere. A color has three numbers, so it is a point in space.
+# Here diag makes a matrix with these numbers on its diagonal and zeros elsewhere. A color has three numbers, so it is a point in space.
 # Each **column** of Q is a direction in this space, an **eigenvector**. It has length 1 and is at right angles to the two others.
 # $\lambda_i$ (read lambda) is its **eigenvalue**: the variance of the colors along this direction. Why? Let q be column i, and c the color
 # of a pixel, as a column. How far c goes along q is the number $q^T c$. Its variance is the mean of $(q^T c)(c^T q)$. The mean of $c\,c^T$
@@ -216,12 +217,13 @@ reveal("08-a")
 #
 # **The trap.** The paper writes $\alpha_i\,\lambda_i$, with $\lambda_i$ the eigenvalue. Look at the units. Pixels count gray levels. A
 # variance counts *squared* gray levels, and must not be added to a pixel. The authors' program multiplies by the standard deviation. The
-# three standard deviations that the authors published for the images of ImageNet are 121.8, 37.1 and 19.7. The shift along the first
-# direction then has one of these two standard deviations:
+# three standard deviations that the authors published for the images of ImageNet are 121.8, 37.1 and 19.7. $\alpha$ has the standard
+# deviation 0.1. So with the root, the shift along the first direction has the standard deviation 0.1 · 121.8. With the eigenvalue it would
+# have 0.1 · 121.8², because the eigenvalue is the square:
 
 # %%
-say("with the root, the standard deviation, it is 12.2 gray levels", value=0.1 * 121.78, within=0.05)
-say("with the eigenvalue it is 1,483", value=0.1 * 121.78**2, within=0.5)
+say("with the root: 12.2 gray levels", value=0.1 * 121.78, within=0.05)
+say("with the eigenvalue: 1,483 gray levels", value=0.1 * 121.78**2, within=0.5)
 reveal("08-d")
 
 # %% [markdown]

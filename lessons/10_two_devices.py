@@ -44,17 +44,17 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # in front of a layer that reads both, the cards must send each other what they have. Such a place is a **link**. ("In front of" means: on
 # the side of the image. "Behind" means: on the side of the loss.)
 #
-# On two devices, conv2, conv4 and conv5 compute what a layer with two groups (lesson 03) computes on one device. What is new here is the
-# link. What goes over it, and what must come back? (We say "card". The engine says "device", because its two halves may also run on two
-# parts of one processor.)
+# On two cards, conv2, conv4 and conv5 compute what a layer with two groups (lesson 03) computes on one card. So the cut net computes the
+# same as the net of lesson 09, which has groups and runs on one card. What is new here is the link. What goes over it, and what must come
+# back? (We say "card". The engine says "device", because the two halves of its net may also run on two parts of one processor.)
 
 # %% [markdown]
 # ## 2. Predict
 #
 # Replace each guess by your own before you read on. What the cards send are float32 numbers, which have 4 bytes each. The image has 1 byte
 # for each color of a pixel. "Crosses, forward" means: is sent from one card to the other on the way forward. The norm of a gradient is the
-# root of the sum of all squares (lesson 04). In the third question two gradients should be added, one from each card. Both hold random
-# numbers, and only one of the two arrives.
+# root of the sum of all squares (lesson 04). In the third question two gradients should be added on each card, its own and the one that the
+# other card sends. Both hold random numbers, and the second one never arrives.
 
 # %% tags=["predict"]
 predict("10-a", 10)
@@ -141,7 +141,7 @@ show(fig, alt="The channels x_a have two uses. One copy is read by conv3 on card
 #
 # ### 4.4 Bytes
 #
-# Nothing is sent to a card that already has it. In exchange, what arrives forward at card a is $x_b$, and what arrives at card b is $x_a$.
+# A card is sent only what it does not have yet. In exchange, what arrives forward at card a is $x_b$, and what arrives at card b is $x_a$.
 # Backward, what arrives at card a is the part of $\text{dy}_b$ that belongs to a's channels, and it has as many numbers as $x_a$. Let B be
 # the bytes of one number, 4 for float32:
 #
