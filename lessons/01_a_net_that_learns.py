@@ -171,8 +171,9 @@ for (above, below), name in zip(axes.T, curves, strict=True):
 axes[0, 0].set_ylabel("f(x)")
 axes[1, 0].set_ylabel("slope f'(x)")
 show(fig, alt="Three functions from x = -5 to 5 above, their slopes below. The sigmoid rises from 0 to 1, its slope is a low hill of "
-     "height 0.25 at x = 0. tanh rises from -1 to 1, its slope is a narrow hill of height 1. Both are nearly flat at the two ends, "
-     "and their slopes are nearly 0 there. ReLU is 0 on the left and x on the right, its slope jumps from 0 to 1.")  # fmt: skip
+     "height 0.25 at x = 0. tanh rises from -1 to 1, its slope is a narrow hill of height 1. Both are nearly flat at the two "
+     "ends, and their slopes are nearly 0 there. ReLU is 0 on the left and x on the right, where it leaves the drawing at 3. "
+     "Its slope jumps from 0 to 1.")  # fmt: skip
 
 # %% [markdown]
 # Here you see what **saturating** means: where x is above 4 or below -4, sigmoid and tanh hardly change. ReLU does so on the left only. Its
@@ -412,9 +413,9 @@ for k, ax in enumerate(axes.flat):
     ax.imshow((x[first].reshape(3, 16, 16).transpose(1, 2, 0) + 1) / 2)
     ax.set_title(CLASSES[k], fontsize=10)
     ax.set_axis_off()
-show(fig, alt="Ten small synthetic images of 16 by 16 pixels, one for each class: disk, ring, square, triangle, cross, stripes, "
-     "checks, crescent, star and corner, in random colors on colored ground with noise. A thin bar of another "
-     "color crosses some of them.")  # fmt: skip
+show(fig, alt="Ten small synthetic images of 16 by 16 pixels, one for each class: disk, ring, square, triangle, cross, stripes, checks, "
+     "crescent, star and corner, in random colors on colored ground with noise. A straight bar of another color crosses six of "
+     "them, such as the ring and the triangle. The star and the stripes are hard to see.")  # fmt: skip
 
 # %% [markdown]
 # The net learns from the **training images**. The **test images** are others, which it has never seen. One **epoch** goes through all
@@ -455,7 +456,8 @@ ax.plot(two_losses, color="#0072B2", marker="o", markersize=4, label="100 hidden
 ax.set(xlabel="epoch", ylabel="loss on the training images", ylim=(0, 2.6), xticks=range(0, epochs + 1, 5))
 ax.legend(fontsize=9)
 show(fig, alt="Training loss over 20 epochs on synthetic images. Both nets begin at 2.3, on the dotted line of ln 10. One layer falls "
-     "slowly to about 2.1. The net with 100 hidden neurons falls to 1.0 at epoch 8 and to about 0.4 in the end.")  # fmt: skip
+     "slowly, on a nearly straight line, to about 2.1. The net with 100 hidden neurons falls to 1.5 at epoch 5, to 1.0 at "
+     "epoch 8 and to about 0.4 in the end.")  # fmt: skip
 
 # %%
 for name, net, params in (("one layer", one_layer, one), ("100 hidden neurons", two_layers, two)):
@@ -478,8 +480,8 @@ for k, ax in enumerate(axes.flat):
     ax.imshow(0.5 + picture / (2 * np.abs(one[0]).max()))
     ax.set_title(CLASSES[k], fontsize=10)
     ax.set_axis_off()
-show(fig, alt="The weights of the ten neurons of the net with one layer, drawn as color images of 16 by 16 pixels. All ten look "
-     "like colored noise on gray; no disk, ring or star can be seen in them.")  # fmt: skip
+show(fig, alt="The weights of the ten neurons of the net with one layer, drawn as color images of 16 by 16 pixels, with the names of the "
+     "classes. All ten look like colored noise on gray; no disk, ring or star can be seen in them.")  # fmt: skip
 
 # %% [markdown]
 # A hidden neuron can be large where there is an edge, and the second layer can put such answers together. Nobody told the hidden neurons
@@ -518,8 +520,9 @@ for (name, sizes), color, mark in zip(norms.items(), ("#0072B2", "#E69F00", "#55
 ax.set(xlabel="layer, counted from the image", ylabel="size of the gradient")
 ax.invert_xaxis()
 ax.legend(fontsize=9)
-show(fig, alt="Size of the gradient on its way back through 8 layers, beginning at 1, on an axis in powers of ten. With ReLU and "
-     "with tanh it stays between 0.9 and 1.3. With the sigmoid it falls on a straight line to 0.00008.")  # fmt: skip
+show(fig, alt="Size of the gradient on its way back through 8 layers, from layer 8 at the left to the image, 0, at the right, on an axis "
+     "in powers of ten. It begins at 1. With ReLU and with tanh it stays between 0.9 and 1.3. With the sigmoid it falls on a "
+     "straight line, to a tenth in two layers and to 0.00008 at the image.")  # fmt: skip
 print({name: float(f"{sizes[-1]:.1g}") for name, sizes in norms.items()})
 reveal("01-c")
 
@@ -575,9 +578,9 @@ for (name, losses), color, mark in zip(race.items(), ("#0072B2", "#E69F00", "#55
 ax.axhline(1, color="black", linestyle=":")
 ax.set(xlabel="epoch", ylabel="loss on the training images", ylim=(0, 2.6), xticks=range(0, epochs + 1, 5))
 ax.legend(fontsize=9)
-show(fig, alt="Training loss of three nets over 20 epochs on synthetic images. ReLU falls from 2.3 below 1 in 3 epochs and to "
-     "0.05 in the end. tanh stays above 2 for 8 epochs, falls below 1, the dotted line, at epoch 14 and ends at 0.4. "
-     "The sigmoid stays near 2.3.")  # fmt: skip
+show(fig, alt="Training loss of three nets over 20 epochs on synthetic images. ReLU falls from 2.3 below 1, a dotted line, in 3 epochs "
+     "and to 0.05 in the end, with small bumps. tanh stays above 2 for 8 epochs, falls below 1 at epoch 14 and ends at 0.4. "
+     "The sigmoid stays between 2.2 and 2.4.")  # fmt: skip
 below = {name: next((epoch for epoch, value in enumerate(losses) if value < 1), None) for name, losses in race.items()}
 print("first epoch with a loss below 1:", below)
 say("ReLU: 3 epochs", value=below["ReLU"] or 0, within=1, full_only=True)
