@@ -214,7 +214,7 @@ show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 w
 # A fully connected layer sees everything.
 
 
-# %%
+# %% tags=["given"]
 def fields(layers):
     """The (start, size, jump) of each layer along one side of the image, before the first fully connected layer."""
     start, size, jump, found = 0, 1, 1, {}
@@ -478,8 +478,9 @@ for name, (start, size, jump) in fields(ALEXNET).items():
         ax.text(left, top, f"{name}: {size}", color=color, fontsize=9, va="top")
 ax.set(xlim=(-2, 236), ylim=(230, -2), xlabel="column", ylabel="line", aspect="equal")
 show(fig, alt="The 224 by 224 image in gray, with eight squares in one another, blue for conv and orange for pool. Their sides are 11 "
-     "pixels for conv1, then 19, 51, 67, 99, 131 and 163 for pool1, conv2, pool2, conv3, conv4 and conv5, all around the middle. The "
-     "largest, pool5 with 195, begins at the top left corner and leaves only a band at the right and below free.")  # fmt: skip
+     "pixels for conv1, then 19, 51, 67, 99, 131 and 163 for pool1, conv2, pool2, conv3, conv4 and conv5, all around the "
+     "middle. The largest, pool5 with 195, begins at the top left corner and leaves only a band at the right and below free. "
+     "Its right and lower sides cover those of conv5.")  # fmt: skip
 reveal("09-c")
 
 # %% [markdown]
