@@ -661,6 +661,15 @@ print(f"training images minus test images: {gap:.0%}")
 say("sums of the hidden neurons that are exactly zero: 0", value=(x @ two[0].T + two[1] == 0).sum(), within=0)
 
 # %% [markdown]
+# **"ReLU needs only 6 trainings to reach 25 %"** (a translation of the paper, about Figure 1). The paper says six *times* faster: a net
+# with ReLU reaches a training error of 25 % in a sixth of the time of the same net with tanh. The 6 is a quotient of two counts, and no
+# count of its own. Our race of part 8 gives a quotient, too. It is another one, because the net and the images are others:
+
+# %%
+counts = [below[name] or epochs for name in ("tanh", "ReLU")]
+print(f"epochs until the loss is below 1: tanh {counts[0]}, ReLU {counts[1]}; quotient {counts[0] / counts[1]:.1f}")
+
+# %% [markdown]
 # Where all inputs of a neuron are 0, and its bias too, the sum is exactly 0. Then there is no right answer, and a rule is needed. The
 # engine takes 0.
 #

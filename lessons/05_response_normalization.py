@@ -600,6 +600,19 @@ beta_missing = direct + (lrn_backward(dout, a, 5, 2, 0.1, 0.75) - direct) / 0.75
 print(f"relative difference without beta: {difference(beta_missing, measured):.3f}")
 
 # %% [markdown]
+# **Contrast normalization in place of response normalization** (an article explains the one where the paper has the other, and says that
+# each channel gets the mean 0 over all images). The paper names contrast normalization as something similar, of other authors. There the
+# mean is subtracted, and the rest is divided by the standard deviation. Both are taken in the neighborhood of each pixel, so it is local,
+# too. Here is a line of eight pixels of one channel, dark on the left and light on the right:
+
+# %%
+line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])
+near = [line[max(0, at - 1) : at + 2] for at in range(len(line))]  # each pixel with its neighbors on the line
+print("contrast:         ", np.round([(pixel - part.mean()) / part.std() for pixel, part in zip(line, near, strict=True)], 1))
+print("mean of the line: ", np.round((line - line.mean()) / line.std(), 1))
+print("response:         ", np.round(lrn(line.reshape(1, 1, 1, 8), *PAPER).ravel(), 1))
+
+# %% [markdown]
 # **"It is always good to have."** The paper reports that it lowers the top-1 error by 1.4 % and the top-5 error by 1.2 %, and the test
 # error of a small net on CIFAR-10 from 13 % to 11 %. That holds for this net at this scale. If the inputs have unit variance and alpha
 # stays 0.0001, the layer is a constant factor, as part 8 shows. Later nets often bring the activities of each channel to mean 0 and

@@ -700,9 +700,16 @@ print("first column:", np.round(-imagenet[:, 0], 2), "  red, green and blue alik
 print("first row:   ", np.round(-imagenet[0], 2), "  red and green against blue")
 
 # %% [markdown]
+# **"The training set is made larger once, before training"**, such as doubled by mirrored copies. The paper stores no copies: each time
+# that an image is used, a new piece, a new reflection and a new color are drawn. In part 8 an image has 18 pieces. How many of them does
+# the net see in 100 epochs?
+
+# %%
+pieces_seen = {(y, column, mirrored) for y, column, mirrored in rng.integers((3, 3, 2), size=(100, 3)).tolist()}
+say("drawn anew in each epoch: 18 pieces", value=len(pieces_seen), within=1)
+
+# %% [markdown]
 # **"2048 pieces."** The paper's own mistake: from 0 to 32 there are 33 places. The program of 2012 draws from 33.
-#
-# **"The training set is made larger once, before training."** No: each time that an image is used, a new piece and a new color are drawn.
 #
 # **The training error is measured with a mask.** While training, a mask is drawn for every image, so this is the error of other, weaker
 # nets: in part 8 one net alone had 49 % of errors on the test images, and all together had 38 %. Measure the training error without a mask,

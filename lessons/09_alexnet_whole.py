@@ -605,6 +605,27 @@ say("this net has 61,100,840 parameters", value=sum(later_parameters), within=0)
 say("the lecture's conv1 does 72,855,552 MACs", value=plan([edits["conv1"]], (3, 227, 227))[2][0], within=0)
 
 # %% [markdown]
+# **"Pooling comes before normalization"** (the article on the library Caffe, against its own file). In the paper conv1 and conv2 are
+# followed by ReLU, normalization and pooling, in this order. A later copy of the net exchanged the last two, and says so.
+
+# %%
+names = list(ALEXNET)
+print("in the paper's order:", ", ".join(names[: names.index("conv2")]))
+
+# %% [markdown]
+# **"57.1 % and 80.2 % are the paper's results"** (the same article). They are the *right* answers of a copy of the net, on the images of
+# 2012 and with one piece of each image. The paper counts errors, on the images of 2010 and with ten pieces: 37.5 % and 17.0 %.
+#
+# **"All weights start with a standard deviation of 0.01"** (the paper itself). In the authors' program conv3, conv4 and conv5 start
+# with 0.03.
+#
+# **"The channels double by copying"** (a lecture, about a later net). They double because the next layer has twice as many filters. A copy
+# would need no weights:
+
+# %%
+say("a layer that doubles sixty-four channels: 73,856 parameters", value=plan([conv(128, 3, padding=1)], (64, 56, 56))[1][0], within=0)
+
+# %% [markdown]
 # **A side exercise: find the slip.** The same lecture counts the first layers of GoogLeNet, a net of 2014: a convolution of 64 filters,
 # 7 × 7, that gives 112 × 112; then, on 56 × 56, 64 filters of 1 × 1 and 192 filters of 3 × 3. It says 418 million MACs. An article
 # on the lecture notes that its author did not see how this is computed. Part 4.3 is all that it takes:
