@@ -426,7 +426,7 @@ def conv_backward(dout, x, weight, stride, padding):
 # 1 nor a side of the kernel, and at the bottom a line of the sheet is left over. In an example with equal sizes many mistakes do
 # not show.
 
-# %%
+# %% tags=["seeded"]
 rng = np.random.default_rng(3)
 N, C, K, H, W, KH, KW = 2, 6, 8, 11, 14, 4, 3
 x = rng.standard_normal((N, C, H, W))

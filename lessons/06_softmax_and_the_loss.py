@@ -235,7 +235,7 @@ def softmax_cross_entropy(logits, labels):
 #
 # The measured slope of lesson 00. N and C are not equal, the labels are not in order, and one class occurs twice.
 
-# %%
+# %% tags=["seeded"]
 rng = np.random.default_rng(6)
 N, C = 4, 7
 logits = 3 * rng.standard_normal((N, C))

@@ -267,7 +267,7 @@ def plan(layers, in_shape):
 # groups, and windows hang over the edges.
 
 
-# %%
+# %% tags=["seeded"]
 def build_and_run(layers, in_shape, rng):
     """The shapes, the parameters and the multiplications, found by building the net and running it on one image."""
     x, shapes, parameters, macs = rng.standard_normal(in_shape), [], [], []
@@ -321,7 +321,7 @@ for layer, *numbers in zip(small, *ran, strict=True):
 # them could win.
 
 
-# %%
+# %% tags=["seeded"]
 def numerical_gradient(f, x, h):
     dx = np.zeros_like(x)
     for at in np.ndindex(*x.shape):

@@ -186,7 +186,7 @@ def exchange_bytes(a_shape, b_shape, itemsize, backward):
 # dy_b, and adds everything. So dy_a and dy_b are its gradients with respect to y_a and y_b (lesson 01, part 6).
 
 
-# %%
+# %% tags=["seeded"]
 def numerical_gradient(f, x, h):
     dx = np.zeros_like(x)
     for at in np.ndindex(*x.shape):

@@ -5,6 +5,9 @@ with their docstrings. Every statement of a solution that says something is remo
 lesson repeats it, or gives its value another name. Later cells need many of these: a function of an earlier lesson, a helper of the
 solution, a mistake that is shown. They are packed: `packed.py` holds them in a form that nobody reads in passing, and they run.
 
+A cell with the tag "seeded" draws random inputs whose numbers the text does not say, so a seed may change them: each class gets other
+inputs. The inputs of all other cells stay, because sentences and pictures speak of what they give.
+
 A cell with the tag "given" stays as it is: the lesson shows it before the exercise, so that its lines are known. It may define no
 function that an exercise asks for. What the edition cannot hide: who unpacks `packed.py` reads what is packed, and the package holds
 the engine, `tutor.solution` and the answers of the predictions.
@@ -20,6 +23,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import randbits
 from typing import Any
 
 from lessons.extra import NOTEBOOKS, LessonError, progress, require_extra
@@ -32,6 +36,7 @@ from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen
 
 LEAST_NODES = 8  # of a statement's tree: smaller ones, such as `return dx`, stand in every function and say nothing
 LEAST_VALUE = 7  # of the tree of a value: smaller ones, such as `x.sum(axis=0)`, are only a solution under their name
+SEED = re.compile(r"\bdefault_rng\((\d+)\)")
 FENCE = re.compile(r"(```[^\n]*\n)(.*?)(```)", re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 REMOVED = "# A line of the solution stood here."
@@ -82,11 +87,14 @@ to read solutions finds all of them in tinyalex, which is free software: `tutor.
 """
 
 
-def write_edition(folder: Path, out: Path, numbers: list[str], seed: int) -> int:
+def write_edition(folder: Path, out: Path, numbers: list[str], seed: int | None = None) -> int:
     """Write the edition of the lessons in `folder` into the new folder `out`, and return how many lessons it has.
 
-    numbers: which lessons; all where it is empty. seed: of the salt. Raises ShapeError where `out` is not empty.
+    numbers: which lessons; all where it is empty. seed: at least 0, of the salt and of the inputs of cells with the tag "seeded"; None
+    for a new salt, and the inputs that the lessons have. Raises ShapeError where `out` is not empty, or the seed is negative.
     """
+    if seed is not None and seed < 0:
+        raise ShapeError(f"lessons: --seed must be an integer of at least 0, got {seed}; leave it out for the lessons' inputs")
     require_extra("lessons", NOTEBOOKS)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ShapeError(f"lessons: --out must be a new or an empty folder, got {out}; name another one")
@@ -97,12 +105,13 @@ def write_edition(folder: Path, out: Path, numbers: list[str], seed: int) -> int
     wanted = chosen("lessons", numbers, folder)
     with progress(len(wanted), "student") as bar:
         for lesson in wanted:
-            notebook = without_solutions(lesson, secrets, pieces)
+            notebook = without_solutions(lesson, secrets, pieces, seed)
             write_bytes(out / lesson.notebook.name, written(notebook))
             bar.update()
     mine = folder / "mine.py" if (folder / "mine.py").is_file() else FOLDER / "mine.py"
     write_bytes(out / "mine.py", mine.read_bytes())
-    texts = {"predictions.json": hashed(seed), "predictions.py": CHECKER, "packed.py": unpacker(pieces), "README.md": README}
+    answers = hashed(randbits(64) if seed is None else seed)
+    texts = {"predictions.json": answers, "predictions.py": CHECKER, "packed.py": unpacker(pieces), "README.md": README}
     for name, text in texts.items():
         write_bytes(out / name, text.encode())
     return len(wanted)
@@ -173,7 +182,7 @@ def _head(node: ast.stmt) -> list[ast.AST]:
     return [part for value in values for part in (value if isinstance(value, list) else [value]) if isinstance(part, ast.AST)]
 
 
-def without_solutions(lesson: Lesson, secrets: set[str], pieces: dict[str, str]) -> Any:
+def without_solutions(lesson: Lesson, secrets: set[str], pieces: dict[str, str], seed: int | None = None) -> Any:
     """The notebook of a lesson without outputs and without the statements of `secrets`. What is packed is entered in `pieces`."""
     notebook = convert(lesson)
     for cell in notebook.cells:
@@ -183,7 +192,9 @@ def without_solutions(lesson: Lesson, secrets: set[str], pieces: dict[str, str])
                 _check_given(lesson.name, cell.source)
             else:
                 cell.source = _Cell(lesson.name, cell.id, secrets, _asked(tags), pieces).cleaned(cell.source)
-            tags = [tag for tag in tags if tag not in ("solution", "given")]
+            if "seeded" in tags and seed is not None:
+                cell.source = SEED.sub(rf"default_rng((\1, {seed}))", cell.source)
+            tags = [tag for tag in tags if tag not in ("solution", "given", "seeded")]
             cell.metadata = {"tags": tags} if tags else {}
         elif cell.cell_type == "markdown":
             text = FENCE.sub(lambda found: found[1] + _fenced(found[2], secrets) + found[3], cell.source)

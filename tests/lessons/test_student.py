@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from lessons.__main__ import main
+from lessons import student
+from lessons.__main__ import SEED, main
 from lessons.extra import LessonError
+from lessons.notebooks import convert
 from lessons.student import CHECKER, solution_statements, unpacker, without_solutions, write_edition
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
@@ -178,6 +180,42 @@ def test_given_cell_stays_and_answers_no_exercise(folder):
     second.path.write_text(f'{text}\n# %% tags=["given"]\ndef max_pool(x, kernel, stride):\n    return x\n', "utf-8")
     with refuses(LessonError, '01_next: a cell with the tag "given" must answer no exercise, got max_pool; leave the tag out'):
         without_solutions(second, secrets, {})
+
+
+SEEDED = {lesson.number: lesson for lesson in lessons_in(FOLDER) if '"seeded"' in lesson.path.read_text("utf-8")}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SEEDED)
+def test_seeded_lesson_runs_to_its_end_with_other_inputs(at_home, number):
+    notebook = convert(SEEDED[number])
+    for seed in (1, 2):
+        names = {"__name__": number}
+        for cell in notebook.cells:
+            if cell.cell_type == "code":
+                seeded = "seeded" in cell.metadata.get("tags", [])
+                source = student.SEED.sub(rf"default_rng((\1, {seed}))", cell.source) if seeded else cell.source
+                assert (source != cell.source) == seeded
+                exec(compile(source, f"{number} {cell.id}", "exec"), names)
+
+
+def test_a_seed_changes_the_inputs_of_seeded_cells_alone(folder):
+    first, _ = lessons_in(folder)
+    text = first.path.read_text("utf-8")
+    cell = "rng = np.random.default_rng(4)\nx = rng.random(3)\n"
+    first.path.write_text(f'{text}\n# %% tags=["seeded"]\n{cell}\n# %%\n{cell}', "utf-8")
+    [*before, seeded, other] = without_solutions(first, set(), {}, 7).cells
+    assert seeded.source == cell.strip().replace("(4)", "((4, 7))") and not seeded.metadata and other.source == cell.strip()
+    [*same, unseeded, _] = without_solutions(first, set(), {}).cells
+    assert unseeded.source == cell.strip() and [one.source for one in same] == [one.source for one in before]
+
+
+def test_help_names_the_lessons_that_a_seed_changes(folder, tmp_path, capsys):
+    numbers = re.findall(r"\b\d\d\b", SEED)
+    assert numbers == list(SEEDED)
+    assert main(["build", "--student", "--seed", "-1", "--from", str(folder), "--out", str(tmp_path / "new")]) == 2
+    wanted = "error: lessons: --seed must be an integer of at least 0, got -1; leave it out for the lessons' inputs\n"
+    assert capsys.readouterr().err == wanted and not (tmp_path / "new").exists()
 
 
 def test_helper_of_a_solution_is_packed(folder):
