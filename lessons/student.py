@@ -37,10 +37,11 @@ from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen
 LEAST_NODES = 8  # of a statement's tree: smaller ones, such as `return dx`, stand in every function and say nothing
 LEAST_VALUE = 7  # of the tree of a value: smaller ones, such as `x.sum(axis=0)`, are only a solution under their name
 SEED = re.compile(r"\bdefault_rng\((\d+)\)")
+LEAST_PART = 9  # of the tree of a part of an expression
 FENCE = re.compile(r"(```[^\n]*\n)(.*?)(```)", re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 REMOVED = "# A line of the solution stood here."
-PACKED = "# {what} repeats lines of a solution. This edition holds it in packed.py; run the line below as it is."
+PACKED = "# {what}: it has lines of a solution, so packed.py holds it. Run the line below as it is."
 UNPACKER = '''\
 """Pieces of lessons that repeat lines of solutions, packed so that nobody reads them in passing: unpacked("01-20-0") is one of them."""
 
@@ -150,6 +151,12 @@ def statements(tree: ast.AST) -> Iterator[str]:
             yield line
 
 
+def told_by(tree: ast.AST) -> set[str]:
+    """All that a tree may tell of a solution: its statements, and the parts of its expressions, where a value may stand as well."""
+    parts = (node for node in ast.walk(tree) if isinstance(node, ast.expr) and _size([node]) >= LEAST_PART)
+    return {*statements(tree), *map(ast.unparse, parts)}
+
+
 def key_of(node: ast.stmt) -> str | None:
     """A statement without comments and layout, without what is inside it. None for one that says nothing about a solution."""
     if isinstance(node, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -222,7 +229,7 @@ def _fenced(code: str, secrets: set[str]) -> str:
         ast.parse(code)
     except SyntaxError:  # not Python: no statement of a solution can be in it
         return code
-    return code if not secrets & set(statements(ast.parse(code))) else _Cell("Markdown", "", secrets, None, None).cleaned(code) + "\n"
+    return code if not secrets & told_by(ast.parse(code)) else _Cell("Markdown", "", secrets, None, None).cleaned(code) + "\n"
 
 
 class _Cell:
@@ -264,7 +271,7 @@ class _Cell:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             return False
         if self.asked is None:
-            return bool(self.secrets & set(statements(node)))
+            return bool(self.secrets & told_by(node))
         return not (isinstance(node, (ast.FunctionDef, ast.ClassDef)) and (node.name in self.asked or not self.asked))
 
     def _packed(self, nodes: list[ast.stmt], lines: list[str]) -> list[str]:
@@ -274,9 +281,14 @@ class _Cell:
         name = f"{self.name}-{sum(one.startswith(f'{self.name}-') for one in self.pieces)}"
         code = "\n".join("\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes)
         self.pieces[name] = base64.b64encode(zlib.compress(code.encode())).decode()
-        defined = [node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-        remark = PACKED.format(what=" with ".join(defined) or "The code of this place")
+        defined = [_called(node) for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
+        remark = PACKED.format(what="; ".join(defined) or "The code of this place")
         return [remark, "from packed import unpacked", "", f'exec(unpacked("{name}"))']
+
+
+def _called(node: ast.FunctionDef | ast.ClassDef) -> str:
+    """What a reader needs to call a function: "pad(x, padding)"; of a class the name."""
+    return node.name if isinstance(node, ast.ClassDef) else f"{node.name}({ast.unparse(node.args)})"
 
 
 def _stub(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
@@ -289,7 +301,7 @@ def _stub(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
     docstring = ast.get_docstring(node)
     text = ['    """' + docstring.replace("\n", "\n    ") + '"""'] if docstring else []
     return [
-        f"def {node.name}({ast.unparse(node.args)}){returns}:",
+        f"def {_called(node)}{returns}:",
         *text,
         f'    raise NotImplementedError("{node.name} is yours to write")',
     ]

@@ -32,6 +32,7 @@ LEAKS = {
     "inside of a condition": "if True:\n    kept = np.where(x > 0, x, np.zeros_like(x))",
     "under another name": "y = np.where(x > 0, x, np.zeros_like(x))",
     "returned at once": "def other(x):\n    return np.where(x > 0, x, np.zeros_like(x))",
+    "as a part of a list": "wrong = [('half of it', np.where(x > 0, x, np.zeros_like(x)) / 2)]",
     "in a method": "class Layer:\n    def forward(self, x):\n        kept = np.where(x > 0, x, np.zeros_like(x))\n        return kept",
 }
 
@@ -92,7 +93,16 @@ def left_in(edition):
             assert not cell.get("outputs")
             texts.append(cell.source)
             texts += re.findall(r"```[^\n]*\n(.*?)```", cell.source, re.DOTALL) + re.findall(r"`([^`\n]+)`", cell.source)
-    return set().union(*map(statements, texts))
+    return set().union(*map(statements, texts), *map(parts, texts))
+
+
+def parts(code):
+    """The parts of the expressions of a text that is Python, those of at least nine nodes."""
+    try:
+        tree = ast.parse(code)
+    except SyntaxError:
+        return set()
+    return {ast.dump(node) for node in ast.walk(tree) if isinstance(node, ast.expr) and nodes(node) >= 9}
 
 
 @pytest.mark.parametrize("which", ["the small lessons", "the repository's"])
@@ -269,7 +279,7 @@ def test_what_repeats_a_solution_is_packed_and_runs(folder):
     second.path.write_text(second.path.read_text("utf-8") + f"\n# %%\n{LEAKS['other layout, with a comment']}\n", "utf-8")
     pieces = {}
     [*before, last] = without_solutions(second, solution_statements([first, second], folder), pieces).cells
-    what = "# {} repeats lines of a solution. This edition holds it in packed.py; run the line below as it is."
+    what = "# {}(x): it has lines of a solution, so packed.py holds it. Run the line below as it is."
     assert last.source == f'{what.format("other")}\nfrom packed import unpacked\n\nexec(unpacked("{last.id}-0"))'
     assert any(what.format("positive") in cell.source for cell in before) and len(pieces) == 2
     assert "where" not in unpacker(pieces)
