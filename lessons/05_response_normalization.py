@@ -600,16 +600,17 @@ beta_missing = direct + (lrn_backward(dout, a, 5, 2, 0.1, 0.75) - direct) / 0.75
 print(f"relative difference without beta: {difference(beta_missing, measured):.3f}")
 
 # %% [markdown]
-# **Contrast normalization in place of response normalization** (an article explains the one where the paper has the other, and says that
-# each channel gets the mean 0 over all images). The paper names contrast normalization as something similar, of other authors. There the
-# mean is subtracted, and the rest is divided by the standard deviation. Both are taken in the neighborhood of each pixel, so it is local,
-# too. Here is a line of eight pixels of one channel, dark on the left and light on the right:
+# **"Contrast normalization brings each channel to the mean 0 over all images"** (an article on AlexNet). The paper names contrast
+# normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
+# are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight pixels
+# of one channel, dark on the left and light on the right. Local contrast normalization shows the pattern and the edge, and no longer which
+# side is the light one. Response normalization keeps it.
 
 # %%
 line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])
 near = [line[max(0, at - 1) : at + 2] for at in range(len(line))]  # each pixel with its neighbors on the line
-print("contrast:         ", np.round([(pixel - part.mean()) / part.std() for pixel, part in zip(line, near, strict=True)], 1))
-print("mean of the line: ", np.round((line - line.mean()) / line.std(), 1))
+print("contrast, local:  ", np.round([(pixel - part.mean()) / part.std() for pixel, part in zip(line, near, strict=True)], 1))
+print("over all pixels:  ", np.round((line - line.mean()) / line.std(), 1))
 print("response:         ", np.round(lrn(line.reshape(1, 1, 1, 8), *PAPER).ravel(), 1))
 
 # %% [markdown]
