@@ -112,9 +112,9 @@ for ax, low, high, name in zip(axes, (1.0, 0.5), (1.5, 1.5), ("one-sided", "cent
     ax.set(title=f"{name}, h = 0.5", xlabel="x", ylim=(-1.6, 5.4))
     ax.legend(loc="upper left", fontsize=9)
 axes[0].set_ylabel("f(x)")
-show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which has slope 3. Left: the chord through the points at x = 1 "
-     "and 1.5 is much steeper, its slope is 4.75. Right: the chord through the points at x = 0.5 and 1.5 lies above the tangent and "
-     "is nearly parallel to it, its slope is 3.25.")  # fmt: skip
+show(fig, alt="Two drawings of the black curve x³ with its dotted blue tangent at x = 1, which has slope 3. Left, one-sided: the dashed "
+     "chord through the points at x = 1 and 1.5 is much steeper, its slope is 4.75. Right, centered: the dashed chord through "
+     "the points at x = 0.5 and 1.5 lies above the tangent and is nearly parallel to it, its slope is 3.25.")  # fmt: skip
 
 # %% [markdown]
 # ### Many numbers
@@ -317,7 +317,7 @@ def error(a, n):
 # slope is 1, and the slope of u² is 2u. By 4.1 we even know the error of the measurement, h² f''' / 6. Look at f as a function of one
 # element. A square has f''' = 0, so it has no error. A cube has f''' = 6, and all further derivatives are 0. So its error is h² exactly.
 
-# %%
+# %% tags=["seeded"]
 rng = np.random.default_rng(0)
 x = rng.integers(-8, 9, (3, 4)) / 4  # quarters, which a float holds without rounding
 
@@ -401,11 +401,11 @@ ax.loglog(rough, true * rough**2 / 6, color="black", linestyle=":", label="h² |
 ax.loglog(fine, eps * np.sin(1.0) / fine, color="black", linestyle="--", label="eps |f| / h")
 ax.set(xlabel="step h", ylabel="error of the measured slope", ylim=(5e-14, 5))
 ax.legend(fontsize=9, loc="lower left")
-show(fig, alt="Error of the measured slope of sin at 1 against the step, both axes in powers of ten. The centered difference "
-     "forms a V: the error falls from 1e-3 at h = 0.1 to 1e-11 near h = 1e-5 and rises again to 0.01 and more at h = "
-     "1e-15. The one-sided one falls from 0.05 to about 3e-9 near h = 1e-8, and from there it rises together with the "
-     "centered one. float32 is best between h = 5e-4 and 1e-2, with errors from 1e-6 to 2e-5, and stays at 0.54 "
-     "below h = 3e-8.")  # fmt: skip
+show(fig, alt="Error of the measured slope of sin at 1 against the step h, both axes in powers of ten. The centered difference forms a V: "
+     "the error falls from 1e-3 at h = 0.1 along a dotted line to below 1e-12 near h = 5e-6, and then rises in jumps, below a "
+     "dashed line, to 0.05 near h = 1e-15. The one-sided one falls from 0.05 to about 3e-9 near h = 1e-8, and from there it "
+     "rises together with the centered one. float32 is best between h = 5e-4 and 1e-2, with errors from 1e-6 to 2e-5, and "
+     "stays at 0.54 below h = 3e-8.")  # fmt: skip
 
 # %% [markdown]
 # Read the picture from right to left, because h becomes smaller to the left. The two black lines are the two errors of part 4, without any
@@ -460,8 +460,9 @@ ax.plot(place, np.sign(place), color="black", linestyle=":", linewidth=2, label=
 ax.plot(place, centered(np.abs, place, 0.25), color="#C04A00", label="measured with h = 0.25")
 ax.set(xlabel="x", ylabel="slope")
 ax.legend(fontsize=9)
-show(fig, alt="The slope of |x| jumps at 0 from -1 to 1. The measured slope is the same up to x = -0.25 and from 0.25 on; "
-     "between them it rises on a straight line from -1 to 1 and crosses 0 at the kink.")  # fmt: skip
+show(fig, alt="Two lines for x from -1 to 1. The dotted one, the slope of |x|, is -1 on the left and jumps at 0 to 1. The solid one, the "
+     "slope that was measured with h = 0.25, is the same up to x = -0.25 and from 0.25 on. Between them it is a ramp from -1 "
+     "to 1, which crosses 0 at the kink.")  # fmt: skip
 say("a tenth to the right of the kink the measured slope is 0.4", value=centered(abs, 0.1, 0.25), within=1e-12)
 
 # %% [markdown]

@@ -189,8 +189,8 @@ show(fig, alt="The chain as boxes, with solid blue arrows forward and dashed ora
 
 # %%
 fig = adds("x", [("x * x, left", 2.0), ("x * x, right", 2.0), ("3 * x", 3.0)])
-show(fig, alt="Blue arrows copy x to three uses: the left side of x * x, its right side, and 3 * x. Dashed orange arrows send back 2, 2 "
-     "and 3. They meet in an orange plus sign, which adds them: dx = 2 + 2 + 3 = 7.")  # fmt: skip
+show(fig, alt="The value x at the left is copied by blue arrows to three uses: the left side of x * x, its right side, and 3 * x. Dashed "
+     "orange arrows send back 2, 2 and 3. They meet in an orange plus sign, which adds them: dx = 2 + 2 + 3 = 7.")  # fmt: skip
 
 # %% [markdown]
 # This picture returns in four more lessons. It says: **a gradient adds where a value is used more than once.** Forward, the value is
@@ -564,9 +564,10 @@ for (name, losses), style, color in zip(curves.items(), ("-", "--"), ("#0072B2",
     axis.plot(losses, style, color=color, label=f"dh with {name}")
 axis.set(title="both learn", xlabel="step", ylabel="loss", ylim=(0, 1.3))
 axis.legend(fontsize=9)
-show(fig, alt="Left: synthetic points on three arms of a spiral, one class on each arm. Right: two curves of the loss. Both fall "
-     "steeply from above 1 to 0.7 in the first few steps, and then slowly to below 0.05 at step 400. Between steps 50 and 200 the "
-     "dashed curve with = lies a little above the one with +=.")  # fmt: skip
+show(fig, alt="Left: synthetic points on the three arms of a spiral, one class on each arm, between -2 and 2 in both directions. Right: "
+     "two curves of the loss. Both fall steeply from above 1.2 to 0.7 in the first few steps, and then slowly to about 0.01 at "
+     "step 400. Between steps 50 and 200 the dashed curve with = lies above the solid one with +=: near step 100 it is about "
+     "0.35 and the other 0.22.")  # fmt: skip
 for name, losses in curves.items():
     print(f"with {name}: loss {losses[-1]:.2f} after {len(losses)} steps")
 

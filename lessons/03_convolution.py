@@ -112,8 +112,9 @@ for (y, z), ax in np.ndenumerate(axes):
     ax.set(title=f"window y = {y}, z = {z}", xticks=range(8), yticks=range(6))
 fig.supxlabel("column")
 fig.supylabel("line")
-show(fig, alt="Six drawings of one 6 by 8 image, with windows of 3 lines and 4 columns that start 2 apart: two below each other, three "
-     "side by side. Pixels 18 to 21 lie on line 2, where upper and lower windows overlap. The last line lies in no window.")  # fmt: skip
+show(fig, alt="Six drawings of one sheet of 6 lines and 8 columns. In each a blue window of 3 lines and 4 columns holds the numbers of "
+     "its pixels. The windows start at lines 0 and 2, and at columns 0, 2 and 4. Windows side by side share two columns. Upper "
+     "and lower windows share line 2: the pixels 18 and 19 stand in four windows. The last line lies in no window.")  # fmt: skip
 
 # %% [markdown]
 # ## 4. The derivation
@@ -136,7 +137,7 @@ show(fig, alt="Six drawings of one 6 by 8 image, with windows of 3 lines and 4 c
 # each window.
 
 
-# %%
+# %% tags=["given"]
 def pad(x, padding):
     n, c, h, w = x.shape
     sheet = np.zeros((n, c, h + 2 * padding, w + 2 * padding), x.dtype)
@@ -223,8 +224,8 @@ print(col.reshape(12, 6).astype(int))
 # %%
 fig = adds("x[2, 2]", [("window (0, 0), cell (2, 2)", 0.5), ("window (0, 1), cell (2, 0)", 0.25),
                        ("window (1, 0), cell (0, 2)", -1.0), ("window (1, 1), cell (0, 0)", 2.0)])  # fmt: skip
-show(fig, alt="Pixel 18 is copied into four windows. Gradients of 0.5, 0.25, -1 and 2 come back from these windows, and a plus sign "
-     "adds them: the gradient of pixel 18 is 1.75.")  # fmt: skip
+show(fig, alt="The pixel x[2, 2] is copied into four windows: into cell (2, 2) of window (0, 0), (2, 0) of (0, 1), (0, 2) of (1, 0) and "
+     "(0, 0) of (1, 1). Dashed arrows send back 0.5, 0.25, -1 and 2. A plus sign adds them: dx[2, 2] = 1.75.")  # fmt: skip
 
 # %% [markdown]
 # The same can be said with a matrix. Take one image with one channel. Lay the sheet flat, as one long vector, and col as another one.
@@ -250,8 +251,9 @@ right.imshow(often, cmap="Blues", vmax=7)
 for (line, column), value in np.ndenumerate(often):
     right.text(column, line, f"{value:.0f}", ha="center", va="center", fontsize=10)
 right.set(title="how often each pixel is copied", xlabel="column", ylabel="line")
-show(fig, alt="Left: the matrix S, 72 rows by 48 columns, with a single one in each row. Right: the 6 by 8 image with the number of "
-     "copies of each pixel: 1 or 2 in most places, 4 on line 2 in columns 2 to 5, and 0 on the last line.")  # fmt: skip
+show(fig, alt="Left: the matrix S, 72 rows by 48 columns, with a single dark cell in each row. The cells form short runs of three, which "
+     "go down and to the right in two bands. Right: the sheet of 6 lines and 8 columns with the number of copies of each "
+     "pixel: 1 or 2 in most places, 4 on line 2 in columns 2 to 5, and 0 on the last line.")  # fmt: skip
 
 # %% [markdown]
 # Every row of S holds a single 1, because every element of col is a copy of one pixel. A column of S holds as many ones as there are
@@ -427,7 +429,7 @@ def conv_backward(dout, x, weight, stride, padding):
 # 1 nor a side of the kernel, and at the bottom a line of the sheet is left over. In an example with equal sizes many mistakes do
 # not show.
 
-# %%
+# %% tags=["seeded"]
 rng = np.random.default_rng(3)
 N, C, K, H, W, KH, KW = 2, 6, 8, 11, 14, 4, 3
 x = rng.standard_normal((N, C, H, W))
@@ -612,9 +614,10 @@ for line, stride in zip(axes, (1, 2), strict=True):
     out_panel.set_title(f"stride {stride}: out, if x[5, 6] = 1", fontsize=10)
     dx_panel.set(xlabel="column", ylabel="line")
     dx_panel.set_title(f"stride {stride}: dx, if dout[2, 3] = 1", fontsize=10)
-show(fig, alt="Four panels. With stride 1 one pixel writes the weights into out turned round, from 12 at the top left to 1, and one "
-     "element of dout writes them into dx upright, from 1 at the top left to 12. With stride 2 the pixel reaches only four outputs, with "
-     "the weights 12, 10, 6 and 4, and the element of dout still writes all 12 weights upright.")  # fmt: skip
+show(fig, alt="Four panels. Upper left, stride 1: one pixel writes the weights into out turned round, from 12 at y = 2, z = 4 down to 1 "
+     "at y = 5, z = 6. Upper right: one element of dout writes them into dx upright, from 1 at line 2, column 3 to 12 at line "
+     "5, column 5. Lower left, stride 2: the pixel reaches only four outputs, with the weights 12, 10, 6 and 4. Lower right: "
+     "the element of dout still writes all 12 weights upright.")  # fmt: skip
 
 # %% [markdown]
 # Right: one element of dout sends a gradient to every pixel of its window, to each with its weight. So the kernel stands upright in dx.
@@ -653,11 +656,11 @@ for ax, one_map, title in zip(axes.flat[1:], maps[0], ("lighter to the right", "
     drawn = ax.imshow(one_map, cmap="PuOr_r", vmin=-0.9, vmax=0.9)
     ax.set(title=title, xlabel="z", ylabel="y")
     fig.colorbar(drawn, ax=ax, shrink=0.8)
-show(fig, alt="A picture of 48 by 64 pixels: an orange disk and a light gray bar on a blue ground. Below and beside it three maps of 24 by "
-     "31 numbers. The first is positive at the left edges of disk and bar and negative at their right edges. The second is positive at the "
-     "upper edge of the bar. The third is 0.85 inside the disk, near 0 in the bar and below 0 on the blue ground. The edges of the disk "
-     "are faint in the first two maps. The first has a pale positive stripe along the left border, the second a strong one along "
-     "the top.")  # fmt: skip
+show(fig, alt="A picture of 48 by 64 pixels: an orange disk and a light gray bar on a blue ground, which is darker below. Beside and "
+     "below it three maps of 24 by 31 numbers, orange for positive and violet for negative. The first is positive at the left "
+     "edges of disk and bar and negative at their right edges. The second is positive at the upper edge of the bar. The third "
+     "is 0.85 inside the disk, near 0 in the bar and below 0 on the blue ground. The edges of the disk are faint in the first "
+     "two maps. The first has a pale positive stripe along the left border, the second a strong one along the top.")  # fmt: skip
 say("0.85 is what the third filter finds inside the disk", value=maps[0, 2, 10, 8], within=0.005)
 
 # %% [markdown]

@@ -123,9 +123,10 @@ for ax, (title, M) in zip(axes, three.items(), strict=True):
 axes[0].set_ylabel("window of channel i")
 for line in (axes[2].axvline, axes[2].axhline):
     line(5.5, color="black", linewidth=1.5)
-show(fig, alt="Three tables of 12 channels, one row for the window of each, with a dot at its own channel. With n = 5 a row has 5 filled "
-     "cells round the dot, and only 3 at the first and the last channel. With n = 4 a row has two cells left of the dot and one "
-     "right of it. With two groups no window passes the wall between channels 5 and 6.")  # fmt: skip
+show(fig, alt="Three tables of 12 channels, one row for the window of each, with a dot at its own channel. The filled cells form a band "
+     "along the diagonal. With n = 5 a row has 5 filled cells round the dot, and only 3 at the first and the last channel. "
+     "With n = 4 a row has two cells left of the dot and one right of it. With two groups a black wall stands between channels "
+     "5 and 6, and no window passes it.")  # fmt: skip
 print("channels in the windows of i = 0, 1, 2, ..., 11 with n = 5:", three["n = 5"].sum(axis=1).astype(int))
 
 # %% [markdown]
@@ -407,11 +408,11 @@ fig, ax = plt.subplots(figsize=(5.5, 3.3), layout="constrained")
 ax.fill_between(stds, low, high, color="#0072B2", alpha=0.25, label="9 of 10 activities")
 ax.plot(stds, middle, color="#0072B2", linewidth=2, label="median")
 ax.axvline(1, color="#C04A00", linestyle="--")
-ax.text(1.1, 0.05, "inputs of\nunit variance", color="#C04A00", fontsize=10)
+ax.text(0.9, 0.05, "inputs of\nunit variance", color="#C04A00", fontsize=10, ha="right")
 ax.axvspan(14, 269, color="#E69F00", alpha=0.2)
 ax.text(61, 0.64, "conv1", fontsize=10, ha="center")
 ax.set(xscale="log", ylim=(0, 0.7), xlabel="standard deviation of the activities", ylabel="b / a")
-ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0, 0.2))
+ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0.27, 0.2))
 show(fig, alt="The factor b / a against the standard deviation of the activities, from 0.1 to 1000. Up to 3 it is a flat line at 0.595. "
      "At 100 the median is 0.25, and 9 of 10 lie between 0.14 and 0.43. At 1000 it is about 0.01. A dashed line marks inputs of unit "
      "variance, at 1, and a band from 14 to 269 marks conv1.")  # fmt: skip
@@ -452,8 +453,9 @@ below.set(ylabel="b / a", xlabel="channel", xticks=range(0, 24, 2), ylim=(0, 0.7
 for ax in (above, below):
     ax.axvline(11.5, color="black", linewidth=2)
 above.text(11.8, 220, "the cut between the devices", fontsize=10)
-show(fig, alt="Above, bars of 24 activities: most between 10 and 100, channel 10 at 300. Below, what is left of each: 0.33 to 0.57 "
-     "for most, but only 0.16 for channels 8 to 11. Channel 12 is beyond the cut between the devices and keeps 0.54.")  # fmt: skip
+show(fig, alt="Bars of 24 channels. Above, their activities: most lie between 10 and 90, channel 10 is at 300. Below, the part b / a that "
+     "is left of each: 0.33 to 0.57 for most, but only 0.16 for channels 8 to 11. A black line between channels 11 and 12 is "
+     "the cut between the devices. Channel 12, beyond it, keeps 0.54.")  # fmt: skip
 print("b / a of the channels 7 to 13:", np.round(ratio[7:14], 2))
 
 # %% [markdown]
@@ -490,8 +492,8 @@ ax.axhline(1e-3, color="#C04A00", linestyle="--")
 ax.text(1000, 4e-4, "allowed by a loose check", color="#C04A00", fontsize=10, ha="right")
 ax.set(xscale="log", yscale="log", xlabel="standard deviation of the activities", ylabel="relative difference")
 show(fig, alt="The relative difference of a gradient without the cross term, against the standard deviation of the activities, both on "
-     "logarithmic axes. It rises from 2e-6 at 0.1 over 2e-4 at 1 to 0.4 at 100. A dashed line at 0.001 is what a loose check allows: "
-     "up to about 2 the mistake lies below it.")  # fmt: skip
+     "logarithmic axes. It rises on a straight line from 2e-6 at 0.1 over 2e-4 at 1, then bends to 0.4 at 100 and 0.7 at 1000. "
+     "A dashed line at 0.001 is what a loose check allows: up to about 2 the mistake lies below it.")  # fmt: skip
 
 # %% [markdown]
 # Before the picture, 44 % stands twice: once for a standard deviation of 100 with alpha = 0.0001, and once for one of 1 with alpha = 1.
@@ -603,6 +605,20 @@ dout, measured = measure(a, 5, 2, 0.1, 0.75)
 direct = without_cross_term(dout, a, 5, 2, 0.1, 0.75)
 beta_missing = direct + (lrn_backward(dout, a, 5, 2, 0.1, 0.75) - direct) / 0.75
 print(f"relative difference without beta: {difference(beta_missing, measured):.3f}")
+
+# %% [markdown]
+# **"Contrast normalization brings each channel to the mean 0 over all images"** (an article on AlexNet). The paper names contrast
+# normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
+# are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight pixels
+# of one channel, dark on the left and light on the right. Local contrast normalization shows the pattern and the edge, and no longer which
+# side is the light one. Response normalization keeps it.
+
+# %%
+line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])
+near = [line[max(0, at - 1) : at + 2] for at in range(len(line))]  # each pixel with its neighbors on the line
+print("contrast, local:  ", np.round([(pixel - part.mean()) / part.std() for pixel, part in zip(line, near, strict=True)], 1))
+print("over all pixels:  ", np.round((line - line.mean()) / line.std(), 1))
+print("response:         ", np.round(lrn(line.reshape(1, 1, 1, 8), *PAPER).ravel(), 1))
 
 # %% [markdown]
 # **"It is always good to have."** The paper reports that it lowers the top-1 error by 1.4 % and the top-5 error by 1.2 %, and the test

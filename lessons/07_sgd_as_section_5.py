@@ -406,10 +406,10 @@ for (name, places), (color, marker) in zip(paths.items(), styles, strict=True):
 ax.plot(0, 0, "*", color="black", markersize=12, label="the lowest point")
 ax.set(xlabel="x, the flat direction", ylabel="y, the steep direction", xlim=(-9, 6), ylim=(-2.5, 2.5))
 ax.legend(loc="lower right", fontsize=9)
-show(fig, alt="Three paths on the contour lines of a valley that is flat in x and steep in y. All start at x = -8, y = 0.5. With rate "
-     "0.018 the path jumps from side to side, each time less, and then creeps along y = 0 to x = -2.7. With rate 0.0205 it jumps "
-     "farther each time, up to y = 2, and is at x = -4.3. With momentum it winds past the lowest point to x = 2.2, turns, and ends in a "
-     "cluster of points beside the lowest point.")  # fmt: skip
+show(fig, alt="Three paths over the ellipses of a valley that is flat in x and steep in y. A star marks its lowest point, at 0. All start "
+     "at x = -8, y = 0.5. With rate 0.018 the path jumps from side to side, each time less, and then creeps along y = 0 to x = "
+     "-2.7. With rate 0.0205 it jumps farther each time, up to y = 2, and is at x = -4.3. With momentum it winds past the star "
+     "to x = 2.2, turns, and ends in a cluster of points beside it.")  # fmt: skip
 left = {name: np.linalg.norm(places[-1]) / np.linalg.norm(places[0]) for name, places in paths.items()}  # norm: the length
 say("first path: 34 % of the distance is left", value=left["rate 0.018"], within=0.005)
 say("path with momentum: 2 % is left", value=left["rate 0.018, momentum 0.9"], within=0.005)
@@ -451,9 +451,9 @@ ax.axvline(90, color="black", linewidth=0.8)
 ax.text(91, 9.5, "rate divided by 10", fontsize=10, va="top")
 ax.set(xlabel="step", ylabel="size of the move, in units of 0.01", ylim=(0, 10.5))
 ax.legend(loc="center right")
-show(fig, alt="The size of the moves with a gradient that stays 1. All three forms rise to 10 times the rate within 50 steps. At step 90 "
-     "the rate is divided by 10. PyTorch's form falls at once from 10 to 1. The paper's and Caffe's, one line on the other, fall on a "
-     "curve: to 4 after ten steps, and to 1.1 after forty.")  # fmt: skip
+show(fig, alt="The size of the moves over 130 steps with a gradient that stays 1, in units of the rate 0.01. All three forms rise "
+     "together from 1 to 10 within 50 steps. At step 90 the rate is divided by 10. PyTorch's form falls at once from 10 to 1. "
+     "The paper's and Caffe's, one line on the other, fall on a curve: to 4 after ten steps, and to 1.1 after forty.")  # fmt: skip
 assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-12 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-12
 ratio = moves(sgd_step)[90:100].sum() / moves(pytorch_step)[90:100].sum()
 say("in the ten steps after the cut the paper's form goes 6.28 times as far", value=ratio, within=0.01)
@@ -559,9 +559,10 @@ for ax, name in zip(axes, settings, strict=True):
     ax.set_title(name, fontsize=11)
 axes[0].legend(fontsize=9, loc="lower left")
 show(fig, alt="Training loss of a net with three hidden layers, with first biases of 0, 0.1 and 1, over 140 steps. Left, as in 2012: all "
-     "begin at 2.3. The net with biases 1 comes down first, near step 50, the net with 0.1 next, the net with 0 last. They end at 0.9, "
-     "1.2 and 1.1. Right, other scale: the nets with biases 0 and 0.1 come down in waves to 1.3 and 1.2. The net with biases 1 begins at "
-     "2.4 and stays at 2.3 from step 6 to the end.")  # fmt: skip
+     "begin at 2.3. The net with biases 1 comes down first, to 1.5 at step 75, the net with 0.1 next, the net with 0 last. Two "
+     "of them rise once more before they go on down. They end at 0.9 for biases 1, 1.2 for 0.1 and 1.1 for 0. Right, other "
+     "scale: the nets with biases 0 and 0.1 come down in waves to 1.3 and 1.2. The net with biases 1 begins at 2.4 and stays "
+     "at 2.3 from step 6 to the end.")  # fmt: skip
 
 
 def first_below(losses, bound=2.2):

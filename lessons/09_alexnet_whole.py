@@ -225,7 +225,7 @@ show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 w
 # A fully connected layer sees everything.
 
 
-# %%
+# %% tags=["given"]
 def fields(layers):
     """The (start, size, jump) of each layer along one side of the image, before the first fully connected layer."""
     start, size, jump, found = 0, 1, 1, {}
@@ -279,7 +279,7 @@ def plan(layers, in_shape):
 # reaches the end.
 
 
-# %%
+# %% tags=["seeded"]
 def build_and_run(layers, in_shape, rng):
     """The shapes, the parameters and the multiplications, found by building the net and running it on one image."""
     x, shapes, parameters, macs = rng.standard_normal(in_shape), [], [], []
@@ -334,7 +334,7 @@ for layer, *numbers in zip(small, *ran, strict=True):
 # linear, so a large step h is exact (lesson 00).
 
 
-# %%
+# %% tags=["seeded"]
 def numerical_gradient(f, x, h):
     dx = np.zeros_like(x)
     for at in np.ndindex(*x.shape):
@@ -498,8 +498,9 @@ for name, (start, size, jump) in fields(ALEXNET).items():
         ax.text(left, top, f"{name}: {size}", color=color, fontsize=9, va="top")
 ax.set(xlim=(-2, 236), ylim=(230, -2), xlabel="column", ylabel="line", aspect="equal")
 show(fig, alt="The 224 by 224 image in gray, with eight squares in one another, blue for conv and orange for pool. Their sides are 11 "
-     "pixels for conv1, then 19, 51, 67, 99, 131 and 163 for pool1, conv2, pool2, conv3, conv4 and conv5, all around the middle. The "
-     "largest, pool5 with 195, begins at the top left corner and leaves only a band at the right and below free.")  # fmt: skip
+     "pixels for conv1, then 19, 51, 67, 99, 131 and 163 for pool1, conv2, pool2, conv3, conv4 and conv5, all around the "
+     "middle. The largest, pool5 with 195, begins at the top left corner and leaves only a band at the right and below free. "
+     "Its right and lower sides cover those of conv5.")  # fmt: skip
 reveal("09-c")
 
 # %% [markdown]
@@ -623,6 +624,27 @@ later = one_group | edits
 later_shapes, later_parameters, _ = plan(later.values(), (3, 223, 223))  # 223: rounded up, it gives what 224 gives rounded down
 say("this net has 61,100,840 parameters", value=sum(later_parameters), within=0)
 say("the lecture's conv1 does 72,855,552 MACs", value=plan([edits["conv1"]], (3, 227, 227))[2][0], within=0)
+
+# %% [markdown]
+# **"Pooling comes before normalization"** (the article on the library Caffe, against its own file). In the paper conv1 and conv2 are
+# followed by ReLU, normalization and pooling, in this order. A later copy of the net exchanged the last two, and says so.
+
+# %%
+names = list(ALEXNET)
+print("in the paper's order:", ", ".join(names[: names.index("conv2")]))
+
+# %% [markdown]
+# **"57.1 % and 80.2 % are the paper's results"** (the same article). They are the *right* answers of a copy of the net, on the images of
+# 2012 and with one piece of each image. The paper counts errors, on the images of 2010 and with ten pieces: 37.5 % and 17.0 %.
+#
+# **"All weights start with a standard deviation of 0.01"** (the paper itself). In the authors' program conv3, conv4 and conv5 start
+# with 0.03.
+#
+# **"The channels double by copying"** (a lecture, about a later net). They double because the next layer has twice as many filters. A copy
+# would need no weights:
+
+# %%
+say("a layer that doubles sixty-four channels: 73,856 parameters", value=plan([conv(128, 3, padding=1)], (64, 56, 56))[1][0], within=0)
 
 # %% [markdown]
 # **A side exercise: find the slip.** The same lecture counts the first layers of GoogLeNet, a net of 2014: a convolution of 64 filters,

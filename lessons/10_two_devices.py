@@ -115,8 +115,9 @@ predict("10-c", 10)
 
 # %%
 fig = adds("x_a", [("read by conv3 on card a", "dy_a[a]"), ("sent, then read by conv3 on card b", "dy_b[a]")], size=(6.5, 2.5))
-show(fig, alt="The channels x_a have two uses. One copy is read by conv3 on card a and sends back dy_a[a]. The other is sent to card b, "
-     "read by conv3 there, and sends back dy_b[a]. A plus sign adds the two: dx_a = dy_a[a] + dy_b[a].")  # fmt: skip
+show(fig, alt="The channels x_a, at the left, are copied by blue arrows to two uses. One copy is read by conv3 on card a and sends back "
+     "dy_a[a]. The other is sent to card b, read by conv3 there, and sends back dy_b[a]. An orange plus sign adds the two: "
+     "dx_a = dy_a[a] + dy_b[a].")  # fmt: skip
 
 # %% [markdown]
 # (In the picture [a] is short for [a's channels].)
@@ -194,7 +195,7 @@ def exchange_bytes(a_shape, b_shape, itemsize, backward):
 # exact (lesson 00).
 
 
-# %%
+# %% tags=["seeded"]
 def numerical_gradient(f, x, h):
     dx = np.zeros_like(x)
     for at in np.ndindex(*x.shape):
@@ -478,8 +479,8 @@ ax.bar(0, 0, color="white", edgecolor="#0072B2", hatch="//", label="left out")
 ax.set(xticks=range(len(each)), ylabel="thousand bytes for one image", xlabel="in front of", ylim=(0, 320))
 ax.set_xticklabels(list(each))
 ax.legend()
-show(fig, alt="Bars: what a link in front of each layer sends for one image, in thousand bytes. conv2 280, conv4 and conv5 260 each, all "
-     "three left out. The paper's links: conv3 173, fc6 37, fc7 16, fc8 8.")  # fmt: skip
+show(fig, alt="Bars: what a link in front of each layer sends for one image, in thousand bytes. Hatched are those that the paper leaves "
+     "out: conv2 280, conv4 and conv5 260 each. Filled are its links: conv3 173, fc6 37, fc7 16, fc8 8.")  # fmt: skip
 say("4.41 times as many bytes with a link in front of every layer", value=sum(each.values()) / all_four, within=0.005)
 reveal("10-b")
 
@@ -507,8 +508,9 @@ ax.plot([128], [128 * with_model / 1e6], "o", color="#0072B2")
 ax.annotate("the paper: 128 images", (128, 128 * with_model / 1e6), (230, 12), fontsize=9)
 ax.set(xlabel="images in a batch", ylabel="million bytes that one card sends", ylim=(0, 400), xlim=(0, 1600))
 ax.legend(fontsize=9, loc="upper left")
-show(fig, alt="Million bytes that one card sends in a step, against the images in a batch. With half of the net on each card a line rises "
-     "from 0 through 30 at 128 images to 375 at 1600. With half of the images on each card it is 244. They meet at 1040.")  # fmt: skip
+show(fig, alt="Million bytes that one card sends in a step, against the images in a batch, up to 1600. With half of the net on each card "
+     "a straight line rises from 0 through a dot at the paper's 128 images, 30, to 375 at 1600. With half of the images on "
+     "each card a dashed line stays at 244. They cross at 1040.")  # fmt: skip
 say("with the paper's way one card sends 30 million bytes in a step", value=128 * with_model / 1e6, within=0.5)
 say("with data parallelism it would send 244 million bytes", value=with_data / 1e6, within=0.5)
 say("these are 8.1 times as many", value=with_data / (128 * with_model), within=0.05)
@@ -679,15 +681,15 @@ print(f"after {STEPS} steps the losses of one card and of two differ by less tha
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 styles = {"one card, two groups": ("black", "-", 5), "two cards": ("#E69F00", "-", 2), "not sent back": ("#C04A00", "--", 1.8),
-          "mean": ("#0072B2", ":", 2.2), "added twice": ("#009E73", "-.", 1.8)}  # fmt: skip
+          "mean": ("#0072B2", "o", 1), "added twice": ("#009E73", "-.", 1.8)}  # fmt: skip
 for name, losses in curves.items():
     color, style, width = styles[name]
-    ax.plot(losses, color=color, linestyle=style, linewidth=width, label=name)
+    ax.plot(losses, style, color=color, linewidth=width, markersize=4, label=name)
 ax.set(xlabel="step", ylabel="loss on the synthetic set", ylim=(0, 2.1))
 ax.legend(fontsize=9)
-show(fig, alt="Five curves of the loss over 26 steps. All begin at 1.7, and up to step 8 they can hardly be told apart. One card and two "
-     "cards lie on each other and end at 0.08. Not sent back and mean run together a little above them and end at 0.13, added twice runs "
-     "below them and ends at 0.035.")  # fmt: skip
+show(fig, alt="Five curves of the loss over 26 steps. All begin at 1.7, and up to step 8 they can hardly be told apart. One card, black "
+     "and broad, and two cards, orange, lie on each other and end at 0.08. Not sent back, dashed, and mean, round dots, run "
+     "together a little above them and end at 0.13. Added twice runs below them and ends at 0.035.")  # fmt: skip
 last = {name: float(losses[-1]) for name, losses in curves.items()}
 say("one card and two cards end at a loss of 0.08", value=last["two cards"], within=0.01, full_only=True)
 say("not sent back ends at 0.13", value=last["not sent back"], within=0.01, full_only=True)
