@@ -254,3 +254,50 @@ def test_gather_holds_both_halves_and_the_whole_and_brings_a_half_only_from_anot
     half = 8 * 16 * 16 * 16 * 4
     assert {name: need.parts["outputs"] for name, need in needs.items()} == {name: n * half for name, n in outputs.items()}
     assert needs["a"].at == "forward of whole"
+
+
+@pytest.mark.parametrize(("names", "gradients"), [(("a", "a"), {"a": 6}), (("a", "b"), {"a": 4, "b": 4})], ids=["one card", "two cards"])
+def test_exchange_brings_the_gradient_of_a_half_only_from_another_card(names, gradients):
+    devices = {name: DryDevice(name, "sim") for name in names}
+    a, b = both = tuple(devices[name] for name in names)
+
+    def pair(name, make):
+        return Pair(*(make(name=f"{name}{i}", device=at) for at, i in zip(both, "ab", strict=True)), name=name)
+
+    conv = partial(ta.Conv2d, 3, 16, 1, input_gradient=False, rng=rng())
+    layers = [Split(both, input_gradient=False), pair("conv1", conv), pair("relu1", ta.ReLU), Exchange(both, name="link")]
+    layers += [pair("pool1", partial(ta.AvgPool2d, 16)), Gather(both), ta.Flatten(device=a), ta.Linear(64, 3, device=a, rng=rng())]
+    needs = training_needs(ta.Sequential(layers, in_shape=(3, 16, 16)), 32)
+    half, dlogits = 32 * 16 * 16 * 16 * 4, {"a": 32 * 3 * 4}
+    assert {name: need.at for name, need in needs.items()} == dict.fromkeys(names, "backward of link")
+    expected = {name: n * half + dlogits.get(name, 0) for name, n in gradients.items()}
+    assert {name: need.parts["gradients of outputs"] for name, need in needs.items()} == expected
+
+
+def test_loss_makes_two_arrays_and_frees_them_before_the_first_layer_computes_its_gradient():
+    (need,) = training_needs(ta.Sequential([ta.Linear(3, 50, rng=rng(), device=DryDevice(), name="fc8")], in_shape=(3,)), 1000).values()
+    logits = 4 * 1000 * 50
+    assert need.at == "forward of fc8"
+    assert [need.parts[kind] for kind in ("outputs", "caches", "gradients of outputs")] == [logits, 2 * logits, logits]
+
+
+def test_net_inside_a_net_needs_what_its_layers_need():
+    def layers(device):
+        yield ta.Conv2d(6, 6, 3, padding=1, rng=rng(), device=device, name="conv1")
+        yield ta.Flatten(device=device)
+        yield ta.Linear(6 * 16 * 16, 3, rng=rng(), device=device, name="fc8")
+
+    first, *others = layers(DryDevice())
+    flat, nested = (ta.Sequential(net, in_shape=(6, 16, 16)) for net in ([*layers(DryDevice())], [first, ta.Sequential(others)]))
+    (one,), (other,) = (training_needs(net, 2).values() for net in (flat, nested))
+    assert one.at == other.at == "backward of conv1" and one.parts == other.parts
+
+
+def test_forward_of_a_convolution_needs_less_working_memory_than_its_backward():
+    a, b = both = DryDevice("a", "sim"), DryDevice("b", "sim")
+    convs = (ta.Conv2d(3, 16, 3, input_gradient=False, rng=rng(), device=at, name=f"conv1{at.name}") for at in both)
+    pools = (ta.AvgPool2d(14, device=at, name=f"pool1{at.name}") for at in both)
+    layers = [Split(both, input_gradient=False), Pair(*convs, name="conv1"), Pair(*pools, name="pool1"), Gather(both)]
+    layers += [ta.Flatten(device=a), ta.Linear(32, 3, device=a, rng=rng(), name="fc8")]
+    need = training_needs(ta.Sequential(layers, in_shape=(3, 16, 16)), 1)["b"]
+    assert need.at == "backward of conv1b"  # apart from that both take as much: the input, the output or its gradient
