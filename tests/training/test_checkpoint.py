@@ -218,6 +218,14 @@ def test_no_silent_fall_back_to_an_older_checkpoint(tmp_path):
         latest_checkpoint(tmp_path)
 
 
+def test_the_newest_of_several_whole_checkpoints_is_named(tmp_path):
+    for step in (1, 2, 3):
+        saved(checkpoint_path(tmp_path, step))
+    checkpoint_path(tmp_path, 3).write_bytes(b"gone")
+    with refuses(CheckpointError, "delete checkpoint-000003.safetensors to go on from checkpoint-000002.safetensors, which is whole"):
+        latest_checkpoint(tmp_path)
+
+
 def test_full_disk_is_seen_before_and_during_the_write(tmp_path, monkeypatch):
     saved(tmp_path / "c")
     before = (tmp_path / "c").read_bytes()

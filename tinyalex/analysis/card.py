@@ -168,8 +168,7 @@ def _step(net: Sequential) -> None:
     """Run one training step on images of noise."""
     sgd = SGD(net)
     x = np.random.default_rng(0).standard_normal((SCALED_BATCH, *input_shape(net)), np.float32)
-    last = [leaf.device for leaf in net.leaves()][-1]
-    loss = SoftmaxCrossEntropy(device=last)
+    loss = SoftmaxCrossEntropy(device=net.gives[0])
     loss.forward(net.forward(net.device.asarray(x), train=True), np.zeros(SCALED_BATCH, np.int64), train=True)
     net.backward(loss.backward())
     sgd.step()
