@@ -165,7 +165,7 @@ class _Step:
                 shape = inner.output_shape(shape)
             return x
         if isinstance(layer, Pair):
-            return self.both(layer, lambda: self.forward(layer.left, x[0], shape[0]), lambda: self.forward(layer.right, x[1], shape[1]))
+            return self.both(lambda: self.forward(layer.left, x[0], shape[0]), lambda: self.forward(layer.right, x[1], shape[1]))
         at = self.visits[id(layer)] = Visit(layer, shape, layer.output_shape(shape))
         self._now(layer, "forward")
         if isinstance(layer, Crossing):
@@ -188,7 +188,7 @@ class _Step:
                 dx = self.backward(inner, dx)
             return dx
         if isinstance(layer, Pair):
-            return self.both(layer, lambda: self.backward(layer.left, dout[0]), lambda: self.backward(layer.right, dout[1]))
+            return self.both(lambda: self.backward(layer.left, dout[0]), lambda: self.backward(layer.right, dout[1]))
         at = self.visits[id(layer)]
         self._now(layer, "backward")
         if isinstance(layer, Crossing):
@@ -206,9 +206,11 @@ class _Step:
         del taken
         return dx
 
-    def both(self, layer: Pair, left: Callable[[], Any], right: Callable[[], Any]) -> tuple[Any, Any]:
-        """Imitate the calls of a Pair's layers one after the other, and add what each needs at most beyond what is there before it."""
-        shared = self._kept(layer.left) & self._kept(layer.right)  # held here, since the slower layer frees them
+    def both(self, left: Callable[[], Any], right: Callable[[], Any]) -> tuple[Any, Any]:
+        """Imitate the calls of a Pair's layers one after the other, and add what each needs at most beyond what is there before it.
+
+        Both may have kept one array, the output of an Exchange. The slower one frees it, with its last step: then both peaks are over.
+        """
         needs, before, most, results = list(self.needs.values()), [], [], []
         for call in (left, right):
             before.append([need.begin() for need in needs])
@@ -217,12 +219,7 @@ class _Step:
         for need, *begun, (parts_a, at_a), (parts_b, at_b) in zip(needs, *before, *most, strict=True):
             parts = {kind: parts_a[kind] + parts_b[kind] - begun[1][kind] for kind in KINDS}
             need.note(parts, " and ".join(filter(None, (at_a, at_b))))
-        del shared
         return results[0], results[1]
-
-    def _kept(self, layer: Layer) -> set[Ghost]:
-        """What the layers inside of `layer` keep for backward."""
-        return {ghost for leaf in layer.leaves() for ghost in self.cached.get(leaf.name, ()) if ghost is not None}
 
     def _now(self, layer: Layer, pass_: str) -> None:
         for device in layer.runs_on:
