@@ -198,6 +198,12 @@ def test_schedule_of_a_stranger_is_checked_before_anything_is_written(tmp_path, 
     assert schedule.state() == before
 
 
+def test_next_epoch_begins_with_nothing_but_the_steps_and_the_time_of_the_run():
+    position = Position(epoch=2, batch=7, step=21, wall_s=1.25, loss_sum=0.3, errors=5, images=51, train_s=0.5)
+    position.next_epoch()
+    assert position == Position(epoch=3, batch=0, step=21, wall_s=1.25, loss_sum=0.0, errors=0, images=0, train_s=0.0)
+
+
 def test_latest_is_the_highest_number_not_the_last_name(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     for step in (999_999, 1_000_000):
