@@ -6,7 +6,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, values
 from tinyalex.models import alexnet, join_state, match_state, split_state
-from tinyalex.models.weights import load_weights, parameters_sha256, save_weights
+from tinyalex.models.weights import check_tensors, load_weights, parameters_sha256, save_weights
 from tinyalex.training.checkpoint import Position, load_checkpoint, save_checkpoint
 
 SMALL = {"width": 1 / 16, "num_classes": 10, "input_size": 67}
@@ -95,7 +95,7 @@ def test_the_rest_is_loaded_where_the_classes_are_others(tmp_path):
     path, ten, five = tmp_path / "w", small(), small(5, seed=1)
     save_weights(path, ten)
     head = five["fc2"].params["weight"].copy()
-    with refuses(ta.CheckpointError, "param fc2.weight must have shape (5, 5), got (10, 5); load the rest with skip=('fc2.*',)"):
+    with refuses(ta.CheckpointError, "file: param fc2.weight must have shape (5, 5), got (10, 5); load the rest with skip=('fc2.*',)"):
         load_weights(path, five)
     assert load_weights(path, five, skip=("fc2.*",)) == ("fc2.weight", "fc2.bias")
     assert np.array_equal(five["fc1"].params["weight"], ten["fc1"].params["weight"])
@@ -172,3 +172,12 @@ def test_checkpoint_of_another_dtype_is_refused_and_says_which_to_make(tmp_path)
     save_checkpoint(path, net, ta.SGD(net), ta.Schedule(), Position(), {})
     with refuses(ta.CheckpointError, "param conv1.weight must be float32, got float64; make the network with dtype='float64'"):
         load_checkpoint(path).restore(other, ta.SGD(other), ta.Schedule())
+
+
+def test_tensors_of_a_file_and_of_the_net_have_the_same_names():
+    here, there = {"fc8.bias": np.zeros(3)}, {"fc9.bias": np.zeros(3)}
+    check_tensors("file: param", here, here, exact=True)
+    with refuses(ta.CheckpointError, "file: param fc8.bias must be in the file, got none of that name; was it made by another network?"):
+        check_tensors("file: param", here, {}, exact=True)
+    with refuses(ta.CheckpointError, "file: param fc9.bias must be a parameter of the network, got none of that name; was it made by another network?"):
+        check_tensors("file: param", here, here | there, exact=True)
