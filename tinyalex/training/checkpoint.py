@@ -91,7 +91,7 @@ class Checkpoint:
                 name = f"{leaf.name}.{key}"
                 array[...] = leaf.device.asarray(params[name])
                 sgd.velocity[name][...] = leaf.device.asarray(velocity[name])
-        sgd.follow(schedule.lr)
+        sgd.follow(schedule.lr, schedule.base)
         sgd.whole = True
         return Position(**asdict(self.position))
 

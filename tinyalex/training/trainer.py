@@ -108,7 +108,7 @@ class Trainer:
             if stored is not None:
                 checkpoint, self.results = stored
                 self.position = checkpoint.restore(net, sgd, self.schedule)
-        sgd.follow(self.schedule.lr)
+        sgd.follow(self.schedule.lr, self.schedule.base)
 
     def run(self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None) -> list[EpochResult]:
         """Train until the run has `epochs` complete epochs, and return the results of all of them.
