@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, require_prepare
+from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, of_epoch, require_prepare
 from tinyalex.data.source import ArraySource, Source, check_arrays, is_source
 from tinyalex.errors import DataError, require_bool, require_int
 
@@ -80,7 +80,16 @@ class Batches:
         order = self.order(epoch)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield self.prepare(self.source.read(chosen), self.rng(epoch, batch)), self.labels[chosen]
+            yield self.prepared(chosen, epoch, batch), self.labels[chosen]
+
+    def prepared(self, chosen: npt.NDArray[np.int64], epoch: int, batch: int | None, out: Floats | None = None) -> Floats:
+        """The prepared images with these indices, as the batch with index `batch` of an epoch; None prepares them for testing.
+
+        out: an array for the result, which is used if `prepare` can write into it.
+        """
+        images, prepare = self.source.read(chosen), of_epoch(self.prepare, epoch)
+        rng = None if batch is None else self.rng(epoch, batch)
+        return prepare(images, rng, out=out) if out is not None and getattr(prepare, "takes_out", False) else prepare(images, rng)  # type: ignore[call-arg]
 
     def rng(self, epoch: int, batch: int) -> np.random.Generator:
         """The generator that `prepare` gets for one batch of one epoch."""
