@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, of_epoch, require_prepare
-from tinyalex.data.source import ArraySource, Source, check_arrays, is_source
+from tinyalex.data.source import ArraySource, Images, Source, check_arrays, is_source
 from tinyalex.errors import DataError, require_bool, require_int
 
 __all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # other modules import the last four from here
@@ -80,16 +80,26 @@ class Batches:
         order = self.order(epoch)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield self.prepared(chosen, epoch, batch), self.labels[chosen]
+            yield self.prepared(self.source.read(chosen), epoch, batch), self.labels[chosen]
 
-    def prepared(self, chosen: npt.NDArray[np.int64], epoch: int, batch: int | None, out: Floats | None = None) -> Floats:
-        """The prepared images with these indices, as the batch with index `batch` of an epoch; None prepares them for testing.
+    def in_order(self) -> Iterator[tuple[Floats, npt.NDArray[Any]]]:
+        """All batches in the order of the source, prepared for testing: without a generator."""
+        for start in range(0, len(self.source), self.batch_size):
+            rows = np.arange(start, min(start + self.batch_size, len(self.source)))
+            yield self.prepared(self.source.read(rows), 0, None), self.labels[rows]
 
-        out: an array for the result, which is used if `prepare` can write into it.
+    def prepared(self, images: Images, epoch: int, batch: int | None, out: Floats | None = None) -> Floats:
+        """Images as the batch with index `batch` of an epoch; with None they are prepared for testing.
+
+        out: an array for the result, which is used if `prepare` can write into one.
         """
-        images, prepare = self.source.read(chosen), of_epoch(self.prepare, epoch)
-        rng = None if batch is None else self.rng(epoch, batch)
-        return prepare(images, rng, out=out) if out is not None and getattr(prepare, "takes_out", False) else prepare(images, rng)  # type: ignore[call-arg]
+        if batch is None:
+            prepare, rng = self.prepare, None
+        else:
+            prepare, rng = of_epoch(self.prepare, epoch), self.rng(epoch, batch)
+        if out is not None and getattr(prepare, "takes_out", False):
+            return prepare(images, rng, out=out)  # type: ignore[call-arg]
+        return prepare(images, rng)
 
     def rng(self, epoch: int, batch: int) -> np.random.Generator:
         """The generator that `prepare` gets for one batch of one epoch."""

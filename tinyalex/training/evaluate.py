@@ -96,7 +96,7 @@ def _batches(data: Any, prepare: Prepare | None, batch_size: int) -> Prepared:
         raise DataError("evaluate: prepare must be given with (images, labels), got None; pass the one that training used")
     if not callable(prepare):
         raise DataError(f"evaluate: prepare must be a function of uint8 images, got {show(prepare)}; pass the one that training used")
-    return _in_order(Batches(source_of("evaluate: data", data, "test"), None, batch_size, prepare=prepare, shuffle=False))
+    return Batches(source_of("evaluate: data", data, "test"), None, batch_size, prepare=prepare, shuffle=False).in_order()
 
 
 def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
@@ -108,9 +108,3 @@ def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise DataError(f"evaluate: a batch of data must be (images, labels), got {show(batch)}")
         yield batch[0], as_labels("evaluate", batch[1])
-
-
-def _in_order(batches: Batches) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    for start in range(0, len(batches.source), batches.batch_size):
-        rows = np.arange(start, min(start + batches.batch_size, len(batches.source)))
-        yield batches.prepare(batches.source.read(rows), None), batches.labels[rows]
