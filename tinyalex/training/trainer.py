@@ -19,6 +19,8 @@ from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeEr
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.models.saved_net import SavedNet
+from tinyalex.models.weights import require_about
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
@@ -56,6 +58,7 @@ class Trainer:
     progress: True shows a bar on stderr, False shows nothing. None shows a bar if stderr is a terminal, else it writes a line
         after each epoch.
     hints: whether to write one line to stderr if, after an epoch, the net is still no better than a guess.
+    about: which net of the registry this is, its classes and its images. Checkpoints keep it, so that `load_net` needs nothing else.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Trainer:
         save_every_s: float = 60.0,
         progress: bool | None = None,
         hints: bool = True,
+        about: SavedNet | None = None,
     ) -> None:
         self.schedule = Schedule() if schedule is None else schedule
         check_parts(net, sgd, self.schedule, prepare)
@@ -89,7 +93,8 @@ class Trainer:
         self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed)
         self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
-        self.evaluate_train, self.progress, self.hints = evaluate_train, progress, hints
+        require_about("trainer", about, net)
+        self.evaluate_train, self.progress, self.hints, self.about = evaluate_train, progress, hints, about
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
         if val is None and isinstance(schedule, Plateau):
             raise ShapeError("trainer: val must be given, as the schedule Plateau follows its error, got None")
@@ -267,7 +272,8 @@ class Trainer:
             self._count_time()
             if bad := bad_parameter(self.net):
                 self._diverged(f"parameters must be finite, got a NaN or an infinity in {bad} after step {self.position.step}")
-            save_checkpoint(checkpoint_path(self.folder, self.position.step), self.net, self.sgd, self.schedule, self.position, self.config)
+            path = checkpoint_path(self.folder, self.position.step)
+            save_checkpoint(path, self.net, self.sgd, self.schedule, self.position, self.config, self.about)
             prune_checkpoints(self.folder)
         self._saved_at = time.perf_counter()
 
