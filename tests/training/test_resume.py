@@ -52,7 +52,7 @@ def stop_after(trainer, steps):
 
 
 def log_without_times(folder):
-    times = ("wall_s", "images_per_s", "time")
+    times = ("wall_s", "images_per_s", "wait_s", "time")
     return [{key: value for key, value in line.items() if key not in times} for line in RunLog(Path(folder) / "log.jsonl").read()]
 
 
