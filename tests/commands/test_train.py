@@ -42,7 +42,7 @@ def read(folder):
 
 
 def curves(folder):
-    return {key: values for key, values in read(folder)["curves"].items() if key not in ("wall_s", "images_per_s")}
+    return {key: values for key, values in read(folder)["curves"].items() if key not in ("wall_s", "images_per_s", "wait_s")}
 
 
 def test_outputs(folder):

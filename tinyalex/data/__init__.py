@@ -6,6 +6,7 @@ from tinyalex.data.cifar10 import find_cifar10, read_cifar10
 from tinyalex.data.color import IMAGENET_COLORS, ColorNoise, color_axes
 from tinyalex.data.dataset import Dataset, Sources
 from tinyalex.data.find import default_data_folder, load_dataset
+from tinyalex.data.loader import Loader
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean, prepare_from_state, prepare_state
 from tinyalex.data.source import ArraySource, Source
 from tinyalex.data.synthetic import synthetic_dataset
@@ -18,6 +19,7 @@ __all__ = [
     "CropAndFlip",
     "Crops",
     "Dataset",
+    "Loader",
     "Prepare",
     "Source",
     "Sources",

@@ -11,9 +11,9 @@ last bit, as without workers.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import signal
-import sys
 import time
 import warnings
 from collections import deque
@@ -101,7 +101,7 @@ class Loader:
     def __enter__(self) -> Loader:
         if self.workers and self._memory is None:
             if getattr(multiprocessing.current_process(), "_inheriting", False):
-                sys.exit(UNGUARDED)  # this process is a worker that is still starting; the parent says what is wrong
+                os._exit(UNGUARDED)  # this process is a worker that is still starting; the parent says what is wrong
             ones = [part.prepared(part.source.read(np.arange(1)), 0, None) for part in self.parts]
             sizes = [one.nbytes * min(part.batch_size, len(part.source)) for one, part in zip(ones, self.parts, strict=True)]
             self._shapes = tuple(one.shape for one in ones)
@@ -230,7 +230,8 @@ class Loader:
         for pipe, worker in pipes.items():
             try:
                 while pipe.poll():
-                    self._note(worker.tasks.popleft(), *pipe.recv())
+                    answer = pipe.recv()
+                    self._note(worker.tasks.popleft(), *answer)
             except (EOFError, OSError):
                 raise self._ended(worker) from None
             if not worker.process.is_alive() and not pipe.poll():

@@ -35,7 +35,7 @@ class Position:
 
     epoch: complete epochs. step: updates since the start of the run. wall_s: seconds that the run has taken.
     batch, images: batches and images of the epoch in progress that are done. loss_sum, errors: the sum of their losses and
-        the number of them that the net got wrong. train_s: seconds of their steps.
+        the number of them that the net got wrong. train_s: seconds of their steps. wait_s: of these, seconds of waiting for images.
     """
 
     epoch: int = 0
@@ -46,10 +46,12 @@ class Position:
     errors: int = 0
     images: int = 0
     train_s: float = 0.0
+    wait_s: float = 0.0
 
     def next_epoch(self) -> None:
         """Count the epoch as complete, and set the sums to zero for the next one."""
-        self.epoch, self.batch, self.loss_sum, self.errors, self.images, self.train_s = self.epoch + 1, 0, 0.0, 0, 0, 0.0
+        self.epoch, self.batch, self.loss_sum, self.errors, self.images = self.epoch + 1, 0, 0.0, 0, 0
+        self.train_s = self.wait_s = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +199,7 @@ def _loads(path: Path) -> bool:
 
 def _position(found: dict[str, Any]) -> Position:
     """The position that a file holds. ValueError if a field has another type, is below zero (only `loss_sum` may be) or not finite."""
+    found = {"wait_s": 0.0, **found}  # older files lack it
     for field in fields(Position):
         value = found[field.name]
         if type(value) not in ((int,) if field.type == "int" else (int, float)) or not (0 <= value < math.inf or field.name == "loss_sum"):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from tinyalex.data.batches import Batches, Prepare
-from tinyalex.data.source import Source
+from tinyalex.data.loader import Loader
 from tinyalex.devices import Array
-from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeError, require_float, require_int
+from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupted, LoaderError, ShapeError, require_float, require_int
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
@@ -56,6 +57,8 @@ class Trainer:
     progress: True shows a bar on stderr, False shows nothing. None shows a bar if stderr is a terminal, else it writes a line
         after each epoch.
     hints: whether to write one line to stderr if, after an epoch, the net is still no better than a guess.
+    workers: how many processes read and prepare images ahead of the training, see `tinyalex.data.Loader`; 0 prepares them in this
+        process, which is best for small arrays in memory. The result of the run is the same, to the last bit.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Trainer:
         save_every_s: float = 60.0,
         progress: bool | None = None,
         hints: bool = True,
+        workers: int = 0,
     ) -> None:
         self.schedule = Schedule() if schedule is None else schedule
         check_parts(net, sgd, self.schedule, prepare)
@@ -90,6 +94,11 @@ class Trainer:
         self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
         self.evaluate_train, self.progress, self.hints = evaluate_train, progress, hints
+        parts = [self.batches]
+        if self.val is not None:
+            parts.append(Batches(self.val, None, batch_size, prepare=prepare, shuffle=False))
+        self._loader = Loader(*parts, workers=workers)
+        self.workers = self._loader.workers
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
         if val is None and isinstance(schedule, Plateau):
             raise ShapeError("trainer: val must be given, as the schedule Plateau follows its error, got None")
@@ -130,7 +139,9 @@ class Trainer:
         """
         epochs = require_int("trainer", "epochs", epochs)
         self.sgd.require_whole()
-        with alone_in(self.folder), StopSignals() as self._stop:
+        left = self.position.epoch < epochs and not self._ended(None)
+        # The workers start after the signals are noted and before the folder is locked: what starts by a fork inherits both.
+        with StopSignals() as self._stop, self._loader if left else nullcontext(), alone_in(self.folder):
             self._start_folder()
             bar = self._bar_to(epochs if expected is None else min(expected, epochs))
             with bar as self._bar, np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -154,8 +165,16 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         position, began = self.position, time.perf_counter()
-        for images, labels in self.batches.of_epoch(position.epoch, position.batch):
+        batches = self._loader.of_epoch(position.epoch, position.batch)
+        while True:
+            with self._saved_if_unreadable():
+                batch = next(batches, None)
+            if batch is None:
+                break
+            position.wait_s += time.perf_counter() - began
+            images, labels = batch
             self._step(images, labels)
+            del batch, images  # before the next batch comes, so that its memory is free
             now = time.perf_counter()
             position.train_s += now - began
             self._bar.update(len(labels))
@@ -223,14 +242,15 @@ class Trainer:
         position, lr, schedule = self.position, self.schedule.lr, self.schedule.state()
         epoch = position.epoch
         self._bar.set_description(f"epoch {position.epoch + 1}, evaluating")
-        train_error = self._error_on(self.batches.source) if self.evaluate_train else None
-        val_error = None if self.val is None else self._error_on(self.val)
+        train_error = self._error_on(0) if self.evaluate_train else None
+        val_error = None if self.val is None else self._error_on(1)
         try:
             self.sgd.follow(self.schedule.end_epoch(val_error))
             self._count_time()
             loss, running_error = position.loss_sum / position.images, position.errors / position.images
             images_per_s = position.images / position.train_s if position.train_s > 0 else 0.0
-            result = EpochResult(position.epoch + 1, position.wall_s, loss, running_error, train_error, val_error, lr, images_per_s)
+            errors = running_error, train_error, val_error
+            result = EpochResult(position.epoch + 1, position.wall_s, loss, *errors, lr, images_per_s, position.wait_s)
             if self.folder is not None:
                 RunLog(self.folder / NAME).append({"kind": "epoch", **asdict(result)})
             self.results.append(result)
@@ -253,12 +273,30 @@ class Trainer:
             self.hints = False
             self._bar.write(f"trainer: after epoch {result.epoch} {hint}", file=sys.stderr)
 
-    def _error_on(self, data: Source) -> float:
+    def _error_on(self, part: int) -> float:
+        """The error of all training images, part 0, or validation images, part 1."""
+
         def after_batch(images: int) -> None:
             if self._stop.received is not None:
                 self._interrupted()  # all steps of the epoch are done: the continued run repeats only this evaluation
 
-        return evaluate(self.net, self.loss, data, self.prepare, self.batches.batch_size, after_batch).error
+        with self._saved_if_unreadable():
+            return evaluate(self.net, self.loss, self._loader.in_order(part), after_batch=after_batch).error
+
+    @contextmanager
+    def _saved_if_unreadable(self) -> Iterator[None]:
+        """Save the run if an image cannot be read or a worker has ended, so that it goes on from here when that is mended."""
+        try:
+            yield
+        except (DataError, LoaderError) as error:
+            if self._stop.received is not None:  # the signal may have ended a worker too
+                self._interrupted()
+            if self.folder is None:
+                raise
+            self._save()
+            saved = f"the run is saved in {self.folder}; run the same command again to go on"
+            remedy = saved if error.remedy is None else f"{error.remedy}; {saved}"
+            raise type(error)(error.sentence, remedy) from error
 
     def _save(self) -> None:
         if self.folder is not None:
