@@ -125,7 +125,7 @@ def test_a_constant_rate_goes_through_a_checkpoint(tmp_path):
         ({"pixels": "raw"}, "pixels must be"),
         ({"color_shrink": 0}, "color_shrink must be a number above 0, got 0"),
         ({"weight_decay": -1}, "weight_decay must be a number of at least 0, got -1"),
-        ({"mirror": 2}, "mirror must be"),
+        ({"augment": 2}, "augment must be"),
         ({"noise_until": -1}, "noise_until must be"),
     ],
     ids=str,

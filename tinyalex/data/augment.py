@@ -54,6 +54,9 @@ class Crops:
     shrink: with noise, the input is divided by this number: 1.1 in the authors' code, 1 in the paper.
     noise_epochs: the noise (and its division) is used in so many first epochs only; None uses it in all. The authors switched it off late,
         after epoch 67 of 90.
+    augment: False cuts out the center in training too, and mirrors no image.
+    own_window: True subtracts from each crop the pixels of the mean image that lie where the crop lies, as Caffe does; False the
+        center of the mean image.
 
     Raises
     ------
@@ -82,6 +85,8 @@ class Crops:
         strength: float = 0.1,
         shrink: float = 1.1,
         noise_epochs: int | None = None,
+        augment: bool = True,
+        own_window: bool = False,
     ) -> None:
         self.mean: Floats = np.asarray(mean, np.float32)
         if self.mean.ndim != 3 or not np.isfinite(self.mean).all():
@@ -100,6 +105,7 @@ class Crops:
         self.strength = require_float("Crops", "strength", strength, rule, lambda v: 0 <= v < math.inf)
         self.shrink = require_float("Crops", "shrink", shrink, "a finite number above 0", lambda v: 0 < v < math.inf)
         self.noise_epochs = None if noise_epochs is None else require_int("Crops", "noise_epochs", noise_epochs, least=0)
+        self.augment, self.own_window = require_bool("Crops", "augment", augment), require_bool("Crops", "own_window", own_window)
 
     @property
     def variants(self) -> int:
@@ -118,7 +124,8 @@ class Crops:
         }
 
     def _options(self) -> dict[str, Any]:
-        return {key: getattr(self, key) for key in ("size", "offsets", "flip", "strength", "shrink", "noise_epochs")}
+        options = {key: getattr(self, key) for key in ("size", "offsets", "flip", "strength", "shrink", "noise_epochs")}
+        return options | {key: getattr(self, key) for key in ("augment", "own_window")}
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """JSON values and arrays from which `from_state` makes the same crops again."""
@@ -137,15 +144,16 @@ class Crops:
         """The crops of an epoch, 0 for the first: without noise if `noise_epochs` are over."""
         if self.color is None or self.noise_epochs is None or epoch < self.noise_epochs:
             return self
-        return Crops(self.mean, self.size, self.offsets, self.flip)
+        return Crops(self.mean, self.size, self.offsets, self.flip, augment=self.augment, own_window=self.own_window)
 
     def __call__(self, images: Images, rng: np.random.Generator | None = None, out: Floats | None = None) -> Floats:
         """Random crops with noise if there is a generator, else the centers: float32 (N, C, size, size), a new array or `out`."""
         images = self._check(images)
         n, (channels, height, width) = len(images), self.mean.shape
         out = np.empty((n, channels, self.size, self.size), np.float32) if out is None else out
-        if rng is None:
-            return self._cut(images, [self._center(height)] * n, [self._center(width)] * n, [False] * n, out)
+        if rng is None or not self.augment:
+            shifts = None if rng is None or self.color is None else self.shifts(n, rng)
+            return self._cut(images, [self._center(height)] * n, [self._center(width)] * n, [False] * n, out, shifts)
         tops, lefts = rng.integers(self._positions(height), size=n), rng.integers(self._positions(width), size=n)
         mirrored = rng.random(n) < 0.5 if self.flip else np.zeros(n, bool)
         return self._cut(images, tops, lefts, mirrored, out, None if self.color is None else self.shifts(n, rng))
@@ -185,8 +193,11 @@ class Crops:
         top, left = (self._center(extent) for extent in self.mean.shape[1:])
         center = self.mean[:, top : top + size, left : left + size]
         for k, row in enumerate(out):  # one image at a time, so that the three steps find it in cache
-            crop = images[k // share][:, tops[k] : tops[k] + size, lefts[k] : lefts[k] + size]
-            np.subtract(crop[:, :, ::-1] if mirrored[k] else crop, center, out=row, dtype=np.float32)
+            at = np.s_[:, tops[k] : tops[k] + size, lefts[k] : lefts[k] + size]
+            crop, mean = images[k // share][at], self.mean[at] if self.own_window else center
+            if mirrored[k]:
+                crop, mean = crop[:, :, ::-1], mean[:, :, ::-1] if self.own_window else mean
+            np.subtract(crop, mean, out=row, dtype=np.float32)
             if shifts is not None:
                 row += shifts[k][:, None, None]
                 row /= np.float32(self.shrink)

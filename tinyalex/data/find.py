@@ -90,3 +90,7 @@ def _search_folders() -> list[Path]:
     if not os.path.isdir(named):
         raise DataError(f"load_dataset: TINYALEX_DATA must name a folder that exists, got {named!r}; correct it or unset it")
     return [Path(named), default_data_folder()]
+
+
+def open_data(data, train_images=None, test_images=None):  # SHIM
+    return load_dataset(data, train_images=train_images, test_images=test_images).sources()

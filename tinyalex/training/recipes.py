@@ -35,8 +35,8 @@ class Recipe:
         then ends the run; "steps" divides it after the epochs in `drop_after`; "dexp" divides it in four steps of equal length;
         "constant" keeps it.
     pixels: "mean-image" subtracts the mean image of the training set; "standardize" gives each channel mean 0 and standard deviation 1.
-    crop: whether training reads random crops. mirror: whether half of them are mirrored. offsets: "paper" counts 32 places along an axis
-        for a crop of 224 in 256, "code" has all 33.
+    augment: whether training reads random crops, half of them mirrored, with color noise; False reads the center of each image.
+    offsets: "paper" counts 32 places along an axis for a crop of 224 in 256, "code" has all 33.
     own_mean_window: whether the window of the mean image that is subtracted is where the crop is; False is the window in the center.
     color_noise: the strength of the color noise, 0 for none. color_shrink: the number by which images with noise are divided.
     noise_until: the number of the last epoch with color noise; None for all.
@@ -61,8 +61,7 @@ class Recipe:
     divide_by: float = 10.0
     drop_after: tuple[int, ...] = ()
     pixels: str = "mean-image"
-    crop: bool = True
-    mirror: bool = True
+    augment: bool = True
     offsets: str = "paper"
     own_mean_window: bool = False
     color_noise: float = 0.1
@@ -74,7 +73,7 @@ class Recipe:
         for field in ("epochs", "batch_size", "patience"):
             require_int(who, field, getattr(self, field))
         require_int(who, "times", self.times, least=0)
-        for field in ("bias_lr_falls", "crop", "mirror", "own_mean_window"):
+        for field in ("bias_lr_falls", "augment", "own_mean_window"):
             require_bool(who, field, getattr(self, field))
         for field in ("lr", "divide_by", "color_shrink"):
             require_float(who, field, getattr(self, field), "a number above 0", lambda v: 0 < v < float("inf"))
@@ -92,6 +91,12 @@ class Recipe:
             if name not in NAMES:
                 raise ShapeError(f"recipe: fields must be among {', '.join(NAMES)}, got {show(name)}", did_you_mean(name, NAMES))
         return dataclasses.replace(self, **fields)
+
+    def of_length(self, epochs: int) -> Recipe:
+        """The recipe for a run of so many epochs: the steps of its rate and the end of its noise move in proportion."""
+        steps = {step * epochs // self.epochs for step in self.drop_after} - {0}
+        until = None if self.noise_until is None else self.noise_until * epochs // self.epochs
+        return dataclasses.replace(self, epochs=epochs, drop_after=tuple(sorted(steps)), noise_until=until)
 
     def schedule_for(self) -> Schedule:
         """A new schedule of the learning rate."""
@@ -166,8 +171,7 @@ SOURCES: dict[str, dict[str, str]] = {
         "divide_by": "section 5",
         "drop_after": "not used by plateau",
         "pixels": "section 2",
-        "crop": "section 4.1",
-        "mirror": "section 4.1",
+        "augment": "section 4.1",
         "offsets": "section 4.1: a factor of 2048 = 32 * 32 * 2",
         "own_mean_window": "convdata_jpeg.py of the authors' code; the paper does not say",
         "color_noise": "section 4.1: standard deviation 0.1",
@@ -190,8 +194,7 @@ SOURCES: dict[str, dict[str, str]] = {
         "divide_by": "log",
         "drop_after": "log; conv1's rate fell at 67 and was 0 from 72 on: here it falls with the others",
         "pixels": "convdata_jpeg.py",
-        "crop": "convdata_jpeg.py",
-        "mirror": "convdata_jpeg.py",
+        "augment": "convdata_jpeg.py",
         "offsets": "convdata_jpeg.py: randint(0, 33)",
         "own_mean_window": "convdata_jpeg.py: the central window, whatever the crop",
         "color_noise": "convdata_jpeg.py",
@@ -214,8 +217,7 @@ SOURCES: dict[str, dict[str, str]] = {
         "divide_by": "solver.prototxt: gamma 0.1",
         "drop_after": "solver.prototxt: stepsize 100000, which is 20 epochs",
         "pixels": "train_val.prototxt: mean_file",
-        "crop": "train_val.prototxt: crop_size 227",
-        "mirror": "train_val.prototxt",
+        "augment": "train_val.prototxt: crop_size 227, mirror true",
         "offsets": "data_transformer.cpp: every place",
         "own_mean_window": "data_transformer.cpp: the mean's window is the crop's",
         "color_noise": "Caffe has none",
