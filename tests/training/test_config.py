@@ -11,8 +11,9 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import make_net, make_trainer, random_data
+from tinyalex.data.source import fingerprint
 from tinyalex.errors import ShapeError
-from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, layer_config, net_config
+from tinyalex.training.config import as_json, comparable, described, first_difference, layer_config, net_config
 
 
 @pytest.mark.parametrize(

@@ -115,9 +115,9 @@ X = np.zeros((2, 3, 8, 8), np.float32)
 @pytest.mark.parametrize(
     ("data", "error", "text"),
     [
-        (5, DataError, "data must be (images, labels), a Dataset or an iterable of prepared batches, got 5"),
-        ("ab", DataError, "data must be (images, labels), a Dataset or an iterable of prepared batches, got 'ab'"),
-        (X, DataError, "data must be (images, labels), a Dataset or an iterable of prepared batches, got float32 array"),
+        (5, DataError, "data must be (images, labels), a Dataset, a source or an iterable of prepared batches, got 5"),
+        ("ab", DataError, "data must be (images, labels), a Dataset, a source or an iterable of prepared batches, got 'ab'"),
+        (X, DataError, "data must be (images, labels), a Dataset, a source or an iterable of prepared batches, got float32 array"),
         ([X], DataError, "a batch of data must be (images, labels), got float32 array of shape (2, 3, 8, 8)"),
         (["ab"], DataError, "a batch of data must be (images, labels), got 'ab'"),
         ([(X.astype(np.uint8), [0, 1])], DataError, "prepared images must be an array of floats, got uint8 array"),

@@ -342,7 +342,7 @@ def test_two_rates_that_differ_are_refused():
         ({"schedule": 0.01}, ShapeError, "schedule must be a Schedule, got 0.01; use Schedule(lr), or None for the rate of sgd"),
         ({"net": 3, "sgd": 3}, ShapeError, "net must be a layer or a network, got 3"),
         ({"sgd": 0.1}, ShapeError, "sgd must be an optimizer, got 0.1; use SGD(net, lr=0.01)"),
-        ({"train": "cifar10"}, DataError, "train must be (images, labels) or a Dataset, got 'cifar10'"),
+        ({"train": "cifar10"}, DataError, "train must be (images, labels), a Dataset or a source, got 'cifar10'"),
         ({"train": (np.ma.masked_all((2, 3, 8, 8), np.uint8), [0, 1])}, DataError, "images must be without a mask"),
         ({"train": (np.zeros((2, 3, 8, 8), np.uint8), np.ma.array([0, 1], mask=[0, 1]))}, DataError, "labels must be without a mask"),
         ({"train": (np.zeros((2, 3, 8, 8), np.uint8), [0, 10])}, DataError, "labels must be from 0 to 9, as the net has 10 outputs, got"),
@@ -385,7 +385,7 @@ def test_dataset_and_labels_in_a_list_are_data():
     net = figure1_net("relu", "fan-in")
     prepare = SubtractMean.fit(dataset.train_images)
     one = Trainer(net, ta.SGD(net), train=dataset, val=dataset, prepare=prepare)
-    assert len(one.batches.images) == 20 and len(one.val[1]) == 10
+    assert len(one.batches.source) == 20 and len(one.val) == 10
     images, labels = random_data(16)
     pairs = [small_trainer(train=(images, labels)), small_trainer(train=[images, labels.tolist()])]
     assert len({parameters_sha256(trained(trainer).net) for trainer in pairs}) == 1
@@ -556,7 +556,7 @@ def test_seconds_of_an_epoch_count_its_evaluation_and_its_speed_only_the_steps(m
 def test_images_without_labels_are_no_data():
     images, labels = random_data(8)
     for data in ([images], (images, labels, labels), {"images": images, "labels": labels}):
-        with refuses(DataError, "trainer: train must be (images, labels) or a Dataset, got "):
+        with refuses(DataError, "trainer: train must be (images, labels), a Dataset or a source, got "):
             make_trainer(train=data, prepare=SubtractMean.fit(images))
 
 

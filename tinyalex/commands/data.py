@@ -12,8 +12,8 @@ import numpy as np
 
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data import download
+from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import default_data_folder, load_dataset, locate
-from tinyalex.data.source import Dataset
 from tinyalex.units import bytes_in_words
 
 HELP = "download CIFAR-10, and look at a data set"

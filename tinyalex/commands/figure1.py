@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.commands.shared import command_of, out_folder, path, tell
+from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
-from tinyalex.data.source import Dataset
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_int
 from tinyalex.experiments.figure1.job import FILES, RATES, Job, open_folder

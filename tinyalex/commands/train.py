@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.commands.shared import command_of, go_on, out_folder, tell, tell_expected
+from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
 from tinyalex.data.prepare import CropAndFlip, Standardize
-from tinyalex.data.source import Dataset
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import Interrupted, ShapeError, require_choice, require_int
 from tinyalex.files.atomic import make_folder, write_json

@@ -3,17 +3,21 @@
 from tinyalex.data.batches import Batches
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
 from tinyalex.data.color import ColorNoise, color_axes
+from tinyalex.data.dataset import Dataset, Sources
 from tinyalex.data.find import default_data_folder, load_dataset
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
-from tinyalex.data.source import Dataset
+from tinyalex.data.source import ArraySource, Source
 from tinyalex.data.synthetic import synthetic_dataset
 
 __all__ = [
+    "ArraySource",
     "Batches",
     "ColorNoise",
     "CropAndFlip",
     "Dataset",
     "Prepare",
+    "Source",
+    "Sources",
     "Standardize",
     "SubtractMean",
     "color_axes",

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, require_prepare
-from tinyalex.data.source import Images, check_arrays
+from tinyalex.data.source import ArraySource, Source, check_arrays, is_source
 from tinyalex.errors import DataError, require_bool, require_int
 
 __all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # other modules import the last four from here
@@ -24,7 +24,7 @@ class Batches:
 
     Parameters
     ----------
-    images: uint8, float32 or float64 (N, C, H, W). labels: N integers, an array or a list.
+    images: uint8, float32 or float64 (N, C, H, W), or a `Source`, which has its own labels. labels: N integers, an array or a list.
     batch_size: at least 1. The last batch of an epoch holds the images that are left: 50,000 = 390 * 128 + 80.
     prepare: called with the images of each batch and a generator that is a function of (seed, epoch, batch).
     seed: 0 to 2**64 - 1.
@@ -43,9 +43,10 @@ class Batches:
     """
 
     def __init__(
-        self, images: Images, labels: Any, batch_size: int = 128, *, prepare: Prepare, seed: int = 0, shuffle: bool = True
+        self, images: Any, labels: Any = None, batch_size: int = 128, *, prepare: Prepare, seed: int = 0, shuffle: bool = True
     ) -> None:
-        self.images, self.labels = check_arrays("batches", images, labels)
+        self.source: Source = images if labels is None and is_source(images) else ArraySource(images, labels, who="batches")
+        self.labels = self.source.labels
         self.prepare, self.shuffle = require_prepare("batches", prepare), require_bool("batches", "shuffle", shuffle)
         self.batch_size = require_int("batches", "batch_size", batch_size)
         self.seed = require_int("batches", "seed", seed, least=0)
@@ -54,13 +55,13 @@ class Batches:
 
     def __len__(self) -> int:
         """The number of batches of an epoch."""
-        return -(-len(self.images) // self.batch_size)
+        return -(-len(self.source) // self.batch_size)
 
     def order(self, epoch: int) -> npt.NDArray[np.int64]:
         """The indices of the images in the order of this epoch, (N,)."""
         if not self.shuffle:
-            return np.arange(len(self.images))
-        words = self._philox(epoch, 0).random_raw(len(self.images))  # raw words, which are the same in every version of NumPy
+            return np.arange(len(self.source))
+        words = self._philox(epoch, 0).random_raw(len(self.source))  # raw words, which are the same in every version of NumPy
         return np.argsort(words, kind="stable")
 
     def of_epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[Floats, npt.NDArray[Any]]]:
@@ -79,8 +80,11 @@ class Batches:
         order = self.order(epoch)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            rng = np.random.Generator(self._philox(epoch, batch + 1))  # stream 0 draws the order
-            yield self.prepare(self.images[chosen], rng), self.labels[chosen]
+            yield self.prepare(self.source.read(chosen), self.rng(epoch, batch)), self.labels[chosen]
+
+    def rng(self, epoch: int, batch: int) -> np.random.Generator:
+        """The generator that `prepare` gets for one batch of one epoch."""
+        return np.random.Generator(self._philox(epoch, batch + 1))  # stream 0 draws the order
 
     def _philox(self, epoch: int, stream: int) -> np.random.Philox:
         """A separate generator for each (seed, epoch, stream): the stream is the highest word of Philox's counter."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.source import Dataset, take
+from tinyalex.data.dataset import Dataset, take
 from tinyalex.errors import DataError, show
 from tinyalex.files.pickles import load_pickle
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
-from tinyalex.data.source import Dataset
+from tinyalex.data.dataset import Dataset
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.errors import DataError, did_you_mean, show
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.source import Dataset
+from tinyalex.data.dataset import Dataset
 from tinyalex.errors import DataError, require_int, show
 
 CLASSES = ("disk", "ring", "square", "triangle", "cross", "stripes", "checks", "crescent", "star", "corner")

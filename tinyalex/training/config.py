@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tinyalex.errors import ShapeError, show
 from tinyalex.files.tensors import raw_bytes
@@ -33,20 +32,6 @@ def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise ShapeError(f"trainer: config must hold JSON values only, got {show(config)}: {error}") from None
     return whole
-
-
-def fingerprint(images: npt.NDArray[np.uint8], labels: npt.NDArray[Any]) -> str:
-    """The first 16 digits of SHA-256 over images and labels. Equal data have equal fingerprints, whatever their names are.
-
-    Example
-    -------
-    >>> fingerprint(np.zeros((1, 3, 2, 2), np.uint8), np.array([7]))
-    '6f189ff9a565fe23'
-    """
-    digest = hashlib.sha256(f"{images.shape} ".encode())
-    digest.update(raw_bytes(images))
-    digest.update(raw_bytes(labels.astype(np.int64)))
-    return digest.hexdigest()[:16]
 
 
 def comparable(here: Mapping[str, Any], there: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

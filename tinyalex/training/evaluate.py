@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.batches import Batches, Prepare
-from tinyalex.data.source import Dataset
+from tinyalex.data.dataset import Sources
+from tinyalex.data.source import is_source
 from tinyalex.errors import DataError, ShapeError, show
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
-from tinyalex.training.inputs import Arrays, arrays_of, as_labels, check_input
+from tinyalex.training.inputs import Images, as_labels, check_input, source_of
 
 Prepared: TypeAlias = Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
 
@@ -49,7 +50,7 @@ def ranks(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.
 def evaluate(
     net: Layer,
     loss: SoftmaxCrossEntropy,
-    data: Arrays | Dataset | Prepared,
+    data: Images | Prepared,
     prepare: Prepare | None = None,
     batch_size: int = 256,
     after_batch: Callable[[int], None] | None = None,
@@ -58,8 +59,8 @@ def evaluate(
 
     Parameters
     ----------
-    data: (images, labels), images (N, C, H, W) and N integer labels; or a Dataset, of which the test part is used; or an
-        iterable of batches (images, labels) that are already prepared. Labels may be lists.
+    data: (images, labels), images (N, C, H, W) and N integer labels; or a Dataset, of which the test part is used; or a
+        source; or an iterable of batches (images, labels) that are already prepared. Labels may be lists.
     prepare: the function that the training used; it is called without a generator, so that nothing is random. It is needed
         unless the batches are already prepared.
     batch_size: images in a batch; it changes time and memory only.
@@ -89,19 +90,20 @@ def evaluate(
 
 def _batches(data: Any, prepare: Prepare | None, batch_size: int) -> Prepared:
     is_pair = isinstance(data, (tuple, list)) and len(data) == 2 and not (isinstance(data[0], (tuple, list)) and len(data[0]) == 2)
-    if not is_pair and not hasattr(data, "test_images"):
+    if not is_pair and not hasattr(data, "test_images") and not is_source(data) and not isinstance(data, Sources):
         return _checked(data)
     if prepare is None:
         raise DataError("evaluate: prepare must be given with (images, labels), got None; pass the one that training used")
     if not callable(prepare):
         raise DataError(f"evaluate: prepare must be a function of uint8 images, got {show(prepare)}; pass the one that training used")
-    return _in_order(Batches(*arrays_of("evaluate: data", data, "test"), batch_size, prepare=prepare, shuffle=False))
+    return _in_order(Batches(source_of("evaluate: data", data, "test"), None, batch_size, prepare=prepare, shuffle=False))
 
 
 def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
     """The caller's prepared batches, each checked."""
     if isinstance(data, (str, bytes, dict, np.ndarray)) or not isinstance(data, Iterable):
-        raise DataError(f"evaluate: data must be (images, labels), a Dataset or an iterable of prepared batches, got {show(data)}")
+        rule = "(images, labels), a Dataset, a source or an iterable of prepared batches"
+        raise DataError(f"evaluate: data must be {rule}, got {show(data)}")
     for batch in data:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise DataError(f"evaluate: a batch of data must be (images, labels), got {show(batch)}")
@@ -109,6 +111,6 @@ def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
 
 
 def _in_order(batches: Batches) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    for start in range(0, len(batches.images), batches.batch_size):
-        rows = slice(start, start + batches.batch_size)
-        yield batches.prepare(batches.images[rows], None), batches.labels[rows]
+    for start in range(0, len(batches.source), batches.batch_size):
+        rows = np.arange(start, min(start + batches.batch_size, len(batches.source)))
+        yield batches.prepare(batches.source.read(rows), None), batches.labels[rows]

@@ -13,7 +13,8 @@ from tinyalex.training.trainer import Trainer
 def seconds_an_epoch(trainer: Trainer) -> float:
     """Seconds of an epoch: the steps over all training images, then the validation error. No parameter is changed."""
     net, loss, batches = trainer.net, trainer.loss, trainer.batches
-    images, labels = (array[: batches.batch_size] for array in (batches.images, batches.labels))
+    first = np.arange(min(batches.batch_size, len(batches.source)))
+    images, labels = batches.source.read(first), batches.labels[first]
 
     def forward(train: bool) -> None:
         x = trainer.prepare(images, np.random.default_rng(0) if train else None)
@@ -27,8 +28,8 @@ def seconds_an_epoch(trainer: Trainer) -> float:
         net.device.synchronize()
 
     step, test = least_seconds(lambda: forward(True)), least_seconds(lambda: forward(False))
-    validated = 0 if trainer.val is None else len(trainer.val[0])
-    return (step * len(batches.images) + test * validated) / len(images)
+    validated = 0 if trainer.val is None else len(trainer.val)
+    return (step * len(batches.source) + test * validated) / len(images)
 
 
 def least_seconds(work: Callable[[], object], times: int = 3) -> float:

@@ -9,14 +9,16 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.batches import Batches, Prepare, check_arrays
+from tinyalex.data.batches import Batches, Prepare
+from tinyalex.data.dataset import Dataset, Sources
+from tinyalex.data.source import ArraySource, Source, is_source
 from tinyalex.errors import DataError, ShapeError, show
 from tinyalex.layers.base import Layer
 from tinyalex.loss import plain
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
 
-Arrays: TypeAlias = tuple[npt.NDArray[np.uint8], npt.NDArray[Any]]
+Images: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]] | Dataset | Sources | Source  # what a caller may pass
 
 
 def check_parts(net: Any, sgd: Any, schedule: Any, prepare: Any) -> None:
@@ -41,27 +43,32 @@ def check_parts(net: Any, sgd: Any, schedule: Any, prepare: Any) -> None:
             )
 
 
-def check_data(net: Layer, prepare: Prepare, batches: Batches, val: Arrays | None) -> None:
+def check_data(net: Layer, prepare: Prepare, batches: Batches, val: Source | None) -> None:
     """Raise unless the net can read the prepared images of training and validation, and has an output for each label."""
-    shape = batches.images.shape[1:]
-    if val is not None and val[0].shape[1:] != shape:
-        raise DataError(f"trainer: val images must be of the training images' shape {shape}, got {val[0].shape[1:]}; crop or resize them")
-    check_input("trainer", net, prepare(batches.images[:1], None))
+    shape = batches.source.image_shape
+    if val is not None and val.image_shape != shape:
+        raise DataError(f"trainer: val images must be of the training images' shape {shape}, got {val.image_shape}; crop or resize them")
+    check_input("trainer", net, prepare(batches.source.read(np.arange(1)), None))
     shapes: Any = getattr(net, "shapes", None) or [()]
-    for labels in (batches.labels, *(val[1:] if val else ())):
+    for labels in (batches.labels, *([] if val is None else [val.labels])):
         least, most = int(labels.min()), int(labels.max())
         if len(shapes[-1]) == 1 and not 0 <= least <= most < shapes[-1][0]:
             got = least if least < 0 else most
             raise DataError(f"trainer: labels must be from 0 to {shapes[-1][0] - 1}, as the net has {shapes[-1][0]} outputs, got {got}")
 
 
-def arrays_of(who: str, data: Any, part: str) -> Arrays:
-    """Images and labels as arrays, from a pair (images, labels) or from the `part` of a Dataset, "train" or "test"."""
+def source_of(who: str, data: Any, part: str) -> Source:
+    """A source: `data` itself, or of a pair (images, labels), or the `part` of a Dataset or of Sources, "train" or "test"."""
+    if is_source(data):
+        source: Source = data
+        return source
+    if isinstance(data, Sources):
+        return data.train if part == "train" else data.val
     if hasattr(data, f"{part}_images"):
         data = getattr(data, f"{part}_images"), getattr(data, f"{part}_labels")
     if not isinstance(data, (tuple, list)) or len(data) != 2:
-        raise DataError(f"{who} must be (images, labels) or a Dataset, got {show(data)}")
-    return check_arrays(who, data[0], data[1])
+        raise DataError(f"{who} must be (images, labels), a Dataset or a source, got {show(data)}")
+    return ArraySource(data[0], data[1], who=who)
 
 
 def as_labels(who: str, labels: Any) -> Any:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.data.batches import Batches, Prepare
+from tinyalex.data.source import Source
 from tinyalex.errors import CheckpointError
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
 from tinyalex.training.checkpoint import Checkpoint, latest_checkpoint
-from tinyalex.training.config import as_json, comparable, described, fingerprint, first_difference, net_config
-from tinyalex.training.inputs import Arrays
+from tinyalex.training.config import as_json, comparable, described, first_difference, net_config
 from tinyalex.training.log import NAME, EpochResult, RunLog, read_epochs
 
 
@@ -26,16 +26,16 @@ def run_config(
     loss: SoftmaxCrossEntropy,
     prepare: Prepare,
     batches: Batches,
-    val: Arrays | None,
+    val: Source | None,
 ) -> dict[str, Any]:
     """The user's `config`, and under "trainer" all else that decides the result of a run, as JSON."""
     own = {
         "batch_size": batches.batch_size,
         "seed": batches.seed,
-        "train_images": len(batches.images),
-        "val_images": 0 if val is None else len(val[0]),
-        "train_sha256": fingerprint(batches.images, batches.labels),
-        "val_sha256": None if val is None else fingerprint(*val),
+        "train_images": len(batches.source),
+        "val_images": 0 if val is None else len(val),
+        "train_sha256": batches.source.fingerprint(),
+        "val_sha256": None if val is None else val.fingerprint(),
         "prepare": type(prepare).__name__,
         "schedule": type(schedule).__name__,
         "first_lr": schedule.base,

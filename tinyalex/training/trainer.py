@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.data.batches import Batches, Prepare
-from tinyalex.data.source import Dataset
+from tinyalex.data.source import Source
 from tinyalex.devices import Array
 from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeError, require_float, require_int
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
@@ -24,7 +24,7 @@ from tinyalex.schedule import Plateau, Schedule
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
 from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
 from tinyalex.training.evaluate import evaluate
-from tinyalex.training.inputs import Arrays, arrays_of, check_data, check_input, check_parts
+from tinyalex.training.inputs import Images, check_data, check_input, check_parts, source_of
 from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run
 from tinyalex.training.report import bar_of, epoch_line
 from tinyalex.training.resume import run_config, stored_run
@@ -70,8 +70,8 @@ class Trainer:
         schedule: Schedule | None = None,
         loss: SoftmaxCrossEntropy | None = None,
         *,
-        train: Arrays | Dataset,
-        val: Arrays | Dataset | None = None,
+        train: Images,
+        val: Images | None = None,
         prepare: Prepare,
         folder: Path | str | None = None,
         config: Mapping[str, Any] | None = None,
@@ -86,9 +86,8 @@ class Trainer:
         check_parts(net, sgd, self.schedule, prepare)
         self.net, self.sgd, self.prepare = net, sgd, prepare
         self.loss = SoftmaxCrossEntropy(device=net.gives[0], dtype=net.dtype) if loss is None else loss
-        images, labels = arrays_of("trainer: train", train, "train")
-        self.batches = Batches(images, labels, batch_size, prepare=prepare, seed=seed)
-        self.val = None if val is None else arrays_of("trainer: val", val, "test")
+        self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed)
+        self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
         self.evaluate_train, self.progress, self.hints = evaluate_train, progress, hints
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
@@ -224,7 +223,7 @@ class Trainer:
         position, lr, schedule = self.position, self.schedule.lr, self.schedule.state()
         epoch = position.epoch
         self._bar.set_description(f"epoch {position.epoch + 1}, evaluating")
-        train_error = self._error_on((self.batches.images, self.batches.labels)) if self.evaluate_train else None
+        train_error = self._error_on(self.batches.source) if self.evaluate_train else None
         val_error = None if self.val is None else self._error_on(self.val)
         try:
             self.sgd.follow(self.schedule.end_epoch(val_error))
@@ -254,7 +253,7 @@ class Trainer:
             self.hints = False
             self._bar.write(f"trainer: after epoch {result.epoch} {hint}", file=sys.stderr)
 
-    def _error_on(self, data: Arrays) -> float:
+    def _error_on(self, data: Source) -> float:
         def after_batch(images: int) -> None:
             if self._stop.received is not None:
                 self._interrupted()  # all steps of the epoch are done: the continued run repeats only this evaluation
@@ -313,6 +312,6 @@ class Trainer:
         log.cut(describe_run(self.config, self.net.device, self.batches.seed), self.position.epoch)
 
     def _bar_to(self, epochs: int) -> Any:
-        n = len(self.batches.images)
+        n = len(self.batches.source)
         done = self.position.epoch * n + min(self.position.batch * self.batches.batch_size, n)
         return bar_of(min(done, epochs * n), epochs * n, self.progress)

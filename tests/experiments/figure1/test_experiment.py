@@ -121,7 +121,7 @@ def test_folder_of_other_pixels_is_refused_and_one_from_before_fingerprints_goes
     plan = make_plan("fan-in", ("relu",), (0.01,), max_epochs=1)
     other = dataclasses.replace(dataset, train_images=dataset.train_images[::-1])
     with monkeypatch.context() as patch:
-        patch.setattr("tinyalex.training.resume.fingerprint", lambda images, labels: None)
+        patch.setattr("tinyalex.data.source.fingerprint", lambda images, labels: None)
         patch.setattr("tinyalex.training.resume.as_json", without_none)
         (old,) = figure1(dataset, tmp_path / "old").run(plan)
     (new,) = figure1(dataset, tmp_path / "new").run(plan)

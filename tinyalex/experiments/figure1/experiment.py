@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tinyalex.data.batches import Prepare, Standardize, SubtractMean
-from tinyalex.data.source import Dataset
+from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Device, get_device
 from tinyalex.errors import DivergedError
 from tinyalex.experiments.figure1.plan import Plan

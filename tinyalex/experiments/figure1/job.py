@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyalex.data.source import Dataset
+from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Device
 from tinyalex.errors import CheckpointError, DiskFull, DivergedError, Interrupted
 from tinyalex.experiments.figure1.experiment import Figure1

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tinyalex.data.source import Dataset
+from tinyalex.data.dataset import Dataset
+from tinyalex.data.source import fingerprint
 from tinyalex.errors import CheckpointError, ShapeError, require_float, require_int, show
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
 from tinyalex.training import EpochResult, RunLog
-from tinyalex.training.config import fingerprint
 from tinyalex.training.log import NAME as LOG, read_epochs
 
 START_ERROR = 0.9  # the error before any training, for ten classes; the interpolation of the first epoch begins with it

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.data.source import Dataset
+from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Device
 from tinyalex.experiments.figure1.experiment import BATCH_SIZE, MOMENTUM
 from tinyalex.experiments.figure1.plan import TARGET, Plan
