@@ -18,7 +18,10 @@ from tinyalex.data.imagenet.originals import Original
 from tinyalex.errors import DataError
 
 RECORD = np.dtype(
-    [("key", "<u8"), ("offset", "<i8"), ("size", "<i8"), ("name", "<u8"), ("label", "<i4"), ("file", "<u4"), ("length", "<u2"), ("val", "u1")]
+    {
+        "names": ["key", "offset", "size", "name", "label", "file", "length", "val"],
+        "formats": ["<u8", "<i8", "<i8", "<u8", "<i4", "<u4", "<u2", "u1"],
+    }
 )
 PARTS = ("train", "val")
 BUFFER = 4096  # records that are written together
@@ -119,7 +122,8 @@ def _hold_out(table: npt.NDArray[np.void], share: float, who: str) -> None:
     held = (place + 1) * steps // STEPS > place * steps // STEPS
     if not held.any() or held.all():
         least = -(-STEPS // steps) if steps else 2
-        raise DataError(f"{who}: pictures must be at least {least} for a validation part of {share:.3g} of them, got {len(table):,}; name one with --val")
+        rule = f"{who}: pictures must be at least {least} for a validation part of {share:.3g} of them, got {len(table):,}"
+        raise DataError(rule, "name such a part with --val, or take more pictures")
     by_class = np.lexsort((table["key"], table["label"]))
     table["val"][by_class[held]] = 1
 
@@ -136,7 +140,7 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self.records = np.memmap(folder / "records", RECORD, "r")
         self.names = np.memmap(folder / "names", np.uint8, "r")
-        self.orders = {part: np.memmap(folder / f"{part}.order", np.int64, "r") if _filled(folder / f"{part}.order") else np.empty(0, np.int64) for part in PARTS}
+        self.orders = {part: _order_of(folder / f"{part}.order") for part in PARTS}
 
     def record(self, part: str, place: int) -> tuple[str, int, int, int, int]:
         """Name, label, file, offset and size of the picture at a place of a part's order."""
@@ -145,5 +149,5 @@ class Reader:
         return name, int(row["label"]), int(row["file"]), int(row["offset"]), int(row["size"])
 
 
-def _filled(path: Path) -> bool:
-    return path.stat().st_size > 0
+def _order_of(path: Path) -> Indices:
+    return np.memmap(path, np.int64, "r") if path.stat().st_size else np.empty(0, np.int64)  # an empty file cannot be mapped

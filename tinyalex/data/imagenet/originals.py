@@ -139,7 +139,8 @@ def _answered(original: Original, place: Path, devkit: Devkit | None) -> Origina
         rule = f"{place}: --devkit must hold the right answers of {original.name} and the others"
         raise DataError(f"{rule}, got none; name the publisher's development kit, folder or tar")
     if not 1 <= number <= len(answers):
-        raise DataError(f"{place}: numbers of pictures must be 1 to {len(answers):,}, as the devkit says, got {original.name}; use its own devkit")
+        rule = f"{place}: numbers of pictures must be 1 to {len(answers):,}, as the devkit says, got {original.name}"
+        raise DataError(rule, "name the devkit of the same year")
     klass = devkit.wnids[answers[number - 1]]
     return Original(original.part, klass, original.name, number, original.file, original.offset, original.size)
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import functools
 import io
 import warnings
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +32,10 @@ LARGEST = 40_000_000  # pixels; a picture that decodes to more is left out
 LONGEST = 16  # a picture whose sides have a larger ratio is cut to this ratio first: 1 x 20,000 would become 256 x 5,120,000
 TINY = 32  # pixels of the shorter side, below which the report names the picture
 
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")  # others run programs or know no picture by its bytes
-MODES = {"1": "greyscale", "L": "greyscale", "LA": "greyscale", "P": "palette", "PA": "palette", "CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"}
+# Pillow's other formats run programs (EPS), or do not know their pictures by the first bytes (TGA).
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+GREY, PALETTE = "greyscale", "palette"
+MODES = {"1": GREY, "L": GREY, "LA": GREY, "P": PALETTE, "PA": PALETTE, "CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"}
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM, 5: Image.Transpose.TRANSPOSE,
     6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE, 8: Image.Transpose.ROTATE_90,
@@ -75,23 +78,35 @@ def square(data: bytes, *, warp: bool = False, side: int = SIDE, alone: Abstract
     ------
     LeftOut: the file is empty, truncated, damaged, too large, or no picture.
     """
-    if not data:
-        raise LeftOut("empty file")
-    with warnings.catch_warnings():  # Pillow warns of damaged EXIF data and of palettes, which matters to nobody here
+    with quiet():
+        return convert(data, warp=warp, side=side, alone=alone or nullcontext())
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pillow's warnings of damaged EXIF data and of palettes are not shown. Threads share the setting: enter it once for all."""
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            with Image.open(io.BytesIO(data), formats=_formats()) as picture:
-                return _square(picture, warp, side, alone or nullcontext())
-        except LeftOut:
-            raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise LeftOut("too large", f"more than {LARGEST:,} pixels") from None
-        except UnidentifiedImageError:
-            raise LeftOut("not a picture", f"begins with {data[:8]!r}") from None
-        except Exception as error:  # a damaged file makes Pillow's decoders raise every kind of error
-            cut = "truncated" in str(error).lower() or "premature" in str(error).lower() or isinstance(error, EOFError)
-            raise LeftOut("truncated" if cut else "damaged", str(error) or type(error).__name__) from None
+        yield
+
+
+def convert(data: bytes, *, warp: bool, side: int, alone: AbstractContextManager[Any]) -> Square:
+    """What `square` does, for a caller that is inside of `quiet`."""
+    if not data:
+        raise LeftOut("empty file")
+    try:
+        with Image.open(io.BytesIO(data), formats=_formats()) as picture:
+            return _square(picture, warp, side, alone)
+    except LeftOut:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise LeftOut("too large", f"more than {LARGEST:,} pixels") from None
+    except UnidentifiedImageError:
+        raise LeftOut("not a picture", f"begins with {data[:8]!r}") from None
+    except Exception as error:  # a damaged file makes Pillow's decoders raise every kind of error
+        cut = "truncated" in str(error).lower() or "premature" in str(error).lower() or isinstance(error, EOFError)
+        raise LeftOut("truncated" if cut else "damaged", str(error) or type(error).__name__) from None
 
 
 @functools.cache
@@ -128,7 +143,8 @@ def _square(picture: Image.Image, warp: bool, side: int, alone: AbstractContextM
 def _rgb(picture: Image.Image, kinds: list[str]) -> Image.Image:
     """The picture in mode RGB. A transparent one is laid on white."""
     mode = picture.mode
-    raw = picture.tile[0][3] if picture.tile else ""  # how the file stores a pixel, such as "RGB;16B"
+    tiles = getattr(picture, "tile", None)
+    raw = tiles[0][3] if tiles else ""  # how the file stores a pixel, such as "RGB;16B"
     raw = raw[0] if isinstance(raw, tuple) else raw
     picture.load()
     if mode.startswith("I") or ";16" in str(raw):

@@ -63,7 +63,7 @@ def _members(path: Path, file: BinaryIO, start: int, end: int, inner: str) -> It
     try:
         tar = tarfile.TarFile(fileobj=file, mode="r")
         while (member := tar.next()) is not None:
-            tar.members.clear()  # tarfile would keep a kilobyte for each of a million files
+            tar.members.clear()  # type: ignore[attr-defined]  # tarfile would keep a kilobyte for each of a million files
             if member.offset_data + member.size > end:
                 raise _cut(where, end, f"inside of {member.name}")
             if not member.isdir():
