@@ -25,7 +25,7 @@ from tinyalex.data.imagenet.originals import find_originals
 from tinyalex.data.imagenet.packing import ROW, UNFINISHED, Packer, Plan, read_notes, shard_name
 from tinyalex.data.imagenet.pictures import QUALITY, SHRINK, SIDE
 from tinyalex.data.imagenet.pool import Shared, share
-from tinyalex.data.imagenet.report import Report
+from tinyalex.data.imagenet.report import Report, text_of
 from tinyalex.data.imagenet.shards import COLOR, FORMAT, INDEX, MEAN, VERSION, fingerprint_of, read_index
 from tinyalex.data.imagenet.statistics import Sums
 from tinyalex.devices.workers import cores
@@ -36,7 +36,7 @@ HELD_OUT = 0.1  # share of the pictures for validation, where SRC has no such pa
 SPLITS = {"half": 0.5}
 MOST_IN_SHARD, LEAST_IN_SHARD, SHARDS = 1000, 50, 64  # a small set has 64 shards, so that all processes have work
 TRIAL = 8  # pictures from which time and bytes are estimated
-PLAN = "plan.json"
+PLAN, REPORT = "plan.json", "report.json"
 WAIT_S = 3.0  # for processes of a run that was killed, which end by themselves within a moment
 
 Progress = Callable[[int, int], object]
@@ -117,17 +117,25 @@ def prepare(
         sizes = {part: images_a_shard or _size(listing.counts[part]) for part in PARTS}
         plan = Plan(dest, listing.files, listing.classes, listing.counts, sizes, warp)
         asked = {
-            "source": listing.digest[:16], "resize": "warp" if warp else "crop", "shrink": SHRINK.name, "split": own, "images a shard": sizes,
-        }  # fmt: skip
-        finished = _finished(dest, asked)
-        if finished is not None:
-            shutil.rmtree(dest / UNFINISHED)
-            return finished
-        left = [task for task in plan.shards() if read_notes(dest, *task) is None]
-        _work(plan, left, workers, method, progress, expect)
-        index, report = _finish(plan, listing, source, asked, originals.words)
+            "source": listing.digest[:16],
+            "resize": "warp" if warp else "crop",
+            "shrink": SHRINK.name,
+            "split": own,
+            "images a shard": sizes,
+        }
+        index = _begun(dest, asked)
+        if index is None:
+            left = [task for task in plan.shards() if read_notes(dest, *task) is None]
+        else:  # a finished set, of which shards may have been lost
+            left = [task for task in plan.shards() if not _whole(dest, index, *task)]
+        if left:
+            _work(plan, left, workers, method, progress, expect)
+        if index is None:
+            index = _finish(plan, listing, source, asked, originals.words)
+        for task in left:
+            _require_same(dest, index, *task)
         shutil.rmtree(dest / UNFINISHED)
-        return Prepared(dest, index, report, len(left))
+        return Prepared(dest, index, _read(dest / REPORT), len(left))
 
 
 def _share(split: float | str | None) -> float | None:
@@ -178,8 +186,8 @@ def _alone(dest: Path) -> Iterator[None]:
         yield
 
 
-def _finished(dest: Path, asked: dict[str, Any]) -> Prepared | None:
-    """The finished set of DEST; None if it is not finished. DataError: DEST holds another set, or one of other options."""
+def _begun(dest: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
+    """The index of DEST; None if the set is not finished. DataError: DEST holds another set, or one of other options."""
     plan = dest / UNFINISHED / PLAN
     index = read_index(dest) if (dest / INDEX).is_file() else None
     if index is not None:
@@ -195,9 +203,27 @@ def _finished(dest: Path, asked: dict[str, Any]) -> Prepared | None:
             raise DataError(f"{dest}: DEST must hold shards of the same pictures, got those of another set; choose another DEST")
         got = f"{differs[0]} {known.get(differs[0])} instead of {asked[differs[0]]}"
         raise DataError(f"{dest}: DEST must hold shards made with the same options, got {got}; choose another DEST")
-    if index is None:
-        return None
-    return Prepared(dest, index, _read(dest / "report.json"), 0)
+    return index
+
+
+def _shard(index: dict[str, Any], part: str, k: int) -> dict[str, Any]:
+    """What the index says of a shard."""
+    shard: dict[str, Any] = index["parts"][part]["shards"][k]
+    return shard
+
+
+def _whole(dest: Path, index: dict[str, Any], part: str, k: int) -> bool:
+    """Whether a shard of a finished set is there and has its size."""
+    path = dest / shard_name(part, k)
+    return path.is_file() and path.stat().st_size == _shard(index, part, k)["bytes"]
+
+
+def _require_same(dest: Path, index: dict[str, Any], part: str, k: int) -> None:
+    """A shard that was made again must have the checksum of the index: another version of Pillow may encode JPEG in other bytes."""
+    notes = read_notes(dest, part, k)
+    if notes is None or notes["about"]["sha256"] != _shard(index, part, k)["sha256"]:
+        rule = f"{dest / shard_name(part, k)}: a shard that is made again must have the bytes of the first one"
+        raise DataError(rule + ", got others, as another version of Pillow makes; prepare the whole set again")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -234,10 +260,8 @@ def _work(
     tick(todo)
 
 
-def _finish(
-    plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], words: dict[str, str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write the tables, the mean image, the axes, the report and the index from the notes of all shards."""
+def _finish(plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], words: dict[str, str]) -> dict[str, Any]:
+    """Write the tables, the mean image, the axes, the report and the index from the notes of all shards, and return the index."""
     sums, report = Sums(), Report(listing.aside)
     parts: dict[str, Any] = {}
     tables = {}
@@ -263,8 +287,8 @@ def _finish(
     deviations, directions = sums.axes()
     write_json(plan.folder / COLOR, {"deviations": deviations.tolist(), "directions": directions.tolist()})
     document = report.document()
-    write_json(plan.folder / "report.json", document)
-    write_bytes(plan.folder / "report.txt", report.text().encode())
+    write_json(plan.folder / REPORT, document)
+    write_bytes(plan.folder / "report.txt", text_of(document).encode("utf-8", "backslashreplace"))
     index: dict[str, Any] = {
         "format": FORMAT, "version": VERSION, "name": source.resolve().name.removesuffix(".tar"),
         "classes": [[name, words.get(name, name)] for name in plan.classes],
@@ -272,7 +296,7 @@ def _finish(
     }  # fmt: skip
     index["fingerprint"] = fingerprint_of(index)
     write_json(plan.folder / INDEX, index)
-    return index, document
+    return index
 
 
 def _require_classes(plan: Plan, tables: dict[str, Any], report: Report) -> None:
@@ -280,7 +304,7 @@ def _require_classes(plan: Plan, tables: dict[str, Any], report: Report) -> None
     for part, table in tables.items():
         there = np.unique(table["label"])
         if len(there) < (2 if part == "train" else 1):
-            write_bytes(plan.folder / "report.txt", report.text().encode())
+            write_bytes(plan.folder / "report.txt", text_of(report.document()).encode("utf-8", "backslashreplace"))
             rule = f"{plan.folder}: {part} must hold pictures of {'2 classes' if part == 'train' else '1 class'} at least"
             raise DataError(f"{rule}, got {len(there)}; report.txt says which pictures were left out")
         absent = np.setdiff1d(np.arange(len(plan.classes)), there)

@@ -40,19 +40,21 @@ class Report:
         names = {what: {kind: sorted(names) for kind, names in sorted(kinds.items())} for what, kinds in lists.items()}
         return {"images": self.images, "counts": counts, "notes": self.notes, **names}
 
-    def lines(self) -> list[str]:
-        """What the command prints: how many files of each kind."""
-        lines = [f"{count:,} pictures in {part}" for part, count in self.images.items()]
-        for what, kinds in (("converted", self.converted), ("left out", self.left_out)):
-            lines += [f"{what}: {len(names):,} {kind}" for kind, names in sorted(kinds.items())]
-        return lines + self.notes
 
-    def text(self) -> str:
-        """report.txt: the same with names."""
-        lines = self.lines()
-        for what, kinds in (("converted", self.converted), ("left out", self.left_out)):
-            for kind, names in sorted(kinds.items()):
-                lines += ["", f"{what}, {kind}:", *(f"  {name}" for name in sorted(names)[:SHOWN])]
-                if len(names) > SHOWN:
-                    lines.append(f"  and {len(names) - SHOWN:,} more, see report.json")
-        return "\n".join(lines) + "\n"
+def lines_of(document: dict[str, Any]) -> list[str]:
+    """What the command prints of report.json: how many files of each kind."""
+    lines = [f"{count:,} pictures in {part}" for part, count in document["images"].items()]
+    for what in ("converted", "left out"):
+        lines += [f"{what}: {count:,} {kind}" for kind, count in document["counts"][what].items()]
+    return lines + document["notes"]
+
+
+def text_of(document: dict[str, Any]) -> str:
+    """report.txt: the same with names."""
+    lines = lines_of(document)
+    for what in ("converted", "left out"):
+        for kind, names in document[what].items():
+            lines += ["", f"{what}, {kind}:", *(f"  {name}" for name in names[:SHOWN])]
+            if len(names) > SHOWN:
+                lines.append(f"  and {len(names) - SHOWN:,} more, see report.json")
+    return "\n".join(lines) + "\n"
