@@ -11,6 +11,7 @@ A validation part is a tar or a folder of the same kinds, or the publisher's fla
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Iterator
@@ -120,16 +121,21 @@ def _words(folder: Path) -> dict[str, str]:
 
 
 def _pictures(place: Path, part: str, devkit: Devkit | None) -> Iterator[Original]:
-    """All files of a part."""
+    """All files of a part. DataError: a flat part does not hold as many pictures as the devkit answers."""
+    count, answers = 0, 0
     for original in _in_folder(place, part) if place.is_dir() else _in_tar(place, part):
         if original.number:
-            yield _answered(original, place, devkit)
+            klass, answers = _answered(original, place, devkit)
+            count += 1
+            yield dataclasses.replace(original, klass=klass)
         else:
             yield original
+    if count != answers:
+        raise DataError(f"{place}: pictures must be {answers:,}, one for each answer of the devkit, got {count:,}; finish its download")
 
 
-def _answered(original: Original, place: Path, devkit: Devkit | None) -> Original:
-    """A numbered picture with its class, which the devkit knows."""
+def _answered(original: Original, place: Path, devkit: Devkit | None) -> tuple[str, int]:
+    """The class of a numbered picture, which the devkit knows, and how many pictures it answers."""
     kind, digits = NUMBERED.fullmatch(original.name).groups()  # type: ignore[union-attr]
     kind, number = kind.lower(), int(digits)
     if original.part == "train":
@@ -141,8 +147,7 @@ def _answered(original: Original, place: Path, devkit: Devkit | None) -> Origina
     if not 1 <= number <= len(answers):
         rule = f"{place}: numbers of pictures must be 1 to {len(answers):,}, as the devkit says, got {original.name}"
         raise DataError(rule, "name the devkit of the same year")
-    klass = devkit.wnids[answers[number - 1]]
-    return Original(original.part, klass, original.name, number, original.file, original.offset, original.size)
+    return devkit.wnids[answers[number - 1]], len(answers)
 
 
 def _in_tar(path: Path, part: str) -> Iterator[Original]:

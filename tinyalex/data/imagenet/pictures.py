@@ -130,6 +130,8 @@ def _square(picture: Image.Image, warp: bool, side: int, alone: AbstractContextM
     with alone if large else nullcontext():
         if getattr(picture, "n_frames", 1) > 1:
             kinds.append("first of several frames")
+        if _deep(picture):  # before its EXIF data is read, because for PNG that decodes the picture
+            kinds.append("16-bit")
         way = TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
         rgb = _rgb(picture, kinds)
         if way is not None:
@@ -143,12 +145,7 @@ def _square(picture: Image.Image, warp: bool, side: int, alone: AbstractContextM
 def _rgb(picture: Image.Image, kinds: list[str]) -> Image.Image:
     """The picture in mode RGB. A transparent one is laid on white."""
     mode = picture.mode
-    tiles = getattr(picture, "tile", None)
-    raw = tiles[0][3] if tiles else ""  # how the file stores a pixel, such as "RGB;16B"
-    raw = raw[0] if isinstance(raw, tuple) else raw
     picture.load()
-    if mode.startswith("I") or ";16" in str(raw):
-        kinds.append("16-bit")
     if mode.startswith("I"):
         kinds.append("greyscale")
         levels = np.asarray(picture).astype(np.int64)
@@ -166,6 +163,13 @@ def _rgb(picture: Image.Image, kinds: list[str]) -> Image.Image:
         return picture
     kinds.append(name)
     return picture.convert("RGB")
+
+
+def _deep(picture: Image.Image) -> bool:
+    """Whether the file has 16 bits for each color; of three colors Pillow takes the upper 8."""
+    tiles = getattr(picture, "tile", None)
+    raw = tiles[0][3] if tiles else ""  # how the file stores a pixel, such as "RGB;16B"
+    return picture.mode.startswith("I") or ";16" in str(raw[0] if isinstance(raw, tuple) else raw)
 
 
 def _resized(rgb: Image.Image, warp: bool, side: int, kinds: list[str]) -> Image.Image:
