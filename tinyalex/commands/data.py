@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 def _prepare(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from tinyalex.data.imagenet.prepare import Expected, prepare
+    from tinyalex.data.imagenet.preparation import Expected, prepare
     from tinyalex.data.imagenet.report import lines_of
     from tinyalex.training.signals import Terminated, sigterm_raises
 

@@ -189,7 +189,7 @@ def _known(digest: str) -> _Found | None:
     """What an earlier look found; None if there was none."""
     found = _Found(Sums(), {})
     try:
-        with np.load(_cache(digest)) as state:
+        with np.load(io.BytesIO(_cache(digest).read_bytes())) as state:
             found.sums.join(dict(state))
             found.out = json.loads(bytes(state["out"]))
     except Exception:  # not there, or damaged in any way: look again

@@ -77,7 +77,7 @@ def notes_path(folder: Path, part: str, k: int) -> Path:
 def read_notes(folder: Path, part: str, k: int) -> dict[str, Any] | None:
     """The notes of a finished shard: rows, bytes, sha256, report, and for training the sums. None if the shard is not finished."""
     try:
-        with np.load(notes_path(folder, part, k)) as file:
+        with np.load(io.BytesIO(notes_path(folder, part, k).read_bytes())) as file:
             notes = dict(file)
         size = (folder / shard_name(part, k)).stat().st_size
         notes["about"] = json.loads(bytes(notes["about"]))

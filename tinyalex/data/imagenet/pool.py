@@ -66,9 +66,24 @@ def _begin(make: Callable[..., Callable[[Any], Any]], shared: Shared, setup: Any
     """What each process does first."""
     global _task
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one stops the others
+    if os.name == "posix":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _task = make(shared, setup)
+
+
+@contextlib.contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Ctrl-C waits until the block ends. A process that starts in it is not interrupted before `_begin`."""
+    if os.name != "posix":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with_parent() -> None:
@@ -116,7 +131,8 @@ def share(
     try:
         while True:
             for task in left:
-                pending.add(pool.submit(_do, task))
+                with _ctrl_c_later():  # a task may start a process
+                    pending.add(pool.submit(_do, task))
                 if len(pending) >= AHEAD * processes:
                     break
             if not pending:

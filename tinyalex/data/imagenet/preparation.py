@@ -310,7 +310,8 @@ def _require_classes(plan: Plan, tables: dict[str, Any], report: Report) -> None
         absent = np.setdiff1d(np.arange(len(plan.classes)), there)
         if len(absent):
             names = ", ".join(plan.classes[label] for label in absent[:5]) + (", ..." if len(absent) > 5 else "")
-            report.notes.append(f"{len(absent):,} classes without a picture in {part}: {names}")
+            count = f"{len(absent):,} class{'es' * (len(absent) != 1)}"
+            report.notes.append(f"{count} without a picture in {part}: {names}")
 
 
 def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
