@@ -114,7 +114,7 @@ class SavedNet:
     @property
     def most_views(self) -> int:
         """10 if the input is a crop of the image, else 1."""
-        return 10 if _views_of(self.prepare) and self.in_shape[1:] != self.image_shape[1:] else 1
+        return 10 if views_of(self.prepare) and self.in_shape[1:] != self.image_shape[1:] else 1
 
     def views(self, images: Images) -> Floats:
         """The ten views of each image (paper 4.1), float32 (10 N, C, h, w): rows 10 k to 10 k + 9 are of image k.
@@ -123,7 +123,7 @@ class SavedNet:
         ------
         ShapeError: the input is the whole image, so there is one view.
         """
-        made = _views_of(self.prepare)
+        made = views_of(self.prepare)
         if made is None or self.most_views == 1:
             raise ShapeError(f"{WHO}: views must be 1 for a net that reads whole images of {_size(self.image_shape)}, got 10; {CROPPED}")
         return made(images)
@@ -189,7 +189,7 @@ def printable(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(name if name.isprintable() else "".join(c if c.isprintable() else "?" for c in name) for name in names)
 
 
-def _views_of(prepare: Any) -> Callable[[Images], Floats] | None:
+def views_of(prepare: Any) -> Callable[[Images], Floats] | None:
     """The method that makes ten views, None if there is none."""
     while isinstance(prepare, ColorNoise):  # without a generator it adds nothing
         prepare = prepare.prepare

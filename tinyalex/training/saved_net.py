@@ -7,18 +7,26 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from tinyalex.data.dataset import Sources
+from tinyalex.data.prepare import Prepare
 from tinyalex.devices import Device
+from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import CheckpointError, TinyalexError, did_you_mean, require_choice
 from tinyalex.files.atomic import require_path
 from tinyalex.files.tensors import Tensor, kind_of
 from tinyalex.layers import Sequential
 from tinyalex.models import weights
 from tinyalex.models.pretrained import trained_figure1
+from tinyalex.models.registry import build
 from tinyalex.models.saved_net import SavedNet
 from tinyalex.training import checkpoint
+from tinyalex.training.recipes import RECIPES, recipe_of
 from tinyalex.training.report import WEIGHTS
+from tinyalex.training.start import input_of
 
-__all__ = ["SHIPPED", "SavedNet", "load_net"]
+__all__ = ["SHIPPED", "SavedNet", "describe", "describe_old", "load_net"]
 
 SHIPPED = ("figure1",)  # the names of the trained networks that come with the package
 
@@ -61,12 +69,33 @@ def load_net(
         raise CheckpointError(f"{file}: the file must describe its network, got weights alone, as earlier versions wrote them; {remedy}")
     saved = about if found is None else found
     assert saved is not None
+    for name, array in params.items():
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{file}: {name} must be finite, got a NaN or an infinity; the training of this net has diverged")
     net = _build(file, saved, towers, devices, params)
     params = weights.match_state(params, [name for name, _ in weights.parameters(net)])
     for leaf in net.leaves():
         for key, array in leaf.params.items():
             array[...] = leaf.device.asarray(params[f"{leaf.name}.{key}"].astype(leaf.dtype))
     return net, saved
+
+
+def describe(net: str, options: Mapping[str, Any], sources: Sources, prepare: Prepare) -> SavedNet:
+    """The description of a network that is trained on `sources`, for `Trainer(about=...)` and `save_weights(about=...)`.
+
+    options: the settings of the network, without towers, devices, seed and number of classes.
+    """
+    source, note = sources.train, f"trained on {sources.name}: {sources.note}"
+    warp = bool(getattr(source, "warp", getattr(getattr(source, "source", None), "warp", False)))  # also of a part of a source
+    return SavedNet(net, sources.classes, prepare, source.image_shape, options, warp, note)
+
+
+def describe_old(net: str, sources: Sources) -> SavedNet:
+    """A description for a file that has none: the network called `net`, trained on `sources` with the recipe for it."""
+    known = {recipe.net: name for name, recipe in RECIPES.items()}
+    recipe = recipe_of(known.get(net, "paper" if net.startswith("alexnet") else "small"))
+    shape = build(net, devices=DryDevice()).in_shape or (0, 0, 0)
+    return describe(net, {}, sources, input_of(recipe, sources, sources.train, shape[-1]))
 
 
 def is_shipped(path: object) -> bool:
