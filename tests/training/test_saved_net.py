@@ -264,8 +264,10 @@ def test_a_wrong_description_is_one_sentence(change, text, tmp_path):
     [
         (lambda d: d.update(classes=["x"] * 100_000), "param fc8.weight must have shape (100000, 256), got (4, 256)"),
         (lambda d: d.update(net="figure1", prepare=d["prepare"] | {"size": 32}, classes=["x"] * 10**6), "conv2.weight must have shape"),
-        (lambda d: d.update(net="alexnet", options=HUGE, prepare=d["prepare"] | {"size": 67}, image_shape=[3, 70, 70]),
-         "alexnet with 4 classes: param conv1.weight must have shape (864, 3, 11, 11), got (32, 3, 5, 5); was it made by another network?"),
+        (
+            lambda d: d.update(net="alexnet", options=HUGE, prepare=d["prepare"] | {"size": 67}, image_shape=[3, 70, 70]),
+            "alexnet with 4 classes: param conv1.weight must have shape (864, 3, 11, 11), got (32, 3, 5, 5); was it made by another network?",
+        ),
         (lambda d: d.update(net="alexnet", options={"width": 1e6}), "alexnet: input_size, num_classes and widths must give at most"),
     ],
 )

@@ -25,7 +25,7 @@ from tinyalex.training.expected import least_seconds
 from tinyalex.training.probabilities import TOP, Tally, ask, predictions
 
 HELP = "the errors of a trained net, or of several averaged, beside the paper's tables"
-EXAMPLE = "tinyalex evaluate figure1 --data synthetic --images 200 --png mixed.png"
+EXAMPLE = "tinyalex evaluate run --data cifar10 --views 10 --png mixed.png"
 
 IN_FULL = 20  # classes that are printed one by one
 TIMED = 32  # inputs that are timed, to say how long the work will take
