@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.data.imagenet.making import class_folders
 from tinyalex import cli
 from tinyalex.analysis.paper_tables import TABLE_1, TABLE_2, Line, comparable, table_lines
 from tinyalex.commands import evaluate
-from tinyalex.data import CropAndFlip, Standardize, SubtractMean, find, synthetic
+from tinyalex.data import CropAndFlip, Crops, Standardize, SubtractMean, find, synthetic
+from tinyalex.data.find import open_data
+from tinyalex.data.imagenet import prepare
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.models import build
 from tinyalex.models.weights import save_weights
 from tinyalex.training import SavedNet, load_net
 from tinyalex.training.probabilities import credit, probabilities
+from tinyalex.training.saved_net import describe
 
 PREPARE = CropAndFlip(Standardize((120, 121, 122), (60, 61, 62)), 24)
 DATA = synthetic_dataset(30, 60, 0)
@@ -205,6 +209,23 @@ def test_tables_of_the_paper_and_what_can_be_compared():
     assert len({len(line) for line in rest}) == 1
     assert comparable(10, 100, "mine").startswith("not comparable: mine has 10 classes")
     assert comparable(1000, 100, "mine").startswith("comparable only where mine is the whole set that the paper names")
+
+
+def test_photographs_in_shards_and_in_folders(capsys, tmp_path):
+    """The way from a folder of pictures to errors and answers, for a net that cuts crops out of 256 by 256 pixels."""
+    prepare(class_folders(tmp_path / "src", each=10), tmp_path / "dest", processes=1)
+    sources = open_data(tmp_path / "dest")
+    about = describe("alexnet", {"width": 1 / 16, "input_size": 67}, sources, Crops(sources.mean_image(), 67))
+    save_weights("net", about.build(), about=about)
+    found = answer(capsys, "net", "--data", "dest", "--views", "10", "--workers", "1", "--split", "train")
+    given = probabilities(load_net("net")[0], sources.train, about.prepare, 10)
+    assert found["images"] == 27 and found["nets"][0]["error"] == pytest.approx(1 - credit(given, sources.train.labels).mean())
+    assert answer(capsys, "net", "--data", "src")["images"] == 3  # the same names, in place
+    assert cli.main(["predict", "net", "src", "--views", "10"]) == 0
+    out = capsys.readouterr().out
+    assert out.count(" pixels, right: ") == 30 and "of 30 with a known class, " in out
+    assert cli.main(["evaluate", "net", "--data", "synthetic"]) == 2
+    assert "images of --data must be 3x256x256, which net was trained on, got 3x32x32 in synthetic" in capsys.readouterr().err
 
 
 def test_many_classes_are_printed_by_their_error(capsys):

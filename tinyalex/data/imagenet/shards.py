@@ -44,6 +44,7 @@ class ShardSource:
         self.folder, self.part = Path(folder), part
         index = read_index(self.folder)
         self.shards: list[dict[str, Any]] = index["parts"][part]["shards"]
+        self.warp: bool = index["resize"] == "warp"
         self.table = self._table(index)
         self.labels: Labels = self.table["label"].astype(np.int64)
         self._fingerprint = hashlib.sha256(f"{index['fingerprint']} {part}".encode()).hexdigest()[:16]
