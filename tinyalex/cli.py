@@ -24,7 +24,7 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "train": ("tinyalex.commands.train", "train a network on CIFAR-10; a run that was stopped can be continued"),
     "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
-    "data": ("tinyalex.commands.data", "download CIFAR-10, and look at a data set"),
+    "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),
     "check": ("tinyalex.commands.check", "check your functions of the lessons' exercises: which mistake it is, and where to look"),
     "lessons": ("tinyalex.commands.lessons", "list the lessons, and open one: a notebook, or a page of the book"),
     "grade": ("tinyalex.commands.grade", "grade one student's file or a folder of them: marks, findings, a report on the class"),
