@@ -20,6 +20,8 @@ from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupt
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.models.saved_net import SavedNet
+from tinyalex.models.weights import require_about
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
@@ -59,6 +61,7 @@ class Trainer:
         after each epoch.
     hints: whether to say on stderr, once, if after an epoch or 500 steps the net is still no better than a guess, and why: what each
         layer does with a batch, the likely cause and the setting to change (`tinyalex.training.stall`).
+    about: which net of the registry this is, its classes and its images. Checkpoints keep it, so that `load_net` needs nothing else.
     workers: how many processes read and prepare images ahead of the training, see `tinyalex.data.Loader`; 0 prepares them in this
         process, which is best for small arrays in memory. The result of the run is the same, to the last bit.
 
@@ -86,6 +89,7 @@ class Trainer:
         save_every_s: float = 60.0,
         progress: bool | None = None,
         hints: bool = True,
+        about: SavedNet | None = None,
         workers: int = 0,
     ) -> None:
         self.schedule = Schedule() if schedule is None else schedule
@@ -95,7 +99,8 @@ class Trainer:
         self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed)
         self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
-        self.evaluate_train, self.progress = evaluate_train, progress
+        require_about("trainer", about, net)
+        self.evaluate_train, self.progress, self.about = evaluate_train, progress, about
         parts = [self.batches]
         if self.val is not None:
             parts.append(Batches(self.val, None, batch_size, prepare=prepare, shuffle=False))
@@ -309,7 +314,8 @@ class Trainer:
             self._count_time()
             if bad := bad_parameter(self.net):
                 self._diverged(f"parameters must be finite, got a NaN or an infinity in {bad} after step {self.position.step}")
-            save_checkpoint(checkpoint_path(self.folder, self.position.step), self.net, self.sgd, self.schedule, self.position, self.config)
+            path = checkpoint_path(self.folder, self.position.step)
+            save_checkpoint(path, self.net, self.sgd, self.schedule, self.position, self.config, self.about)
             prune_checkpoints(self.folder)
         self._saved_at = time.perf_counter()
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.color import axes_of
+from tinyalex.data.color import principal_axes
 from tinyalex.data.imagenet.pictures import SIDE
 
 AT_ONCE = 257  # images whose sum fits into 16 bits
@@ -90,4 +90,4 @@ class Sums:
         covariance = np.empty((3, 3))
         for k, (i, j) in enumerate(PAIRS):
             covariance[i, j] = covariance[j, i] = (count * int(self.products[k]) - total[i] * total[j]) / count**2
-        return axes_of(covariance)
+        return principal_axes(covariance)
