@@ -93,4 +93,12 @@ def _search_folders() -> list[Path]:
 
 
 def open_data(data, train_images=None, test_images=None):  # SHIM
+    from tinyalex.data.imagenet.folders import open_folder
+    from tinyalex.data.imagenet.shards import open_shards
+
+    place = Path(os.path.expanduser(data))
+    if data not in NAMES and (place / "index.json").is_file():
+        return open_shards(place)
+    if data not in NAMES and place.is_dir() and find_cifar10(place) is None:
+        return open_folder(place)
     return load_dataset(data, train_images=train_images, test_images=test_images).sources()
