@@ -5,7 +5,7 @@ from tinyalex.data.batches import Batches
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
 from tinyalex.data.color import IMAGENET_COLORS, ColorNoise, color_axes
 from tinyalex.data.dataset import Dataset, Sources
-from tinyalex.data.find import default_data_folder, load_dataset
+from tinyalex.data.find import default_data_folder, load_dataset, open_data
 from tinyalex.data.loader import Loader
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean, prepare_from_state, prepare_state
 from tinyalex.data.source import ArraySource, Source
@@ -31,6 +31,7 @@ __all__ = [
     "find_cifar10",
     "load_dataset",
     "mean_probabilities",
+    "open_data",
     "prepare_from_state",
     "prepare_state",
     "read_cifar10",

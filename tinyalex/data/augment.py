@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.color import axes_of
+from tinyalex.data.color import checked_axes
 from tinyalex.data.prepare import Floats, stored
 from tinyalex.data.source import Images, check_images
 from tinyalex.errors import DataError, ShapeError, require_bool, require_choice, require_float, require_int, show
@@ -98,7 +98,7 @@ class Crops:
         if min(self._positions(height), self._positions(width)) < 1:
             least = f"{self.size + 1 - OFFSETS[self.offsets]} pixels high and wide, for crops of {self.size} with offsets {self.offsets!r}"
             raise ShapeError(f"Crops: mean must be at least {least}, got {height}x{width}; use a smaller size")
-        self.color = None if color is None else axes_of("Crops", *color)
+        self.color = None if color is None else checked_axes("Crops", *color)
         if self.color is not None and len(self.color[0]) != len(self.mean):
             raise DataError(f"Crops: color must have the mean's {len(self.mean)} channels, got {len(self.color[0])}")
         rule = "a finite number of at least 0"

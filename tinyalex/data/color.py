@@ -85,7 +85,7 @@ def principal_axes(covariance: Exact) -> tuple[Exact, Exact]:
     return np.sqrt(np.maximum(values[::-1], 0)), vectors * np.sign(largest)
 
 
-def axes_of(who: str, deviations: npt.ArrayLike, directions: npt.ArrayLike) -> tuple[Exact, Exact]:
+def checked_axes(who: str, deviations: npt.ArrayLike, directions: npt.ArrayLike) -> tuple[Exact, Exact]:
     """Deviations (C,) and directions (C, C) as arrays. DataError: they have another form, or a column has another length than 1."""
     values, columns = np.asarray(deviations, np.float64), np.asarray(directions, np.float64)
     if values.ndim != 1 or not (np.isfinite(values) & (values >= 0)).all():
@@ -128,7 +128,7 @@ class ColorNoise:
 
     def __init__(self, prepare: Any, deviations: npt.ArrayLike, directions: npt.ArrayLike, strength: float = 0.1) -> None:
         self.prepare = require_prepare("ColorNoise", prepare)
-        self.deviations, self.directions = axes_of("ColorNoise", deviations, directions)
+        self.deviations, self.directions = checked_axes("ColorNoise", deviations, directions)
         rule = "a finite number of at least 0"
         self.strength = require_float("ColorNoise", "strength", strength, rule, lambda v: 0 <= v < math.inf)
 
