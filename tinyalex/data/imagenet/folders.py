@@ -123,7 +123,7 @@ def _files(listing: Listing, reader: Reader) -> dict[str, _Files]:
     """Paths, names and labels of each part. DataError: a picture lies in a tar."""
     parts = {}
     for part in PARTS:
-        records = [reader.record(part, place) for place in range(listing.counts[part])]
+        records = list(reader.records_of(part, range(listing.counts[part])))
         for name, _, file, offset, _ in records:
             if offset >= 0:
                 got = f"{name} in the tar {listing.files[file].name}"
