@@ -137,7 +137,8 @@ class Packer:
         began, places, nbytes = time.perf_counter(), range(min(count, self.plan.counts["train"])), 0
         for name, _, *where in self.reader.records_of("train", places):
             with contextlib.suppress(LeftOut):
-                nbytes += len(encode(square(self.read(name, *where), warp=self.plan.warp, side=self.plan.side, alone=self.shared.alone).image)) + OVERHEAD
+                made = square(self.read(name, *where), warp=self.plan.warp, side=self.plan.side, alone=self.shared.alone)
+                nbytes += len(encode(made.image)) + OVERHEAD
         return (time.perf_counter() - began) / len(places), nbytes / len(places)
 
     def read(self, name: str, file: int, offset: int, size: int) -> bytes:
