@@ -26,7 +26,7 @@ from tinyalex.training.recipes import RECIPES, recipe_of
 from tinyalex.training.report import WEIGHTS
 from tinyalex.training.start import input_of
 
-__all__ = ["SHIPPED", "SavedNet", "describe", "describe_old", "load_net"]
+__all__ = ["SHIPPED", "SavedNet", "describe", "describe_old", "load_net", "read_saved"]
 
 SHIPPED = ("figure1",)  # the names of the trained networks that come with the package
 
@@ -63,7 +63,7 @@ def load_net(
     towers = require_choice("load_net", "towers", count if towers is None else towers, (1, 2))
     if is_shipped(path):
         return _shipped(towers, devices)
-    file, params, found = _read(path)
+    file, params, found = read_saved(path)
     if found is None and about is None:
         remedy = "say which with --net NAME and --data DATA, in Python with about=SavedNet(...)"
         raise CheckpointError(f"{file}: the file must describe its network, got weights alone, as earlier versions wrote them; {remedy}")
@@ -116,8 +116,13 @@ def _shipped(towers: int, devices: Any) -> tuple[Sequential, SavedNet]:
     return net, saved
 
 
-def _read(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | None]:
-    """The file that `path` means, its parameters, and what it says about its network."""
+def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | None]:
+    """The file that `path` means, its parameters, and what it says about its network; None where an earlier tinyalex wrote it.
+
+    Raises
+    ------
+    CheckpointError: there is no such file, or it is altered.
+    """
     file = require_path(path if str(path) not in (".", "..") else Path(path).resolve())
     if not file.exists():
         remedy = did_you_mean(str(path), SHIPPED) or f"correct the name; {', '.join(SHIPPED)} comes with tinyalex"
