@@ -31,11 +31,11 @@ from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.registry import MODELS
-from tinyalex.models.saved_net import SavedNet
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.training.recipes import RECIPES, Recipe, table_of
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
+from tinyalex.training.saved_net import describe
 from tinyalex.training.start import input_of, rates_of
 from tinyalex.units import time_in_words
 
@@ -99,8 +99,7 @@ def run(args: argparse.Namespace) -> int:
     net = net_of(args, recipe, len(sources.classes))
     rates = rates_of(net, rates_in(args), recipe)
     begun = start_from(args, net)
-    note = f"trained on {sources.name}: {sources.note}"
-    about = SavedNet(recipe.net, sources.classes, prepare, train.image_shape, options_of(args, recipe), note=note)
+    about = describe(recipe.net, options_of(args, recipe), sources, prepare)
     folder = out_folder("train", args.out, recipe.net)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
