@@ -39,7 +39,7 @@ from tinyalex.training.saved_net import describe
 from tinyalex.training.start import input_of, rates_of
 from tinyalex.units import time_in_words
 
-HELP = "train a network by a recipe, on CIFAR-10, ImageNet or your own pictures; a run that was stopped can be continued"
+HELP = "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"
 EXAMPLE = "tinyalex train --net alexnet --recipe paper --data imagenet-shards --workers 2 --out run"
 
 DEFAULTS: dict[str, Any] = {"net": "cifar-alexnet", "towers": 1, "data": "auto", "seed": 0, "workers": 0, "augment": True}
