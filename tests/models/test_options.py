@@ -7,7 +7,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.models import VARIANTS, differences
-from tinyalex.models.options import as_built
+from tinyalex.models.options import alexnet, as_built
 from tinyalex.models.rows import weighted
 
 
@@ -37,12 +37,31 @@ def test_without_options_it_is_the_variant(name):
         ({"half": True}, ["filters: conv1 48, conv2 128, conv3 192, conv4 192 (paper: conv1 96, conv2 256, conv3 384, conv4 384)",
                           "layers after conv1 that see both halves: conv2, conv3, conv4, conv5, fc6, fc7 (paper: conv3, fc6, fc7)",
                           "groups that response normalization stays in: 1 (paper: 2)"]),
+        ({"weight_std": 0.02, "hidden_bias": 0.5},
+         ["standard deviation of the initial weights: conv1 0.02, conv2 0.02, conv3 0.02, conv4 0.02, conv5 0.02, fc6 0.02, fc7 0.02, "
+          "fc8 0.02 (paper: conv1 0.01, conv2 0.01, conv3 0.01, conv4 0.01, conv5 0.01, fc6 0.01, fc7 0.01, fc8 0.01)",
+          "initial biases: conv2 0.5, conv4 0.5, conv5 0.5, fc6 0.5, fc7 0.5 (paper: conv2 1, conv4 1, conv5 1, fc6 1, fc7 1)"]),
         ({"remove": ("conv5",)}, ["after conv5: pool (paper: relu, pool)", "layers removed: conv5 (paper: none)"]),
     ],
     ids=str,
 )  # fmt: skip
 def test_options_of_the_papers_net(settings, expected):
     assert differences(as_built("paper", **settings)) == expected
+
+
+def test_initial_weights_by_fan_in_keep_the_variance_and_bad_ones_are_refused():
+    net = alexnet(width=1 / 8, num_classes=10, weight_std="fan-in", hidden_bias=0)
+    for name, weight in net.params.items():
+        if name.endswith("weight"):
+            fan_in = weight[0].size
+            assert abs(weight.std() * (fan_in / 2) ** 0.5 - 1) < 0.05, name
+        else:
+            assert not weight.any()
+    for std in (0, -1, "he", True):
+        with refuses(ta.ShapeError, 'alexnet: weight_std must be a number above 0, or "fan-in"'):
+            as_built(weight_std=std)
+    with refuses(ta.ShapeError, "alexnet: hidden_bias must be a finite number, got nan"):
+        as_built(hidden_bias=float("nan"))
 
 
 def test_options_overrule_what_the_variant_had():
