@@ -73,7 +73,7 @@ predict("10-c", 10)
 #
 # $$y_a = y_b = [x_a, x_b] \qquad\qquad (N, \text{CA} + \text{CB}, H, W)$$
 #
-# The brackets mean: one behind the other, along the axis of the channels. $y_a$ and $y_b$ hold the same numbers, but they are two arrays in
+# The brackets mean: one after the other, along the axis of the channels. $y_a$ and $y_b$ hold the same numbers, but they are two arrays in
 # two memories: the next layer of card a reads $y_a$, that of card b reads $y_b$. Card b had to send $x_b$ to card a, and card a had to send
 # $x_a$ to card b. The function is called **exchange**.
 #
@@ -308,7 +308,7 @@ for t, name in layers if fast(True, False) else layers[:1] + layers[-1:]:
 
 # %% [markdown]
 # Last, the claim of part 1: the net on two cards **is** the net with groups on one card. We put the filters of both cards
-# one behind the other and run the whole as one net, without any link. conv2 has two groups.
+# one after the other and run the whole as one net, without any link. conv2 has two groups.
 
 
 # %%
@@ -718,8 +718,11 @@ say("With the mean, conv1 and conv2 get 50 % of their gradient", value=wrong_by[
 say("and conv3, behind the link, has an error of 0 %", value=wrong_by[not_sent_back][2], within=1e-12)
 
 # %% [markdown]
-# Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link. In the first line conv2 has 71 %,
-# as in the experiment with random numbers. In conv1 the two terms have gone through one more layer, and in this small net 87 % are wrong.
+# Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link.
+#
+# Why are the first two numbers of the first line not exactly the 71 % of the experiment? There the two terms hold many independent numbers.
+# Here the gradients are few numbers, and they come from only two images. By chance one of the terms may be larger, or the two may point a
+# little against each other and partly cancel. With other images these two numbers are other ones, mostly between 60 % and 90 %.
 #
 # In AlexNet it would be worse. conv1 lies in front of three links at which gradients add (conv3, fc6 and fc7), so the mean would halve
 # its gradient three times.
