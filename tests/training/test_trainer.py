@@ -235,7 +235,8 @@ def test_net_that_still_guesses_is_told_once_what_to_try(capfd):
     make_trainer(train=train, lr=1e-30, net=make_net(init=ta.Gaussian(1e-6)), val=None).run(2)
     err = capfd.readouterr().err
     assert err.count("the net still guesses: its training loss is 2.302") == 1
-    assert "trainer: after epoch 1 " in err and "try weight_init=FanIn(2**0.5), or try another learning rate" in err
+    assert "trainer: after epoch 1 " in err and "the signal shrinks from layer to layer; use larger initial weights: FanIn(2**0.5)" in err
+    assert "\n  layer           size  differs by image  dead units  gradient    weight\n  conv1 " in err
     make_trainer(train=train, lr=1e-30, net=make_net(init=ta.Gaussian(1e-6)), val=None, hints=False).run(1)
     make_trainer(train=train, schedule=ta.Schedule(1e-4), val=None).run(3)
     assert "guesses" not in capfd.readouterr().err

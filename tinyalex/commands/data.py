@@ -60,6 +60,7 @@ def _add_imagenet(actions: Any) -> None:
     )
     share = "where SRC has no validation part: half, as for the 10,184 classes (paper 6.1), or the share to validate on (default: 0.1)"
     prepare.add_argument("--split", type=_split, metavar="SPLIT", help=share)
+    prepare.add_argument("--side", type=int, default=256, help="of the squares, a multiple of 32 (default: 256)", metavar="PIXELS")
     prepare.add_argument("--warp", action="store_true", help="squeeze pictures to squares, as Caffe does, instead of cutting the center")
     prepare.add_argument("--processes", type=int, metavar="N", help="processes that work at a time (default: one for each processor)")
     prepare.add_argument("--check", action="store_true", help="prepare nothing; compare every shard of the set SRC with its checksum")
@@ -145,7 +146,7 @@ def _prepare(args: argparse.Namespace) -> int:
         try:
             with sigterm_raises():
                 made = prepare(
-                    args.source, args.dest, val=args.val, devkit=args.devkit, split=args.split, warp=args.warp,
+                    args.source, args.dest, val=args.val, devkit=args.devkit, split=args.split, warp=args.warp, side=args.side,
                     processes=args.processes, progress=progress, expect=expect,
                 )  # fmt: skip
         except KeyboardInterrupt as stop:
@@ -167,7 +168,7 @@ def command_of_prepare(args: argparse.Namespace) -> str:
     for option in ("val", "devkit", "split", "processes"):
         if getattr(args, option) is not None:
             words += [f"--{option}", str(getattr(args, option))]
-    return shlex.join(words + ["--warp"] * args.warp)
+    return shlex.join(words + ["--side", str(args.side)] * (args.side != 256) + ["--warp"] * args.warp)
 
 
 def _check(args: argparse.Namespace) -> int:

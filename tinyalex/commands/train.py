@@ -17,6 +17,7 @@ from tinyalex.commands.train_plan import (
     crop_size,
     input_shape,
     net_of,
+    options_of,
     parts_of,
     rates_in,
     recipe_in,
@@ -30,6 +31,7 @@ from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.registry import MODELS
+from tinyalex.models.saved_net import SavedNet
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.training.recipes import RECIPES, Recipe, table_of
@@ -97,6 +99,8 @@ def run(args: argparse.Namespace) -> int:
     net = net_of(args, recipe, len(sources.classes))
     rates = rates_of(net, rates_in(args), recipe)
     begun = start_from(args, net)
+    note = f"trained on {sources.name}: {sources.note}"
+    about = SavedNet(recipe.net, sources.classes, prepare, train.image_shape, options_of(args, recipe), note=note)
     folder = out_folder("train", args.out, recipe.net)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
@@ -112,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
         batch_size=recipe.batch_size,
         seed=args.seed,
         evaluate_train=False,
+        about=about,
+        workers=args.workers,
         progress=sys.stderr.isatty(),  # this command writes the lines itself
     )
     make_folder(folder)
@@ -146,8 +152,8 @@ def _write(
 ) -> dict[str, Any]:
     """Write weights, result and curve. The weights are rounded to float16, so the error is measured with those in the file."""
     assert trainer.folder is not None
-    folder, note = trainer.folder, f"trained on {sources.name}: {sources.note}"
-    save_weights(folder / WEIGHTS, trainer.net, "float16", note)
+    folder = trainer.folder
+    save_weights(folder / WEIGHTS, trainer.net, "float16", f"trained on {sources.name}: {sources.note}", about=trainer.about)
     load_weights(folder / WEIGHTS, trainer.net)
     document = document_of(folder, again, results, _evaluate(trainer, test))
     document["net"] = {"name": recipe.net, "towers": args.towers, "devices": _places(trainer.net), "parameters": _parameters(trainer.net)}

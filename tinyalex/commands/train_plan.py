@@ -15,7 +15,8 @@ from tinyalex.errors import ShapeError, require_choice, require_float, require_i
 from tinyalex.layers import Layer, Sequential
 from tinyalex.models.registry import MODELS, build, require_name
 from tinyalex.training.recipes import RECIPES, SCHEDULES, Recipe, recipe_of
-from tinyalex.training.start import first, head_of, hold_out, load_start, params_in
+from tinyalex.training.saved_net import read_saved
+from tinyalex.training.start import first, head_of, hold_out, load_start
 
 SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
 HELD_OUT = 0.1  # of the training images, if the schedule follows the validation error: test images must not decide anything
@@ -154,7 +155,8 @@ def start_from(args: argparse.Namespace, net: Layer) -> dict[str, Any]:
         return {}
     where = path(getattr(args, "from"))
     head = head_of(net)
-    fresh = load_start(where, params_in(where), net, frozenset() if args.keep_head else frozenset({head}))
+    file, params, _ = read_saved(where)
+    fresh = load_start(file, params, net, frozenset() if args.keep_head else frozenset({head}))
     tell(f"begins with the weights in {where}" + (f"; {head} starts anew" if fresh else ""))
     return {"from": {"name": where.name, "fresh": list(fresh)}}
 

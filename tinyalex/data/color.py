@@ -74,10 +74,10 @@ def color_axes(images: Images) -> tuple[Exact, Exact]:
     for start in blocks:
         centered = _pixels(images[start : start + BLOCK]) - mean[:, None]
         covariance += centered @ centered.T / pixels
-    return axes_of(covariance)
+    return principal_axes(covariance)
 
 
-def axes_of(covariance: Exact) -> tuple[Exact, Exact]:
+def principal_axes(covariance: Exact) -> tuple[Exact, Exact]:
     """The principal axes of a covariance matrix (C, C) of colors: deviations and directions, as `color_axes` returns them."""
     values, vectors = np.linalg.eigh(covariance)  # the smallest first
     vectors = vectors[:, ::-1]

@@ -287,6 +287,15 @@ class CropAndFlip:
         crops[mirrored] = crops[mirrored, :, :, ::-1]
         return crops
 
+    def views(self, images: Images) -> Floats:
+        """Ten views of each image, float32 (10 N, C, size, size), in the order of `tinyalex.data.augment.Crops.views`: 10 k to 10 k + 9 are
+        of image k, the crop at the top left, top right, center, bottom left, bottom right, then the same five mirrored."""
+        whole, size = self.prepare(images), self.size
+        bottom, right = (extent - size for extent in whole.shape[2:])
+        places = [(0, 0), (0, right), (bottom // 2, right // 2), (bottom, 0), (bottom, right)]
+        crops = np.stack([whole[:, :, top : top + size, left : left + size] for top, left in places], axis=1)  # (N, 5, C, size, size)
+        return np.concatenate([crops, crops[..., ::-1]], axis=1).reshape(-1, *crops.shape[2:])
+
 
 def _check_fits(who: str, images: Any, mean: Floats) -> Images:
     """The images as an array. DataError unless they have the mean's shape; where the mean has height or width 1, any size fits."""

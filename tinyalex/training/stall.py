@@ -30,7 +30,9 @@ NEAR = 0.98  # of the loss of a guess: at or above, the net has learned nothing
 LOST = 0.02  # the least share of a layer's outputs that must differ from image to image
 DEAD = 0.9  # the share of dead units from which on they are the cause
 SLOW = 2e-5  # the least change of a layer's weights in a step, as a share of the weights
+FAINT = 1e-3  # logits of a smaller size say the same of every class
 LARGE = 2.0  # times the loss of a guess: the logits are far too large
+FAN_IN = "larger initial weights: FanIn(2**0.5) for inputs of unit variance (--weight-std fan-in --hidden-bias 0 --pixels standardize)"
 BYTES = 10.0  # inputs of a larger standard deviation are pixels of 0 to 255
 
 
@@ -38,12 +40,13 @@ BYTES = 10.0  # inputs of a larger standard deviation are pixels of 0 to 255
 class LayerState:
     """What a layer with parameters, or a ReLU, did with a batch.
 
-    differs: how much its outputs differ from image to image: the standard deviation over the images, averaged over the units, as a share
-        of the outputs' root mean square. dead: the share of units that are 0 for all images and places; None if it is no ReLU.
+    size: the root mean square of its outputs. differs: how much they differ from image to image: the standard deviation over the images,
+        averaged over the units, as a share of `size`. dead: the share of units that are 0 for all images and places; None if it is no ReLU.
     gradient, weight: the root mean squares of the weight's gradient and of the weight; None without a weight.
     """
 
     name: str
+    size: float
     differs: float
     dead: float | None
     gradient: float | None
@@ -63,9 +66,10 @@ class Examination:
 
     def lines(self) -> list[str]:
         """The cause, the remedy, and a table of the layers."""
-        head = f"{'layer':<10}{'differs by image':>17}{'dead units':>12}{'gradient':>11}{'weight':>10}"
+        head = f"{'layer':<10}{'size':>10}{'differs by image':>18}{'dead units':>12}{'gradient':>10}{'weight':>10}"
         rows = [
-            f"{state.name:<10}{100 * state.differs:>15.1f} %{_percent(state.dead):>12}{_short(state.gradient):>11}{_short(state.weight):>10}"
+            f"{state.name:<10}{_short(state.size)}{100 * state.differs:>16.1f} %{_percent(state.dead):>12}"
+            f"{_short(state.gradient)}{_short(state.weight)}"
             for state in self.layers
         ]
         return [f"{self.cause}; {self.remedy}", head, *rows]
@@ -78,9 +82,8 @@ def entropy_of(labels: npt.NDArray[np.integer]) -> float:
     return float(-(share * np.log(share)).sum())
 
 
-def is_stalled(loss: float, labels: npt.NDArray[np.integer]) -> bool:
-    """Whether the mean loss of many steps is no better than that of a guess among the labels. One class alone cannot stall."""
-    entropy = entropy_of(labels)
+def is_stalled(loss: float, entropy: float) -> bool:
+    """Whether the mean loss of many steps is no better than that of a guess, which is `entropy`. One class alone cannot stall."""
     return entropy > 0 and loss >= NEAR * entropy
 
 
@@ -94,7 +97,7 @@ def examine(
     x, labels: a prepared batch, (N, C, H, W) and (N,), N at least 2. lr: the learning rate.
     fits: what `labels_fit` of tinyalex/training/fits.py found; None if it does not know.
     """
-    seen: list[tuple[Layer, float, float | None]] = []
+    seen: list[tuple[Layer, float, float, float | None]] = []
 
     def look(leaf: Layer, out: Any) -> None:
         if leaf.params or isinstance(leaf, ReLU):
@@ -105,7 +108,7 @@ def examine(
             if isinstance(leaf, ReLU):
                 units = host.reshape(len(host), host.shape[1], -1)
                 dead = float((units.max(axis=(0, 2)) <= 0).mean())
-            seen.append((leaf, spread / rms if rms > 0 else 0.0, dead))
+            seen.append((leaf, rms, spread / rms if rms > 0 else 0.0, dead))
 
     with np.errstate(all="ignore"):
         value = net.device.asarray(x, net.dtype)
@@ -134,13 +137,13 @@ def _walk(layer: Layer, x: Any, look: Callable[[Layer, Any], None]) -> Any:
     return out
 
 
-def _state(leaf: Layer, differs: float, dead: float | None) -> LayerState:
+def _state(leaf: Layer, size: float, differs: float, dead: float | None) -> LayerState:
     def rms(array: Any) -> float:
         return math.sqrt(float(np.square(leaf.device.to_numpy(array), dtype=np.float64).mean()))
 
     if "weight" not in leaf.params:
-        return LayerState(leaf.name, differs, dead, None, None)
-    return LayerState(leaf.name, differs, dead, rms(leaf.grads["weight"]), rms(leaf.params["weight"]))
+        return LayerState(leaf.name, size, differs, dead, None, None)
+    return LayerState(leaf.name, size, differs, dead, rms(leaf.grads["weight"]), rms(leaf.params["weight"]))
 
 
 def _cause(
@@ -160,12 +163,14 @@ def _cause(
         said = f"the outputs of {lost.name} differ from image to image by only {100 * lost.differs:.2g} % of their size"
         if gain < 0.5 and scale < BYTES:
             scales = f"the inputs have a standard deviation of {scale:.2g}, and the first weights are made for pixels of 0 to 255"
-            return f"{said}; {scales}", "give the net pixels of 0 to 255 minus their mean (--pixels mean-image), or --weight-std fan-in"
+            return f"{said}; {scales}", f"give the net pixels of 0 to 255 minus their mean (--pixels mean-image), or {FAN_IN}"
         biases = [leaf for leaf in weighted if "bias" in leaf.params and _mean(leaf, "bias") >= 0.5]
         if biases:
             said += f"; the biases of {biases[0].name} are {_mean(biases[0], 'bias'):.2g}, larger than what the images add to them"
-            return said, "use --weight-std fan-in --hidden-bias 0 --pixels standardize, or smaller biases alone, --hidden-bias 0.1"
-        return said, "use larger initial weights, --weight-std fan-in with --pixels standardize"
+            return said, f"use smaller initial biases (--hidden-bias 0.1), or {FAN_IN}"
+        return said, f"use {FAN_IN}"
+    if states[-1].size < FAINT:
+        return f"the logits have a size of {states[-1].size:.1g}: the signal shrinks from layer to layer", f"use {FAN_IN}"
     if loss > LARGE:
         said = f"the loss is {loss:.1f} times that of a guess, and the inputs have a standard deviation of {scale:.2g}"
         other = "smaller inputs (--pixels standardize) or smaller initial weights" if scale > BYTES else "a lower learning rate"
@@ -190,4 +195,4 @@ def _percent(share: float | None) -> str:
 
 
 def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2g}"
+    return f"{'-' if value is None else f'{value:.2g}':>10}"

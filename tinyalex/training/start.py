@@ -13,7 +13,7 @@ from tinyalex.data.augment import Crops
 from tinyalex.data.dataset import Sources, take
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
 from tinyalex.data.source import ArraySource, Source, Subset
-from tinyalex.errors import CheckpointError, ShapeError, did_you_mean, require_float, show
+from tinyalex.errors import ShapeError, did_you_mean, require_float, show
 from tinyalex.layers.base import Layer
 from tinyalex.layers.dropout import layer_of
 from tinyalex.models.weights import check_tensors, match_state, parameters
@@ -120,24 +120,3 @@ def rates_of(net: Layer, rates: Mapping[str, float], recipe: Recipe) -> dict[str
                     bias = (recipe.bias_lr, recipe.bias_decay) if key == "bias" else (1.0, 1.0)
                     found[f"{leaf.name}.{key}"] = (times * bias[0], bias[1])
     return found
-
-
-def params_in(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    """The parameters in a checkpoint, a file of weights, or a run's folder, of which the newest checkpoint counts.
-
-    Raises
-    ------
-    CheckpointError: there is neither.
-    """
-    from tinyalex.files.tensors import read_tensors
-    from tinyalex.models.weights import FORMAT, FORMAT_VERSION
-    from tinyalex.training.checkpoint import checkpoint_files, load_checkpoint
-
-    if path.is_dir():
-        files = checkpoint_files(path)
-        if not files:
-            raise CheckpointError(f"{path}: the folder must hold a checkpoint of a run, got none")
-        path = files[-1]
-    if path.name.startswith("checkpoint-"):
-        return load_checkpoint(path).params
-    return read_tensors(path, FORMAT, FORMAT_VERSION)[0]

@@ -20,16 +20,19 @@ from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupt
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.models.saved_net import SavedNet
+from tinyalex.models.weights import require_about
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
-from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
+from tinyalex.training.diagnose import bad_parameter, first_bad, lower_rate
 from tinyalex.training.evaluate import evaluate
 from tinyalex.training.inputs import Images, check_data, check_input, check_parts, source_of
 from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run
 from tinyalex.training.report import bar_of, epoch_line
 from tinyalex.training.resume import run_config, stored_run
 from tinyalex.training.signals import NAMES, StopSignals
+from tinyalex.training.watch import Watch
 
 READ_EVERY = 10  # steps between two reads of the loss on a GPU, where each read waits until the GPU has finished
 
@@ -56,7 +59,9 @@ class Trainer:
     save_every_s: seconds between two checkpoints inside an epoch; 0 saves after each step.
     progress: True shows a bar on stderr, False shows nothing. None shows a bar if stderr is a terminal, else it writes a line
         after each epoch.
-    hints: whether to write one line to stderr if, after an epoch, the net is still no better than a guess.
+    hints: whether to say on stderr, once, if after an epoch or 500 steps the net is still no better than a guess, and why: what each
+        layer does with a batch, the likely cause and the setting to change (`tinyalex.training.stall`).
+    about: which net of the registry this is, its classes and its images. Checkpoints keep it, so that `load_net` needs nothing else.
     workers: how many processes read and prepare images ahead of the training, see `tinyalex.data.Loader`; 0 prepares them in this
         process, which is best for small arrays in memory. The result of the run is the same, to the last bit.
 
@@ -84,6 +89,7 @@ class Trainer:
         save_every_s: float = 60.0,
         progress: bool | None = None,
         hints: bool = True,
+        about: SavedNet | None = None,
         workers: int = 0,
     ) -> None:
         self.schedule = Schedule() if schedule is None else schedule
@@ -93,7 +99,8 @@ class Trainer:
         self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed)
         self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
-        self.evaluate_train, self.progress, self.hints = evaluate_train, progress, hints
+        require_about("trainer", about, net)
+        self.evaluate_train, self.progress, self.about = evaluate_train, progress, about
         parts = [self.batches]
         if self.val is not None:
             parts.append(Batches(self.val, None, batch_size, prepare=prepare, shuffle=False))
@@ -112,6 +119,7 @@ class Trainer:
         self._bar: Any = None
         self._started = False
         self._clock = self._saved_at = 0.0
+        self._watch = Watch(net, self.loss, sgd, self.batches, prepare, hints)
         if self.folder is not None:
             stored = stored_run(self.folder, self.config)
             if stored is not None:
@@ -182,6 +190,7 @@ class Trainer:
                 self._interrupted()
             if now - self._saved_at >= self.save_every_s:
                 self._save()
+            self._tell(self._watch.after_step(position))
             began = time.perf_counter()
 
     def _step(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
@@ -264,14 +273,14 @@ class Trainer:
         self._save()
 
     def _tell_epoch(self, epochs: int) -> None:
-        """Write a line about the epoch if there is no bar, and a hint if the net is still no better than a guess."""
-        result, labels = self.results[-1], self.batches.labels
+        """Write a line about the epoch if there is no bar, and say so if the net is still no better than a guess."""
         if self.progress is None and self._bar.disable:
-            print(epoch_line(result, epochs), file=sys.stderr, flush=True)
-        error = result.running_error if result.train_error is None else result.train_error
-        if self.hints and (hint := at_chance(result.loss, error, labels)):
-            self.hints = False
-            self._bar.write(f"trainer: after epoch {result.epoch} {hint}", file=sys.stderr)
+            print(epoch_line(self.results[-1], epochs), file=sys.stderr, flush=True)
+        self._tell(self._watch.after_epoch(self.results[-1]))
+
+    def _tell(self, lines: list[str]) -> None:
+        if lines:
+            self._bar.write("\n".join(lines), file=sys.stderr)
 
     def _error_on(self, part: int) -> float:
         """The error of all training images, part 0, or validation images, part 1."""
@@ -305,7 +314,8 @@ class Trainer:
             self._count_time()
             if bad := bad_parameter(self.net):
                 self._diverged(f"parameters must be finite, got a NaN or an infinity in {bad} after step {self.position.step}")
-            save_checkpoint(checkpoint_path(self.folder, self.position.step), self.net, self.sgd, self.schedule, self.position, self.config)
+            path = checkpoint_path(self.folder, self.position.step)
+            save_checkpoint(path, self.net, self.sgd, self.schedule, self.position, self.config, self.about)
             prune_checkpoints(self.folder)
         self._saved_at = time.perf_counter()
 

@@ -17,14 +17,13 @@ def listed(source, folder, share=0.1, **places):
     folder.mkdir(parents=True, exist_ok=True)
     listing = list_pictures(find_originals(source, **places), folder, who=str(source), share=share)
     reader = Reader(folder)
-    return listing, {part: [reader.record(part, k)[:2] for k in range(count)] for part, count in listing.counts.items()}
+    return listing, {part: [record[:2] for record in reader.records_of(part, range(count))] for part, count in listing.counts.items()}
 
 
 def contents(listing, folder, part):
     """Name and bytes of each picture, read where the list says."""
     reader, found = Reader(folder), {}
-    for k in range(listing.counts[part]):
-        name, _, file, offset, size = reader.record(part, k)
+    for name, _, file, offset, size in reader.records_of(part, range(listing.counts[part])):
         path = listing.files[file]
         data = (path / name).read_bytes() if offset < 0 else path.read_bytes()[offset : offset + size]
         assert len(data) == size

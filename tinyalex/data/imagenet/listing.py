@@ -7,7 +7,7 @@ its unpacked folder), or on the number of processes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,11 +142,11 @@ class Reader:
         self.names = np.memmap(folder / "names", np.uint8, "r")
         self.orders = {part: _order_of(folder / f"{part}.order") for part in PARTS}
 
-    def record(self, part: str, place: int) -> tuple[str, int, int, int, int]:
-        """Name, label, file, offset and size of the picture at a place of a part's order."""
-        row = self.records[self.orders[part][place]]
-        name = bytes(self.names[int(row["name"]) : int(row["name"]) + int(row["length"])]).decode("utf-8", "surrogateescape")
-        return name, int(row["label"]), int(row["file"]), int(row["offset"]), int(row["size"])
+    def records_of(self, part: str, places: range) -> Iterator[tuple[str, int, int, int, int]]:
+        """Name, label, file, offset and size of the pictures at places of a part's order."""
+        rows = self.records[self.orders[part][places.start : places.stop]]
+        for start, length, label, file, offset, size in rows[["name", "length", "label", "file", "offset", "size"]].tolist():
+            yield bytes(self.names[start : start + length]).decode("utf-8", "surrogateescape"), label, file, offset, size
 
 
 def _order_of(path: Path) -> Indices:

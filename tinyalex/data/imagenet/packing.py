@@ -10,12 +10,14 @@ kill a shard is either finished or made again as a whole.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import json
 import tarfile
 import time
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.imagenet.listing import Reader
-from tinyalex.data.imagenet.pictures import LeftOut, encode, square
+from tinyalex.data.imagenet.pictures import SIDE, LeftOut, encode, square
 from tinyalex.data.imagenet.pool import Shared
 from tinyalex.data.imagenet.statistics import Sums
 from tinyalex.errors import DataError
@@ -45,7 +47,7 @@ class Plan:
     Parameters
     ----------
     folder: DEST. files, classes: of the listing. counts: pictures of each part. sizes: pictures of a shard of each part.
-    warp: whether pictures are squeezed to a square instead of cut.
+    warp: whether pictures are squeezed to a square instead of cut. side: of the square.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Plan:
     counts: dict[str, int]
     sizes: dict[str, int]
     warp: bool
+    side: int = SIDE
 
     def shards(self) -> list[tuple[str, int]]:
         """Part and number of every shard."""
@@ -96,16 +99,16 @@ class Packer:
     def __call__(self, task: tuple[str, int]) -> int:
         """Make the shard (part, k), and return how many pictures it took from SRC."""
         part, k = task
-        sums, rows, at = Sums(), [], 0
+        sums, rows, at, digest = Sums(self.plan.side), [], 0, hashlib.sha256()
         pieces: list[bytes] = []
         report: dict[str, list[Any]] = {"converted": [], "left out": []}
-        for place in self.plan.places(part, k):
+        places = self.plan.places(part, k)
+        for place, (name, label, *where) in zip(places, self.reader.records_of(part, places), strict=True):
             self.shared.check()
-            name, label, *where = self.reader.record(part, place)
             try:
                 data = self.read(name, *where)
                 with self.shared.alone if len(data) > BIG_FILE else self.shared.together:
-                    made = square(data, warp=self.plan.warp, alone=self.shared.alone)
+                    made = square(data, warp=self.plan.warp, side=self.plan.side, alone=self.shared.alone)
             except LeftOut as out:
                 report["left out"].append((name, out.kind, out.detail))
                 continue
@@ -117,27 +120,25 @@ class Packer:
             about = {"name": name, "class": self.plan.classes[label], "width": made.width, "height": made.height}
             files = {"jpg": jpeg, "cls": str(label).encode(), "json": json.dumps(about).encode()}
             rows.append((label, k, at + tarfile.BLOCKSIZE, len(jpeg)))
-            for ending, contents in files.items():
-                padded = [_header(f"{place:08d}.{ending}", len(contents)), contents, bytes(-len(contents) % tarfile.BLOCKSIZE)]
-                pieces += padded
-                at += sum(map(len, padded))
+            piece = b"".join(bit for ending, contents in files.items() for bit in _member(f"{place:08d}.{ending}", contents))
+            pieces.append(piece)
+            digest.update(piece)
+            at += len(piece)
             if part == "train":
                 sums.add(np.asarray(made.image))
         pieces.append(END)
-        digest = hashlib.sha256()
-        for piece in pieces:
-            digest.update(piece)
+        digest.update(END)
         about = {"bytes": at + len(END), "sha256": digest.hexdigest(), **report}
         self.write(part, k, pieces, np.array(rows, ROW), about, sums)
-        return len(self.plan.places(part, k))
+        return len(places)
 
     def trial(self, count: int) -> tuple[float, float]:
         """Seconds and bytes that one picture takes, measured on the first `count` of the training part."""
         began, places, nbytes = time.perf_counter(), range(min(count, self.plan.counts["train"])), 0
-        for place in places:
-            name, _, *where = self.reader.record("train", place)
+        for name, _, *where in self.reader.records_of("train", places):
             with contextlib.suppress(LeftOut):
-                nbytes += len(encode(square(self.read(name, *where), warp=self.plan.warp, alone=self.shared.alone).image)) + OVERHEAD
+                made = square(self.read(name, *where), warp=self.plan.warp, side=self.plan.side, alone=self.shared.alone)
+                nbytes += len(encode(made.image)) + OVERHEAD
         return (time.perf_counter() - began) / len(places), nbytes / len(places)
 
     def read(self, name: str, file: int, offset: int, size: int) -> bytes:
@@ -171,7 +172,21 @@ class Packer:
         write_atomically(self.plan.folder / shard_name(part, k), pieces, about["bytes"])
 
 
-def _header(name: str, size: int) -> bytes:
-    info = tarfile.TarInfo(name)
-    info.size, info.mode = size, 0o644
-    return info.tobuf(tarfile.USTAR_FORMAT)
+@functools.cache
+def _blank() -> bytes:
+    """The header of a plain file without name and size: 8 spaces stand where the checksum will be."""
+    info = tarfile.TarInfo("")
+    info.mode = 0o644
+    header = info.tobuf(tarfile.USTAR_FORMAT)
+    return header[:148] + b" " * 8 + header[156:]
+
+
+def _member(name: str, contents: bytes) -> Iterator[bytes]:
+    """A file of a tar: header, contents, and zeros up to the next block. `tarfile` needs five times as long for the same header."""
+    header = bytearray(_blank())
+    header[: len(name)] = name.encode("ascii")
+    header[124:135] = b"%011o" % len(contents)
+    header[148:155] = b"%06o\0" % sum(header)
+    yield bytes(header)
+    yield contents
+    yield bytes(-len(contents) % tarfile.BLOCKSIZE)
