@@ -198,6 +198,7 @@ def test_old_logs_and_checkpoints_have_no_waiting_time(tmp_path, whole):
     assert _position(old) == Position(epoch=2, step=14)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /dev/shm")
 def test_kills_of_a_run_with_workers_change_nothing(tmp_path):
     """SIGKILL of the parent while workers prepare batches: each next run goes on at once, and the last has the reference's bytes."""
