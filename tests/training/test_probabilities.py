@@ -125,6 +125,16 @@ def test_tally_counts_what_loops_count():
         assert there == ((labels == a) & (guesses == b)).sum() and back == ((labels == b) & (guesses == a)).sum()
 
 
+def test_parts_of_a_credit_add_up_to_no_negative_error():
+    tally = Tally(10)
+    tally.add(np.full((10_000, 10), 0.1), np.arange(10_000) % 10)
+    assert tally.error == pytest.approx(0.9) and tally.top5_error == pytest.approx(0.5)
+    tally = Tally(7)
+    tally.add(np.full((7000, 7), 1 / 7), np.arange(7000) % 7)
+    tally.top1[:] = np.nextafter(1000, 1001)
+    assert tally.error == 0 == tally.of_class(3)[0]
+
+
 def test_a_probability_of_zero_costs_much_but_not_infinitely_much():
     tally = Tally(2)
     tally.add(np.array([[0.0, 1.0]]), np.array([0]))
