@@ -71,6 +71,7 @@ def test_ten_views_are_the_mean_of_ten_answers(batch_size):
     counted = []
     found = probabilities(net, (images, np.zeros(11, int)), CROPS, 10, batch_size, counted.append)
     assert found.dtype == np.float32 and np.allclose(found, expected, rtol=1e-4, atol=1e-6) and sum(counted) == 11
+    assert max(counted) == min(11, max(1, batch_size // 10))  # ten inputs an image: the net reads at most batch_size together
     assert np.allclose(found.sum(axis=1), 1)
     one = probabilities(net, (images, np.zeros(11, int)), CROPS, 1, batch_size)
     assert np.allclose(one, softmax(net.forward(CROPS(images))), rtol=1e-4, atol=1e-6) and not np.allclose(one, found, rtol=1e-3)
