@@ -85,6 +85,12 @@ class DataError(TinyalexError, ValueError):
     """A data set that is missing, truncated or altered, or a label outside the allowed range."""
 
 
+class LoaderError(TinyalexError, RuntimeError):
+    """A worker process of the data loader that ended, or could not start. The message names the worker and what it was doing."""
+
+    exit_code = 1
+
+
 class CheckpointError(TinyalexError, ValueError):
     """A checkpoint that is truncated or altered, has a newer format, or belongs to another network."""
 

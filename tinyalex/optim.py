@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from tinyalex.devices import Array, Scratch
@@ -36,11 +36,14 @@ class SGD:
     momentum: from 0 to below 1. weight_decay: at least 0. Both may be assigned between steps.
     multipliers: factors of lr and of weight_decay, at least 0, for the parameters whose names match a pattern; the last match counts.
         The authors' code has {"*.bias": (2, 0)}. With a factor 0 of lr a parameter and its velocity never change.
+    constant: patterns of the names of parameters whose learning rate stays at the first one when a schedule lowers it; their factors
+        count too. The authors' run lowered the rate of the weights and kept that of the biases: ("*.bias",).
 
     Attributes
     ----------
     velocity: the velocities, by names such as "conv1.weight". factors: by the same names, the factors of lr and of weight_decay.
     chosen_lr: the rate that the user gave or assigned; None if there is none. `follow` does not change it.
+    first_lr: the first rate of the schedule, or the rate that was assigned; parameters of `constant` follow it.
     steps: how many steps were completed. whole: whether the last step was completed; False after a step that was stopped halfway.
 
     Raises
@@ -63,6 +66,8 @@ class SGD:
         momentum: float = 0.9,
         weight_decay: float = 5e-4,
         multipliers: Mapping[str, tuple[float, float]] | None = None,
+        *,
+        constant: Sequence[str] = (),
     ) -> None:
         if not isinstance(net, Layer):
             got = f"a dict of {len(net)} arrays; pass the net itself, SGD(net)" if isinstance(net, dict) else show(net)
@@ -72,7 +77,7 @@ class SGD:
         self.net, self.momentum, self.weight_decay = net, momentum, weight_decay
         self.steps, self.whole = 0, True
         self.chosen_lr: float | None = None
-        self._lr = DEFAULT_LR
+        self._lr = self.first_lr = DEFAULT_LR
         if lr is not None:
             self.lr = lr
         self.velocity: dict[str, Array] = {}
@@ -90,17 +95,24 @@ class SGD:
             raise ShapeError(f"sgd: multipliers must be a dict of patterns, such as {{'*.bias': (2, 0)}}, got {show(multipliers)}")
         for pattern, factors in (multipliers or {}).items():
             self._multiply(pattern, factors)
+        if isinstance(constant, str) or not isinstance(constant, Sequence):
+            raise ShapeError(f"sgd: constant must be a sequence of patterns, such as ('*.bias',), got {show(constant)}")
+        self.constant = frozenset(name for pattern in constant for name in self._matching("constant", pattern))
 
     def _multiply(self, pattern: str, factors: tuple[float, float]) -> None:
-        names = [name for name in self.velocity if fnmatchcase(name, pattern)] if isinstance(pattern, str) else []
-        if not names:
-            raise ShapeError(f"sgd: a pattern of multipliers must match one of {', '.join(self.velocity)}, got {show(pattern)}")
+        names = self._matching("multipliers", pattern)
         if not isinstance(factors, (tuple, list)) or len(factors) != 2:
             raise ShapeError(f"sgd: the multipliers of {pattern!r} must be two numbers, for lr and for weight_decay, got {show(factors)}")
         of_lr, of_decay = (
             _at_least_0(f"a multiplier of {pattern!r}", factor) for factor in factors
         )
         self.factors |= dict.fromkeys(names, (of_lr, of_decay))
+
+    def _matching(self, what: str, pattern: str) -> list[str]:
+        names = [name for name in self.velocity if fnmatchcase(name, pattern)] if isinstance(pattern, str) else []
+        if not names:
+            raise ShapeError(f"sgd: a pattern of {what} must match one of {', '.join(self.velocity)}, got {show(pattern)}")
+        return names
 
     @property
     def lr(self) -> float:
@@ -109,11 +121,13 @@ class SGD:
 
     @lr.setter
     def lr(self, value: float) -> None:
-        self._lr = self.chosen_lr = _at_least_0("lr", value)
+        self._lr = self.chosen_lr = self.first_lr = _at_least_0("lr", value)
 
-    def follow(self, lr: float) -> None:
-        """Set `lr` to the rate of a schedule; `chosen_lr` stays the same."""
+    def follow(self, lr: float, first: float | None = None) -> None:
+        """Set `lr` to the rate of a schedule, and `first_lr` to that schedule's first rate; `chosen_lr` stays the same."""
         self._lr = _at_least_0("lr", lr)
+        if first is not None:
+            self.first_lr = _at_least_0("lr", first)
 
     @property
     def momentum(self) -> float:
@@ -167,7 +181,8 @@ class SGD:
             for name, leaf, key in parameters:
                 of_lr, of_decay = self.factors[name]
                 if of_lr > 0:
-                    self._update(leaf, key, self.velocity[name], self.lr * of_lr, self.weight_decay * of_decay)
+                    lr = self.first_lr if name in self.constant else self.lr
+                    self._update(leaf, key, self.velocity[name], lr * of_lr, self.weight_decay * of_decay)
                 else:
                     leaf.grads[key].fill(0)
 

@@ -155,3 +155,17 @@ def test_tilde_is_the_home_folder(text, monkeypatch, tmp_path, fetched):
     else:
         assert cli.main(["data", "show", "--out", text]) == 0 and (tmp_path / "home" / "sheet.png").is_file()
     assert not (tmp_path / "~").exists()
+
+
+def test_synthetic_draws_class_folders(capsys, tmp_path):
+    argv = "data synthetic shapes --classes 12 --side 16 --images 3 --val-images 2 --form jpeg --seed 5"
+    assert cli.main(argv.split()) == 0
+    out, err = capsys.readouterr()
+    assert out == "shapes holds 36 training and 24 validation pictures of 12 classes: synthetic shapes, seed 5\n"
+    assert err.startswith("draws 60 pictures into shapes; about 0 s")
+    files = [path for path in (tmp_path / "shapes").rglob("*.jpeg")]
+    assert len(files) == 60 and len(list((tmp_path / "shapes" / "train").iterdir())) == 12
+    assert cli.main(argv.split()) == 2 and "shapes: the folder must be new or empty" in capsys.readouterr().err
+    assert cli.main("data synthetic other --images 0".split()) == 2
+    assert "data synthetic: --images must be an integer of at least 1, got 0" in capsys.readouterr().err
+    assert cli.main("data synthetic other --classes 101".split()) == 2 and not (tmp_path / "other").exists()

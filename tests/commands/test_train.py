@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from tinyalex import cli
-from tinyalex.commands import train
-from tinyalex.data import synthetic_dataset
+from tinyalex.commands import train, train_plan
+from tinyalex.data import Dataset, Standardize, synthetic_dataset
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import Interrupted
 from tinyalex.files.tensors import write_tensors
@@ -22,6 +22,7 @@ from tinyalex.models.registry import build
 from tinyalex.models.rows import change
 from tinyalex.training import Trainer, load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.recipes import NAMES, recipe_of
 
 small = importlib.import_module("tinyalex.models.cifar_alexnet")  # the package has a function of that name
 SMALL = ["train", "--data", "synthetic", "--train-images", "20", "--test-images", "8", "--batch-size", "8", "--devices", "cpu:0"]
@@ -41,7 +42,7 @@ def read(folder):
 
 
 def curves(folder):
-    return {key: values for key, values in read(folder)["curves"].items() if key not in ("wall_s", "images_per_s")}
+    return {key: values for key, values in read(folder)["curves"].items() if key not in ("wall_s", "images_per_s", "wait_s")}
 
 
 def test_outputs(folder):
@@ -79,7 +80,8 @@ def test_run_says_what_to_expect_what_came_out_and_what_is_next(tmp_path, capsys
     assert cli.main([*SMALL, "--epochs", "1", "--no-augment", "--out", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert err.startswith("trains for 1 epoch of ")
-    assert "\n20 training images (synthetic: synthetic shapes, seed 0); cifar-alexnet on cpu:0\nan error of 90 % is chance: " in err
+    assert "\n20 training images (synthetic: synthetic shapes, seed 0); cifar-alexnet on cpu:0, recipe small\n" in err
+    assert "\nan error of 90 % is chance: " in err
     assert f"chance: a guess among 10 classes is wrong that often\nwrites to {tmp_path}\n" in err
     assert f" s; about {1} s\nafter a stop, go on with: tinyalex train " in err.replace("about 0 s", "about 1 s")
     assert f"--no-augment --out {tmp_path}\n" in err and "\nepoch 1 of 1: loss " in err
@@ -119,7 +121,7 @@ def test_interrupted_run_goes_on_exactly(folder, tmp_path, monkeypatch, capsys):
         patch.setattr(Trainer, "_step", stopped)
         assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(tmp_path)]) == 130
     line = capsys.readouterr().err.splitlines()[-1]
-    assert f"stopped by Ctrl-C after step 4 and saved in {tmp_path}; go on with: tinyalex train --devices cpu:0 --data synthetic" in line
+    assert f"stopped by Ctrl-C after step 4 and saved in {tmp_path}; go on with: tinyalex train --data synthetic --train-images 20" in line
     assert cli.main(shlex.split(line.partition("go on with: tinyalex ")[2])) == 0
     assert curves(tmp_path) == curves(folder)
 
@@ -155,18 +157,18 @@ def test_every_schedule_trains(schedule, tmp_path):
 def test_rate_drops_at_70_and_90_percent(epochs, after, tmp_path, monkeypatch):
     made = []
 
-    def seen(args):
-        made.append(train_schedule(args))
+    def seen(*args):
+        made.append(recipe_in(*args)[1].schedule_for())
         raise Interrupted("enough")
 
-    train_schedule = train._schedule
-    monkeypatch.setattr(train, "_schedule", seen)
+    recipe_in = train.recipe_in
+    monkeypatch.setattr(train, "recipe_in", seen)
     assert cli.main([*SMALL, "--epochs", str(epochs), "--out", str(tmp_path)]) == 130
     assert made[0].after == after
 
 
 def test_out_of_memory_exits_1(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "build", lambda name, **settings: build(name, **{**settings, "devices": on_card(settings["devices"])}))
+    monkeypatch.setattr(train_plan, "build", lambda name, **settings: build(name, **{**settings, "devices": on_card(settings["devices"])}))
     assert cli.main([*SMALL[:-2], "--devices", "sim:0", "--epochs", "1", "--out", str(tmp_path)]) == 1
     assert "bytes does not fit" in capsys.readouterr().err
 
@@ -187,12 +189,12 @@ def on_card(device):
         (["--devices", "gpu"], "cifar-alexnet: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got 'gpu'"),
         (["--epochs", "0"], "train: --epochs must be an integer of at least 1, got 0"),
         (["--train-images", "0"], "train: --train-images must be an integer of at least 1, got 0"),
-        (["--batch-size", "0"], "batch_size must be an integer of at least 1, got 0"),
+        (["--batch-size", "0"], "train: --batch-size must be an integer of at least 1, got 0"),
         (["--seed", "-1"], "seed must be an integer of at least 0, got -1"),
-        (["--lr", "0"], "schedule: lr must be a finite number above 0, got 0.0"),
-        (["--lr", "nan"], "schedule: lr must be a finite number above 0, got nan"),
+        (["--lr", "0"], "recipe: lr must be a number above 0, got 0.0"),
+        (["--lr", "nan"], "recipe: lr must be a number above 0, got nan"),
         (["--momentum", "1"], "sgd: momentum must be from 0 to below 1, got 1.0"),
-        (["--schedule", "cosine"], "train: --schedule must be steps, plateau, dexp or constant, got 'cosine'"),
+        (["--schedule", "cosine"], "train: --schedule must be plateau, steps, dexp or constant, got 'cosine'"),
         (["--drop-after", "soon"], "train: --drop-after must be epochs with commas between, such as 14,18, got 'soon'"),
         (["--drop-after", "3,2"], "schedule: after must be epochs in rising order, got (3, 2)"),
         (["--drop-after", "3", "--schedule", "dexp"], "train: --schedule must be steps where --drop-after is given, got 'dexp'"),
@@ -249,7 +251,7 @@ def test_altered_log_exits_2_and_stays_as_it_is(folder, change, text, tmp_path, 
 
 
 def newer(path, whole):
-    write_tensors(path, {}, "tinyalex-checkpoint", 2, {})
+    write_tensors(path, {}, "tinyalex-checkpoint", 3, {})
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ def newer(path, whole):
         (lambda path, whole: path.write_bytes(whole[:999]), "must be a whole tinyalex-checkpoint file, got 999 bytes; it is truncated"),
         (lambda path, whole: path.write_bytes(whole[:-1]), "it is truncated or altered"),
         (lambda path, whole: path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1])), "SHA-256 must be "),
-        (newer, "format_version must be 1, got 2; install the tinyalex that wrote it"),
+        (newer, "got 3; install the tinyalex that wrote it"),
     ],
     ids=["cut short", "a byte too few", "a bit altered", "of a newer format"],
 )
@@ -287,8 +289,8 @@ def test_tilde_is_the_home_folder(tmp_path, monkeypatch):
 
 def test_every_option_reaches_the_run(tmp_path, monkeypatch):
     fitted = []
-    fit = train.Standardize.fit
-    monkeypatch.setattr(train.Standardize, "fit", lambda images: fitted.append(images) or fit(images))
+    fit = Standardize.fit
+    monkeypatch.setattr(Standardize, "fit", lambda images: fitted.append(images) or fit(images))
     options = "--momentum 0.5 --weight-decay 0.25 --seed 3 --lr 0.002 --val-images 6 --epochs 1 --schedule constant".split()
     assert cli.main([*SMALL, *options, "--out", str(tmp_path)]) == 0
     config = read(tmp_path)["config"]
@@ -299,10 +301,10 @@ def test_every_option_reaches_the_run(tmp_path, monkeypatch):
 
 def test_last_images_are_held_out_with_their_labels():
     dataset = synthetic_dataset(21, 5)
-    args = SimpleNamespace(val_images=None, schedule="plateau")
-    (images, labels), held = train._hold_out(args, dataset)
-    assert len(images) == len(labels) == 18 and held is not None
-    assert np.array_equal(held[0], dataset.train_images[18:]) and np.array_equal(held[1], dataset.train_labels[18:])
+    args = SimpleNamespace(val_images=None, train_images=None, test_images=None)
+    kept, held, test = train_plan.parts_of(args, recipe_of("small", schedule="plateau"), dataset.sources())
+    assert len(kept) == 18 and held is not None and len(test) == 5
+    assert np.array_equal(held.images, dataset.train_images[18:]) and np.array_equal(held.labels, dataset.train_labels[18:])
 
 
 def test_resumed_run_expects_only_the_epochs_that_are_left_and_names_the_twin(tmp_path, capsys):
@@ -323,3 +325,92 @@ def test_next_command_names_the_twin(towers, other, folder, capsys):
     assert train._report(args, document, folder) == 0
     command = f"tinyalex train --data cifar10{' --towers 2' * (other == 2)}, the same net on {other} device{'s' * (other == 2)},"
     assert capsys.readouterr().out.splitlines()[-1] == f"next: {command} which has the same curve"
+
+
+@pytest.fixture
+def larger(monkeypatch):
+    """Synthetic images enlarged to 72x72, in the place of --data."""
+    images = [np.repeat(np.repeat(part, 3, axis=2), 3, axis=3)[:, :, :72, :72] for part in dataset_parts()]
+    made = Dataset.of(images[0], np.arange(20) % 5, images[1], np.arange(8) % 5, name="enlarged", note="synthetic shapes")
+    monkeypatch.setattr(train_plan, "open_data", lambda *args, **settings: made.sources())
+
+
+def dataset_parts():
+    dataset = synthetic_dataset(20, 8)
+    return dataset.train_images, dataset.test_images
+
+
+TINY = ["--net", "alexnet", "--input-size", "67", "--width", "0.03125"]
+
+
+def test_the_papers_recipe_trains_alexnet_in_small(larger, tmp_path, capsys):
+    options = "--recipe paper --epochs 1 --val-images 4 --color-noise 0.1 --weight-std fan-in --hidden-bias 0".split()
+    assert cli.main([*SMALL, *TINY, *options, "--out", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    config = read(tmp_path)["config"]
+    assert config["net"] == {"name": "alexnet", "seed": 0, "input_size": 67, "width": 0.03125, "weight_std": "fan-in", "hidden_bias": 0.0}
+    assert config["trainer"]["prepare"] == "Crops" and config["trainer"]["schedule"] == "Plateau" and config["crop"] == 67
+    assert "alexnet on cpu:0, recipe paper\n" in err and f"next: tinyalex evaluate {tmp_path} --data synthetic --views 10" in out
+    again = cli.main([*SMALL, *TINY, *options[:2], "--epochs", "2", *options[4:], "--val-images", "4", "--out", str(tmp_path)])
+    assert again == 0 and read(tmp_path)["epochs"] == 2
+
+
+def test_a_run_begins_with_the_weights_of_another_and_its_layers_have_their_own_rates(tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    few = [*SMALL, "--net", "cifar-alexnet", "--epochs", "1"]
+    assert cli.main([*few, "--out", str(first)]) == 0
+    capsys.readouterr()
+    assert cli.main([*few, "--from", str(first), "--rates", "conv*=0,fc6=0.5", "--lr", "0.02", "--out", str(second)]) == 0
+    assert f"begins with the weights in {first}; fc8 starts anew\n" in capsys.readouterr().err
+    before, after = (load_checkpoint(checkpoint_files(folder)[-1]) for folder in (first, second))
+    for name, array in after.params.items():
+        same = np.array_equal(array, before.params[name])
+        assert same == name.startswith("conv"), name
+    factors = after.config["trainer"]["multipliers"]
+    assert factors["conv1.weight"] == [0, 1] and factors["fc6.bias"] == [0.5, 1] and "fc8.weight" not in factors
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (["--from", "nowhere"], "nowhere: the checkpoint must be a file or the folder of a run, got nothing of that name"),
+        (["--keep-head"], "train: --from must be given where --keep-head is, got none"),
+        (["--rates", "conv1"], "train: --rates must be layers with factors, such as conv1=0,fc6=0.1, got 'conv1'"),
+        (["--rates", "conv9=1"], "rates: a layer must be one of conv1, conv2, conv3, conv4, conv5, fc6, fc8, got 'conv9'"),
+        (["--rates", "conv1=-1"], "rates: the factor of conv1 must be a number of at least 0, got -1.0"),
+        (["--recipe", "papr"], "recipe: the name must be one of paper, authors, caffe, small, got 'papr'; did you mean paper?"),
+        (["--pixels", "raw"], "recipe: pixels must be mean-image or standardize, got 'raw'"),
+        (["--net", "alexnet", "--weight-std", "he"], "train: --weight-std must be a number above 0, or \"fan-in\", got 'he'"),
+        (["--width", "2"], "cifar-alexnet: settings must be among"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_recipes_and_starts_exit_2(options, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([*SMALL, *options]) == 2
+    assert text in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_of_another_architecture_are_refused_with_the_tensor_and_both_shapes(tmp_path, capsys):
+    assert cli.main([*SMALL, "--net", "figure1", "--epochs", "1", "--out", str(tmp_path / "first")]) == 0
+    assert cli.main([*SMALL, "--from", str(tmp_path / "first"), "--out", str(tmp_path / "second")]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith("param conv2.weight must have shape (64, 16, 5, 5), got (32, 32, 5, 5); was it made by another network?")
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("name", ["paper", "authors", "caffe", "small"])
+def test_show_prints_every_field_with_its_source_and_trains_nothing(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "--recipe", name, "--show", "--batch-size", "64"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"recipe {name}: field, value, source" and len(lines) == len(NAMES) + 2
+    assert any(line.split()[:2] == ["batch_size", "64"] and "yours" in line for line in lines)
+    assert cli.main(["train", "--recipe", name, "--show", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["recipe"] == name and list(tmp_path.iterdir()) == []
+
+
+def test_steps_and_noise_move_with_the_length_of_the_run():
+    authors = recipe_of("authors").of_length(45)
+    assert (authors.epochs, authors.drop_after, authors.noise_until) == (45, (12, 25, 39), 33)

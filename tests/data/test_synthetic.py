@@ -88,3 +88,57 @@ def test_textures_are_rougher_than_plain_shapes(dataset):
 def test_settings_out_of_range_raise(settings, error, message):
     with refuses(error, message):
         synthetic_dataset(**settings)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return synthetic_dataset(1000, 200, seed=1, classes=100, side=64)
+
+
+def test_pairs_of_shapes_give_a_hundred_classes_of_any_size(pairs):
+    assert pairs.train_images.shape == (1000, 3, 64, 64) and len(pairs.classes) == len(set(pairs.classes)) == 100
+    assert pairs.classes[0] == "disk-on-disk" and pairs.classes[12] == "ring-on-square" and pairs.synthetic
+    assert (np.bincount(pairs.train_labels) == 10).all() and (np.bincount(pairs.test_labels, minlength=100) <= 5).all()
+    assert len({image.tobytes() for image in pairs.train_images}) == 1000
+
+
+def test_pairs_are_the_same_bytes_on_every_machine():
+    for side, wanted in ((64, "a6244e2ff5b81cca"), (72, "33f7aa227b442aba")):
+        drawn = synthetic_dataset(120, 1, classes=30, side=side)
+        assert hashlib.sha256(drawn.train_images.tobytes() + drawn.train_labels.astype("<i8").tobytes()).hexdigest()[:16] == wanted
+
+
+def test_a_larger_side_shows_the_same_objects(monkeypatch):
+    """Everything but the noise of the pixels is drawn by the same numbers, so a picture of 64 is one of 32 in finer pixels."""
+    monkeypatch.setattr("tinyalex.data.synthetic._Random.noise", lambda self, *shape: np.zeros(shape, np.float32))
+    small, large = (synthetic_dataset(60, 1, side=side) for side in (32, 64))
+    halved = large.train_images.reshape(60, 3, 32, 2, 32, 2).mean(axis=(3, 5))
+    assert np.array_equal(small.train_labels, large.train_labels) and np.abs(halved - small.train_images).mean() < 3
+
+
+def test_small_shape_of_a_pair_is_seen_on_the_large_one(monkeypatch, pairs):
+    """The same pictures without the small object differ, each by at least twenty gray levels where it lies."""
+    from tinyalex.data import synthetic
+
+    objects, count = synthetic._object, [0]
+
+    def only_large(random, shapes, radius, most, side):
+        count[0] += 1
+        return objects(random, shapes, radius, most, side) * np.float32(count[0] % 2)
+
+    monkeypatch.setattr(synthetic, "_object", only_large)
+    without = synthetic_dataset(100, 1, seed=1, classes=100, side=64)
+    change = np.abs(pairs.train_images[:100].astype(int) - without.train_images).max(axis=1)
+    assert ((change > 20).mean(axis=(1, 2)) > 0.01).all() and (change > 20).mean() < 0.25
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"classes": 1}, "synthetic_dataset: classes must be an integer of at least 2, got 1"),
+    ({"classes": 101}, "synthetic_dataset: classes must be at most 100, got 101"),
+    ({"side": 4}, "synthetic_dataset: side must be an integer of at least 8, got 4"),
+    ({"side": 520}, "synthetic_dataset: side must be at most 512, got 520"),
+    ({"side": 50}, "synthetic_dataset: side must be a multiple of 8, got 50; use 48"),
+])  # fmt: skip
+def test_classes_and_sides_out_of_range_raise(settings, message):
+    with refuses(ShapeError, message):
+        synthetic_dataset(2, 2, **settings)

@@ -64,3 +64,11 @@ def test_it_is_a_device_with_a_name_and_a_log_like_the_others():
 def test_what_is_given_becomes_an_array():
     array = DryDevice().asarray([1, 2], np.float32)
     assert array.tolist() == [1, 2] and array.dtype == np.float32
+
+
+def test_a_net_of_billions_of_parameters_is_counted_in_no_time():
+    tracemalloc.start()
+    net = alexnet(width=8, devices=DryDevice())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sum(weight.size for weight in net.params.values()) > 3e9 and peak < 10e6

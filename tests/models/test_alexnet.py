@@ -248,8 +248,8 @@ def test_bad_options_raise():
     for value in (None, 5, math.nan):
         refused(f"remove must be a sequence of layer names, got {value}", remove=value)
     own = "variant, towers, exchange, num_classes, seed, devices, input_gradient, dtype"
-    options = "input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width"
-    refused(f"settings must be among {own}, {options}, got depth", depth=3)
+    options = "input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width, weight_std, hidden_bias"
+    refused(f"settings must be among {own}, {options}, got depth; did you mean width?", depth=3)
     refused(f"settings must be among {own}, {options}, got num_class; did you mean num_classes?", num_class=3)
     layers = "conv1, conv2, conv3, conv4, conv5, fc6, fc7"
     refused(f"remove must hold only names of {layers}, got 'conv_3'; did you mean conv3?", remove=("conv_3",))

@@ -7,7 +7,8 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.models import VARIANTS, differences
-from tinyalex.models.options import as_built
+from tinyalex.models.options import alexnet, as_built
+from tinyalex.models.rows import weighted
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -36,12 +37,31 @@ def test_without_options_it_is_the_variant(name):
         ({"half": True}, ["filters: conv1 48, conv2 128, conv3 192, conv4 192 (paper: conv1 96, conv2 256, conv3 384, conv4 384)",
                           "layers after conv1 that see both halves: conv2, conv3, conv4, conv5, fc6, fc7 (paper: conv3, fc6, fc7)",
                           "groups that response normalization stays in: 1 (paper: 2)"]),
+        ({"weight_std": 0.02, "hidden_bias": 0.5},
+         ["standard deviation of the initial weights: conv1 0.02, conv2 0.02, conv3 0.02, conv4 0.02, conv5 0.02, fc6 0.02, fc7 0.02, "
+          "fc8 0.02 (paper: conv1 0.01, conv2 0.01, conv3 0.01, conv4 0.01, conv5 0.01, fc6 0.01, fc7 0.01, fc8 0.01)",
+          "initial biases: conv2 0.5, conv4 0.5, conv5 0.5, fc6 0.5, fc7 0.5 (paper: conv2 1, conv4 1, conv5 1, fc6 1, fc7 1)"]),
         ({"remove": ("conv5",)}, ["after conv5: pool (paper: relu, pool)", "layers removed: conv5 (paper: none)"]),
     ],
     ids=str,
 )  # fmt: skip
 def test_options_of_the_papers_net(settings, expected):
     assert differences(as_built("paper", **settings)) == expected
+
+
+def test_initial_weights_by_fan_in_keep_the_variance_and_bad_ones_are_refused():
+    net = alexnet(width=1 / 8, num_classes=10, weight_std="fan-in", hidden_bias=0)
+    for name, weight in net.params.items():
+        if name.endswith("weight"):
+            fan_in = weight[0].size
+            assert abs(weight.std() * (fan_in / 2) ** 0.5 - 1) < 0.05, name
+        else:
+            assert not weight.any()
+    for std in (0, -1, "he", True):
+        with refuses(ta.ShapeError, 'alexnet: weight_std must be a number above 0, or "fan-in"'):
+            as_built(weight_std=std)
+    with refuses(ta.ShapeError, "alexnet: hidden_bias must be a finite number, got nan"):
+        as_built(hidden_bias=float("nan"))
 
 
 def test_options_overrule_what_the_variant_had():
@@ -97,6 +117,20 @@ def test_two_filters_are_the_fewest_and_the_parameters_of_an_rgb_image_are_count
     assert as_built() == VARIANTS["paper"]
     with refuses(ta.ShapeError, "must give at most 60,965,224 parameters, got 60,969,321 for input_size 224 and num_classes 1001"):
         as_built(num_classes=1001)
+
+
+def test_width_of_a_layer_may_be_all_parameters_but_the_net_may_not(monkeypatch):
+    monkeypatch.setattr("tinyalex.models.options.MOST_PARAMETERS", 1000)
+    with refuses(ta.ShapeError, "alexnet: input_size, num_classes and widths must give at most 1,000 parameters"):
+        as_built(widths={"conv1": 1000})
+    with refuses(ta.ShapeError, "alexnet: the width of conv1 must be at most 1,000, got 1002"):
+        as_built(widths={"conv1": 1002})
+
+
+@pytest.mark.parametrize("width", [0.5, 1, 2, 3])
+def test_width_is_a_factor_of_all_layers_but_the_last(width):
+    found, paper = ([row.width for row in weighted(rows)] for rows in (as_built(width=width).rows, VARIANTS["paper"].rows))
+    assert found == [width * k for k in paper[:-1]] + paper[-1:]
 
 
 def test_towers_are_one_or_two_and_one_where_the_net_is_for_one_device():

@@ -1,4 +1,4 @@
-"""A run small enough to be killed many times; also a program: python small_run.py FOLDER EPOCHS SAVE_EVERY_S SLOW_WRITE_S."""
+"""A run small enough to be killed many times; also a program: python small_run.py FOLDER EPOCHS SAVE_EVERY_S SLOW_WRITE_S WORKERS."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ def slow_down_writing(seconds):
     os.fsync, os.replace = slow_fsync, slow_replace
 
 
-def main(folder, epochs, save_every_s, slow_write_s):
+def main(folder, epochs, save_every_s, slow_write_s, workers):
     if float(slow_write_s):
         slow_down_writing(float(slow_write_s))
     try:
         print("ready", flush=True)
-        trainer = make_trainer(folder, save_every_s=float(save_every_s), progress=False, hints=False)
+        trainer = make_trainer(folder, save_every_s=float(save_every_s), progress=False, hints=False, workers=int(workers))
         trainer.run(int(epochs))
     except ta.TinyalexError as error:
         print(error, flush=True)

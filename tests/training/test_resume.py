@@ -25,9 +25,9 @@ from tinyalex.training.resume import run_config
 ROOT = Path(__file__).parents[2]
 
 
-def start(folder, epochs, save_every_s=0.0, slow_write_s=0.0):
+def start(folder, epochs, save_every_s=0.0, slow_write_s=0.0, workers=0):
     """The small run as a process of its own, that has come as far as its trainer."""
-    command = [sys.executable, "-m", "tests.training.small_run", str(folder), str(epochs), str(save_every_s), str(slow_write_s)]
+    command = [sys.executable, "-m", "tests.training.small_run", *map(str, (folder, epochs, save_every_s, slow_write_s, workers))]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n", process.stderr.read()
     return process
@@ -52,7 +52,7 @@ def stop_after(trainer, steps):
 
 
 def log_without_times(folder):
-    times = ("wall_s", "images_per_s", "time")
+    times = ("wall_s", "images_per_s", "wait_s", "time")
     return [{key: value for key, value in line.items() if key not in times} for line in RunLog(Path(folder) / "log.jsonl").read()]
 
 

@@ -14,15 +14,18 @@ import numpy as np
 from tinyalex.commands.shared import go_on, path, tell_expected
 from tinyalex.data import download
 from tinyalex.data.dataset import Dataset
+from tinyalex.data.export import FORMS, write_class_folders
 from tinyalex.data.find import default_data_folder, load_dataset, locate
-from tinyalex.errors import DataError, Interrupted
+from tinyalex.errors import DataError, Interrupted, require_int
 from tinyalex.units import bytes_in_words
 
 HELP = "download CIFAR-10, prepare photographs for training, and look at a data set"
 EXAMPLE = "tinyalex data show --data synthetic --out synthetic.png"
 IMAGENET_EXAMPLE = "tinyalex data imagenet ~/Downloads/imagenet ~/data/imagenet"
+SYNTHETIC_EXAMPLE = "tinyalex data synthetic shapes --classes 100 --side 64 --images 200"
 
 CHECK_RATE = 5e8  # bytes a second that are read and hashed
+SECONDS_A_PICTURE, SECONDS_A_PIXEL = 5e-4, 1.2e-7  # of drawing and writing a picture
 
 A_CLASS = 10  # images of each class in the picture
 SCALE, GAP, NAMES, CAPTION = 2, 4, 96, 22  # pixels: per image pixel, between images, for the names, for the caption
@@ -36,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     known = "py: pickled batches, whose bytes `tinyalex data show` can verify; bin: binary records (default: py)"
     fetch.add_argument("--layout", choices=tuple(download.ARCHIVES), default="py", help=known)
     _add_imagenet(actions)
+    _add_synthetic(actions)
     show = _action(actions, "show", "print what a data set holds, and draw ten images of each class", EXAMPLE)
     show.add_argument("--data", default="auto", metavar="DATA", help="auto, cifar10, synthetic, or a folder with CIFAR-10 (default: auto)")
     show.add_argument("--out", type=path, default=Path("tinyalex-data.png"), metavar="PNG", help="the picture (default: tinyalex-data.png)")
@@ -56,10 +60,22 @@ def _add_imagenet(actions: Any) -> None:
     )
     share = "where SRC has no validation part: half, as for the 10,184 classes (paper 6.1), or the share to validate on (default: 0.1)"
     prepare.add_argument("--split", type=_split, metavar="SPLIT", help=share)
+    prepare.add_argument("--side", type=int, default=256, help="of the squares, a multiple of 32 (default: 256)", metavar="PIXELS")
     prepare.add_argument("--warp", action="store_true", help="squeeze pictures to squares, as Caffe does, instead of cutting the center")
     prepare.add_argument("--processes", type=int, metavar="N", help="processes that work at a time (default: one for each processor)")
     prepare.add_argument("--check", action="store_true", help="prepare nothing; compare every shard of the set SRC with its checksum")
     prepare.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")
+
+
+def _add_synthetic(actions: Any) -> None:
+    draw = _action(actions, "synthetic", "draw pictures of shapes into class folders, to try what trains on photographs", SYNTHETIC_EXAMPLE)
+    draw.add_argument("dest", metavar="DEST", type=path, help="a new folder; it gets train/CLASS/ and val/CLASS/")
+    draw.add_argument("--classes", type=int, default=100, metavar="N", help="2 to 100; above 10, pairs of shapes (default: 100)")
+    draw.add_argument("--side", type=int, default=64, metavar="PIXELS", help="height and width, a multiple of 8 (default: 64)")
+    draw.add_argument("--images", type=int, default=200, metavar="N", help="training pictures of a class, on average (default: 200)")
+    draw.add_argument("--val-images", type=int, default=20, metavar="N", help="validation pictures of a class, on average (default: 20)")
+    draw.add_argument("--seed", type=int, default=0, help="other seeds draw other pictures (default: 0)")
+    draw.add_argument("--form", choices=FORMS, default="png", help="png, or jpeg at quality 95 (default: png)")
 
 
 def _split(text: str) -> float | str:
@@ -85,7 +101,24 @@ def run(args: argparse.Namespace) -> int:
     """Do one of the actions. The exit code is 0; 1 if a check found an altered shard."""
     if args.action == "imagenet":
         return _check(args) if args.check else _prepare(args)
-    return _fetch(args) if args.action == "cifar10" else _show(args)
+    return {"cifar10": _fetch, "synthetic": _draw, "show": _show}[args.action](args)
+
+
+def _draw(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from tinyalex.data.synthetic import synthetic_dataset
+
+    train, val = (
+        require_int("data synthetic", option, number) * require_int("data synthetic", "--classes", args.classes)
+        for option, number in (("--images", args.images), ("--val-images", args.val_images))
+    )
+    tell_expected(f"draws {train + val:,} pictures into {args.dest}", (train + val) * (SECONDS_A_PICTURE + SECONDS_A_PIXEL * args.side**2))
+    dataset = synthetic_dataset(train, val, args.seed, classes=args.classes, side=args.side)
+    with tqdm(total=train + val, unit=" pictures", disable=None, leave=False, dynamic_ncols=True) as bar:
+        write_class_folders(dataset, args.dest, args.form, bar.update)
+    print(f"{args.dest} holds {train:,} training and {val:,} validation pictures of {args.classes} classes: {dataset.note}")
+    return 0
 
 
 def _prepare(args: argparse.Namespace) -> int:
@@ -114,7 +147,7 @@ def _prepare(args: argparse.Namespace) -> int:
         try:
             with sigterm_raises():
                 made = prepare(
-                    args.source, args.dest, val=args.val, devkit=args.devkit, split=args.split, warp=args.warp,
+                    args.source, args.dest, val=args.val, devkit=args.devkit, split=args.split, warp=args.warp, side=args.side,
                     processes=cores() if args.processes is None else args.processes, progress=progress, expect=expect,
                 )  # fmt: skip
         except KeyboardInterrupt as stop:
@@ -136,7 +169,7 @@ def command_of_prepare(args: argparse.Namespace) -> str:
     for option in ("val", "devkit", "split", "processes"):
         if getattr(args, option) is not None:
             words += [f"--{option}", str(getattr(args, option))]
-    return shlex.join(words + ["--warp"] * args.warp)
+    return shlex.join(words + ["--side", str(args.side)] * (args.side != 256) + ["--warp"] * args.warp)
 
 
 def _check(args: argparse.Namespace) -> int:

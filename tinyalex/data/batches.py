@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, require_prepare
-from tinyalex.data.source import ArraySource, Source, check_arrays, is_source
+from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, of_epoch, require_prepare
+from tinyalex.data.source import ArraySource, Images, Source, check_arrays, is_source
 from tinyalex.errors import DataError, require_bool, require_int
 
 __all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # other modules import the last four from here
@@ -80,7 +80,26 @@ class Batches:
         order = self.order(epoch)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield self.prepare(self.source.read(chosen), self.rng(epoch, batch)), self.labels[chosen]
+            yield self.prepared(self.source.read(chosen), epoch, batch), self.labels[chosen]
+
+    def in_order(self) -> Iterator[tuple[Floats, npt.NDArray[Any]]]:
+        """All batches in the order of the source, prepared for testing: without a generator."""
+        for start in range(0, len(self.source), self.batch_size):
+            rows = np.arange(start, min(start + self.batch_size, len(self.source)))
+            yield self.prepared(self.source.read(rows), 0, None), self.labels[rows]
+
+    def prepared(self, images: Images, epoch: int, batch: int | None, out: Floats | None = None) -> Floats:
+        """Images as the batch with index `batch` of an epoch; with None they are prepared for testing.
+
+        out: an array for the result, which is used if `prepare` can write into one.
+        """
+        if batch is None:
+            prepare, rng = self.prepare, None
+        else:
+            prepare, rng = of_epoch(self.prepare, epoch), self.rng(epoch, batch)
+        if out is not None and getattr(prepare, "takes_out", False):
+            return prepare(images, rng, out=out)  # type: ignore[call-arg]
+        return prepare(images, rng)
 
     def rng(self, epoch: int, batch: int) -> np.random.Generator:
         """The generator that `prepare` gets for one batch of one epoch."""

@@ -144,6 +144,7 @@ class Dataset:
             self.synthetic,
             mean_image=lambda: SubtractMean.fit(self.train_images).mean,
             color=lambda: color_axes(self.train_images),
+            val_name="test",
         )
 
 
@@ -157,6 +158,7 @@ class Sources:
     train, val : the part to train on, and the part on which errors are measured.
     mean_image : makes the mean image of the training part, float32 (C, H, W). color : makes the axes of its colors, as `color_axes` does.
         Both are functions, because computing them may need a pass over all images; a prepared set has them on the disk.
+    val_name : "validation", or "test" where no decision of the training may depend on the second part.
 
     Raises
     ------
@@ -171,6 +173,7 @@ class Sources:
     synthetic: bool
     mean_image: Callable[[], npt.NDArray[np.float32]]
     color: Callable[[], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
+    val_name: str = "validation"
 
     def __post_init__(self) -> None:
         for part, source in (("train", self.train), ("val", self.val)):

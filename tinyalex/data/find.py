@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
-from tinyalex.data.dataset import Dataset
+from tinyalex.data.dataset import Dataset, Sources, take
+from tinyalex.data.source import Source, Subset
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.errors import DataError, did_you_mean, show
 
@@ -75,9 +80,7 @@ def locate(data: str | os.PathLike[str]) -> Path | None:
         raise DataError(f"{NOT_THERE}, got {'the file ' if place.exists() else ''}{os.fspath(data)!r}", remedy)
     folder = find_cifar10(place)
     if folder is None:
-        names = sorted(os.listdir(place))
-        got = f"{len(names)} other{'s' * (len(names) > 1)}: {', '.join(names[:3])}" if names else "an empty folder"
-        rule = f"load_dataset: folder {place} must hold cifar-10-batches-bin or cifar-10-batches-py, got {got}"
+        rule = f"load_dataset: folder {place} must hold cifar-10-batches-bin or cifar-10-batches-py, got {_contents(place)}"
         raise DataError(rule, "name the folder that holds one of them, or run `tinyalex data cifar10` and use cifar10")
     return folder
 
@@ -90,3 +93,57 @@ def _search_folders() -> list[Path]:
     if not os.path.isdir(named):
         raise DataError(f"load_dataset: TINYALEX_DATA must name a folder that exists, got {named!r}; correct it or unset it")
     return [Path(named), default_data_folder()]
+
+
+def open_data(
+    data: str | os.PathLike[str] = "auto",
+    *,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], object] | None = None,
+) -> Sources:
+    """The data set that `data` names, of any kind and size.
+
+    Parameters
+    ----------
+    data : as in `load_dataset`; or the folder DEST of `tinyalex data imagenet`; or a folder with a folder of pictures for each class.
+    train_images, test_images : how many of the first images of each part to keep; None keeps all.
+    seed : of the synthetic images.
+    progress : called with the pictures that were looked at and their number, where a folder of pictures is opened for the first time.
+
+    Raises
+    ------
+    DataError : no data is found, a file is missing or damaged, or there are fewer images than were asked for.
+    """
+    if not isinstance(data, (str, os.PathLike)) or data in NAMES or not os.fspath(data):
+        return load_dataset(data, train_images=train_images, test_images=test_images, seed=seed).sources()
+    place = Path(os.path.expanduser(data))
+    if not place.is_dir() or find_cifar10(place) is not None:
+        return load_dataset(data, train_images=train_images, test_images=test_images).sources()
+    # The modules of photographs are imported here, because a net for small images needs none of them.
+    if (place / "index.json").is_file() or (place / "unfinished").is_dir():
+        from tinyalex.data.imagenet.shards import open_shards
+
+        sources = open_shards(place)
+    elif any(path.is_dir() for path in place.iterdir()):
+        from tinyalex.data.imagenet.folders import open_folder
+
+        sources = open_folder(place, progress=progress)
+    else:
+        rule = f"open_data: folder {place} must hold a folder of pictures for each class, CIFAR-10, or what `tinyalex data imagenet` made"
+        raise DataError(f"{rule}, got {_contents(place)}", "name another folder; tars are prepared with `tinyalex data imagenet SRC DEST`")
+    return dataclasses.replace(
+        sources,
+        train=_first(sources.name, "train", sources.train, train_images),
+        val=_first(sources.name, "test", sources.val, test_images),
+    )
+
+
+def _first(who: str, part: str, source: Source, images: int | None) -> Source:
+    return source if images is None else Subset(source, np.arange(take(who, part, images, len(source))))
+
+
+def _contents(folder: Path) -> str:
+    names = sorted(os.listdir(folder))
+    return f"{len(names)} other{'s' * (len(names) > 1)}: {', '.join(names[:3])}" if names else "an empty folder"

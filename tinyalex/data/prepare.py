@@ -7,7 +7,8 @@ continued only with the same preparation.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from tinyalex.data.source import BLOCK, Images, check_images
 from tinyalex.errors import DataError, ShapeError, require_bool, require_int, show
 
 Floats = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 
 class Prepare(Protocol):
@@ -35,6 +37,67 @@ def require_prepare(who: str, prepare: Any) -> Prepare:
     return called
 
 
+def of_epoch(prepare: Prepare, epoch: int) -> Prepare:
+    """The preparation of an epoch, 0 for the first: `prepare.of_epoch(epoch)` where `prepare` has that method, else `prepare`."""
+    found: Prepare = prepare.of_epoch(epoch) if hasattr(prepare, "of_epoch") else prepare
+    return found
+
+
+KINDS: dict[str, Any] = {}  # the classes whose objects can be stored, by name
+
+
+def stored(kind: type[T]) -> type[T]:
+    """Enter a class of preparations into the list from which files may name one.
+
+    It has `state() -> (JSON values with its "name", arrays of floats by name)` and `from_state(values, arrays)`. Its objects can then be
+    stored in a checkpoint. A file can only name a class of this list, so reading one executes nothing of the file.
+    """
+    KINDS[kind.__name__] = kind
+    return kind
+
+
+def prepare_state(prepare: Any) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+    """JSON values and float arrays from which `prepare_from_state` makes the same preparation again.
+
+    Raises
+    ------
+    DataError: `prepare` is of a class that cannot be stored.
+    """
+    if type(prepare) not in KINDS.values():
+        remedy = "enter its class with the decorator `stored` of tinyalex.data.prepare"
+        raise DataError(f"prepare: a preparation that is stored must be one of {', '.join(KINDS)}, got {show(prepare)}", remedy)
+    values, arrays = prepare.state()
+    return values, arrays
+
+
+def prepare_from_state(state: Any, arrays: Mapping[str, npt.NDArray[Any]]) -> Prepare:
+    """The preparation that `prepare_state` described.
+
+    Raises
+    ------
+    DataError: `state` names no known class, or values or arrays are missing or of another form.
+
+    Example
+    -------
+    >>> prepare_from_state(*prepare_state(SubtractMean([[[7]]]))).mean
+    array([[[7.]]], dtype=float32)
+    """
+    name = state.get("name") if isinstance(state, dict) else None
+    if not isinstance(name, str) or name not in KINDS:
+        raise DataError(f"prepare: the stored preparation must be one of {', '.join(KINDS)}, got {show(name)}; the file was altered")
+    try:
+        made: Prepare = KINDS[name].from_state(state, dict(arrays))
+    except (KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"prepare: a stored {name} must have all its values and arrays, got {show(error)}; the file was altered") from None
+    return made
+
+
+def inside(arrays: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an inner preparation, which an outer one stores under names that begin with "prepare."."""
+    return {key.removeprefix("prepare."): array for key, array in arrays.items() if key.startswith("prepare.")}
+
+
+@stored
 class SubtractMean:
     """Subtracts the mean image of the training set from pixels of 0 to 255.
 
@@ -76,12 +139,22 @@ class SubtractMean:
         digest = hashlib.sha256(f"{self.mean.shape} ".encode() + self.mean.astype("<f4").tobytes())
         return {"name": "SubtractMean", "mean_sha256": digest.hexdigest()[:16]}
 
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """JSON values and arrays from which `from_state` makes the same object again."""
+        return {"name": "SubtractMean"}, {"mean": self.mean}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> SubtractMean:
+        """The object that `state` described."""
+        return cls(arrays["mean"])
+
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
         """Subtract the mean. `rng` is not used."""
         images = _check_fits("SubtractMean", images, self.mean)
         return np.subtract(images, self.mean, dtype=np.float32)  # (N, C, H, W)
 
 
+@stored
 class Standardize:
     """Scales every channel to mean 0 and standard deviation 1 over the training set.
 
@@ -130,6 +203,15 @@ class Standardize:
         """JSON values: mean and std of each channel."""
         return {"name": "Standardize", "mean": self.mean.ravel().tolist(), "std": self.std.ravel().tolist()}
 
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """JSON values and arrays from which `from_state` makes the same object again."""
+        return {"name": "Standardize"}, {"mean": self.mean, "std": self.std}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Standardize:
+        """The object that `state` described."""
+        return cls(arrays["mean"], arrays["std"])
+
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
         """Subtract the mean and divide by the standard deviation. `rng` is not used."""
         images = _check_fits("Standardize", images, self.mean)
@@ -138,6 +220,7 @@ class Standardize:
         return out
 
 
+@stored
 class CropAndFlip:
     """Cuts a square crop out of each image: in training from a random position, half of them mirrored; else from the center.
 
@@ -175,6 +258,17 @@ class CropAndFlip:
         inner = getattr(self.prepare, "settings", {})
         return {"name": "CropAndFlip", "size": self.size, "augment": self.augment, "prepare": inner}
 
+    def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
+        """JSON values and arrays from which `from_state` makes the same object again."""
+        inner, arrays = prepare_state(self.prepare)
+        state = {"name": "CropAndFlip", "size": self.size, "augment": self.augment, "prepare": inner}
+        return state, {f"prepare.{key}": array for key, array in arrays.items()}
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> CropAndFlip:
+        """The object that `state` described."""
+        return cls(prepare_from_state(state["prepare"], inside(arrays)), state["size"], state["augment"])
+
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
         """Prepare and crop: at random if there is a generator and `augment` is True, else the center."""
         images = check_images("CropAndFlip", images)
@@ -192,6 +286,15 @@ class CropAndFlip:
         crops: Floats = windows[np.arange(n), :, tops, lefts]  # (N, C, size, size)
         crops[mirrored] = crops[mirrored, :, :, ::-1]
         return crops
+
+    def views(self, images: Images) -> Floats:
+        """Ten views of each image, float32 (10 N, C, size, size), in the order of `tinyalex.data.augment.Crops.views`: 10 k to 10 k + 9 are
+        of image k, the crop at the top left, top right, center, bottom left, bottom right, then the same five mirrored."""
+        whole, size = self.prepare(images), self.size
+        bottom, right = (extent - size for extent in whole.shape[2:])
+        places = [(0, 0), (0, right), (bottom // 2, right // 2), (bottom, 0), (bottom, right)]
+        crops = np.stack([whole[:, :, top : top + size, left : left + size] for top, left in places], axis=1)  # (N, 5, C, size, size)
+        return np.concatenate([crops, crops[..., ::-1]], axis=1).reshape(-1, *crops.shape[2:])
 
 
 def _check_fits(who: str, images: Any, mean: Floats) -> Images:

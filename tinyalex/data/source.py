@@ -86,6 +86,46 @@ class ArraySource:
         return fingerprint(self.images, self.labels)
 
 
+class Subset:
+    """Some images of another source, as a `Source`.
+
+    Parameters
+    ----------
+    source : where the images are read. indices : which of its images, (M,), each from 0 to len(source) - 1; M at least 1.
+
+    Raises
+    ------
+    DataError : there are no indices, or one is outside the source.
+
+    Example
+    -------
+    >>> source = Subset(ArraySource(np.zeros((3, 1, 2, 2), np.uint8), [5, 6, 7]), [2, 0])
+    >>> len(source), source.labels.tolist()
+    (2, [7, 5])
+    """
+
+    def __init__(self, source: Source, indices: Any) -> None:
+        plain = np.asarray(indices)
+        if plain.ndim != 1 or plain.dtype.kind not in "iu" or not plain.size or plain.min() < 0 or plain.max() >= len(source):
+            raise DataError(f"subset: indices must be integers from 0 to {len(source) - 1}, at least one, got {show(indices)}")
+        self.source, self.indices = source, plain.astype(np.int64)
+        self.labels: Labels = source.labels[self.indices]
+        self.image_shape = source.image_shape
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, indices: Any) -> Images:
+        """The images with these indices of the subset, a new array."""
+        return self.source.read(self.indices[indices])
+
+    def fingerprint(self) -> str:
+        """16 hex digits of the source's fingerprint and the indices."""
+        digest = hashlib.sha256(self.source.fingerprint().encode())
+        digest.update(raw_bytes(self.indices))
+        return digest.hexdigest()[:16]
+
+
 def fingerprint(images: Images, labels: npt.NDArray[Any]) -> str:
     """The first 16 digits of SHA-256 over images and labels. Equal data have equal fingerprints, whatever their names are.
 

@@ -1,4 +1,7 @@
-"""A synthetic data set: color images of 32x32 pixels in ten classes, drawn from a seed, without any file or network.
+"""A synthetic data set: color images in 2 to 100 classes, drawn from a seed, without any file or network.
+
+With up to ten classes, an image shows one object, and its shape is the class. With more, a small object lies on a large one, and the
+pair of their shapes is the class.
 
 A seed gives the same bytes on every machine. Only integers, the raw words of a Philox generator (which are the same in every
 version of NumPy), and additions, multiplications, divisions and square roots of float32 (which IEEE 754 rounds in one way) are
@@ -14,18 +17,22 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.dataset import Dataset
-from tinyalex.errors import DataError, require_int, show
+from tinyalex.errors import DataError, ShapeError, require_int, show
 
 CLASSES = ("disk", "ring", "square", "triangle", "cross", "stripes", "checks", "crescent", "star", "corner")
 BLOCK = 500  # images drawn together: a multiple of ten, so that each class is equally frequent; few, so that they stay in cache
+LARGE, LARGE_BLOCK = 64, 100  # images of more pixels a side than the first number are drawn in blocks of the second, for the memory
 SIDE = 32
-MOST_IMAGES = 2**32  # 13 TB
+CELLS = 8  # coarse patches of the background, along each side
+MOST_SIDE = 512
+MOST_IMAGES = 2**32  # 13 TB of 32x32 pixels
+MOST_CLASSES = len(CLASSES) ** 2
 
 Floats = npt.NDArray[np.float32]
 
 
-def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> Dataset:
-    """A synthetic stand-in for CIFAR-10: shapes and textures drawn by this program, not photographs.
+def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0, *, classes: int = 10, side: int = SIDE) -> Dataset:
+    """A synthetic stand-in for photographs: shapes and textures drawn by this program. The default stands in for CIFAR-10.
 
     Each image shows one object of one of ten classes. The object is turned by up to 23 degrees, scaled and moved at random.
     Object and background have random colors; in half of the images the object is the darker of the two. The background has a
@@ -37,6 +44,8 @@ def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> 
     ----------
     train, test : the number of training and test images, 1 to 2**32.
     seed : 0 to 2**64 - 1.
+    classes : 2 to 100. Up to 10 they are single shapes; above 10 they are pairs such as "disk-on-ring".
+    side : height and width of an image in pixels, a multiple of 8 from 8 to 512; 64 or more if there are pairs, to be recognizable.
 
     Raises
     ------
@@ -46,24 +55,35 @@ def synthetic_dataset(train: int = 10_000, test: int = 2_000, seed: int = 0) -> 
     -------
     >>> synthetic_dataset(100, 20).train_images.shape
     (100, 3, 32, 32)
+    >>> pairs = synthetic_dataset(100, 20, classes=100, side=64)
+    >>> pairs.train_images.shape, pairs.classes[12]
+    ((100, 3, 64, 64), 'ring-on-square')
     """
+    classes = require_int("synthetic_dataset", "classes", classes, 2, MOST_CLASSES)
+    side = require_int("synthetic_dataset", "side", side, CELLS, MOST_SIDE)
+    if side % CELLS:
+        raise ShapeError(f"synthetic_dataset: side must be a multiple of {CELLS}, got {side}; use {side // CELLS * CELLS}")
     seed = require_int("synthetic_dataset", "seed", seed, 0)
     if seed >= 2**64:
         raise DataError(f"synthetic_dataset: seed must be below 2**64, got {show(seed)}")
     train, test = (require_int("synthetic_dataset", key, n, most=MOST_IMAGES) for key, n in (("train", train), ("test", test)))
-    train_images, train_labels = _draw(train, seed, stream=0)
-    test_images, test_labels = _draw(test, seed, stream=1)
-    return Dataset(
-        "synthetic", train_images, train_labels, test_images, test_labels, CLASSES, f"synthetic shapes, seed {seed}", synthetic=True
-    )
+    parts = [_draw(count, seed, stream, classes, side) for stream, count in enumerate((train, test))]
+    note = f"synthetic shapes, seed {seed}"
+    return Dataset("synthetic", *parts[0], *parts[1], class_names(classes), note, synthetic=True)
 
 
-def _draw(count: int, seed: int, stream: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    images = np.empty((count, 3, SIDE, SIDE), np.uint8)
+def class_names(classes: int) -> tuple[str, ...]:
+    """The names of the classes, in the order of their labels."""
+    return CLASSES[:classes] if classes <= len(CLASSES) else tuple(f"{a}-on-{b}" for a in CLASSES for b in CLASSES)[:classes]
+
+
+def _draw(count: int, seed: int, stream: int, classes: int, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    images = np.empty((count, 3, side, side), np.uint8)
     labels = np.empty(count, np.int64)
-    for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        block_images, block_labels = _draw_block(_Random(seed, stream << 32 | start // BLOCK))
+    size = BLOCK if side <= LARGE else LARGE_BLOCK
+    for start in range(0, count, size):
+        stop = min(start + size, count)
+        block_images, block_labels = _draw_block(_Random(seed, stream << 32 | start // size), size, classes, side)
         images[start:stop], labels[start:stop] = block_images[: stop - start], block_labels[: stop - start]
     return images, labels
 
@@ -105,7 +125,7 @@ class _Random:
         return (1 - half * half) * scale, 2 * half * scale
 
 
-# Each shape is a function of coordinates u and v in units of the object's radius, both (B, 32, 32). It returns the distance of
+# Each shape is a function of coordinates u and v in units of the object's radius, both (B, H, W). It returns the distance of
 # each point from the shape's edge: positive inside, negative outside.
 
 
@@ -164,61 +184,80 @@ SHAPES: tuple[Callable[[Floats, Floats], Floats], ...] = (
 )  # fmt: skip
 
 
-def _draw_block(random: _Random) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """BLOCK images, uint8 (BLOCK, 3, 32, 32), and their labels; each class has the same number of images."""
-    labels = random.order(BLOCK) % len(CLASSES)
-    radius = random.uniform(0.65, 0.92, BLOCK)
-    u, v = _turned(random, radius, random.uniform(-0.16, 0.16, BLOCK), random.uniform(-0.16, 0.16, BLOCK), 0.2)
-    inside = np.empty((BLOCK, SIDE, SIDE), np.float32)
-    for label, shape in enumerate(SHAPES):
-        rows = np.flatnonzero(labels == label)
-        inside[rows] = shape(u[rows], v[rows])
-    cover = _coverage(inside, radius)[:, None]  # (B, 1, 32, 32)
+def _draw_block(random: _Random, count: int, classes: int, side: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Images, uint8 (count, 3, side, side), and their labels; the classes have equal numbers of images, or differ by one."""
+    labels = random.order(count) % classes
+    pairs = classes > len(CLASSES)
+    radius = random.uniform(0.65, 0.92, count)
+    cover = _object(random, labels % len(CLASSES), radius, 0.16, side)  # (B, 1, H, W)
 
-    ground = random.uniform(70, 186, BLOCK, 3)  # (B, 3)
-    lighter = np.where(random.uniform(-1, 1, BLOCK, 1) < 0, np.float32(-1), np.float32(1))
-    contrast = lighter * random.uniform(40, 100, BLOCK, 1) + random.uniform(-40, 40, BLOCK, 3)
-    image = _ground(random, ground)  # (B, 3, 32, 32)
+    ground = random.uniform(70, 186, count, 3)  # (B, 3)
+    lighter = np.where(random.uniform(-1, 1, count, 1) < 0, np.float32(-1), np.float32(1))
+    contrast = lighter * random.uniform(40, 100, count, 1) + random.uniform(-40, 40, count, 3)
+    image = _ground(random, ground, side)  # (B, 3, H, W)
     image += cover * contrast[:, :, None, None]
+    if pairs:
+        small = _object(random, labels // len(CLASSES), random.uniform(0.36, 0.5, count), 0.3, side)
+        # It is as much darker as the large object is lighter, or the reverse, so it is seen on the object and beside it.
+        against = -lighter * random.uniform(80, 130, count, 1) + random.uniform(-40, 40, count, 3)
+        image += small * against[:, :, None, None]
     for _ in range(2):
         _lay_bar(random, image)
-    strength = random.uniform(5, 15, BLOCK)
+    strength = random.uniform(5, 15, count)
     image += random.noise(*image.shape) * strength[:, None, None, None]
     return np.clip(image, 0, 255).astype(np.uint8), labels
 
 
-def _turned(random: _Random, radius: Floats, x0: Floats, y0: Floats, most: float) -> tuple[Floats, Floats]:
-    """The coordinates u and v, each (B, 32, 32), of every pixel in the turned axes of an object at (x0, y0), in units of its radius."""
-    cosine, sine = random.direction(BLOCK, most)
-    place = (np.arange(SIDE, dtype=np.float32) - np.float32(15.5)) / np.float32(16)
-    x = (place - x0[:, None]) / radius[:, None]  # (B, 32)
-    y = (place - y0[:, None]) / radius[:, None]
+def _object(random: _Random, shapes: npt.NDArray[np.int64], radius: Floats, most: float, side: int) -> Floats:
+    """The fraction of each pixel, (B, 1, H, W), that an object covers: one of the ten shapes, at most `most` from the center."""
+    count = len(shapes)
+    u, v = _turned(random, radius, random.uniform(-most, most, count), random.uniform(-most, most, count), 0.2, side)
+    inside = np.empty((count, side, side), np.float32)
+    for number, shape in enumerate(SHAPES):
+        rows = np.flatnonzero(shapes == number)
+        inside[rows] = shape(u[rows], v[rows])
+    return _coverage(inside, radius)[:, None]
+
+
+def _places(side: int) -> Floats:
+    """The centers of the pixels along a side, from just above -1 to just below 1."""
+    places: Floats = (np.arange(side, dtype=np.float32) - np.float32(side / 2 - 0.5)) / np.float32(side / 2)
+    return places
+
+
+def _turned(random: _Random, radius: Floats, x0: Floats, y0: Floats, most: float, side: int) -> tuple[Floats, Floats]:
+    """The coordinates u and v, each (B, H, W), of every pixel in the turned axes of an object at (x0, y0), in units of its radius."""
+    cosine, sine = random.direction(len(radius), most)
+    x = (_places(side) - x0[:, None]) / radius[:, None]  # (B, W)
+    y = (_places(side) - y0[:, None]) / radius[:, None]
     u = (x * cosine[:, None])[:, None, :] + (y * sine[:, None])[:, :, None]
     v = (y * cosine[:, None])[:, :, None] - (x * sine[:, None])[:, None, :]
     return u, v
 
 
 def _coverage(inside: Floats, radius: Floats) -> Floats:
-    """The fraction of each pixel that is inside the object, 0 to 1. It changes from 0 to 1 over one pixel, which is 1/16 wide."""
-    covered: Floats = np.clip(inside * (radius * np.float32(16))[:, None, None] + np.float32(0.5), 0, 1)
+    """The fraction of each pixel that is inside the object, 0 to 1. It changes from 0 to 1 over one pixel, which is 2 / side wide."""
+    half = np.float32(inside.shape[-1] / 2)
+    covered: Floats = np.clip(inside * (radius * half)[:, None, None] + np.float32(0.5), 0, 1)
     return covered
 
 
-def _ground(random: _Random, base: Floats) -> Floats:
-    """The background, (B, 3, 32, 32): a slope of color, and coarse patches of 4x4 pixels."""
-    place = (np.arange(SIDE, dtype=np.float32) - np.float32(15.5)) / np.float32(16)
-    across = random.uniform(-35, 35, BLOCK, 3)[:, :, None] * place  # (B, 3, 32)
-    down = random.uniform(-35, 35, BLOCK, 3)[:, :, None] * place
-    patches = random.uniform(-1, 1, BLOCK, 3, SIDE // 4, SIDE // 4) * random.uniform(0, 35, BLOCK)[:, None, None, None]
+def _ground(random: _Random, base: Floats, side: int) -> Floats:
+    """The background, (B, 3, H, W): a slope of color, and coarse patches."""
+    count = len(base)
+    across = random.uniform(-35, 35, count, 3)[:, :, None] * _places(side)  # (B, 3, W)
+    down = random.uniform(-35, 35, count, 3)[:, :, None] * _places(side)
+    patches = random.uniform(-1, 1, count, 3, CELLS, CELLS) * random.uniform(0, 35, count)[:, None, None, None]
     image = across[:, :, None, :] + down[:, :, :, None] + base[:, :, None, None]
-    image += patches.repeat(4, axis=2).repeat(4, axis=3)
+    image += patches.repeat(side // CELLS, axis=2).repeat(side // CELLS, axis=3)
     return image
 
 
 def _lay_bar(random: _Random, image: Floats) -> None:
     """Draw a bar of a random color over half of the images, at a random position and angle."""
-    unit = np.ones(BLOCK, np.float32)
-    distance, _ = _turned(random, unit, random.uniform(-0.8, 0.8, BLOCK), random.uniform(-0.8, 0.8, BLOCK), 1)
-    width = random.uniform(-0.12, 0.12, BLOCK)[:, None, None]  # half of the widths are negative: no bar
+    count, side = len(image), image.shape[-1]
+    unit = np.ones(count, np.float32)
+    distance, _ = _turned(random, unit, random.uniform(-0.8, 0.8, count), random.uniform(-0.8, 0.8, count), 1, side)
+    width = random.uniform(-0.12, 0.12, count)[:, None, None]  # half of the widths are negative: no bar
     cover = _coverage(width - np.abs(distance), unit)[:, None]
-    image += cover * (random.uniform(20, 236, BLOCK, 3)[:, :, None, None] - image)
+    image += cover * (random.uniform(20, 236, count, 3)[:, :, None, None] - image)

@@ -160,6 +160,13 @@ class Device(ABC):
         out.fill(0)
         return out
 
+    def filled(self, values: np.ndarray[Any, Any], dtype: Any) -> Array:
+        """A new array of these values, which are on the host, in C order."""
+        out = self.empty(values.shape, dtype)
+        with self.activate():
+            out[...] = self.asarray(values, dtype)
+        return out
+
     def copy(self, x: Array) -> Array:
         """A new array of the same elements, in C order."""
         out = self.empty(x.shape, x.dtype)

@@ -55,6 +55,9 @@ class DryDevice(Device):
     def zeros(self, shape: tuple[int, ...], dtype: Any = np.float32) -> Array:
         return self.empty(shape, dtype)
 
+    def filled(self, values: np.ndarray[Any, Any], dtype: Any) -> Array:
+        return self.empty(values.shape, dtype)
+
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         return np.asarray(x, dtype)
 

@@ -51,8 +51,21 @@ def raw_bytes(tensor: Tensor) -> memoryview:
     return np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
-def read_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the texts of a file that `write_tensors` wrote.
+def kind_of(path: Path) -> str | None:
+    """The kind of a file that `write_tensors` wrote, by its header alone; None if it has none. CheckpointError: it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            kind = json.loads(file.read(length))["__metadata__"]["format"] if length <= LONGEST_HEADER else None
+    except OSError as error:
+        raise CheckpointError(f"{path}: the file must be readable, got {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return kind if isinstance(kind, str) else None
+
+
+def read_tensors(path: Path, kind: str, version: int, least: int | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the texts of a file that `write_tensors` wrote, in the format `version`, or in one of `least` to `version`.
 
     Raises
     ------
@@ -66,7 +79,7 @@ def read_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor]
             if size < 8 or length > min(LONGEST_HEADER, size - 8):
                 raise CheckpointError(f"{path}: the file must be a whole {kind} file, got {size:,} bytes; it is truncated or another file")
             encoded = file.read(length)
-            text, end = _header(path, encoded, kind, version)
+            text, end = _header(path, encoded, kind, version, version if least is None else least)
             if size != 8 + length + end:
                 raise CheckpointError(f"{path}: the file must have {8 + length + end:,} bytes, got {size:,}; it is truncated or altered")
             digest = hashlib.sha256(length.to_bytes(8, "little"))
@@ -80,7 +93,7 @@ def read_tensors(path: Path, kind: str, version: int) -> tuple[dict[str, Tensor]
     return _load(path), text
 
 
-def _header(path: Path, encoded: bytes, kind: str, version: int) -> tuple[dict[str, str], int]:
+def _header(path: Path, encoded: bytes, kind: str, version: int, least: int) -> tuple[dict[str, str], int]:
     """The texts in the header, and how many bytes of arrays follow it."""
     try:
         header = json.loads(encoded)
@@ -91,9 +104,10 @@ def _header(path: Path, encoded: bytes, kind: str, version: int) -> tuple[dict[s
         raise CheckpointError(f"{path}: the file must be a {kind} file, got another or an altered header") from None
     if found != kind:
         raise CheckpointError(f"{path}: the file must be of format {kind!r}, got {show(found)}")
-    if number != version:
+    if not least <= number <= version:
         remedy = "install the tinyalex that wrote it" if number > version else "the file was altered"
-        raise CheckpointError(f"{path}: format_version must be {version}, got {number}; {remedy}")
+        known = f"{version}" if least == version else f"from {least} to {version}"
+        raise CheckpointError(f"{path}: format_version must be {known}, got {number}; {remedy}")
     if not isinstance(digest, str) or not isinstance(end, int):
         raise CheckpointError(f"{path}: the header must hold a digest and whole offsets, got {show(digest)} and {show(end)}")
     return text, end

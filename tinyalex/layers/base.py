@@ -238,12 +238,10 @@ class Layer:
 
     def add_param(self, key: str, value: np.ndarray[Any, Any]) -> None:
         """Add a parameter with these values and a gradient of zeros, both on the layer's device."""
-        if value.shape == () or not np.all(np.isfinite(value)):
+        values = value if any(value.strides) else value[(slice(1),) * value.ndim]  # one element stands for all of a net that is counted
+        if value.shape == () or not np.all(np.isfinite(values)):
             raise ShapeError(f"{self.name}: {key} must hold finite numbers only, got {show(value)} with NaN or infinity")
-        array = self.device.empty(value.shape, self.dtype)
-        with self.device.activate():
-            array[...] = self.device.asarray(value, self.dtype)
-        for arrays, new in ((self.params, array), (self.grads, self.device.zeros(value.shape, self.dtype))):
+        for arrays, new in ((self.params, self.device.filled(value, self.dtype)), (self.grads, self.device.zeros(value.shape, self.dtype))):
             assert isinstance(arrays, Parameters)
             arrays.add(key, new, self)
 

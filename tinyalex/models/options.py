@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from inspect import Parameter, signature
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices import Device
 from tinyalex.errors import ShapeError, did_you_mean, require_bool, require_choice, require_float, require_int, require_keywords, show
+from tinyalex.init import Constant, FanIn, Gaussian
 from tinyalex.layers import Sequential
 from tinyalex.models.build import build_rows, places_of
 from tinyalex.models.rows import Row, Rows, after, change, conv, names, parameters, place, relu, scaled, walk, weighted, without
@@ -51,7 +53,8 @@ def alexnet(
     seed: of the initial weights and of the dropout masks.
     devices: one device, or one for each tower ("cpu:0,cpu:1" or a sequence); None for "cpu", with two towers "cpu:0,cpu:1".
     input_gradient: whether backward returns the gradient of the image.
-    options: further settings of `as_built`: input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width.
+    options: further settings of `as_built`: input_size, remove, half, lrn, overlapping, dropout, sixth, widths, width, weight_std,
+        hidden_bias.
 
     Raises
     ------
@@ -85,6 +88,8 @@ def as_built(
     sixth: bool = False,
     widths: Mapping[str, int] | None = None,
     width: float = 1.0,
+    weight_std: float | str | None = None,
+    hidden_bias: float | None = None,
 ) -> Variant:
     """A variant whose rows are edited by the options.
 
@@ -103,6 +108,10 @@ def as_built(
     widths: for the names of layers, the number of their filters or units, even numbers.
     width: a factor for the filters or units of all layers except fc8, above 0 and at most 1e6. The products are rounded to
         even numbers.
+    weight_std: the standard deviation of all initial weights, above 0, or "fan-in" for the one that keeps the variance of the signal
+        through a layer with ReLU, sqrt(2 / fan-in); None for the variant's own.
+    hidden_bias: the initial biases of conv2, conv4, conv5 and the hidden fully connected layers, which are 1 in the paper; None for the
+        variant's own.
 
     Raises
     ------
@@ -141,6 +150,7 @@ def as_built(
     factor = require_float(WHO, "width", width, "a number above 0 and at most 1,000,000", lambda v: 0 < v <= 1e6)
     rows = _widened(rows, {} if widths is None else widths)
     rows = change(scaled(rows, factor) if factor != 1 or widths else rows, fc8={"width": num_classes})
+    rows = _initialized(rows, weight_std, hidden_bias)
     size = require_int(WHO, "input_size", base.input_size if input_size is None else input_size)
     check_sizes(WHO, rows, size)
     return replace(base, rows=rows, input_size=size)
@@ -198,6 +208,22 @@ def _widened(rows: Rows, widths: Mapping[str, int]) -> Rows:
         if given > MOST_PARAMETERS:
             raise ShapeError(f"{WHO}: the width of {layer} must be at most {MOST_PARAMETERS:,}, got {show(k)}")
         rows = change(rows, **{layer: {"width": given}})
+    return rows
+
+
+def _initialized(rows: Rows, weight_std: Any, hidden_bias: Any) -> Rows:
+    """The rows with other initial weights in all layers, and other biases where they were not 0."""
+    if weight_std is not None:
+        if weight_std == "fan-in":
+            init: Any = FanIn(2**0.5)
+        else:
+            rule = 'a number above 0, or "fan-in"'
+            init = Gaussian(require_float(WHO, "weight_std", weight_std, rule, lambda v: 0 < v < float("inf")))
+        rows = change(rows, **dict.fromkeys(names(weighted(rows)), {"weight_init": init}))
+    if hidden_bias is not None:
+        value = require_float(WHO, "hidden_bias", hidden_bias, "a finite number", isfinite)
+        hidden = [row.name for row in weighted(rows) if isinstance(row["bias_init"], Constant) and row["bias_init"].value != 0]
+        rows = change(rows, **dict.fromkeys(hidden, {"bias_init": Constant(value)}))
     return rows
 
 

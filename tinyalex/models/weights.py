@@ -22,9 +22,10 @@ from tinyalex.files.atomic import require_path
 from tinyalex.files.tensors import Tensor, raw_bytes, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
 from tinyalex.layers.dropout import layer_of
+from tinyalex.models.saved_net import PREFIX, SavedNet
 from tinyalex.parameters import require_thawed
 
-FORMAT, FORMAT_VERSION = "tinyalex-weights", 1
+FORMAT, FORMAT_VERSION, PLAIN_VERSION = "tinyalex-weights", 2, 1  # a file without a description of its network is of version 1
 OTHER_NET = "was it made by another network?"
 
 State = dict[str, np.ndarray[Any, Any]]
@@ -96,15 +97,18 @@ def parameters_sha256(net: Layer) -> str:
     return digest.hexdigest()
 
 
-def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str = "") -> None:
+def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str = "", about: SavedNet | None = None) -> None:
     """Write the parameters of `net` to a safetensors file, without velocities or a position.
 
     dtype: "float32", or "float16" for half the bytes. note: a text that the file keeps, such as what the net was trained on.
+    about: which net it is, and how it reads images. With it `tinyalex.training.load_net` makes the net from the file alone.
 
     Raises
     ------
     ShapeError: another dtype, or a parameter too large for it. DiskFull: there is no room for the file.
+    CheckpointError: `about` describes another net.
     """
+    require_about("save_weights", about, net)
     require_choice("save_weights", "dtype", dtype, ("float16", "float32"))
     weights = {}
     for name, array in parameters_on_host(net).items():
@@ -113,7 +117,31 @@ def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str
         if not np.array_equal(np.isfinite(weights[name]), np.isfinite(array)):
             limit = float(np.finfo(dtype).max)
             raise ShapeError(f"save_weights: {name} must be within {limit:g} to fit {dtype}, got {np.abs(array).max():g}; use float32")
-    write_tensors(path, weights, FORMAT, FORMAT_VERSION, {"tinyalex": __version__} | ({"note": note} if note else {}))
+    text, arrays = ({}, {}) if about is None else about.stored()
+    text |= {"tinyalex": __version__} | ({"note": note} if note else {})
+    write_tensors(path, weights | arrays, FORMAT, PLAIN_VERSION if about is None else FORMAT_VERSION, text)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], SavedNet | None]:
+    """The parameters in a file of `save_weights`, and what it says about its net; None if it says nothing. Raises CheckpointError."""
+    tensors, text = read_tensors(path, FORMAT, FORMAT_VERSION, PLAIN_VERSION)
+    weights = {name: array for name, array in tensors.items() if not name.startswith(PREFIX)}
+    return weights, SavedNet.from_stored(str(path), text, tensors)
+
+
+def require_about(who: str, about: SavedNet | None, net: Layer) -> None:
+    """Raise CheckpointError unless the net that `about` describes has the names and shapes of the parameters of `net`."""
+    if about is None:
+        return
+    if not isinstance(about, SavedNet):
+        raise CheckpointError(f"{who}: about must be a SavedNet or None, got {show(about)}")
+    here = dict(parameters(net))
+    halves = any(layer_of(name.rpartition(".")[0]) != name.rpartition(".")[0] for name in here)
+    try:
+        there = dict(parameters(about.dry(2 if halves else 1)))
+    except ShapeError:  # the net that is described has no two towers
+        there = dict(parameters(about.dry()))
+    check_tensors(f"{who}: about: param", there, here, exact=False, remedy="describe the net that is saved")
 
 
 def load_weights(path: Path | str, net: Layer, skip: Iterable[str] = ()) -> tuple[str, ...]:
@@ -138,7 +166,7 @@ def load_weights(path: Path | str, net: Layer, skip: Iterable[str] = ()) -> tupl
     ShapeError: a pattern matches nothing, or all patterns together match everything.
     """
     path, wanted = require_path(path), dict(parameters(net))
-    weights = match_state(read_tensors(path, FORMAT, FORMAT_VERSION)[0], wanted)
+    weights = match_state(read_weights(path)[0], wanted)
     left_out = _matching((skip,) if isinstance(skip, str) else tuple(skip), dict.fromkeys([*wanted, *weights]))
     weights = {name: array for name, array in weights.items() if name not in left_out}
     check_tensors(f"{path}: param", {name: array for name, array in wanted.items() if name not in left_out}, weights, exact=False)
@@ -162,16 +190,20 @@ def _matching(patterns: tuple[Any, ...], names: Iterable[str]) -> tuple[str, ...
     return found
 
 
-def check_tensors(who: str, wanted: Mapping[str, Array], found: Mapping[str, Tensor], exact: bool) -> None:
-    """Raise unless the arrays in `found` have the names and shapes of those in `wanted`, and, if `exact`, their dtypes."""
+def check_tensors(who: str, wanted: Mapping[str, Array], found: Mapping[str, Array], exact: bool, remedy: str | None = None) -> None:
+    """Raise unless the arrays in `found` have the names and shapes of those in `wanted`, and, if `exact`, their dtypes.
+
+    remedy: what to do about another shape, where that is not to load the rest.
+    """
     for name in [*wanted, *found]:
         if name not in found:
             raise CheckpointError(f"{who} {name} must be in the file, got none of that name; {OTHER_NET}")
         if name not in wanted:
             raise CheckpointError(f"{who} {name} must be a parameter of the network, got none of that name; {OTHER_NET}")
         (here, there) = wanted[name], found[name]
-        if tuple(here.shape) != there.shape:
-            raise CheckpointError(f"{who} {name} must have shape {tuple(here.shape)}, got {there.shape}; {_remedy(name, exact)}")
+        if tuple(here.shape) != tuple(there.shape):
+            rule = f"{who} {name} must have shape {tuple(here.shape)}"
+            raise CheckpointError(f"{rule}, got {tuple(there.shape)}; {remedy or _remedy(name, exact)}")
         if exact and here.dtype != there.dtype:
             raise CheckpointError(f"{who} {name} must be {here.dtype}, got {there.dtype}; make the network with dtype={str(there.dtype)!r}")
 

@@ -1,6 +1,7 @@
 """Training: the training loop, checkpoints, the log, the evaluation of a net."""
 
 from tinyalex.models.pretrained import Trained, trained_figure1
+from tinyalex.models.saved_net import SavedNet
 from tinyalex.models.weights import load_weights, parameters_sha256, save_weights
 from tinyalex.training.checkpoint import (
     Checkpoint,
@@ -11,6 +12,7 @@ from tinyalex.training.checkpoint import (
 )
 from tinyalex.training.evaluate import Evaluation, evaluate
 from tinyalex.training.log import EpochResult, RunLog
+from tinyalex.training.saved_net import load_net
 from tinyalex.training.trainer import Trainer
 
 __all__ = [
@@ -19,11 +21,13 @@ __all__ = [
     "Evaluation",
     "Position",
     "RunLog",
+    "SavedNet",
     "Trained",
     "Trainer",
     "evaluate",
     "latest_checkpoint",
     "load_checkpoint",
+    "load_net",
     "load_weights",
     "parameters_sha256",
     "save_checkpoint",

@@ -7,6 +7,7 @@ random generator has to be stored.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -20,12 +21,13 @@ from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import require_folder, require_path
 from tinyalex.files.tensors import Tensor, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
+from tinyalex.models.saved_net import PREFIX, SavedNet
 from tinyalex.models.weights import check_tensors, match_state, parameters, parameters_on_host
 from tinyalex.optim import SGD
 from tinyalex.parameters import require_thawed
 from tinyalex.schedule import Schedule
 
-FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", 1
+FORMAT, FORMAT_VERSION, PLAIN_VERSION = "tinyalex-checkpoint", 2, 1  # one without a description of its network is of version 1
 KEPT = 2  # the newest checkpoint, and the one before in case a disk damages the newest
 
 
@@ -35,7 +37,7 @@ class Position:
 
     epoch: complete epochs. step: updates since the start of the run. wall_s: seconds that the run has taken.
     batch, images: batches and images of the epoch in progress that are done. loss_sum, errors: the sum of their losses and
-        the number of them that the net got wrong. train_s: seconds of their steps.
+        the number of them that the net got wrong. train_s: seconds of their steps. wait_s: of these, seconds of waiting for images.
     """
 
     epoch: int = 0
@@ -46,10 +48,12 @@ class Position:
     errors: int = 0
     images: int = 0
     train_s: float = 0.0
+    wait_s: float = 0.0
 
     def next_epoch(self) -> None:
         """Count the epoch as complete, and set the sums to zero for the next one."""
-        self.epoch, self.batch, self.loss_sum, self.errors, self.images, self.train_s = self.epoch + 1, 0, 0.0, 0, 0, 0.0
+        self.epoch, self.batch, self.loss_sum, self.errors, self.images = self.epoch + 1, 0, 0.0, 0, 0
+        self.train_s = self.wait_s = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,7 @@ class Checkpoint:
 
     params, velocity: arrays by parameter name, such as "conv1.weight". schedule: the state of the schedule. config: the
     config of the run. tinyalex: the version of tinyalex that wrote the file.
+    about_text, about_arrays: what the file says about its net, as it is stored; `about` makes a `SavedNet` of them.
     """
 
     path: Path
@@ -67,6 +72,12 @@ class Checkpoint:
     position: Position
     config: dict[str, Any]
     tinyalex: str
+    about_text: dict[str, str] = dataclasses.field(default_factory=dict)
+    about_arrays: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+
+    def about(self) -> SavedNet | None:
+        """What the checkpoint says about its net; None if it says nothing. CheckpointError: it is of another form."""
+        return SavedNet.from_stored(str(self.path), self.about_text, self.about_arrays)
 
     def restore(self, net: Layer, sgd: SGD, schedule: Schedule) -> Position:
         """Copy the checkpoint's state into `net`, `sgd` and `schedule`, and return its position.
@@ -91,7 +102,7 @@ class Checkpoint:
                 name = f"{leaf.name}.{key}"
                 array[...] = leaf.device.asarray(params[name])
                 sgd.velocity[name][...] = leaf.device.asarray(velocity[name])
-        sgd.follow(schedule.lr)
+        sgd.follow(schedule.lr, schedule.base)
         sgd.whole = True
         return Position(**asdict(self.position))
 
@@ -108,8 +119,18 @@ class Checkpoint:
             raise CheckpointError(f"{self.path}: {error}; use the schedule of the first run") from None
 
 
-def save_checkpoint(path: Path | str, net: Layer, sgd: SGD, schedule: Schedule, position: Position, config: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    path: Path | str,
+    net: Layer,
+    sgd: SGD,
+    schedule: Schedule,
+    position: Position,
+    config: Mapping[str, Any],
+    about: SavedNet | None = None,
+) -> None:
     """Write a checkpoint. A reader of `path` sees the old file or the whole new file, never a part.
+
+    about: which net it is, and how it reads images. With it `load_net` makes the net from the file alone.
 
     Raises
     ------
@@ -120,7 +141,11 @@ def save_checkpoint(path: Path | str, net: Layer, sgd: SGD, schedule: Schedule, 
         for key in leaf.params:
             tensors[f"velocity/{leaf.name}.{key}"] = leaf.device.to_numpy(sgd.velocity[f"{leaf.name}.{key}"])
     state = {"schedule": schedule.state(), "position": asdict(position), "config": config, "tinyalex": __version__}
-    write_tensors(path, tensors, FORMAT, FORMAT_VERSION, {key: json.dumps(value, allow_nan=False) for key, value in state.items()})
+    text = {key: json.dumps(value, allow_nan=False) for key, value in state.items()}
+    if about is not None:
+        own, arrays = about.stored()
+        text, tensors = text | own, tensors | arrays
+    write_tensors(path, tensors, FORMAT, PLAIN_VERSION if about is None else FORMAT_VERSION, text)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:
@@ -131,22 +156,26 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     CheckpointError: there is no such file, or it is truncated, altered or of a newer format.
     """
     path = require_path(path)
-    tensors, text = read_tensors(path, FORMAT, FORMAT_VERSION)
+    tensors, text = read_tensors(path, FORMAT, FORMAT_VERSION, PLAIN_VERSION)
     try:
         state = {key: json.loads(text[key]) for key in ("schedule", "position", "config", "tinyalex")}
         position = _position(state["position"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: the state must be JSON of a run's position, got {show(error)}") from None
     parts: dict[str, dict[str, Tensor]] = {"param": {}, "velocity": {}}
+    stored = {name: array for name, array in tensors.items() if name.startswith(PREFIX)}
     for name, array in tensors.items():
         kind, _, rest = name.partition("/")
+        if name in stored:
+            continue
         if kind not in parts:
             raise CheckpointError(f"{path}: every tensor must be named param/... or velocity/..., got {show(name)}")
         parts[kind][rest] = array
     for key in ("schedule", "config"):
         if not isinstance(state[key], dict):
             raise CheckpointError(f"{path}: {key} must be a JSON object, got {show(state[key])}")
-    return Checkpoint(path, parts["param"], parts["velocity"], state["schedule"], position, state["config"], state["tinyalex"])
+    about, own = {"about": text["about"]} if "about" in text else {}, (state["schedule"], position, state["config"], state["tinyalex"])
+    return Checkpoint(path, parts["param"], parts["velocity"], *own, about, stored)
 
 
 def checkpoint_path(folder: Path, step: int) -> Path:
@@ -197,6 +226,7 @@ def _loads(path: Path) -> bool:
 
 def _position(found: dict[str, Any]) -> Position:
     """The position that a file holds. ValueError if a field has another type, is below zero (only `loss_sum` may be) or not finite."""
+    found = {"wait_s": 0.0, **found}  # older files lack it
     for field in fields(Position):
         value = found[field.name]
         if type(value) not in ((int,) if field.type == "int" else (int, float)) or not (0 <= value < math.inf or field.name == "loss_sum"):

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -67,6 +67,7 @@ def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
     order: the layers' names in order.
     in_halves: whether the net has two towers.
     multipliers: for each parameter's name, the factors of the learning rate and of the weight decay, unless both are 1.
+    constant: the names of the parameters whose learning rate stays at the first one, if there are any.
     """
     leaves = list(net.leaves())
     links = {leaf.name for leaf in leaves if len(leaf.takes) > 1 or len(leaf.gives) > 1}
@@ -77,10 +78,16 @@ def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
             layers.setdefault(name_of(leaf.name), layer_config(leaf))
     factors: dict[str, Any] = {}
     for name, pair in sgd.factors.items():
-        layer, _, key = name.rpartition(".")
         if pair != (1.0, 1.0):
-            factors[f"{name_of(layer)}.{key}"] = list(pair)
-    return {"layers": layers, "order": list(layers), "in_halves": bool(links), "multipliers": factors}
+            factors[_in_whole(name, name_of)] = list(pair)
+    found = {"layers": layers, "order": list(layers), "in_halves": bool(links), "multipliers": factors}
+    return found | ({"constant": sorted({_in_whole(name, name_of) for name in sgd.constant})} if sgd.constant else {})
+
+
+def _in_whole(name: str, name_of: Callable[[str], str]) -> str:
+    """The name of a parameter in the net with one tower."""
+    layer, _, key = name.rpartition(".")
+    return f"{name_of(layer)}.{key}"
 
 
 def layer_config(leaf: Layer) -> dict[str, Any]:

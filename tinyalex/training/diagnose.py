@@ -51,8 +51,7 @@ def at_chance(loss: float, error: float, labels: npt.NDArray[np.integer]) -> str
         return None
     return (
         f"the net still guesses: its training loss is {loss:.4f} and its error {100 * error:.2f} %; "
-        f"the best guess among {len(share)} classes has a loss of {entropy:.4f} and an error of {100 * chance:.2f} %; "
-        "the initial weights may be too small for the depth of the net, try weight_init=FanIn(2**0.5), or try another learning rate"
+        f"the best guess among {len(share)} classes has a loss of {entropy:.4f} and an error of {100 * chance:.2f} %"
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from tinyalex.data.batches import Batches, Prepare
 from tinyalex.data.dataset import Sources
+from tinyalex.data.loader import Loader
 from tinyalex.data.source import is_source
 from tinyalex.errors import DataError, ShapeError, show
 from tinyalex.layers.base import Layer
@@ -54,6 +55,7 @@ def evaluate(
     prepare: Prepare | None = None,
     batch_size: int = 256,
     after_batch: Callable[[int], None] | None = None,
+    workers: int = 0,
 ) -> Evaluation:
     """The loss and errors of `net` on `data`, computed with train=False.
 
@@ -65,6 +67,7 @@ def evaluate(
         unless the batches are already prepared.
     batch_size: images in a batch; it changes time and memory only.
     after_batch: called after each batch with the number of its images.
+    workers: how many processes read and prepare images ahead, see `tinyalex.data.Loader`; not for batches that are already prepared.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def evaluate(
         raise ShapeError(f"evaluate: loss must be a loss such as SoftmaxCrossEntropy(), got {show(loss)}; call evaluate(net, loss, data)")
     total, wrong, wrong5, count = 0.0, 0, 0, 0
     with np.errstate(under="ignore"):
-        for x, labels in _batches(data, prepare, batch_size):
+        for x, labels in _batches(data, prepare, batch_size, workers):
             check_input("evaluate", net, x)
             logits = net.forward(net.device.asarray(x, net.dtype), train=False)
             total += float(loss.forward(logits, labels, train=False)) * len(labels)
@@ -83,12 +86,13 @@ def evaluate(
             wrong, wrong5, count = wrong + int((before > 0).sum()), wrong5 + int((before > 4).sum()), count + len(labels)
             if after_batch is not None:
                 after_batch(len(labels))
+            del x  # before the next batch comes, so that its memory is free
     if count == 0:
         raise DataError("evaluate: data must hold at least 1 image, got none")
     return Evaluation(total / count, wrong / count, wrong5 / count, count)
 
 
-def _batches(data: Any, prepare: Prepare | None, batch_size: int) -> Prepared:
+def _batches(data: Any, prepare: Prepare | None, batch_size: int, workers: int) -> Prepared:
     is_pair = isinstance(data, (tuple, list)) and len(data) == 2 and not (isinstance(data[0], (tuple, list)) and len(data[0]) == 2)
     if not is_pair and not hasattr(data, "test_images") and not is_source(data) and not isinstance(data, Sources):
         return _checked(data)
@@ -96,7 +100,13 @@ def _batches(data: Any, prepare: Prepare | None, batch_size: int) -> Prepared:
         raise DataError("evaluate: prepare must be given with (images, labels), got None; pass the one that training used")
     if not callable(prepare):
         raise DataError(f"evaluate: prepare must be a function of uint8 images, got {show(prepare)}; pass the one that training used")
-    return _in_order(Batches(source_of("evaluate: data", data, "test"), None, batch_size, prepare=prepare, shuffle=False))
+    batches = Batches(source_of("evaluate: data", data, "test"), None, batch_size, prepare=prepare, shuffle=False)
+    return _loaded(Loader(batches, workers=workers))
+
+
+def _loaded(loader: Loader) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+    with loader:
+        yield from loader.in_order()
 
 
 def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
@@ -108,9 +118,3 @@ def _checked(data: Any) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
             raise DataError(f"evaluate: a batch of data must be (images, labels), got {show(batch)}")
         yield batch[0], as_labels("evaluate", batch[1])
-
-
-def _in_order(batches: Batches) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-    for start in range(0, len(batches.source), batches.batch_size):
-        rows = np.arange(start, min(start + batches.batch_size, len(batches.source)))
-        yield batches.prepare(batches.source.read(rows), None), batches.labels[rows]

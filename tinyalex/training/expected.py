@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,13 +12,21 @@ from tinyalex.training.trainer import Trainer
 
 
 def seconds_an_epoch(trainer: Trainer) -> float:
-    """Seconds of an epoch: the steps over all training images, then the validation error. No parameter is changed."""
+    """Seconds of an epoch: the steps over all training images, then the validation error. No parameter is changed.
+
+    Reading and preparing images count only if the trainer does it itself: worker processes do it meanwhile.
+    """
     net, loss, batches = trainer.net, trainer.loss, trainer.batches
     first = np.arange(min(batches.batch_size, len(batches.source)))
-    images, labels = batches.source.read(first), batches.labels[first]
+    labels = batches.labels[first]
+
+    def batch(train: bool) -> Any:
+        return batches.prepared(batches.source.read(first), 0, 0 if train else None)
+
+    ready = {train: batch(train) for train in (True, False)} if trainer.workers else {}
 
     def forward(train: bool) -> None:
-        x = trainer.prepare(images, np.random.default_rng(0) if train else None)
+        x = ready[train] if ready else batch(train)
         logits = net.forward(net.device.asarray(x, net.dtype), train=train)
         if train:
             try:
@@ -29,7 +38,7 @@ def seconds_an_epoch(trainer: Trainer) -> float:
 
     step, test = least_seconds(lambda: forward(True)), least_seconds(lambda: forward(False))
     validated = 0 if trainer.val is None else len(trainer.val)
-    return (step * len(batches.source) + test * validated) / len(images)
+    return (step * len(batches.source) + test * validated) / len(first)
 
 
 def least_seconds(work: Callable[[], object], times: int = 3) -> float:

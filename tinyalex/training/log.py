@@ -42,6 +42,7 @@ class EpochResult:
     loss, running_error: means over the epoch's batches. Each batch is measured before its own update, with dropout.
     train_error, val_error: errors of all training and validation images after the epoch; None if they were not computed.
     lr: the learning rate during the epoch. images_per_s: images a second in the training steps, without evaluation.
+    wait_s: seconds that the steps waited for images; without workers this is the time of reading and preparing them. None in older logs.
     """
 
     epoch: int
@@ -52,6 +53,7 @@ class EpochResult:
     val_error: float | None
     lr: float
     images_per_s: float
+    wait_s: float | None = None
 
 
 def read_epochs(path: Path, lines: Sequence[Mapping[str, Any]]) -> list[EpochResult]:
@@ -64,6 +66,7 @@ def read_epochs(path: Path, lines: Sequence[Mapping[str, Any]]) -> list[EpochRes
     results = []
     for line in lines:
         if line.get("kind") == "epoch":
+            line = {"wait_s": None, **line}
             values = {field.name: _number(path, line, field.name, "None" in str(field.type)) for field in fields(EpochResult)}
             results.append(EpochResult(**values))
             if values["epoch"] != len(results):

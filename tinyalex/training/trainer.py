@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,22 +14,25 @@ from typing import Any
 import numpy as np
 
 from tinyalex.data.batches import Batches, Prepare
-from tinyalex.data.source import Source
+from tinyalex.data.loader import Loader
 from tinyalex.devices import Array
-from tinyalex.errors import CheckpointError, DivergedError, Interrupted, ShapeError, require_float, require_int
+from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupted, LoaderError, ShapeError, require_float, require_int
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.models.saved_net import SavedNet
+from tinyalex.models.weights import require_about
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
-from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
+from tinyalex.training.diagnose import bad_parameter, first_bad, lower_rate
 from tinyalex.training.evaluate import evaluate
 from tinyalex.training.inputs import Images, check_data, check_input, check_parts, source_of
 from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run
 from tinyalex.training.report import bar_of, epoch_line
 from tinyalex.training.resume import run_config, stored_run
 from tinyalex.training.signals import NAMES, StopSignals
+from tinyalex.training.watch import Watch
 
 READ_EVERY = 10  # steps between two reads of the loss on a GPU, where each read waits until the GPU has finished
 
@@ -55,7 +59,11 @@ class Trainer:
     save_every_s: seconds between two checkpoints inside an epoch; 0 saves after each step.
     progress: True shows a bar on stderr, False shows nothing. None shows a bar if stderr is a terminal, else it writes a line
         after each epoch.
-    hints: whether to write one line to stderr if, after an epoch, the net is still no better than a guess.
+    hints: whether to say on stderr, once, if after an epoch or 500 steps the net is still no better than a guess, and why: what each
+        layer does with a batch, the likely cause and the setting to change (`tinyalex.training.stall`).
+    about: which net of the registry this is, its classes and its images. Checkpoints keep it, so that `load_net` needs nothing else.
+    workers: how many processes read and prepare images ahead of the training, see `tinyalex.data.Loader`; 0 prepares them in this
+        process, which is best for small arrays in memory. The result of the run is the same, to the last bit.
 
     Raises
     ------
@@ -81,6 +89,8 @@ class Trainer:
         save_every_s: float = 60.0,
         progress: bool | None = None,
         hints: bool = True,
+        about: SavedNet | None = None,
+        workers: int = 0,
     ) -> None:
         self.schedule = Schedule() if schedule is None else schedule
         check_parts(net, sgd, self.schedule, prepare)
@@ -89,7 +99,13 @@ class Trainer:
         self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed)
         self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
-        self.evaluate_train, self.progress, self.hints = evaluate_train, progress, hints
+        require_about("trainer", about, net)
+        self.evaluate_train, self.progress, self.about = evaluate_train, progress, about
+        parts = [self.batches]
+        if self.val is not None:
+            parts.append(Batches(self.val, None, batch_size, prepare=prepare, shuffle=False))
+        self._loader = Loader(*parts, workers=workers)
+        self.workers = self._loader.workers
         self.save_every_s = require_float("trainer", "save_every_s", save_every_s, "a number of at least 0", lambda v: v >= 0)
         if val is None and isinstance(schedule, Plateau):
             raise ShapeError("trainer: val must be given, as the schedule Plateau follows its error, got None")
@@ -103,12 +119,13 @@ class Trainer:
         self._bar: Any = None
         self._started = False
         self._clock = self._saved_at = 0.0
+        self._watch = Watch(net, self.loss, sgd, self.batches, prepare, hints)
         if self.folder is not None:
             stored = stored_run(self.folder, self.config)
             if stored is not None:
                 checkpoint, self.results = stored
                 self.position = checkpoint.restore(net, sgd, self.schedule)
-        sgd.follow(self.schedule.lr)
+        sgd.follow(self.schedule.lr, self.schedule.base)
 
     def run(self, epochs: int, until: Callable[[EpochResult], bool] | None = None, expected: int | None = None) -> list[EpochResult]:
         """Train until the run has `epochs` complete epochs, and return the results of all of them.
@@ -130,7 +147,9 @@ class Trainer:
         """
         epochs = require_int("trainer", "epochs", epochs)
         self.sgd.require_whole()
-        with alone_in(self.folder), StopSignals() as self._stop:
+        left = self.position.epoch < epochs and not self._ended(None)
+        # The workers start after the signals are noted and before the folder is locked: what starts by a fork inherits both.
+        with StopSignals() as self._stop, self._loader if left else nullcontext(), alone_in(self.folder):
             self._start_folder()
             bar = self._bar_to(epochs if expected is None else min(expected, epochs))
             with bar as self._bar, np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -154,8 +173,16 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         position, began = self.position, time.perf_counter()
-        for images, labels in self.batches.of_epoch(position.epoch, position.batch):
+        batches = self._loader.of_epoch(position.epoch, position.batch)
+        while True:
+            with self._saved_if_unreadable():
+                batch = next(batches, None)
+            if batch is None:
+                break
+            position.wait_s += time.perf_counter() - began
+            images, labels = batch
             self._step(images, labels)
+            del batch, images  # before the next batch comes, so that its memory is free
             now = time.perf_counter()
             position.train_s += now - began
             self._bar.update(len(labels))
@@ -163,6 +190,7 @@ class Trainer:
                 self._interrupted()
             if now - self._saved_at >= self.save_every_s:
                 self._save()
+            self._tell(self._watch.after_step(position))
             began = time.perf_counter()
 
     def _step(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
@@ -223,14 +251,15 @@ class Trainer:
         position, lr, schedule = self.position, self.schedule.lr, self.schedule.state()
         epoch = position.epoch
         self._bar.set_description(f"epoch {position.epoch + 1}, evaluating")
-        train_error = self._error_on(self.batches.source) if self.evaluate_train else None
-        val_error = None if self.val is None else self._error_on(self.val)
+        train_error = self._error_on(0) if self.evaluate_train else None
+        val_error = None if self.val is None else self._error_on(1)
         try:
             self.sgd.follow(self.schedule.end_epoch(val_error))
             self._count_time()
             loss, running_error = position.loss_sum / position.images, position.errors / position.images
             images_per_s = position.images / position.train_s if position.train_s > 0 else 0.0
-            result = EpochResult(position.epoch + 1, position.wall_s, loss, running_error, train_error, val_error, lr, images_per_s)
+            errors = running_error, train_error, val_error
+            result = EpochResult(position.epoch + 1, position.wall_s, loss, *errors, lr, images_per_s, position.wait_s)
             if self.folder is not None:
                 RunLog(self.folder / NAME).append({"kind": "epoch", **asdict(result)})
             self.results.append(result)
@@ -244,21 +273,39 @@ class Trainer:
         self._save()
 
     def _tell_epoch(self, epochs: int) -> None:
-        """Write a line about the epoch if there is no bar, and a hint if the net is still no better than a guess."""
-        result, labels = self.results[-1], self.batches.labels
+        """Write a line about the epoch if there is no bar, and say so if the net is still no better than a guess."""
         if self.progress is None and self._bar.disable:
-            print(epoch_line(result, epochs), file=sys.stderr, flush=True)
-        error = result.running_error if result.train_error is None else result.train_error
-        if self.hints and (hint := at_chance(result.loss, error, labels)):
-            self.hints = False
-            self._bar.write(f"trainer: after epoch {result.epoch} {hint}", file=sys.stderr)
+            print(epoch_line(self.results[-1], epochs), file=sys.stderr, flush=True)
+        self._tell(self._watch.after_epoch(self.results[-1]))
 
-    def _error_on(self, data: Source) -> float:
+    def _tell(self, lines: list[str]) -> None:
+        if lines:
+            self._bar.write("\n".join(lines), file=sys.stderr)
+
+    def _error_on(self, part: int) -> float:
+        """The error of all training images, part 0, or validation images, part 1."""
+
         def after_batch(images: int) -> None:
             if self._stop.received is not None:
                 self._interrupted()  # all steps of the epoch are done: the continued run repeats only this evaluation
 
-        return evaluate(self.net, self.loss, data, self.prepare, self.batches.batch_size, after_batch).error
+        with self._saved_if_unreadable():
+            return evaluate(self.net, self.loss, self._loader.in_order(part), after_batch=after_batch).error
+
+    @contextmanager
+    def _saved_if_unreadable(self) -> Iterator[None]:
+        """Save the run if an image cannot be read or a worker has ended, so that it goes on from here when that is mended."""
+        try:
+            yield
+        except (DataError, LoaderError) as error:
+            if self._stop.received is not None:  # the signal may have ended a worker too
+                self._interrupted()
+            if self.folder is None:
+                raise
+            self._save()
+            saved = f"the run is saved in {self.folder}; run the same command again to go on"
+            remedy = saved if error.remedy is None else f"{error.remedy}; {saved}"
+            raise type(error)(error.sentence, remedy) from error
 
     def _save(self) -> None:
         if self.folder is not None:
@@ -267,7 +314,8 @@ class Trainer:
             self._count_time()
             if bad := bad_parameter(self.net):
                 self._diverged(f"parameters must be finite, got a NaN or an infinity in {bad} after step {self.position.step}")
-            save_checkpoint(checkpoint_path(self.folder, self.position.step), self.net, self.sgd, self.schedule, self.position, self.config)
+            path = checkpoint_path(self.folder, self.position.step)
+            save_checkpoint(path, self.net, self.sgd, self.schedule, self.position, self.config, self.about)
             prune_checkpoints(self.folder)
         self._saved_at = time.perf_counter()
 

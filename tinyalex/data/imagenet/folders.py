@@ -25,7 +25,7 @@ import numpy.typing as npt
 from tinyalex.data.dataset import Sources
 from tinyalex.data.imagenet.listing import PARTS, Listing, Reader, list_pictures
 from tinyalex.data.imagenet.originals import find_originals
-from tinyalex.data.imagenet.pictures import SIDE, LeftOut, Square, convert, quiet, square
+from tinyalex.data.imagenet.pictures import SIDE, LeftOut, Square, convert, quiet, require_side, square
 from tinyalex.data.imagenet.shards import class_names
 from tinyalex.data.imagenet.statistics import Sums
 from tinyalex.data.source import Images, Labels
@@ -42,12 +42,11 @@ class FolderSource:
 
     Parameters
     ----------
-    paths: of the picture files. labels: integers, one for each. fingerprint: 16 hex digits.
+    paths: of the picture files. labels: integers, one for each. fingerprint: 16 hex digits. side: height and width of an image.
     """
 
-    image_shape: tuple[int, int, int] = (3, SIDE, SIDE)
-
-    def __init__(self, paths: list[Path], labels: Labels, fingerprint: str, warp: bool = False) -> None:
+    def __init__(self, paths: list[Path], labels: Labels, fingerprint: str, warp: bool = False, side: int = SIDE) -> None:
+        self.image_shape: tuple[int, int, int] = (3, side, side)
         self.paths, self.labels, self.warp = paths, labels, warp
         self._fingerprint = fingerprint
 
@@ -59,7 +58,7 @@ class FolderSource:
         return self._fingerprint
 
     def read(self, indices: Any) -> Images:
-        """The images with these indices: uint8 (len(indices), 3, 256, 256).
+        """The images with these indices: uint8 (len(indices), 3, side, side).
 
         Raises
         ------
@@ -70,7 +69,7 @@ class FolderSource:
         for image, k in zip(out, chosen, strict=True):
             path = self.paths[k]
             try:
-                image[...] = np.asarray(square(path.read_bytes(), warp=self.warp).image).transpose(2, 0, 1)
+                image[...] = np.asarray(square(path.read_bytes(), warp=self.warp, side=self.image_shape[1]).image).transpose(2, 0, 1)
             except LeftOut as out_of:
                 got = " ".join(filter(None, (out_of.kind, out_of.detail)))
                 raise DataError(f"{path}: the file must be a picture, as it was before, got {got}; remove it and start again") from None
@@ -80,28 +79,34 @@ class FolderSource:
 
 
 def open_folder(
-    folder: Path | str, *, share: float | None = None, warp: bool = False, progress: Callable[[int, int], object] | None = None
+    folder: Path | str,
+    *,
+    share: float | None = None,
+    warp: bool = False,
+    side: int = SIDE,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Sources:
     """Open a folder of class folders, or one with `train` and `val` below it, without making a copy.
 
     Parameters
     ----------
     share: of the pictures, for a validation part where there is no folder `val`; None takes a tenth. The choice is a function of the names.
-    warp: squeeze pictures to squares instead of cutting the center. progress: called with the pictures that were looked at, and all.
+    warp: squeeze pictures to squares instead of cutting the center. side: of the squares, a multiple of 32 from 32 to 1024.
+    progress: called with the pictures that were looked at, and all.
 
     Raises
     ------
     DataError: there are no pictures, an empty class folder, one class only, or too few pictures for a validation part.
     """
-    folder = Path(folder).expanduser()
+    folder, side = Path(folder).expanduser(), require_side(side)
     if not folder.is_dir():
         raise DataError(f"{folder}: the folder must be one with a folder for each class, got nothing of that kind; correct the name")
     originals = find_originals(folder)
     with tempfile.TemporaryDirectory(prefix="tinyalex-") as temporary:
         listing = list_pictures(originals, Path(temporary), who=str(folder), share=0.1 if share is None else share)
         parts = _files(listing, Reader(Path(temporary)))
-    digest = hashlib.sha256(f"{listing.digest} {share} {warp}".encode()).hexdigest()
-    found = _known(digest) or _look(parts, warp, progress, digest)
+    digest = hashlib.sha256(f"{listing.digest} {share} {warp}{'' if side == SIDE else f' {side}'}".encode()).hexdigest()
+    found = _known(digest, side) or _look(parts, warp, side, progress, digest)
     sources, out = {}, dict(listing.aside)
     for part, (paths, names, labels) in parts.items():
         keep = [k for k, name in enumerate(names) if name not in found.out]
@@ -110,8 +115,8 @@ def open_folder(
             rule = f"{folder}: {part} must hold pictures of {'2 classes' if part == 'train' else '1 class'} at least"
             raise DataError(f"{rule}, got {len(keep)} pictures{_named(out)}; replace them")
         mark = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()[:16]
-        sources[part] = FolderSource([paths[k] for k in keep], labels[keep], mark, warp)
-    note = f"pictures in place, {'warp' if warp else 'crop'} to {SIDE}{_named(out)}"
+        sources[part] = FolderSource([paths[k] for k in keep], labels[keep], mark, warp, side)
+    note = f"pictures in place, {'warp' if warp else 'crop'} to {side}{_named(out)}"
     classes = class_names([[name, originals.words.get(name, name)] for name in listing.classes])
     return Sources(folder.resolve().name, sources["train"], sources["val"], classes, note, False, found.sums.mean, found.sums.axes)
 
@@ -141,14 +146,14 @@ class _Found:
         self.sums, self.out = sums, out
 
 
-def _look(parts: dict[str, _Files], warp: bool, progress: Callable[[int, int], object] | None, digest: str) -> _Found:
+def _look(parts: dict[str, _Files], warp: bool, side: int, progress: Callable[[int, int], object] | None, digest: str) -> _Found:
     """Decode every picture once, with threads: Pillow's decoders and filters let other threads run."""
-    found, alone = _Found(Sums(), {}), threading.RLock()
+    found, alone = _Found(Sums(side), {}), threading.RLock()
     total, done = sum(len(names) for _, names, _ in parts.values()), 0
 
     def look(path: Path) -> Square | LeftOut:
         try:
-            return convert(path.read_bytes(), warp=warp, side=SIDE, alone=alone)
+            return convert(path.read_bytes(), warp=warp, side=side, alone=alone)
         except LeftOut as out:
             return out
         except OSError as error:
@@ -185,9 +190,9 @@ def _keep(found: _Found, digest: str) -> None:
     write_bytes(_cache(digest), file.getbuffer())
 
 
-def _known(digest: str) -> _Found | None:
+def _known(digest: str, side: int) -> _Found | None:
     """What an earlier look found; None if there was none."""
-    found = _Found(Sums(), {})
+    found = _Found(Sums(side), {})
     try:
         with np.load(io.BytesIO(_cache(digest).read_bytes())) as state:
             found.sums.join(dict(state))

@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.imagenet.listing import Reader
-from tinyalex.data.imagenet.pictures import LeftOut, encode, square
+from tinyalex.data.imagenet.pictures import SIDE, LeftOut, encode, square
 from tinyalex.data.imagenet.pool import Shared
 from tinyalex.data.imagenet.statistics import Sums
 from tinyalex.errors import DataError
@@ -47,7 +47,7 @@ class Plan:
     Parameters
     ----------
     folder: DEST. files, classes: of the listing. counts: pictures of each part. sizes: pictures of a shard of each part.
-    warp: whether pictures are squeezed to a square instead of cut.
+    warp: whether pictures are squeezed to a square instead of cut. side: of the square.
     """
 
     folder: Path
@@ -56,6 +56,7 @@ class Plan:
     counts: dict[str, int]
     sizes: dict[str, int]
     warp: bool
+    side: int = SIDE
 
     def shards(self) -> list[tuple[str, int]]:
         """Part and number of every shard."""
@@ -98,7 +99,7 @@ class Packer:
     def __call__(self, task: tuple[str, int]) -> int:
         """Make the shard (part, k), and return how many pictures it took from SRC."""
         part, k = task
-        sums, rows, at, digest = Sums(), [], 0, hashlib.sha256()
+        sums, rows, at, digest = Sums(self.plan.side), [], 0, hashlib.sha256()
         pieces: list[bytes] = []
         report: dict[str, list[Any]] = {"converted": [], "left out": []}
         places = self.plan.places(part, k)
@@ -107,7 +108,7 @@ class Packer:
             try:
                 data = self.read(name, *where)
                 with self.shared.alone if len(data) > BIG_FILE else self.shared.together:
-                    made = square(data, warp=self.plan.warp, alone=self.shared.alone)
+                    made = square(data, warp=self.plan.warp, side=self.plan.side, alone=self.shared.alone)
             except LeftOut as out:
                 report["left out"].append((name, out.kind, out.detail))
                 continue
@@ -136,7 +137,8 @@ class Packer:
         began, places, nbytes = time.perf_counter(), range(min(count, self.plan.counts["train"])), 0
         for name, _, *where in self.reader.records_of("train", places):
             with contextlib.suppress(LeftOut):
-                nbytes += len(encode(square(self.read(name, *where), warp=self.plan.warp, alone=self.shared.alone).image)) + OVERHEAD
+                made = square(self.read(name, *where), warp=self.plan.warp, side=self.plan.side, alone=self.shared.alone)
+                nbytes += len(encode(made.image)) + OVERHEAD
         return (time.perf_counter() - began) / len(places), nbytes / len(places)
 
     def read(self, name: str, file: int, offset: int, size: int) -> bytes:

@@ -24,7 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from tinyalex.errors import ShapeError, show
+
 SIDE = 256
+SIDES = (32, 1024)
 SHRINK, ENLARGE = Image.Resampling.BOX, Image.Resampling.BICUBIC
 QUALITY = 95
 LARGE = 13_000_000  # pixels; a picture with more is decoded by one process at a time, and a JPEG at a half or less
@@ -68,6 +71,14 @@ class Square(NamedTuple):
     width: int
     height: int
     kinds: list[str]
+
+
+def require_side(side: Any) -> int:
+    """`side` if it is a multiple of 32 from 32 to 1024, else ShapeError: a side of the squares that pictures become."""
+    least, most = SIDES
+    if isinstance(side, bool) or not isinstance(side, int) or not least <= side <= most or side % 32:
+        raise ShapeError(f"pictures: side must be a multiple of 32 from {least} to {most}, got {show(side)}")
+    return side
 
 
 def square(data: bytes, *, warp: bool = False, side: int = SIDE, alone: AbstractContextManager[Any] | None = None) -> Square:

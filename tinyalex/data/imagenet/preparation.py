@@ -23,7 +23,7 @@ import numpy as np
 from tinyalex.data.imagenet.listing import PARTS, Listing, list_pictures
 from tinyalex.data.imagenet.originals import find_originals
 from tinyalex.data.imagenet.packing import ROW, UNFINISHED, Packer, Plan, read_notes, shard_name
-from tinyalex.data.imagenet.pictures import QUALITY, SHRINK, SIDE
+from tinyalex.data.imagenet.pictures import QUALITY, SHRINK, SIDE, require_side
 from tinyalex.data.imagenet.pool import Shared, share
 from tinyalex.data.imagenet.report import Report, text_of
 from tinyalex.data.imagenet.shards import COLOR, FORMAT, INDEX, MEAN, VERSION, fingerprint_of, read_index
@@ -69,6 +69,7 @@ def prepare(
     devkit: Path | str | None = None,
     split: float | str | None = None,
     warp: bool = False,
+    side: int = SIDE,
     processes: int = 1,
     progress: Progress | None = None,
     expect: Callable[[Expected], object] | None = None,
@@ -83,7 +84,7 @@ def prepare(
     val, devkit: the validation part and the development kit, where they are not found in SRC.
     split: "half" or 0.5 is the protocol for 10,184 classes (paper section 6.1 of the results): half of the pictures of each class are for
         training. Another number is the share of the validation part. None: SRC's own validation part, else a tenth.
-    warp: squeeze pictures to squares as Caffe does, instead of cutting the center.
+    warp: squeeze pictures to squares as Caffe does, instead of cutting the center. side: of the squares, a multiple of 32.
     processes: 1 or more. The result does not depend on it.
     progress: called with the number of pictures that are done and the number of all.
     expect: called once before the work.
@@ -96,7 +97,7 @@ def prepare(
     OutOfMemory: a process was killed.
     """
     source, dest = Path(source).expanduser(), Path(dest).expanduser()
-    warp = require_bool("prepare", "warp", warp)
+    warp, side = require_bool("prepare", "warp", warp), require_side(side)
     own = _share(split)
     processes = require_int("prepare", "processes", processes)
     if images_a_shard is not None:
@@ -114,10 +115,11 @@ def prepare(
         remove_strays(dest / UNFINISHED)
         listing = list_pictures(originals, dest / UNFINISHED, who=str(source), share=HELD_OUT if own is None else own)
         sizes = {part: images_a_shard or _size(listing.counts[part]) for part in PARTS}
-        plan = Plan(dest, listing.files, listing.classes, listing.counts, sizes, warp)
+        plan = Plan(dest, listing.files, listing.classes, listing.counts, sizes, warp, side)
         asked = {
             "source": listing.digest[:16],
             "resize": "warp" if warp else "crop",
+            "side": side,
             "shrink": SHRINK.name,
             "split": own,
             "images a shard": sizes,
@@ -261,7 +263,7 @@ def _work(
 
 def _finish(plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], words: dict[str, str]) -> dict[str, Any]:
     """Write the tables, the mean image, the axes, the report and the index from the notes of all shards, and return the index."""
-    sums, report = Sums(), Report(listing.aside)
+    sums, report = Sums(plan.side), Report(listing.aside)
     parts: dict[str, Any] = {}
     tables = {}
     for part in PARTS:
@@ -291,7 +293,7 @@ def _finish(plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], w
     index: dict[str, Any] = {
         "format": FORMAT, "version": VERSION, "name": source.resolve().name.removesuffix(".tar"),
         "classes": [[name, words.get(name, name)] for name in plan.classes],
-        "side": SIDE, "quality": QUALITY, "resize": asked["resize"], "asked": asked, "parts": parts,
+        "side": plan.side, "quality": QUALITY, "resize": asked["resize"], "asked": asked, "parts": parts,
     }  # fmt: skip
     index["fingerprint"] = fingerprint_of(index)
     write_json(plan.folder / INDEX, index)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.dataset import Sources
-from tinyalex.data.imagenet.pictures import SIDE, Pixels, decode
+from tinyalex.data.imagenet.pictures import Pixels, decode
 from tinyalex.data.source import Images, Labels
 from tinyalex.errors import DataError
 
@@ -38,12 +38,12 @@ class ShardSource:
     DataError: the folder holds no prepared set, or a shard is missing or has another size.
     """
 
-    image_shape: tuple[int, int, int] = (3, SIDE, SIDE)
-
     def __init__(self, folder: Path | str, part: str) -> None:
         self.folder, self.part = Path(folder), part
         index = read_index(self.folder)
+        self.image_shape: tuple[int, int, int] = (3, index["side"], index["side"])
         self.shards: list[dict[str, Any]] = index["parts"][part]["shards"]
+        self.warp: bool = index["resize"] == "warp"
         self.table = self._table(index)
         self.labels: Labels = self.table["label"].astype(np.int64)
         self._fingerprint = hashlib.sha256(f"{index['fingerprint']} {part}".encode()).hexdigest()[:16]
@@ -61,7 +61,7 @@ class ShardSource:
         return self._fingerprint
 
     def read(self, indices: Any) -> Images:
-        """The images with these indices: uint8 (len(indices), 3, 256, 256).
+        """The images with these indices: uint8 (len(indices), 3, side, side); side is 256 unless the set was prepared for another.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class ShardSource:
             got = f"{pixels.shape[2]} x {pixels.shape[1]} pixels"
         except Exception as error:  # damaged bytes make Pillow raise every kind of error
             got = str(error) or type(error).__name__
-        rule = f"{path}: the picture at byte {offset:,} must be a JPEG of {SIDE} x {SIDE} pixels, got {got}"
+        rule = f"{path}: the picture at byte {offset:,} must be a JPEG of {self.image_shape[2]} x {self.image_shape[1]} pixels, got {got}"
         raise DataError(rule, f"see what is altered with `tinyalex data imagenet {self.folder} --check`, then {AGAIN}")
 
     def _require_size(self, shard: dict[str, Any]) -> None:
@@ -144,9 +144,9 @@ def class_names(classes: list[list[str]]) -> tuple[str, ...]:
 
 def _mean(folder: Path) -> npt.NDArray[np.float32]:
     """The mean image of a prepared set."""
-    mean = _array(folder / MEAN)
-    if mean.dtype != np.float32 or mean.shape != ShardSource.image_shape:
-        rule = f"{folder / MEAN}: the mean image must be float32 {ShardSource.image_shape}"
+    mean, side = _array(folder / MEAN), read_index(folder)["side"]
+    if mean.dtype != np.float32 or mean.shape != (3, side, side):
+        rule = f"{folder / MEAN}: the mean image must be float32 {(3, side, side)}"
         raise DataError(f"{rule}, got {mean.dtype} {mean.shape}; {AGAIN}")
     return np.array(mean)
 

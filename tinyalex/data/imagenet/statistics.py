@@ -28,20 +28,20 @@ Exact = npt.NDArray[np.float64]
 
 
 class Sums:
-    """Sums over images of SIDE x SIDE pixels.
+    """Sums over images of `side` x `side` pixels, `side` a multiple of 32.
 
     Attributes
     ----------
     images: their number. products: int64 (6,), over all pixels, (color i - 128) * (color j - 128) for each pair of PAIRS.
     """
 
-    def __init__(self) -> None:
-        self.images = 0
+    def __init__(self, side: int = SIDE) -> None:
+        self.side, self.images = side, 0
         self.products = np.zeros(len(PAIRS), np.int64)
-        self._pixels = np.zeros((SIDE, SIDE, 3), np.uint64)
-        self._few = np.zeros((SIDE, SIDE, 3), np.uint16)  # images that `_pixels` does not count yet
+        self._pixels = np.zeros((side, side, 3), np.uint64)
+        self._few = np.zeros((side, side, 3), np.uint16)  # images that `_pixels` does not count yet
         self._in_few = 0
-        self._planes = np.empty((3, SIDE * SIDE // RUN, RUN), np.float32)
+        self._planes = np.empty((3, side * side // RUN, RUN), np.float32)
 
     @property
     def pixels(self) -> npt.NDArray[np.uint64]:
@@ -85,8 +85,8 @@ class Sums:
         With S the sum of the colors, P that of their products and n pixels, n^2 covariance = n P - S S^T. Python's integers hold this
         exactly, where floating point would lose digits in the difference. (A covariance does not change when 128 is subtracted.)
         """
-        count = max(1, self.images) * SIDE * SIDE
-        total = [int(self.pixels[:, :, color].sum()) - MIDDLE * self.images * SIDE * SIDE for color in range(3)]
+        count = max(1, self.images) * self.side**2
+        total = [int(self.pixels[:, :, color].sum()) - MIDDLE * self.images * self.side**2 for color in range(3)]
         covariance = np.empty((3, 3))
         for k, (i, j) in enumerate(PAIRS):
             covariance[i, j] = covariance[j, i] = (count * int(self.products[k]) - total[i] * total[j]) / count**2

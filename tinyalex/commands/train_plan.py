@@ -1,0 +1,175 @@
+"""What the options of `tinyalex train` ask for: the recipe, the images, the net and its first weights, the config of the run."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from typing import Any
+
+from tinyalex.commands.shared import path, tell
+from tinyalex.data.dataset import Sources
+from tinyalex.data.find import open_data
+from tinyalex.data.source import Source
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import ShapeError, require_choice, require_float, require_int
+from tinyalex.layers import Layer, Sequential
+from tinyalex.models.registry import MODELS, build, require_name
+from tinyalex.training.recipes import RECIPES, SCHEDULES, Recipe, recipe_of
+from tinyalex.training.saved_net import read_saved
+from tinyalex.training.start import first, head_of, hold_out, load_start
+
+SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
+HELD_OUT = 0.1  # of the training images, if the schedule follows the validation error: test images must not decide anything
+FIELDS = {  # the options that replace a field of the recipe: (type, metavar, words)
+    "epochs": (int, "N", "passes over the training images; those before a stop count. The steps of the recipe's schedule move with it"),
+    "batch_size": (int, "N", "images in a training step"),
+    "lr": (float, "RATE", "the learning rate of the first epoch"),
+    "schedule": (str, "NAME", f"of the learning rate: {', '.join(SCHEDULES)}"),
+    "drop_after": (str, "14,18", "for steps: lower the rate after these epochs"),
+    "patience": (int, "N", "for plateau: epochs without a lower validation error before the rate is lowered"),
+    "times": (int, "N", "for plateau: how often the rate is lowered at most"),
+    "momentum": (float, "M", "from 0 to below 1"),
+    "weight_decay": (float, "D", "at least 0"),
+    "bias_lr": (float, "F", "a factor of the learning rate for biases"),
+    "bias_decay": (float, "F", "a factor of the weight decay for biases"),
+    "pixels": (str, "NAME", "mean-image, or standardize"),
+    "offsets": (str, "NAME", "of random crops: paper (0 to 31) or code (0 to 32)"),
+    "color_noise": (float, "S", "strength of the color noise, 0.1 in the paper; 0 for none"),
+    "color_shrink": (float, "F", "divide images with noise by this number, 1.1 in the authors' code"),
+    "noise_until": (int, "N", "the last epoch with color noise"),
+}
+NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias")  # of AlexNets
+
+
+def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
+    """The recipe's name, and the recipe with the fields that the user gave."""
+    if args.net is not None:
+        require_name(args.net)
+    name = args.recipe
+    if name is None:
+        known = {recipe.net: key for key, recipe in RECIPES.items()}
+        name = known.get(args.net, "paper" if (args.net or "").startswith("alexnet") else "small")
+    given = {field: getattr(args, field) for field in FIELDS if getattr(args, field) is not None}
+    if "schedule" in given:
+        require_choice("train", "--schedule", given["schedule"], SCHEDULES)
+    for field in ("epochs", "batch_size", "patience"):
+        if field in given:
+            require_int("train", f"--{field.replace('_', '-')}", given[field])
+    if "drop_after" in given:
+        given["drop_after"] = _numbers(given["drop_after"])
+        if (schedule := given.get("schedule", recipe_of(name).schedule)) != "steps":
+            raise ShapeError(f"train: --schedule must be steps where --drop-after is given, got {schedule!r}")
+    if args.net is not None:
+        given["net"] = args.net
+    if args.augment is not None:
+        given["augment"] = args.augment
+    recipe = recipe_of(name)
+    return name, (recipe.of_length(given["epochs"]) if "epochs" in given else recipe).with_fields(**given)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(epoch) for epoch in text.split(","))
+    except ValueError:
+        raise ShapeError(f"train: --drop-after must be epochs with commas between, such as 14,18, got {text!r}") from None
+
+
+def rates_in(args: argparse.Namespace) -> dict[str, float]:
+    """The factors of --rates by layer."""
+    rates: dict[str, float] = {}
+    for part in filter(None, (args.rates or "").split(",")):
+        layer, _, factor = part.partition("=")
+        try:
+            rates[layer] = float(factor)
+        except ValueError:
+            raise ShapeError(f"train: --rates must be layers with factors, such as conv1=0,fc6=0.1, got {args.rates!r}") from None
+    return rates
+
+
+def options_of(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
+    """The settings of the net that the user gave."""
+    given = {option: getattr(args, option) for option in NET_OPTIONS if getattr(args, option) is not None}
+    if given.get("weight_std") not in (None, "fan-in"):
+        rule = 'a number above 0, or "fan-in"'
+        try:
+            given["weight_std"] = float(given["weight_std"])
+        except ValueError:
+            raise ShapeError(f"train: --weight-std must be {rule}, got {given['weight_std']!r}") from None
+        require_float("train", "--weight-std", given["weight_std"], rule, lambda v: 0 < v < math.inf)
+    return SETTINGS.get(recipe.net, {}) | given
+
+
+def net_of(args: argparse.Namespace, recipe: Recipe, classes: int) -> Sequential:
+    """The net with an output for each class."""
+    options = options_of(args, recipe) | ({"classes": classes} if recipe.net == "figure1" else {"num_classes": classes})
+    return build(recipe.net, towers=args.towers, devices=args.devices, seed=args.seed, **options)
+
+
+def input_shape(args: argparse.Namespace, recipe: Recipe) -> tuple[int, ...]:
+    """The shape (C, H, W) of the images that the net reads, found without making its arrays."""
+    places = DryDevice() if args.towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")]
+    net = build(recipe.net, towers=args.towers, devices=places, seed=args.seed, **options_of(args, recipe))
+    return net.in_shape or (0, 0, 0)
+
+
+def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources) -> int:
+    """Height and width of the square crops that the net reads. ShapeError if the images are smaller."""
+    there = sources.train.image_shape
+    channels, height, width = shape
+    least = min(there[1:])
+    if channels != there[0] or height != width or height > least:
+        rule = f"train: --net must read images of at most {'x'.join(map(str, there))}, as {sources.name} has them"
+        small = ", ".join(name for name in MODELS if not name.startswith("alexnet"))
+        other = f", or --input-size {least * 7 // 8} for crops" if recipe.net.startswith("alexnet") and least >= 64 else ""
+        raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}{other}")
+    return height
+
+
+def sources_of(args: argparse.Namespace) -> Sources:
+    """The images that --data names."""
+    for option in ("train_images", "test_images"):
+        if getattr(args, option) is not None:
+            require_int("train", f"--{option.replace('_', '-')}", getattr(args, option))
+    return open_data(args.data, train_images=args.train_images, test_images=args.test_images)
+
+
+def parts_of(args: argparse.Namespace, recipe: Recipe, sources: Sources) -> tuple[Source, Source | None, Source]:
+    """The images to train on; those that are held out of them for validation, None if there are none; those of the second part."""
+    train = first(sources.name, "train", sources.train, args.train_images)
+    test = first(sources.name, sources.val_name, sources.val, args.test_images)
+    n, held = len(train), args.val_images
+    decides = recipe.schedule == "plateau" and sources.val_name == "test"
+    if held is None:
+        held = math.ceil(n * HELD_OUT) if decides else 0
+    least = 1 if decides else 0
+    if not least <= held < n:
+        raise ShapeError(f"train: --val-images must be from {least} to {n - 1} of {n} training images, got {held}")
+    return (*hold_out(train, held), test) if held else (train, None, test)
+
+
+def start_from(args: argparse.Namespace, net: Layer) -> dict[str, Any]:
+    """Copy the weights of --from, and return what the config says about them."""
+    if getattr(args, "from") is None:
+        if args.keep_head:
+            raise ShapeError("train: --from must be given where --keep-head is, got none")
+        return {}
+    where = path(getattr(args, "from"))
+    head = head_of(net)
+    file, params, _ = read_saved(where)
+    fresh = load_start(file, params, net, frozenset() if args.keep_head else frozenset({head}))
+    tell(f"begins with the weights in {where}" + (f"; {head} starts anew" if fresh else ""))
+    return {"from": {"name": where.name, "fresh": list(fresh)}}
+
+
+def config_of(
+    args: argparse.Namespace, recipe: Recipe, sources: Sources, schedule: dict[str, Any], size: int, test_images: int, held_out: bool
+) -> dict[str, Any]:
+    """The config of the run. It has no towers and devices: with other ones a run can be continued and gives the same curve."""
+    return {
+        "net": {"name": recipe.net, "seed": args.seed, **options_of(args, recipe)},
+        "data": {"name": sources.name, "note": sources.note, "synthetic": sources.synthetic, "test_images": test_images},
+        "val": "training images held out" if held_out else f"{sources.val_name} images",
+        "augment": recipe.augment,
+        "crop": size,
+        "schedule": schedule,
+    }
