@@ -89,7 +89,7 @@ def test_report_marks_the_right_label(capsys):
         boat((40 + place, 40)).save(f"{name}/own.png")
     assert cli.main(["predict", "figure1", "ship", "frog", "--top", "2"]) == 0
     out, err = capsys.readouterr()
-    assert err.startswith("asks figure1 about 2 pictures, one view each; about ")
+    assert err.startswith("asks figure1 about 2 files, one view each; about ")
     assert "ship/own.png, 40 x 40 pixels, right: ship\n" in out
     lines = out.splitlines()
     assert [line.split()[-3:] for line in lines if line.endswith("<- right")] == [["ship", "<-", "right"]]

@@ -71,6 +71,7 @@ def test_ten_views_are_the_mean_of_ten_answers(batch_size):
     counted = []
     found = probabilities(net, (images, np.zeros(11, int)), CROPS, 10, batch_size, counted.append)
     assert found.dtype == np.float32 and np.allclose(found, expected, rtol=1e-4, atol=1e-6) and sum(counted) == 11
+    assert max(counted) == min(11, max(1, batch_size // 10))  # ten inputs an image: the net reads at most batch_size together
     assert np.allclose(found.sum(axis=1), 1)
     one = probabilities(net, (images, np.zeros(11, int)), CROPS, 1, batch_size)
     assert np.allclose(one, softmax(net.forward(CROPS(images))), rtol=1e-4, atol=1e-6) and not np.allclose(one, found, rtol=1e-3)
@@ -123,6 +124,16 @@ def test_tally_counts_what_loops_count():
     assert [there + back for _, _, there, back in worst] == sorted(both.values(), reverse=True)[:3]
     for a, b, there, back in worst:
         assert there == ((labels == a) & (guesses == b)).sum() and back == ((labels == b) & (guesses == a)).sum()
+
+
+def test_parts_of_a_credit_add_up_to_no_negative_error():
+    tally = Tally(10)
+    tally.add(np.full((10_000, 10), 0.1), np.arange(10_000) % 10)
+    assert tally.error == pytest.approx(0.9) and tally.top5_error == pytest.approx(0.5)
+    tally = Tally(7)
+    tally.add(np.full((7000, 7), 1 / 7), np.arange(7000) % 7)
+    tally.top1[:] = np.nextafter(1000, 1001)
+    assert tally.error == 0 == tally.of_class(3)[0]
 
 
 def test_a_probability_of_zero_costs_much_but_not_infinitely_much():

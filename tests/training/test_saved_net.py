@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import tracemalloc
 
 import numpy as np
@@ -319,6 +320,20 @@ def test_mean_that_is_not_finite_or_of_another_size_is_refused(tmp_path):
         path = rewritten(tmp_path / "w", lambda d: None, {"about/prepare.mean": mean})
         with refuses(CheckpointError, "the description of its network must be one that this tinyalex knows, got Standardize: "):
             load_net(path)
+
+
+def test_preparation_whose_numbers_are_too_large_is_refused(tmp_path, recwarn):
+    wild = {"about/prepare.mean": np.full((3, 1, 1), 1e38, np.float32), "about/prepare.std": np.full((3, 1, 1), 1e-30, np.float32)}
+    with refuses(CheckpointError, "prepare must make finite numbers of pixels of 0 to 255, got a NaN or an infinity"):
+        load_net(rewritten(tmp_path / "w", lambda d: None, wild))
+    assert not recwarn.list
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with refuses(CheckpointError, "pipe: the file must be a checkpoint or weights of tinyalex, got another file"):
+        load_net(tmp_path / "pipe")
 
 
 def test_names_from_a_file_cannot_change_the_terminal():

@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
     label = None if args.label is None else _label(args.label, loaded)
     answers, unreadable = ask_all(args, loaded, files, label, most)
     for file in unreadable:
-        tell(f"tinyalex: {file.path} is left out: {file.reason}")
+        tell(f"tinyalex: {printable([f'{file.path} is left out: {file.reason}'])[0]}")
     if args.json:
         print(json.dumps(document_of(args, loaded, answers, unreadable), indent=1, allow_nan=False))
     else:
@@ -106,7 +106,7 @@ def ask_all(
     saved, member = loaded.saved, (loaded.net, loaded.saved.prepare)
     blank = np.zeros((1, *saved.image_shape), np.uint8)
     seconds = least_seconds(lambda: ask(member, blank, args.views), 1) * len(files)
-    count = f"{len(files):,} picture{'s' * (len(files) > 1)}"
+    count = f"{len(files):,} file{'s' * (len(files) > 1)}"
     tell_expected(f"asks {loaded.name} about {count}, {views_in_words(args.views)} each", seconds)
     answers: list[Answer] = []
     unreadable: list[Unreadable] = []

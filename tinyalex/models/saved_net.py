@@ -19,7 +19,7 @@ from tinyalex.data.color import ColorNoise
 from tinyalex.data.prepare import Floats, Prepare, prepare_from_state, prepare_state
 from tinyalex.data.source import Images
 from tinyalex.devices.dry import DryDevice
-from tinyalex.errors import CheckpointError, ShapeError, TinyalexError, require_bool, require_int, require_keywords, show
+from tinyalex.errors import CheckpointError, DataError, ShapeError, TinyalexError, require_bool, require_int, require_keywords, show
 from tinyalex.layers import Sequential
 from tinyalex.models.options import keywords_of
 from tinyalex.models.registry import MODELS, build, require_name
@@ -89,9 +89,12 @@ class SavedNet:
         }.items():
             object.__setattr__(self, key, value)
         prepare_state(self.prepare)  # refuses a preparation that cannot be stored
-        made = self.prepare(np.zeros((1, *sizes), np.uint8), None)
+        with np.errstate(all="ignore"):
+            made = self.prepare(np.zeros((1, *sizes), np.uint8), None)
         if made.shape != (1, *self.in_shape):
             raise ShapeError(f"{WHO}: prepare must make the net's input, {_size(self.in_shape)}, got {_size(made.shape[1:])}")
+        if not np.isfinite(made).all():
+            raise DataError(f"{WHO}: prepare must make finite numbers of pixels of 0 to 255, got a NaN or an infinity")
 
     def _options(self) -> dict[str, Any]:
         """The options as they come back from a file. ShapeError: one is unknown, or no JSON value."""

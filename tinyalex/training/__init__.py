@@ -12,6 +12,7 @@ from tinyalex.training.checkpoint import (
 )
 from tinyalex.training.evaluate import Evaluation, evaluate
 from tinyalex.training.log import EpochResult, RunLog
+from tinyalex.training.probabilities import probabilities
 from tinyalex.training.saved_net import load_net
 from tinyalex.training.trainer import Trainer
 
@@ -30,6 +31,7 @@ __all__ = [
     "load_net",
     "load_weights",
     "parameters_sha256",
+    "probabilities",
     "save_checkpoint",
     "save_weights",
     "trained_figure1",

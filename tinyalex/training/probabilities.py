@@ -182,16 +182,16 @@ class Tally:
     @property
     def error(self) -> float:
         """The share of images whose label is not the most probable class."""
-        return 1 - float(self.top1.sum()) / self.count
+        return _error(self.top1.sum(), self.count)
 
     @property
     def top5_error(self) -> float:
         """The share of images whose label is not among the five most probable classes."""
-        return 1 - float(self.top5.sum()) / self.count
+        return _error(self.top5.sum(), self.count)
 
     def of_class(self, k: int) -> tuple[float, float]:
         """Error and top-5 error of the images of one class. It must have images."""
-        return 1 - float(self.top1[k] / self.images[k]), 1 - float(self.top5[k] / self.images[k])
+        return _error(self.top1[k], self.images[k]), _error(self.top5[k], self.images[k])
 
     def mistaken(self) -> dict[int, tuple[int, int]]:
         """For each class whose images are sometimes wrong: the class that they are most often taken for, and how often."""
@@ -208,3 +208,8 @@ class Tally:
             both[min(a, b), max(a, b)] += count
         ordered = sorted(both, key=lambda pair: (-both[pair], pair))[:most]
         return [(a, b, self.taken[a, b], self.taken[b, a]) for a, b in ordered]
+
+
+def _error(credits: Any, images: Any) -> float:
+    """1 - credits / images, and not below 0, where the sum of many parts of a credit is rounded up."""
+    return max(0.0, 1 - float(credits) / int(images))

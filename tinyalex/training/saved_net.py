@@ -135,7 +135,7 @@ def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | No
             rule = f"{file}: the folder must hold a checkpoint of a run or {WEIGHTS}"
             raise CheckpointError(f"{rule}, got neither; name the folder that `tinyalex train` wrote to")
         file = file / WEIGHTS
-    kind = kind_of(file)
+    kind = kind_of(file) if file.is_file() else None  # a pipe would never answer
     if kind == checkpoint.FORMAT:
         loaded = checkpoint.load_checkpoint(file)
         return file, loaded.params, loaded.about()
