@@ -15,7 +15,7 @@ from lessons.extra import LessonError
 from lessons.student import CHECKER, solution_statements, without_solutions, write_edition
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
-from tinyalex.tutor.questions import PREDICTIONS
+from tinyalex.tutor.answers import ANSWERS
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 LEAKS = {
@@ -139,7 +139,7 @@ def test_predictions_are_salted_hashes(folder, tmp_path):
         assert main(["build", "01", "--student", "--seed", str(seed), "--from", str(folder), "--out", str(tmp_path / name)]) == 0
     a, b, c = (json.loads((tmp_path / name / "predictions.json").read_text()) for name in "abc")
     assert a == b and a["salt"] != c["salt"] and not set(a["answers"].values()) & set(c["answers"].values())
-    assert a["answers"].keys() == PREDICTIONS.keys()
+    assert a["answers"].keys() == ANSWERS.keys()
     assert a["answers"]["02-a"] == hashlib.sha256(f"{a['salt']}02-a6.0e+00".encode()).hexdigest()
     assert {path.name for path in (tmp_path / "a").iterdir()} == {
         "01_next.ipynb", "README.md", "mine.py", "predictions.json", "predictions.py",
