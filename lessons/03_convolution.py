@@ -47,8 +47,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Write down what you expect before you read on. Replace each guess by your own. A wrong guess costs nothing, and you will remember
-# the answer better.
+# Run the cells, and replace each guess by your own before you read on. A wrong guess costs nothing, and you will remember the answer
+# better.
 #
 # Some words of the questions: **conv1** and **conv2** are the first and the second convolutional layer of AlexNet. `im2col` copies the
 # pixels of every window into a table, one column for each window. `col2im` goes from such a table back to an image, as the backward pass
