@@ -47,8 +47,8 @@ from tinyalex.tutor.lesson import fast, say, show
 # Run the cells, and replace each guess by your own before you read on. You need three things for the questions.
 #
 # - The **standard deviation** says how far numbers spread round their mean: most of them are not further from it than two standard
-#   deviations. Random numbers from a **normal distribution** lie round their mean on both sides alike. `rng.standard_normal` in the code
-#   makes such numbers with mean 0 and standard deviation 1.
+#   deviations. Random numbers from a **normal distribution** lie on both sides of their mean in the same way, most of them near it and few
+#   far from it. `rng.standard_normal` in the code makes such numbers with mean 0 and standard deviation 1.
 # - A **class** is a kind of image, such as "disk" or "star". The net gives each class a probability. The **loss** of an image is
 #   $-\log p$, where p is the probability of the class that is right and log is the natural logarithm.
 # - In a chain of 8 sigmoids each one reads the output of the one before it. By lesson 00 the slope of the chain is the product of 8 slopes.
@@ -543,9 +543,9 @@ reveal("01-c")
 # enough. The first layers then learn very slowly. Half of the ReLUs let nothing through, and the other half lets everything through. So
 # ReLU halves the sum of the squares of the gradient. And the weights? Their standard deviation is $\sqrt{2/100}$. With $\sqrt{1/100}$ they
 # would leave this sum about as it is. (Each number that goes back is a sum of 100 products. Lesson 07 says how large such a sum of random
-# numbers is.) The factor 2 doubles it again. The slopes of tanh are between 0.5 and 0.7 on average, because most sums lie between -2 and 2
-# here, where tanh is not flat. With tanh too the factor 2 makes up for nearly all that is lost. The next experiment shows the weakness of
-# tanh.
+# numbers is.) The factor 2 doubles the sum of the squares again. The slopes of tanh are between 0.5 and 0.7 on average, because most sums
+# lie between -2 and 2 here, where tanh is not flat. With tanh too the factor 2 makes up for nearly all that is lost. The next experiment
+# shows the weakness of tanh.
 
 # %%
 reveal("01-a")
@@ -553,9 +553,9 @@ reveal("01-a")
 # %% [markdown]
 # ### Saturated
 #
-# What if a layer with tanh reads the numbers 0...255 as they are, and nobody brings them to -1...1 before? We print **medians**, the
-# numbers in the middle: half of the numbers are smaller. The sums are then about 80 in size. tanh(80) is so near to 1 that 1 - tanh² is
-# rounded to 0.
+# What if a layer with tanh reads the numbers 0...255 as they are, and nobody brings them to -1...1 before? The sums are then about 80 in
+# size. tanh(80) is so near to 1 that 1 - tanh² is rounded to 0. The next cell prints **medians**. The median of some numbers is the number
+# in the middle: half of them are smaller.
 
 # %%
 raw = (x[:100] + 1) * 127.5

@@ -115,7 +115,8 @@ PREDICTIONS = {
                        WHOLE, "No kernel is wider than 11. But strides multiply, and what a number sees grows with them."),
     "10-a": Prediction("How many bytes do the two cards send each other on the way forward, for each byte of the image?",
                        NUMBER, "They send something in front of conv3, fc6, fc7 and fc8, and nowhere else."),
-    "10-b": Prediction("Let conv2, conv4 and conv5 read the channels of both cards, too. How many times as many bytes do the cards send?",
+    "10-b": Prediction("Let conv2, conv4 and conv5 read the channels of both cards, too. How many times as many bytes do the cards then\n"
+                       "send?",
                        FACTOR, "The maps in front of conv2 are large: this link alone would send more than the paper's four together."),
     "10-c": Prediction("On the way back a card should add two gradients, its own and one from the other card. Both hold random numbers\n"
                        "of the same standard deviation. The second one never arrives. How large is its norm, compared with the norm of\n"
