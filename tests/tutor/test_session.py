@@ -110,9 +110,11 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
 @pytest.mark.parametrize(
     ("name", "guess", "says"),
     [("01-c", 12_345.6, "You expected 12,346; it is 65,536."), ("06-d", 1, "You expected 1; it is 10,000."),
-     ("08-a", 1e300, "You expected 1e+300; it is 1,234."), ("06-b", 0.813, "You expected 0.813; it is 0.2069.")],
+     ("08-a", 1e300, "You expected 1e+300; it is 1,234."), ("06-b", 0.813, "You expected 0.813; it is 0.2069."),
+     ("02-b", 1, "You expected 1; it is 2."), ("09-a", 50, "You expected 50 %; it is 96.17 %."),
+     ("00-c", -15, "You expected 10**-15; it is 10**-5.")],
 )  # fmt: skip
-def test_reveal_writes_large_numbers_as_the_lessons_do(name, guess, says, capsys):
+def test_reveal_writes_numbers_as_the_lessons_do(name, guess, says, capsys):
     tutor.predict(name, guess)
     tutor.reveal(name)
     assert says in capsys.readouterr().out.splitlines()
@@ -125,7 +127,8 @@ def test_each_question_ends_as_one_and_says_what_form_its_answer_has(name, capsy
     assert max(map(len, one.question.splitlines())) <= 116  # a line of a notebook's output is not broken
     assert one.means.endswith(".") and one.form.startswith(("a number", "a whole number", "a factor", "a power", "the number"))
     tutor.predict(name, 1)
-    assert f"The answer is {one.form}.\nYou expect 1." in capsys.readouterr().out
+    expected = {questions.PERCENT: "1 %", questions.POWER: "10**1"}.get(one.form, "1")
+    assert f"The answer is {one.form}.\nYou expect {expected}." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
