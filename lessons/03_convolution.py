@@ -47,8 +47,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Write down what you expect before you read on. Replace each guess by your own. A wrong guess costs nothing, and you will remember
-# the answer better.
+# Run the cells, and replace each guess by your own before you read on. A wrong guess costs nothing, and you will remember the answer
+# better.
 #
 # Some words of the questions: **conv1** and **conv2** are the first and the second convolutional layer of AlexNet. `im2col` copies the
 # pixels of every window into a table, one column for each window. `col2im` goes from such a table back to an image, as the backward pass
@@ -388,9 +388,9 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 # by itself. A factor without the axis N, such as the weights, is the same for every image.
 #
 # Then write `col2im(dcol, shape, stride)`. dcol has the six axes (N, C, KH, KW, OH, OW), as the result of `im2col` has them, and `shape` is
-# the shape of the sheet. The function returns dsheet. With it write `conv_backward(dout, x, weight, stride, padding)` for one
-# group. It returns dx, dweight and dbias, in this order. This is the first half of exercise **E05**, about 20 minutes. Ask
-# `tutor.check("E05", conv_backward)` before you open the next cell.
+# the shape of the sheet. The function returns dsheet. With it write `conv_backward(dout, x, weight, stride, padding)` for one group. It
+# returns dx, dweight and dbias, in this order. This is the first half of exercise **E05**, about 20 minutes. Then, in a cell of your own,
+# write `from tinyalex import tutor` and ask `tutor.check("E05", conv_backward)`. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E05"]
@@ -420,7 +420,8 @@ def conv_backward(dout, x, weight, stride, padding):
 # %% [markdown]
 # The second half of E05 is `conv_backward_groups(dout, x, weight, stride, padding, groups)`, about 15 minutes. It returns dx, dweight and
 # dbias too. It stands nowhere in this lesson. Section 4.7 says all that you need: which filters, which channels and which part of dout
-# belong to group g, and what is added over the groups. `tutor.check("E05", conv_backward_groups)` tells you whether it is right.
+# belong to group g, and what is added over the groups. In a cell with `from tinyalex import tutor` above it,
+# `tutor.check("E05", conv_backward_groups)` tells you whether it is right.
 
 # %% [markdown]
 # ## 6. Prove it

@@ -48,8 +48,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. **Noise** means here that every pixel is a random number of its own. The **norm** of
-# a gradient is the root of the sum of the squares of its elements.
+# Run the cells, and replace each guess by your own before you read on. A pixel **wins** a window if it is the largest number in this
+# window. **Noise** means here that every pixel is a random number of its own. The **norm** of a gradient is the root of the sum of the
+# squares of its elements.
 
 # %% tags=["predict"]
 predict("04-a", 25)

@@ -46,14 +46,12 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. Some words of the questions:
+# Run the cells, and replace each guess by your own before you read on. Some words of the questions:
 #
 # - The **standard deviation** says how far numbers spread round their mean: most of them are not further from it than two standard
 #   deviations. Its square is the **variance**.
 # - The **median** is the number in the middle: half of the numbers are smaller.
 # - The gradient of this layer will have two parts. One of them, the **cross term**, comes from the neighbors.
-# - The question about "its norm" compares a wrong gradient with the right one: the norm of their difference, divided by the norm of the
-#   right one.
 
 # %% tags=["predict"]
 predict("05-a", 8)
@@ -374,8 +372,7 @@ say("what is left is 5.924", value=alone, within=0.001)
 reveal("05-a")
 
 # %% [markdown]
-# (In this answer a unit is one channel at one pixel, and damped means: made smaller.) The 2 did nearly all of this: $2^{-0.75} = 0.595$.
-# The square of the activity changed the result by less than one percent. Does normalization ever do anything else?
+# So the square of the activity hardly matters here. Does normalization ever do more than divide by $2^{0.75}$?
 #
 # ### It depends on how large the activities are
 #

@@ -47,7 +47,7 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Run the cells, and replace each guess by your own before you read on.
 
 # %% tags=["predict"]
 predict("06-a", 0.5)

@@ -51,10 +51,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. What the cards send are float32 numbers, which have 4 bytes each. The image has 1 byte
-# for each color of a pixel. "Crosses, forward" means: is sent from one card to the other on the way forward. The norm of a gradient is the
-# root of the sum of all squares (lesson 04). In the third question two gradients should be added on each card, its own and the one that the
-# other card sends. Both hold random numbers, and the second one never arrives.
+# Run the cells, and replace each guess by your own before you read on. What the cards send are float32 numbers, which have 4 bytes each.
+# The image has 1 byte for each color of a pixel. The norm of a gradient is the root of the sum of all squares (lesson 04).
 
 # %% tags=["predict"]
 predict("10-a", 10)
@@ -265,7 +263,7 @@ def new_cards(seed):
 def two_forward(x, cards):
     """The five numbers of each image, and what the backward pass needs."""
     kept = []
-    for card in cards:  # both cards at the same time, if they are cards
+    for card in cards:  # real cards do this at the same time
         z1 = conv(x, card["conv1"])
         kept.append([z1, conv(relu(z1), card["conv2"])])
     y = exchange(relu(kept[0][1]), relu(kept[1][1]))  # the link in front of conv3
@@ -783,8 +781,8 @@ say("they are 4 of the channels", value=len(changed), within=0)
 #
 # **"Two GPU servers"** (another article). They were two cards in one computer. Each can read the other's memory directly.
 #
-# **"Two cards lower the error by 1.7 %."** The paper compares with a net on *one* card that has half as many kernels. (Its footnote 2 says:
-# except in the last convolution.) So the two nets differ in work:
+# **"Two cards lower the error by 1.7 %."** The paper compares with a net on *one* card that has half as many kernels. (Only the last
+# convolution has the same number of kernels in both nets: footnote 2 of the paper says so.) So the two nets differ in work:
 
 # %%
 maps = ((48, 3, 11, 55), (128, 48, 5, 27), (192, 128, 3, 13), (192, 192, 3, 13), (256, 192, 3, 13))  # filters, channels, kernel, side

@@ -30,8 +30,8 @@ from lessons.extra import NOTEBOOKS, LessonError, progress, require_extra
 from lessons.notebooks import convert, written
 from tinyalex.errors import ShapeError
 from tinyalex.files.atomic import make_folder, write_bytes
+from tinyalex.tutor.answers import ANSWERS
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen
 
 LEAST_NODES = 8  # of a statement's tree: smaller ones, such as `return dx`, stand in every function and say nothing
@@ -124,9 +124,7 @@ def write_edition(folder: Path, out: Path, numbers: list[str], seed: int | None 
 def hashed(seed: int) -> str:
     """The predictions' answers as salted hashes of two digits, in JSON."""
     salt = hashlib.sha256(str(seed).encode()).hexdigest()[:16]
-    answers = {
-        name: hashlib.sha256(f"{salt}{name}{prediction.answer():.1e}".encode()).hexdigest() for name, prediction in PREDICTIONS.items()
-    }
+    answers = {name: hashlib.sha256(f"{salt}{name}{answer():.1e}".encode()).hexdigest() for name, answer in ANSWERS.items()}
     return json.dumps({"salt": salt, "answers": answers}, indent=1) + "\n"
 
 

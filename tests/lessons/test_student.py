@@ -21,8 +21,8 @@ from lessons.student import CHECKER, solution_statements, unpacker, without_solu
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
 from tinyalex.tutor import predictions
+from tinyalex.tutor.answers import ANSWERS
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 LEAKS = {
@@ -299,7 +299,7 @@ def test_predictions_are_salted_hashes(folder, tmp_path):
         assert main(["build", "01", "--student", "--seed", str(seed), "--from", str(folder), "--out", str(tmp_path / name)]) == 0
     a, b, c = (json.loads((tmp_path / name / "predictions.json").read_text()) for name in "abc")
     assert a == b and a["salt"] != c["salt"] and not set(a["answers"].values()) & set(c["answers"].values())
-    assert a["answers"].keys() == PREDICTIONS.keys()
+    assert a["answers"].keys() == ANSWERS.keys()
     assert a["answers"]["02-a"] == hashlib.sha256(f"{a['salt']}02-a6.0e+00".encode()).hexdigest()
     assert {path.name for path in (tmp_path / "a").iterdir()} == {
         "01_next.ipynb", "README.md", "mine.py", "packed.py", "predictions.json", "predictions.py",
