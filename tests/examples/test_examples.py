@@ -45,7 +45,8 @@ def test_memorize_trains_both_nets_and_goes_on(pictures, tmp_path):
         for curve in document["runs"].values():
             assert curve["steps"] == [8 * k for k in range(1, epochs + 1)] and all(0 <= error <= 1 for error in curve["error"])
             assert len(curve["loss"]) == epochs and len(curve["examination"]) > 10
-    assert Image.open(tmp_path / "out" / "memorize.png").size[0] > 1000
+    with Image.open(tmp_path / "out" / "memorize.png") as picture:
+        assert picture.size[0] > 1000
 
 
 def test_memorize_says_which_folder_is_too_small(pictures, tmp_path):
