@@ -24,6 +24,10 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "train": ("tinyalex.commands.train", "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"),
     "evaluate": ("tinyalex.commands.evaluate", "the errors of a trained net, or of several averaged, beside the paper's tables"),
     "predict": ("tinyalex.commands.predict", "what a net says of your pictures: the five most probable classes of each, as a picture"),
+    "filters": (
+        "tinyalex.commands.filters",
+        "the filters of a convolution as a picture, as Figure 3 of the paper; of two towers, how differently they treat color",
+    ),
     "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),

@@ -1,0 +1,84 @@
+"""What a network computes inside: its convolutions, the output of each layer, and its last hidden layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tinyalex.devices import Array
+from tinyalex.errors import ShapeError, did_you_mean
+from tinyalex.layers import Conv2d, Dropout, Flatten, Layer, Linear, Sequential
+
+Values = npt.NDArray[Any]
+
+
+def towers_of(net: Layer) -> int:
+    """2 if the net has convolutions in two groups, as the paper's net on two cards has; else 1.
+
+    In such a net the first half of a layer's filters belongs to tower a, and the second half to tower b.
+
+    Example
+    -------
+    >>> from tinyalex.models import cifar_alexnet, figure1_net
+    >>> towers_of(cifar_alexnet()), towers_of(figure1_net())
+    (2, 1)
+    """
+    return 2 if any(isinstance(leaf, Conv2d) and leaf.groups == 2 for leaf in net.leaves()) else 1
+
+
+def filters_of(who: str, net: Layer, layer: str) -> Values:
+    """The filters of the convolution called `layer`: an array (K, C, KH, KW) in host memory.
+
+    Raises
+    ------
+    ShapeError: the net has no convolution of that name.
+    """
+    known = {leaf.name: leaf for leaf in net.leaves() if isinstance(leaf, Conv2d)}
+    if layer not in known:
+        among = f"one of the net's convolutions, {', '.join(known)}" if known else "a convolution, of which this net has none"
+        raise ShapeError(f"{who}: --layer must be {among}, got {layer!r}", did_you_mean(layer, known))
+    found: Values = known[layer].device.to_numpy(known[layer].params["weight"])
+    return found
+
+
+def outputs(net: Sequential, x: Array) -> Iterator[tuple[Layer, Array]]:
+    """Each layer of a net on one device with its output for `x`, in order; train=False. Only one output is kept at a time."""
+    for layer in net.layers:
+        x = layer.forward(x, train=False)
+        yield layer, x
+
+
+def last_hidden(who: str, net: Sequential) -> tuple[Sequential, str]:
+    """The part of the net up to its last hidden layer, which the last Linear reads, and the name of this layer.
+
+    Paper: section 6.1, "feature activations induced by an image at the last, 4096-dimensional hidden layer". Dropout before the last
+    Linear is left out, because in testing it only halves all features.
+
+    Raises
+    ------
+    ShapeError: the net has no Linear, or no layer with weights before its last Linear.
+
+    Example
+    -------
+    >>> from tinyalex.models import cifar_alexnet, figure1_net
+    >>> [last_hidden("neighbors", net)[1] for net in (cifar_alexnet(), figure1_net())]
+    ['relu6', 'pool3']
+    """
+    linear = [k for k, layer in enumerate(net.layers) if isinstance(layer, Linear)]
+    end = linear[-1] if linear else 0
+    while end and isinstance(net.layers[end - 1], Dropout):
+        end -= 1
+    if not any(layer.params for layer in net.layers[:end]):
+        got = "none before the last Linear" if linear else "no Linear at all"
+        raise ShapeError(f"{who}: the net must have a hidden layer with weights, got {got}; take a net such as cifar-alexnet")
+    named = next(layer for layer in reversed(net.layers[:end]) if not isinstance(layer, Flatten))
+    return Sequential(net.layers[:end], net.in_shape, name=net.name), named.name
+
+
+def features_of(hidden: Sequential, x: Any) -> npt.NDArray[np.float64]:
+    """What `hidden`, a part of a net, gives for prepared images x (N, C, H, W): (N, features)."""
+    out = hidden.device.to_numpy(hidden.forward(hidden.device.asarray(x, hidden.dtype), train=False))
+    return out.reshape(len(out), -1).astype(np.float64)
