@@ -70,6 +70,8 @@ def figure_of_panels(rows: Sequence[Sequence[Panel]], title: str, caption: str) 
     heights = [min(height, WIDTH / len(row)) + 0.35 for height, row in zip(heights, rows, strict=True)]
     words = textwrap.wrap(caption, 96)
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.5 + 0.2 * len(words)), layout="constrained", dpi=DPI)
+    layout: Any = figure.get_layout_engine()
+    layout.set(wspace=0.03)
     grid = figure.add_gridspec(len(rows), 1, height_ratios=heights)
     for k, row in enumerate(rows):
         cells = grid[k].subgridspec(1, len(row), width_ratios=[panel.image.shape[1] for panel in row])
