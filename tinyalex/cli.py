@@ -29,6 +29,10 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
         "the filters of a convolution as a picture, as Figure 3 of the paper; of two towers, how differently they treat color",
     ),
     "features": ("tinyalex.commands.features", "what each layer of a net makes of your picture, as maps"),
+    "neighbors": (
+        "tinyalex.commands.neighbors",
+        "the training images nearest to a test image, by the last hidden layer and by pixels, as Figure 4 of the paper",
+    ),
     "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),

@@ -66,8 +66,8 @@ def figure_of_panels(rows: Sequence[Sequence[Panel]], title: str, caption: str) 
     """The Matplotlib figure of `draw_panels`: the panels of a row stand side by side, each with its title above it."""
     from matplotlib.figure import Figure
 
-    heights = [max(WIDTH / len(row) * panel.image.shape[0] / panel.image.shape[1] for panel in row) for row in rows]
-    heights = [min(height, WIDTH / len(row)) + 0.35 for height, row in zip(heights, rows, strict=True)]
+    sizes = [(max(panel.image.shape[0] for panel in row), sum(panel.image.shape[1] for panel in row)) for row in rows]
+    heights = [min(WIDTH * height / width, WIDTH) + 0.35 for height, width in sizes]
     words = textwrap.wrap(caption, 96)
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.5 + 0.2 * len(words)), layout="constrained", dpi=DPI)
     layout: Any = figure.get_layout_engine()
