@@ -211,6 +211,12 @@ def loss_oracle(classes: Classes) -> list[Pair]:
     return [(np.asarray(found), np.asarray(reference.softmax_cross_entropy(logits, labels)))]
 
 
+def squared_error_oracle(classes: Classes) -> list[Pair]:
+    out, target = _x(4, 3), 2 * _x(4, 3)[::-1].copy()
+    found = classes["SquaredError"](**FLOAT64).forward(out, target)
+    return [(np.asarray(found), np.asarray(reference.squared_error(out, target)))]
+
+
 def sgd_oracle(classes: Classes) -> list[Pair]:
     """Two steps, the rate being divided by 10 after the first."""
     linear = CLASSES["Linear"](4, 3, rng=np.random.default_rng(0), **FLOAT64)
@@ -237,5 +243,6 @@ ORACLES: dict[str, Callable[[Classes], list[Pair]]] = {
     "AbsTanh": activation_oracle("AbsTanh", reference.abstanh, 1.7, -0.6),
     "Sigmoid": activation_oracle("Sigmoid", reference.sigmoid),
     "SoftmaxCrossEntropy": loss_oracle,
+    "SquaredError": squared_error_oracle,
     "SGD": sgd_oracle,
 }

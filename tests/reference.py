@@ -228,6 +228,14 @@ def softmax_cross_entropy(logits: Array, labels: Array) -> float:
     return total / len(logits)
 
 
+def squared_error(out: Array, target: Array) -> float:
+    """The mean over the images of half the squared distance of out and target."""
+    total = 0.0
+    for i, k in indices(*out.shape):
+        total += (out[i, k] - target[i, k]) ** 2 / 2
+    return total / len(out)
+
+
 def sgd_step(
     w: Array, v: Array, grad: Array, lr: float, momentum: float = 0.9, weight_decay: float = 0.0005
 ) -> tuple[Array, Array]:

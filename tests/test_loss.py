@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
+from tests import reference
 from tests.contract import refuses, values
+from tinyalex.loss import SquaredError
 
 getcontext().prec = 60
 
@@ -213,3 +215,44 @@ def test_masked_arrays_are_refused_and_a_matrix_is_an_array():
 def test_labels_in_rows_of_different_lengths_raise():
     with refuses(ta.DataError, "loss: labels must be 2 integers in a NumPy array, one for each row of logits, got [[1], [2, 3]]"):
         ta.SoftmaxCrossEntropy().forward(np.zeros((2, 3), np.float32), [[1], [2, 3]])
+
+
+def squared(dtype=np.float64):
+    return SquaredError(dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squared_error_is_that_of_the_loops_and_keeps_the_dtype(dtype):
+    out, target = values((4, 3), dtype=dtype), values((4, 3), 5, dtype)
+    loss = squared(dtype).forward(out, target)
+    assert loss.dtype == dtype and float(loss) == pytest.approx(reference.squared_error(out, target), rel=1e-6)
+
+
+def test_squared_error_gives_its_gradient_once_and_only_after_training():
+    head, out, target = squared(), values((4, 3)), values((4, 3), 5)
+    head.forward(out, target, train=True)
+    head.forward(target, target)
+    assert head.backward() == pytest.approx((out - target) / 4)
+    for _ in range(2):
+        with refuses(ta.CallOrderError, "backward must follow a forward(train=True) of its own"):
+            head.backward()
+        head.forward(out, target)
+
+
+@pytest.mark.parametrize(
+    ("out", "target", "text"),
+    [
+        (values((4,)), values((4,)), "out must be a float64 array (N, F) with N of at least 1"),
+        (values((4, 3)), values((3, 3)), "target must have the shape of out, (4, 3), got (3, 3)"),
+        (values((4, 3)), values((4, 3), 1, np.float32), "target must be a float64 array (N, F)"),
+        (np.empty((0, 3)), np.empty((0, 3)), "out must be a float64 array (N, F) with N of at least 1"),
+    ],
+)
+def test_squared_error_refuses_other_arrays(out, target, text):
+    with refuses(ta.ShapeError, text):
+        squared().forward(out, target)
+
+
+def test_squared_error_refuses_an_array_that_lies_elsewhere():
+    with refuses(ta.DeviceError, "out must be on sim:0, got"):
+        SquaredError(device="sim:0").forward(values((2, 3), dtype=np.float32), values((2, 3), dtype=np.float32))

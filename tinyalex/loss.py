@@ -1,4 +1,4 @@
-"""The loss: softmax and cross-entropy together, because computed separately they overflow or lose accuracy."""
+"""The losses: softmax and cross-entropy together, because computed separately they overflow or lose accuracy; and the squared error."""
 
 from __future__ import annotations
 
@@ -91,6 +91,59 @@ class SoftmaxCrossEntropy:
             bad = labels[(labels < 0) | (labels >= classes)][0]
             raise DataError(f"{self.name}: labels must be from 0 to {classes - 1}, got {bad}")
         return labels
+
+
+class SquaredError:
+    """Half the squared distance of each output to its target, as the mean over the batch: for nets that give back their input.
+
+    Paper: section 6.1 proposes autoencoders; reference [14] trains them with this loss.
+
+    loss = 1 / (2 N) * sum_n |out_n - target_n|^2.
+
+    Raises
+    ------
+    ShapeError: outputs or targets that are not arrays (N, F) of the dtype and of one shape, with N of at least 1.
+    CallOrderError: `backward` without a `forward(train=True)` before it.
+
+    Cache: out - target, (N, F). Only `forward(train=True)` fills the slot.
+
+    Gradient: only the term of out_nf in the sum depends on out_nf, so dloss/dout_nf = 1 / (2 N) * 2 (out_nf - target_nf), which is
+    (out_nf - target_nf) / N.
+
+    Example
+    -------
+    >>> float(SquaredError().forward(np.array([[1, 2]], np.float32), np.array([[1, 0]], np.float32)))
+    2.0
+    """
+
+    def __init__(self, *, name: str = "loss", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
+        self.name, self.device = name, get_device(device, name)
+        self.dtype = require_dtype(name, dtype)
+        self._cache: Array | None = None
+
+    def forward(self, out: Array, target: Array, *, train: bool = False) -> Array:
+        """The loss as a 0-d array on the device. out, target: (N, F), on the device. train: whether `backward` may follow."""
+        for what, array in (("out", out), ("target", target)):
+            if not self.device.owns(array):
+                raise DeviceError(f"{self.name}: {what} must be on {self.device.name}, got {self.device.where(array)}")
+            if array.ndim != 2 or 0 in array.shape or array.dtype != self.dtype:
+                raise ShapeError(f"{self.name}: {what} must be a {self.dtype} array (N, F) with N of at least 1, got {show(array)}")
+        if out.shape != target.shape:
+            raise ShapeError(f"{self.name}: target must have the shape of out, {out.shape}, got {target.shape}")
+        with self.device.activate():
+            apart = out - target
+            if train:
+                self._cache = apart
+            return (apart**2).sum() / (2 * len(out))
+
+    def backward(self) -> Array:
+        """The gradient of the loss with respect to the outputs, (N, F)."""
+        if self._cache is None:
+            text = "backward must follow a forward(train=True) of its own, got none since the last backward"
+            raise CallOrderError(f"{self.name}: {text}; call forward(out, target, train=True) first")
+        apart, self._cache = self._cache, None
+        with self.device.activate():
+            return apart / len(apart)
 
 
 def plain(what: str, array: Any, error: type[TinyalexError]) -> Any:

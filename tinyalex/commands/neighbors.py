@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from tinyalex.analysis.inside import features_of, last_hidden
 from tinyalex.analysis.nearest import Nearest, chance, interval, same_class
 from tinyalex.analysis.panels import Panel, draw_panels, mosaic
 from tinyalex.analysis.predictions import short
+from tinyalex.commands.codes import BATCH, CODED, Vectors, bits_of, blocks_of, flat, run_codes
 from tinyalex.commands.look import DATA, add_checkpoint, add_output, file_name, net_words, open_net
 from tinyalex.commands.saved import Loaded
 from tinyalex.commands.shared import tell, tell_expected
-from tinyalex.data.batches import Batches
 from tinyalex.data.dataset import Sources, take
 from tinyalex.data.source import Source, Subset
 from tinyalex.errors import DataError, ShapeError, require_int
@@ -33,7 +34,6 @@ DRAWN = 5  # queries in the picture, as in Figure 4
 SIDE = 64  # pixels of the side of an image in the picture
 FRAME = 4  # pixels of the frame around an image
 SAME, OTHER = (0.0, 0.447, 0.698), (1.0, 1.0, 1.0)  # colors of the frame: the query's class, another one
-BATCH = 128
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--queries", type=int, metavar="N", help="test images, evenly spaced, whose neighbors are searched (default: 100)")
     parser.add_argument("--nearest", type=int, default=6, metavar="K", help="neighbors of each (default: 6)")
     parser.add_argument("--images", type=int, metavar="N", help="training images, evenly spaced, that are searched (default: all)")
-    add_output(parser, "neighbors.png")
+    codes = "train autoencoders of so many bits, such as 16,32,64, and draw how many neighbors their codes find"
+    parser.add_argument("--codes", metavar="BITS", help=codes)
+    add_output(parser, "neighbors.png, with --codes codes.png")
+    parser.set_defaults(png=None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Find the neighbors, draw them and say how many have the same class. The exit code is 0."""
     require_int("neighbors", "--nearest", args.nearest)
+    bits = None if args.codes is None else bits_of(args.codes)
+    if args.png is None:
+        args.png = Path("neighbors.png" if bits is None else "codes.png")
     loaded, opened = open_net("neighbors", args)
     hidden, layer = last_hidden("neighbors", loaded.net)
     sources = opened()
-    queries, gallery = parts_of(args, sources, loaded)
+    queries, gallery = parts_of(args, sources, loaded, None if bits is None else CODED)
     if printable(sources.classes) != loaded.saved.classes:
         tell(f"{loaded.name} was trained on other classes than those of {sources.name}; its features are compared all the same")
 
@@ -76,6 +82,8 @@ def run(args: argparse.Namespace) -> int:
         check_input("neighbors", loaded.net, x)
         return features_of(hidden, x)
 
+    if bits is not None:
+        return run_codes(args, loaded, sources, Vectors.of(queries, gallery, features, layer), bits)
     found = search(loaded.name, sources, queries, gallery, features, args.nearest, layer)
     draw(loaded, sources, found, args)
     if args.json:
@@ -86,8 +94,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def parts_of(args: argparse.Namespace, sources: Sources, loaded: Loaded) -> tuple[Source, Source]:
-    """The queries, of the test part, and the images that are searched, of the training part.
+def parts_of(args: argparse.Namespace, sources: Sources, loaded: Loaded, most: int | None) -> tuple[Source, Source]:
+    """The queries, of the test part, and the images that are searched, of the training part; of these at most `most` without --images.
 
     Raises
     ------
@@ -99,7 +107,8 @@ def parts_of(args: argparse.Namespace, sources: Sources, loaded: Loaded) -> tupl
         raise DataError(f"{rule}, got {here} in {sources.name}; name its data with --data")
     wanted = min(100, len(sources.val)) if args.queries is None else args.queries
     queries = _spaced(sources.val, take(sources.name, "test", wanted, len(sources.val)))
-    gallery = _spaced(sources.train, take(sources.name, "training", args.images, len(sources.train)))
+    searched = min(most or len(sources.train), len(sources.train)) if args.images is None else args.images
+    gallery = _spaced(sources.train, take(sources.name, "training", searched, len(sources.train)))
     if args.nearest > len(gallery):
         rule = f"neighbors: --nearest must be at most {len(gallery):,}, the images that are searched"
         raise ShapeError(f"{rule}, got {args.nearest:,}; ask for fewer")
@@ -127,25 +136,15 @@ def search(
     seconds = least_seconds(lambda: features(some), 1) * (len(gallery) + len(queries)) / len(some)
     words = f"searches {len(gallery):,} training images of {sources.name} for neighbors of {len(queries):,} others, by {layer} of {name}"
     tell_expected(words, 1.2 * seconds)
-    blocks = list(_blocks(queries))
+    blocks = list(blocks_of(queries))
     hidden = Nearest(np.concatenate([features(images) for images in blocks]), most)
-    pixels = Nearest(np.concatenate([_flat(images) for images in blocks]), most)
+    pixels = Nearest(np.concatenate([flat(images) for images in blocks]), most)
     with tqdm(total=len(gallery), unit=" images", disable=None, leave=False, dynamic_ncols=True) as bar:
-        for images in _blocks(gallery):
+        for images in blocks_of(gallery):
             hidden.add(features(images))
-            pixels.add(_flat(images))
+            pixels.add(flat(images))
             bar.update(len(images))
     return Found(layer, queries, gallery, hidden, pixels)
-
-
-def _blocks(source: Source) -> Any:
-    """The images of a source in order, block by block."""
-    batches = Batches(source, None, BATCH, prepare=lambda images, rng=None: images, shuffle=False)
-    return (images for images, _ in batches.in_order())
-
-
-def _flat(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return images.reshape(len(images), -1)
 
 
 def report(sources: Sources, found: Found) -> list[str]:

@@ -16,12 +16,13 @@ from tinyalex.fast.table import CPU, operation_of
 from tinyalex.gradcheck.check import NETWORK_STEPS, STEP, check_layer, check_loss, check_network
 from tinyalex.gradcheck.difference import Check, Host, compare, kink_free
 from tinyalex.init import Gaussian
-from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.loss import SoftmaxCrossEntropy, SquaredError
 
 Classes = Mapping[str, Any]  # the layers' classes by name
 
 CLASSES: Classes = MappingProxyType(
-    {name: getattr(home, name) for home in (layers, towers) for name in home.__all__} | {"SoftmaxCrossEntropy": SoftmaxCrossEntropy}
+    {name: getattr(home, name) for home in (layers, towers) for name in home.__all__}
+    | {loss.__name__: loss for loss in (SoftmaxCrossEntropy, SquaredError)}
 )
 
 
@@ -120,6 +121,16 @@ def of_loss(name: str, shape: tuple[int, int], scale: float) -> Case:
         return check_loss(loss, kink_free(shape, rng()) * scale, np.arange(shape[0]) % shape[1])
 
     return Case("SoftmaxCrossEntropy", name, function)
+
+
+def of_squared_error(name: str, shape: tuple[int, int]) -> Case:
+    """The case of the squared error of outputs of `shape`, (N, F)."""
+
+    def function(device: Device, classes: Classes) -> list[Check]:
+        loss = classes["SquaredError"](device=device, dtype=np.float64)
+        return check_loss(loss, kink_free(shape, rng()), device.asarray(rng(1).standard_normal(shape)))
+
+    return Case("SquaredError", name, function)
 
 
 def of_network(name: str, shape: tuple[int, ...], layers: list[tuple[Any, ...]], seed: int = 0) -> Case:

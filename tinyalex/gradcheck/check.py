@@ -15,7 +15,7 @@ from tinyalex.errors import ShapeError, require_float, require_int, show
 from tinyalex.gradcheck.difference import Check, Host, compare, index_of, numerical_gradient
 from tinyalex.gradcheck.subject import Subject
 from tinyalex.layers.base import Layer
-from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.loss import SoftmaxCrossEntropy, SquaredError
 
 STEP = 1e-5  # h as a fraction of the largest magnitude in the tensor
 NETWORK_STEPS = (1e-5, 1e-6, 1e-7)
@@ -75,8 +75,8 @@ def check_directions(
     return _check(_of_network(net, loss, x, labels), partial(_by_direction, np.random.default_rng(seed)), steps)
 
 
-def check_loss(loss: SoftmaxCrossEntropy, logits: Host, labels: Any) -> list[Check]:
-    """Check the gradient of the loss with respect to its logits, a NumPy array (N, classes) of float64."""
+def check_loss(loss: SoftmaxCrossEntropy | SquaredError, logits: Host, labels: Any) -> list[Check]:
+    """Check the gradient of the loss with respect to its logits or outputs, a NumPy array (N, classes) of float64."""
     subject = Subject(loss, logits, lambda value: loss.forward(value, labels, train=True), lambda dout: loss.backward())
     return _check(subject, partial(_by_elements, None, np.random.default_rng(0)), (STEP,))
 

@@ -11,7 +11,7 @@ from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, show
 from tinyalex.layers.base import Layer
 from tinyalex.layers.leaves import require_leaves
-from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.loss import SoftmaxCrossEntropy, SquaredError
 
 Host = np.ndarray[Any, Any]
 
@@ -36,7 +36,11 @@ class Subject:
     """
 
     def __init__(
-        self, of: Layer | SoftmaxCrossEntropy, x: Host, forward: Callable[[Array], Array], backward: Callable[[Array], Array | None]
+        self,
+        of: Layer | SoftmaxCrossEntropy | SquaredError,
+        x: Host,
+        forward: Callable[[Array], Array],
+        backward: Callable[[Array], Array | None],
     ) -> None:
         if of.dtype != np.float64 or getattr(x, "dtype", None) != np.float64:
             raise ShapeError(f"gradcheck: {of.name} and x must be float64, got {of.dtype} and {show(x)}; float32 is too coarse for a check")

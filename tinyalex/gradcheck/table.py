@@ -16,6 +16,7 @@ from tinyalex.gradcheck.builders import (
     of_layer,
     of_loss,
     of_network,
+    of_squared_error,
     of_towers,
     one_pair,
     straight,
@@ -149,6 +150,8 @@ FULLY_CONNECTED = [
     of_loss("logits near 1", (4, 5), 1.0),
     of_loss("logits near 1e4", (4, 5), 1e4),
     of_loss("two classes, N=1", (1, 2), 1.0),
+    of_squared_error("targets of their own", (4, 5)),
+    of_squared_error("N=1", (1, 3)),
 ]
 
 TOWERS = [
