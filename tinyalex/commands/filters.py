@@ -12,7 +12,8 @@ import numpy.typing as npt
 from tinyalex.analysis.inside import filters_of, towers_of
 from tinyalex.analysis.panels import Panel, draw_panels, in_color, mosaic
 from tinyalex.analysis.specialization import Specialization, gray_shares, specialization
-from tinyalex.commands.look import add_checkpoint, add_output, file_name, net_words, open_net
+from tinyalex.commands.excited import run_images
+from tinyalex.commands.look import DATA, add_checkpoint, add_output, file_name, net_words, open_net
 from tinyalex.commands.saved import Loaded
 from tinyalex.commands.shared import tell_expected
 
@@ -31,18 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", default="conv1", metavar="NAME", help="the convolution (default: conv1)")
     scale = "each: every filter has its own scale, so weak ones are seen too; all: one scale for the layer (default: each)"
     parser.add_argument("--scale", choices=("each", "all"), default="each", help=scale)
-    parser.add_argument("--data", metavar="DATA", help="the data that an old CKPT was trained on; needed with --net alone")
+    images = "in place of weights, draw the parts of N test images of --data, evenly spaced, that excite each filter most"
+    parser.add_argument("--images", type=int, metavar="N", help=images)
+    parser.add_argument("--data", metavar="DATA", help=f"for --images and --net: {DATA} (default: auto)")
     add_output(parser, "filters.png")
 
 
 def run(args: argparse.Namespace) -> int:
     """Draw the filters and print their sizes. The exit code is 0."""
-    loaded, _ = open_net("filters", args)
+    if args.images is not None and args.data is None:
+        args.data = "auto"
+    loaded, opened = open_net("filters", args)
     filters = filters_of("filters", loaded.net, args.layer)
     towers = towers_of(loaded.net)
-    tell_expected(f"draws the {len(filters)} filters of {args.layer} in {loaded.name}; takes seconds")
+    if args.images is None:
+        tell_expected(f"draws the {len(filters)} filters of {args.layer} in {loaded.name}; takes seconds")
     colored = filters.shape[1] == 3
     differ = specialization(filters) if colored and towers == 2 else None
+    if args.images is not None:
+        return run_images(args, loaded, opened(), towers)
     draw_panels(
         panels_of(filters, towers, args.scale), f"{args.layer} of {file_name(loaded)}", caption_of(loaded, filters, args.scale), args.png
     )
