@@ -31,7 +31,7 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "features": ("tinyalex.commands.features", "what each layer of a net makes of your picture, as maps"),
     "neighbors": (
         "tinyalex.commands.neighbors",
-        "the training images nearest to a test image, by the last hidden layer and by pixels, as Figure 4 of the paper",
+        "the training images nearest to a test image, by the last hidden layer and by pixels, as Figure 4; binary codes",
     ),
     "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),

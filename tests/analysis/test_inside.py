@@ -9,7 +9,7 @@ import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.analysis.inside import features_of, filters_of, last_hidden, outputs, towers_of
 from tinyalex.analysis.panels import Panel, figure_of_panels, in_color, mosaic
-from tinyalex.errors import ShapeError
+from tinyalex.errors import DataError, ShapeError
 from tinyalex.models import build
 
 
@@ -27,7 +27,7 @@ def test_last_hidden_layer_is_what_the_last_linear_reads(name, layer, towers):
     hidden, found = last_hidden("neighbors", net)
     assert found == layer and towers_of(net) == towers
     x = np.random.default_rng(0).standard_normal((2, *net.in_shape)).astype(np.float32)
-    features = features_of(hidden, x)
+    features = features_of("neighbors", hidden, x)
     (linear,) = [leaf for leaf in net.leaves() if leaf is net.layers[-1]]
     factor = 0.5 if name == "cifar-alexnet" else 1  # dropout in testing
     given = factor * features @ linear.params["weight"].T + linear.params["bias"]
@@ -39,6 +39,13 @@ def test_a_net_without_a_hidden_layer_is_refused():
         last_hidden("neighbors", ta.Sequential([ta.Flatten(), ta.Linear(3)], in_shape=(3, 2, 2)))
     with refuses(ShapeError, "got no Linear at all"):
         last_hidden("neighbors", ta.Sequential([ta.Conv2d(4, 3)], in_shape=(3, 8, 8)))
+
+
+def test_a_net_that_overflows_is_refused():
+    net = build("figure1")
+    net.params["conv1.weight"][...] = 1e38
+    with refuses(DataError, "neighbors: the outputs of the net must be finite, got a NaN or an infinity"):
+        features_of("neighbors", last_hidden("neighbors", net)[0], np.ones((1, 3, 32, 32), np.float32))
 
 
 def test_filters_are_found_by_the_name_of_their_convolution():

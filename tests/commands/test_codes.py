@@ -51,8 +51,8 @@ def test_recall_is_against_the_exact_distance_of_the_hidden_layer_for_both(capsy
     found = answer(capsys, "net", "--data", "synthetic", "--codes", "8", "--nearest", "3")
     net, _ = load_net("net")
     hidden, _ = last_hidden("neighbors", net)
-    exact = Nearest(features_of(hidden, PREPARE(DATA.test_images, None)).astype(np.float32), 3)
-    exact.add(features_of(hidden, PREPARE(DATA.train_images, None)).astype(np.float32))
+    exact = Nearest(features_of("neighbors", hidden, PREPARE(DATA.test_images, None)).astype(np.float32), 3)
+    exact.add(features_of("neighbors", hidden, PREPARE(DATA.train_images, None)).astype(np.float32))
     pixels = [images.reshape(len(images), -1).astype(np.float32) for images in (DATA.train_images, DATA.test_images)]
     auto = Autoencoder(pixels[0], 8)
     auto.train()

@@ -52,6 +52,11 @@ def test_a_picture_alone_is_enough(capsys):
     assert last == "features.png shows them; next: tinyalex neighbors figure1" and os.path.exists("features.png")
 
 
+def test_next_command_asks_for_the_data_of_an_own_net(capsys):
+    assert cli.main(["features", "net", "boat.png", "--layer", "conv1"]) == 0
+    assert capsys.readouterr().out.endswith("next: tinyalex neighbors net --data DATA\n")
+
+
 def test_values_are_those_of_the_layers(capsys):
     found = answer(capsys, "net", "boat.png")
     net, saved = load_net("net")

@@ -12,6 +12,7 @@ from tests.commands.test_evaluate import write
 from tinyalex import cli
 from tinyalex.analysis.specialization import gray_shares, specialization
 from tinyalex.commands import filters
+from tinyalex.data import find, synthetic
 from tinyalex.models import build
 from tinyalex.models.weights import save_weights
 from tinyalex.training import load_net, trained_figure1
@@ -87,6 +88,15 @@ def test_filters_of_zeros_are_drawn():
 def test_deeper_layer_has_no_gray_share(capsys):
     found = answer(capsys, "figure1", "--layer", "conv3", "--scale", "all")
     assert found["gray_shares"] is None and found["shape"] == list(trained_figure1().net.params["conv3.weight"].shape)
+
+
+def test_an_old_file_needs_its_net_and_data(capsys, monkeypatch):
+    draw = synthetic.synthetic_dataset
+    monkeypatch.setattr(find, "synthetic_dataset", lambda train, test, seed: draw(30, 60, seed))
+    save_weights("old", build("cifar-alexnet"))
+    assert cli.main(["filters", "old", "--net", "cifar-alexnet", "--data", "synthetic"]) == 0
+    out, err = capsys.readouterr()
+    assert "old does not say how its images are prepared" in err and out.startswith("conv1 of old (cifar-alexnet): 32 filters")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.devices import Array
-from tinyalex.errors import ShapeError, did_you_mean
+from tinyalex.errors import DataError, ShapeError, did_you_mean
 from tinyalex.layers import Conv2d, Dropout, Flatten, Layer, Linear, Sequential
 
 Values = npt.NDArray[Any]
@@ -78,7 +78,21 @@ def last_hidden(who: str, net: Sequential) -> tuple[Sequential, str]:
     return Sequential(net.layers[:end], net.in_shape, name=net.name), named.name
 
 
-def features_of(hidden: Sequential, x: Any) -> npt.NDArray[np.float64]:
-    """What `hidden`, a part of a net, gives for prepared images x (N, C, H, W): (N, features)."""
-    out = hidden.device.to_numpy(hidden.forward(hidden.device.asarray(x, hidden.dtype), train=False))
+def given_by(who: str, part: Sequential, x: Any) -> Values:
+    """What `part`, the first layers of a net, gives for prepared images x (N, C, H, W), in host memory.
+
+    Raises
+    ------
+    DataError: a value is not finite.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        out: Values = part.device.to_numpy(part.forward(part.device.asarray(x, part.dtype), train=False))
+    if not np.isfinite(out).all():
+        raise DataError(f"{who}: the outputs of the net must be finite, got a NaN or an infinity; its training has diverged")
+    return out
+
+
+def features_of(who: str, hidden: Sequential, x: Any) -> npt.NDArray[np.float64]:
+    """What `hidden`, a part of a net, gives for prepared images x (N, C, H, W), as vectors (N, features); see `given_by`."""
+    out = given_by(who, hidden, x)
     return out.reshape(len(out), -1).astype(np.float64)

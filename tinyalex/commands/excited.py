@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.analysis.excite import Strongest, seen_part
+from tinyalex.analysis.inside import given_by
 from tinyalex.analysis.panels import Panel, draw_panels, mosaic
 from tinyalex.analysis.receptive import receptive_fields
 from tinyalex.commands.codes import BATCH, blocks_of
@@ -70,8 +71,7 @@ def search(args: argparse.Namespace, loaded: Loaded, sources: Sources, source: S
     def outputs(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
         x = loaded.saved.prepare(images, None)
         check_input("filters", loaded.net, x)
-        found: npt.NDArray[Any] = until.device.to_numpy(until.forward(until.device.asarray(x, until.dtype)))
-        return found
+        return given_by("filters", until, x)
 
     some = source.read(np.arange(min(len(source), BATCH)))
     seconds = least_seconds(lambda: outputs(some), 1) * len(source) / len(some)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tinyalex.analysis.inside import outputs, towers_of
 from tinyalex.analysis.panels import Panel, draw_panels, in_color, mosaic
 from tinyalex.analysis.predictions import percent, short
-from tinyalex.commands.look import add_checkpoint, add_output, file_name, net_words, open_net
+from tinyalex.commands.look import add_checkpoint, add_output, data_words, file_name, net_words, open_net
 from tinyalex.commands.saved import Loaded
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data.own_pictures import Picture, read_pictures
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(document_of(args, loaded, found, saved.classes[best], float(given[best])), indent=1, allow_nan=False))
     else:
         print("\n".join([f"{loaded.name} says {guess}", *lines_of(found)]))
-        print(f"{args.png} shows them; next: tinyalex neighbors {net_words(args)}")
+        print(f"{args.png} shows them; next: tinyalex neighbors {net_words(args)}{data_words(args)}")
     return 0
 
 

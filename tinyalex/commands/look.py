@@ -50,6 +50,13 @@ def net_words(args: argparse.Namespace) -> str:
     return shlex.quote(args.checkpoint)
 
 
+def data_words(args: argparse.Namespace) -> str:
+    """The option --data for a command that is shown; the shipped net needs none."""
+    if args.data is not None:
+        return f" --data {shlex.quote(str(args.data))}"
+    return "" if args.checkpoint in SHIPPED else " --data DATA"
+
+
 def file_name(loaded: Loaded) -> str:
     """The name of the checkpoint without its folders, for the title of a picture."""
     return printable([Path(loaded.name).name])[0]

@@ -27,7 +27,7 @@ from tinyalex.models.saved_net import printable
 from tinyalex.training.expected import least_seconds
 from tinyalex.training.inputs import check_input
 
-HELP = "the training images nearest to a test image, by the last hidden layer and by pixels, as Figure 4 of the paper"
+HELP = "the training images nearest to a test image, by the last hidden layer and by pixels, as Figure 4; binary codes"
 EXAMPLE = "tinyalex neighbors figure1 --data synthetic --queries 50 --images 2000 --png neighbors.png"
 
 DRAWN = 5  # queries in the picture, as in Figure 4
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="auto", metavar="DATA", help=f"{DATA} (default: auto)")
     parser.add_argument("--queries", type=int, metavar="N", help="test images, evenly spaced, whose neighbors are searched (default: 100)")
     parser.add_argument("--nearest", type=int, default=6, metavar="K", help="neighbors of each (default: 6)")
-    parser.add_argument("--images", type=int, metavar="N", help="training images, evenly spaced, that are searched (default: all)")
+    parser.add_argument("--images", type=int, metavar="N", help="training images, evenly spaced, that are searched (default: all; with --codes 5,000)")
     codes = "train autoencoders of so many bits, such as 16,32,64, and draw how many neighbors their codes find"
     parser.add_argument("--codes", metavar="BITS", help=codes)
     add_output(parser, "neighbors.png, with --codes codes.png")
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
     def features(images: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         x = loaded.saved.prepare(images, None)
         check_input("neighbors", loaded.net, x)
-        return features_of(hidden, x)
+        return features_of("neighbors", hidden, x)
 
     if bits is not None:
         return run_codes(args, loaded, sources, Vectors.of(queries, gallery, features, layer), bits)
