@@ -57,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", default="auto", metavar="DATA", help=f"{DATA} (default: auto)")
     parser.add_argument("--queries", type=int, metavar="N", help="test images, evenly spaced, whose neighbors are searched (default: 100)")
     parser.add_argument("--nearest", type=int, default=6, metavar="K", help="neighbors of each (default: 6)")
-    parser.add_argument("--images", type=int, metavar="N", help="training images, evenly spaced, that are searched (default: all; with --codes 5,000)")
+    parser.add_argument(
+        "--images", type=int, metavar="N", help="training images, evenly spaced, that are searched (default: all; with --codes 5,000)"
+    )
     codes = "train autoencoders of so many bits, such as 16,32,64, and draw how many neighbors their codes find"
     parser.add_argument("--codes", metavar="BITS", help=codes)
     add_output(parser, "neighbors.png, with --codes codes.png")
