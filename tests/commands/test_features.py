@@ -127,3 +127,13 @@ def test_bad_input_is_one_sentence(argv, text, capsys):
     assert cli.main(["features", *argv]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.splitlines()[-1].startswith("tinyalex: error: ") and text in err
+
+
+def test_towers_of_the_net_are_drawn_apart_and_the_classes_are_not(monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(features, "draw_panels", lambda rows, title, caption, path: drawn.extend(rows))
+    assert cli.main(["features", "net", "boat.png", "--layer", "conv1", "fc6", "fc8"]) == 0
+    titles = [[panel.title for panel in row] for row in drawn]
+    assert titles[0] == ["input, 24x24 pixels as the net sees them"]
+    assert [title.split(":")[0] for title in titles[1]] == ["conv1, tower a", "tower b"]
+    assert [len(row) for row in titles[2:]] == [1, 1]

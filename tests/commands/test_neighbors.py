@@ -121,3 +121,16 @@ def test_bad_input_is_one_sentence(argv, text, capsys, tmp_path):
     assert cli.main(["neighbors", *argv]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.splitlines()[-1].startswith("tinyalex: error: ") and text in err
+
+
+def test_frames_of_the_picture_mark_the_class(monkeypatch, capsys):
+    drawn = []
+    monkeypatch.setattr(neighbors, "draw_panels", lambda rows, title, caption, path: drawn.extend(rows))
+    found = answer(capsys, "net", "--data", "synthetic", "--queries", "5", "--nearest", "3")
+    ((image, hidden, pixels),) = drawn
+    assert len(image.notes) == 5 and (hidden.title, pixels.title) == ("nearest by relu6", "nearest by pixels")
+    for panel, way in ((hidden, "hidden"), (pixels, "pixels")):
+        for q, places in enumerate(found[way]["places"]):
+            for k, place in enumerate(places):
+                frame = neighbors.SAME if DATA.train_labels[place] == found["labels"][q] else neighbors.OTHER
+                assert tuple(panel.image[75 * q, 75 * k]) == frame  # a tile has 72 pixels, and 3 are between two

@@ -60,9 +60,9 @@ def run(args: argparse.Namespace) -> int:
     }
     (given,) = ask((loaded.net, saved.prepare), picture.image[None])
     best = int(given.argmax())
-    towers, last = towers_of(loaded.net), loaded.net.layers[-1].name
+    towers = towers_of(loaded.net)
     rows = [[Panel(f"input, {saved.in_shape[1]}x{saved.in_shape[2]} pixels as the net sees them", as_picture(x[0]))]]
-    rows += [panels_of(name, values, towers if name != last else 1) for name, values in found.items()]
+    rows += [panels_of(name, values, towers) for name, values in found.items()]
     guess = f"{short(saved.classes[best])}, {percent(float(given[best]))}"
     title = f"{printable([args.picture.name])[0]} in {file_name(loaded)}: {guess}"
     draw_panels(rows, title, caption_of(loaded), args.png)
