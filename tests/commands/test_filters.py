@@ -85,6 +85,14 @@ def test_filters_of_zeros_are_drawn():
     assert only.image[0, 0] == pytest.approx(0.5)
 
 
+def test_a_tower_of_zeros_is_drawn_and_not_compared(capsys):
+    net, saved = load_net("net")
+    net.params["conv1.weight"][:16] = 0
+    save_weights("half", net, about=saved)
+    found = answer(capsys, "half")
+    assert found["specialization"] is None and found["gray_shares"][:16] == [None] * 16 and None not in found["gray_shares"][16:]
+
+
 def test_deeper_layer_has_no_gray_share(capsys):
     found = answer(capsys, "figure1", "--layer", "conv3", "--scale", "all")
     assert found["gray_shares"] is None and found["shape"] == list(trained_figure1().net.params["conv3.weight"].shape)

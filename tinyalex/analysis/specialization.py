@@ -8,6 +8,8 @@ vector in the space of colors, and the part of it along the gray axis (1, 1, 1) 
 
 from 0 to 1. At 1 the three channels are equal: the filter is blind to color, because only brightness changes its output. At 0 it is blind
 to brightness. Weights drawn independently, as before training, have 1/3 on average. The number of a tower is the mean over its filters.
+Colors are those of the net's input: if the preparation divides each channel by a deviation of its own, the gray axis is that of the
+divided channels.
 
 Filters that differ among themselves also differ between two halves chosen by chance. So the difference of the towers is compared with
 that of many random splits of the same filters into two halves: p is the share of splits that differ at least as much.

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.images is None:
         tell_expected(f"draws the {len(filters)} filters of {args.layer} in {loaded.name}; takes seconds")
     colored = filters.shape[1] == 3
-    differ = specialization(filters) if colored and towers == 2 else None
+    differ = specialization(filters) if colored and towers == 2 and all(tower.any() for tower in np.split(filters, 2)) else None
     if args.images is not None:
         return run_images(args, loaded, opened(), towers)
     draw_panels(
