@@ -24,6 +24,7 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "train": ("tinyalex.commands.train", "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"),
     "evaluate": ("tinyalex.commands.evaluate", "the errors of a trained net, or of several averaged, beside the paper's tables"),
     "predict": ("tinyalex.commands.predict", "what a net says of your pictures: the five most probable classes of each, as a picture"),
+    "explore": ("tinyalex.commands.explore", "a net on your pictures, unit by unit, forward and backward: one page that opens anywhere"),
     "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),
