@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.analysis.predictions import percent
+from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data.own_pictures import Picture, find_pictures, label_of, read_pictures
-from tinyalex.errors import CheckpointError, DataError, ShapeError, did_you_mean
+from tinyalex.errors import DataError, ShapeError, did_you_mean
 from tinyalex.explore.collect import described, numbers_of, weights_of
 from tinyalex.explore.page import MOST, written
 from tinyalex.explore.passes import Pass, passes_of
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compute both passes, write the page, say where it is, and return 0."""
     chosen = {} if args.channels is None else parse_channels(args.channels)
-    _require_place(args.out)
+    require_place("explore", args.out, "--out")
     checkpoint, words = _divided(args.words)
     pictures = find_pictures("explore", [path(word) for word in words])
     if len(pictures) > MOST_PICTURES:
@@ -86,14 +87,6 @@ def _divided(words: list[str]) -> tuple[str, list[str]]:
     if is_net and len(words) == 1:
         raise DataError(f"explore: PICTURE must be named after the checkpoint, got only {words[0]}; for example: {EXAMPLE}")
     return (words[0], words[1:]) if is_net else (SHIPPED[0], words)
-
-
-def _require_place(out: Path) -> None:
-    """Refuse a place where no page can be written before anything is computed."""
-    folder = out.absolute().parent
-    if out.is_dir() or not folder.is_dir():
-        got = f"a folder, {out}" if out.is_dir() else f"no folder {folder}"
-        raise CheckpointError(f"explore: --out must name a file in a folder that is there, got {got}; choose another place")
 
 
 def _label(name: str, checkpoint: str, saved: SavedNet) -> int:

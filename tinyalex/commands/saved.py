@@ -53,8 +53,8 @@ def check_net_arguments(who: str, args: argparse.Namespace) -> None:
         require_place(who, args.png)
 
 
-def require_place(who: str, png: Path) -> None:
-    """Raise CheckpointError unless a file can be written at `png`: the run must not end in that after hours."""
+def require_place(who: str, png: Path, option: str = "--png") -> None:
+    """Raise CheckpointError unless a file can be written at `png`, the value of `option`: the run must not end in that after hours."""
     folder = png.absolute().parent
     if png.is_dir():
         got = "a folder"
@@ -64,7 +64,7 @@ def require_place(who: str, png: Path) -> None:
         got = f"the folder {folder}, in which nothing may be written"
     else:
         return
-    raise CheckpointError(f"{who}: --png must name a file in a folder that can be written, got {got}; choose another place")
+    raise CheckpointError(f"{who}: {option} must name a file in a folder that can be written, got {got}; choose another place")
 
 
 def load(who: str, args: argparse.Namespace, name: str, sources: Callable[[], Sources] | None) -> Loaded:
