@@ -43,8 +43,18 @@ PROBE = """
     document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
     keys.push(document.getElementById("unit-name").textContent);
   }
+  const [input] = document.querySelectorAll("#choose input");
+  input.value = "999";
+  input.dispatchEvent(new Event("change"));
+  const clamped = [input.value, document.getElementById("unit-name").textContent];
+  document.querySelector("#choose button").click();
+  const most = document.getElementById("status").textContent;
+  const other = [...document.querySelectorAll(".parts button")].at(-1), part = other?.firstChild.textContent;
+  other?.click();
+  const opened = document.querySelector(".parts [aria-pressed='true']")?.firstChild.textContent;
   const background = getComputedStyle(document.body).backgroundColor;
-  parent.postMessage({ found, keys, background, bold: document.querySelectorAll("#about b, h1 small").length }, "*");
+  const bold = document.querySelectorAll("#about b, h1 small").length;
+  parent.postMessage({ found, keys, clamped, most, part, opened, background, bold }, "*");
 })();
 </script>
 """

@@ -8,6 +8,7 @@ import pytest
 from tests.explore.browser import clicked
 from tests.explore.pages import page_of
 from tests.lessons.browser import CHROMIUM
+from tinyalex.explore.selection import selected
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
 LAYERS = ("conv1", "pool1", "conv2", "norm2", "relu4", "fc6", "fc8")
@@ -115,6 +116,7 @@ def test_sums_that_the_page_adds_agree_with_the_engine(narrow, dark):
     assert counted >= 20
 
 
+@pytest.mark.slow
 def test_page_with_other_numbers_is_seen(explored, tmp_path):
     """The check can fail: a page in which one layer's outputs, gradients or weights' gradients are a little larger."""
 
@@ -126,6 +128,31 @@ def test_page_with_other_numbers_is_seen(explored, tmp_path):
     answers, _ = clicked(page_of(explored.net, explored.passes, explored.channels, change), clicks, tmp_path, 1300)
     faults = {(fault[0], fault[1] if fault[1] == "dweight" else fault[2]) for fault in wrong(explored, clicks, answers)}
     assert {("conv2", "value"), ("norm2", "dout"), ("conv1", "dweight"), ("norm2", "scale")} <= faults
+
+
+def test_page_of_chosen_channels_adds_what_it_does_not_hold(explored, tmp_path):
+    channels = selected(explored.net, {"conv1": (0, 1, 20), "conv2": (3, 40), "conv3": (7,), "conv5": (0, 33), "fc6": (1, 200)})
+    clicks = [
+        {"picture": 0, "mode": mode, "layer": layer, "channel": channel, "y": 0, "x": 1, "h": h, "w": w}
+        for layer, channel, h, w in (
+            ("conv2", "3", 12, 12),
+            ("conv2", "40", 12, 12),
+            ("norm2", "3", 12, 12),
+            ("fc6", "", 1, 2),
+            ("fc8", "", 3, 4),
+        )
+        for mode in ("forward", "backward")
+    ]
+    answers, _ = clicked(page_of(explored.net, explored.passes[:1], channels), clicks, tmp_path, 400)
+    for click, answer in zip(clicks, answers["found"], strict=True):
+        rows = dict(answer["rows"])
+        if click["mode"] == "forward" and click["layer"] != "norm2":
+            assert rows["the channels that this page does not hold"] != 0
+            assert rows["sum of these lines"] == pytest.approx(rows["output that the engine computed"], rel=2e-4, abs=2e-6), click
+        assert answer["scroll"] <= 400
+    said = answers["found"][0]["said"]
+    assert said["name"] == "conv2, channel 3, row 0, column 1" and said["value"] == shown(explored.passes[0].values[5][3, 0, 1])
+    assert answers["found"][6]["said"]["name"] == "fc6, unit 200"
 
 
 def test_nothing_is_asked_for(narrow, dark):
@@ -143,10 +170,14 @@ def test_controls_have_names_and_words_from_a_file_stay_words(narrow):
     assert narrow[1]["bold"] == 0
 
 
-def test_arrow_keys_move_to_the_neighbors(explored, tmp_path):
+def test_arrow_keys_fields_and_buttons_move_the_choice(explored, tmp_path):
     click = {"picture": 0, "mode": "forward", "layer": "conv2", "channel": "5", "y": 3, "x": 4, "h": 12, "w": 12}
     answers, _ = clicked(explored.page, [click], tmp_path, 1300)
     assert answers["found"][0]["said"]["name"] == "conv2, channel 5, row 3, column 4"
+    assert answers["clamped"] == ["63", "conv2, channel 63, row 4, column 5"]
+    largest = max(explored.passes[0].values[5].ravel(), key=abs)
+    assert answers["most"] == f"Value: {shown(largest)}".replace("-", "\u2212")
+    assert answers["part"] == answers["opened"] and answers["part"].startswith("channel ")
     assert answers["keys"] == [f"conv2, channel {c}, row {y}, column 5" for c, y in ((5, 3), (5, 4), (4, 4))]
 
 

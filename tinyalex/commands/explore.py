@@ -101,7 +101,7 @@ def _label(name: str, checkpoint: str, saved: SavedNet) -> int:
 def _read(files: list[Path], saved: SavedNet) -> list[Picture]:
     """The pictures as images; DataError for the first file that is none."""
     read = []
-    for one in read_pictures(files, saved.image_shape, saved.warp):
+    for one in read_pictures(files, saved.image_shape, saved.warp, "explore"):
         if not isinstance(one, Picture):
             raise DataError(f"explore: PICTURE must be a picture file, got {printable([f'{one.path}: {one.reason}'])[0]}; leave it out")
         read.append(one)

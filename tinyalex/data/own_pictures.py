@@ -59,7 +59,9 @@ def find_pictures(who: str, paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_pictures(paths: Sequence[Path], image_shape: tuple[int, int, int], warp: bool) -> Iterator[Picture | Unreadable]:
+def read_pictures(
+    paths: Sequence[Path], image_shape: tuple[int, int, int], warp: bool, who: str = "predict"
+) -> Iterator[Picture | Unreadable]:
     """Each file as an image of `image_shape`: the shorter side is scaled to it and the center cut out; `warp` squeezes instead.
 
     Raises
@@ -68,7 +70,7 @@ def read_pictures(paths: Sequence[Path], image_shape: tuple[int, int, int], warp
     """
     channels, side, width = image_shape
     if channels != 3 or side != width:
-        raise ShapeError(f"predict: the net's images must be square with 3 channels to be made of pictures, got {image_shape}; use Python")
+        raise ShapeError(f"{who}: the net's images must be square with 3 channels to be made of pictures, got {image_shape}; use Python")
     from tinyalex.data.imagenet.pictures import LeftOut, square
 
     for path in paths:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tinyalex.errors import ShapeError
 
 MOST = 8_000_000  # bytes of a page
-SCRIPTS = ("data.js", "draw.js", "forward.js", "backward.js", "page.js")
+SCRIPTS = ("data.js", "draw.js", "forward.js", "backward.js", "maps.js", "net.js", "page.js")
 KINDS = {np.dtype(np.float32): "f4", np.dtype(np.uint8): "u1", np.dtype(np.uint16): "u2"}
 REMEDY = "name fewer channels with --channels, such as conv1=0,1,conv2=0, or fewer pictures"
 
