@@ -34,8 +34,9 @@ MOST_PICTURES = 16  # even the smallest net would fill the page with more
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    what = f"pictures; the first word may be a checkpoint, the folder of a run or {SHIPPED[0]}, the net that is taken without one"
-    parser.add_argument("words", nargs="+", metavar="[CKPT] PICTURE", help=what)
+    parser.usage = "tinyalex explore [-h] [CKPT] PICTURE ... [--out FILE] [--channels LAYER=N,...] [--label NAME]"
+    what = f"pictures, or folders of them; before them may stand a checkpoint, the folder of a run or {SHIPPED[0]} (default: {SHIPPED[0]})"
+    parser.add_argument("words", nargs="+", metavar="PICTURE", help=what)
     parser.add_argument("--out", type=path, default=Path("explore.html"), metavar="FILE", help="the page (default: explore.html)")
     chosen = "for a large net: the channels that the page holds, such as conv1=0,5,conv2=7 (default: all)"
     parser.add_argument("--channels", metavar="LAYER=N,...", help=chosen)

@@ -72,7 +72,8 @@ function showUnit() {
     value = (backward() ? doutAt : valueAt)(at, c, y, x);
   const label = at === layers.length && content.classes[c] ? `${title} (${content.classes[c]})` : title;
   $("unit-name").textContent = label;
-  $("status").textContent = `${backward() ? "Gradient" : "Value"}: ${full(value)}`;
+  const unit = make("span", { class: "hidden" }, `${label}. `); // a screen reader hears which unit it is; the heading shows it
+  $("status").replaceChildren(unit, `${backward() ? "Gradient" : "Value"}: ${full(value)}`);
   showChoice();
   $("explained").replaceChildren(...(backward() ? explainBackward : explainForward)(at, c, y, x));
 }
