@@ -92,7 +92,13 @@ function partsOf(at, k, y, x) {
     parts = new Map();
   inputs.forEach((f, pos) => {
     const key = Math.floor(f / length);
-    if (!parts.has(key)) parts.set(key, { name: flat ? `channel ${key}` : `features ${key * 16} to ${key * 16 + 15}`, c: f, columns, cells: [] });
+    if (!parts.has(key))
+      parts.set(key, {
+        name: flat ? `channel ${key}` : `features ${key * 16} to ${Math.min(key * 16 + 15, shapeOf(from)[0] - 1)}`,
+        c: f,
+        columns,
+        cells: [],
+      });
     parts.get(key).cells.push(cell([f, 0, 0], pos, 0, 0));
   });
   return [...parts.values()].map((part) => ({ ...part, rows: Math.ceil(part.cells.length / columns) }));
