@@ -105,17 +105,23 @@ def test_page_says_what_the_engine_computed(explored, which, request):
     assert len(clicks) == 28 and not wrong(explored, clicks, answers)
 
 
-def test_sums_that_the_page_adds_agree_with_the_engine(narrow, dark):
-    pairs = (("sum of these lines", "output that"), ("a / s^", "output that"), ("direct \u2212 cross", "gradient of the input"))
+SUMS = (("sum of these lines", "output that"), ("a / s^", "output that"), ("direct \u2212 cross", "gradient of the input"))
+
+
+def counted_sums(clicks, answers):
+    """How many sums the page adds by itself; each must agree with the engine's number beside it."""
     counted = 0
-    for clicks, answers, _ in (narrow, dark):
-        for click, answer in zip(clicks, answers["found"], strict=True):
-            for own, engine in pairs:
-                found = [next((value for words, value in answer["rows"] if words.startswith(start)), None) for start in (own, engine)]
-                if None not in found:
-                    assert found[0] == pytest.approx(found[1], rel=2e-4, abs=2e-6), click
-                    counted += 1
-    assert counted >= 20
+    for click, answer in zip(clicks, answers["found"], strict=True):
+        for own, engine in SUMS:
+            found = [next((value for words, value in answer["rows"] if words.startswith(start)), None) for start in (own, engine)]
+            if None not in found:
+                assert found[0] == pytest.approx(found[1], rel=2e-4, abs=2e-6), click
+                counted += 1
+    return counted
+
+
+def test_sums_that_the_page_adds_agree_with_the_engine(narrow, dark):
+    assert counted_sums(*narrow[:2]) + counted_sums(*dark[:2]) >= 20
 
 
 @pytest.mark.slow
@@ -130,6 +136,18 @@ def test_page_with_other_numbers_is_seen(explored, tmp_path):
     answers, _ = clicked(page_of(explored.net, explored.passes, explored.channels, change), clicks, tmp_path, 1300)
     faults = {(fault[0], fault[1] if fault[1] == "dweight" else fault[2]) for fault in wrong(explored, clicks, answers)}
     assert {("conv2", "value"), ("norm2", "dout"), ("conv1", "dweight"), ("norm2", "scale")} <= faults
+
+
+def test_edges_of_towers_and_of_images(explored, tmp_path):
+    """Channels beside the border between the towers, where a window of normalization ends, and units whose windows reach padding."""
+    one, clicks = explored.passes[0], []
+    for layer, at, channel in (("norm1", 3, 15), ("norm1", 3, 16), ("norm2", 7, 32), ("conv2", 5, 31), ("conv2", 5, 32), ("conv3", 9, 127)):
+        _, h, w = one.values[at].shape
+        y, x = (0, w - 1) if layer.startswith("conv") else np.argwhere(one.values[at][channel - 1 : channel + 1].all(axis=0))[0].tolist()
+        place = {"picture": 0, "layer": layer, "at": at, "unit": [channel, y, x], "channel": str(channel), "y": y, "x": x, "h": h, "w": w}
+        clicks += [place | {"mode": mode} for mode in ("forward", "backward")]
+    answers, _ = clicked(explored.page, clicks, tmp_path, 1300)
+    assert not wrong(explored, clicks, answers) and counted_sums(clicks, answers) == 9  # a convolution has a sum in one direction
 
 
 def test_page_of_chosen_channels_adds_what_it_does_not_hold(explored, tmp_path):
