@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tinyalex.errors import ShapeError, did_you_mean, require_bool, require_choice, require_float, require_int, show
+from tinyalex.init import Constant, FanIn, Gaussian
 from tinyalex.layers.base import Layer
+from tinyalex.models.options import as_built
+from tinyalex.models.registry import rows_of
+from tinyalex.models.rows import weighted
 from tinyalex.optim import SGD
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 
+OF_NET = ("weight_std", "hidden_bias", "dropout")  # options of AlexNet that belong to a recipe
 SCHEDULES = ("plateau", "steps", "dexp", "constant")
 PIXELS = ("mean-image", "standardize")
 OFFSETS = ("paper", "code")
@@ -177,6 +182,9 @@ SOURCES: dict[str, dict[str, str]] = {
         "color_noise": "section 4.1: standard deviation 0.1",
         "color_shrink": "section 4.1 does not divide",
         "noise_until": "section 4.1 does not stop it",
+        "weight_std": "section 5: standard deviation 0.01",
+        "hidden_bias": "section 5: 1 in conv2, conv4, conv5 and the fully connected hidden layers",
+        "dropout": "section 4.2",
     },
     "authors": {
         "net": "layers-145.cfg",
@@ -200,6 +208,9 @@ SOURCES: dict[str, dict[str, str]] = {
         "color_noise": "convdata_jpeg.py",
         "color_shrink": "convdata_jpeg.py",
         "noise_until": "log: 0 after 67",
+        "weight_std": "initW of layers-145.cfg",
+        "hidden_bias": "initB of layers-145.cfg",
+        "dropout": "hs1, hs2 of layers-145.cfg: keep 0.5",
     },
     "caffe": {
         "net": "bvlc_alexnet/train_val.prototxt",
@@ -223,8 +234,11 @@ SOURCES: dict[str, dict[str, str]] = {
         "color_noise": "Caffe has none",
         "color_shrink": "Caffe has none",
         "noise_until": "Caffe has none",
+        "weight_std": "train_val.prototxt: weight_filler",
+        "hidden_bias": "train_val.prototxt: bias_filler",
+        "dropout": "train_val.prototxt: drop6, drop7",
     },
-    "small": dict.fromkeys(NAMES, _CHOICE),
+    "small": dict.fromkeys((*NAMES, *OF_NET), _CHOICE),
 }
 
 
@@ -245,15 +259,57 @@ def recipe_of(name: str, **fields: Any) -> Recipe:
     return RECIPES[name].with_fields(**fields)
 
 
-def table_of(name: str, recipe: Recipe) -> list[str]:
-    """Lines of a table: each field of a recipe, its value and its source; a value that is not the recipe's own is marked."""
+def table_of(name: str, recipe: Recipe, **options: Any) -> list[str]:
+    """Lines of a table: each field of a recipe, its value and its source; what is not the recipe's own is marked.
+
+    options: settings of the net, such as weight_std=0.02. The net's initial values and its dropout are in the table too.
+    """
     own, sources = RECIPES[name], SOURCES[name]
-    cells = [(field, _said(getattr(recipe, field)), getattr(recipe, field) == getattr(own, field)) for field in NAMES]
-    wide, wider = max(len(field) for field in NAMES), max(len(value) for _, value, _ in cells)
+    mine = {field: _said(getattr(recipe, field)) for field in NAMES} | in_net(recipe.net, **options)
+    theirs = {field: _said(getattr(own, field)) for field in NAMES} | in_net(own.net)
+    wide, wider = max(map(len, mine)), max(map(len, mine.values()))
     return [
-        f"{field:<{wide}}  {value:<{wider}}  {sources[field] if same else f'yours; {name} has {_said(getattr(own, field))}'}"
-        for field, value, same in cells
+        f"{field:<{wide}}  {value:<{wider}}  {sources[field] if value == theirs[field] else f'yours; {name} has {theirs[field]}'}"
+        for field, value in mine.items()
     ]
+
+
+def in_net(name: str, **options: Any) -> dict[str, str]:
+    """What the rows of a net say about its start and its dropout, in words: weight_std, hidden_bias, dropout.
+
+    Example
+    -------
+    >>> in_net("alexnet-authors")["weight_std"]
+    '0.01; conv3, conv4, conv5: 0.03'
+    """
+    given = {key: value for key, value in options.items() if key in OF_NET}
+    variant = name.partition("-")[2] or "paper"
+    rows = as_built(variant, **given).rows if name.startswith("alexnet") else rows_of(name)
+    layers = weighted(rows)
+    stds = {row.name: _init(row["weight_init"]) for row in layers}
+    biases = {row.name: _init(row["bias_init"]) for row in layers}
+    dropped = [row for row in rows if row.kind == "dropout"]
+    return {
+        "weight_std": _grouped(stds),
+        "hidden_bias": _grouped(biases),
+        "dropout": ", ".join(f"{row['p']:g} after {row.name.replace('drop', 'fc')}" for row in dropped) or "none",
+    }
+
+
+def _init(init: Any) -> str:
+    if isinstance(init, FanIn):
+        return f"{init.gain:.3g} / sqrt(fan-in)"
+    return f"{init.std:g}" if isinstance(init, Gaussian) else f"{init.value:g}" if isinstance(init, Constant) else str(init)
+
+
+def _grouped(values: dict[str, str]) -> str:
+    """The value that most layers have, then the layers that differ with theirs."""
+    usual = max(dict.fromkeys(values.values()), key=list(values.values()).count)
+    others: dict[str, list[str]] = {}
+    for layer, value in values.items():
+        if value != usual:
+            others.setdefault(value, []).append(layer)
+    return "; ".join([usual, *(f"{', '.join(layers)}: {value}" for value, layers in others.items())])
 
 
 def _said(value: Any) -> str:
