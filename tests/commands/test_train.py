@@ -22,7 +22,8 @@ from tinyalex.models.registry import build
 from tinyalex.models.rows import change
 from tinyalex.training import Trainer, load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
-from tinyalex.training.recipes import NAMES, OF_NET, recipe_of
+from tinyalex.training.recipe_table import OF_NET
+from tinyalex.training.recipes import NAMES, recipe_of
 
 small = importlib.import_module("tinyalex.models.cifar_alexnet")  # the package has a function of that name
 SMALL = ["train", "--data", "synthetic", "--train-images", "20", "--test-images", "8", "--batch-size", "8", "--devices", "cpu:0"]

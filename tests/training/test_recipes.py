@@ -14,7 +14,8 @@ from tinyalex.errors import ShapeError
 from tinyalex.models.registry import MODELS
 from tinyalex.models.variants import VARIANTS
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
-from tinyalex.training.recipes import NAMES, OF_NET, RECIPES, SOURCES, Recipe, in_net, recipe_of, table_of
+from tinyalex.training.recipe_table import OF_NET, SOURCES, in_net, table_of
+from tinyalex.training.recipes import NAMES, RECIPES, Recipe, recipe_of
 
 
 def test_the_papers_recipe_is_section_5_and_4_1():

@@ -33,7 +33,8 @@ from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.registry import MODELS
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.recipes import RECIPES, Recipe, in_net, table_of
+from tinyalex.training.recipe_table import in_net, table_of
+from tinyalex.training.recipes import RECIPES, Recipe
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
 from tinyalex.training.saved_net import describe
 from tinyalex.training.start import input_of, rates_of
