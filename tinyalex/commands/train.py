@@ -13,6 +13,7 @@ from typing import Any
 from tinyalex.commands.shared import command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.commands.train_plan import (
     FIELDS,
+    YES_OR_NO,
     config_of,
     crop_size,
     input_shape,
@@ -36,14 +37,14 @@ from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.training.recipe_table import in_net, table_of
 from tinyalex.training.recipes import RECIPES, Recipe
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
-from tinyalex.training.saved_net import describe
+from tinyalex.training.saved_net import SHIPPED, describe
 from tinyalex.training.start import input_of, rates_of
 from tinyalex.units import time_in_words
 
 HELP = "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"
 EXAMPLE = "tinyalex train --net alexnet --recipe paper --data imagenet-shards --workers 2 --out run"
 
-DEFAULTS: dict[str, Any] = {"net": "cifar-alexnet", "towers": 1, "data": "auto", "seed": 0, "workers": 0, "augment": True, "dropout": True}
+DEFAULTS: dict[str, Any] = {"towers": 1, "data": "auto", "seed": 0, "workers": 0, "dropout": None, **dict.fromkeys(YES_OR_NO)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,12 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipe("--show", action="store_true", help="print the recipe, field by field, each with its source, and train nothing")
     for field, (kind, metavar, words) in FIELDS.items():
         recipe(f"--{field.replace('_', '-')}", help=f"{words} (default: the recipe's)", type=kind, metavar=metavar)
-    augment = "random crops, reflections and color noise, section 4.1 (default: the recipe's)"
-    recipe("--augment", help=augment, action=argparse.BooleanOptionalAction)
+    for field, words in YES_OR_NO.items():
+        recipe(f"--{field.replace('_', '-')}", help=f"{words} (default: the recipe's)", action=argparse.BooleanOptionalAction)
 
     start = parser.add_argument_group("beginning with the weights of another run").add_argument
     anew = "its last layer starts anew unless --keep-head is given"
-    start("--from", help=f"a checkpoint, a file of weights or a run's folder; {anew}", metavar="CKPT")
+    start("--from", help=f"a checkpoint, a file of weights, a run's folder, or {' or '.join(SHIPPED)}; {anew}", metavar="CKPT")
     start("--keep-head", action="store_true", help="take the weights of the last layer too")
     start("--rates", help="layers that learn at another rate, times this factor: conv1=0,conv*=0.1", metavar="LAYER=F,...")
 
@@ -100,9 +101,9 @@ def run(args: argparse.Namespace) -> int:
     prepare = input_of(recipe, sources, train, size)
     net = net_of(args, recipe, len(sources.classes))
     rates = rates_of(net, rates_in(args), recipe)
-    begun = start_from(args, net)
-    about = describe(recipe.net, options_of(args, recipe), sources, prepare)
     folder = out_folder("train", args.out, recipe.net)
+    begun = start_from(args, net, folder)
+    about = describe(recipe.net, options_of(args, recipe), sources, prepare)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,

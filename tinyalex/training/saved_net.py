@@ -119,10 +119,15 @@ def _shipped(towers: int, devices: Any) -> tuple[Sequential, SavedNet]:
 def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | None]:
     """The file that `path` means, its parameters, and what it says about its network; None where an earlier tinyalex wrote it.
 
+    "figure1" is the network of the package, unless there is a file of that name.
+
     Raises
     ------
     CheckpointError: there is no such file, or it is altered.
     """
+    if is_shipped(path):
+        net, saved = _shipped(1, None)
+        return Path(path), {name: net.device.to_numpy(array) for name, array in net.params.items()}, saved
     file = require_path(path if str(path) not in (".", "..") else Path(path).resolve())
     if not file.exists():
         remedy = did_you_mean(str(path), SHIPPED) or f"correct the name; {', '.join(SHIPPED)} comes with tinyalex"
