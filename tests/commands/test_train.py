@@ -414,12 +414,19 @@ def test_resumed_run_expects_only_the_epochs_that_are_left_and_names_the_twin(tm
     assert " for 1 epoch of " in capsys.readouterr().err
 
 
+def test_the_report_calls_the_second_part_what_the_data_call_it(folder, capsys):
+    args, document = SimpleNamespace(json=False, net=None, towers=1, data="shards", out=None), read(folder)
+    document["config"]["val"] = "training images held out"
+    assert train._report(args, document, folder, "validation") == 0
+    assert "\n  validation error " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("towers", "other"), [(1, 2), (2, 1)])
 def test_next_command_names_the_twin(towers, other, folder, capsys):
     args = SimpleNamespace(json=False, net=None, towers=towers, data="cifar10", out=None)
     document = read(folder)
     document["config"]["data"]["synthetic"] = False
-    assert train._report(args, document, folder) == 0
+    assert train._report(args, document, folder, "test") == 0
     command = f"tinyalex train --data cifar10{' --towers 2' * (other == 2)}, the same net on {other} device{'s' * (other == 2)},"
     assert capsys.readouterr().out.splitlines()[-1] == f"next: {command} which has the same curve"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -107,6 +108,15 @@ def test_labels_of_synthetic_images_are_told_and_shuffled_ones_are_not():
     shuffled = np.random.default_rng(0).permutation(DATA.train_labels)
     assert labels_fit(DATA.train_images, DATA.train_labels) is True
     assert labels_fit(DATA.train_images, shuffled) is False
+
+
+def test_a_look_at_many_large_images_needs_little_memory():
+    images = DATA.train_images.repeat(4, axis=2).repeat(4, axis=3)
+    tracemalloc.start()
+    labels_fit(images, DATA.train_labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.size  # all images as floats are four times as many bytes
 
 
 def test_few_images_say_nothing_about_labels():

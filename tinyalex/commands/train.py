@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> int:
         raise Interrupted(stop.sentence, stop.exit_code, folder, go_on(again)) from None
     tell_epoch(results[-1])  # `until` is not called after the last epoch
     document = _write(args, recipe, trainer, results, sources, test, again)
-    return _report(args, document, folder)
+    return _report(args, document, folder, sources.val_name)
 
 
 def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str, Any]) -> int:
@@ -171,12 +171,11 @@ def _evaluate(trainer: Trainer, test: Source) -> Evaluation:
         return evaluate(trainer.net, trainer.loss, test, trainer.prepare, trainer.batches.batch_size, bar.update)
 
 
-def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) -> int:
+def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path, part: str) -> int:
     if args.json:
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
     test, data, net = document["test"], document["config"]["data"], document["net"]["name"]
-    part = "test" if document["config"]["val"] != "validation images" else "validation"
     print(f"after epoch {document['epochs']}, {time_in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
     print(f"  {part} error {100 * test['error']:.2f} % of {test['images']:,} images: their label is not the class with the highest score")
     print(f"  top-5 error {100 * test['top5_error']:.2f} %: their label is not among the five classes with the highest scores")

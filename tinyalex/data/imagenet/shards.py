@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import UnidentifiedImageError
 
 from tinyalex.data.dataset import Sources
 from tinyalex.data.imagenet.pictures import Pixels, decode
@@ -89,6 +90,8 @@ class ShardSource:
             if pixels.shape == self.image_shape:
                 return pixels
             got = f"{pixels.shape[2]} x {pixels.shape[1]} pixels"
+        except UnidentifiedImageError:
+            got = "bytes that are no picture"
         except Exception as error:  # damaged bytes make Pillow raise every kind of error
             got = str(error) or type(error).__name__
         rule = f"{path}: the picture at byte {offset:,} must be a JPEG of {self.image_shape[2]} x {self.image_shape[1]} pixels, got {got}"
