@@ -124,7 +124,8 @@ def run(args: argparse.Namespace) -> int:
     )
     make_folder(folder)
     _expect(trainer, recipe.epochs, again)
-    tell(f"{len(train):,} training images ({sources.name}: {sources.note}); {recipe.net} on {_places(net)}, recipe {name}")
+    note = sources.note + sources.aside
+    tell(f"{len(train):,} training images ({sources.name}: {note}); {recipe.net} on {_places(net)}, recipe {name}")
     classes = len(sources.classes)
     tell(f"an error of {100 - 100 / classes:.3g} % is chance: a guess among {classes} classes is wrong that often")
     tell(f"writes to {folder}")
