@@ -58,11 +58,12 @@ def test_the_pattern_is_right():
         (backward(direct, product, lambda a, n, k, alpha: scales(a, n, k, alpha / n)), "scale_over_n", "the alpha in your s is divided"),
         (backward(direct, product, factor=lambda alpha, beta: 2 * alpha / 5 * beta), "factor_over_n", "your s is right"),
         (backward(direct, product, factor=lambda alpha, beta: 1.5 * alpha), "fixed_beta_in_a_factor", "0.75, or 1.75"),
-        (backward(direct, lambda dout, a, s, beta: dout * a * s**-1.75, factor=lambda alpha, beta: 1.5 * alpha), "fixed_beta_in_a_factor", ""),
-        (backward(lambda dout, s, beta: dout / s, product), "other_first_term", "Your second term is right".lower()),
+        (backward(direct, lambda dout, a, s, beta: dout * a * s**-1.75, factor=lambda alpha, beta: 1.5 * alpha),
+         "fixed_beta_in_a_factor", "where beta should stand"),
+        (backward(lambda dout, s, beta: dout / s, product), "other_first_term", "your second term is right"),
         (backward(direct, lambda dout, a, s, beta: dout * np.sin(a)), None, "Right are the calls with alpha = 0."),
     ],
-)
+)  # fmt: skip
 def test_backward(student, key, says):
     finding = examine(E07, E07.function("lrn_backward"), student)
     assert finding is not None and says in finding.text() and finding.text().count("\n") < 6, finding.text()

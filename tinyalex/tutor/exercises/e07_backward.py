@@ -144,6 +144,11 @@ FIRST_TERMS: dict[str, Callable[[Back], Array]] = {
     "of the second": lambda c: c.dout * c.s ** (-c.beta - 1),
     "without dout": lambda c: c.s**-c.beta,
 }
+OTHER_WINDOWS: dict[str, Window] = {
+    "last missing": forward.LAST_MISSING, "odd n": forward.HALF_EXCLUSIVE, "radius": forward.RADIUS, "filled": forward.FILLED,
+    "ring": forward.ROUND, "both sides": forward.BOTH_SIDES, "mirrored": forward.ONE_MORE_ABOVE, "to n above": forward.TO_N_ABOVE,
+    **{key: window for key, window in forward.OTHER_WINDOWS.items() if window is not forward.ITSELF},
+}  # fmt: skip
 SCALES: dict[str, Callable[[Back], Array]] = {
     "no alpha": lambda c: c.k + c.summed(c.a**2),
     "no k": lambda c: c.alpha * c.summed(c.a**2),
@@ -155,9 +160,7 @@ SCALES: dict[str, Callable[[Back], Array]] = {
     "own square": lambda c: c.k + c.alpha * c.a**2,
     "all channels": lambda c: c.k + c.alpha * (c.a**2).sum(1, keepdims=True),
     **{f"windows/{key}": lambda c, window=window: c.k + c.alpha * c.summed(c.a**2, window)  # type: ignore[misc]
-       for key, window in {"last missing": forward.LAST_MISSING, "odd n": forward.HALF_EXCLUSIVE, "radius": forward.RADIUS, "filled": forward.FILLED, "ring": forward.ROUND,
-                           "both sides": forward.BOTH_SIDES, "mirrored": forward.ONE_MORE_ABOVE, "to n above": forward.TO_N_ABOVE,
-                           **forward.OTHER_WINDOWS}.items() if window is not forward.ITSELF},
+       for key, window in OTHER_WINDOWS.items()},
 }  # fmt: skip
 
 BACKWARD = (
