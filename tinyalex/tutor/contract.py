@@ -97,7 +97,7 @@ class Contract:
         if mistake := self._of_error(outcome.error, probe):
             key = f"{self.exercise.key}.{slug(mistake.key)}"
             numbers = probe.call | {"probe": probe.described, "output": self.function.returns[0]}
-            numbers |= {"at": line, "yours": words, "right": "a result"}
+            numbers |= {"at": line, "yours": words, "right": "a result", **mistake.words}
             return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen, call=probe.call)
         if FLOAT_SIZE.search(words):
             return self._found("float size", probe, error=words, line=line)

@@ -75,7 +75,8 @@ class Diagnosis:
             return otherwise
         for mistake in self.function.mistakes:
             if all(self._same_end(mistake, at) for at in range(len(self.probes))):
-                return replace(otherwise, key=f"{self.exercise.key}.{slug(mistake.key)}", seen=mistake.seen)
+                numbers = {**otherwise.numbers, **mistake.words}
+                return replace(otherwise, key=f"{self.exercise.key}.{slug(mistake.key)}", seen=mistake.seen, numbers=numbers)
         return otherwise
 
     def _same_end(self, mistake: Mistake, at: int) -> bool:
@@ -194,7 +195,7 @@ class Diagnosis:
         alone = transform and matches(pick(self._made(mistake, at), number), pick(self.right[at], number))
         if mistake is None or alone:
             return self._found(f"transform.{slug(transform)}", "mistake", number, output, agree, None)
-        return self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, output, agree, mistake.seen, at)
+        return self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, output, agree, mistake.seen, at, **mistake.words)
 
     def _explains_all(self, mistake: Mistake) -> bool:
         """Whether all outputs of all calls are those of this mistake."""

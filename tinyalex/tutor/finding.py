@@ -17,7 +17,7 @@ from tinyalex.tutor.exercise import slug
 
 LANGUAGES = ("en", "zh")
 SPOKEN = frozenset(
-    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code"}
+    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code", "kinds"}
 )
 PHRASES = (  # what the tutor says in English wherever it finds something, and the sentence that says so in the language asked for
     (re.compile(r"cell (?P<cell>\d+), line (?P<line>\d+)"), "cell_line"),
