@@ -187,7 +187,7 @@ def by_layer(change):
 @pytest.mark.parametrize(
     ("change", "key", "says"),
     [
-        (lambda kind, shape, own, macs: (own, macs + shape[0] * (kind == "linear")), "biases_multiplied", "the biases of your linear among"),
+        (lambda kind, shape, own, macs: (own, macs + shape[0] * (kind == "linear")), "biases_multiplied", "biases of your linear among"),
         (lambda kind, shape, own, macs: (own - shape[0] * (kind == "linear"), macs), "no_biases", "the parameters of your linear are"),
         (lambda kind, shape, own, macs: (own - shape[0] * (kind == "conv"), macs), "no_biases", "the parameters of your conv are"),
         (lambda kind, shape, own, macs: (own, macs * (1 + (kind == "conv"))), "two_operations", "your conv counts"),

@@ -96,17 +96,22 @@ def _of_windows(key: str, windows: Callable[[int, int, int, int], Any], source: 
     def right(size: int, kernel: int, stride: int) -> int:
         return _windows(size, kernel, stride, 0)
 
+    def of_pool(size: int, kernel: int, stride: int) -> Any:
+        return windows(size, kernel, stride, 0)
+
     return [
         Mistake(key, _with(windows=windows), source, words={"kinds": "conv and pool"}),
         Mistake(f"{key}/in conv alone", _with(windows=windows, pool=right), source, words={"kinds": "conv"}),
-        Mistake(f"{key}/in pool alone", _with(pool=lambda size, kernel, stride: windows(size, kernel, stride, 0)), source, words={"kinds": "pool"}),
+        Mistake(f"{key}/in pool alone", _with(pool=of_pool), source, words={"kinds": "pool"}),
     ]
 
 
 def _of_weights(key: str, **rules: Callable[..., Any]) -> list[Mistake]:
     """Another rule for layers with weights: for conv and linear alike, and for one of them alone."""
-    usual = {"biases": lambda layer, oh, ow: int(layer.get("filters") or layer["units"]),
-             "macs": lambda layer, weights, before, after: weights * after[1] * after[2]}  # fmt: skip
+    usual: dict[str, Callable[..., Any]] = {
+        "biases": lambda layer, oh, ow: int(layer.get("filters") or layer["units"]),
+        "macs": lambda layer, weights, before, after: weights * after[1] * after[2],
+    }
 
     def for_one(kind: str, name: str) -> Callable[..., Any]:
         return lambda layer, *others: (rules if layer["type"] == kind else usual)[name](layer, *others)
