@@ -25,8 +25,8 @@ PLACES = ("lessons/mine.py", "mine.py")
 LOOK_S = 0.5
 MORE = """\
 Without names of exercises it checks those of which a function is written: a stub that raises NotImplementedError is not. Each
-exercise runs in a process of its own, ended after a minute; one call ends after ten seconds. Your file is run, so check only files
-that you trust: this is no security sandbox.
+exercise runs in a process of its own, ended after a minute of computing; one call ends after ten seconds of it. Your file is run, so
+check only files that you trust: this is no security sandbox.
 
 exit codes: 0 all that is written, or named, is right; 1 there is a finding, or nothing is written; 2 the file cannot be used.
 With --watch, Ctrl-C ends with 0.

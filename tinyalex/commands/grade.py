@@ -30,6 +30,7 @@ SEED = 1  # `tinyalex check` has 0
 MORE = f"""\
 Each exercise of each submission runs in a process of its own: in a new session, a temporary folder, with limits of time and memory,
 killed with all that it started. {NO_SANDBOX}
+The limit of time is one of computing where the system counts it, and six times as much by the clock, so a busy machine fails nobody.
 Grade the files of strangers in a container or on a machine that holds nothing of value.
 
 The calls are those of `tinyalex check` with other numbers and other sizes, so that the findings are the same and a function that
@@ -53,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FOLDER", help=f"keep {RESULTS} in this folder (default: the folder of the submissions)")
     add("--seed", type=int, default=SEED, metavar="S", help=f"of the numbers and the sizes in the calls (default: {SEED})")
     add("--jobs", type=int, metavar="N", help="how many processes at a time (default: all cores)")
-    add("--limit", type=float, default=60.0, metavar="S", help="seconds of an exercise; a call has half of them, or ten (default: 60)")
+    add("--limit", type=float, default=60.0, metavar="S", help="seconds of computing of an exercise; a call has half of "
+        "them, or ten (default: 60)")
     add("--lang", metavar="LANG", help="of the messages: en or zh (default: TINYALEX_LANG, or en)")
     parser.epilog = f"{parser.epilog}\n\n{MORE}"
 
