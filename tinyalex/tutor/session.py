@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from tinyalex.errors import ShapeError, require_choice, require_int, show
+from tinyalex.tutor.arrays import LAYOUTS, framed, laid_out
 from tinyalex.tutor.checking import calls_of, derived, examine
-from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function, Probe
+from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import Finding, catalogue, language_of
 
@@ -159,11 +160,13 @@ class Replay:
         return f"Replay({given}; yours: {show(self.yours)}, right: {show(self.right)})"
 
 
-def replay(name: str, seed: int = 0, sizes: int = 0) -> Replay:
+def replay(name: str, seed: int = 0, sizes: int = 0, layout: str = "") -> Replay:
     """Make the call of a finding again, with your function as `check` had it last, unprotected: an error shows its whole traceback.
 
-    name, seed, sizes: as the message prints them, such as "E06-overlap".
+    name, seed, sizes, layout: as the message prints them, such as "E06-overlap". As in `check`, the arrays are slices of larger ones
+    that are full of NaN; layout names another way in which they may lie in memory.
     """
+    way = LAYOUTS[require_choice("replay", "layout", layout, tuple(LAYOUTS))] if layout else framed
     key, _, wanted = name.partition("-")
     chosen = exercise_of(key)
     function = _function_of(chosen, None)
@@ -173,7 +176,8 @@ def replay(name: str, seed: int = 0, sizes: int = 0) -> Replay:
     if wanted not in probes:
         require_choice("replay", "name", name, tuple(f"{key}-{probe}" for probe in probes))
     arguments = dict(probes[wanted].arguments)
-    return Replay(arguments, _call(_checked[function.name], probes[wanted]), _call(function.right, probes[wanted]))
+    yours = _call(_checked[function.name], laid_out(arguments, way))
+    return Replay(arguments, yours, _call(function.right, copy.deepcopy(arguments)))
 
 
 def exercise_of(key: Any) -> Exercise:
@@ -186,8 +190,8 @@ def _sizes(who: str, sizes: Any) -> int:
     return require_int(who, "sizes", sizes, least=0, most=SIZE_SETS - 1)
 
 
-def _call(function: Callable[..., Any], probe: Probe) -> Any:
-    return function(*copy.deepcopy(dict(probe.arguments)).values())
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    return function(*arguments.values())
 
 
 def _function_of(exercise: Exercise, name: str | None) -> Function:

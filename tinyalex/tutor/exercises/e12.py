@@ -189,8 +189,8 @@ E12 = Exercise("E12", "two towers, and what they exchange", "10", 25, (
     Function("exchange", exchange, ("ya", "yb"), forward_probes, (
         Mistake("b first on b", lambda a, b: (_cat(a, b), _cat(b, a)), "the order in the files of 2012"),
         Mistake("b first", lambda a, b: (_cat(b, a), _cat(b, a)), "inferred"),
-        Mistake("another axis", lambda a, b: np.concatenate([a, b]), "inferred"),
-        Mistake("added", lambda a, b: a + b, "inferred"),
+        Mistake("another axis", lambda a, b: (np.concatenate([a, b]), np.concatenate([a, b])), "inferred"),
+        Mistake("added", lambda a, b: (a + b, a + b), "inferred"),
         Mistake("one way", lambda a, b: (_cat(a, b), b.copy()), "inferred"),
         Mistake("own half alone", lambda a, b: (a.copy(), b.copy()), "inferred"),
         Mistake("the other half alone", lambda a, b: (b.copy(), a.copy()), "inferred"),
