@@ -207,12 +207,16 @@ def without_front_axes(words: str) -> str:
 
 
 def alike(one: BaseException, other: BaseException) -> bool:
-    """Whether two errors say the same, with sizes in it, up to the axes in front: "shapes (5,3) (5,)" does not come about twice."""
+    """Whether two errors say the same, with sizes in it, up to the axes in front: "shapes (5,3) (5,)" does not come about twice.
+
+    The words of an assert are the student's own, so that two of them are alike.
+    """
     words = str(one)
-    return (
-        type(one) is type(other) and any(letter.isdigit() for letter in words)
-        and without_front_axes(words) == without_front_axes(str(other))
-    )  # fmt: skip
+    if type(one) is not type(other):
+        return False
+    return isinstance(one, AssertionError) or (
+        any(letter.isdigit() for letter in words) and without_front_axes(words) == without_front_axes(str(other))
+    )
 
 
 def _name(outcome: Outcome) -> str:
