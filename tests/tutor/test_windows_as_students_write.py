@@ -168,6 +168,6 @@ def test_where_errors_alone_speak_a_mistake_is_named_only_by_their_words():
     exercise = EXERCISES["E04"]
     student = conv(columns_of=lambda x, weight: (x.shape[3], weight.shape[2]), in_order=True)
     finding = examine(exercise, exercise.function("conv_forward"), student)
-    assert finding.key == "E04.kernel_height_in_the_number_of_columns" and "your function stopped at line" in finding.text()
+    assert finding.key == "E04.kernel_height_in_the_number_of_columns"
     finding = examine(exercise, exercise.function("conv_forward"), student, 4, 2)
     assert finding.key == "contract.out_of_bounds" and "Right are the calls with a square kernel" in finding.text()
