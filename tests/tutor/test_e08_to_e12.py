@@ -7,6 +7,7 @@ import pytest
 
 from tinyalex.tutor.checking import examine
 from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.exercises.e11 import _with
 from tinyalex.tutor.finding import LANGUAGES
 
 
@@ -174,3 +175,101 @@ def joined(a, b):
 )
 def test_towers_as_they_come(name, student, key):
     assert found("E12", name, student) == key
+
+
+def by_layer(change):
+    """A plan of whose layers one kind has other numbers: change(type, shape, parameters, macs) -> the two numbers."""
+    return of_plan(lambda layers, shapes, parameters, macs: (
+        shapes, *zip(*(change(layer["type"], *row) for layer, *row in zip(layers, shapes, parameters, macs, strict=True)), strict=True)
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "says"),
+    [
+        (lambda kind, shape, own, macs: (own, macs + shape[0] * (kind == "linear")), "biases_multiplied", "biases of your linear among"),
+        (lambda kind, shape, own, macs: (own - shape[0] * (kind == "linear"), macs), "no_biases", "the parameters of your linear are"),
+        (lambda kind, shape, own, macs: (own - shape[0] * (kind == "conv"), macs), "no_biases", "the parameters of your conv are"),
+        (lambda kind, shape, own, macs: (own, macs * (1 + (kind == "conv"))), "two_operations", "your conv counts"),
+    ],
+)
+def test_mistake_in_one_kind_of_layer_names_the_layer(change, key, says):
+    finding = examine(EXERCISES["E11"], EXERCISES["E11"].functions[0], by_layer(change))
+    assert finding.key == f"E11.{key}" and says in finding.text(), finding.text()
+
+
+def with_groups_in_parameters(layers, in_shape):
+    """A student whose multiplications alone take no notice of the groups."""
+    shapes, parameters, macs = answer(layers, in_shape)
+    groups = [layer.get("groups", 1) for layer in layers]
+    return shapes, parameters, [count * group for count, group in zip(macs, groups, strict=True)]
+
+
+def test_message_about_groups_speaks_of_nothing_that_is_right():
+    finding = examine(EXERCISES["E11"], EXERCISES["E11"].functions[0], with_groups_in_parameters)
+    assert finding.key == "E11.groups_left_out" and "parameters" not in finding.text().replace("Right in all calls", ""), finding.text()
+
+
+@pytest.mark.parametrize(
+    ("windows", "says"),
+    [
+        (lambda size, k, s, p: int(np.ceil((size + 2 * p - k + 1) / s)), "come out rounded down"),
+        (lambda size, k, s, p: size + 2 * p - k // s + 1, "Python divides before it subtracts"),
+        (lambda size, k, s, p: -(-(size + 2 * p) // s) + 1, "the kernel does not enter"),
+    ],
+)
+def test_sizes_as_they_come(windows, says):
+    finding = examine(EXERCISES["E11"], EXERCISES["E11"].functions[0], _with(windows=windows))
+    assert finding.layer == "mistake" and says in finding.text() and "your conv and pool" in finding.text(), finding.text()
+
+
+def cut_by_array_split(dya, dyb, channels):
+    return tuple(part.copy() for part in np.array_split(dya + dyb, 2, axis=1))
+
+
+def shares(a, b):
+    ya = joined(a, b)
+    return ya, ya[:]
+
+
+def own_bytes(a_shape, b_shape, itemsize, backward):
+    return int(np.prod(a_shape)) * itemsize, int(np.prod(b_shape)) * itemsize
+
+
+@pytest.mark.parametrize(
+    ("name", "student", "key", "says"),
+    [
+        ("exchange_backward", cut_by_array_split, "E12.cut_at_the_middle", "cut in the middle"),
+        ("exchange", shares, "contract.outputs_share_memory", "A slice of an array, such as `ya[:]`, is no copy."),
+        ("exchange_bytes", own_bytes, "E12.forward_as_backward", "the bytes of its own half in forward"),
+    ],
+)
+def test_towers_and_what_is_said_of_them(name, student, key, says):
+    finding = examine(EXERCISES["E12"], EXERCISES["E12"].function(name), student)
+    assert finding.key == key and says in finding.text() and "Other calls" not in finding.text(), finding.text()
+
+
+@pytest.mark.parametrize("join", [lambda a, b: np.concatenate([a, b]), lambda a, b: a + b])
+def test_towers_joined_wrongly_have_another_shape_and_nothing_stopped(join):
+    exercise, function = EXERCISES["E12"], EXERCISES["E12"].function("exchange")
+    told = examine(exercise, function, lambda a, b: (join(a, b), join(a, b))).text()
+    assert "ya.shape is " in told and "stopped" not in told, told
+
+
+def test_step_that_climbs_and_array_that_holds_the_weight():
+    function = EXERCISES["E09"].function("sgd_step")
+
+    def climbs(weight, grad, velocity, lr, momentum, weight_decay):
+        velocity[...] = momentum * velocity + lr * grad + weight_decay * lr * weight
+        return weight + velocity
+
+    def same_array(weight, grad, velocity, lr, momentum, weight_decay):
+        velocity *= momentum
+        velocity -= lr * (grad + weight_decay * weight)
+        new_weight = velocity
+        new_weight += weight
+        return new_weight
+
+    assert examine(EXERCISES["E09"], function, climbs).key == "E09.uphill"
+    finding = examine(EXERCISES["E09"], function, same_array)
+    assert finding.key == "E09.weight_in_the_velocity" and "holds the new weight" in finding.text(), finding.text()

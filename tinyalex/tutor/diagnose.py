@@ -143,7 +143,7 @@ class Diagnosis:
         alone = transform and matches(pick(self.table.made(mistake, at), number), pick(self.right[at], number))
         if mistake is None or alone:
             return replace(self._found(f"transform.{slug(transform)}", "mistake", number, at), beside=beside)
-        found = self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, at)
+        found = self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, at, **mistake.words)
         return replace(found, seen=mistake.seen, beside=beside)
 
     def _symptom(self, wrong: Sequence[int]) -> Finding:

@@ -6,7 +6,7 @@ import os
 import re
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -18,7 +18,7 @@ from tinyalex.tutor.exercise import slug
 LANGUAGES = ("en", "zh")
 LINES = 6  # of a message, the most
 SPOKEN = frozenset(
-    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code"}
+    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code", "kinds"}
 )
 PHRASES = (  # what the tutor says in English wherever it finds something, and the sentence that says so in the language asked for
     (re.compile(r"cell (?P<cell>\d+), line (?P<line>\d+)"), "cell_line"),
@@ -71,8 +71,11 @@ class Finding:
     right_calls: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
     layout: str = ""
 
-    def text(self, language: str | None = None) -> str:
-        """The message, at most six lines."""
+    def text(self, language: str | None = None, command: str = "") -> str:
+        """The message, at most six lines.
+
+        command: in a terminal, what gives a hint. Without it the last line names functions of `tutor`, for a notebook.
+        """
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
         known |= {"probe": self._described(words, self.probe, known.get("probe", ""), self.call)}
@@ -94,20 +97,33 @@ class Finding:
             more.insert(0, filled(words, "right_outputs", {"outputs": ", ".join(self.others)}))
         seen = [words["seen_one" if self.seen[0] == 1 else "seen"].format(some=self.seen[0], all=self.seen[1])] if self.seen else []
         room = max(0, LINES - 1 - len(lines) - len(seen))
-        return "\n".join([*lines, *more[:room], *seen, self._next(words)])
+        return "\n".join([*lines, *more[:room], *seen, self._next(words, command)])
 
-    def _next(self, words: Mapping[str, str]) -> str:
+    def _next(self, words: Mapping[str, str], command: str) -> str:
         """How to get a hint and, where a call shows the finding, how to make it again."""
+        if command:
+            return words["next_in_terminal"].format(command=command)
         if not self.probe:
             return words["next_hint"].format(exercise=self.exercise)
+        return words["next"].format(exercise=self.exercise, replay=self.replayed(self.function if self.seed or self.sizes else ""))
+
+    def replayed(self, function: str = "") -> str:
+        """What `replay` is called with to make the call again. function: an expression for the student's function, where it is needed."""
         others = "".join(f", {key}={value}" for key, value in (("seed", self.seed), ("sizes", self.sizes)) if value)
         layout = f', layout="{self.layout}"' if self.layout else ""
-        return words["next"].format(exercise=self.exercise, replay=f'"{self.exercise}-{self.probe}"{others}{layout}')
+        return f'"{self.exercise}-{self.probe}"{function and f", {function}"}{others}{layout}'
 
     def _described(self, words: Mapping[str, str], key: str, english: str, call: Mapping[str, Any]) -> str:
         """A call in the language of the words; the English stands in the exercise and not in the catalogue."""
         described = f"{self.exercise}.probes.{slug(key)}"
         return filled(words, described, call) if key and described in words else english
+
+
+def passed(language: str | None, exercise: str, functions: Sequence[str], calls: int, following: str = "") -> str:
+    """What is said of functions that are right. following: what comes next; empty where nothing does, or where nobody knows."""
+    words = catalogue(language_of(language))
+    said = words["passed"].format(exercise=exercise, functions=", ".join(functions), calls=calls)
+    return said + (words["and_next"].format(following=following) if following else "")
 
 
 def filled(words: Mapping[str, str], key: str, numbers: Mapping[str, Any]) -> str:

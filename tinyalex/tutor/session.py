@@ -17,7 +17,7 @@ from tinyalex.tutor.arrays import LAYOUTS, framed, laid_out
 from tinyalex.tutor.checking import calls_of, derived, examine
 from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import Finding, catalogue, language_of
+from tinyalex.tutor.finding import Finding, catalogue, language_of, passed
 
 LEVELS = ("one", "two", "three")
 SOLUTIONS = Path(__file__).parents[2] / "lessons" / "solutions"
@@ -91,9 +91,7 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
             return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
     _failed.pop(exercise.key, None)
     calls = sum(map(calls_of, order))
-    text = catalogue(language)["passed"].format(
-        exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order, language)
-    )
+    text = passed(language, exercise.key, [function.name for function in order], calls, _following(exercise, order))
     return Report(exercise.key, None, text, tuple(function.name for function in order))
 
 
@@ -160,24 +158,32 @@ class Replay:
         return f"Replay({given}; yours: {show(self.yours)}, right: {show(self.right)})"
 
 
-def replay(name: str, seed: int = 0, sizes: int = 0, layout: str = "") -> Replay:
-    """Make the call of a finding again, with your function as `check` had it last, unprotected: an error shows its whole traceback.
+def replay(
+    name: str, function: Callable[..., Any] | None = None, *, seed: int = 0, sizes: int = 0, layout: str = ""
+) -> Replay:  # fmt: skip
+    """Make the call of a finding again, unprotected: an error shows its whole traceback.
 
-    name, seed, sizes, layout: as the message prints them, such as "E06-overlap". As in `check`, the arrays are slices of larger ones
-    that are full of NaN; layout names another way in which they may lie in memory.
+    Parameters
+    ----------
+    name: of the call, such as "E06-overlap". function: yours, under its name; None for the one that `check` had last.
+    seed, sizes, layout: as the message prints them. As in `check`, the arrays are slices of larger ones that are full of NaN; layout
+        names another way in which they may lie in memory.
     """
     way = LAYOUTS[require_choice("replay", "layout", layout, tuple(LAYOUTS))] if layout else framed
     key, _, wanted = name.partition("-")
     chosen = exercise_of(key)
-    function = _function_of(chosen, None)
-    if function.name not in _checked:
+    if function is not None:
+        given = dict(_named(chosen, (function,), "replay"))
+        _checked.update(given)
+    asked = _function_of(chosen, None if function is None else next(iter(given)))
+    if asked.name not in _checked:
         raise ShapeError(f"replay: {key} must have been checked before, got no call so far", f'call check("{key}", your_function)')
-    probes = {probe.key: probe for probe in function.probes(np.random.default_rng([seed, 0]), _sizes("replay", sizes))}
+    probes = {probe.key: probe for probe in asked.probes(np.random.default_rng([seed, 0]), _sizes("replay", sizes))}
     if wanted not in probes:
         require_choice("replay", "name", name, tuple(f"{key}-{probe}" for probe in probes))
     arguments = dict(probes[wanted].arguments)
-    yours = _call(_checked[function.name], laid_out(arguments, way))
-    return Replay(arguments, yours, _call(function.right, copy.deepcopy(arguments)))
+    yours = _call(_checked[asked.name], laid_out(arguments, way))
+    return Replay(arguments, yours, _call(asked.right, copy.deepcopy(arguments)))
 
 
 def exercise_of(key: Any) -> Exercise:
@@ -202,7 +208,7 @@ def _function_of(exercise: Exercise, name: str | None) -> Function:
     return found
 
 
-def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+def _named(exercise: Exercise, given: tuple[Any, ...], who: str = "check") -> Iterator[tuple[str, Any]]:
     """By name of the exercise's functions, what was given for it."""
     names = [function.name for function in exercise.functions]
     forwards = {function.forward.function for function in exercise.functions if function.forward is not None}
@@ -216,7 +222,7 @@ def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, An
             continue
         if not callable(value):
             remedy = "pass the function itself, without parentheses behind its name"
-            raise ShapeError(f"check: a function of {exercise.key} must be one that I can call, got {show(value)}", remedy)
+            raise ShapeError(f"{who}: a function of {exercise.key} must be one that I can call, got {show(value)}", remedy)
         name = getattr(value, "__name__", "")
         if name in forwards and name not in names:
             yield name, value
@@ -224,15 +230,15 @@ def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, An
             found = True
             yield name if name in names else names[0], value
         else:
-            rule = f"check: a function of {exercise.key} must be called {' or '.join(names)}"
+            rule = f"{who}: a function of {exercise.key} must be called {' or '.join(names)}"
             raise ShapeError(f"{rule}, got {name or show(value)}", "rename yours, so that it is clear which one it is")
     if not found:
         raise ShapeError(f"check: at least one of {', '.join(names)} must be given, got none", f'call check("{exercise.key}", {names[0]})')
 
 
-def _following(exercise: Exercise, done: list[Function], language: str) -> str:
-    """What comes next: the exercise's other functions, else the next exercise."""
+def _following(exercise: Exercise, done: list[Function]) -> str:
+    """What comes next: the exercise's other functions, else the next exercise; empty behind the last."""
     left = [function.name for function in exercise.functions if function not in done]
     keys = list(EXERCISES)
     after = keys[keys.index(exercise.key) + 1 :]
-    return left[0] if left else after[0] if after else catalogue(language)["all_done"]
+    return left[0] if left else after[0] if after else ""

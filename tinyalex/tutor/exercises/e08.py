@@ -84,12 +84,14 @@ def _shift(by: Callable[[Array], Any], in_the_log: bool = False) -> Callable[[Ar
     return shifted
 
 
-def axis_lost_by_the_maximum(logits: Array, labels: Array) -> Any:
-    return logits - logits.max(1)
+def axis_lost_by_the_maximum(logits: Array, labels: Array) -> Answer:
+    e = np.exp(logits - logits.max(1))
+    return _of(e / e.sum(1, keepdims=True), labels)
 
 
-def axis_lost_by_the_sum(logits: Array, labels: Array) -> Any:
-    return np.exp(logits) / np.exp(logits).sum(1)
+def axis_lost_by_the_sum(logits: Array, labels: Array) -> Answer:
+    e = np.exp(_shifted(logits))
+    return _of(e / e.sum(1), labels)
 
 
 def _sums(axis: int | None, shift: Callable[[Array], Any]) -> Callable[[Array, Array], Answer]:

@@ -101,6 +101,12 @@ def cut_at_the_middle(dya: Array, dyb: Array, channels: int) -> Pair:
     return (dya + dyb)[:, :half], (dya + dyb)[:, half:]
 
 
+def cut_at_the_middle_rounded_up(dya: Array, dyb: Array, channels: int) -> Pair:
+    """As np.array_split cuts."""
+    half = -(-dya.shape[1] // 2)
+    return (dya + dyb)[:, :half], (dya + dyb)[:, half:]
+
+
 def _bytes(change: Callable[[int, int], Pair], back: Callable[[int, int], Pair] | None = None) -> Callable[..., Pair]:
     """Bytes counted in another way, in forward and in backward: of a's bytes and b's."""
 
@@ -143,7 +149,7 @@ def forward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     return [
         Probe("maps", "maps, and another number of channels in each tower", {"a": _of(rng, n, ca, h, w), "b": _of(rng, n, cb, h, w)}),
         Probe("units", "fully connected layers, and another number of units in each tower", {"a": _of(rng, m, ua), "b": _of(rng, m, ub)}),
-        Probe("equal towers", "as many channels in both towers", {"a": _of(rng, *equal), "b": _of(rng, *equal)}),
+        Probe("equal towers", "equally many channels in both towers", {"a": _of(rng, *equal), "b": _of(rng, *equal)}),
         Probe("one image", "one image", {"a": _of(rng, 1, fa, fh, fw), "b": _of(rng, 1, fb, fh, fw)}),
     ]
 
@@ -183,8 +189,8 @@ E12 = Exercise("E12", "two towers, and what they exchange", "10", 25, (
     Function("exchange", exchange, ("ya", "yb"), forward_probes, (
         Mistake("b first on b", lambda a, b: (_cat(a, b), _cat(b, a)), "the order in the files of 2012"),
         Mistake("b first", lambda a, b: (_cat(b, a), _cat(b, a)), "inferred"),
-        Mistake("another axis", lambda a, b: np.concatenate([a, b]), "inferred"),
-        Mistake("added", lambda a, b: a + b, "inferred"),
+        Mistake("another axis", lambda a, b: (np.concatenate([a, b]), np.concatenate([a, b])), "inferred"),
+        Mistake("added", lambda a, b: (a + b, a + b), "inferred"),
         Mistake("one way", lambda a, b: (_cat(a, b), b.copy()), "inferred"),
         Mistake("own half alone", lambda a, b: (a.copy(), b.copy()), "inferred"),
         Mistake("the other half alone", lambda a, b: (b.copy(), a.copy()), "inferred"),
@@ -204,12 +210,14 @@ E12 = Exercise("E12", "two towers, and what they exchange", "10", 25, (
         Mistake("towers exchanged", _parts(lambda aa, ab, ba, bb: (ab + bb, aa + ba)), "inferred"),
         Mistake("parts exchanged", _parts(lambda aa, ab, ba, bb: (aa + bb, ab + ba)), "inferred"),
         Mistake("cut at the middle", cut_at_the_middle, "inferred"),
+        Mistake("cut at the middle/rounded up", cut_at_the_middle_rounded_up, "inferred"),
         Mistake("whole gradient", lambda dya, dyb, channels: (dya + dyb, dya + dyb), "inferred"),
     ), linear=("dya", "dyb"), forward=Forward("E12", "exchange", {"da": "a", "db": "b"}, lambda dya, dyb, channels: {
         "a": np.array(dya[:, :channels]), "b": np.array(dya[:, channels:])}, ("dya", "dyb"))),
     Function("exchange_bytes", exchange_bytes, ("to_a", "to_b"), bytes_probes, (
         Mistake("own half counted", _bytes(lambda a, b: (a + b, a + b)), "inferred"),
         Mistake("backward as forward", _bytes(lambda a, b: (b, a), lambda a, b: (b, a)), "inferred"),
+        Mistake("forward as backward", _bytes(lambda a, b: (a, b), lambda a, b: (a, b)), "inferred"),
         Mistake("directions exchanged", _bytes(lambda a, b: (a, b)), "inferred"),
         Mistake("whole gradient sent", _bytes(lambda a, b: (b, a), lambda a, b: (a + b, a + b)), "inferred"),
         Mistake("nothing comes back", _bytes(lambda a, b: (b, a), lambda a, b: (0, 0)), "pytorch/torchtitan#2416"),
