@@ -241,7 +241,7 @@ STUDENTS = [
     ("E02", "tanh_backward", lambda dout, out: -dout * out * (1 - out), "E02.of_the_sigmoid"),
     ("E03", "linear_backward", over_n_and_mean, "E03.over_N_again"),
     ("E03", "linear_backward", flat_and_one_sum, "E03.left_flat"),
-    ("E03", "linear_backward", other_order, "contract.shape"),
+    ("E03", "linear_backward", other_order, "contract.order"),
     ("E03", "linear_backward", never_flattened, "contract.does_not_fit"),
     ("E03", "linear_backward", bare_product, "contract.does_not_fit"),
     ("E03", "chain_backward", shared_value_and_no_slope, "E03.short_way_alone"),

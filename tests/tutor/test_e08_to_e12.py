@@ -148,7 +148,7 @@ def takes_out(layers, shapes, parameters, macs):
         (lambda layers, s, p, m: (s, p, [str(x) for x in m]), "contract.dtype"),
         (lambda layers, s, p, m: (s, [x + 2 * y[0] * (z["type"] == "lrn") for x, y, z in zip(p, s, layers, strict=True)], m),
          "symptom.part"),
-        (lambda layers, s, p, m: (s, [x * 3 for x in p], [2 * x for x in m]), "symptom.one_number"),
+        (lambda layers, s, p, m: (s, [x * 3 for x in p], [2 * x for x in m]), "E11.two_operations"),
         (lambda layers, s, p, m: (s, p, [2 * x for x in np.cumsum(m)]), "transform.twice"),
     ],
 )  # fmt: skip

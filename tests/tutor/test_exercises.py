@@ -114,7 +114,8 @@ def test_sizes_of_check_by_heart_do_not_pass_grade(exercise, function):
     assert examine(exercise, function, learns) is None and examine(exercise, function, knows, seed=3) is None
     for seed in (1, 2, 3):
         finding = examine(exercise, function, knows, seed, sizes_of_grade(seed))
-        assert finding is not None and f"sizes={sizes_of_grade(seed)}" in finding.text()
+        assert finding is not None and finding.sizes == sizes_of_grade(seed)
+        assert not finding.probe or f"sizes={sizes_of_grade(seed)}" in finding.text()
 
 
 def test_grade_never_has_the_sizes_of_check():

@@ -16,9 +16,8 @@ from tinyalex.tutor.own_forward import follows
 
 DRAWS = 2  # independent draws of every call
 MEMORY = ("contract.alias", "contract.outputs_share_memory")  # said last, as the numbers may not be right either
-NOT_OF_LAYOUT = (  # what plain arrays would only hide, or what would take its time again
-    "contract.not_finite", "contract.not_a_finite_number", "contract.endless", "contract.input_changed",
-    "contract.another_answer_the_second_time", "contract.layout", *MEMORY,
+MAY_BE_OF_LAYOUT = (  # beside mistakes and symptoms: plain arrays may give a right answer
+    "contract.shape", "contract.raises", "contract.does_not_fit", "contract.out_of_bounds", "contract.no_attribute",
 )  # fmt: skip
 MAY_BE_A_MISTAKE = (ValueError, IndexError, AssertionError)  # a known mistake may fail in the same calls
 MAY_HAVE_A_NAME = (  # a known mistake may have led to these
@@ -36,7 +35,7 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
     finding = _first(exercise, function, student, seed, sizes, forward)
     if finding is None:
         return None
-    if finding.probe and finding.key not in NOT_OF_LAYOUT:
+    if finding.probe and (finding.layer != "contract" or finding.key in MAY_BE_OF_LAYOUT):
         shown = [probe for draw in range(DRAWS) for probe in function.probes(np.random.default_rng([seed, draw]), sizes)]
         shown = [probe for probe in shown if probe.key == finding.probe and not probe.random]
         finding = (Contract(exercise, function, student).of_layout(shown) if shown else None) or finding
@@ -80,10 +79,10 @@ def _first(exercise: Exercise, function: Function, student: Callable[..., Any], 
             left, finding = contract.one_call(probe)
             does_not_fit = bool(left) and isinstance(left[0], MAY_BE_A_MISTAKE)
             if finding is not None and finding.key not in MAY_HAVE_A_NAME and not does_not_fit:
-                return finding
+                return _earlier(Diagnosis(exercise, function, student, probes, answers, kinds), kind, finding)
             if probe.random:
                 if finding is not None and finding.key not in MEMORY:
-                    return finding
+                    return _earlier(Diagnosis(exercise, function, student, [probe], [left], [finding]), kind, finding)
                 kind = kind or finding
                 continue
             if finding is None and not probes and (finding := contract.again(probe, left)):
@@ -100,6 +99,11 @@ def _first(exercise: Exercise, function: Function, student: Callable[..., Any], 
     if probes and (finding := contract.layouts(probes, answers)):
         return finding
     return _judged(exercise, function, student, seed, sizes)
+
+
+def _earlier(diagnosis: Diagnosis, kind: Finding | None, finding: Finding) -> Finding:
+    """The mistake that has ended all calls so far which raised, where there is one; else the error of the first of them, or `finding`."""
+    return diagnosis.of_errors() or (kind if kind is not None and "error" in kind.numbers else finding)
 
 
 def _judged(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int, sizes: int) -> Finding | None:

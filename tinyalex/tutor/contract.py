@@ -25,7 +25,7 @@ FLOAT_SIZE = re.compile(  # what Python and NumPy say of a float where a size or
 WORDS = (  # what an error is about, by its words; the first that fits, the last for a ValueError or IndexError alone
     (re.compile("truth value of an array"), "truth value"),
     (re.compile("setting an array element with a sequence|only (0-dimensional|length-1|size-1) arrays"), "sequence"),
-    (re.compile("zero-size array"), "empty window"),
+    (re.compile(r"zero-size array|\((?:\d+, ?)*0(?:, ?\d+)*,?\)"), "empty window"),
     (re.compile("unexpected keyword argument"), "no keyword"),
     (re.compile("values to unpack"), "unpacked"),
     (re.compile("resize only works|cannot resize"), "resized"),
@@ -202,17 +202,22 @@ def uneven(output: Any) -> bool:
 
 def without_front_axes(words: str) -> str:
     """The words of an error with the last two sizes of each shape alone: a loop over the images has no such axis in front."""
-    shapes = SHAPE.sub(lambda shape: str(tuple(re.findall(r"\d+", shape[0])[-2:])), words)
+    shapes = SHAPE.sub(lambda shape: "(" + ", ".join(re.findall(r"\d+", shape[0])[-2:]) + ")", words)
     return re.sub(r"axis \d+", "axis", shapes)
 
 
 def alike(one: BaseException, other: BaseException) -> bool:
-    """Whether two errors say the same, with sizes in it, up to the axes in front: "shapes (5,3) (5,)" does not come about twice."""
-    words = str(one)
-    return (
-        type(one) is type(other) and any(letter.isdigit() for letter in words)
-        and without_front_axes(words) == without_front_axes(str(other))
-    )  # fmt: skip
+    """Whether two errors say the same, with sizes in it, up to the axes in front: "shapes (5,3) (5,)" does not come about twice.
+
+    Two errors about shapes are alike where these are the same two or more, in whatever words. The words of an assert are the
+    student's own, so that two of them are alike.
+    """
+    if type(one) is not type(other):
+        return False
+    words = without_front_axes(str(one)), without_front_axes(str(other))
+    shapes = set(SHAPE.findall(words[0]))
+    same_shapes = len(shapes) > 1 and shapes == set(SHAPE.findall(words[1]))
+    return isinstance(one, AssertionError) or same_shapes or (any(map(str.isdigit, words[0])) and words[0] == words[1])
 
 
 def _name(outcome: Outcome) -> str:

@@ -49,7 +49,7 @@ class Diagnosis:
         if not wrong:
             return kind
         return (
-            self._of_own_forward(wrong[0]) or self._order_of_outputs() or self._named(wrong[0]) or self._of_errors(kind)
+            self._of_own_forward(wrong[0]) or self._named(wrong[0]) or self.of_errors() or self._of_kind(kind)
             or next(filter(None, map(self._named_alone, wrong[1:])), None) or self._symptom(wrong)
         )  # fmt: skip
 
@@ -78,14 +78,16 @@ class Diagnosis:
         place = next(place for place, numbers in found.items() if numbers and place not in numbers)
         return self._found("contract.order", "contract", place, taken=names[found[place][0]], wanted=", ".join(names))
 
-    def _of_errors(self, kind: Finding | None) -> Finding | None:
-        """What the contract says, or the known mistake that ends the same calls with the same errors."""
-        if kind is None:
-            return None
-        if self.table.stopped and (known := by_errors(self.table)):
-            return self._called(known, 0)
-        calls, agree = self._right_calls(), self._whole()
-        return replace(kind, right_calls=calls, agree=agree) if self.table.stopped or kind.key == "contract.shape" else kind
+    def of_errors(self) -> Finding | None:
+        """The known mistake that ends the same calls with the same errors."""
+        known = by_errors(self.table)
+        return self._called(known, 0) if known else None
+
+    def _of_kind(self, kind: Finding | None) -> Finding | None:
+        """What the contract says, with the calls that are right where it is about one that has gone wrong."""
+        if kind is None or not ("error" in kind.numbers or kind.key == "contract.shape"):
+            return kind
+        return replace(kind, right_calls=self._right_calls(), agree=self._whole())
 
     def _named(self, number: int) -> Finding | None:
         """The mistake whose numbers the student's are: in all calls, or, where there are two mistakes, in those that show one alone."""
@@ -98,6 +100,8 @@ class Diagnosis:
             for known in filter(table.explains_all, self.function.mistakes):
                 return self._called(Named(known, "", self._shown(number)), number)
         if found := self._named_alone(number):
+            return found
+        if found := self._order_of_outputs():
             return found
         two = together(table, number) or in_some_calls(table, number) or in_turn(table, number)
         return self._called(two, number) if two else None

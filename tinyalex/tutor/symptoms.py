@@ -105,17 +105,17 @@ def off_of(yours: Array, right: Array) -> Array:
 
 
 def _zero_from(yours: Array, right: Array) -> tuple[int, int] | None:
-    """The axis and the index from which on an output is still 0 where it should not be; None where there is no such place."""
+    """The axis and the index from which on an output is still 0 where it should not be, and right before; None where it is otherwise."""
     for axis in range(yours.ndim):
-        filled, wanted = (np.atleast_1d(np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1).any(1)) for a in (yours, right))
-        first = int(np.flatnonzero(filled)[-1]) + 1 if filled.any() else 0
-        if 0 < first < len(filled) and wanted[first:].all():
+        filled, wanted = (np.moveaxis(a, axis, 0).reshape(a.shape[axis], -1) for a in (yours, right))
+        first = int(np.flatnonzero(filled.any(axis=1))[-1]) + 1 if filled.any() else 0
+        if 0 < first < len(filled) and wanted[first:].any(axis=1).all() and not off_of(filled[:first], wanted[:first]).any():
             return axis, first
     return None
 
 
 def _still_zero(calls: Sequence[Seen], output: str) -> tuple[str, Mapping[str, Any]] | None:
-    """An output that is filled up to an index alone, which in all calls may be the size of another axis."""
+    """An output that is right up to an index and 0 from there on; in all calls the index may be one of the sizes."""
     found = [_zero_from(np.asarray(call.yours), np.asarray(call.right)) for call in calls]
     if found[0] is None:
         return None
