@@ -10,7 +10,7 @@ from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
 from tinyalex.errors import ShapeError
 from tinyalex.tutor import predictions, questions, session
-from tinyalex.tutor.exercises.e06 import overwrites_the_winner
+from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
 
 
 @pytest.fixture(autouse=True)

@@ -124,6 +124,19 @@ def moves_a_row(f: Scalar, x: Array, h: float) -> Array:
     return dx
 
 
+def moves_a_row_by_a_view(f: Scalar, x: Array, h: float) -> Array:
+    """`old = x[i]` of a matrix is a view of the row, and moves with it."""
+    dx, moved = np.zeros(x.shape), x.astype(float)
+    for i in range(len(x)):
+        old = moved[i]
+        moved[i] = old + h
+        above = f(moved)
+        moved[i] = old - h
+        dx[i] = (above - f(moved)) / (2 * h)
+        moved[i] = old
+    return dx
+
+
 def one_sided_and_left_moved(f: Scalar, x: Array, h: float) -> Array:
     dx, moved = np.zeros(x.shape), x.astype(float)
     for at in np.ndindex(x.shape):
@@ -224,6 +237,7 @@ E01 = Exercise("E01", "a slope without calculus", "00", 15, (
         Mistake("replaced", replaced, "inferred"),
         Mistake("nothing moves", nothing_moves, "inferred"),
         Mistake("moves a row", moves_a_row, "inferred"),
+        Mistake("moves a row/by a view", moves_a_row_by_a_view, "inferred"),
         Mistake("all at once", all_at_once, "inferred"),
         Mistake("one slope", one_slope, "inferred"),
         Mistake("step grows/above one", _scaled(lambda size: max(1.0, size)), "inferred"),

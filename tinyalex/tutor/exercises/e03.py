@@ -158,6 +158,15 @@ def without_the_slope(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) ->
     return da @ w1 + dout @ w3, da.T @ x, *chain_backward(dout, x, w1, w2, w3)[2:]
 
 
+def slope_missing_in_dw1(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Four:
+    dx, _, dw2, dw3 = chain_backward(dout, x, w1, w2, w3)
+    return dx, (dout @ w2).T @ x, dw2, dw3
+
+
+def slope_missing_in_dx(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Four:
+    return dout @ w2 @ w1 + dout @ w3, *chain_backward(dout, x, w1, w2, w3)[1:]
+
+
 def slope_at_the_gradient(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Four:
     da = np.maximum(dout @ w2, 0)
     return da @ w1 + dout @ w3, da.T @ x, *chain_backward(dout, x, w1, w2, w3)[2:]
@@ -263,6 +272,8 @@ E03 = Exercise("E03", "backward through a layer and a chain", "02", 30, (
         Mistake("short way alone", short_way_alone, "callummcdougall/ARENA_2.0#18"),
         Mistake("long way alone", long_way_alone, "SethHWeidman/DLFS_code#13"),
         Mistake("without the slope", without_the_slope, "inferred"),
+        Mistake("slope missing in dw1", slope_missing_in_dw1, "inferred"),
+        Mistake("slope missing in dx", slope_missing_in_dx, "inferred"),
         Mistake("before relu", before_relu, "inferred"),
         Mistake("slope at the gradient", slope_at_the_gradient, "inferred"),
         Mistake("slope at x", slope_at_x, "inferred"),
