@@ -103,6 +103,8 @@ class Diagnosis:
             return found
         if found := self._order_of_outputs():
             return found
+        if self._seen(number)[1].get("sizes"):  # one factor explains all calls, where half or twice would explain some
+            return None
         two = together(table, number) or in_some_calls(table, number) or in_turn(table, number)
         return self._called(two, number) if two else None
 
