@@ -21,19 +21,25 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
         "bias": "one_sum one_sum_in_every_bias mean_for_sum bias_as_a_row over_the_units bias_of_every_image bias_from_the_weight",
         "shapes": "left_flat transposed read_in_the_wrong_order mixes_the_images contract.shape contract.order contract.does_not_fit",
         "number_of_images": "over_N_again mean_of_x weights_over_N_again",
-        "slope": "without_the_slope before_relu slope_at_the_gradient slope_at_x times_the_values",
+        "slope": (
+            "without_the_slope slope_missing_in_dw1 slope_missing_in_dx before_relu slope_at_the_gradient slope_at_x "
+            "times_the_values"
+        ),
     },
     "E04": {
-        "groups": "groups_not_used first_channels_for_every_group all_channels filters_dealt_out channels_dealt_out groups_stacked",
+        "groups": (
+            "groups_not_used another_group first_channels_for_every_group all_channels filters_dealt_out channels_dealt_out "
+            "groups_stacked"
+        ),
         "bias": "no_bias bias_for_every_channel bias_in_every_cell first_bias_for_all",
         "sheet": (
             "padding_ignored size_without_padding padding_counted_once padded_by_one cut_from_the_end padding_behind_alone "
             "padding_on_every_axis begin_on_the_image"
         ),
         "number_of_windows": (
-            "one_window_too_many window_past_the_edge before_the_edge as_many_columns_as_lines as_many_columns_as_the_height_gives "
-            "as_many_lines_as_the_width_gives height_and_width_exchanged kernel_height_in_the_number_of_columns windows_KH_by_KH "
-            "refuses_a_rest contract.shape"
+            "one_window_too_many no_last_window no_brackets_in_the_size one_added_to_the_stride window_past_the_edge "
+            "before_the_edge as_many_columns_as_lines as_many_columns_as_the_height_gives as_many_lines_as_the_width_gives "
+            "height_and_width_exchanged kernel_height_in_the_number_of_columns windows_KH_by_KH refuses_a_rest contract.shape"
         ),
     },
     "E05": {
