@@ -242,7 +242,7 @@ def own_bytes(a_shape, b_shape, itemsize, backward):
     [
         ("exchange_backward", cut_by_array_split, "E12.cut_at_the_middle", "cut in the middle"),
         ("exchange", shares, "contract.outputs_share_memory", "A slice of an array, such as `ya[:]`, is no copy."),
-        ("exchange_bytes", own_bytes, "E12.forward_as_backward", "the bytes of its own half in forward"),
+        ("exchange_bytes", own_bytes, "E12.forward_as_backward", "the bytes of its own half: "),
     ],
 )
 def test_towers_and_what_is_said_of_them(name, student, key, says):
@@ -286,3 +286,19 @@ def test_output_that_another_mistake_spoils_is_named_beside_the_first():
     assert alone.key == "E08.maximum_of_the_batch" and alone.beyond == ()
     summed = examine(EXERCISES["E08"], function, cross_entropy(by_image, np.sum, lambda p, hot: (p - 2 * hot) / len(p)))
     assert summed.numbers["output"] == "loss" and summed.beyond == ("dlogits",), summed.text()
+
+
+def test_two_mistakes_in_two_kinds_of_layers_show_one_after_the_other():
+    student = _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c / layer["groups"] ** 2, inputs=lambda c, h, w: c)
+    finding = examine(EXERCISES["E11"], EXERCISES["E11"].functions[0], student)
+    assert finding.key == "E11.one_group_alone" and finding.beside, finding.text()
+
+
+def test_maximum_over_the_images_is_named():
+    student = cross_entropy(lambda z: z.max(0), np.mean, lambda p, hot: (p - hot) / len(p))
+    assert found("E08", "softmax_cross_entropy", student) == "E08.maximum_over_the_images"
+
+
+def test_loss_that_is_no_number_is_told_in_the_words_of_the_exercise():
+    finding = examine(EXERCISES["E08"], EXERCISES["E08"].functions[0], cross_entropy(lambda z: z.max(1, keepdims=True) / 3, np.mean, np.add))
+    assert "How large can the numbers in your exp" in finding.text() and "1 of 1" not in finding.text(), finding.text()

@@ -89,7 +89,7 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
     },
     "E08": {
         "overflow": "log_of_p no_shift maximum_of_the_batch small_number_in_the_log contract.not_finite contract.not_a_finite_number",
-        "axis": "axis_lost sum_over_the_images sum_over_everything contract.does_not_fit",
+        "axis": "axis_lost maximum_over_the_images sum_over_the_images sum_over_everything contract.does_not_fit",
         "loss": (
             "loss_summed loss_per_image loss_over_the_classes_too logarithm_to_base_10 logarithm_to_base_2 no_logarithm "
             "squared_error two_terms_a_class largest_p"

@@ -190,27 +190,35 @@ def _linear(units: int) -> Layer:
 
 
 def _networks(more: int) -> tuple[tuple[tuple[Layer, ...], Shape], ...]:
-    """For each size set four networks and the image that each reads; `more` of 0, 1 or 2 makes them larger."""
+    """For each size set six networks and the image that each reads; `more` of 0, 1 or 2 makes them larger."""
     return (
         ((conv(6 + 2 * more, 3, 2, 1, 2),), (4, 9, 14)),
         ((conv(7, 5, 1, 2),), (3, 8 + more, 13)),
         ((conv(5 + more, 3, 2), RELU, _pool(3, 2), _linear(8 + more)), (3, 20, 27 + 4 * more)),
         ((conv(6, 5, 3, 1, 2), LRN, conv(9, 3, 1, 2, 3), _pool(3, 4), _linear(11), DROPOUT, _linear(7)), (4, 32, 22 + 3 * more)),
+        ((conv(4 + 2 * more, 5, 2, 1, 2), RELU, _pool(3, 2), conv(9, 3, 1, 1)), (6, 17, 24)),
+        ((_linear(7 + more), RELU, _linear(5)), (2, 3, 4)),
 
         ((conv(9 + 3 * more, 5, 3, 1, 3),), (6, 12, 19)),
         ((conv(8, 7, 1, 2),), (5, 11 + more, 16)),
         ((conv(7 + more, 5, 3), RELU, _pool(3, 2), _linear(9 + more)), (2, 31, 25 + 3 * more)),
         ((conv(8, 5, 3, 2, 2), LRN, conv(12, 3, 1, 2, 4), _pool(4, 5), _linear(13), DROPOUT, _linear(6)), (6, 33, 45 + 3 * more)),
+        ((conv(6 + 3 * more, 3, 2, 1, 3), RELU, _pool(4, 3), conv(8, 3, 1, 1)), (3, 21, 26)),
+        ((_linear(8 + more), RELU, _linear(3)), (3, 2, 5)),
 
         ((conv(10 + 2 * more, 3, 2, 1, 2),), (6, 15, 10)),
         ((conv(9, 5, 1, 2),), (4, 14 + more, 9)),
         ((conv(8 + more, 3, 2), RELU, _pool(3, 2), _linear(12 + more)), (5, 28, 19 + 4 * more)),
         ((conv(10, 5, 3, 1, 2), LRN, conv(15, 3, 1, 2, 5), _pool(3, 4), _linear(14), DROPOUT, _linear(9)), (8, 41, 31 + 3 * more)),
+        ((conv(6 + 2 * more, 5, 3, 2, 2), RELU, _pool(3, 2), conv(7, 3, 1, 1)), (4, 25, 18)),
+        ((_linear(6 + more), RELU, _linear(9)), (4, 5, 2)),
 
         ((conv(8 + 4 * more, 5, 3, 2, 4),), (8, 14, 23)),
         ((conv(11, 7, 1, 2),), (2, 15 + more, 12)),
         ((conv(9 + more, 5, 3), RELU, _pool(3, 2), _linear(7 + more)), (4, 37, 29 + 3 * more)),
         ((conv(12, 5, 3, 2, 2), LRN, conv(8, 3, 1, 2, 4), _pool(4, 5), _linear(9), DROPOUT, _linear(5)), (10, 45, 33 + 3 * more)),
+        ((conv(8 + 4 * more, 3, 2, 1, 4), RELU, _pool(4, 3), conv(5, 3, 1, 1)), (8, 19, 28)),
+        ((_linear(11 + more), RELU, _linear(4)), (5, 4, 3)),
     )  # fmt: skip
 
 
@@ -219,13 +227,19 @@ DESCRIBED = {
     "padding": "one convolution with padding 2",
     "small": "conv, relu, pool, linear",
     "two": "two convolutions with groups and two linear layers",
+    "convolutions": "two convolutions and a pool",
+    "linear": "two linear layers",
     "alexnet": "AlexNet",
 }
 
 
 def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
-    """Networks from one layer to AlexNet; lines and columns differ, and windows hang over edges."""
-    networks = (*_networks(int(rng.integers(3)))[4 * sizes : 4 * sizes + 4], (ALEXNET, (3, 224, 224)))
+    """Networks from one layer to AlexNet; lines and columns differ, and windows hang over edges.
+
+    Two calls have convolutions with groups and no linear layer, and one has no convolution: of two mistakes, one in each, either shows
+    alone.
+    """
+    networks = (*_networks(int(rng.integers(3)))[6 * sizes : 6 * sizes + 6], (ALEXNET, (3, 224, 224)))
     return [
         Probe(key, says, {"layers": [dict(layer) for layer in net], "in_shape": shape})
         for (key, says), (net, shape) in zip(DESCRIBED.items(), networks, strict=True)

@@ -149,8 +149,8 @@ def forward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     (n, ca, cb, h, w), (m, ua, ub), (fa, fb, fh, fw) = MAPS[sizes], UNITS[sizes], ONE[sizes]
     equal = EQUAL[sizes]
     return [
-        Probe("maps", "maps, and another number of channels in each tower", {"a": _of(rng, n, ca, h, w), "b": _of(rng, n, cb, h, w)}),
-        Probe("units", "fully connected layers, and another number of units in each tower", {"a": _of(rng, m, ua), "b": _of(rng, m, ub)}),
+        Probe("maps", "maps, where the towers differ in channels", {"a": _of(rng, n, ca, h, w), "b": _of(rng, n, cb, h, w)}),
+        Probe("units", "fully connected layers, where the towers differ in units", {"a": _of(rng, m, ua), "b": _of(rng, m, ub)}),
         Probe("equal towers", "equally many channels in both towers", {"a": _of(rng, *equal), "b": _of(rng, *equal)}),
         Probe("one image", "one image", {"a": _of(rng, 1, fa, fh, fw), "b": _of(rng, 1, fb, fh, fw)}),
     ]
