@@ -144,11 +144,13 @@ class Diagnosis:
         mistake, transform, at, beside = named
         alone = transform and matches(pick(self.table.made(mistake, at), number), pick(self.right[at], number))
         if mistake is None or alone:
-            beyond = tuple(name for name in self.table.beyond(None) if name != self.table.outputs[number])
-            return replace(self._found(f"transform.{slug(transform)}", "mistake", number, at), beside=beside, beyond=beyond)
-        found = self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, at, **mistake.words)
-        beyond = tuple(name for name in self.table.beyond(mistake) if name != self.table.outputs[number])
-        return replace(found, seen=mistake.seen, beside=beside, beyond=beyond)
+            found = self._found(f"transform.{slug(transform)}", "mistake", number, at)
+            mistake = None
+        else:
+            found = self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, at, **mistake.words)
+            found = replace(found, seen=mistake.seen)
+        beyond = () if beside else self.table.beyond(mistake)
+        return replace(found, beside=beside, beyond=tuple(name for name in beyond if name != self.table.outputs[number]))
 
     def _symptom(self, wrong: Sequence[int]) -> Finding:
         """What can be said where no known mistake gives these numbers: of the first output of which there is something to say."""
