@@ -115,7 +115,7 @@ def test_other_calls_are_mentioned_only_where_some_are_left_and_what_they_do():
     assert found("E06", "max_pool", lambda x, kernel, stride: -pool(-x, kernel, stride)).beside == ""
 
 
-@pytest.mark.parametrize("change", [lambda a: a[..., None], lambda a: a[..., :-1], lambda a: np.stack([a, a]), lambda a: a.T, np.ravel])
+@pytest.mark.parametrize("change", [lambda a: a[..., :-1], lambda a: np.stack([a, a])])
 def test_outputs_of_any_other_shape_get_a_sentence(change):
     """Where no name is found, what is said of numbers must not be asked of arrays that cannot be compared."""
     for key, exercise in EXERCISES.items():
