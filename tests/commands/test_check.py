@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import refuses
 import tinyalex
+from tests.contract import refuses
 from tinyalex import cli
 from tinyalex.commands import check
 from tinyalex.errors import TinyalexError

@@ -207,7 +207,8 @@ def with_groups_in_parameters(layers, in_shape):
 
 def test_message_about_groups_speaks_of_nothing_that_is_right():
     finding = examine(EXERCISES["E11"], EXERCISES["E11"].functions[0], with_groups_in_parameters)
-    assert finding.key == "E11.groups_left_out" and "parameters" not in finding.text().replace("Right in all calls", ""), finding.text()
+    told = finding.text().replace("Right in all calls: shapes, parameters.", "")
+    assert finding.key == "E11.groups_left_out" and "parameters" not in told, told
 
 
 @pytest.mark.parametrize(
@@ -273,3 +274,15 @@ def test_step_that_climbs_and_array_that_holds_the_weight():
     assert examine(EXERCISES["E09"], function, climbs).key == "E09.uphill"
     finding = examine(EXERCISES["E09"], function, same_array)
     assert finding.key == "E09.weight_in_the_velocity" and "holds the new weight" in finding.text(), finding.text()
+
+
+def test_output_that_another_mistake_spoils_is_named_beside_the_first():
+    function = EXERCISES["E08"].functions[0]
+    spoiled = cross_entropy(lambda z: z.max(), np.mean, lambda p, hot: p - hot)
+    finding = examine(EXERCISES["E08"], function, spoiled)
+    assert finding.key == "E08.maximum_of_the_batch" and finding.beyond == ("dlogits",), finding.text()
+    assert "Not right either: dlogits." in finding.text() and "dlogits。" in finding.text("zh")
+    alone = examine(EXERCISES["E08"], function, cross_entropy(lambda z: z.max(), np.mean, lambda p, hot: (p - hot) / len(p)))
+    assert alone.key == "E08.maximum_of_the_batch" and alone.beyond == ()
+    summed = examine(EXERCISES["E08"], function, cross_entropy(by_image, np.sum, lambda p, hot: (p - 2 * hot) / len(p)))
+    assert summed.numbers["output"] == "loss" and summed.beyond == ("dlogits",), summed.text()

@@ -15,7 +15,7 @@ from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    for name in ("_checked", "_failed", "_hinted"):
+    for name in ("_checked", "_failed", "_findings", "_hinted"):
         monkeypatch.setattr(session, name, {})
     monkeypatch.setattr(predictions, "_guesses", {})
     monkeypatch.delenv("TINYALEX_LANG", raising=False)

@@ -147,7 +147,7 @@ def _tell(file: Path, results: list[Result], shown: list[Result], language: str,
         if result.finding is not None and result.finding.probe:
             print(_replay(words, file, result.finding))
         if level is not None:
-            print(hint_of(result.exercise, _to_look_at(result), level, language))
+            print(hint_of(result.exercise, _to_look_at(result), level, language, result.finding.key if result.finding else ""))
         print(flush=True)
     if not shown:
         print(words["check.nothing"].format(file=file))

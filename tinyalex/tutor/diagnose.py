@@ -154,9 +154,11 @@ class Diagnosis:
         mistake, transform, at, beside = named
         alone = transform and matches(pick(self.table.made(mistake, at), number), pick(self.right[at], number))
         if mistake is None or alone:
-            return replace(self._found(f"transform.{slug(transform)}", "mistake", number, at), beside=beside)
+            beyond = tuple(name for name in self.table.beyond(None) if name != self.table.outputs[number])
+            return replace(self._found(f"transform.{slug(transform)}", "mistake", number, at), beside=beside, beyond=beyond)
         found = self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, at, **mistake.words)
-        return replace(found, seen=mistake.seen, beside=beside)
+        beyond = tuple(name for name in self.table.beyond(mistake) if name != self.table.outputs[number])
+        return replace(found, seen=mistake.seen, beside=beside, beyond=beyond)
 
     def _symptom(self, wrong: Sequence[int]) -> Finding:
         """What can be said where no known mistake gives these numbers: of the first output of which there is something to say."""

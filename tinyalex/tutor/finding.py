@@ -51,7 +51,8 @@ class Finding:
     call: the numbers and shapes that the call is described with.
     seed, sizes, layout: of the calls, for `replay`; the layout is empty where the arrays lie as in any other call.
     follows: what the student has derived rightly from what the finding is about: the name of an output.
-    others: the other outputs that are right in all calls. right_calls: key, description and call of the few calls that are right.
+    beyond: the other outputs that are not right where a named mistake would leave them right. others: those right in all calls.
+    right_calls: key, description and call of the few calls that are right.
     """
 
     key: str
@@ -68,6 +69,7 @@ class Finding:
     sizes: int = 0
     follows: str = ""
     others: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     right_calls: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
     layout: str = ""
 
@@ -95,6 +97,8 @@ class Finding:
             more.append(filled(words, "right_calls", {"calls": calls}))
         if self.others and not self.follows:
             more.insert(0, filled(words, "right_outputs", {"outputs": ", ".join(self.others)}))
+        if self.beyond and not self.follows:
+            more.insert(0, filled(words, "not_right_either", {"outputs": ", ".join(self.beyond)}))
         seen = [words["seen_one" if self.seen[0] == 1 else "seen"].format(some=self.seen[0], all=self.seen[1])] if self.seen else []
         room = max(0, LINES - 1 - len(lines) - len(seen))
         return "\n".join([*lines, *more[:room], *seen, self._next(words, command)])

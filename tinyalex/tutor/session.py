@@ -18,13 +18,15 @@ from tinyalex.tutor.checking import calls_of, derived, examine
 from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import Finding, catalogue, language_of, passed
+from tinyalex.tutor.topics import topic_of
 
 LEVELS = ("one", "two", "three")
 SOLUTIONS = Path(__file__).parents[2] / "lessons" / "solutions"
 
 _checked: dict[str, Callable[..., Any]] = {}  # by function, what was checked last: `replay` calls it again
 _failed: dict[str, str] = {}  # by exercise, the function that the last finding was about: `hint` is about that one
-_hinted: dict[str, int] = {}  # by function, how many hints were given
+_findings: dict[str, str] = {}  # by function, the key of its last finding: hints fit it
+_hinted: dict[tuple[str, str | None], int] = {}  # by function and topic, how many hints were given
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,10 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
     order = [function for function in exercise.functions if function.name in functions]
     for at, function in enumerate(order):
         _checked[function.name] = functions[function.name]
+        _findings.pop(function.name, None)
         if finding := examine(exercise, function, functions[function.name], seed, sizes, _forward_of(function, functions)):
             _failed[exercise.key] = function.name
+            _findings[function.name] = finding.key
             names = tuple(later.name for later in order[at + 1 :])
             waiting = [_waits(later, finding, functions, language) for later in order[at + 1 :]]
             text = "\n".join([finding.text(language), *waiting])
@@ -116,22 +120,29 @@ def _waits(function: Function, finding: Finding, functions: Mapping[str, Any], l
 def hint(exercise: str, function: str | None = None, language: str | None = None) -> None:
     """Print the next hint: the question to ask, the equation with its indices, the shape of the loop. Each call goes one further.
 
+    The hints fit the last finding of the function, where it is of a kind that has hints of its own.
     function: which of the exercise's functions; None for the one that the last finding was about, else the first.
     """
     chosen, words = exercise_of(exercise), catalogue(language_of(language))
     name = _function_of(chosen, function).name
-    level = _hinted.get(name, 0)
+    finding = _findings.get(name, "")
+    asked = name, topic_of(chosen.key, finding)
+    level = _hinted.get(asked, 0)
     if level == len(LEVELS):
         print(words["no_more_hints"].format(function=name, exercise=chosen.key))
         return
-    _hinted[name] = level + 1
-    print(hint_of(chosen.key, name, level + 1, language))
+    _hinted[asked] = level + 1
+    print(hint_of(chosen.key, name, level + 1, language, finding))
 
 
-def hint_of(exercise: str, function: str, level: int, language: str | None = None) -> str:
-    """The hint of a function at a level from 1 to 3, in a sentence that names both."""
-    words = catalogue(language_of(language))
-    said = words[f"{exercise}.hints.{function}.{LEVELS[level - 1]}"]
+def hint_of(exercise: str, function: str, level: int, language: str | None = None, finding: str = "") -> str:
+    """The hint of a function at a level from 1 to 3, in a sentence that names both.
+
+    finding: the key of what is to be mended: the hint fits it, where that has hints of its own.
+    """
+    words, step = catalogue(language_of(language)), LEVELS[level - 1]
+    topic = topic_of(exercise, finding)
+    said = words.get(f"hints_for.{topic}.{step}") or words[f"{exercise}.hints.{function}.{step}"]
     return words["hint"].format(function=function, level=level, levels=len(LEVELS), hint=said)
 
 

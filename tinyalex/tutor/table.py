@@ -75,6 +75,14 @@ class Table:
                 return False
         return True
 
+    def beyond(self, mistake: Mistake | None) -> tuple[str, ...]:
+        """The outputs that are not right in a call in which this mistake leaves them right: something else is the matter with them."""
+        return tuple(
+            name for number, name in enumerate(self.outputs)
+            if any(at not in self.stopped and matches(pick(self.made(mistake, at), number), pick(self.right[at], number))
+                   for at in self.differ(number))
+        )  # fmt: skip
+
     def stops_alike(self, mistake: Mistake, at: int) -> bool:
         """Whether a mistake ends a call with the error that ended the student's."""
         ended, made = self.answers[at][0], self.made(mistake, at)

@@ -22,7 +22,8 @@ def numerical_gradient(f: Scalar, x: Array, h: float) -> Array:
     ----------
     f: a function that takes an array of the shape of x and returns one number. It leaves its argument as it is.
     x: an array of any shape, of floats or of integers, which may lie in memory in any order.
-    h: the step, above 0. Use this one, also where it is large: the result is asked for, and not the exact derivative.
+    h: the step, above 0. Use this h even where it is large: what is asked for is the result of the equation above with this h. Where h is
+        large, that is not the exact derivative.
 
     Returns
     -------

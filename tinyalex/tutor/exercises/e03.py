@@ -41,7 +41,7 @@ def chain_backward(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Fo
 
     Forward, with capital letters for matrices: A = x w1^T,   B = relu(A) = max(A, 0),   out = B w2^T + x w3^T.
     x goes a long way, through w1, relu and w2, and a short way, through w3; out is the sum of both. A and B are not given:
-    compute them again. How the loss depends on x is known by the chain rule of several variables.
+    compute them again. Where a value is used in several places, its gradient is the sum of what comes back from each of them.
 
     Parameters
     ----------

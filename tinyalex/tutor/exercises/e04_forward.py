@@ -13,9 +13,10 @@ def conv_forward(x: Array, weight: Array, bias: Array, stride: int, padding: int
 
     out[n, k, y, z] = bias[k] + sum over c, i, j of weight[k, c, i, j] sheet[n, first + c, stride y + i, stride z + j]
 
+    `first` is the number of the first channel that filter k sees: 0 where there is one group.
     The sheet is x with `padding` lines of zeros above and below and as many columns of zeros on the left and on the right. The kernel
-    is not turned round. With one group first = 0, and c runs over all channels. With G groups the K filters and the C channels are
-    cut into G equal parts, in order: a filter of part g sees only the channels of part g, so that first = g C / G.
+    is not turned round. With one group, c runs over all channels. With G groups, the K filters and the C channels are cut into G equal
+    parts, in order: a filter of part g sees only the channels of part g, so that first = g C / G for g = 0 ... G - 1.
 
     Parameters
     ----------

@@ -20,8 +20,8 @@ def conv_backward(dout: Array, x: Array, weight: Array, stride: int, padding: in
     With out[n, k, y, z] = bias[k] + sum over c, i, j of weight[k, c, i, j] sheet[n, c, stride y + i, stride z + j] (paper 3.5; one
     group) each gradient sums dout[n, k, y, z] over all the places where its number is used, times what it is multiplied with there.
     The sheet is x with `padding` lines and columns of zeros on each side; the gradients of these zeros are dropped. Nothing is divided
-    by the number of images: the loss has done so. It must also work with padding 0, with a stride above 1, and where the last lines
-    or columns are reached by no window; their gradient is 0.
+    by the number of images: the loss has done so. Your function must also work with padding 0 and with a stride above 1, and where the
+    last lines or columns of the sheet lie in no window: there dx is 0.
 
     Parameters
     ----------

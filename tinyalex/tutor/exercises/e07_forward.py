@@ -18,7 +18,7 @@ def lrn(a: Array, n: int, k: float, alpha: float, beta: float) -> Array:
 
     i and j number the channels; image, line and column are the same in all terms. For n = 5 these are the channel, two below and two
     above; for an even n there is one more below than above. At the first and the last channels fewer terms exist: those that do are
-    summed, and n may be larger than C. alpha is not divided by n, as it is not in the paper, though some libraries do so.
+    summed, and n may be larger than C. Some libraries divide alpha by n. The paper does not, and neither should you.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def dropout(x: Array, p: float, rng: Rng, train: bool) -> Pair:
     -------
     out: of the shape of x, a new array, with train=False too. x is left as it is.
     mask: of the shape of x, a new array: 1 or True where a number was kept, 0 or False where it was dropped. It is m itself, not
-        divided by 1 - p. With train=False it is 1 or True everywhere, as nothing is dropped.
+        divided by 1 - p. With train=False it is 1 or True everywhere, as nothing is dropped. Numbers and booleans are both accepted.
     """
     if not train:
         return x.copy(), np.ones(x.shape, bool)
@@ -49,7 +49,8 @@ def dropout_backward(dout: Array, mask: Array, p: float) -> Array:
     Parameters
     ----------
     dout: (N, C) or (N, C, H, W), the gradient of the loss with respect to out.
-    mask: of the same shape, a boolean array: True where the forward pass kept a number, False where it dropped one.
+    mask: of the same shape, True where the forward pass kept a number, False where it dropped one. Here it is always a boolean array,
+        whichever of the two kinds your `dropout` returns.
     p: as in `dropout`, the probability of each number to be dropped, 0 <= p < 1.
 
     Returns

@@ -19,7 +19,8 @@ def plan(layers: Sequence[Layer], in_shape: Shape) -> Plan:
 
     windows along a side of `size` pixels = ceil((size + 2 padding - kernel) / stride) + 1
 
-    A last window may hang over the edge: so the paper's 224 pixels give 55. This holds for conv and, with padding 0, for pool.
+    The equation holds for conv and for pool; a pool has padding 0. It rounds up, as the program of 2012 did: a last window may hang over
+    the edge, and so the paper's 224 pixels give 55. E04 and E06 take only windows that lie wholly on the sheet, and round down.
 
     Parameters
     ----------

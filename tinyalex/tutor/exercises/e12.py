@@ -20,7 +20,8 @@ def exchange(a: Array, b: Array) -> tuple[Array, Array]:
     ya[n] = yb[n] = the channels of a[n], then the channels of b[n]
 
     Tower a lies on one device and tower b on another. The next layer of each reads the channels of both, in the same order on both
-    devices: a's first. Here both devices are the memory of one computer, but ya and yb must be two arrays, as if they were not.
+    devices: a's first. In this exercise both devices are the memory of one computer. ya and yb must be two arrays all the same, which
+    share no memory, as the arrays of two devices do not.
 
     Parameters
     ----------
@@ -58,8 +59,9 @@ def exchange_backward(dya: Array, dyb: Array, channels: int) -> tuple[Array, Arr
 def exchange_bytes(a_shape: tuple[int, ...], b_shape: tuple[int, ...], itemsize: int, backward: bool) -> tuple[int, int]:
     """How many bytes cross between the devices in one call of `exchange`, or of `exchange_backward` (paper 3.2).
 
-    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward each device holds a part
-    of the gradient of the other tower's channels. It sends this part to the other device, and nothing else.
+    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward the gradient of a tower's
+    channels is the sum of two terms, one from each device (see `exchange_backward`). The term that lies on the other device is sent
+    over, and nothing else.
 
     Parameters
     ----------
