@@ -6,6 +6,7 @@ import pytest
 from tests.tutor.test_windows_as_students_write import conv, pad
 from tinyalex.tutor.checking import examine
 from tinyalex.tutor.contract import alike
+from tinyalex.tutor.exercise import as_outputs
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.finding import LANGUAGES, catalogue
 
@@ -33,11 +34,16 @@ def every_axis(x, padding):
     return every[: len(x)].reshape(len(x), *every.shape[1:])
 
 
-@pytest.mark.parametrize("sheet", [one_line_too_low, padded_once, placed_too_small, every_axis])
+@pytest.mark.parametrize("sheet", [one_line_too_low, placed_too_small, every_axis])
 def test_a_sheet_that_makes_calls_with_padding_fail_is_told_by_its_error_and_no_other_name(sheet):
     """Known mistakes and other arguments, such as -padding, make the same calls fail."""
     finding = found("E04", "conv_forward", conv(sheet))
     assert finding.key == "contract.does_not_fit" and "line" in finding.text() and "ValueError" in finding.text()
+
+
+def test_zeros_on_one_side_alone_are_known_by_a_call_that_does_not_stop():
+    finding = found("E04", "conv_forward", conv(padded_once))
+    assert finding.key == "E04.padding_behind_alone" and "Other calls end in an error." in finding.text()
 
 
 def test_pads_all_axes_in_the_backward_pass():
@@ -107,3 +113,19 @@ def test_other_calls_are_mentioned_only_where_some_are_left_and_what_they_do():
     finding = found("E06", "max_pool", student)
     assert finding.key == "E06.minimum" and finding.beside == "stops" and "Other calls end in an error." in finding.text()
     assert found("E06", "max_pool", lambda x, kernel, stride: -pool(-x, kernel, stride)).beside == ""
+
+
+@pytest.mark.parametrize("change", [lambda a: a[..., :-1], lambda a: np.stack([a, a])])
+def test_outputs_of_any_other_shape_get_a_sentence(change):
+    """Where no name is found, what is said of numbers must not be asked of arrays that cannot be compared."""
+    for key, exercise in EXERCISES.items():
+        for function in exercise.functions:
+            for number in range(len(function.returns)):
+
+                def student(*given, function=function, number=number):
+                    outputs = list(as_outputs(function.right(*given)))
+                    outputs[number] = change(np.atleast_1d(outputs[number])).copy()
+                    return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+                finding = examine(exercise, function, student)
+                assert finding is None or finding.text(), (key, function.name, number)

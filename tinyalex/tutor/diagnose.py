@@ -16,6 +16,7 @@ from tinyalex.tutor.guard import call
 from tinyalex.tutor.other_arguments import first_that_explains
 from tinyalex.tutor.outputs import Outputs, compute, matches, pick
 from tinyalex.tutor.own_forward import follows
+from tinyalex.tutor.sizes import constant_ratio, expression, sizes_of
 from tinyalex.tutor.symptoms import LISTED, Seen, element, symptom_of, two_apart
 from tinyalex.tutor.table import Table
 from tinyalex.tutor.transforms import TRANSFORMS
@@ -103,10 +104,19 @@ class Diagnosis:
             return found
         if found := self._order_of_outputs():
             return found
-        if self._seen(number)[1].get("sizes"):  # one factor explains all calls, where half or twice would explain some
+        if self._is_factor_of_sizes(number):  # that explains all calls, where half or twice would explain some
             return None
         two = together(table, number) or in_some_calls(table, number) or in_turn(table, number)
         return self._called(two, number) if two else None
+
+    def _is_factor_of_sizes(self, number: int) -> bool:
+        """Whether an output is the right one times an expression of sizes, in all calls."""
+        differ = self.table.differ(number)
+        if set(differ) & set(self.table.stopped):
+            return False
+        ratios = [constant_ratio(self.answers[at][number], pick(self.right[at], number)) for at in differ]
+        known = [ratio for ratio in ratios if ratio is not None]
+        return len(known) == len(ratios) and bool(expression(known, [sizes_of(self.probes[at].arguments) for at in differ]))
 
     def _named_alone(self, number: int) -> Finding | None:
         """One mistake, or other arguments, that explain an output in all calls."""

@@ -80,7 +80,7 @@ def symptom_of(calls: Sequence[Seen], mostly_right: bool, output: str, is_list: 
         every = [one for one in ratios if one is not None]
         says = expression(every, [sizes_of(call.arguments) for call in calls]) if len(every) == len(ratios) else ""
         if right.size > 1 or says or (len(every) == len(ratios) and max(every) - min(every) <= 1e-7 * abs(ratio)):
-            return "factor", {"factor": f"{says} = {digits(ratio)}", "sizes": says} if says else {"factor": digits(ratio)}
+            return "factor", {"factor": f"{says} = {digits(ratio)}" if says else digits(ratio)}
     if right.size == 1:
         return ("one number sometimes" if mostly_right else "one number"), {}
     off = off_of(yours, right)

@@ -101,7 +101,8 @@ class Table:
             return None  # half of a wrong number is too little to know a mistake by
         first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
         try:
-            return TRANSFORMS[transform](np.asarray(value), len(first))
+            with np.errstate(all="ignore"):  # a mistake may have left infinity
+                return TRANSFORMS[transform](np.asarray(value), len(first))
         except ValueError:  # no such axis, or nothing along it
             return None
         except IndexError as error:
