@@ -12,6 +12,8 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
         "types": "integers_all_through cut_off integer_result contract.dtype",
         "put_back": "left_moved left_above one_sided_and_left_moved contract.input_changed",
         "which_element": "nothing_moves alone moves_a_row all_at_once one_slope one_element_alone replaced contract.layout",
+        "sides": "one_sided one_sided_back one_sided_over_2h",
+        "step": "step_grows own_step",
     },
     "E02": {
         "at_zero": "not_at_zero",
@@ -57,6 +59,12 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
             "dbias_over_the_filters"
         ),
         "turned": "dx_with_the_kernel_turned dweight_turned",
+        "sides": (
+            "as_many_columns_as_lines as_many_lines_as_columns height_and_width_exchanged windows_KH_by_KH "
+            "as_many_windows_as_pixels before_the_edge refuses_a_rest"
+        ),
+        "stride": "dx_with_steps_of_one dout_not_spread_apart dweight_with_steps_of_one dweight_by_steps_of_the_stride",
+        "axes": "dweight_channels_first dweight_lines_and_columns_exchanged dweight_reshaped dout_reshaped",
     },
     "E06": {
         "start": "padded_with_zeros",
@@ -64,8 +72,8 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
             "size_from_the_kernel rounded_up no_last_window before_the_edge refuses_a_rest tiles_where_they_fit contract.shape"
         ),
         "sides": "as_many_columns_as_lines as_many_lines_as_columns height_and_width_exchanged flat_by_the_height",
-        "winner": "maximum_for_the_mask spreads whole_window times_the_maximum smallest_wins one_winner_for_all",
-        "place": "index_of_the_window contract.out_of_bounds",
+        "winner": "maximum_for_the_mask spreads whole_window times_the_maximum smallest_wins one_winner_for_all shared_by_all",
+        "place": "index_of_the_window taken_apart contract.out_of_bounds",
     },
     "E07": {
         "even_n": "even_n_on_both_sides even_n_mirrored back_even_n_on_both_sides back_even_n_mirrored window_not_mirrored",
@@ -85,6 +93,10 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
         "second_term": (
             "beta_missing two_missing alpha_missing cross_term_added old_power power_one_more power_twice own_scale own_dout "
             "derivative_of_own_output own_activity_squared neighbor_squared activity_missing cross_without_the_last_neighbor"
+        ),
+        "windows": (
+            "back_with_the_edge_filled back_with_the_edge_around back_without_the_last_neighbor back_without_the_last_channel "
+            "back_with_n_as_the_radius back_with_other_windows"
         ),
     },
     "E08": {
