@@ -245,7 +245,7 @@ STUDENTS = [
     ("E03", "linear_backward", never_flattened, "contract.does_not_fit"),
     ("E03", "linear_backward", bare_product, "contract.does_not_fit"),
     ("E03", "chain_backward", shared_value_and_no_slope, "E03.short_way_alone"),
-    ("E03", "chain_backward", no_slope_in_dw1_alone, "E03.without_the_slope"),
+    ("E03", "chain_backward", no_slope_in_dw1_alone, "E03.slope_missing_in_dw1"),
     ("E03", "chain_backward", relu_of_x, "E03.slope_at_x"),
     ("E09", "sgd_step", updates_the_weight, "contract.input_changed"),
     ("E09", "sgd_step", adds_to_the_gradient, "contract.input_changed"),

@@ -100,6 +100,8 @@ def test_an_index_past_the_end_is_not_told_to_be_about_shapes():
     finding = found("E06", "max_pool_backward", student)
     assert finding.key == "contract.out_of_bounds" and "shapes" not in finding.text()
     assert "Right are the calls with stride 2 and kernel 2 alike." in finding.text()
+    apart = next(m for m in EXERCISES["E06"].function("max_pool_backward").mistakes if m.key == "taken apart/by the stride")
+    assert "Right are the calls with stride 2 and kernel 2 alike." in found("E06", "max_pool_backward", apart.compute).text()
 
 
 def test_other_calls_are_mentioned_only_where_some_are_left_and_what_they_do():

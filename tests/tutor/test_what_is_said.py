@@ -85,6 +85,8 @@ def test_only_a_part_differs_is_not_said_of_most_of_an_array():
     off[:, :, :] = False
     off[:, 0] = True
     assert part_of("dx", off, False) == "dx[:, 0]"
+    values = np.arange(1.0, 13).reshape(3, 4)
+    assert symptom_of([Seen(values + 50 * (values == 7), values, {})], False, "dx", False)[0] == "one element"
 
 
 def test_edges_need_an_inside():

@@ -160,7 +160,8 @@ class Diagnosis:
             found = self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, at, **mistake.words)
             found = replace(found, seen=mistake.seen)
         beyond = () if beside else self.table.beyond(mistake)
-        return replace(found, beside=beside, beyond=tuple(name for name in beyond if name != self.table.outputs[number]))
+        right = self._right_calls() if "error" in found.numbers else ()  # an error shows nothing of the calls that do not stop
+        return replace(found, beside=beside, right_calls=right, beyond=tuple(name for name in beyond if name != self.table.outputs[number]))
 
     def _symptom(self, wrong: Sequence[int]) -> Finding:
         """What can be said where no known mistake gives these numbers: of the first output of which there is something to say."""

@@ -69,9 +69,9 @@ def _quotients(names: Sequence[str]) -> Iterator[tuple[tuple[str, ...], tuple[st
 
 def constant_ratio(yours: Any, right: Any) -> float | None:
     """What every element is multiplied by; None where that is not one number for all."""
-    yours, right = np.asarray(yours, float), np.asarray(right, float)
+    yours, right = np.asarray(yours), np.asarray(right)
     nonzero = right != 0
-    if yours.shape != right.shape or not nonzero.any() or yours[~nonzero].any():
+    if yours.dtype.kind not in "fiub" or yours.shape != right.shape or not nonzero.any() or yours[~nonzero].any():
         return None
     ratios = yours[nonzero] / right[nonzero]
     return float(ratios.flat[0]) if np.allclose(ratios, ratios.flat[0], rtol=1e-7, atol=0) else None

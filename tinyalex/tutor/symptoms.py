@@ -87,6 +87,8 @@ def symptom_of(calls: Sequence[Seen], mostly_right: bool, output: str, is_list: 
     numbers = {"share": f"{100 * off.sum() / ((yours != 0) | (right != 0)).sum():.3g} %"}  # a gradient may be 0 nearly everywhere
     if found := _still_zero(calls, output) or _by_an_argument(calls[0], off):
         return found
+    if off.sum() == 1 and off.ndim > 1 and not is_list:
+        return "one element", {}
     if part := part_of(output, off, is_list):
         return "part", {**numbers, "part": part}
     inner = np.s_[..., 1:-1, 1:-1]
