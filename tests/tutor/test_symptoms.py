@@ -87,7 +87,7 @@ def test_what_is_special_is_asked_only_where_most_calls_are_right():
     assert one.agree is not None and one.agree[0] > 7 and one.key in ("symptom.factor", "symptom.sometimes")
 
     def wrong_with_strides(x, kernel, stride):
-        return pool(x, kernel, stride) + 0.37 * np.sin(9 * pool(x, kernel, stride)) * (stride > 1)
+        return pool(x, kernel, stride) * (1 + 0.37 * np.sin(9 * pool(x, kernel, stride)) * (stride > 1))
 
     most = found("E06", "max_pool", wrong_with_strides)
     assert most.key == "symptom.elsewhere" and "What is special" not in most.text()
