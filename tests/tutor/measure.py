@@ -70,7 +70,7 @@ def planted(seeds: int) -> None:
 
 
 def times(seeds: int) -> None:
-    """The seconds of computing of a `check` of an exercise: its solution, each of its planted mistakes, and one for which everything is tried."""
+    """The seconds of computing of a `check`: a solution, each of the planted mistakes, and one for which everything is tried."""
     for exercise in EXERCISES.values():
         solution = importlib.import_module(f"lessons.solutions.{exercise.key.lower()}")
         right = [_seconds(lambda: [examine(exercise, f, getattr(solution, f.name)) for f in exercise.functions]) for _ in range(5)]  # noqa: B023
