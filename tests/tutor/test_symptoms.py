@@ -91,8 +91,8 @@ def test_what_is_special_is_asked_only_where_most_calls_are_right():
 
     most = found("E06", "max_pool", wrong_with_strides)
     assert most.key == "symptom.elsewhere" and "What is special" not in most.text()
-    assert "Right are the calls with " in most.text() and "one image. What can they not show?" in most.text()
-    assert "结果正确的调用只有：" in most.text("zh") and "；一张图像。" in most.text("zh")
+    assert "Right are the calls with one image. What can they not show?" in most.text()
+    assert "结果正确的调用只有：一张图像" in most.text("zh")
 
 
 def test_other_outputs_that_are_right_are_named():
