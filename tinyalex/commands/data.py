@@ -55,9 +55,8 @@ def _add_imagenet(actions: Any) -> None:
         "dest", metavar="DEST", type=path, nargs="?", help="a new folder for the set; a run that was stopped goes on in it"
     )
     prepare.add_argument("--val", type=path, metavar="SRC2", help="the validation part, tar or folder (default: val in SRC, else a share)")
-    prepare.add_argument(
-        "--devkit", type=path, metavar="KIT", help="the publisher's development kit, tar or folder (default: found in SRC)"
-    )
+    kit = "the publisher's development kit, tar or folder, or Kaggle's LOC_val_solution.csv (default: found in SRC)"
+    prepare.add_argument("--devkit", type=path, metavar="KIT", help=kit)
     share = "where SRC has no validation part: half, as for the 10,184 classes (paper 6.1), or the share to validate on (default: 0.1)"
     prepare.add_argument("--split", type=_split, metavar="SPLIT", help=share)
     prepare.add_argument("--side", type=int, default=256, help="of the squares, a multiple of 32 (default: 256)", metavar="PIXELS")

@@ -22,7 +22,7 @@ import numpy as np
 
 from tinyalex.data.imagenet.listing import PARTS, Listing, list_pictures
 from tinyalex.data.imagenet.originals import find_originals
-from tinyalex.data.imagenet.packing import ROW, UNFINISHED, Packer, Plan, read_notes, shard_name
+from tinyalex.data.imagenet.packing import ROW, UNFINISHED, Packer, Plan, is_finished, read_notes, shard_name
 from tinyalex.data.imagenet.pictures import QUALITY, SHRINK, SIDE, require_side
 from tinyalex.data.imagenet.pool import Shared, share
 from tinyalex.data.imagenet.report import Report, text_of
@@ -113,7 +113,8 @@ def prepare(
         remove_strays(dest)
         make_folder(dest / UNFINISHED)
         remove_strays(dest / UNFINISHED)
-        listing = list_pictures(originals, dest / UNFINISHED, who=str(source), share=HELD_OUT if own is None else own)
+        with _tidy(dest):
+            listing = list_pictures(originals, dest / UNFINISHED, who=str(source), share=HELD_OUT if own is None else own)
         sizes = {part: images_a_shard or _size(listing.counts[part]) for part in PARTS}
         plan = Plan(dest, listing.files, listing.classes, listing.counts, sizes, warp, side)
         asked = {
@@ -124,9 +125,10 @@ def prepare(
             "split": own,
             "images a shard": sizes,
         }
-        index = _begun(dest, asked)
+        with _tidy(dest):
+            index = _begun(dest, asked)
         if index is None:
-            left = [task for task in plan.shards() if read_notes(dest, *task) is None]
+            left = [task for task in plan.shards() if not is_finished(dest, *task)]
         else:  # a finished set, of which shards may have been lost
             left = [task for task in plan.shards() if not _whole(dest, index, *task)]
         if left:
@@ -167,6 +169,19 @@ def _require_ours(dest: Path) -> None:
     if names and INDEX not in names and UNFINISHED not in names:
         got = f"{len(names)} other files such as {min(names)}"
         raise DataError(f"{dest}: DEST must be a new folder or a prepared set, got {got}; choose another place")
+
+
+@contextlib.contextmanager
+def _tidy(dest: Path) -> Iterator[None]:
+    """If the block refuses SRC or DEST, leave nothing of this call behind; what an unfinished set needs stays."""
+    try:
+        yield
+    except DataError:
+        if not (dest / UNFINISHED / PLAN).exists() or (dest / INDEX).exists():
+            shutil.rmtree(dest / UNFINISHED)
+            with contextlib.suppress(OSError):  # DEST is a set
+                dest.rmdir()
+        raise
 
 
 @contextlib.contextmanager

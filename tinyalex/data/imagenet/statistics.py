@@ -67,7 +67,9 @@ class Sums:
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """The sums as arrays, for a file."""
-        return {"images": np.array(self.images), "pixels": self.pixels, "products": self.products}
+        small = self.images < 2**24  # then 32 bits hold each sum of bytes
+        pixels = self.pixels.astype(np.uint32 if small else np.uint64)
+        return {"images": np.array(self.images), "pixels": pixels, "products": self.products}
 
     def join(self, state: dict[str, npt.NDArray[Any]]) -> None:
         """Count the images of another `state` too."""
