@@ -242,6 +242,7 @@ def test_stop_at_any_write_goes_on(source, tmp_path, monkeypatch, at):
         prepared(source, tmp_path / "dest", split="half", images_a_shard=12)
     monkeypatch.undo()
     assert not (tmp_path / "dest" / "index.json").exists()
+    (tmp_path / "dest" / f".train-00000.tar.1.2.3{atomic.TEMPORARY}").write_bytes(b"what a kill leaves")
     prepared(source, tmp_path / "dest", split="half", images_a_shard=12)
     assert digest_of(tmp_path / "dest") == digest_of(tmp_path / "undisturbed")
 
@@ -284,7 +285,8 @@ def test_notes_that_a_power_failure_damaged_are_made_again(source, tmp_path, mon
     notes = sorted((tmp_path / "dest" / "unfinished").glob("*.npz"))
     notes[0].write_bytes(b"")
     notes[1].write_bytes(notes[1].read_bytes()[:100])
-    assert prepared(source, tmp_path / "dest").made == 2
+    os.truncate(tmp_path / "dest" / "train-00003.tar", 1000)
+    assert prepared(source, tmp_path / "dest").made == 3
     assert digest_of(tmp_path / "dest") == digest_of(tmp_path / "undisturbed")
 
 
