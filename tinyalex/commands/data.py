@@ -57,7 +57,7 @@ def _add_imagenet(actions: Any) -> None:
     prepare.add_argument("--val", type=path, metavar="SRC2", help="the validation part, tar or folder (default: val in SRC, else a share)")
     kit = "the publisher's development kit, tar or folder, or Kaggle's LOC_val_solution.csv (default: found in SRC)"
     prepare.add_argument("--devkit", type=path, metavar="KIT", help=kit)
-    share = "where SRC has no validation part: half, as for the 10,184 classes (paper 6.1), or the share to validate on (default: 0.1)"
+    share = "where SRC has no validation part: half, as for the 10,184 classes (paper 6), or the share to validate on (default: 0.1)"
     prepare.add_argument("--split", type=_split, metavar="SPLIT", help=share)
     prepare.add_argument("--side", type=int, default=256, help="of the squares, a multiple of 32 (default: 256)", metavar="PIXELS")
     prepare.add_argument("--warp", action="store_true", help="squeeze pictures to squares, as Caffe does, instead of cutting the center")

@@ -109,6 +109,7 @@ def test_publishers_files(tmp_path):
         assert about["class"] == wnid == made.index["classes"][sources.val.labels[k]][0]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # Python 3.12 and later
 def test_processes_and_their_start_change_no_byte(source, tmp_path):
     prepared(source, tmp_path / "one")
     for method in ("spawn", "fork") if os.name == "posix" else ("spawn",):
@@ -198,7 +199,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize(("processes", "method"), [(1, "spawn"), (2, "spawn")])
+@pytest.mark.parametrize(("processes", "method"), [(1, "spawn"), pytest.param(2, "spawn", marks=pytest.mark.slow)])
 def test_kills_leave_no_other_bytes_and_no_finished_shard_is_made_again(source, tmp_path, processes, method):
     """Each run is killed as soon as it finished one more shard, and the last one ends by itself."""
     for k in range(5):

@@ -82,7 +82,7 @@ def prepare(
     ----------
     source: SRC, see `tinyalex/data/imagenet/originals.py`. dest: a new folder, or one that this function began.
     val, devkit: the validation part and the development kit, where they are not found in SRC.
-    split: "half" or 0.5 is the protocol for 10,184 classes (paper section 6.1 of the results): half of the pictures of each class are for
+    split: "half" or 0.5 is the protocol for 10,184 classes (paper section 6): half of the pictures of each class are for
         training. Another number is the share of the validation part. None: SRC's own validation part, else a tenth.
     warp: squeeze pictures to squares as Caffe does, instead of cutting the center. side: of the squares, a multiple of 32.
     processes: 1 or more. The result does not depend on it.
