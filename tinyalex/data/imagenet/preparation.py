@@ -8,6 +8,7 @@ of the colors, the report and, last of all, the index. A folder without an index
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -34,6 +35,7 @@ from tinyalex.files.atomic import alone_in, free_bytes, make_folder, remove_stra
 HELD_OUT = 0.1  # share of the pictures for validation, where SRC has no such part
 SPLITS = {"half": 0.5}
 MOST_IN_SHARD, LEAST_IN_SHARD, SHARDS = 1000, 50, 64  # a small set has 64 shards, so that all processes have work
+SURE = 0.8  # of the estimated bytes: with fewer free ones the disk is too small even if the estimate is too large
 TRIAL = 8  # pictures from which time and bytes are estimated
 PLAN, REPORT = "plan.json", "report.json"
 WAIT_S = 3.0  # for processes of a run that was killed, which end by themselves within a moment
@@ -262,7 +264,7 @@ def _work(
     needed, free = int(nbytes * todo), free_bytes(plan.folder)
     if expect is not None:
         expect(Expected(todo, len(left), seconds * todo / processes, needed))
-    if free < needed:
+    if free < SURE * needed:
         rule = f"{plan.folder}: the disk must have about {needed:,} bytes free, got {free:,}"
         raise DiskFull(rule, "make room and run the same command again")
 
@@ -297,11 +299,11 @@ def _finish(plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], w
         tables[part] = np.concatenate(rows)
         parts[part] = {"images": len(tables[part]), "shards": shards}
     _require_classes(plan, tables, report)
-    for part, table in tables.items():
-        _write_array(plan.folder / f"{part}.npy", table)
-    _write_array(plan.folder / MEAN, sums.mean())
     deviations, directions = sums.axes()
-    write_json(plan.folder / COLOR, {"deviations": deviations.tolist(), "directions": directions.tolist()})
+    axes = json.dumps({"deviations": deviations.tolist(), "directions": directions.tolist()}, indent=1) + "\n"
+    files = {f"{part}.npy": _bytes_of(table) for part, table in tables.items()} | {MEAN: _bytes_of(sums.mean()), COLOR: axes.encode()}
+    for name, data in files.items():
+        write_bytes(plan.folder / name, data)
     document = report.document()
     write_json(plan.folder / REPORT, document)
     write_bytes(plan.folder / "report.txt", text_of(document).encode("utf-8", "backslashreplace"))
@@ -309,6 +311,7 @@ def _finish(plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], w
         "format": FORMAT, "version": VERSION, "name": source.resolve().name.removesuffix(".tar"),
         "classes": [[name, words.get(name, name)] for name in plan.classes],
         "side": plan.side, "quality": QUALITY, "resize": asked["resize"], "asked": asked, "parts": parts,
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }  # fmt: skip
     index["fingerprint"] = fingerprint_of(index)
     write_json(plan.folder / INDEX, index)
@@ -330,7 +333,8 @@ def _require_classes(plan: Plan, tables: dict[str, Any], report: Report) -> None
             report.notes.append(f"{count} without a picture in {part}: {names}")
 
 
-def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
+def _bytes_of(array: np.ndarray[Any, Any]) -> bytes:
+    """The file of an array."""
     file = io.BytesIO()
     np.save(file, array)
-    write_bytes(path, file.getbuffer())
+    return file.getvalue()
