@@ -124,7 +124,7 @@ def test_bad_input_is_one_sentence_and_exit_2(source, capsys, argv, message):
 
 
 def test_bar_counts_only_what_is_made_now(source, capsys, monkeypatch):
-    monkeypatch.setattr(preparation, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(preparation, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     assert run("src", "dest") == 130
     monkeypatch.undo()
     os.chdir(source.parent)
@@ -143,7 +143,7 @@ def test_bar_counts_only_what_is_made_now(source, capsys, monkeypatch):
 
 
 def test_interrupted_run_says_how_to_go_on(source, capsys, monkeypatch):
-    monkeypatch.setattr(preparation, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(preparation, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     assert cli.main(["data", "imagenet", "src", "my set", "--warp", "--split", "half", "--processes", "1"]) == 130
     err = capsys.readouterr().err.splitlines()[-1]
     command = "tinyalex data imagenet src 'my set' --split half --processes 1 --warp"

@@ -279,7 +279,7 @@ def test_shard_that_comes_out_otherwise_is_refused(source, tmp_path, monkeypatch
 
 def test_notes_that_a_power_failure_damaged_are_made_again(source, tmp_path, monkeypatch):
     prepared(source, tmp_path / "undisturbed")
-    monkeypatch.setattr(preparing, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(preparing, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         prepared(source, tmp_path / "dest")
     monkeypatch.undo()
@@ -303,7 +303,7 @@ def test_notes_that_a_power_failure_damaged_are_made_again(source, tmp_path, mon
 )
 def test_another_set_or_other_options_are_refused(source, tmp_path, monkeypatch, finished, change, text):
     if not finished:
-        monkeypatch.setattr(preparing, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(preparing, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             prepared(source, tmp_path / "dest")
         monkeypatch.undo()
