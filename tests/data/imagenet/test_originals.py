@@ -118,6 +118,18 @@ def test_flat_validation_folder(tmp_path):
     assert [label for _, label in sorted(parts["val"])] == expected
 
 
+def test_layout_of_kaggle(tmp_path):
+    class_folders(tmp_path / "src" / "train", WNIDS)
+    (tmp_path / "src" / "val").mkdir()
+    lines = ["ImageId,PredictionString"]
+    for k in range(3):
+        (tmp_path / "src" / "val" / f"ILSVRC2012_val_{k + 1:08d}.JPEG").write_bytes(picture(seed=k))
+        lines.append(f"ILSVRC2012_val_{k + 1:08d},{WNIDS[k]} 1 2 3 4")
+    (tmp_path / "src" / "LOC_val_solution.csv").write_text("\n".join(lines))
+    _, parts = listed(tmp_path / "src", tmp_path / "list")
+    assert [label for _, label in sorted(parts["val"])] == [sorted(WNIDS).index(wnid) for wnid in WNIDS]
+
+
 def test_folders_in_a_class_folder_and_links(tmp_path):
     class_folders(tmp_path / "src")
     (tmp_path / "src" / "ant" / "more").mkdir()

@@ -114,12 +114,17 @@ def test_picture_that_no_longer_decodes_is_named(dest, contents, got):
 
 
 def test_check_finds_a_changed_bit(dest):
-    assert dict(check_shards(dest)) == {**{f"train-{k:05d}.tar": "" for k in range(6)}, "val-00000.tar": ""}
+    files = [f"train-{k:05d}.tar" for k in range(6)] + ["val-00000.tar", "train.npy", "val.npy", "mean.npy", "color.json"]
+    assert dict(check_shards(dest)) == dict.fromkeys(files, "")
     data = bytearray((dest / "train-00003.tar").read_bytes())
     data[len(data) // 2] ^= 1
     (dest / "train-00003.tar").write_bytes(data)
     (dest / "val-00000.tar").unlink()
-    assert {name: wrong for name, wrong in check_shards(dest) if wrong} == {"train-00003.tar": "altered", "val-00000.tar": "missing"}
+    mean = np.load(dest / "mean.npy")
+    mean[0, 5, 7] += 1
+    np.save(dest / "mean.npy", mean)
+    found = {name: wrong for name, wrong in check_shards(dest) if wrong}
+    assert found == {"train-00003.tar": "altered", "val-00000.tar": "missing", "mean.npy": "altered"}
 
 
 def damage(dest, kind):

@@ -189,21 +189,23 @@ def fingerprint_of(index: dict[str, Any]) -> str:
 
 
 def check_shards(folder: Path | str) -> Iterator[tuple[str, str]]:
-    """Read every shard, and yield its name with what is wrong with it: "" for nothing, "missing", or "altered"."""
-    folder = Path(folder)
-    for part in read_index(folder)["parts"].values():
+    """Read every shard, table and the statistics; yield the file's name and what is wrong: "" for nothing, "missing", or "altered"."""
+    folder, index = Path(folder), read_index(Path(folder))
+    for part in index["parts"].values():
         for shard in part["shards"]:
-            yield shard["name"], _wrong(folder / shard["name"], shard)
+            yield shard["name"], _wrong(folder / shard["name"], shard["sha256"])
+    for name, checksum in index["files"].items():
+        yield name, _wrong(folder / name, checksum)
 
 
-def _wrong(path: Path, shard: dict[str, Any]) -> str:
+def _wrong(path: Path, checksum: str) -> str:
     if not path.is_file():
         return "missing"
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(PIECE):
             digest.update(piece)
-    return "" if digest.hexdigest() == shard["sha256"] else "altered"
+    return "" if digest.hexdigest() == checksum else "altered"
 
 
 def _array(path: Path) -> npt.NDArray[Any]:
