@@ -15,7 +15,7 @@ from tinyalex.models.registry import MODELS
 from tinyalex.models.variants import VARIANTS
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 from tinyalex.training.recipe_table import OF_NET, SOURCES, in_net, table_of
-from tinyalex.training.recipes import NAMES, RECIPES, Recipe, recipe_of
+from tinyalex.training.recipes import NAMES, RECIPES, Recipe, recipe_for, recipe_of
 
 
 def test_the_papers_recipe_is_section_5_and_4_1():
@@ -147,6 +147,11 @@ def test_a_constant_rate_goes_through_a_checkpoint(tmp_path):
 def test_fields_outside_their_range_are_refused(fields, text):
     with refuses(ShapeError, text):
         recipe_of("paper", **fields)
+
+
+def test_another_recipe_for_a_net_does_not_change_what_is_chosen_for_it(monkeypatch):
+    monkeypatch.setitem(RECIPES, "quick", recipe_of("paper", epochs=10))
+    assert [recipe_for(net) for net in ("alexnet", "alexnet-caffe", "cifar-alexnet")] == ["paper", "caffe", "small"]
 
 
 def test_an_unknown_recipe_is_refused_with_the_names():

@@ -16,7 +16,7 @@ from tinyalex.errors import ShapeError, require_choice, require_float, require_i
 from tinyalex.layers import Layer, Sequential
 from tinyalex.models.registry import MODELS, build, require_name
 from tinyalex.training.checkpoint import checkpoint_files
-from tinyalex.training.recipes import RECIPES, SCHEDULES, Recipe, recipe_of
+from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
 from tinyalex.training.saved_net import is_shipped, read_saved
 from tinyalex.training.start import first, head_of, hold_out, load_start
 
@@ -61,10 +61,7 @@ def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
     """The recipe's name, and the recipe with the fields that the user gave."""
     if args.net is not None:
         require_name(args.net)
-    name = args.recipe
-    if name is None:
-        known = {recipe.net: key for key, recipe in RECIPES.items()}
-        name = known.get(args.net, "paper" if (args.net or "").startswith("alexnet") else "small")
+    name = recipe_for(args.net or "") if args.recipe is None else args.recipe
     given = {field: getattr(args, field) for field in (*FIELDS, *YES_OR_NO) if getattr(args, field) is not None}
     if "schedule" in given:
         require_choice("train", "--schedule", given["schedule"], SCHEDULES)

@@ -154,6 +154,18 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+def recipe_for(net: str) -> str:
+    """The name of the recipe for a network of the registry: the first one that was made for it, else one for networks like it.
+
+    Example
+    -------
+    >>> recipe_for("alexnet"), recipe_for("alexnet-caffenet"), recipe_for("figure1")
+    ('paper', 'paper', 'small')
+    """
+    other = "paper" if net.startswith("alexnet") else "small"
+    return next((name for name, recipe in RECIPES.items() if recipe.net == net), other)
+
+
 def recipe_of(name: str, **fields: Any) -> Recipe:
     """The recipe called `name`, with some of its fields replaced.
 

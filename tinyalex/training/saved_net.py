@@ -22,7 +22,7 @@ from tinyalex.models.pretrained import trained_figure1
 from tinyalex.models.registry import build
 from tinyalex.models.saved_net import SavedNet
 from tinyalex.training import checkpoint
-from tinyalex.training.recipes import RECIPES, recipe_of
+from tinyalex.training.recipes import recipe_for, recipe_of
 from tinyalex.training.report import WEIGHTS
 from tinyalex.training.start import input_of
 
@@ -92,8 +92,7 @@ def describe(net: str, options: Mapping[str, Any], sources: Sources, prepare: Pr
 
 def describe_old(net: str, sources: Sources) -> SavedNet:
     """A description for a file that has none: the network called `net`, trained on `sources` with the recipe for it."""
-    known = {recipe.net: name for name, recipe in RECIPES.items()}
-    recipe = recipe_of(known.get(net, "paper" if net.startswith("alexnet") else "small"))
+    recipe = recipe_of(recipe_for(net))
     shape = build(net, devices=DryDevice()).in_shape or (0, 0, 0)
     return describe(net, {}, sources, input_of(recipe, sources, sources.train, shape[-1]))
 
