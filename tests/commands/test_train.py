@@ -417,7 +417,7 @@ def test_resumed_run_expects_only_the_epochs_that_are_left_and_names_the_twin(tm
 def test_the_report_calls_the_second_part_what_the_data_call_it(folder, capsys):
     args, document = SimpleNamespace(json=False, net=None, towers=1, data="shards", out=None), read(folder)
     document["config"]["val"] = "training images held out"
-    assert train._report(args, document, folder, "validation") == 0
+    assert train._report(args, document, folder, "validation", 1) == 0
     assert "\n  validation error " in capsys.readouterr().out
 
 
@@ -426,7 +426,7 @@ def test_next_command_names_the_twin(towers, other, folder, capsys):
     args = SimpleNamespace(json=False, net=None, towers=towers, data="cifar10", out=None)
     document = read(folder)
     document["config"]["data"]["synthetic"] = False
-    assert train._report(args, document, folder, "test") == 0
+    assert train._report(args, document, folder, "test", 1) == 0
     command = f"tinyalex train --data cifar10{' --towers 2' * (other == 2)}, the same net on {other} device{'s' * (other == 2)},"
     assert capsys.readouterr().out.splitlines()[-1] == f"next: {command} which has the same curve"
 
@@ -457,6 +457,15 @@ def test_the_papers_recipe_trains_alexnet_in_small(larger, tmp_path, capsys):
     assert "alexnet on cpu:0, recipe paper\n" in err and f"next: tinyalex evaluate {tmp_path} --data synthetic --views 10" in out
     again = cli.main([*SMALL, *TINY, *options[:2], "--epochs", "2", *options[4:], "--val-images", "4", "--out", str(tmp_path)])
     assert again == 0 and read(tmp_path)["epochs"] == 2
+
+
+def test_a_net_that_reads_whole_images_has_one_view_and_all_offsets(larger, tmp_path, capsys):
+    whole = "--net alexnet --input-size 72 --width 0.03125 --epochs 1".split()
+    words = [*SMALL, *whole, "--out", str(tmp_path)]
+    assert cli.main(words) == 2
+    assert "train: --offsets must be code where a crop of 72x72 is a whole image of enlarged, got 'paper'" in capsys.readouterr().err
+    assert cli.main([*words, "--offsets", "code"]) == 0
+    assert f"next: tinyalex evaluate {tmp_path} --data synthetic, beside" in capsys.readouterr().out
 
 
 def test_a_run_begins_with_the_weights_of_another_and_its_layers_have_their_own_rates(tmp_path, capsys):

@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         raise Interrupted(stop.sentence, stop.exit_code, folder, go_on(again)) from None
     tell_epoch(results[-1])  # `until` is not called after the last epoch
     document = _write(args, recipe, trainer, results, sources, test, again)
-    return _report(args, document, folder, sources.val_name)
+    return _report(args, document, folder, sources.val_name, about.most_views)
 
 
 def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str, Any]) -> int:
@@ -172,7 +172,7 @@ def _evaluate(trainer: Trainer, test: Source) -> Evaluation:
         return evaluate(trainer.net, trainer.loss, test, trainer.prepare, trainer.batches.batch_size, bar.update)
 
 
-def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path, part: str) -> int:
+def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path, part: str, views: int) -> int:
     if args.json:
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
@@ -189,7 +189,8 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path, pa
         command = command_of("train", args, DEFAULTS, None, devices=None, towers=other)
         print(f"next: {command}, the same net on {other} device{'s' * (other > 1)}, which has the same curve")
     elif net.startswith("alexnet"):
-        print(f"next: {shlex.join(['tinyalex', 'evaluate', str(folder), '--data', args.data, '--views', '10'])}, ten views of each image")
+        command = shlex.join(["tinyalex", "evaluate", str(folder), "--data", args.data, *(["--views", "10"] if views == 10 else [])])
+        print(f"next: {command}, {'ten views of each image' if views == 10 else 'beside the tables of the paper'}")
     else:
         print("next: tinyalex train --net cifar-alexnet --towers 2, AlexNet in small on two devices")
     return 0

@@ -139,6 +139,9 @@ def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources) -> int:
         small = ", ".join(name for name in MODELS if not name.startswith("alexnet"))
         other = f", or --input-size {least * 7 // 8} for crops" if recipe.net.startswith("alexnet") and least >= 64 else ""
         raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}{other}")
+    if recipe.pixels == "mean-image" and recipe.offsets == "paper" and height == least:
+        rule = f"train: --offsets must be code where a crop of {height}x{height} is a whole image of {sources.name}"
+        raise ShapeError(f"{rule}, got 'paper'", "with paper the last place is not used, and there is only one")
     return height
 
 
