@@ -156,6 +156,7 @@ def other_size(path):
         (["net0", "--images", "0"], "evaluate: --images must be an integer of at least 1, got 0"),
         (["net0", "--images", "61"], "number of val images must be an integer from 1 to 60, got 61"),
         (["net0", "--net", "alexnt"], "NAME must be one of alexnet"),
+        (["net0", "--net", "figure1"], "evaluate: --net must be cifar-alexnet, which net0 says that it is, got figure1; leave --net out"),
         (["net0", "--devices", "gpu"], "device must be"),
         (["net0", "--png", "none/mixed.png"], "evaluate: --png must name a file in a folder that can be written, got no folder "),
         (["net0", "--png", "."], "evaluate: --png must name a file in a folder that can be written, got a folder"),
