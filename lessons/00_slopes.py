@@ -35,10 +35,11 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # > "the average over the *i*th batch $D_i$ of the derivative of the objective with respect to *w*, evaluated at $w_i$"
 #
-# A batch is a group of images, and $D_i$ is batch number i. $w_i$ is the value of the weight after i changes. "Evaluated at $w_i$" means:
-# computed for this value. The **objective** is a number that says how well the net does. We use the **loss** L, a number that says how
-# badly it does: the same with the opposite sign. The **derivative** of L with respect to w is a slope: how fast L grows when w grows. If
-# it is positive, w should become smaller, and if it is negative, w should become larger.
+# A batch is a group of images, and $D_i$ is batch number i. Each image of the batch gives a derivative of its own, and their average is
+# taken. $w_i$ is the value of the weight after i changes. "Evaluated at $w_i$" means: computed for this value. The **objective** is a
+# number that says how well the net does. We use the **loss** L, a number that says how badly it does: the same with the opposite sign. The
+# **derivative** of L with respect to w is a slope: how fast L grows when w grows. If it is positive, w should become smaller, and if it is
+# negative, w should become larger.
 #
 # AlexNet has 60 million weights, so this sentence asks for 60 million slopes. Lessons 01 to 10 derive formulas for them. A formula can be
 # wrong. So this first lesson builds a tool that finds a slope without any formula: it **measures** the slope. All later lessons prove
@@ -47,8 +48,10 @@ from tinyalex.tutor.lesson import fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Write down what you expect before you read on. Replace each guess by your own number. Nobody marks it. A wrong guess costs nothing, and
-# you will remember the answer better.
+# Write down what you expect before you read on. Run each of the three cells below: it prints a question. The number in the cell is a guess.
+# Put your own number in its place, and run the cell again. Later, `reveal` prints the answer beside your guess. Nobody marks it. A wrong
+# guess costs nothing, and you will remember the answer better. Two answers are powers of ten: for 0.001, which is 10 to the power of -3,
+# write -3.
 #
 # The questions use three words. To measure the slope of f at x, we take a small number h, the **step**. The **centered difference** is
 # (f(x + h) - f(x - h)) / 2h. It is close to the slope, but not equal to it. The distance between the two is the **error**.
@@ -79,7 +82,7 @@ predict("00-c", -15)
 #
 # The centered one takes a step to each side. The two places lie 2h apart, so it divides by 2h. Both are slopes of a **chord**: a straight
 # line through two points of the curve. The picture shows both for f(x) = x³ at x = 1. The true slope is f'(x) = 3x² = 3. It is the slope
-# of the **tangent**, the straight line that touches the curve at x = 1. The step is large, so that we see something.
+# of the **tangent**, the straight line that touches the curve at x = 1. The step, h = 0.5, is large, so that we see something.
 
 
 # %%
@@ -109,9 +112,9 @@ for ax, low, high, name in zip(axes, (1.0, 0.5), (1.5, 1.5), ("one-sided", "cent
     ax.set(title=f"{name}, h = 0.5", xlabel="x", ylim=(-1.6, 5.4))
     ax.legend(loc="upper left", fontsize=9)
 axes[0].set_ylabel("f(x)")
-show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which has slope 3. Left: the chord through the points at x = 1 "
-     "and 1.5 is much steeper, its slope is 4.75. Right: the chord through the points at x = 0.5 and 1.5 lies above the tangent and "
-     "is nearly parallel to it, its slope is 3.25.")  # fmt: skip
+show(fig, alt="Two drawings of the black curve x³ with its dotted blue tangent at x = 1, which has slope 3. Left, one-sided: the dashed "
+     "chord through the points at x = 1 and 1.5 is much steeper, its slope is 4.75. Right, centered: the dashed chord through "
+     "the points at x = 0.5 and 1.5 lies above the tangent and is nearly parallel to it, its slope is 3.25.")  # fmt: skip
 
 # %% [markdown]
 # ### Many numbers
@@ -125,10 +128,11 @@ show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which ha
 # The array of all these slopes is called the **gradient** of f with respect to x. We write it **dx**. It has the shape of x: one slope
 # for each element.
 #
-# This name is used in all lessons and in the whole engine. Let L be the loss. Then a d in front of a name means: *the gradient of L with
-# respect to this*. In this lesson f stands for L. dx is the gradient with respect to x, dweight is the gradient with respect to weight,
-# and dout is the gradient with respect to out. In school books dx often is a small change of x. Here it never is. For a change we write
-# $\Delta x$.
+# Such names are used in all lessons and in the whole engine. Let L be the loss. Then a d in front of a name means: *the gradient of L with
+# respect to this*. In this lesson f stands for L. Three arrays come in nearly every lesson: x is what goes into a part of the net, weight
+# holds the weights of this part, and out is what comes out of it. So dx is the gradient of L with respect to x, dweight the one with
+# respect to weight, and dout the one with respect to out. In school books dx often is a small change of x. Here it never is. For a change
+# we write $\Delta x$.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -146,20 +150,18 @@ show(fig, alt="Two drawings of the curve x³ with its tangent at x = 1, which ha
 # Divide the last line by 2h: the centered difference is 3x² + h². The slope is 3x², so **the error is h²**. For the one-sided difference,
 # take x³ from the first line and divide by h: this gives 3x² + 3xh + h². Its error is 3xh + h². With x = 1 and h = 0.1 the errors are
 # 0.01 and 0.31.
-
-# %%
-reveal("00-a")
-
-# %% [markdown]
-# Any smooth function behaves like this. (Smooth means: without jumps and kinks, and the same holds for its slopes.) **Taylor's formula**
-# says that near x, f is almost a polynomial in h:
+#
+# For every smooth function the error of the centered difference is about a number times h², and that of the one-sided one about a number
+# times h. (Smooth means: without jumps and kinks, and the same holds for its slopes.) **Taylor's formula** says that near x, f is almost a
+# polynomial in h:
 #
 # $$f(x + h) = f(x) + h\,f'(x) + \frac{h^2}{2} f''(x) + \frac{h^3}{6} f'''(x) + \ldots$$
 #
 # f'' is the slope of f', and f''' is the slope of f''. The dots stand for terms with $h^4$, $h^5$ and so on. For a small h they are much
-# smaller than the others. Where do the 2 and the 6 come from? Take the derivative of both sides with respect to h, three times, and then
-# set h = 0. On the right $h^2$ becomes 2 after two times, and $h^3$ becomes 3 · 2 = 6 after three times. So with these numbers both sides
-# have the same value and the same three derivatives at h = 0. This is the reason for the numbers, and not a full proof.
+# smaller than the others. Where do the 2 and the 6 come from? Take the derivative of both sides with respect to h, three times, and set
+# h = 0 each time. The left side gives f'(x), f''(x) and f'''(x). On the right, the second derivative of $h^2$ is 2, and the third
+# derivative of $h^3$ is 3 · 2 = 6. The 2 and the 6 in the formula cancel these numbers. So both sides have the same value and the same
+# three derivatives at h = 0. This is the reason for the numbers, and not a full proof.
 #
 # Put -h for h. The terms with $h$ and $h^3$ change their sign. Subtract, and all terms without a change of sign cancel:
 #
@@ -169,10 +171,14 @@ reveal("00-a")
 # \end{array}$$
 #
 # These are the two formulas in the docstring of `tinyalex/gradcheck/difference.py`. For x³ we have f''' = 6, and this gives h² again. In
-# the one-sided difference f'' does not cancel. Its error is h f''(x) / 2, and smaller terms.
+# the one-sided difference f'' does not cancel. The error of this difference is h f''(x) / 2, and smaller terms.
 #
 # Compare h with h². With h = 0.001 the first is a thousandth, the second a millionth. This is why we always take the centered difference.
-#
+
+# %%
+reveal("00-a")
+
+# %% [markdown]
 # ### 4.2 Why not the smallest h?
 #
 # The formula says: make h as small as you can. But a computer rounds. A float64 holds about 16 digits. The distance from 1 to the next
@@ -185,23 +191,25 @@ print("1 + eps / 4 == 1:", 1 + eps / 4 == 1)
 
 # %% [markdown]
 # What is much smaller than eps is lost when it is added to 1. For another number the distance to the next float64 is larger or smaller, in
-# proportion to the number: near f it is about eps |f|. A computer can only store numbers at these distances. So every value of f is wrong
-# by up to about eps |f|. When h is tiny, f(x + h) and f(x - h) agree in nearly all their digits. Subtract them, and these digits cancel.
-# What is left is mostly the rounding error. Then we divide by h, a tiny number, and this makes the error large. The error from rounding is
-# about
+# proportion to the number: near a value f it is about eps |f|. A computer can only store numbers at these distances. So every value of f is
+# wrong by up to about eps |f|. When h is tiny, f(x + h) and f(x - h) agree in nearly all their digits. Subtract them, and these digits
+# cancel. What is left is mostly the rounding error. Then we divide by h, a tiny number, and this makes the error large. The error from
+# rounding is about
 #
 # $$\text{eps}\;|f| / h$$
 #
-# One error falls with h, the other one grows. Leave out the factors that do not depend on h, and look for the h with the smallest sum. At
-# the smallest value the slope of the sum is 0:
+# When h becomes smaller, the error of the formula falls and the error from rounding grows. We look for the h with the smallest sum of the
+# two. Often f and f''' are neither very large nor very small. So we leave out the factors f''' / 6 and |f|, because we only want to know
+# about how large h is. At the smallest value the slope of the sum is 0:
 #
 # $$\begin{array}{rll}
-# E(h) &= h^2 + \text{eps} / h & \quad \text{formula error and rounding error} \\
+# E(h) &= h^2 + \text{eps} / h & \quad \text{error of the formula, and from rounding} \\
 # E'(h) &= 2 h - \text{eps} / h^2 = 0 & \quad \text{at the smallest sum} \\
 # h^3 &= \text{eps} / 2 & \quad \text{times } h^2 \text{, then divided by } 2
 # \end{array}$$
 #
-# So the best h is near $\text{eps}^{1/3}$, the third root of eps. There each of the two errors is about $\text{eps}^{2/3}$.
+# Leave out the 2 as well: the best h is near $\text{eps}^{1/3}$, the third root of eps. There each of the two errors is about
+# $\text{eps}^{2/3}$.
 
 # %%
 say("the third root of eps is 6.1e-6", value=eps ** (1 / 3), within=0.05e-6)
@@ -259,10 +267,10 @@ say("and with this step an error of about 3.7e-11 is left", value=eps ** (2 / 3)
 # ## 5. Twenty lines of your own
 #
 # Write `numerical_gradient(f, x, h)` now. f takes an array of the shape of x and returns one number. `numerical_gradient` returns dx, an
-# array of floats of the shape of x. This is exercise **E01**, about 15 minutes. `np.ndindex(x.shape)` gives the index of every element, for
-# any number of axes. Two things are easy to forget: the moved element must be put back before the next one moves, and x may hold integers.
-# Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E01", numerical_gradient)`. If something is wrong,
-# the tutor says what it saw. Do this before you open the next cell.
+# array of floats of the shape of x. This is exercise **E01**, about 15 minutes. `np.ndindex(*x.shape)` gives the index of every element,
+# for any number of axes. Two things are easy to forget: the moved element must be put back before the next one moves, and x may hold
+# integers. Then, in a cell of your own, write `from tinyalex import tutor` and ask `tutor.check("E01", numerical_gradient)`. If something
+# is wrong, the tutor says what it saw. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E01"]
@@ -287,8 +295,9 @@ def numerical_gradient(f, x, h):
 #
 # $$\text{error} = \frac{\max |a - n|}{\max(\max |a|, \max |n|)}$$
 #
-# where each maximum goes over all elements. The largest difference is compared with the largest slope. If all slopes are zero, there is
-# nothing to compare, and the error is infinite: such a check proves nothing.
+# Here max |a - n|, max |a| and max |n| go over all elements, and the maximum outside of the brackets takes the larger one of two numbers.
+# So the largest difference is compared with the largest slope. If all slopes are zero, there is nothing to compare, and the error is
+# infinite: such a check proves nothing.
 
 
 # %%
@@ -304,11 +313,11 @@ def error(a, n):
 #
 # $$f(x) = \left(\sum_i x[i]\right)^2 + \sum_i x[i]^3 \qquad\qquad \text{dx}[i] = 2 \sum_j x[j] + 3\,x[i]^2$$
 #
-# For dx we used the chain rule: let u be the sum of x. It moves by as much as x[i] does, so its slope is 1, and the slope of u² is 2u. By
-# 4.1 we even know the error of the measurement, h² f''' / 6. A square has f''' = 0, so it has no error. A cube has f''' = 6, so its error
-# is h².
+# All sums go over the 12 elements of x. For dx we used the chain rule: let u be the sum of x. It moves by as much as x[i] does, so its
+# slope is 1, and the slope of u² is 2u. By 4.1 we even know the error of the measurement, h² f''' / 6. Look at f as a function of one
+# element. A square has f''' = 0, so it has no error. A cube has f''' = 6, and all further derivatives are 0. So its error is h² exactly.
 
-# %%
+# %% tags=["seeded"]
 rng = np.random.default_rng(0)
 x = rng.integers(-8, 9, (3, 4)) / 4  # quarters, which a float holds without rounding
 
@@ -349,8 +358,8 @@ print("sin(x²): dx = cos(x²) · 2x agrees with the measured slopes")
 # ## 7. The same as the engine
 #
 # The engine's functions are `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`. The first can also measure a few
-# chosen elements only, which saves time with large arrays, and it accepts a function f with many outputs. `compare` takes a name, the
-# derived gradient and the measured one. Its result has our error as `.error`.
+# chosen elements only, which saves time with large arrays, and it accepts a function f with many outputs: then it measures their sum.
+# `compare` takes a name, the derived gradient and the measured one. Its result has our error as `.error`.
 
 # %%
 from tinyalex.gradcheck import difference
@@ -364,8 +373,8 @@ print("zeros that agree:", error(np.zeros(3), np.zeros(3)), "and", difference.co
 
 # %% [markdown]
 # Two words for all that follows. The **forward pass** is the code that computes out from x. The **backward pass** is the code that computes
-# dx from dout by a formula. Every backward pass in the engine is checked in this way. An error of at most 1e-6 passes: `tinyalex gradcheck`
-# in a terminal runs all these checks.
+# dx from dout by a formula. Every backward pass in the engine is checked in this way, and an error of at most 1e-6 passes. If you write
+# `tinyalex gradcheck` in a terminal, all these checks run.
 
 # %% [markdown]
 # ## 8. Experiment
@@ -392,18 +401,20 @@ ax.loglog(rough, true * rough**2 / 6, color="black", linestyle=":", label="h² |
 ax.loglog(fine, eps * np.sin(1.0) / fine, color="black", linestyle="--", label="eps |f| / h")
 ax.set(xlabel="step h", ylabel="error of the measured slope", ylim=(5e-14, 5))
 ax.legend(fontsize=9, loc="lower left")
-show(fig, alt="Error of the measured slope of sin at 1 against the step, both axes in powers of ten. The centered difference "
-     "forms a V: the error falls from 1e-3 at h = 0.1 to 1e-11 near h = 1e-5 and rises again to 0.01 and more at h = "
-     "1e-15. The one-sided one falls from 0.05 to about 3e-9 near h = 1e-8, and from there it rises together with the "
-     "centered one. float32 is best between h = 5e-4 and 1e-2, with errors from 1e-6 to 2e-5, and stays at 0.54 "
-     "below h = 3e-8.")  # fmt: skip
+show(fig, alt="Error of the measured slope of sin at 1 against the step h, both axes in powers of ten. The centered difference forms a V: "
+     "the error falls from 1e-3 at h = 0.1 along a dotted line to below 1e-12 near h = 5e-6, and then rises in jumps, below a "
+     "dashed line, to 0.05 near h = 1e-15. The one-sided one falls from 0.05 to about 3e-9 near h = 1e-8, and from there it "
+     "rises together with the centered one. float32 is best between h = 5e-4 and 1e-2, with errors from 1e-6 to 2e-5, and "
+     "stays at 0.54 below h = 3e-8.")  # fmt: skip
 
 # %% [markdown]
-# Read the picture from right to left, because h becomes smaller to the left. The centered difference has the form of a V. On its right side
-# the error of the formula is the larger one. There a step 10 times smaller gives an error 100 times smaller. On its left side the error of
-# rounding is the larger one, and a step 10 times smaller gives an error about 10 times *larger*. Rounding errors look random, so the left
-# side is rough. float32 comes to its best error much earlier. And where h is so small that 1 + h is 1 in float32, the measured slope is 0,
-# whatever the true slope is. The error then is the slope itself, cos(1) = 0.54.
+# Read the picture from right to left, because h becomes smaller to the left. The two black lines are the two errors of part 4, without any
+# measurement: the dotted one is the error of the formula, and the dashed one is about the largest error that rounding makes. The centered
+# difference has the form of a V. On its right side the error of the formula is the larger one. There a step 10 times smaller gives an error
+# 100 times smaller. On its left side the error of rounding is the larger one, and a step 10 times smaller gives an error about 10 times
+# *larger*. Rounding errors look random, so the left side is rough: at some steps they cancel by chance. float32 comes to its best error at
+# a much larger step. And where h is so small that 1 + h is 1 in float32, the measured slope is 0, whatever the true slope is. The error
+# then is the slope itself, cos(1) = 0.54.
 
 # %%
 say("a step of one hundred-thousandth: an error of about 1e-11", value=abs(centered(np.sin, 1.0, 1e-5) - true), within=1e-11)
@@ -411,7 +422,7 @@ reveal("00-b")
 
 # %%
 worse = abs(centered(np.sin, 1.0, 1e-13) - true)
-print(f"h = 1e-13: an error of {worse:.0e}, {worse / abs(centered(np.sin, 1.0, 1e-5) - true):.0e} times as large")
+print(f"h = 1e-13: an error of {worse:.0e}, {worse / abs(centered(np.sin, 1.0, 1e-5) - true):.0e} times the error with h = 1e-5")
 reveal("00-c")
 
 # %% [markdown]
@@ -449,8 +460,9 @@ ax.plot(place, np.sign(place), color="black", linestyle=":", linewidth=2, label=
 ax.plot(place, centered(np.abs, place, 0.25), color="#C04A00", label="measured with h = 0.25")
 ax.set(xlabel="x", ylabel="slope")
 ax.legend(fontsize=9)
-show(fig, alt="The slope of |x| jumps at 0 from -1 to 1. The measured slope is the same up to x = -0.25 and from 0.25 on; "
-     "between them it rises on a straight line from -1 to 1 and crosses 0 at the kink.")  # fmt: skip
+show(fig, alt="Two lines for x from -1 to 1. The dotted one, the slope of |x|, is -1 on the left and jumps at 0 to 1. The solid one, the "
+     "slope that was measured with h = 0.25, is the same up to x = -0.25 and from 0.25 on. Between them it is a ramp from -1 "
+     "to 1, which crosses 0 at the kink.")  # fmt: skip
 say("a tenth to the right of the kink the measured slope is 0.4", value=centered(abs, 0.1, 0.25), within=1e-12)
 
 # %% [markdown]
@@ -465,7 +477,8 @@ print("slope of sin at 1 with h = 1e-17:", centered(np.sin, 1.0, 1e-17), "  beca
 
 # %% [markdown]
 # **An array of integers is fine.** Several questions on the web ask why the gradient of the sum of x² at [3, 4] is not [6, 8]. An array of
-# integers can hold nothing but integers: 3.0001 becomes 3 in it, and 2.9999 becomes 2.
+# integers can hold nothing but integers: 3.0001 becomes 3 in it, and 2.9999 becomes 2. So the first slope is (3² - 2²) / 2h, with
+# h = 0.0001:
 
 # %%
 whole, strange = np.array([3, 4]), []
@@ -493,7 +506,8 @@ print("left moved:", slopes, "  put back:", numerical_gradient(np.prod, np.array
 
 # %% [markdown]
 # **The relative error of each element.** Many checks compute |a - n| / (|a| + |n|) for each element. Where the true slope is 0, the
-# measured one is about 1e-11, and then this is 1: a false alarm. Where both are 0, it is 0 / 0. Our `error` divides by the largest slope.
+# measured one is about 1e-11, and then this quotient is 1: a false alarm. Where both are 0, it is 0 / 0. Our `error` divides by the largest
+# slope.
 
 # %%
 a, n = np.array([2.0, 0.0]), np.array([2.0, 3e-12])
@@ -524,8 +538,8 @@ print(f"cos for sin in both passes: error {error(-np.sin(places), measured):.0e}
 # ### Read on
 #
 # - The engine: `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`, and `kink_free`, which makes an x that is not
-#   near a kink. You know what the docstring of this file says, except for three
-#   words: a tensor is an array, and lesson 01 explains ReLU and cotangent.
+#   near a kink. You know what the docstring of this file says, except for four words: a tensor is an array, and lesson 01 explains ReLU,
+#   tanh and cotangent.
 # - Exercise: `tutor.check("E01", numerical_gradient)`, 15 minutes.
 # - Next: lesson 01, a neuron and a net that learns. There the slopes are used for the first time.
 #

@@ -46,9 +46,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. In the second question "forward" means that the layer computes out, and "backward" that
-# it computes all its gradients from dout. In the third question a program goes through the uses of x. At each use it finds the slope of
-# this use alone and stores it in dx, and what dx held before is lost.
+# Run the cells, and replace each guess by your own before you read on. In the second question "forward" means that the layer computes out,
+# and "backward" that it computes all its gradients from dout. In the third question a program goes through the uses of x. At each use it
+# finds the slope of this use alone and stores it in dx, and what dx held before is lost.
 
 # %% tags=["predict"]
 predict("02-a", 3)
@@ -81,7 +81,7 @@ predict("02-c", 7)
 # \text{out} &= B\;\text{w2}^T + x\;\text{w3}^T & \quad (N, M)\,(M, K) + (N, C)\,(C, K) = (N, K)
 # \end{array}$$
 #
-# It goes two ways: a long way through w1, relu and w2, and a short way through w3. **x is used twice.** To keep the lines short the chain
+# x goes two ways: a long way through w1, relu and w2, and a short way through w3. **x is used twice.** To keep the lines short the chain
 # has no biases. In code the matrices A and B have small letters.
 
 
@@ -148,7 +148,8 @@ show(fig, alt="The chain as boxes, with solid blue arrows forward and dashed ora
 # Read it from left to right and back again, like the pictures of a film strip. It is the plan of the lesson. Blue arrows are the forward
 # pass. Each step **keeps** what its backward step will need. Orange arrows are the backward pass. The gradient of an output arrives at each
 # step, and the step hands on the gradient of its input. The orange plus sign works backward only: forward, x is copied there, and backward,
-# two gradients are added. The rest of the lesson says why the labels of the orange arrows are right.
+# two gradients are added. The blue plus sign works forward only: forward, two arrays are added there, and backward, dout is copied. The
+# rest of the lesson says why the labels of the orange arrows are right.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -188,8 +189,8 @@ show(fig, alt="The chain as boxes, with solid blue arrows forward and dashed ora
 
 # %%
 fig = adds("x", [("x * x, left", 2.0), ("x * x, right", 2.0), ("3 * x", 3.0)])
-show(fig, alt="Blue arrows copy x to three uses: the left side of x * x, its right side, and 3 * x. Dashed orange arrows send back 2, 2 "
-     "and 3. They meet in an orange plus sign, which adds them: dx = 2 + 2 + 3 = 7.")  # fmt: skip
+show(fig, alt="The value x at the left is copied by blue arrows to three uses: the left side of x * x, its right side, and 3 * x. Dashed "
+     "orange arrows send back 2, 2 and 3. They meet in an orange plus sign, which adds them: dx = 2 + 2 + 3 = 7.")  # fmt: skip
 
 # %% [markdown]
 # This picture returns in four more lessons. It says: **a gradient adds where a value is used more than once.** Forward, the value is
@@ -211,7 +212,7 @@ print("with =:", overwritten, "  with +=:", added)
 reveal("02-c")
 
 # %% [markdown]
-# Three small steps that return everywhere, as slopes that we now know:
+# Three small steps return in every net. We now know how each of them goes backward:
 #
 # | step | forward | backward |
 # |---|---|---|
@@ -219,7 +220,8 @@ reveal("02-c")
 # | sum | z = u + v | du = dz and dv = dz |
 # | product | z = u v | du = dz v and dv = dz u |
 #
-# A copy goes back as a sum, and a sum goes back as a copy. In a product each factor gets the other one as its slope.
+# A copy goes back as a sum. In a sum u and v have the slope 1, so a sum goes back as a copy. In a product each factor gets the other one as
+# its slope.
 #
 # ### 4.3 The linear step, element by element
 #
@@ -249,7 +251,7 @@ reveal("02-c")
 # ### 4.4 The same with matrices
 #
 # In a product of matrices the sum runs over the second letter of the left factor and the first letter of the right one. In dx the sum
-# runs over k: the second letter of dout, the first letter of weight. So nothing must be transposed. In dweight the sum runs over n. It is
+# runs over k: the second letter of dout, the first letter of weight. So no transpose is needed. In dweight the sum runs over n. This is
 # the first letter of dout, so dout is transposed, and then the product begins with k, as dweight does.
 #
 # $$\begin{array}{rll}
@@ -257,11 +259,16 @@ reveal("02-c")
 # \text{dweight} &= \text{dout}^T\;x & \quad (K, N)\,(N, C) = (K, C)
 # \end{array}$$
 #
-# With W for weight, the docstring writes dx = dout W and dW = dout^T x. If no two of N, C and K are equal, no other product of these
+# With W for weight, the docstring writes dx = dout W and dW = dout^T x. If no two of N, C and K are equal, no other product of two of these
 # matrices has the right shape. This helps the memory. It proves nothing.
 #
-# The rule holds for every product of matrices: **the gradient of a factor is the gradient of the product times the transpose of the other
-# factor**. If v = S u with a fixed matrix S, then S stands on the left of u, so its transpose stands on the left, too:
+# There is one rule for every product of matrices: **the gradient of a factor is the gradient of the product times the transpose of the
+# other factor**. In x $\text{weight}^T$ the other factor of x is $\text{weight}^T$, and its transpose is weight. It stands on the right, as
+# $\text{weight}^T$ does: dx = dout weight. The other factor of $\text{weight}^T$ is x. It stands on the left, and so does its transpose:
+# $x^T\;\text{dout}$ is the gradient of $\text{weight}^T$. Transpose it, which turns the order of the factors round, and you have
+# $\text{dweight} = \text{dout}^T\;x$.
+#
+# Now let v = S u with a fixed matrix S. Here S stands on the left of u, so its transpose stands on the left, too:
 # $\text{du} = S^T\;\text{dv}$. Lesson 03 will need this line.
 #
 # ### 4.5 The whole chain
@@ -282,12 +289,12 @@ reveal("02-c")
 #
 # ### 4.6 What does it cost?
 #
-# Count multiplications. Forward a linear step multiplies N K C times. Backward there are two products: dx needs N K C, dweight needs N K
-# C. So the backward pass costs twice the forward pass, however many weights there are. To *measure* all slopes costs two forward passes
-# **for each weight**.
+# Count multiplications. Forward a linear step multiplies N K C times: out has N K elements, and each is a sum of C products. Backward there
+# are two products of matrices, and in the same way each of them needs N K C multiplications. So the backward pass costs twice the forward
+# pass, however many weights there are. To *measure* all slopes costs two forward passes **for each weight**.
 
 # %%
-N, C, K = 128, 9216, 4096  # the first fully connected layer of AlexNet, with the paper's batch of 128 images
+N, C, K = 128, 9216, 4096  # the first fully connected layer of AlexNet: 4096 neurons read 9216 numbers; N is the paper's batch
 forward, backward = N * K * C, N * K * C + K * N * C
 print(f"forward {forward:,}, backward {backward:,} multiplications")
 reveal("02-b")
@@ -300,7 +307,8 @@ say("measuring would take 75,497,472 forward passes of this layer", value=2 * K 
 # that are not written as rows yet, of the shape (N, channels, H, W) with H lines and W columns. Then the forward pass has made rows of them
 # with `x.reshape(N, C)`, where C = channels · H · W. dx always has the shape of x. Then write `chain_backward(dout, x, w1, w2, w3)`, which
 # returns dx, dw1, dw2 and dw3. A and B are not given: compute them again. This is exercise **E03**, about 30 minutes. Ask
-# `tutor.check("E03", linear_backward, chain_backward)` before you open the next cell.
+# `tutor.check("E03", linear_backward, chain_backward)` in a cell of your own, with `from tinyalex import tutor` in its first line, before
+# you open the next cell.
 
 
 # %% tags=["solution", "exercise:E03"]
@@ -399,7 +407,8 @@ for name, of, wrong in planted:
 #
 # The engine's function is `linear_backward` in `tinyalex/layers/linear.py`. It takes its arguments in another order and returns the same
 # three gradients. It also has groups, which lesson 03 explains. A chain is a `Sequential` in `tinyalex/layers/sequential.py`. Its backward
-# pass is a loop of one line over the layers, the last one first. Our chain is two of them that begin with the same x.
+# pass is a loop of one line over the layers, the last one first. Our long way is a `Sequential`, and our short way is a single `Linear`
+# layer. Both read the same x.
 
 # %%
 from tinyalex.layers.activation import ReLU
@@ -414,7 +423,7 @@ print("linear_backward: dx, dweight and dbias equal to the engine's, to 1e-12")
 
 def engine_linear(weight, name):
     layer = Linear(weight.shape[1], weight.shape[0], name=name, dtype=np.float64)
-    layer.build()
+    layer.build()  # makes the arrays of the parameters; the biases are zeros
     layer.params["weight"][:] = weight
     return layer
 
@@ -436,8 +445,10 @@ for (name, of_engine), ours in zip(theirs.items(), chain_backward(dout, x, w1, w
 #
 # In a long chain a check of dx says only *that* something is wrong. To find out *where*, check the gradient of every value in the middle,
 # one line at a time. Here is a net of three layers with relu, tanh and the loss of lesson 01. Its values have the names x, a1, h1, a2, h2,
-# scores, e, p and L, in this order. `forward(start, value)` takes one of them and computes all that come after it. `rest(start)` is the
-# function that gives L for a value of `start`: this is what `numerical_gradient` needs.
+# scores, e, p and L, in this order. Here e is $e^z$ for each score z, and p are the probabilities. v1, v2 and v3 are the weights.
+# `forward(start, value)` takes the name of one of these values and what it is, and computes all that come after it. `rest(start)` is the
+# function that gives L for a value of `start`: this is what `numerical_gradient` needs. On the way back, 4.4 of lesson 01 goes from L to
+# dscores in one step, so e and p need no gradients of their own.
 
 # %%
 N, C, M1, M2, K = 6, 8, 7, 5, 4
@@ -494,8 +505,8 @@ print(f"the first large error is that of d{first}: look at the line that compute
 # %% [markdown]
 # ### A wrong gradient often learns
 #
-# What happens if the short way overwrites the long one, or the other way round? Take points in the plane, drawn at random on three arms of
-# a spiral: a synthetic task, three classes. The net computes h = relu(x w1^T + b1). Then h is **used twice**: y = h + relu(h w2^T). The
+# What happens if the gradient of one use overwrites that of the other? Take points in the plane, drawn at random on three arms of a spiral.
+# This is a synthetic task with three classes. The net computes h = relu(x w1^T + b1). Then h is **used twice**: y = h + relu(h w2^T). The
 # scores are y w3^T. One net learns with the right dh, the sum of two gradients. A second one, which begins with the same weights,
 # overwrites: only the way through w2 is left.
 
@@ -553,17 +564,20 @@ for (name, losses), style, color in zip(curves.items(), ("-", "--"), ("#0072B2",
     axis.plot(losses, style, color=color, label=f"dh with {name}")
 axis.set(title="both learn", xlabel="step", ylabel="loss", ylim=(0, 1.3))
 axis.legend(fontsize=9)
-show(fig, alt="Left: synthetic points on three arms of a spiral, one class on each arm. Right: two curves of the loss. Both fall "
-     "steeply from above 1 to 0.7 in the first few steps, and then slowly to below 0.05 at step 400. Between steps 50 and 200 the "
-     "dashed curve with = lies a little above the one with +=.")  # fmt: skip
+show(fig, alt="Left: synthetic points on the three arms of a spiral, one class on each arm, between -2 and 2 in both directions. Right: "
+     "two curves of the loss. Both fall steeply from above 1.2 to 0.7 in the first few steps, and then slowly to about 0.01 at "
+     "step 400. Between steps 50 and 200 the dashed curve with = lies above the solid one with +=: near step 100 it is about "
+     "0.35 and the other 0.22.")  # fmt: skip
 for name, losses in curves.items():
     print(f"with {name}: loss {losses[-1]:.2f} after {len(losses)} steps")
 
 # %% [markdown]
 # Both learn. Somebody who sees the second curve alone would not suspect a bug, because a step against the wrong gradient still makes the
-# loss smaller. In a deep net, on a hard task, fewer answers may be right because of it, and nobody knows why. The check sees it at once. It
-# also prints the cosine of the angle between the gradient and the measured one: 1 is the same direction, and 0 is a right angle. As long as
-# the cosine is above 0, a small step makes the loss smaller.
+# loss smaller. In a deep net, on a hard task, fewer answers may be right because of it, and nobody knows why. A numerical check sees it at
+# once. The next cell makes one, for dw1. It also prints the cosine of the angle between the gradient and the measured one: 1 is the same
+# direction, and 0 is a right angle. If w1 moves by -rate times a wrong gradient, then by lesson 00, 4.3 L changes by about -rate times the
+# sum of the products of the wrong and the right slopes. This sum has the sign of the cosine. So as long as the cosine is above 0, a small
+# step makes the loss smaller.
 
 # %%
 some, some_classes, params = points[:20], classes[:20], start(5)
@@ -577,17 +591,18 @@ for name, overwrite in (("+=", False), ("=", True)):
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# Each bold line is a mistake or a wrong belief. The text after it says why.
+# Each bold line is a mistake or a wrong belief. The text after it says why. As in lesson 01, names such as karpathy/micrograd#72 stand for
+# threads on GitHub.
 #
 # **`+=` belongs to sums only.** A reader asked about a well-known small library: for an addition `+=` makes sense, but for a
 # multiplication? (karpathy/micrograd#72.) The answer is 4.2: it is the *copy* that adds, whatever is done with the copies. In x · x both
-# uses are products. And with `=`:
+# uses are products. With `=` only one of the two slopes is left:
 
 # %%
 print("y = x * x at x = 3. With +=:", 3.0 + 3.0, "  with =:", 3.0)
 
 # %% [markdown]
-# **`=` for `+=`, which nobody sees, because the forward pass is right.** This mistake was in a teaching video
+# **`=` in place of `+=`, which nobody sees, because the forward pass is right.** This mistake was in a teaching video
 # (karpathy/nn-zero-to-hero#52). It passed all tests of a course (callummcdougall/ARENA_2.0#18). A gradient that was not added was also
 # found in a trainer of large language models (pytorch/torchtitan#2416). A numerical check finds it, if the net that is checked uses a value
 # twice.

@@ -35,11 +35,11 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 #
 # (Section 3.5.) Of the next layer the same section says that it filters its input "with 256 kernels of size 5 × 5 × 48".
 #
-# A **kernel**, also called a filter, is a small box of weights. It is laid on a small part of the image, its **window**. Each weight is
-# multiplied by the pixel below it, and all products are added. The result is one number. Then the kernel moves on by the **stride**
-# and gives the next number. All numbers of one kernel together are a **map**: a small image that says how well each place fits
-# the kernel. 96 kernels give 96 maps. The maps of one layer are the **channels** of the next, as red, green and blue are the 3 channels of
-# an image. A kernel is as deep as what it reads: 11×11×3 means 11 lines, 11 columns, 3 channels.
+# A **kernel**, also called a filter, is a small box of weights. It is laid on a small part of the image. This part is called a **window**.
+# Each weight is multiplied by the pixel below it, and all products are added. The result is one number. Then the kernel moves on by the
+# **stride** and gives the next number. All numbers of one kernel together are a **map**: a small image that says how well each place
+# fits the kernel. 96 kernels give 96 maps. The maps of one layer are the **channels** of the next, as red, green and blue are the 3
+# channels of an image. A kernel is as deep as what it reads: 11×11×3 means 11 lines, 11 columns, 3 channels.
 #
 # Two questions are left to this lesson. How does a gradient go back through such a layer? And why does a kernel of the second layer
 # have 48 channels, where the first layer makes 96 maps?
@@ -74,10 +74,11 @@ predict("03-c", 1)
 # | sheet | (N, C, SH, SW) | x with lines and columns of zeros around it, the **padding**; SH lines and SW columns in all |
 # | out | (N, K, OH, OW) | K maps for each image, of OH lines and OW columns |
 #
-# We say line and column in an image, and row and column in a matrix. Small letters are places. An image has the number n, a channel c,
-# a filter k. The windows of an image form lines and columns too: window (y, z) is number y from the top and number z from the left. A
-# place inside a window is a **cell**; cell (i, j) stands in line i and column j of the window. All of them start at 0. The stride is sh
-# lines down and sw columns to the right.
+# We say line and column in an image, and row and column in a matrix. Capital letters are sizes, and small letters are places: n is the
+# number of an image, c the number of a channel, and k the number of a filter. The windows of an image form lines and columns too: window
+# (y, z) is number y from the top and number z from the left. A place inside a window is a **cell**; cell (i, j) stands in line i and
+# column j of the window. All of them start at 0. The stride has small letters, but it is no place: from one window to the next it is sh
+# lines down, or sw columns to the right. (So SH is the height of the sheet, and sh is a stride.)
 #
 # So cell (i, j) of window (y, z) lies on line sh y + i and column sw z + j of the sheet. The paper's sentence is this equation:
 #
@@ -87,8 +88,9 @@ predict("03-c", 1)
 # meets the last pixel. (In mathematics a convolution takes the pixels in the opposite order. Layers of nets do not.)
 #
 # How many windows are there? Each window gives one number of a map. So OH windows lie below each other, and OW windows side by side. The
-# first one starts on line 0. The last one must end on the sheet, so (OH - 1) sh + KH is at most SH. With padding p on each side,
-# SH = H + 2p. The largest OH for which this holds is
+# first one starts on line 0, and the last one starts on line (OH - 1) sh. It has KH lines and must end on the sheet, so (OH - 1) sh + KH
+# is at most SH. Subtract KH and divide by sh: OH - 1 is at most (SH - KH) / sh. With padding p on each side, SH = H + 2p. The largest
+# whole number OH for which this holds is
 #
 # $$\text{OH} = \left\lfloor \frac{H + 2p - \text{KH}}{\text{sh}} \right\rfloor + 1 \qquad\qquad \text{OW likewise from W and KW.}$$
 #
@@ -110,8 +112,9 @@ for (y, z), ax in np.ndenumerate(axes):
     ax.set(title=f"window y = {y}, z = {z}", xticks=range(8), yticks=range(6))
 fig.supxlabel("column")
 fig.supylabel("line")
-show(fig, alt="Six drawings of one 6 by 8 image, with windows of 3 lines and 4 columns that start 2 apart: two below each other, three "
-     "side by side. Pixels 18 to 21 lie on line 2, where upper and lower windows overlap. The last line lies in no window.")  # fmt: skip
+show(fig, alt="Six drawings of one sheet of 6 lines and 8 columns. In each a blue window of 3 lines and 4 columns holds the numbers of "
+     "its pixels. The windows start at lines 0 and 2, and at columns 0, 2 and 4. Windows side by side share two columns. Upper "
+     "and lower windows share line 2: the pixels 18 and 19 stand in four windows. The last line lies in no window.")  # fmt: skip
 
 # %% [markdown]
 # ## 4. The derivation
@@ -134,7 +137,7 @@ show(fig, alt="Six drawings of one 6 by 8 image, with windows of 3 lines and 4 c
 # each window.
 
 
-# %%
+# %% tags=["given"]
 def pad(x, padding):
     n, c, h, w = x.shape
     sheet = np.zeros((n, c, h + 2 * padding, w + 2 * padding), x.dtype)
@@ -221,13 +224,13 @@ print(col.reshape(12, 6).astype(int))
 # %%
 fig = adds("x[2, 2]", [("window (0, 0), cell (2, 2)", 0.5), ("window (0, 1), cell (2, 0)", 0.25),
                        ("window (1, 0), cell (0, 2)", -1.0), ("window (1, 1), cell (0, 0)", 2.0)])  # fmt: skip
-show(fig, alt="Pixel 18 is copied into four windows. Gradients of 0.5, 0.25, -1 and 2 come back from these windows, and a plus sign "
-     "adds them: the gradient of pixel 18 is 1.75.")  # fmt: skip
+show(fig, alt="The pixel x[2, 2] is copied into four windows: into cell (2, 2) of window (0, 0), (2, 0) of (0, 1), (0, 2) of (1, 0) and "
+     "(0, 0) of (1, 1). Dashed arrows send back 0.5, 0.25, -1 and 2. A plus sign adds them: dx[2, 2] = 1.75.")  # fmt: skip
 
 # %% [markdown]
 # The same can be said with a matrix. Take one image with one channel. Lay the sheet flat, as one long vector, and col as another one.
 # Then sheet has SH times SW elements, and col has R times Q. Every element of col is a sum over all pixels, in which one pixel has the
-# factor 1 and all others have the factor 0. We write these factors in one row of a matrix S, one row for each element of col:
+# factor 1 and all others have the factor 0. These factors are one row of a matrix S. S has such a row for each element of col:
 #
 # $$\text{col} = S\;\text{sheet} \qquad\qquad (R Q) = (R Q, \text{SH SW})\,(\text{SH SW})$$
 #
@@ -248,8 +251,9 @@ right.imshow(often, cmap="Blues", vmax=7)
 for (line, column), value in np.ndenumerate(often):
     right.text(column, line, f"{value:.0f}", ha="center", va="center", fontsize=10)
 right.set(title="how often each pixel is copied", xlabel="column", ylabel="line")
-show(fig, alt="Left: the matrix S, 72 rows by 48 columns, with a single one in each row. Right: the 6 by 8 image with the number of "
-     "copies of each pixel: 1 or 2 in most places, 4 on line 2 in columns 2 to 5, and 0 on the last line.")  # fmt: skip
+show(fig, alt="Left: the matrix S, 72 rows by 48 columns, with a single dark cell in each row. The cells form short runs of three, which "
+     "go down and to the right in two bands. Right: the sheet of 6 lines and 8 columns with the number of copies of each "
+     "pixel: 1 or 2 in most places, 4 on line 2 in columns 2 to 5, and 0 on the last line.")  # fmt: skip
 
 # %% [markdown]
 # Every row of S holds a single 1, because every element of col is a copy of one pixel. A column of S holds as many ones as there are
@@ -345,7 +349,7 @@ def without_groups(weight, groups):
     return whole
 
 
-print((without_groups(np.ones((8, 3, 4, 3)), 2)[:, :, 0, 0]).astype(int), " one row a filter, one column a channel")
+print((without_groups(np.ones((8, 3, 4, 3)), 2)[:, :, 0, 0]).astype(int), " a row for each filter, a column for each channel")
 
 # %% [markdown]
 # ### 4.8 All of it
@@ -383,9 +387,10 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 # If arrays have more than two axes, `@` multiplies the matrices in the last two. It goes through the axes before them, such as N and G,
 # by itself. Here w has no axis N, so NumPy takes the same w for every image.
 #
-# Then write `col2im(dcol, shape, stride)`, which returns dsheet of that shape, and with it
-# `conv_backward(dout, x, weight, stride, padding)` for one group. It returns dx, dweight and dbias, in this order. This is the first half
-# of exercise **E05**, about 20 minutes. Ask `tutor.check("E05", conv_backward)` before you open the next cell.
+# Then write `col2im(dcol, shape, stride)`. dcol has the six axes (N, C, KH, KW, OH, OW), as the result of `im2col` has them, and `shape` is
+# the shape of the sheet. The function returns dsheet. With it write `conv_backward(dout, x, weight, stride, padding)` for one
+# group. It returns dx, dweight and dbias, in this order. This is the first half of exercise **E05**, about 20 minutes. Ask
+# `tutor.check("E05", conv_backward)` before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E05"]
@@ -424,7 +429,7 @@ def conv_backward(dout, x, weight, stride, padding):
 # 1 nor a side of the kernel, and at the bottom a line of the sheet is left over. In an example with equal sizes many mistakes do
 # not show.
 
-# %%
+# %% tags=["seeded"]
 rng = np.random.default_rng(3)
 N, C, K, H, W, KH, KW = 2, 6, 8, 11, 14, 4, 3
 x = rng.standard_normal((N, C, H, W))
@@ -609,17 +614,22 @@ for line, stride in zip(axes, (1, 2), strict=True):
     out_panel.set_title(f"stride {stride}: out, if x[5, 6] = 1", fontsize=10)
     dx_panel.set(xlabel="column", ylabel="line")
     dx_panel.set_title(f"stride {stride}: dx, if dout[2, 3] = 1", fontsize=10)
-show(fig, alt="Four panels. With stride 1 one pixel writes the weights into out turned round, from 12 at the top left to 1, and one "
-     "element of dout writes them into dx upright, from 1 at the top left to 12. With stride 2 the pixel reaches only four outputs, with "
-     "the weights 12, 10, 6 and 4, and the element of dout still writes all 12 weights upright.")  # fmt: skip
+show(fig, alt="Four panels. Upper left, stride 1: one pixel writes the weights into out turned round, from 12 at y = 2, z = 4 down to 1 "
+     "at y = 5, z = 6. Upper right: one element of dout writes them into dx upright, from 1 at line 2, column 3 to 12 at line "
+     "5, column 5. Lower left, stride 2: the pixel reaches only four outputs, with the weights 12, 10, 6 and 4. Lower right: "
+     "the element of dout still writes all 12 weights upright.")  # fmt: skip
 
 # %% [markdown]
 # Right: one element of dout sends a gradient to every pixel of its window, to each with its weight. So the kernel stands upright in dx.
 #
-# Left: one pixel is in several windows. The first of them (the smallest y and z) sees the pixel in its last cell, so its output is the
-# last weight, 12. The last of them begins at the pixel, so its output is the first weight, 1. So the kernel appears turned round in out.
-# This is why many books turn the kernel in one of the two passes. We never turn anything: im2col and col2im keep the places right by
-# themselves. With stride 2 a pixel feeds fewer windows, here four of them, but each window is as large as before.
+# Left, with stride 1: one pixel is in several windows. The first of them (the smallest y and z) sees the pixel in its last cell, so its
+# output is the last weight, 12. The last of them begins at the pixel, so its output is the first weight, 1. So the kernel appears turned
+# round in out. With stride 2 a pixel is in fewer windows, here in four of them. Each window is as large as before, so dx still shows all 12
+# weights.
+#
+# Many books compute dx with stride 1 like a forward pass: they lay the kernel on dout. The pictures at the left show that this alone would
+# write the kernel turned round. In dx it must stand upright, so these books turn the kernel before they lay it. We never turn anything:
+# im2col and col2im keep the places right by themselves.
 #
 # ### What does a filter find?
 #
@@ -646,22 +656,22 @@ for ax, one_map, title in zip(axes.flat[1:], maps[0], ("lighter to the right", "
     drawn = ax.imshow(one_map, cmap="PuOr_r", vmin=-0.9, vmax=0.9)
     ax.set(title=title, xlabel="z", ylabel="y")
     fig.colorbar(drawn, ax=ax, shrink=0.8)
-show(fig, alt="A picture of 48 by 64 pixels: an orange disk and a light gray bar on a blue ground. Below and beside it three maps of 24 by "
-     "31 numbers. The first is positive at the left edges of disk and bar and negative at their right edges. The second is positive at the "
-     "upper edge of the bar. The third is 0.85 inside the disk, near 0 in the bar and below 0 on the blue ground. The edges of the disk "
-     "are faint in the first two maps. The first has a pale positive stripe along the left border, the second a strong one along "
-     "the top.")  # fmt: skip
+show(fig, alt="A picture of 48 by 64 pixels: an orange disk and a light gray bar on a blue ground, which is darker below. Beside and "
+     "below it three maps of 24 by 31 numbers, orange for positive and violet for negative. The first is positive at the left "
+     "edges of disk and bar and negative at their right edges. The second is positive at the upper edge of the bar. The third "
+     "is 0.85 inside the disk, near 0 in the bar and below 0 on the blue ground. The edges of the disk are faint in the first "
+     "two maps. The first has a pale positive stripe along the left border, the second a strong one along the top.")  # fmt: skip
 say("0.85 is what the third filter finds inside the disk", value=maps[0, 2, 10, 8], within=0.005)
 
 # %% [markdown]
-# Each map has one number for each place. The three colors went into one sum. A map has no color; the colors of such drawings are only a
-# scale. Look at the border, too: the zeros of the padding are black, so the first two filters find an edge there that the picture does
-# not have. They find it only at the top and at the left: with stride 2 and these sizes the last windows end before the padding at the
-# bottom and at the right.
+# The third filter takes the mean of red minus the mean of blue in its window: inside the disk 0.95 - 0.1 = 0.85. Each map has one number
+# for each place. The three colors went into one sum. A map has no color; the colors of such drawings are only a scale. Look at the border,
+# too: the zeros of the padding are black, so the first two filters find an edge there that the picture does not have. They find it only at
+# the top and at the left: with stride 2 and these sizes the last windows end before the padding at the bottom and at the right.
 #
 # ### Who sees whom, with groups?
 #
-# We move one channel at a time and look which filters answer.
+# We add 1 to all pixels of one channel, for one channel after the other, and look which maps change.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(6, 3.6), layout="constrained")
@@ -718,14 +728,17 @@ say("78 % of the gradient's norm is lost", value=np.linalg.norm(right - wrong) /
 # **The kernel must be turned round.** In mathematics the word convolution does mean that. The paper's layer does not, and neither does
 # any library for neural nets. If you turn it in both passes, you learn the same net with turned weights. If you turn it in
 # one pass alone, your gradient is wrong.
-#
+
+# %%
+turned = conv_forward(x, weight[:, :, ::-1, ::-1], bias, 2, 1, 1)
+print("a turned kernel gives other numbers:", bool(np.abs(turned - out).max() > 1))
+
+# %% [markdown]
 # **H in the place of W (6 of 88 in the forward pass), KH in the place of KW (7 of 88).** Square images hide the first, and square
 # kernels hide the second.
 
 # %%
 print("OH, OW:", out.shape[2:], "  OW from the height would be", (H + 2 - KW) // 2 + 1)
-turned = conv_forward(x, weight[:, :, ::-1, ::-1], bias, 2, 1, 1)
-print("a turned kernel gives other numbers:", bool(np.abs(turned - out).max() > 1))
 
 # %% [markdown]
 # **"The feature maps are colored"** (an article on AlexNet). A filter adds its three channels. out has K maps, and K has nothing to
@@ -741,8 +754,9 @@ say("and 614,656 with one", value=256 * 96 * 5 * 5 + 256, within=0)
 # %% [markdown]
 # **A bias for every pixel.** There is one for each filter; conv1 has 96 of them. Its maps have 290,400 pixels.
 #
-# **Local means shared.** A layer in which each window has weights of its own is local too. Sharing is the other half of the idea: one
-# kernel for all windows. That is why dweight is a sum over windows.
+# **Local means shared.** These are two ideas. Local means: each number of out sees one small window. Shared means: all windows have the
+# same kernel. A convolution is both, and because its weights are shared, dweight is a sum over windows. A layer in which each window has
+# weights of its own is local too, but it shares nothing.
 
 # %%
 say("conv1 has 34,944 parameters", value=96 * (3 * 11 * 11 + 1), within=0)

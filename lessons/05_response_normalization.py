@@ -15,8 +15,8 @@
 #
 # Paper section 3.3, about 90 minutes, needs lessons 00, 02, 03 and 04, exercise E07.
 #
-# Afterwards you can write local response normalization and its backward pass, and you can say at which scale of the inputs it does
-# something, and why a test at another scale proves nothing.
+# Afterwards you can write local response normalization and its backward pass, and you can say how large the inputs must be before it does
+# something, and why a test with smaller numbers proves nothing.
 
 # %%
 from fractions import Fraction
@@ -71,7 +71,8 @@ predict("05-d", 5)
 #
 # The input is a, with the shape (N, C, H, W) as in lesson 03. The output b has the same shape. Everything happens at one pixel of one
 # image, so we write $a_i$ for the activity of channel i there, and leave out the image, the line and the column. The letter j is a
-# channel too. Two letters of lesson 03 mean something else here: n and k are constants of the paper, not an image and a filter.
+# channel too. Some letters had other meanings before. Here n and k are constants of the paper, not an image and a filter. a is what comes
+# *out* of ReLU, where in lesson 01 it was the sum before f. s is no stride, and b is no bias.
 #
 # $$b_i = \frac{a_i}{\left( k + \alpha \sum_{j \text{ in the window of } i} a_j^2 \right)^{\beta}}$$
 #
@@ -79,7 +80,7 @@ predict("05-d", 5)
 # |---|---|
 # | n | how many channels a window has |
 # | k, alpha, beta | the three other constants; alpha is the paper's $\alpha$, beta its $\beta$ |
-# | $s_i$ | the **scale** of channel i, the bracket below the line of the fraction |
+# | $s_i$ | the **scale** of channel i: the bracket below the line of the fraction |
 # | before, after | how many channels the window of i reaches down and up: n // 2 and (n - 1) // 2 |
 #
 # With a name for the bracket the same equation has two lines:
@@ -99,8 +100,8 @@ predict("05-d", 5)
 # normalizes each half by itself. So a window ends at the cut between the halves too, as if the channels stopped there. The halves are the
 # groups of lesson 03.
 #
-# We write all windows in one matrix M, as in lesson 04. Its element $M_{ij}$ is 1 where the window of channel i holds channel j, and 0
-# elsewhere. In the pictures the ones are blue, and a dot marks the channel itself, where j = i.
+# We write all windows in one matrix M. (In lesson 04 M held the winners. Here it holds whole windows.) Its element $M_{ij}$ is 1 where the
+# window of channel i holds channel j, and 0 elsewhere. In the pictures the ones are blue, and a dot marks the channel itself, where j = i.
 
 
 # %%
@@ -122,9 +123,10 @@ for ax, (title, M) in zip(axes, three.items(), strict=True):
 axes[0].set_ylabel("window of channel i")
 for line in (axes[2].axvline, axes[2].axhline):
     line(5.5, color="black", linewidth=1.5)
-show(fig, alt="Three tables of 12 channels, one row for the window of each, with a dot at its own channel. With n = 5 a row has 5 filled "
-     "cells round the dot, and only 3 at the first and the last channel. With n = 4 a row has two cells left of the dot and one "
-     "right of it. With two groups no window passes the wall between channels 5 and 6.")  # fmt: skip
+show(fig, alt="Three tables of 12 channels, one row for the window of each, with a dot at its own channel. The filled cells form a band "
+     "along the diagonal. With n = 5 a row has 5 filled cells round the dot, and only 3 at the first and the last channel. "
+     "With n = 4 a row has two cells left of the dot and one right of it. With two groups a black wall stands between channels "
+     "5 and 6, and no window passes it.")  # fmt: skip
 print("channels in the windows of i = 0, 1, 2, ..., 11 with n = 5:", three["n = 5"].sum(axis=1).astype(int))
 
 # %% [markdown]
@@ -198,7 +200,7 @@ s = [2 + 1 + 4, 2 + 1 + 4 + 0, 2 + 4 + 0]
 b = [Fraction(a[j], s[j]) for j in range(3)]
 back = [dout[j] * b[j] / s[j] for j in range(3)]  # what output j sends to every channel of its window
 cross = [back[0] + back[1], back[0] + back[1] + back[2], back[1] + back[2]]  # channel i adds over the windows that hold it
-by_hand = [Fraction(dout[i], s[i]) - 2 * a[i] * cross[i] for i in range(3)]
+by_hand = [Fraction(dout[i], s[i]) - 2 * a[i] * cross[i] for i in range(3)]  # 4.4 with alpha = beta = 1
 print("s  =", *s, "\nb  =", *b, "\ndx =", *by_hand)
 
 # %% [markdown]
@@ -338,7 +340,8 @@ for n in (5, 4, 1, 20)[: fast(4, 2)]:
 #
 # The engine's functions are `lrn_scale`, `lrn` and `lrn_backward` in `tinyalex/layers/lrn.py`; the layer is `LocalResponseNorm`. It gets
 # its sums from `window_sum`, which moves the whole array by 1, 2, ... channels and adds the moved arrays. Going back, `window_sum` is
-# called with before and after exchanged. That is the mirrored window of 4.6. The last argument of each function is an array for the result.
+# called with before and after exchanged. That is the mirrored window of 4.6. The engine's argument `window` holds before, after and the
+# number of groups. The last argument of each function is an array for the result.
 
 # %%
 from tinyalex.layers import lrn as engine
@@ -370,14 +373,15 @@ say("what is left is 5.924", value=alone, within=0.001)
 reveal("05-a")
 
 # %% [markdown]
-# The 2 did nearly all of this: $2^{-0.75} = 0.595$. The square of the activity changed the result by less than one percent. Does
-# normalization ever do anything else?
+# (In this answer a unit is one channel at one pixel, and damped means: made smaller.) The 2 did nearly all of this: $2^{-0.75} = 0.595$.
+# The square of the activity changed the result by less than one percent. Does normalization ever do anything else?
 #
-# ### It depends on the scale
+# ### It depends on how large the activities are
 #
 # We take noise in 96 channels, multiply it by a number, and look at the factor b / a. (ReLU would leave no negative numbers. The squares do
-# not see the sign, so we keep them.) The picture marks two scales: inputs of unit variance, and the activities of conv1 in AlexNet. After
-# the picture we compute where conv1 lies.
+# not see the sign, so we keep the negative numbers.) Each activity has a factor of its own. The line of the picture is their median, and 9
+# of 10 factors lie in the blue band. The picture marks two places: inputs of **unit variance**, whose variance is 1, and the activities of
+# conv1 in AlexNet. After the picture we compute where conv1 lies.
 
 # %%
 noise = rng.standard_normal((fast(4, 2), 96, 13, 17))
@@ -404,36 +408,37 @@ fig, ax = plt.subplots(figsize=(5.5, 3.3), layout="constrained")
 ax.fill_between(stds, low, high, color="#0072B2", alpha=0.25, label="9 of 10 activities")
 ax.plot(stds, middle, color="#0072B2", linewidth=2, label="median")
 ax.axvline(1, color="#C04A00", linestyle="--")
-ax.text(1.1, 0.05, "inputs of\nunit variance", color="#C04A00", fontsize=10)
+ax.text(0.9, 0.05, "inputs of\nunit variance", color="#C04A00", fontsize=10, ha="right")
 ax.axvspan(14, 269, color="#E69F00", alpha=0.2)
 ax.text(61, 0.64, "conv1", fontsize=10, ha="center")
 ax.set(xscale="log", ylim=(0, 0.7), xlabel="standard deviation of the activities", ylabel="b / a")
-ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0, 0.2))
+ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(0.27, 0.2))
 show(fig, alt="The factor b / a against the standard deviation of the activities, from 0.1 to 1000. Up to 3 it is a flat line at 0.595. "
      "At 100 the median is 0.25, and 9 of 10 lie between 0.14 and 0.43. At 1000 it is about 0.01. A dashed line marks inputs of unit "
      "variance, at 1, and a band from 14 to 269 marks conv1.")  # fmt: skip
 
 # %% [markdown]
-# **With inputs of unit variance (variance 1) this layer only multiplies by 0.595.** Nothing is normalized, and there is no competition.
+# **With inputs of unit variance this layer only multiplies by 0.595.** Nothing is normalized, and there is no competition.
 # The layer is there, and the code is right, but smaller weights in the next layer would do the same.
 #
-# AlexNet reads pixels from 0 to 255, from which the mean image is subtracted. Their standard deviation is about 74. A filter of conv1
-# multiplies 363 of them by weights, which have a standard deviation of 0.01 at the start, and adds. How large is the sum? If pixels and
-# weights have nothing to do with each other, and both have the mean 0, the variance of a product is the product of the two variances, and
-# the variances of the 363 products add. So the standard deviation of the sum is 74 times 0.01 times the root of 363. If the filter fits
-# its window as well as possible, each weight is a fixed number times its pixel. Then all products have the same sign, and the products
-# themselves add: 363 times 74 times 0.01.
+# AlexNet reads pixels from 0 to 255, from which the mean image, the mean of all training images, is subtracted. Their standard deviation is
+# about 74. A filter of conv1 multiplies 363 of them by weights, which have a standard deviation of 0.01 at the start, and adds. How large
+# is the sum? If pixels and weights have nothing to do with each other, and both have the mean 0, the variance of a product is the product
+# of the two variances, and the variances of the 363 products add. So the standard deviation of the sum is 74 times 0.01 times the root of
+# 363. If the filter fits its window as well as possible, each weight is a fixed number times its pixel. Pixels have the standard deviation
+# 74 and weights 0.01, so this number is 0.01 / 74. A product is then 0.01 / 74 times the square of a pixel. The mean of these squares is
+# the variance, 74², so the mean of the products is 74 times 0.01. All of them are positive, and the sum is 363 times 74 times 0.01.
 
 # %%
 say("conv1 without any fit: standard deviation 14", value=74 * 0.01 * 363**0.5, within=0.2)
 say("conv1 with a perfect fit: 269", value=74 * 0.01 * 363, within=0.5)
 
 # %% [markdown]
-# This is the band in the picture, and there the squares matter. Whoever divides the pixels by 255 must change alpha too.
+# This is the band in the picture, and there the squares matter. Whoever divides the pixels by 255 must also multiply alpha by 255².
 #
 # ### Competition
 #
-# Now we look at one pixel with 24 channels, in two groups of 12. The activities have the scale of conv1, and one of them is strong.
+# Now we look at one pixel with 24 channels, in two groups of 12. The activities are as large as those of conv1, and one of them is strong.
 
 # %%
 pixel = np.abs(40 * np.random.default_rng(7).standard_normal(24)).reshape(1, 24, 1, 1) + 10
@@ -448,17 +453,20 @@ below.set(ylabel="b / a", xlabel="channel", xticks=range(0, 24, 2), ylim=(0, 0.7
 for ax in (above, below):
     ax.axvline(11.5, color="black", linewidth=2)
 above.text(11.8, 220, "the cut between the devices", fontsize=10)
-show(fig, alt="Above, bars of 24 activities: most between 10 and 100, channel 10 at 300. Below, what is left of each: 0.33 to 0.57 "
-     "for most, but only 0.16 for channels 8 to 11. Channel 12 is beyond the cut between the devices and keeps 0.54.")  # fmt: skip
+show(fig, alt="Bars of 24 channels. Above, their activities: most lie between 10 and 90, channel 10 is at 300. Below, the part b / a that "
+     "is left of each: 0.33 to 0.57 for most, but only 0.16 for channels 8 to 11. A black line between channels 11 and 12 is "
+     "the cut between the devices. Channel 12, beyond it, keeps 0.54.")  # fmt: skip
 print("b / a of the channels 7 to 13:", np.round(ratio[7:14], 2))
 
 # %% [markdown]
-# The strong channel pushes down itself and the neighbors within two channels. The others do not notice it. Channel 12 is its
-# neighbor by number, but it lives on the other device.
+# The strong channel pushes down itself and the neighbors within two channels. Its square alone makes their scale 2 + 0.0001 · 300² = 11,
+# and $11^{-0.75}$ is 0.166. With the other squares of their windows it is 0.16. The channels further away do not notice it. Channel 12 is
+# its neighbor by number, but it lies on the other device.
 #
 # ### A gradient check that proves nothing
 #
-# Somebody forgets the cross term and returns `dout * s**-beta`. Does a gradient check notice? Here the scale of the *test* decides.
+# Somebody forgets the cross term and returns `dout * s**-beta`. Does a gradient check notice? It depends on how large the numbers of the
+# *test* are.
 
 
 # %%
@@ -484,8 +492,8 @@ ax.axhline(1e-3, color="#C04A00", linestyle="--")
 ax.text(1000, 4e-4, "allowed by a loose check", color="#C04A00", fontsize=10, ha="right")
 ax.set(xscale="log", yscale="log", xlabel="standard deviation of the activities", ylabel="relative difference")
 show(fig, alt="The relative difference of a gradient without the cross term, against the standard deviation of the activities, both on "
-     "logarithmic axes. It rises from 2e-6 at 0.1 over 2e-4 at 1 to 0.4 at 100. A dashed line at 0.001 is what a loose check allows: "
-     "up to about 2 the mistake lies below it.")  # fmt: skip
+     "logarithmic axes. It rises on a straight line from 2e-6 at 0.1 over 2e-4 at 1, then bends to 0.4 at 100 and 0.7 at 1000. "
+     "A dashed line at 0.001 is what a loose check allows: up to about 2 the mistake lies below it.")  # fmt: skip
 
 # %% [markdown]
 # Before the picture, 44 % stands twice: once for a standard deviation of 100 with alpha = 0.0001, and once for one of 1 with alpha = 1.
@@ -504,7 +512,7 @@ assert difference(without_cross_term(dout, a, 5, 2, 0.1, 0.75), measured) > 0.1
 #
 # The course whose solutions we counted does not have this layer. So there are no counts here. Each mistake has the place where it was
 # seen: articles on AlexNet, translations of the paper, and threads about libraries. (A name with a number, such as onnx/onnx#7805, is a
-# thread on GitHub.) We take the paper's constants at the scale of conv1, and five channels.
+# thread on GitHub.) We take the paper's constants, and five channels with activities as large as in conv1.
 
 # %%
 five = np.array([20.0, 60, 100, 40, 80])
@@ -512,8 +520,8 @@ here = lrn(five.reshape(1, 5, 1, 1), *PAPER).ravel()
 print("a =", five, "\nb =", np.round(here, 1))
 
 # %% [markdown]
-# **"Each value is divided by the sum of five maps"** (an article on AlexNet). Squares, alpha, k and the power are missing. For the channel
-# in the middle, whose window holds all five:
+# **"Each value is divided by the sum of five maps"** (an article on AlexNet). Squares, alpha, k and the power are missing. The window of
+# the channel in the middle holds all five. This channel has 100:
 
 # %%
 say("it would become 0.33", value=five[2] / five.sum(), within=0.005)
@@ -521,11 +529,12 @@ say("it is 34.1", value=here[2], within=0.05)
 
 # %% [markdown]
 # **$a_i$ for $a_j$ in the sum** (a widely read Chinese translation of the paper; SnailTyan/deep-learning-papers-translation#7,
-# corrected in 2019). Then each channel looks at itself alone, five times. No channel inhibits another. The weak first channel, with a
-# strong one in its window, shows it best:
+# corrected in 2019). Then each channel looks at itself alone, once for each channel of its window. No channel inhibits another. The first
+# channel shows it best: it is weak, with 20, and has a strong one in its window. Its window holds three channels, so it adds its own square
+# three times:
 
 # %%
-say("it would become 11.1", value=five[0] / (2 + 1e-4 * 5 * five[0] ** 2) ** 0.75, within=0.05)
+say("it would become 11.4", value=five[0] / (2 + 1e-4 * 3 * five[0] ** 2) ** 0.75, within=0.05)
 say("it is 8.0", value=here[0], within=0.05)
 
 # %% [markdown]
@@ -598,10 +607,24 @@ beta_missing = direct + (lrn_backward(dout, a, 5, 2, 0.1, 0.75) - direct) / 0.75
 print(f"relative difference without beta: {difference(beta_missing, measured):.3f}")
 
 # %% [markdown]
+# **"Contrast normalization brings each channel to the mean 0 over all images"** (an article on AlexNet). The paper names contrast
+# normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
+# are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight pixels
+# of one channel, dark on the left and light on the right. Local contrast normalization shows the pattern and the edge, and no longer which
+# side is the light one. Response normalization keeps it.
+
+# %%
+line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])
+near = [line[max(0, at - 1) : at + 2] for at in range(len(line))]  # each pixel with its neighbors on the line
+print("contrast, local:  ", np.round([(pixel - part.mean()) / part.std() for pixel, part in zip(line, near, strict=True)], 1))
+print("over all pixels:  ", np.round((line - line.mean()) / line.std(), 1))
+print("response:         ", np.round(lrn(line.reshape(1, 1, 1, 8), *PAPER).ravel(), 1))
+
+# %% [markdown]
 # **"It is always good to have."** The paper reports that it lowers the top-1 error by 1.4 % and the top-5 error by 1.2 %, and the test
-# error of a small net on CIFAR-10 from 13 % to 11 %. That holds for this net at this scale. If the inputs have unit variance and alpha
-# stays 0.0001, the layer is a constant factor, as part 8 shows. Later nets often bring the activities of each channel to mean 0 and
-# variance 1 (batch normalization). After such a layer this one has nothing to do.
+# error of a small net on CIFAR-10 from 13 % to 11 %. That holds for these two nets. AlexNet's activities are large. If the inputs have unit
+# variance and alpha stays 0.0001, the layer is a constant factor, as part 8 shows. Later nets often bring the activities of each channel to
+# mean 0 and variance 1 (batch normalization). After such a layer this one has nothing to do.
 #
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #
@@ -609,8 +632,8 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 #
 # Response normalization divides an activity by a power of a scale, and the scale is k plus alpha times the sum of the squares of the
 # channels in its window. An activity enters its own output and the scales of its neighbors, so its gradient has a direct term and a cross
-# term that **adds** over all windows that hold it. With inputs of unit variance the layer multiplies by 0.595 and does nothing else. At the
-# scale of AlexNet's activities it makes channels compete. The same holds for a test: at the wrong scale it cannot see the cross term.
+# term that **adds** over all windows that hold it. With inputs of unit variance the layer multiplies by 0.595 and does nothing else. With
+# activities as large as AlexNet's it makes channels compete. The same holds for a test: with small numbers it cannot see the cross term.
 #
 # ### Read on
 #
@@ -620,7 +643,7 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 #
 # Two questions to write about, a few sentences each:
 #
-# 1. The order of the kernels is arbitrary, and yet it decides who inhibits whom. Why can the net still make use of it? What would change if
-#    you exchanged two kernels after training, with all the weights that read them?
+# 1. The order of the kernels is arbitrary, and yet it decides who inhibits whom. Why can the net still make use of it? Suppose that you
+#    exchange two kernels after training. In the next layer you also exchange the weights that read their maps. What would change?
 # 2. You may choose the standard deviation of a, the constants and the sizes for one gradient check of somebody else's layer. What do you
 #    choose, and which mistakes of part 9 does your choice find?

@@ -36,10 +36,10 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # regression" is an older name of what this lesson derives. "Training cases" are images, and the "prediction distribution" is the list of
 # the probabilities that the net gives to the classes.
 #
-# The last layer of AlexNet gives 1,000 numbers for an image, one for each class. They are called **logits**. They may be positive or
-# negative, and their sum may be any number. A **softmax** makes 1,000 probabilities of them: positive numbers that sum to 1. The
-# **label** is the number of the right class. The log-probability of the label is 0 if the net gives the right class the probability 1,
-# and very negative if it gives it nearly 0.
+# The last layer of AlexNet gives 1,000 numbers for an image, one for each class. They are called **logits**; lesson 01 called them scores.
+# They may be positive or negative, and their sum may be any number. A **softmax** makes 1,000 probabilities of them: positive numbers that
+# sum to 1. The **label** is the number of the right class. The log-probability of the label is 0 if the net gives the right class the
+# probability 1, and very negative if it gives it nearly 0.
 #
 # We prefer to go downhill. So we change the sign: the **loss** is minus this average, and training makes it small. Its usual name is
 # **cross-entropy**. "log" is always the natural logarithm, whose base is 2.718...
@@ -64,8 +64,8 @@ predict("06-d", 1)
 # %% [markdown]
 # ## 3. The equation
 #
-# There are N images and C classes. (In this lesson C is the number of classes.) The logits are z, with the shape (N, C). For one image we
-# write $z_j$ for the logit of class j, and $z_\text{label}$ for that of its label. Then
+# There are N images and C classes. (In this lesson C is the number of classes, which was K in lesson 01.) The logits are z, with the shape
+# (N, C). For one image we write $z_j$ for the logit of class j, and $z_\text{label}$ for that of its label. Then
 #
 # $$\begin{array}{rll}
 # p_j &= \frac{\exp(z_j)}{\sum_i \exp(z_i)} & \quad (C) \text{ for each image} \\
@@ -233,9 +233,9 @@ def softmax_cross_entropy(logits, labels):
 # %% [markdown]
 # ## 6. Prove it
 #
-# The measured slope of lesson 00. N and C are not equal, the labels are not in order, and one class occurs twice.
+# We use the measured slope of lesson 00. N and C are not equal, the labels are not in order, and one class occurs twice.
 
-# %%
+# %% tags=["seeded"]
 rng = np.random.default_rng(6)
 N, C = 4, 7
 logits = 3 * rng.standard_normal((N, C))
@@ -336,8 +336,9 @@ wrong = labels.copy()
 wrong[1] = 3  # the label of image 1 was 0
 loss_wrong, dwrong = softmax_cross_entropy(logits, wrong)
 print(f"in a batch of {N}: the loss grows by {loss_wrong - loss:.4f}, (z_old - z_new) / N is {(logits[1, 0] - logits[1, 3]) / N:.4f}")
-print("the gradient changes at", [(int(n), int(j)) for n, j in np.argwhere(np.abs(dwrong - dlogits) > 1e-12)], "and nowhere else, by")
-print(np.round((dwrong - dlogits)[1, [0, 3]], 12))
+moved = np.argwhere(np.abs(dwrong - dlogits) > 1e-12)
+changes = {(int(n), int(j)): round(float(dwrong[n, j] - dlogits[n, j]), 12) for n, j in moved}
+print("the only elements of the gradient that change, and by how much:", changes)
 
 # %% [markdown]
 # ### The first loss of a net
@@ -349,7 +350,9 @@ say("a thousand classes: 6.908", value=softmax_cross_entropy(np.zeros((1, 1000))
 reveal("06-a")
 
 # %% [markdown]
-# What if the first logits are not small? We take noise for them, with 1,000 classes, and multiply it by a number.
+# What if the first logits are not small? We take **noise** for them: each logit is a random number of its own, with mean 0 and standard
+# deviation 1. There are 1,000 classes. We multiply the noise by a number. (The **standard deviation** says how far numbers spread round
+# their mean: most of them are not further from it than two standard deviations. Its square is the **variance**.)
 
 # %%
 noise = rng.standard_normal((fast(1000, 200), 1000))
@@ -363,8 +366,9 @@ ax.axhline(np.log(1000), color="black", linewidth=0.8)
 ax.text(10, 7.2, "log 1000 = 6.908", fontsize=10, ha="right")
 ax.set(xlabel="standard deviation of the logits", ylabel="loss", ylim=(0, 36))
 ax.legend(fontsize=9, loc="upper left")
-show(fig, alt="The loss of 1,000 classes for random logits. It starts at 6.908 for standard deviation 0, is about 7.4 at 1, 14 at 4 and 32 "
-     "at 10. Up to about 3 it follows a dashed parabola, log 1000 plus half of the variance.")  # fmt: skip
+show(fig, alt="The loss of 1,000 classes for random logits of standard deviation 0 to 10. It starts at 6.908, a black line, is about 7.4 "
+     "at 1, 14 at 4 and 32 at 10, and is nearly straight at the end. Up to about 3 it follows a dashed parabola, log 1000 plus "
+     "half of the variance, which is at 15 for 4.")  # fmt: skip
 say("with logits of standard deviation one the loss is 7.4", value=found[2], within=fast(0.15, 0.3))
 say("with ten it is 32", value=found[-1], within=fast(1.5, 3.0))
 
@@ -375,7 +379,7 @@ say("with ten it is 32", value=found[-1], within=fast(1.5, 3.0))
 #
 # (You may skip this.) Where does the dashed parabola come from? With many classes the mean of $\exp(z_i)$ is near its expected value,
 # which for normal noise is $\exp(\text{variance} / 2)$. So the sum is C times this, and its logarithm is $\log C + \text{variance} / 2$.
-# For large noise one logit dominates the sum, and this is no longer so.
+# By 4.1 we subtract the logit of the label. Its mean is 0. For large noise one logit dominates the sum, and this is no longer so.
 #
 # ### Too large for exp
 #
@@ -418,24 +422,24 @@ ts = np.unique(np.round(np.logspace(0, 4, 81)))
 with np.errstate(all="ignore"):
     curves = {function: np.array([function(np.array([t, 0.0]), 1) for t in ts]) for function in four}
 fig, ax = plt.subplots(figsize=(5.8, 3.6), layout="constrained")
-ax.plot(ts, curves[as_in_this_lesson], color="#0072B2", linewidth=6, alpha=0.35, label="this lesson")
-for function, color, style, name in (
-    (log_of_p, "#C04A00", "-", "log of p: infinite from 746"),
-    (as_in_the_equation, "black", "--", "the equation: infinite from 710"),
-    (plus_a_small_number, "#E69F00", "-.", "log of p + 1e-8: at most 18.4"),
+ax.plot(ts, curves[as_in_this_lesson], color="#0072B2", linewidth=9, alpha=0.35, label="this lesson")
+for function, color, style, width, name in (
+    (log_of_p, "#C04A00", "-", 3.5, "log of p: infinite from 746"),
+    (as_in_the_equation, "black", "--", 1.2, "the equation: infinite from 710"),
+    (plus_a_small_number, "#E69F00", "-.", 1.8, "log of p + 1e-8: at most 18.4"),
 ):
     shown = np.isfinite(curves[function])
-    ax.plot(ts[shown], curves[function][shown], style, color=color, label=name)
+    ax.plot(ts[shown], curves[function][shown], style, color=color, linewidth=width, label=name)
 ax.set(xscale="log", yscale="log", xlabel="t, the logit of the wrong class", ylabel="loss")
 ax.legend(fontsize=9)
-show(fig, alt="The loss against the logit t of a wrong class, both axes logarithmic. The lesson's loss rises all the way to 10,000. "
-     "The equation and the log of p follow it up to about 700 and end there. The log of p + 1e-8 bends at about 18 and stays at "
-     "18.4.")  # fmt: skip
+show(fig, alt="The loss against the logit t of a wrong class, both axes logarithmic. The lesson's loss, a broad light line, rises all the "
+     "way to 10,000. The equation and the log of p lie on it and end soon after t = 700. The log of p + 1e-8 leaves it at "
+     "about 18 and stays at 18.4.")  # fmt: skip
 
 # %% [markdown]
 # The curves of the equation and of log of p lie on that of this lesson, and they end near 700, where the loss becomes infinite. The small
-# number hides the infinity, but now the loss does not grow with t any more. What has no slope cannot be learned. We measure the slope of
-# this loss with respect to the logit of the label, at t = 30. It should be -1.
+# number hides the infinity. But now the loss does not grow with t any more: it is never above -log(1e-8) = 18.4. What has no slope cannot
+# be learned. We measure the slope of this loss with respect to the logit of the label, at t = 30. It should be -1.
 
 # %%
 at30 = np.array([30.0, 0.0])
@@ -444,14 +448,18 @@ say("with a small number the slope is -0.0000094", value=slopes[0], within=1e-7)
 say("as in this lesson it is -1.0", value=slopes[1], within=1e-6)
 
 # %% [markdown]
+# Where does the tiny slope come from? The slope of -log(p + 1e-8) with respect to p is -1 / (p + 1e-8), and p is far smaller than 1e-8: at
+# t = 30 it is 9.4e-14. By 4.6 the slope of p is p (1 - p), which is nearly p. The product is -9.4e-14 / 1e-8 = -0.0000094. Without the
+# small number p cancels, and -1 is left.
+#
 # The image on which the net is most wrong is the one that it would no longer learn from.
 #
 # ### Why not the squared error?
 #
 # One could also take the squared distance of p from the one-hot row. Its gradient goes through the softmax and gets the factors of 4.6,
 # $p_i$ and $[i = j] - p_j$. Their product is near 0 where a probability is near 0 or 1. Again the second class is right, and the logits
-# are t and 0. We call minus the slope with respect to the right logit the **pull** on it. It says how strongly a step of gradient descent
-# raises this logit.
+# are t and 0. We take the slope with respect to the logit of the label, change its sign, and call this the **pull**. It says how strongly a
+# step of gradient descent raises this logit.
 
 
 # %%
@@ -463,7 +471,7 @@ def squared(z):
 for t in (0.0, 2.0, 5.0, 10.0):
     both = np.array([t, 0.0])
     slopes = (-softmax_cross_entropy(both[None], np.array([1]))[1][0, 1], -numerical_gradient(squared, both, 1e-4)[1])
-    print(f"t = {t:4.1f}   pull on the right logit: cross-entropy {slopes[0]:.4f}, squared error {slopes[1]:.4f}")
+    print(f"t = {t:4.1f}   pull on the label's logit: cross-entropy {slopes[0]:.4f}, squared error {slopes[1]:.4f}")
 
 # %% [markdown]
 # The more wrong the net is, the harder cross-entropy pulls, up to 1. The squared error pulls less and less.
@@ -479,7 +487,7 @@ for t in (0.0, 2.0, 5.0, 10.0):
 #
 # In the table of part 8 these are the rows `log_of_p` and `as_in_the_equation`.
 #
-# **"A small number in the logarithm repairs it"** (1 of 138, and a blog). See the slope of -0.0000094 above.
+# **"A small number in the logarithm repairs it"** (1 of 138, and a blog). It does not: the slope above is -0.0000094, and it should be -1.
 #
 # **"The derivative is p (1 - p)"** (newbe.dev). That is the diagonal of the table in 4.6 alone. Whoever uses only the diagonal
 # gets the right number at the label and zeros elsewhere. The row does not sum to 0:
@@ -540,7 +548,7 @@ say("p rounded first gives 0.2107", value=-np.log(0.81), within=0.0001)
 
 # %% [markdown]
 # **"The gradient with respect to p is what goes back."** $-1/p_\text{label}$ is the slope with respect to a probability. What the last
-# layer needs is the slope with respect to its logits. It is bounded by 1; the other one is not.
+# layer needs is the slope with respect to its logits. This slope lies between -1 and 1. The slope with respect to p has no bound.
 #
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #

@@ -15,8 +15,8 @@
 #
 # Paper section 5, about 75 minutes, needs lessons 00, 01, 02 and 06, exercise E09. It can be read before lesson 03.
 #
-# Afterwards you can write the paper's step of gradient descent, say what momentum and weight decay do to it, and tell it from the two
-# other forms that go by the same name.
+# Afterwards you can write the paper's step of gradient descent, say what momentum and weight decay do to it, and say how two other forms
+# with the same name differ from it.
 
 # %%
 from fractions import Fraction
@@ -35,9 +35,10 @@ from tinyalex.tutor.lesson import fast, say, show
 # > "We trained our models using stochastic gradient descent with a batch size of 128 examples, momentum of 0.9, and weight decay of
 # > 0.0005."
 #
-# (Section 5.) So far we have gradients. A gradient says how the loss changes if a weight moves. Now the weights do move. One such move of
-# all weights is a **step**. A step uses the gradient of one **batch**: some images, drawn at random, here 128. "Stochastic" means that
-# chance has a part in it. **SGD** is short for stochastic gradient descent.
+# (Section 5.) A gradient says how the loss changes if a weight moves. Lessons 01 and 02 moved each weight by minus a rate times its
+# gradient. The paper moves its weights by a rule with more terms, which is the subject of this lesson. One such move of all weights is a
+# **step**. A step uses the gradient of one **batch**: some images, drawn at random, here 128. "Stochastic" means that chance has a part in
+# it. **SGD** is short for stochastic gradient descent.
 #
 # Right after this sentence the paper writes the step as two lines. We take them apart in this lesson. Names such as BVLC/caffe#327 stand
 # for threads on GitHub: the project, and the number of the thread.
@@ -45,9 +46,11 @@ from tinyalex.tutor.lesson import fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. The words of the questions: the **learning rate** is the small factor that lesson 01
-# called rate. The **velocity** is the move that a weight makes in a step. With a **momentum** of 0.9 this move is 0.9 times the last move,
-# minus the learning rate times the gradient. **PyTorch** is a well-known library, whose step is written in another form than the paper's.
+# Run the cells, and replace each guess by your own before you read on. The words of the questions: the **learning rate** is the small
+# factor that lesson 01 called rate. The **velocity** is the move that a weight makes in a step. With a **momentum** of 0.9 this move is 0.9
+# times the last move, minus the learning rate times the gradient. **PyTorch** is a well-known library, whose step has another form than the
+# paper's: there u is 0.9 times the last u, plus the gradient, and the move is minus the learning rate times u. In the question about it the
+# gradient has been 1 for many steps, and it stays 1.
 
 # %% tags=["predict"]
 predict("07-a", 2)
@@ -71,7 +74,7 @@ predict("07-c", 90)
 # | $\delta$ | weight_decay | 0.0005 | how strongly each weight is drawn to 0 |
 #
 # w, g and v have the same shape. (The Greek letters are read eta, mu and delta, and the paper's is read epsilon. The paper's angle brackets
-# mean the average over the batch $D_i$, whose derivative stands between them.) The paper's two lines are
+# mean the average, over the batch $D_i$, of the derivative that stands between them.) The paper's two lines are
 #
 # $$\begin{array}{rll}
 # v_{t+1} &= \mu\,v_t - \delta\,\eta\,w_t - \eta\,g_t & \quad \text{the shape of } w \\
@@ -179,8 +182,10 @@ reveal("07-c")
 # 0 &= r^2 - (1 + \mu - \eta a)\,r + \mu & \quad \text{all terms on one side}
 # \end{array}$$
 #
-# This quadratic equation has two roots, $r_1$ and $r_2$. So there are two such powers, and the path is a sum of them, each times a
-# constant. Multiply out $(r - r_1)(r - r_2)$: its last number is $r_1 r_2$. So **the product of the roots is $\mu$**.
+# This quadratic equation has two roots, $r_1$ and $r_2$. So there are two such powers. In the equation each x stands alone, times a number.
+# So if two paths obey the equation, their sum obeys it too, and so does a path times a constant. Therefore the path is a sum of the two
+# powers, each times a constant, and the two constants make it begin at the right place with the right velocity. Multiply out
+# $(r - r_1)(r - r_2)$: its last number is $r_1 r_2$. So **the product of the roots is $\mu$**.
 #
 # When the number under the square root of the solution is negative, the roots are not real. They are a complex number and its mirror
 # image, and both have the same size. (The size of a complex number is its distance from 0. If you have not met complex numbers, believe the
@@ -190,8 +195,9 @@ reveal("07-c")
 # For which $\eta a$ is this so? The number under the square root is negative if $(1 + \mu - \eta a)^2$ is below $4 \mu$. With $\mu$ = 0.9
 # this means: $\eta a$ is between 0.0026 and 3.797.
 #
-# The limit moves, too. If $\eta b$ is above 3.797, both roots are real and negative. Their product is still 0.9. So one of them grows in
-# size, and the limit is where it reaches -1. Put r = -1 in:
+# The limit moves, too. If $\eta b$ is above 3.797, both roots are real and negative. Their sum is $1 + \mu - \eta b$, so its size grows
+# with $\eta b$. Their product is still 0.9. So one of them grows in size and the other one shrinks. The limit is where the growing one
+# reaches -1. Put r = -1 in:
 #
 # $$1 + (1 + \mu - \eta b) + \mu = 0 \qquad\text{so}\qquad \eta b = 2\,(1 + \mu)$$
 #
@@ -245,7 +251,7 @@ for rate_times_a in (0.001, 0.01, 1.0, 3.7, 3.9):
 #
 # ### 4.7 The engine's line
 #
-# With names for the letters, our two lines are those of the engine's docstring in `tinyalex/optim.py`:
+# With names for the letters, our two lines are those of the engine's docstring in `tinyalex/optim.py`. There dL/dw is the gradient g:
 #
 #     v <- momentum * v - weight_decay * lr * w - lr * dL/dw,  w <- w + v.
 
@@ -290,10 +296,10 @@ def pytorch_step(weight, grad, buffer, lr, momentum, weight_decay):
 # slope of the loss with respect to the learning rate, at the rate 0. We measure it with the centered difference of lesson 00. For this we
 # need a loss whose gradient we know. We take
 #
-# $$L(w) = \frac{1}{2} \sum_{i,j} w_i\,A_{ij}\,w_j \qquad\qquad g = A\,w \qquad (7)$$
+# $$L(w) = \frac{1}{2} \sum_{i,j} w_i\,A_{ij}\,w_j \qquad\qquad g = A\,w$$
 #
-# where A is a table with $A_{ij} = A_{ji}$. Each $w_i$ stands in the sum twice, on the left and on the right. The two uses give the same
-# slope, and this cancels the half.
+# where w and g have the shape (7,), and A is a table of the shape (7, 7) with $A_{ij} = A_{ji}$. Each $w_i$ stands in the sum twice, on the
+# left and on the right. The two uses give the same slope, and this cancels the half.
 
 # %%
 rng = np.random.default_rng(7)
@@ -346,8 +352,8 @@ print("30 steps with fractions: equal, with == and without a tolerance")
 # ## 7. The same as the engine
 #
 # The engine's class is `SGD` in `tinyalex/optim.py`. Its method `step` updates all parameters of a net, and then sets the gradients to
-# zero. Momentum 0.9 and weight decay 0.0005 are its defaults. We take a net with a single layer of 3 units and 5 inputs, give it the same
-# gradients as our own step, and change the learning rate on the way.
+# zero. Momentum 0.9 and weight decay 0.0005 are its defaults. We take a net with a single layer of 3 units (a **unit** is a neuron) and 5
+# inputs, give it the same gradients as our own step, and change the learning rate on the way.
 
 # %%
 import tinyalex as ta
@@ -376,7 +382,9 @@ print("40 steps, weight and bias, rate 0.01 and then 0.001: equal to the engine'
 # ### A valley
 #
 # We take the valley of 4.4 with a = 1 and b = 100. Without momentum the limit for the learning rate is 2/100 = 0.02. We go 60 steps with a
-# rate a little below it, 30 steps with a rate a little above it, and 60 steps with the first rate and momentum.
+# rate a little below it, 30 steps with a rate a little above it, and 60 steps with the first rate and momentum. The gray ovals in the
+# picture are contour lines: on each of them the loss is the same everywhere. Afterwards we print which share of the distance to the lowest
+# point is left at the end of a path.
 
 
 # %%
@@ -398,20 +406,25 @@ for (name, places), (color, marker) in zip(paths.items(), styles, strict=True):
 ax.plot(0, 0, "*", color="black", markersize=12, label="the lowest point")
 ax.set(xlabel="x, the flat direction", ylabel="y, the steep direction", xlim=(-9, 6), ylim=(-2.5, 2.5))
 ax.legend(loc="lower right", fontsize=9)
-show(fig, alt="Three paths on the contour lines of a valley that is flat in x and steep in y. All start at x = -8, y = 0.5. With rate "
-     "0.018 the path jumps from side to side, each time less, and then creeps along y = 0 to x = -2.7. With rate 0.0205 it jumps "
-     "farther each time, up to y = 2, and is at x = -4.3. With momentum it winds past the lowest point to x = 2.2, turns, and ends in a "
-     "cluster of points beside the lowest point.")  # fmt: skip
+show(fig, alt="Three paths over the ellipses of a valley that is flat in x and steep in y. A star marks its lowest point, at 0. All start "
+     "at x = -8, y = 0.5. With rate 0.018 the path jumps from side to side, each time less, and then creeps along y = 0 to x = "
+     "-2.7. With rate 0.0205 it jumps farther each time, up to y = 2, and is at x = -4.3. With momentum it winds past the star "
+     "to x = 2.2, turns, and ends in a cluster of points beside it.")  # fmt: skip
 left = {name: np.linalg.norm(places[-1]) / np.linalg.norm(places[0]) for name, places in paths.items()}  # norm: the length
-say("the first path leaves 34 % of the distance", value=left["rate 0.018"], within=0.005)
-say("the path with momentum leaves 2 %", value=left["rate 0.018, momentum 0.9"], within=0.005)
+say("first path: 34 % of the distance is left", value=left["rate 0.018"], within=0.005)
+say("path with momentum: 2 % is left", value=left["rate 0.018, momentum 0.9"], within=0.005)
 
 # %% [markdown]
+# This is what 4.4 says. With the rate 0.018 each step multiplies y by 1 - 1.8 = -0.8: the path jumps from side to side, and y goes to 0.
+# Each step multiplies x by 1 - 0.018 = 0.982, and $0.982^{60}$ is 0.34. With the rate 0.0205 y is multiplied by -1.05, and so it grows.
+# With momentum both x and y swing, and their swings shrink by 5 % in a step. $0.949^{60}$ is 0.04. How much is left also depends on where
+# in their swings x and y are at step 60.
+#
 # Could another learning rate help the path without momentum? We try a hundred of them.
 
 # %%
 best = min(np.linalg.norm(path(lr, 0.0, 60)[-1]) for lr in np.linspace(0.001, 0.03, 100)) / np.linalg.norm([-8.0, 0.5])
-say("the best of a hundred rates without momentum leaves 30 %", value=best, within=0.01)
+say("with the best of a hundred rates without momentum 30 % is left", value=best, within=0.01)
 
 # %% [markdown]
 # ### What happens when the learning rate falls
@@ -438,16 +451,17 @@ ax.axvline(90, color="black", linewidth=0.8)
 ax.text(91, 9.5, "rate divided by 10", fontsize=10, va="top")
 ax.set(xlabel="step", ylabel="size of the move, in units of 0.01", ylim=(0, 10.5))
 ax.legend(loc="center right")
-show(fig, alt="The size of the moves with a gradient that stays 1. All three forms rise to 10 times the rate within 50 steps. At step 90 "
-     "the rate is divided by 10. PyTorch's form falls at once from 10 to 1. The paper's and Caffe's, one line on the other, fall on a "
-     "curve: to 4 after ten steps, and to 1.1 after forty.")  # fmt: skip
+show(fig, alt="The size of the moves over 130 steps with a gradient that stays 1, in units of the rate 0.01. All three forms rise "
+     "together from 1 to 10 within 50 steps. At step 90 the rate is divided by 10. PyTorch's form falls at once from 10 to 1. "
+     "The paper's and Caffe's, one line on the other, fall on a curve: to 4 after ten steps, and to 1.1 after forty.")  # fmt: skip
 assert np.abs(moves(sgd_step) - moves(caffe_step)).max() < 1e-12 and np.abs(moves(sgd_step)[:90] - moves(pytorch_step)[:90]).max() < 1e-12
 ratio = moves(sgd_step)[90:100].sum() / moves(pytorch_step)[90:100].sum()
 say("in the ten steps after the cut the paper's form goes 6.28 times as far", value=ratio, within=0.01)
 reveal("07-b")
 
 # %% [markdown]
-# Neither form is wrong. But a recipe that was found with one of them may not do the same with the other.
+# Neither form is wrong. But a recipe (the learning rates, and when they change) that was found with one of them may not do the same with
+# the other.
 #
 # ### How much does a batch scatter?
 #
@@ -479,8 +493,8 @@ say("four times the images make the scatter 0.5 times as large", value=scatters[
 say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04)
 
 # %% [markdown]
-# A batch that is 16 times as large costs 16 times as much work, and its gradient scatters a quarter as much. So the same work is better
-# spent on many steps with small batches than on one step with all images.
+# A batch that is 16 times as large costs 16 times as much work, and its gradient scatters a quarter as much, and not a sixteenth. For the
+# same work one can make 16 steps with the small batch. So it is better to make many steps with small batches than one step with all images.
 #
 # ### What do the first biases do?
 #
@@ -490,9 +504,11 @@ say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04
 # three hidden layers of 100 ReLUs, in two settings:
 #
 # - "As in 2012": pixels of 0 to 255 minus their mean, first weights with a standard deviation of 0.01, learning rate 0.01.
-# - "Other scale": pixels divided so that their standard deviation is 1, first weights with 0.03, learning rate 0.15.
+# - "Other scale": pixels divided so that their standard deviation is 1, first weights with a standard deviation of 0.03, learning
+#   rate 0.15.
 #
-# In both, the biases of the hidden layers start at 0, at 0.1 or at 1.
+# In both, the biases of the hidden layers start at 0, at 0.1 or at 1. Each net learns three times, each time from other first weights and
+# with other batches. The picture shows the first time, and the numbers below it are means over the three.
 
 
 # %%
@@ -543,9 +559,10 @@ for ax, name in zip(axes, settings, strict=True):
     ax.set_title(name, fontsize=11)
 axes[0].legend(fontsize=9, loc="lower left")
 show(fig, alt="Training loss of a net with three hidden layers, with first biases of 0, 0.1 and 1, over 140 steps. Left, as in 2012: all "
-     "begin at 2.3. The net with biases 1 comes down first, near step 50, the net with 0.1 next, the net with 0 last. They end at 0.9, "
-     "1.2 and 1.1. Right, other scale: the nets with biases 0 and 0.1 come down in waves to 1.3 and 1.2. The net with biases 1 begins at "
-     "2.4 and stays at 2.3 from step 6 to the end.")  # fmt: skip
+     "begin at 2.3. The net with biases 1 comes down first, to 1.5 at step 75, the net with 0.1 next, the net with 0 last. Two "
+     "of them rise once more before they go on down. They end at 0.9 for biases 1, 1.2 for 0.1 and 1.1 for 0. Right, other "
+     "scale: the nets with biases 0 and 0.1 come down in waves to 1.3 and 1.2. The net with biases 1 begins at 2.4 and stays "
+     "at 2.3 from step 6 to the end.")  # fmt: skip
 
 
 def first_below(losses, bound=2.2):
@@ -576,7 +593,7 @@ say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.0
 # sooner the loss falls. With biases of 0 about half of all ReLUs give 0 at first, and the numbers become smaller from layer to layer. With
 # biases of 1 every output of the last hidden layer is positive, so each ReLU lets its gradient through.
 #
-# At the other scale a net with the same biases learns nothing. The share of positive outputs shows the reason. With biases of 1 the outputs
+# At the other scale the net with biases of 1 learns nothing. The share of positive outputs shows the reason. With biases of 1 the outputs
 # of the last hidden layer are about 1 for every image. So every image moves the weights behind this layer in much the same direction, and
 # the rate is 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. A unit that is 0 for all
 # images has the slope 0, so it gets no gradient that could bring it back. Such a unit is called **dead**. Then no weight of the net gets a
@@ -607,8 +624,8 @@ say("that is 1.48 epochs, with the images and the batches of the paper", value=e
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# The counts come from 140 public solutions of the assignment of one well-known course, not a random sample. 127 of them have written SGD
-# with momentum, and 113 of these are right.
+# Each bold line is a mistake or a wrong belief. The text after it says why. The counts come from 140 public solutions of the assignment of
+# one well-known course, not a random sample. 127 of them have written SGD with momentum, and 113 of these are right.
 #
 # **The weight is changed in place: 14 of 127.** `w += v` also changes the array that the caller holds. Sometimes this is wanted, as in the
 # engine. Here it is not, and whoever compares the weight before with the weight after then compares an array with itself.
@@ -636,10 +653,10 @@ print("inside the function:", forgets(kept), "  what the caller has:", kept)
 
 # %% [markdown]
 # **The learning rate on the whole velocity** (pytorch/pytorch#1099, #44917). This is PyTorch's form. It is the same as long as the rate
-# does not change, see the factor of 6.28 in part 8.
+# does not change. When the rate changes it is not: see the factor of 6.28 in part 8.
 #
-# **$(1 - \mu)\,g$ for g** (HIPS/autograd#289, and some courses). Then the velocity is a mean of gradients and not a sum. With $\mu$ = 0.9
-# each move is a tenth of the paper's, as if the learning rate were 0.001 and not 0.01.
+# **$(1 - \mu)\,g$ in place of g** (HIPS/autograd#289, and some courses). Then the velocity is a mean of gradients and not a sum. With $\mu$
+# = 0.9 each move is a tenth of the paper's, as if the learning rate were 0.001 and not 0.01.
 
 # %%
 w, v, mean = 0.0, 0.0, 0.0
@@ -648,7 +665,8 @@ for _ in range(200):
 say("the paper's move is 10 times the other one", value=v / mean, within=1e-9)
 
 # %% [markdown]
-# **"The learning rate was reduced threefold"** (a translation of the paper). It was reduced three times, each time by 10.
+# **"The learning rate was reduced threefold"** (a translation of the paper). This would mean: divided by 3. It was reduced three times, and
+# each time it was divided by 10.
 
 # %%
 say("the last rate is 0.00001", value=0.01 / 10**3, within=1e-12)
@@ -665,8 +683,9 @@ say("the last rate is 0.00001", value=0.01 / 10**3, within=1e-12)
 # 3. after the step, from the new weight (pytorch/pytorch#13801);
 # 4. in the velocity, but without the learning rate (jettify/pytorch-optimizer#433).
 #
-# Here is one weight after 50 steps with each of the four, without any gradient. (The second and the third form differ only if there is a
-# gradient.)
+# Here is one weight after 50 steps with each of the four, without any gradient. In the first form the weight shrinks faster than in the
+# second, because momentum makes the steady pull of the decay up to ten times as large (4.3). (The second and the third form differ only if
+# there is a gradient.)
 
 # %%
 lr, weight_decay = 0.01, 0.05  # a strong decay, so that it shows
@@ -698,15 +717,15 @@ print(f"after three layers the outputs are about {h.mean():.0e}; softmax cannot 
 say("the decay would be 0.0000039", value=0.0005 / 128, within=1e-8)
 
 # %% [markdown]
-#
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #
 # ### Summary
 #
 # The velocity is a sum of old gradients, each with the learning rate of its own step and with 0.9 to the power of its age. So a gradient
-# that stays the same makes moves ten times as large, and one that goes to and fro makes moves half as large. All directions of a valley
-# then shrink alike. Weight decay is the gradient of half the sum of squares, and it goes through the velocity. PyTorch's form differs as
-# soon as the learning rate changes. Which first biases and weights are good depends on the scale of the inputs and on the learning rate.
+# that stays the same makes moves ten times as large, and one that goes to and fro makes moves half as large. In a valley momentum helps the
+# flat direction, which is slow without it. Weight decay is the gradient of half the sum of squares, and it goes through the velocity.
+# PyTorch's form differs as soon as the learning rate changes. Which first biases and weights are good depends on the scale of the inputs
+# and on the learning rate.
 #
 # ### Read on
 #

@@ -35,9 +35,10 @@ from tinyalex.tutor.lesson import fast, say, show
 # > considerable overfitting."
 #
 # (Section 4.) ILSVRC is the contest for which AlexNet was made. The "mapping from image to label" is what the net has to learn. A label is
-# one of 1,000 classes. To write it down takes 10 bits, because $2^{10}$ is 1,024. 1.2 million labels are 12 million bits, and there are 60
-# million parameters. So a net may learn by heart: it remembers the label of each training image, and knows nothing of other images. This is
-# **overfitting**: few errors on the training images, many on images that the net has not seen. The difference of the two is the **gap**.
+# one of 1,000 classes. To write it down takes 10 bits, because $2^{10}$ is 1,024. The training set has 1.2 million images. Their labels are
+# 12 million bits, and there are 60 million parameters. So a net may learn by heart: it remembers the label of each training image, and
+# knows nothing of other images. This is **overfitting**: few errors on the training images, many on the **test images**, which the net has
+# not seen. The **gap** is the share of errors on the test images minus the share of errors on the training images.
 #
 # The paper does two things against it. Section 4.1 makes many images out of one. Section 4.2 trains with **dropout**: in each step some
 # outputs of a layer, chosen at random, are set to 0. We do both in this lesson, on a net so small that we can also train it without them.
@@ -47,12 +48,15 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # Replace each guess by your own before you read on. The words of the questions:
 #
-# - A **mask** says for each unit of a layer whether its output is kept or set to 0. Each mask makes another net.
-# - The **halved net** drops nothing. It multiplies all outputs of this layer by 0.5.
+# - A **unit** is a neuron of a layer. A **mask** says for each unit of a layer whether its output is kept or set to 0. Each mask makes
+#   another net.
+# - The **halved net** drops nothing. It multiplies all outputs of the layer by 0.5.
 # - The **geometric mean** of n numbers is the n-th root of their product. Here the numbers are the probabilities that n nets give to a
-#   class.
+#   class. The geometric means of all classes are divided by their sum, so that they sum to 1.
+# - A **percentage point** is the step from one percent to the next. From 40 % to 43 % there are 3 percentage points.
 # - **Color noise** adds a random color to all pixels of an image. The colors in photographs are described by numbers called
-#   **eigenvalues**; part 4.5 explains them. A pixel goes from 0 to 255 **gray levels**.
+#   **eigenvalues**; part 4.5 explains them. A pixel goes from 0 to 255 **gray levels**. ImageNet is the collection of photographs from
+#   which the contest takes its images. The question asks for the standard deviation of the noise, in the direction in which it is largest.
 
 # %% tags=["predict"]
 predict("08-a", 4)
@@ -78,8 +82,8 @@ predict("08-d", 10)
 # \text{test:} & \text{out} = (1 - p)\,x & \quad (N, C)
 # \end{array}$$
 #
-# In the paper p is 0.5, so at test time all outputs are halved. This is done in the first two fully connected layers, which are called fc6
-# and fc7. In a fully connected layer each unit has a weight for every number that comes in, as in lesson 01.
+# In the paper p is 0.5, so at test time all outputs are halved. The paper uses dropout in the first two fully connected layers, which are
+# called fc6 and fc7. In a fully connected layer each unit has a weight for every number that comes in, as in lesson 01.
 #
 # **Pieces.** (Many books call them crops.) Out of an image of 256 by 256 pixels a piece of 224 by 224 is cut, at a random place. With
 # probability 0.5 it is also mirrored, left to right. The label stays: a mirrored cat is a cat.
@@ -99,8 +103,8 @@ predict("08-d", 10)
 #
 # $$(1 - p)\,x + p \cdot 0 = (1 - p)\,x$$
 #
-# The next layer has learned from such outputs. At test time nothing is dropped. Without the factor, the sums of the next layer would be
-# too large. With the factor it gets the average of what it got while training.
+# The next layer has learned from such outputs. At test time nothing is dropped. Without the factor 1 - p, the next layer would get x, and x
+# is 1 / (1 - p) times as large as this average. With the factor it gets the average.
 #
 # We may also divide while training, so that nothing is left to do at test time:
 #
@@ -118,9 +122,10 @@ predict("08-d", 10)
 #
 # $$\text{dx} = m\,\text{dout} \qquad\qquad (N, C)$$
 #
-# For the inverted form m stands for the mask divided by 1 - p, here too. In the words of the engine's docstring: *out = m x, where m is the
-# mask, divided by 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was dropped has no
-# part in the loss, so it gets no gradient.
+# In the inverted form the slope is m / (1 - p), so dx is m dout / (1 - p). The engine writes one formula for both forms, in which m
+# is the mask, divided by 1 - p if the form is the inverted one. In the words of its docstring: *out = m x, where m is the mask, divided by
+# 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was dropped has no part in the loss, so
+# it gets no gradient.
 #
 # ### 4.3 An average of very many nets
 #
@@ -129,23 +134,25 @@ predict("08-d", 10)
 # by the exponentially-many dropout networks". A "predictive distribution" is the list of the probabilities that a net gives to the classes.
 # Let us see how good this approximation is.
 #
-# The logarithm of a geometric mean is the ordinary mean of the logarithms. Let $h_i$ be the output of unit i of a hidden layer. The next
-# layer is the last one: it has weight and bias, and softmax follows. For a mask m the logits and the logarithms of the probabilities are
+# The logarithm of a product is the sum of the logarithms. The logarithm of an n-th root is the logarithm divided by n. So the logarithm of
+# a geometric mean is the ordinary mean of the logarithms. Let $h_i$ be the output of unit i of a hidden layer. The next layer is the last
+# one: it has weight and bias, and softmax follows. For a mask m the logits and the logarithms of the probabilities are
 #
 # $$z_j(m) = \text{bias}_j + \sum_i \text{weight}_{ji}\;m_i\,h_i \qquad\qquad \log p_j(m) = z_j(m) - \log \sum_k \exp(z_k(m))$$
 #
 # (The second is lesson 06. $p_j$ is the probability of class j; p alone is still that of dropout.) Now take the mean over all masks, with
-# p = 0.5, so that all masks are equally likely:
+# p = 0.5, so that all masks are equally likely. Call the last mean of the first line A:
 #
 # $$\begin{array}{rll}
-# \text{mean of } \log p_j(m) &= \text{mean of } z_j(m) - \text{mean of } \log \sum_k \exp(z_k(m)) & \quad \text{a mean of a difference} \\
+# \text{mean of } \log p_j(m) &= \text{mean of } z_j(m) - \text{mean of } \log \sum_k \exp(z_k(m)) & \quad \text{mean of a difference} \\
 # &= \text{mean of } z_j(m) - A & \quad A \text{ is the same for every class } j \\
 # &= \text{bias}_j + \sum_i \text{weight}_{ji}\;\frac{1}{2}\,h_i - A & \quad \text{each } m_i \text{ is 1 in half of the masks}
 # \end{array}$$
 #
-# Without A the last line is the logit $z_j$ of the halved net. So the geometric mean of $p_j$ is $\exp(\text{this logit} - A)$. The
-# geometric means of all classes need not sum to 1. We divide them by their sum. This gives the softmax of the last line, and A does not
-# matter: by lesson 06, part 4.5, a number that is added to all logits changes nothing. So
+# Without A the last line is the logit $z_j$ of the halved net. On the left stands the logarithm of the geometric mean of $p_j$. So this
+# geometric mean is $\exp(\text{this logit} - A)$. The geometric means of all classes need not sum to 1. We divide them by their sum. An
+# exp, divided by the sum of the exps of all classes, is softmax. So we get the softmax of the last line. A does not matter: by lesson 06,
+# part 4.5, a number that is added to all logits changes nothing. So
 #
 # $$\text{geometric mean, divided by its sum} = \text{softmax of the logits of the halved net}$$
 #
@@ -153,6 +160,11 @@ predict("08-d", 10)
 # *linear* in m: sums of the $m_i$ times constants. This is so if a mask is followed by weights and softmax alone. If a second hidden layer
 # comes after the mask, there is a ReLU in between, and the mean of a ReLU is not the ReLU of the mean. AlexNet has two layers with dropout,
 # so there the halved net is an approximation, as the paper says.
+#
+# How many digits has $2^C$ for a layer like fc6, with C = 4,096? We take logarithms to base 10. The numbers from 10 to 99 have two digits,
+# and their logarithms are at least 1 and below 2. The numbers from 100 to 999 have three digits, and their logarithms are at least 2 and
+# below 3. So we round the logarithm down and add 1. The logarithm of 2 is 0.30103. That of $2^{4096}$ is 4,096 times as large: 1,233.02. So
+# this number has 1,234 digits.
 #
 # ### 4.4 How many pieces
 #
@@ -173,39 +185,45 @@ reveal("08-a")
 # three variances. (The variance is the square of the standard deviation.) In photographs the other elements are large too, because more
 # light makes red, green and blue larger together.
 #
-# S[a, b] is S[b, a]: S is symmetric. Linear algebra says that such a matrix can be written as
+# S[a, b] is S[b, a]: S is symmetric. Linear algebra says that such a matrix can be written as follows. We use this without a proof.
 #
 # $$S = Q\;\text{diag}(\lambda_1, \lambda_2, \lambda_3)\;Q^T \qquad\qquad (3, 3)$$
 #
-# where diag makes a matrix with these numbers on its diagonal and zeros elsewhere. A color has three numbers, so it is a point in space.
+# Here diag makes a matrix with these numbers on its diagonal and zeros elsewhere. A color has three numbers, so it is a point in space.
 # Each **column** of Q is a direction in this space, an **eigenvector**. It has length 1 and is at right angles to the two others.
-# $\lambda_i$ (read lambda) is its **eigenvalue**: the variance of the colors along this direction. So $\sqrt{\lambda_i}$ is their standard
-# deviation along it. To find Q and the eigenvalues is called principal component analysis, PCA.
+# $\lambda_i$ (read lambda) is its **eigenvalue**: the variance of the colors along this direction. Why? Let q be column i, and c the color
+# of a pixel, as a column. How far c goes along q is the number $q^T c$. Its variance is the mean of $(q^T c)(c^T q)$. The mean of $c\,c^T$
+# is S, so the variance is $q^T S\,q$. Put the equation above in the place of S. $Q^T q$ is 1 at place i and 0 elsewhere, because q has
+# length 1 and is at right angles to the other columns. What is left is $\lambda_i$. So the standard deviation of the colors along q is
+# $\sqrt{\lambda_i}$. To find Q and the eigenvalues is called principal component analysis, PCA.
 #
 # Now draw three independent numbers $\alpha_i$ (read alpha) with mean 0 and standard deviation 0.1, and add this color to all pixels of an
 # image:
 #
-# $$\text{shift} = Q\,(\sqrt{\lambda_1}\,\alpha_1,\; \sqrt{\lambda_2}\,\alpha_2,\; \sqrt{\lambda_3}\,\alpha_3)^T \qquad\qquad (3)$$
+# $$\text{shift} = Q\,(\sqrt{\lambda_1}\,\alpha_1,\; \sqrt{\lambda_2}\,\alpha_2,\; \sqrt{\lambda_3}\,\alpha_3)^T \qquad\qquad (3,)$$
 #
-# What is the covariance matrix of the shifts? Call the bracket b, as a column. Its numbers are independent, so the covariance matrix of b,
-# which is the mean of $b\,b^T$, is diagonal. On its diagonal stand the variances $0.01\,\lambda_i$. The shift is Q b, and Q is a constant:
+# What is the covariance matrix of the shifts? Call the bracket b, as a column. The covariance matrix of b is the mean of $b\,b^T$. The
+# numbers of b are independent, with mean 0, so the mean of a product of two different ones is 0. What is left is the diagonal. There stand
+# the variances, $(0.1 \sqrt{\lambda_i})^2 = 0.01\,\lambda_i$. The shift is Q b, and Q is a constant:
 #
 # $$\begin{array}{rll}
-# \text{mean of } (Q\,b)(Q\,b)^T &= Q\;(\text{mean of } b\,b^T)\;Q^T & \quad \text{the transpose turns the order round} \\
+# \text{mean of } (Q\,b)(Q\,b)^T &= Q\;(\text{mean of } b\,b^T)\;Q^T & \quad (Q\,b)^T = b^T Q^T \text{, and Q is a constant} \\
 # &= Q\;\text{diag}(0.01\,\lambda_1, 0.01\,\lambda_2, 0.01\,\lambda_3)\;Q^T & \quad \text{the covariance of } b \\
 # &= 0.01\;S & \quad (3, 3)
 # \end{array}$$
 #
-# The shifts are distributed like the colors themselves, but they are ten times smaller. This is the idea: the light changes, the object
-# stays.
+# Each standard deviation of the shifts is a tenth of that of the colors, along the same directions: large where the colors differ much, and
+# small where they differ little. This is the idea: the light changes, the object stays.
 #
 # **The trap.** The paper writes $\alpha_i\,\lambda_i$, with $\lambda_i$ the eigenvalue. Look at the units. Pixels count gray levels. A
 # variance counts *squared* gray levels, and must not be added to a pixel. The authors' program multiplies by the standard deviation. The
-# three standard deviations that it publishes for the images of ImageNet are 121.8, 37.1 and 19.7. With the first of them:
+# three standard deviations that the authors published for the images of ImageNet are 121.8, 37.1 and 19.7. $\alpha$ has the standard
+# deviation 0.1. So with the root, the shift along the first direction has the standard deviation 0.1 · 121.8. With the eigenvalue it would
+# have 0.1 · 121.8², because the eigenvalue is the square:
 
 # %%
-say("with the root, pixels move by 12.2 gray levels, as a standard deviation", value=0.1 * 121.78, within=0.05)
-say("with the eigenvalue, by 1,483", value=0.1 * 121.78**2, within=0.5)
+say("with the root: 12.2 gray levels", value=0.1 * 121.78, within=0.05)
+say("with the eigenvalue: 1,483 gray levels", value=0.1 * 121.78**2, within=0.5)
 reveal("08-d")
 
 # %% [markdown]
@@ -235,7 +253,8 @@ def dropout_backward(dout, mask, p):
 
 # %% [markdown]
 # Here are pieces and color noise. They are no exercise. But cover the right side of each line with your hand, and say what must stand
-# there. Q of part 4.5 is called `directions`, and the roots of the eigenvalues are called `deviations`.
+# there. Q of part 4.5 is called `directions`, and the roots of the eigenvalues are called `deviations`. NumPy's function `eigh` finds the
+# eigenvalues of a symmetric matrix, and Q.
 
 
 # %%
@@ -298,8 +317,8 @@ say("share of zeros: 30 %", value=(many == 0).mean(), within=0.01)
 
 # %% [markdown]
 # **All masks.** A hidden layer of 10 units has 1,024 masks. We take a random net with 5 classes and compute its answer with each of the
-# masks. Then we compare the geometric mean of the answers with the halved net. The arithmetic mean is the ordinary one: the sum divided by
-# n.
+# masks. Then we compare the geometric mean of the answers with the halved net. The **arithmetic mean** is the ordinary one: the sum divided
+# by n.
 
 # %%
 h = np.abs(rng.standard_normal(10)) * 2
@@ -457,12 +476,17 @@ show(fig, alt="Three rows of five pictures of the disk. In the first row, with t
      "little more grainy.")  # fmt: skip
 
 # %% [markdown]
+# In the first two rows the first picture has no noise, so compare the others with it. 0.2 is two standard deviations of $\alpha$, and in
+# the first row the change is still small. With (0.2, 0, 0) the image becomes darker, and with (-0.2, 0, 0) lighter. It could be the other
+# way round, because an eigenvector may point either way. In the second row hardly anything is left of the disk.
+#
 # ### The gap
 #
 # The net has one hidden layer of 256 ReLUs. It is trained with the step of lesson 07, without weight decay, in batches of 50. The learning
 # rate is 0.01, and 0.001 in the last quarter of the epochs. We train it in six ways: plain, with pieces, with pieces and reflections (some
-# are mirrored), with color noise, with dropout in the hidden layer (p = 0.5), and with everything. Plain means: always the piece in
-# the center. Each way is tried with three seeds.
+# are mirrored), with color noise, with dropout in the hidden layer (p = 0.5), and with everything. Where no pieces are drawn, the net
+# always sees the piece in the center. Plain means: this piece, and nothing else. Each way is tried with three seeds. In all six ways both
+# errors are measured in the same manner: on the piece in the center, without a mask and without color noise.
 
 
 # %%
@@ -493,6 +517,7 @@ def error(answers, labels):
 def train(pieces=False, mirror=False, color=False, p=0.0, seed=0):
     """The parameters, and the errors on training and test images after each epoch."""
     rng = np.random.default_rng(seed)
+    # 0.3 makes the first logits small, so that no class is likely at first
     params = [np.sqrt(2 / (3 * SIDE**2)) * rng.standard_normal((HIDDEN, 3 * SIDE**2)), np.zeros(HIDDEN),
               0.3 * np.sqrt(2 / HIDDEN) * rng.standard_normal((10, HIDDEN)), np.zeros(10)]  # fmt: skip
     params = [q.astype(np.float32) for q in params]
@@ -540,14 +565,15 @@ for k, values in enumerate(last.values()):
 ax.set(xticks=range(6), ylabel="error, %", ylim=(0, 55), xlabel="trained with")
 ax.set_xticklabels([name.replace(", ", ",\n") for name in last], fontsize=9)
 ax.legend(fontsize=9)
-show(fig, alt="Bars of training and test error for six ways of training, with a dot for each seed. The training errors are 0 %, but 3 % "
-     "with everything. The test errors are 44 % plain, 37 % with pieces, 30 % with pieces and reflections, 43 % with color noise, "
-     "38 % with dropout, 27 % with everything.")  # fmt: skip
+show(fig, alt="Bars of training and test error for six ways of training, with three dots on each, one for each seed. The training errors "
+     "are 0 %, but 3 % with everything. The test errors are 44 % plain, 37 % with pieces, 30 % with pieces and reflections, 43 "
+     "% with color noise, 38 % with dropout, 27 % with everything. The dots of one bar lie within about 3 points of each "
+     "other.")  # fmt: skip
 
 # %% [markdown]
 # (A black dot in the picture is one seed, a bar is the mean of the three.) Plain, the net knows all 500 labels by heart, and is wrong on
 # 44 % of the test images. Pieces, reflections and dropout each make the test error smaller, and together they make it smallest. With
-# everything the training error is no longer 0. This is a good sign: it has become harder to learn the 500 images by heart.
+# everything the training error is 3 % in the end. This is a good sign: it has become harder to learn the 500 images by heart.
 #
 # Color noise changes hardly anything **here**. The synthetic objects have random colors already, so a color says nothing about the class.
 # On photographs, says the paper, it "reduces the top-1 error rate by over 1%". The top-1 error is the error that we measure: the class with
@@ -570,9 +596,14 @@ for ax, name in zip(axes, ("plain", "everything"), strict=True):
     ax.set_title(name, fontsize=11)
 axes[0].legend(fontsize=9)
 show(fig, alt="Training and test error over 100 epochs. Plain: the training error falls to 0 % within 12 epochs, and the test error stays "
-     "near 45 %. With everything: both fall slowly, to about 4 % and 27 %, and the gray gap between them is smaller.")  # fmt: skip
+     "near 45 % from epoch 30 on. With everything: both fall slowly and unevenly until epoch 80, to about 4 % and 27 %. The "
+     "gray gap between the curves is about 45 points wide on the left and 23 on the right.")  # fmt: skip
 
 # %% [markdown]
+# (The picture shows the first of the three seeds.) Plain, hardly anything changes after 40 epochs: the training images are learned, and the
+# gap stays. With everything both errors still fall after 70 epochs. At epoch 75 the learning rate becomes ten times smaller. The weights
+# then move less from step to step, so the curves scatter less.
+#
 # The paper says that dropout "roughly doubles the number of iterations required to converge". How many epochs does our net need until the
 # error on the training images is below 5 %? (In the paper an iteration is one step, and to converge means: to come to an end of learning.)
 
@@ -623,7 +654,7 @@ for name in ("plain", "pieces, mirrored"):
 say("ten views of the last net: 29 %", value=ten_error, within=0.03, full_only=True)
 
 # %% [markdown]
-# The error of the net that was trained on pieces and reflections falls by about one percent point, a little less than in the paper. The
+# The error of the net that was trained on pieces and reflections falls by about one percentage point, a little less than in the paper. The
 # plain net gains nothing. While training it has seen only centers of images, and no mirrored ones.
 
 # %% [markdown]
@@ -637,8 +668,8 @@ say("ten views of the last net: 29 %", value=ten_error, within=0.03, full_only=T
 # - **Scaled by the other probability: 4.** They divide by p where 1 - p belongs. At p = 0.5 nobody can see it.
 # - **Scaled again at test time: 3.** They divide by 1 - p while training *and* multiply by it at test time.
 #
-# 5 of the 19 are right at p = 0.5, the value of the paper, so a test with this value does not see them. And among the 99 are two who draw
-# **one mask for the whole batch**, and one whose mask **never drops** anything.
+# At p = 0.5, the value of the paper, 5 of the 19 are right, the 4 with the other probability among them. So a test with this value does
+# not see them. And among the 99 are two who draw **one mask for the whole batch**, and one whose mask **never drops** anything.
 
 # %%
 p, many = 0.25, rng.random((4, 100_000))
@@ -648,8 +679,8 @@ wrong = {"not scaled": (many[0] >= p).mean(), "normal noise": (normal >= p).mean
 print("p = 0.25, x = 1: training over test, where 1 is right:", {name: round(float(value), 2) for name, value in wrong.items()})
 
 # %% [markdown]
-# **Another mask in the backward pass.** Then units that were dropped get a gradient, and units that were kept get none. The gradient check
-# of part 6 sees it. How many of the gradients go to a unit that was dropped?
+# **Another mask in the backward pass.** Then some units that were dropped get a gradient, and some that were kept get none. The gradient
+# check of part 6 sees it. How many of the gradients go to a unit that was dropped?
 
 # %%
 forward, backward = many[0] >= p, many[1] >= p
@@ -689,18 +720,25 @@ print("one draw for the image:", np.round((noisy[0][1:] - train_images[8])[:, 0]
 
 # %% [markdown]
 # **Rows for columns** (a library had it: albumentations-team/albumentations#925). The eigenvectors are the columns of Q, as NumPy gives
-# them. With the transpose the noise has the right size, and wrong colors. These are the axes that the authors' program publishes for
-# ImageNet, the largest deviation first.
+# them. With the transpose the noise has the right size, and wrong colors. These are the axes that the authors published for ImageNet, the
+# largest deviation first. An axis may point either way, so we may turn the sign of a whole column or row: we print what is easier to read.
 
 # %%
 imagenet = np.array([[-0.5635, -0.7126, 0.4180], [-0.5762, -0.0235, -0.8170], [-0.5920, 0.7012, 0.3973]])
-print("first column:", np.round(-imagenet[:, 0], 2), "  red, green and blue alike: more light or less")
+print("first column:", np.round(-imagenet[:, 0], 2), "  red, green and blue together: more light or less")
 print("first row:   ", np.round(-imagenet[0], 2), "  red and green against blue")
 
 # %% [markdown]
+# **"The training set is made larger once, before training"**, such as doubled by mirrored copies. The paper stores no copies: each time
+# that an image is used, a new piece, a new reflection and a new color are drawn. In part 8 an image has 18 pieces. How many of them does
+# the net see in 100 epochs?
+
+# %%
+pieces_seen = {(y, column, mirrored) for y, column, mirrored in rng.integers((3, 3, 2), size=(100, 3)).tolist()}
+say("drawn anew in each epoch: 18 pieces", value=len(pieces_seen), within=1)
+
+# %% [markdown]
 # **"2048 pieces."** The paper's own mistake: from 0 to 32 there are 33 places. The program of 2012 draws from 33.
-#
-# **"The training set is made larger once, before training."** No: each time that an image is used, a new piece and a new color are drawn.
 #
 # **The training error is measured with a mask.** While training, a mask is drawn for every image, so this is the error of other, weaker
 # nets: in part 8 one net alone had 49 % of errors on the test images, and all together had 38 %. Measure the training error without a mask,

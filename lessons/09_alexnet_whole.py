@@ -15,8 +15,8 @@
 #
 # Paper section 3.5 and Figure 2, about 75 minutes, needs lessons 03 to 08, exercise E11.
 #
-# Afterwards you can compute, on paper and before anything runs, what each layer of a net gives, how many parameters it has, how many
-# multiplications it costs and which part of the image it sees. And you can check such numbers where others print them.
+# Afterwards you can compute, on paper and before anything runs, how large the output of each layer is, how many parameters the layer has,
+# how many multiplications it costs and which part of the image it sees. And you can check such numbers where others print them.
 
 # %%
 import math
@@ -37,15 +37,15 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # You know every part of this net by now: convolution (lesson 03), pooling (04), response normalization (05), softmax (06) and dropout
 # (08). This lesson puts them one behind the other and counts. Nothing is trained. A count is worth an hour, because it answers what people
-# ask first. Which layers hold the parameters? Which take the time, and which the memory? And what part of the image does a number see? The
-# layers are different ones each time. And two of the paper's own numbers are wrong, as you will find.
+# ask first. Which layers hold the parameters? Which layers take the time? Which take the memory? These three questions have three different
+# answers. And what part of the image does a number of a layer see? You will also find that two of the paper's own numbers are wrong.
 
 # %% [markdown]
 # ## 2. Predict
 #
 # Replace each guess by your own before you read on. The **parameters** are all weights and biases. The multiplications are those of the
 # forward pass for one image. In the third question, a number of the last pooling layer **depends** on a pixel if it can change when the
-# pixel changes.
+# pixel changes. Numbers at the edge of the map depend on fewer pixels; think of the number that depends on the most.
 
 # %% tags=["predict"]
 predict("09-a", 50)
@@ -59,9 +59,10 @@ predict("09-c", 50)
 # %% [markdown]
 # ## 3. The equation
 #
-# A net is a list of layers. We write each layer as a dict, and `ALEXNET` below gives each layer a name. `groups` is the G of lesson 03:
-# with G = 2 a filter reads half of the channels. "lrn" means response normalization (lesson 05). A layer of type "linear" is a fully
-# connected one, and its neurons are called units. Where the paper says nothing about padding, we took the padding that gives the sizes of
+# A net is a list of layers. We write each layer as a dict, and `ALEXNET` below gives each layer a name. All kernels of AlexNet are square,
+# and all its strides are the same down and to the right, so a dict holds one number for each. `groups` is the G of lesson 03: with G = 2 a
+# filter reads half of the channels. "lrn" means local response normalization, the layer of lesson 05. A layer of type "linear" is a fully
+# connected one, and its neurons are called units. The paper does not say the padding. We took the padding that gives the sizes of its
 # Figure 2.
 
 
@@ -106,7 +107,11 @@ IMAGE = (3, 224, 224)  # (C, H, W)
 # \text{neurons} &= K\,\text{OH}\,\text{OW} & \quad \text{numbers that go out}
 # \end{array}$$
 #
-# The brackets of the first line mean: rounded **up**. In lesson 03 they meant: rounded down. Part 4.1 says why.
+# The brackets of the first line have their corners at the top. They mean: rounded **up**. Lesson 03 had brackets with their corners at the
+# bottom, which mean: rounded down. Part 4.1 says why we round up here.
+#
+# A pooling layer follows the first line, too. It gives as many channels as come in, so its K is C. It has no parameters, no MACs and no
+# neurons, because only layers with weights are counted in the other three lines.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -126,33 +131,35 @@ IMAGE = (3, 224, 224)  # (C, H, W)
 # \text{OH} &= 1 + \left\lceil \frac{H + 2p - \text{KH}}{\text{sh}} \right\rceil & \quad \text{the smallest integer that does it}
 # \end{array}$$
 #
-# If the fraction is an integer, both rules give the same. In AlexNet it is one in every layer but the first. There, it is
-# (224 - 11) / 4 = 53.25. Rounded up and with the 1 this gives 55 windows, the paper's number. Rounded down it gives 54.
+# If the fraction is an integer, both rules give the same. In AlexNet the fraction is an integer in every layer but the first. In the first
+# layer it is (224 - 11) / 4 = 53.25. Rounded up it is 54, and with the 1 this gives 55 windows, the paper's number. Rounded down it is 53,
+# and this gives 54 windows.
 
 # %%
-fig, (whole, edge) = plt.subplots(2, 1, figsize=(7, 2.9), layout="constrained")
+fig, (whole, edge) = plt.subplots(2, 1, figsize=(7, 3.2), layout="constrained")
 for ax, first in ((whole, 0), (edge, 52)):
     ax.axvspan(0, 224, color="#DDDDDD")
     for y in range(first, 55):
         ax.plot([4 * y, 4 * y + 11], [y % 3] * 2, color="#C04A00" if 4 * y + 11 > 224 else "#0072B2", linewidth=3, solid_capstyle="butt")
-    ax.set(yticks=[], ylim=(-0.7, 2.7))
+    ax.set(yticks=[], ylim=(-0.7, 2.7), xlabel="pixel")
 whole.set_title("55 windows of 11 pixels, 4 apart, on a line of 224 pixels (gray), in three rows", fontsize=11)
 edge.set_title("the last three of them: the last one hangs over the edge", fontsize=11)
-edge.set(xlim=(206, 229), xticks=[208, 212, 216, 219, 223, 227], xlabel="pixel")
+edge.set(xlim=(206, 229), xticks=[208, 212, 216, 219, 223, 227])
 show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 windows are short bars of 11 pixels, drawn in turn in three "
      "rows. Only the last bar, in orange, leaves the gray field. Below, the last three bars are larger: blue ones from 208 to 219 and "
      "from 212 to 223, and the orange one from 216 to 227, three pixels over the edge at 224.")  # fmt: skip
 
 # %% [markdown]
-# Neighbor windows overlap. So that you can see each of them, they are drawn in three rows, one after the other. The rows mean nothing else.
+# Neighbor windows overlap. So that you can see each of them, they are drawn in three rows: the first one in the lowest row, the next in the
+# middle row, the next in the upper row, and so on. The rows mean nothing else. A window from 216 to 227 holds the pixels 216 to 226.
 #
-# Three zeros behind each line and each column do the same as rounding up: (227 - 11) / 4 is 54, an integer. This is where the often seen
-# 227 comes from.
+# Three zeros at the end of each line and of each column do the same as rounding up: (227 - 11) / 4 is 54, an integer. This is where the
+# often seen 227 comes from.
 #
 # ### 4.2 Parameters
 #
 # A filter has a weight for each channel that it reads and for each cell of its window. It reads C/G channels (lesson 03, part 4.7). So it
-# has (C/G) KH KW weights, and one bias. K filters have
+# has (C/G) KH KW weights, and one bias. K filters have K times as many:
 #
 # $$\text{parameters} = K\,\frac{C}{G}\,\text{KH}\,\text{KW} + K$$
 #
@@ -176,10 +183,11 @@ show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 w
 #
 # ### 4.4 Neurons and connections
 #
-# Each number that a layer with weights gives is called a **neuron**. A **connection** is counted for each number that a neuron multiplies,
-# and one more for its bias. For a square map this is often written with other letters. We need them in part 9 only. There $F_0$ is the side
-# of the map that goes out, $K$ is the side of the kernel (and not the number of filters), $K_c$ is the number of channels that a filter
-# reads, and $F_c$ is the number of filters. A neuron has $K^2 K_c + 1$ connections, and there are $F_0^2 F_c$ neurons, so
+# Each number that a layer with weights gives is called a **neuron**. For a convolution these are the numbers of its maps, and for a fully
+# connected layer its units. A **connection** is counted for each number that a neuron multiplies, and one more for its bias. For a square
+# map this is often written with other letters. We need them in part 9 only. There $F_0$ is the side of the map that goes out, $K$ is the
+# side of the kernel (and not the number of filters), $K_c$ is the number of channels that a filter reads, and $F_c$ is the number of
+# filters. A neuron has $K^2 K_c + 1$ connections, and there are $F_0^2 F_c$ neurons, so
 #
 # $$\text{connections} = F_0^2\,(K^2 K_c + 1)\,F_c$$
 #
@@ -187,18 +195,21 @@ show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 w
 #
 # ### 4.5 What one number sees
 #
-# The **field** of a number is the part of the image on which it depends. We follow one line of the image; columns are alike. For each layer
-# three numbers describe the fields: the field of number 0 begins at pixel `start`, each field has `size` pixels, and the field of the next
-# number begins `jump` pixels later. So the field of number i goes from start + i jump to start + i jump + size - 1.
+# The **field** of a number is the part of the image on which it depends. We follow one line of the image; columns are alike. So we number
+# what a layer gives along this line: number 0, number 1 and so on. For each layer three values describe the fields: the field of number 0
+# begins at pixel `start`, each field has `size` pixels, and the field of the next number begins `jump` pixels later. So the field of number
+# i goes from start + i jump to start + i jump + size - 1. The start may be negative. Then the field begins in front of the image, where
+# there are no pixels.
 #
 # For the image itself, start = 0, size = 1 and jump = 1: a pixel sees itself.
 #
-# Now put a layer on top whose windows have k numbers, with the stride s and the padding p. Its number 0 reads the k numbers from -p to
-# -p + k - 1 below. (A negative number stands in the padding.)
+# Now let a new layer read this one. Its windows have k numbers, its stride is s and its padding is p. Number 0 of the new layer reads k
+# numbers of the old layer: number -p to number -p + k - 1. (A number below 0 stands in the padding.)
 #
-# - Its field begins where that of number -p begins, at start - p jump.
-# - It ends where that of number -p + k - 1 ends. From the first to the last of these k numbers there are k - 1 steps of one jump each.
-# - Its neighbor begins s numbers further, so s jump pixels further.
+# - The new field begins where the field of the old number -p begins, at start - p jump.
+# - It ends where the field of the old number -p + k - 1 ends. From the first to the last of these k numbers there are k - 1 steps of one
+#   jump each.
+# - The window of the new number 1 begins s old numbers further, so its field begins s jump pixels further.
 #
 # $$\begin{array}{rll}
 # \text{size} &\text{ becomes } \text{size} + (k - 1)\;\text{jump} \\
@@ -206,15 +217,15 @@ show(fig, alt="Two drawings of one line of 224 pixels, a gray field. Above, 55 w
 # \text{jump} &\text{ becomes } s\;\text{jump}
 # \end{array}$$
 #
-# All three right sides use the old values. These are the lines of the docstring in `tinyalex/analysis/receptive.py`. For example, conv1 has
-# k = 11, s = 4 and p = 0, so from 0, 1, 1 (start, size, jump) we come to 0, 11, 4. Then pool1 has k = 3 and s = 2. Its size is
+# All three right sides use the old values. These are the equations of the docstring in `tinyalex/analysis/receptive.py`. For example, conv1
+# has k = 11, s = 4 and p = 0, so from 0, 1, 1 (start, size, jump) we come to 0, 11, 4. Then pool1 has k = 3 and s = 2. Its size is
 # 11 + 2 · 4 = 19 and its jump is 2 · 4 = 8.
 #
 # ReLU, dropout and response normalization look at one place only (normalization in several channels), so they change nothing.
 # A fully connected layer sees everything.
 
 
-# %%
+# %% tags=["given"]
 def fields(layers):
     """The (start, size, jump) of each layer along one side of the image, before the first fully connected layer."""
     start, size, jump, found = 0, 1, 1, {}
@@ -235,7 +246,7 @@ def fields(layers):
 # padding is 0. `in_shape` is (C, H, W). `plan` returns three lists with one entry for each layer: the shape (C, H, W) of what the layer
 # gives, its parameters and its MACs. A fully connected layer with K units gives the shape (K, 1, 1). Layers without weights have 0
 # parameters and 0 MACs. This is exercise **E11**, about 25 minutes. In a cell of your own, write `from tinyalex import tutor` and ask
-# `tutor.check("E11", plan)` before you open the next cell.
+# `tutor.check("E11", plan)` before you open the next cell. (Python rounds up with `math.ceil`.)
 
 
 # %% tags=["solution", "exercise:E11"]
@@ -263,11 +274,12 @@ def plan(layers, in_shape):
 # ## 6. Prove it
 #
 # A count can be proved by counting. We really build a small net and really run it, with one small product for every output. We note how
-# many numbers the weights and biases hold (`held`), and how many multiplications were done (`done`). No two sizes are alike, there are
-# groups, and windows hang over the edges.
+# many numbers the weights and biases hold (`held`), and how many multiplications were done (`done`). There are groups, height and width
+# differ, and windows hang over the edges. `begins` finds where the windows begin without the equation of 4.1: it adds windows until one
+# reaches the end.
 
 
-# %%
+# %% tags=["seeded"]
 def build_and_run(layers, in_shape, rng):
     """The shapes, the parameters and the multiplications, found by building the net and running it on one image."""
     x, shapes, parameters, macs = rng.standard_normal(in_shape), [], [], []
@@ -316,12 +328,13 @@ for layer, *numbers in zip(small, *ran, strict=True):
 
 # %% [markdown]
 # The fields are proved with the measured slope of lesson 00. A number depends on a pixel if its slope with respect to the pixel is not 0.
-# We take one line of 224 pixels and one channel. All weights are positive. So when a pixel grows, nothing can become smaller, and no two
-# effects cancel. Instead of the largest number of a window we take the mean of all: *which* pixel wins depends on the image, but each of
-# them could win.
+# We take one line of 224 pixels and one channel. In a convolution with k numbers in a window, all weights are 1/k, so it gives the mean of
+# its window. They are positive. So when a pixel grows, nothing can become smaller, and no two effects cancel. In pooling, too, we take the
+# mean of the window in place of its largest number: *which* pixel wins depends on the image, but each of them could win. Such a net is
+# linear, so a large step h is exact (lesson 00).
 
 
-# %%
+# %% tags=["seeded"]
 def numerical_gradient(f, x, h):
     dx = np.zeros_like(x)
     for at in np.ndindex(*x.shape):
@@ -360,11 +373,15 @@ for name in ("pool1", "conv2", "conv5", "pool5")[-fast(4, 2) :]:
         print(f"{name}, number {i}: depends on pixels {seen[0]} to {seen[-1]}, as the equation says")
 
 # %% [markdown]
+# Number 2 of pool5 sees 195 pixels, the whole size of a field. The field of number 0 goes from -64 to 130. 64 of its 195 pixels lie in
+# front of the image, so it sees 131.
+
+# %% [markdown]
 # ## 7. The same as the engine
 #
 # In the engine the net is the list `PAPER` in `tinyalex/models/alexnet.py`: one row a layer, as our dict. `count` in
 # `tinyalex/analysis/count.py` counts it, and `receptive_fields` in `tinyalex/analysis/receptive.py` gives the fields. A `DryDevice` is a
-# device that only notes the sizes of arrays. So the 61 million random weights need not be made.
+# device that only notes the sizes of arrays. So nobody has to make the 61 million random weights.
 
 # %%
 from tinyalex.analysis.count import count
@@ -384,14 +401,14 @@ for name, field in fields(ALEXNET).items():
 print("all", len(ALEXNET), "layers have the engine's shapes, parameters, MACs and fields")
 
 # %% [markdown]
-# In a terminal, `tinyalex net alexnet` prints the same as a table.
+# In a terminal, `tinyalex net alexnet` prints these counts as a table.
 
 # %% [markdown]
 # ## 8. Experiment
 #
 # ### The whole net in one table
 #
-# Of the layers without weights only pooling is shown, because the others change no shape.
+# Of the layers without weights only pooling is shown, because the others change no shape. The last column, "field", is the size of 4.5.
 
 # %%
 print("layer   gives           parameters     %        MACs     %  field")
@@ -409,9 +426,10 @@ say("659,272 neurons", value=sum(math.prod(shapes[name]) for name in weighted), 
 say("of which 650,080 are in the convolutions", value=sum(math.prod(shapes[name]) for name in weighted[:5]), within=0)
 
 # %% [markdown]
-# So the abstract's "60 million" and "650,000" are right. The field of a fully connected layer is written as 224, the whole image.
+# So the abstract's "60 million" and "650,000" are right, if they are read as rounded numbers. The field of a fully connected layer is
+# written as 224, the whole image.
 #
-# ### Three nets in one
+# ### Three questions, three answers
 #
 # Where are the parameters, where is the work, and where is the memory for activities? An activity is a number that a layer gives.
 # Layers that can overwrite their input (ReLU and dropout) need no memory of their own. Normalization and pooling are counted with
@@ -446,11 +464,12 @@ say("The three fully connected layers hold 96.2 % of the parameters", value=shar
 reveal("09-a")
 say("The five convolutions do 91.9 % of the work", value=1 - share[1] / 100, within=0.0005)
 reveal("09-b")
-say("and their stages hold 99.3 % of the activities", value=1 - share[2] / 100, within=0.0005)
+say("and with their normalization and pooling they give 99.3 % of the activities", value=1 - share[2] / 100, within=0.0005)
 
 # %% [markdown]
-# Three questions, three answers. If you want a *smaller* file, change fc6. If you want a *faster* net, change conv2. If the *memory for
-# activities* is full, look at conv1. The cause is part 4.3: a weight of conv2 is used 729 times for each image, a weight of fc6 once.
+# So if you want a *smaller* file, change fc6. If you want a *faster* net, change conv2. If the *memory for activities* is full, look at
+# conv1. For parameters and work, the cause is part 4.3: a weight of conv2 is used 27 × 27 = 729 times for each image, a weight of fc6 once.
+# For the memory, the cause is the size of the maps: conv1 has the largest ones.
 
 # %%
 reuse = {name: macs[name] // (parameters[name] - ALEXNET[name].get("filters", ALEXNET[name].get("units"))) for name in weighted}
@@ -461,7 +480,8 @@ say("conv2 uses each weight 729 times", value=reuse["conv2"], within=0)
 # ### What one number sees
 #
 # We draw the field of a number in the middle of each map on the image of 224 pixels. The map of pool5 has 6 by 6 numbers, so it has no
-# number in the middle. We take the one in line 2 and column 2, counted from 0. Its field is the large square at the top left.
+# number in the middle. We take the one in line 2 and column 2, counted from 0. Its field is the largest square. It begins at the top left
+# corner of the image.
 
 # %%
 fig, ax = plt.subplots(figsize=(5, 5), layout="constrained")
@@ -478,8 +498,9 @@ for name, (start, size, jump) in fields(ALEXNET).items():
         ax.text(left, top, f"{name}: {size}", color=color, fontsize=9, va="top")
 ax.set(xlim=(-2, 236), ylim=(230, -2), xlabel="column", ylabel="line", aspect="equal")
 show(fig, alt="The 224 by 224 image in gray, with eight squares in one another, blue for conv and orange for pool. Their sides are 11 "
-     "pixels for conv1, then 19, 51, 67, 99, 131 and 163 for pool1, conv2, pool2, conv3, conv4 and conv5, all around the middle. The "
-     "largest, pool5 with 195, begins at the top left corner and leaves only a band at the right and below free.")  # fmt: skip
+     "pixels for conv1, then 19, 51, 67, 99, 131 and 163 for pool1, conv2, pool2, conv3, conv4 and conv5, all around the "
+     "middle. The largest, pool5 with 195, begins at the top left corner and leaves only a band at the right and below free. "
+     "Its right and lower sides cover those of conv5.")  # fmt: skip
 reveal("09-c")
 
 # %% [markdown]
@@ -488,28 +509,28 @@ reveal("09-c")
 #
 # ### Memory for training
 #
-# While training, each parameter needs three numbers: itself, its gradient and its velocity (lesson 07). Each activity needs two: itself
-# and its gradient. A float32 number has 4 bytes. The image is an activity, too. So N images need
+# While training, we must store three numbers for each parameter: itself, its gradient and its velocity (lesson 07). For each activity
+# we must store two: itself and its gradient. A float32 number has 4 bytes. We count the image as activities, too. So N images need
 #
 # $$\text{bytes} = 4\,(3 \times \text{parameters} + 2 N \times \text{activities})$$
 
 # %%
 activities = sum(memory.values()) + math.prod(IMAGE)
-mib = 4 / 2**20  # a MiB has 1024 * 1024 bytes
+mib = 4 / 2**20  # one float32 number in MiB: a MiB has 2**20 = 1024 * 1024 bytes, and a GiB has 1024 MiB
 say("parameters, gradients and velocities: 698 MiB", value=mib * 3 * sum(parameters.values()), within=0.5)
-say("activities of one image: 5.38 MiB", value=mib * activities, within=0.005)
+say("activities of one image, and the image itself: 5.38 MiB", value=mib * activities, within=0.005)
 say("activities of a batch as in the paper: 688 MiB", value=mib * 128 * activities, within=0.5)
 gib = mib * (3 * sum(parameters.values()) + 2 * 128 * activities) / 1024
 say("in all, with the gradients of the activities: 2.03 GiB", value=gib, within=0.005)
 
 # %% [markdown]
-# The authors' cards had 3 GB. Our count is what a plain program keeps; a real one needs space to work in, too. Lesson 10 goes on
-# from here.
+# Each of the authors' two graphics cards had 3 GB. Our count is what a plain program keeps; a real one needs space to work in, too. Lesson
+# 10 goes on from here.
 #
 # ### Minus a middle layer
 #
-# The paper says in its last section that the net gets worse "if a single convolutional layer is removed". Without any one of the middle
-# layers the top-1 error is about 2 % higher. How much smaller does the net get?
+# The paper says in its last section that the net gets worse "if a single convolutional layer is removed". If any one of the middle layers
+# is left out, it says, the top-1 error (lesson 08) is about 2 % higher. How much smaller does the net get?
 
 
 # %%
@@ -533,8 +554,9 @@ say("without conv5, fc6 has 18,874,368 more weights", value=fc6 - parameters["fc
 
 # %% [markdown]
 # Without conv5 the net even *grows*. conv4 gives 384 channels, conv5 makes 256 of them, and fc6 has a weight for every number that comes
-# in. So conv5, with 0.7 % of the parameters, saves 18.9 million weights in fc6. And conv4, with about one hundredth of
-# the parameters, is worth about 2 % of the top-1 error. The paper concludes that depth matters.
+# in. Without conv5 fc6 reads 384 · 36 = 13,824 numbers and not 256 · 36 = 9,216. So conv5, with 0.7 % of the parameters, saves 18.9 million
+# weights in fc6. And conv4, with about one hundredth of the parameters, is worth about 2 % of the top-1 error. The paper concludes that
+# depth matters.
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -552,7 +574,7 @@ say("conv3 has 1.45 %", value=parameters["conv3"] / whole[0], within=0.0001)
 # %% [markdown]
 # **"conv1 has 253,440 neurons"** (the paper's Figure 2, and those who copied it; somebody asks about it at stats.stackexchange.com,
 # 132897). Its maps are 55 × 55, and there are 96 of them. 253,440 is what you get if 48, the number of maps on one card, slips into the
-# place of one 55. The abstract's 650,000 is right, and it needs the right number.
+# place of one 55. The abstract's 650,000 is right, and only the right number for conv1 leads to it.
 
 # %%
 say("conv1 has 290,400 neurons", value=math.prod(shapes["conv1"]), within=0)
@@ -561,7 +583,7 @@ say("with it the net would have 622,312 neurons", value=659_272 - 290_400 + 253_
 
 # %% [markdown]
 # **"conv1 gives 54 by 54"** (the same question, and several articles). With 224 pixels and rounding down, conv1 gives 54, then pool1 gives
-# 26. "224 must be 227", others conclude, and one article says that the image is resized. Nobody resizes: the last window reads zeros.
+# 26. Others conclude: "224 must be 227". One article says that the image is resized to 227. Nobody resizes: the last window reads zeros.
 #
 # **"A filter of conv2 reads 96 channels"** (NVIDIA/DIGITS#1301, apache/mxnet#3348). It reads 48. Whoever forgets the groups gets another
 # net:
@@ -593,8 +615,8 @@ say("conv1 has 105,705,600 connections", value=55**2 * (11**2 * 3 + 1) * 96, wit
 say("all layers have 725,066,088", value=whole[1] + 659_272, within=0)
 
 # %% [markdown]
-# **"AlexNet" in your library is AlexNet.** The best-known one is a later net of the same author, with 64 filters in conv1, no groups and
-# no normalization. A lecture's table has the same conv1, with padding 2 at 227 pixels; its map is 56 wide.
+# **"The AlexNet of a library is the AlexNet of the paper."** The best-known one is a later net of the same author, with 64 filters in
+# conv1, no groups and no normalization. A lecture's table has the same conv1, with padding 2 at 227 pixels; its map is 56 wide.
 
 # %%
 edits = {"conv1": conv(64, 11, 4, 2), "conv2": conv(192, 5, padding=2), "conv4": conv(256, 3, padding=1)}
@@ -604,9 +626,31 @@ say("this net has 61,100,840 parameters", value=sum(later_parameters), within=0)
 say("the lecture's conv1 does 72,855,552 MACs", value=plan([edits["conv1"]], (3, 227, 227))[2][0], within=0)
 
 # %% [markdown]
+# **"Pooling comes before normalization"** (the article on the library Caffe, against its own file). In the paper conv1 and conv2 are
+# followed by ReLU, normalization and pooling, in this order. A later copy of the net exchanged the last two, and says so.
+
+# %%
+names = list(ALEXNET)
+print("in the paper's order:", ", ".join(names[: names.index("conv2")]))
+
+# %% [markdown]
+# **"57.1 % and 80.2 % are the paper's results"** (the same article). They are the *right* answers of a copy of the net, on the images of
+# 2012 and with one piece of each image. The paper counts errors, on the images of 2010 and with ten pieces: 37.5 % and 17.0 %.
+#
+# **"All weights start with a standard deviation of 0.01"** (the paper itself). In the authors' program conv3, conv4 and conv5 start
+# with 0.03.
+#
+# **"The channels double by copying"** (a lecture, about a later net). They double because the next layer has twice as many filters. A copy
+# would need no weights:
+
+# %%
+say("a layer that doubles sixty-four channels: 73,856 parameters", value=plan([conv(128, 3, padding=1)], (64, 56, 56))[1][0], within=0)
+
+# %% [markdown]
 # **A side exercise: find the slip.** The same lecture counts the first layers of GoogLeNet, a net of 2014: a convolution of 64 filters,
-# 7 × 7, that gives 112 × 112; then, on 56 × 56, 64 filters of 1 × 1 and 192 filters of 3 × 3. It says 418 million MACs. An article
-# on the lecture notes that its author did not see how this is computed. Part 4.3 is all that it takes:
+# 7 × 7, that reads the 3 channels of the image and gives 112 × 112; then, on 56 × 56, 64 filters of 1 × 1, and 192 filters of 3 × 3 that
+# read the maps of these 64. It says 418 million MACs. An article on the lecture says that its author did not see how this number is
+# computed. Part 4.3 is all that it takes:
 
 # %%
 stem = [64 * 3 * 7**2 * 112**2, 64 * 64 * 56**2, 192 * 64 * 3**2 * 56**2]
@@ -625,7 +669,7 @@ say("with the comparisons of its two pooling layers 481 million", value=(sum(ste
 # A convolution uses each weight once in every window, a fully connected layer uses it once. Therefore the three fully connected layers of
 # AlexNet hold 96 % of its 61 million parameters, and the five convolutions do 92 % of its 724 million multiplications. Most of the memory
 # for activities belongs to the first two layers. Strides multiply, so a number of the last pooling layer sees 195 of the 224 pixels
-# of a line. All of this follows from a list of layers and four equations.
+# of a line. All of this follows from a list of layers and the equations of parts 3 and 4.5.
 #
 # ### Read on
 #

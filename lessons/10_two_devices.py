@@ -34,23 +34,27 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > "The parallelization scheme that we employ essentially puts half of the kernels (or neurons) on each GPU, with one additional trick: the
 # > GPUs communicate only in certain layers."
 #
-# (Section 3.2.) A GPU is the processor of a graphics card. A "parallelization scheme" is a plan which GPU does which part of the work at
-# the same time. The paper's cards had 3 GB of memory each, and the paper says that the net was too big for one of them. So each layer is
-# cut in two. Half of its filters lie on card a, the other half on card b. The half of the net on one card is called a **tower**.
+# (Section 3.2.) A GPU is the processor of a graphics card. A "parallelization scheme" is a plan: it says how several GPUs share the work
+# and do their parts at the same time. The paper's cards had 3 GB of memory each, and the paper says that the net was too big for one of
+# them. So each layer is cut in two. Half of its filters lie on card a, the other half on card b. The half of the net on one card is called
+# a **tower**.
 #
-# "Certain layers" are these: conv3, fc6, fc7 and fc8 read the channels of *both* towers. conv2, conv4 and conv5 read only the channels that
-# lie on their own card. In front of a layer that reads both, the cards must send each other what they have. Such a place is a **link**.
+# conv1 to conv5 are the convolutions of AlexNet, and fc6 to fc8 its fully connected layers (lesson 09). "Certain layers" are these: conv3,
+# fc6, fc7 and fc8 read the channels of *both* towers. conv2, conv4 and conv5 read only the channels that lie on their own card. Directly
+# in front of a layer that reads both, the cards must send each other what they have. Such a place is a **link**. ("In front of" means: on
+# the side of the image. "Behind" means: on the side of the loss.)
 #
-# conv1 to conv5 are the convolutions of AlexNet, and fc6 to fc8 its fully connected layers (lesson 09). A layer with two groups (lesson 03)
-# is the same thing on one device as a layer without a link on two. What is new here is the link. What goes over it, and what must come
-# back?
+# On two cards, conv2, conv4 and conv5 compute what a layer with two groups (lesson 03) computes on one card. So the cut net computes the
+# same as the net of lesson 09, which has groups and runs on one card. What is new here is the link. What goes over it, and what must come
+# back? (We say "card". The engine says "device", because the two halves of its net may also run on two parts of one processor.)
 
 # %% [markdown]
 # ## 2. Predict
 #
 # Replace each guess by your own before you read on. What the cards send are float32 numbers, which have 4 bytes each. The image has 1 byte
 # for each color of a pixel. "Crosses, forward" means: is sent from one card to the other on the way forward. The norm of a gradient is the
-# root of the sum of all squares (lesson 04). In the third question the parts of the gradient are random numbers.
+# root of the sum of all squares (lesson 04). In the third question two gradients should be added on each card, its own and the one that the
+# other card sends. Both hold random numbers, and the second one never arrives.
 
 # %% tags=["predict"]
 predict("10-a", 10)
@@ -82,21 +86,23 @@ predict("10-c", 10)
 # ### 4.1 A layer without a link
 #
 # In conv2, conv4 and conv5 a filter on card a reads only channels of card a. Lesson 03 wrote this as a matrix with two blocks
-# (part 4.7). Its two groups are now the two towers. As there, Q is the number of windows, and R the number of rows of col:
+# (part 4.7). Its two groups, 0 and 1, are now the two towers, a and b. As there, col holds the windows as columns, Q is the number of
+# windows, and R is the number of rows of col:
 #
 # $$\begin{bmatrix} \text{out}_a \\ \text{out}_b \end{bmatrix} =
 # \begin{bmatrix} \text{weight}_a & 0 \\ 0 & \text{weight}_b \end{bmatrix}
 # \begin{bmatrix} \text{col}_a \\ \text{col}_b \end{bmatrix}
 # \qquad\qquad (K, Q) = (K, R)\,(R, Q)$$
 #
-# The zeros are the reason why nothing crosses. $\text{out}_a$ needs no number of card b. Going back, $\text{dx}_a$ needs no number of card
-# b either, because the transpose has its zeros at the same places.
+# The zeros are the reason why nothing crosses. $\text{out}_a$ needs no number of card b. On the way back, the transpose of this matrix
+# multiplies $\text{dout}_a$ and $\text{dout}_b$. It has its zeros at the same places, so $\text{dx}_a$ needs no number of card b either.
 #
 # ### 4.2 The link
 #
 # Each number of $x_a$ now exists twice: in $y_a$ and in $y_b$. conv3 on card a reads the first copy, conv3 on card b reads the second. So a
 # small change of $x_a$ changes the loss in two ways. The chain rule with several variables adds over all uses, as in lessons 02 to 05.
-# Each use is a copy, so its slope is 1:
+# Each use is a copy, so its slope is 1. "a's channels" are the first CA channels of y, which came from card a, and "b's channels" are the
+# other CB channels:
 #
 # $$\begin{array}{rll}
 # \text{dx}_a &= \text{dy}_a[\text{a's channels}] + \text{dy}_b[\text{a's channels}] & \quad (N, \text{CA}, H, W) \\
@@ -109,8 +115,9 @@ predict("10-c", 10)
 
 # %%
 fig = adds("x_a", [("read by conv3 on card a", "dy_a[a]"), ("sent, then read by conv3 on card b", "dy_b[a]")], size=(6.5, 2.5))
-show(fig, alt="The channels x_a have two uses. One copy is read by conv3 on card a and sends back dy_a[a]. The other is sent to card b, "
-     "read by conv3 there, and sends back dy_b[a]. A plus sign adds the two: dx_a = dy_a[a] + dy_b[a].")  # fmt: skip
+show(fig, alt="The channels x_a, at the left, are copied by blue arrows to two uses. One copy is read by conv3 on card a and sends back "
+     "dy_a[a]. The other is sent to card b, read by conv3 there, and sends back dy_b[a]. An orange plus sign adds the two: "
+     "dx_a = dy_a[a] + dy_b[a].")  # fmt: skip
 
 # %% [markdown]
 # (In the picture [a] is short for [a's channels].)
@@ -122,21 +129,22 @@ show(fig, alt="The channels x_a have two uses. One copy is read by conv3 on card
 # \qquad\qquad \text{dx} = \begin{bmatrix} I & I \end{bmatrix} \begin{bmatrix} \text{dy}_a \\ \text{dy}_b \end{bmatrix}
 # = \text{dy}_a + \text{dy}_b$$
 #
-# Card a needs the upper part of this sum, card b the lower part.
+# In x, $x_a$ stands above, so $\text{dx}_a$ is the upper part of this sum, and card a needs it. Card b needs the lower part, $\text{dx}_b$.
+# These are the two equations above.
 #
 # ### 4.3 The two ends
 #
 # **Split.** At the beginning both cards get the whole image: $y_a = y_b = x$. So $\text{dx} = \text{dy}_a + \text{dy}_b$, if anybody wants
 # the gradient of the image.
 #
-# **Gather.** fc8 gives 1,000 numbers, and the whole of fc8 lies on card a. It needs y = [$x_a$, $x_b$] on card a only. Each number is read
-# once, so nothing adds: $\text{dx}_a$ and $\text{dx}_b$ are the two parts of dy, and $\text{dx}_b$ is sent back to card b.
+# **Gather.** fc8 is the one layer that is not cut: it lies on card a, whole. So it needs y = [$x_a$, $x_b$] on card a only. There is one
+# copy of each number, so nothing adds: $\text{dx}_a$ and $\text{dx}_b$ are the two parts of dy, and $\text{dx}_b$ is sent back to card b.
 #
 # ### 4.4 Bytes
 #
-# A card is not sent what it already has. Forward, what arrives at card a is $x_b$, and what arrives at card b is $x_a$. Backward, what
-# arrives at card a is the part of $\text{dy}_b$ that belongs to a's channels, and it has as many numbers as $x_a$. Let B be the bytes of
-# one number, 4 for float32:
+# A card is sent only what it does not have yet. In exchange, what arrives forward at card a is $x_b$, and what arrives at card b is $x_a$.
+# Backward, what arrives at card a is the part of $\text{dy}_b$ that belongs to a's channels, and it has as many numbers as $x_a$. Let B be
+# the bytes of one number, 4 for float32:
 #
 # $$\begin{array}{rll}
 # \text{to a, forward} &= N\,\text{CB}\,H\,W\,B & \quad \text{card a gets } x_b \\
@@ -182,10 +190,12 @@ def exchange_bytes(a_shape, b_shape, itemsize, backward):
 # ## 6. Prove it
 #
 # First the link alone, with towers that have different numbers of channels. The loss multiplies both results by random numbers, dy_a and
-# dy_b, and adds everything. So dy_a and dy_b are its gradients with respect to y_a and y_b (lesson 01, part 6).
+# dy_b, and adds everything. So dy_a and dy_b are its gradients with respect to y_a and y_b (lesson 01, part 6). `numerical_gradient` moves
+# the elements of x_a itself, and `loss_of_link` reads x_a, so it needs no argument. The loss is linear in x_a, so the large step 0.25 is
+# exact (lesson 00).
 
 
-# %%
+# %% tags=["seeded"]
 def numerical_gradient(f, x, h):
     dx = np.zeros_like(x)
     for at in np.ndindex(*x.shape):
@@ -215,13 +225,14 @@ print("the link: dx_a and dx_b agree with the measured slopes")
 
 # %% [markdown]
 # Then a whole small net on two cards. conv1 reads the image on both cards. conv2 reads the half of its own card. Then comes the link, conv3
-# reads both halves, and a fully connected layer on card a gives five numbers, one for each class. After each convolution there is a ReLU;
-# z1, z2 and z3 are what conv1, conv2 and conv3 give before it. The weights of card a and those of card b are two dicts. A card reads an
-# array of the other card at the link and at the end, and nowhere else.
+# reads both halves, and a fully connected layer, fc, lies whole on card a. It gives five numbers, one for each class. Behind each
+# convolution there is a ReLU; z1, z2 and z3 are what conv1, conv2 and conv3 give before the ReLU. The weights of card a and those of card b
+# are two dicts. A card reads an array of the other card in front of conv3 and in front of fc, and nowhere else.
 #
 # The convolution is that of lesson 03, here without padding, with stride 1 and without biases. `sliding_window_view` is NumPy's im2col,
 # with its axes in another order, and it copies nothing. `np.einsum` writes a sum in letters: "nchwij,kcij->nkhw" multiplies two arrays and
-# sums over the letters that are missing on the right of the arrow, here c, i and j. (h and w are the y and z of lesson 03.)
+# sums over the letters that are missing on the right of the arrow, here c, i and j. (h and w are the y and z of lesson 03.) In the code t
+# is the number of the tower: 0 for card a and 1 for card b.
 
 
 # %%
@@ -332,9 +343,9 @@ for name, grad in together(grads).items():
 print("two cards and one card with groups: the same outputs and the same gradients, to 1e-12")
 
 # %% [markdown]
-# Look at the version for one card. There is no plus sign between conv3 and conv2. One product, $\text{dcol} = \text{weight}^T\;\text{dout}$
-# of lesson 03, sums over all filters of conv3. On two cards each card has only half of the filters, so each has only half of the terms of
-# this sum. The plus sign of the link puts the halves together.
+# Look at the version for one card. On its way back from conv3 to conv2 there is no plus sign. One product,
+# $\text{dcol} = \text{weight}^T\;\text{dout}$ of lesson 03, sums over all filters of conv3. On two cards each card has only half of the
+# filters, so each has only half of the terms of this sum. The plus sign of the link puts the halves together.
 
 # %% [markdown]
 # ## 7. The same as the engine
@@ -381,8 +392,8 @@ sent_by_engine = {row.name: row.forward_bytes for row in count(alexnet(towers=2,
 print(sent_by_engine)
 
 # %% [markdown]
-# The engine also knows which arrays the authors' program of 2012 kept on a card; its source is public. Part 8 needs the bytes of all of
-# them, for the whole net on one card with a batch of 128.
+# The engine also knows which arrays the authors' program of 2012 kept on a card. (The source of that program is public.) Part 8 needs the
+# bytes of all these arrays, for the whole net on one card with a batch of 128. Keep the number for later.
 
 # %%
 kept_2012 = sum(plan_cards(lambda place: alexnet(devices=place), 1, 3 * 2**30, 128).kept_2012.values())
@@ -442,18 +453,19 @@ show(fig, alt="Two rows of layers, card a above and card b below, from the image
      "front of fc8, 8,192. None cross in front of conv2, conv4 and conv5.")  # fmt: skip
 
 # %% [markdown]
-# Backward, the same number of bytes comes back (4.4). So a batch of 128 images needs 60 million bytes for one step of training:
+# Backward, the same number of bytes comes back (4.4). So one step of training with a batch of 128 images sends 60 million bytes, both
+# cards together. Each card sends half of them: what one card sends forward, the other one sends backward.
 
 # %%
 say("forward and backward for a batch as in the paper: 60,030,976 bytes", value=2 * 128 * all_four, within=0)
 macs = 724_406_816  # for one image, forward (lesson 09)
-say("There are about 3,089 multiplications for one byte that crosses", value=macs / all_four, within=0.5)
+say("Forward, there are about 3,089 multiplications for one byte that crosses", value=macs / all_four, within=0.5)
 
 # %% [markdown]
 # ### What if there were a link in front of every layer?
 #
-# The paper says that the authors could choose how much the cards communicate, until it was "an acceptable fraction of the amount of
-# computation". How many bytes did they save?
+# The paper says that the authors could choose how much the cards communicate, until this was "an acceptable fraction of the amount of
+# computation". How many bytes did they save? (conv1 reads the image, and both cards have it, so nothing has to cross in front of conv1.)
 
 # %%
 each = {name: sum(sent_forward(name)) for name in HALVES}
@@ -467,8 +479,8 @@ ax.bar(0, 0, color="white", edgecolor="#0072B2", hatch="//", label="left out")
 ax.set(xticks=range(len(each)), ylabel="thousand bytes for one image", xlabel="in front of", ylim=(0, 320))
 ax.set_xticklabels(list(each))
 ax.legend()
-show(fig, alt="Bars: what a link in front of each layer sends for one image, in thousand bytes. conv2 280, conv4 and conv5 260 each, all "
-     "three left out. The paper's links: conv3 173, fc6 37, fc7 16, fc8 8.")  # fmt: skip
+show(fig, alt="Bars: what a link in front of each layer sends for one image, in thousand bytes. Hatched are those that the paper leaves "
+     "out: conv2 280, conv4 and conv5 260 each. Filled are its links: conv3 173, fc6 37, fc7 16, fc8 8.")  # fmt: skip
 say("4.41 times as many bytes with a link in front of every layer", value=sum(each.values()) / all_four, within=0.005)
 reveal("10-b")
 
@@ -479,9 +491,9 @@ reveal("10-b")
 # ### Or should each card have the whole net?
 #
 # There is another way to use two cards. Each card holds the *whole* net and computes half of the *images*. Then no activity crosses (an
-# activity is one number that a layer gives, lesson 05). But both cards must make the same step. So each must get the other's gradients:
-# one number for each parameter. This is called **data parallelism**. What the paper does is called **model parallelism**. How many bytes
-# does one card send in a step?
+# activity is one number that a layer gives, lesson 09). But both cards must make the same step. So each must get the other's gradients:
+# one number for each parameter. This is called **data parallelism**. What the paper does is called **model parallelism**. We compare what
+# *one* card sends in a step, forward and backward. In the paper's way this is 234,496 bytes for each image, half of what both cards send.
 
 # %%
 parameters = 60_965_224  # lesson 09
@@ -496,21 +508,26 @@ ax.plot([128], [128 * with_model / 1e6], "o", color="#0072B2")
 ax.annotate("the paper: 128 images", (128, 128 * with_model / 1e6), (230, 12), fontsize=9)
 ax.set(xlabel="images in a batch", ylabel="million bytes that one card sends", ylim=(0, 400), xlim=(0, 1600))
 ax.legend(fontsize=9, loc="upper left")
-show(fig, alt="Million bytes that one card sends in a step, against the images in a batch. With half of the net on each card a line rises "
-     "from 0 through 30 at 128 images to 375 at 1600. With half of the images on each card it is 244. They meet at 1040.")  # fmt: skip
-say("with the paper's batch, data parallelism would send 8.1 times as many bytes", value=with_data / (128 * with_model), within=0.05)
+show(fig, alt="Million bytes that one card sends in a step, against the images in a batch, up to 1600. With half of the net on each card "
+     "a straight line rises from 0 through a dot at the paper's 128 images, 30, to 375 at 1600. With half of the images on "
+     "each card a dashed line stays at 244. They cross at 1040.")  # fmt: skip
+say("with the paper's way one card sends 30 million bytes in a step", value=128 * with_model / 1e6, within=0.5)
+say("with data parallelism it would send 244 million bytes", value=with_data / 1e6, within=0.5)
+say("these are 8.1 times as many", value=with_data / (128 * with_model), within=0.05)
 say("the lines meet at a batch of 1,040 images", value=with_data / with_model, within=0.5)
 
 # %% [markdown]
-# But the numbers of lesson 09 show a third way. The convolutions have few parameters and many activities; the fully connected layers have
-# many parameters and few activities. So the images can be divided for the convolutions, and the net for the fully connected layers. The
-# first author of AlexNet did this in 2014.
+# The bytes of data parallelism do not depend on the batch, because the number of parameters does not. The numbers of lesson 09 show a
+# third way. The convolutions have few parameters and many activities; the fully connected layers have many parameters and few activities.
+# So the images can be divided for the convolutions, and the net for the fully connected layers. The first author of AlexNet did this in
+# 2014.
 #
 # ### A card that is full
 #
-# We make a card that counts bytes and refuses an array for which it has no room. A MiB has $2^{20}$ bytes, and a GiB has $2^{30}$. Each
-# number has 4 bytes. A net keeps 3 numbers for each parameter (itself, its gradient and its velocity), and 2 numbers for each activity of
-# each image (itself and its gradient), as in lesson 09.
+# We make a card that counts bytes and refuses an array for which it has no room. A MiB has $2^{20}$ bytes, and a GiB has $2^{30}$. The
+# authors' 3 GB become 3 GiB here. Each number has 4 bytes. A net keeps 3 numbers for each parameter (itself, its gradient and its
+# velocity), and 2 numbers for each activity of each image (itself and its gradient), as in lesson 09. On two cards, each card has half of
+# the parameters and of the activities, and both have the image. In addition each card has the arrays that exchange gives to it.
 
 
 # %%
@@ -519,8 +536,9 @@ class Card:
         self.name, self.memory, self.used = name, memory, 0
 
     def take(self, what, nbytes):
-        if self.used + nbytes > self.memory:
-            raise MemoryError(f"{self.name}: {what} needs {nbytes / 2**20:,.0f} MiB, free are {(self.memory - self.used) / 2**20:,.0f} MiB")
+        free = self.memory - self.used
+        if nbytes > free:
+            raise MemoryError(f"{self.name}: {what} need {nbytes / 2**20:,.0f} MiB, and {free / 2**20:,.0f} MiB are free")
         self.used += nbytes
 
 
@@ -556,8 +574,8 @@ for batch in (128, 256):
 # Two cards have room for a batch of 256, and one card has not. But each of the two needs more than half of the bytes that one card would
 # need: both hold the image, and both hold what was exchanged.
 #
-# By our count the paper's batch of 128 has room on one card, too. But our program keeps very little. The program of 2012 kept more:
-# a copy of the next batch, partial sums, dropout masks. Part 7 has the sum:
+# By our count the paper's batch of 128 has room on one card, too. Then why did the authors need two? Our count keeps very little. The
+# program of 2012 kept more: a copy of the next batch, partial sums, dropout masks. Part 7 has computed the sum of all its arrays:
 
 # %%
 say("on one card the old program would have held 2.72 GiB", value=kept_2012 / 2**30, within=0.005)
@@ -597,7 +615,8 @@ reveal("10-c")
 
 # %% [markdown]
 # Here the two terms are independent random numbers of the same variance, and variances add (lesson 07). So the right gradient has twice the
-# variance of one term, and one term is missing. A norm grows with the root of the variance, and the root of 1/2 is 0.71.
+# variance of one term. What is lost is one term. A norm grows with the root of the variance, so the norm of what is lost is the root of
+# 1/2, or 0.71, of the right one.
 #
 # What does such a mistake do in a net that learns? We train the small net of part 6 on a **synthetic** set: five classes, each a random
 # pattern of 9 × 12 pixels with noise on it. We train five nets, which begin with the same weights: one on one card with groups, one on two
@@ -662,15 +681,15 @@ print(f"after {STEPS} steps the losses of one card and of two differ by less tha
 # %%
 fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
 styles = {"one card, two groups": ("black", "-", 5), "two cards": ("#E69F00", "-", 2), "not sent back": ("#C04A00", "--", 1.8),
-          "mean": ("#0072B2", ":", 2.2), "added twice": ("#009E73", "-.", 1.8)}  # fmt: skip
+          "mean": ("#0072B2", "o", 1), "added twice": ("#009E73", "-.", 1.8)}  # fmt: skip
 for name, losses in curves.items():
     color, style, width = styles[name]
-    ax.plot(losses, color=color, linestyle=style, linewidth=width, label=name)
+    ax.plot(losses, style, color=color, linewidth=width, markersize=4, label=name)
 ax.set(xlabel="step", ylabel="loss on the synthetic set", ylim=(0, 2.1))
 ax.legend(fontsize=9)
-show(fig, alt="Five curves of the loss over 26 steps. All begin at 1.7, and up to step 8 they can hardly be told apart. One card and two "
-     "cards lie on each other and end at 0.08. Not sent back and mean run together a little above them and end at 0.13, added twice runs "
-     "below them and ends at 0.035.")  # fmt: skip
+show(fig, alt="Five curves of the loss over 26 steps. All begin at 1.7, and up to step 8 they can hardly be told apart. One card, black "
+     "and broad, and two cards, orange, lie on each other and end at 0.08. Not sent back, dashed, and mean, round dots, run "
+     "together a little above them and end at 0.13. Added twice runs below them and ends at 0.035.")  # fmt: skip
 last = {name: float(losses[-1]) for name, losses in curves.items()}
 say("one card and two cards end at a loss of 0.08", value=last["two cards"], within=0.01, full_only=True)
 say("not sent back ends at 0.13", value=last["not sent back"], within=0.01, full_only=True)
@@ -679,9 +698,10 @@ say("added twice ends at 0.035", value=last["added twice"], within=0.01, full_on
 
 # %% [markdown]
 # **The curve does not show the mistake.** Every wrong net learns. The one that adds twice even learns faster here, because the layers in
-# front of the link make steps of double size. If you looked only at curves, you would keep this mistake. A measured slope (part 6) finds
-# all three mistakes. And if you compare layer by layer, you see where the mistake is. ("In front of the link" means: on the side of the
-# image. "Behind the link" means: on the side of the loss.)
+# front of the link make steps of double size. The other two learn more slowly, and alike: the mean is half of the sum, and if the two terms
+# are about as large as each other, one term alone does on average as much as half of the sum. If you looked only at curves, you would keep
+# the mistake that learns faster. A measured slope (part 6) finds all three mistakes. And if you compare layer by layer, you see where the
+# mistake is.
 
 # %%
 state = two_forward(images, cards)[1]
@@ -698,8 +718,11 @@ say("With the mean, conv1 and conv2 get 50 % of their gradient", value=wrong_by[
 say("and conv3, behind the link, has an error of 0 %", value=wrong_by[not_sent_back][2], within=1e-12)
 
 # %% [markdown]
-# Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link. In AlexNet it would be worse.
-# conv1 lies in front of three links (conv3, fc6 and fc7), so the mean would halve its gradient three times.
+# Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link. In the first line conv2 has 71 %,
+# as in the experiment with random numbers. In conv1 the two terms have gone through one more layer, and in this small net 87 % are wrong.
+#
+# In AlexNet it would be worse. conv1 lies in front of three links at which gradients add (conv3, fc6 and fc7), so the mean would halve
+# its gradient three times.
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -733,9 +756,9 @@ mixed = wide[0][:, :3] + wide[1][:, 3:], wide[0][:, 3:] + wide[1][:, :3]
 print("the same shapes:", right_order[0].shape == mixed[0].shape, "  the same numbers:", np.allclose(right_order[0], mixed[0]))
 
 # %% [markdown]
-# **"On one card nothing else changes."** Response normalization reads neighboring channels (lesson 05), and channels 47 and 48 of conv1 lie
-# on different cards. To read over the cut, the cards would have to communicate. In the paper's program each card normalizes its own
-# channels. A well-known copy of AlexNet on one card reads over the cut. How many of the 96 channels does this change?
+# **"On one card nothing else changes."** Response normalization reads neighboring channels (lesson 05), and channels 47 and 48 of conv1,
+# counted from 0, lie on different cards. To read over the cut, the cards would have to communicate. In the paper's program each card
+# normalizes its own channels. A well-known copy of AlexNet on one card reads over the cut. How many of the 96 channels does this change?
 
 
 # %%
@@ -787,7 +810,7 @@ say("but it does 54 % of the multiplications", value=half_macs / macs, within=0.
 #
 # - The engine: `Split`, `Exchange` and `Gather` in `tinyalex/towers/crossing.py`, `Pair` in `tinyalex/towers/pair.py`, which runs both
 #   towers at the same time, and `build_rows` in `tinyalex/models/build.py`, which finds the links. `tinyalex net alexnet --towers 2` prints
-#   the bytes.
+#   the bytes that both devices send together.
 # - Exercise: `tutor.check("E12", exchange, exchange_backward, exchange_bytes)`, 25 minutes.
 # - This was the last lesson. You have derived every backward pass of AlexNet. Next, read the engine from `tinyalex/models/alexnet.py`
 #   on, as if you had written it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import sys
 import time
 from collections.abc import Sequence
@@ -16,6 +15,8 @@ from tinyalex.commands.lessons import BOOK
 from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
+SEED = """with --student: other random inputs for the proofs of lessons 00, 03, 06, 09 and 10, and the salt of the predictions' hashes.
+The other inputs stay, because the lessons say what comes of them (default: the lessons' inputs and a new salt)"""
 EPILOG = """\
 examples:
   python -m lessons build             notebooks of all lessons whose source, or the package, changed
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     build.add_argument("--check", action="store_true", help="run and compare with the notebooks that are there; write nothing")
     build.add_argument("--force", action="store_true", help="also build what did not change")
     build.add_argument("--student", action="store_true", help="write an edition without solutions to --out instead")
-    build.add_argument("--seed", type=int, metavar="S", help="of the salt of the predictions' hashes (default: a new one)")
+    build.add_argument("--seed", type=int, metavar="S", help=SEED)
     book = commands.add_parser("book", help="write the book: static pages that need no network", allow_abbrev=False)
     build.add_argument("--out", metavar="DIR", type=Path, help="the folder of --student")
     book.add_argument("--out", metavar="DIR", type=Path, default=BOOK, help="the book's folder (default: build/book)")
@@ -109,7 +110,7 @@ def _student(args: argparse.Namespace) -> int:
         raise ShapeError("lessons: --student must be given with --out DIR, got no folder; name a new one")
     if args.check or args.force:
         raise ShapeError("lessons: --student must be given without --check and --force, got one of them; leave it out")
-    count = write_edition(args.folder, args.out, args.numbers, secrets.randbits(64) if args.seed is None else args.seed)
+    count = write_edition(args.folder, args.out, args.numbers, args.seed)
     print(f"{count} lessons without solutions in {args.out}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -87,9 +88,19 @@ class Engine:
 
 
 def python(code: str) -> str:
-    """Python code, highlighted."""
+    """Python code, highlighted; each line is an element of its own, so that a long one can be wrapped with its rest indented."""
     made = highlight(code, PythonLexer(), HtmlFormatter(cssclass="code", wrapcode=True))
-    return made.replace("<pre>", '<pre tabindex="0">', 1)
+    before, rest = made.replace("<pre>", '<pre tabindex="0">', 1).split("<code>", 1)
+    inside, after = rest.rsplit("</code>", 1)
+    return f"{before}<code>{''.join(map(_line, inside.splitlines(keepends=True)))}</code>{after}"
+
+
+def _line(html: str) -> str:
+    """A line that knows its indentation."""
+    text = re.sub(r"<[^>]+>", "", html)
+    indent = len(text) - len(text.lstrip(" "))
+    style = f' style="--in: {indent}"' if indent else ""
+    return f'<span class="line"{style}>{html}</span>'
 
 
 @cache

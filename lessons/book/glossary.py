@@ -59,7 +59,7 @@ class Glossary:
             for term in self.terms
         ]
         intro = "<p>Schools differ in their Chinese terms. Where two or more are in use, the most common one comes first.</p>"
-        return f"<h1>Glossary</h1>{intro}{table(('Term', 'Chinese', 'Meaning', 'Lesson'), rows)}"
+        return f"<h1>Glossary</h1>{intro}{table(('Term', 'Chinese', 'Meaning', 'Lesson'), rows, 'glossary')}"
 
 
 def read_glossary(path: Path) -> Glossary:

@@ -18,6 +18,9 @@ from lessons.notebooks import well_described
 from tinyalex.tutor.syllabus import Lesson
 
 BESIDE = 900  # characters of text that stand beside the code that follows them; the text before runs over the whole width
+DESCRIPTION = re.compile(r'\balt=(f?"[^"\n]*"\s*)+(?=\))')  # of a picture: the page shows it below the picture, and not a second time
+COLUMNS = re.compile(r"^.*\S {2,}\S", re.MULTILINE)
+UNFORMATTED = re.compile(r" *# fmt: skip$", re.MULTILINE)
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -94,7 +97,7 @@ def _cut(blocks: list[Block]) -> int:
 def _code(lesson: Lesson, cell: Any) -> str:
     """A code cell with its outputs; a solution is folded."""
     tags = cell.metadata.get("tags", [])
-    source = python(cell.source)
+    source = python(UNFORMATTED.sub("", DESCRIPTION.sub('alt="..."', cell.source)))
     outputs = "".join(_outputs(lesson, cell))
     if "solution" in tags:
         summary = "<summary>A solution. Write your own first, and let the tutor check it.</summary>"
@@ -112,8 +115,14 @@ def _outputs(lesson: Lesson, cell: Any) -> Iterator[str]:
         if "image/png" in data:
             yield _figure(lesson, cell, output)
         elif (words := output.get("text") or data.get("text/plain")) and (kept := _without(ANSI.sub("", words), alts)):
-            table = len(re.findall(r"^.*\S {2,}\S", kept, re.MULTILINE)) > 1  # its columns would break if long lines were wrapped
-            yield f'<pre class="output{"" if table else " prose"}" tabindex="0">{escape(kept)}</pre>'
+            yield f'<pre class="output" tabindex="0">{"".join(_wrapped(kept))}</pre>'
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """The lines of an output as HTML. Those of a table are not wrapped, because its columns would break."""
+    table = len(COLUMNS.findall(text)) > 1
+    for line in text.splitlines(keepends=True):
+        yield escape(line) if table and COLUMNS.match(line) else f'<span class="line">{escape(line)}</span>'
 
 
 def _without(text: str, lines: list[str]) -> str:

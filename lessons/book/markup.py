@@ -21,8 +21,8 @@ def toml(path: Path) -> dict[str, Any]:
 
 
 def rendered(text: object) -> str:
-    """A short text with `code` in it, as HTML."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(text)))
+    """A short text as HTML; `code` and a power such as e^-x may stand in it."""
+    return re.sub(r"\^(-?\w+)", r"<sup>\1</sup>", re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(str(text))))
 
 
 def table(heads: Iterable[str], rows: Iterable[str], kind: str = "") -> str:
@@ -32,6 +32,6 @@ def table(heads: Iterable[str], rows: Iterable[str], kind: str = "") -> str:
     return f'<div class="wide" tabindex="0"><table class="{kind}">{body}</table></div>'
 
 
-def lesson_link(number: str, pages: dict[str, str]) -> str:
-    """The number of a lesson, as a link where it has a page."""
-    return f'<a href="{pages[number]}">{number}</a>' if number in pages else escape(number)
+def lesson_link(number: str, pages: dict[str, str], part: str = "") -> str:
+    """The number of a lesson, as a link where it has a page. part: such as "#part-9"."""
+    return f'<a href="{pages[number]}{part}">{number}</a>' if number in pages else escape(number)

@@ -16,6 +16,7 @@ from tinyalex.units import time_in_words
 
 HERE = Path(__file__).parent
 GLOSSARY, MISTAKES = HERE.parent / "glossary.toml", HERE.parent / "mistakes.toml"
+MISTAKES_PART = "What people get wrong"  # the part of a lesson that the page of mistakes leads to
 LIGHT, DARK = "xcode", "monokai"  # styles of code whose every colour has a contrast of at least 4.5 with the page
 
 
@@ -34,6 +35,7 @@ def write_book(folder: Path, out: Path) -> int:
     engine, glossary = Engine(PACKAGE.parent), read_glossary(GLOSSARY)
     pages = {lesson.number: f"{lesson.name}.html" for lesson in lessons}
     files: dict[str, str] = {}
+    mistakes: dict[str, str] = {}  # by lesson, where it says what people get wrong
     with progress(len(lessons), "book") as bar:
         for at, lesson in enumerate(lessons):
             if (fault := out_of_step(lesson, convert(lesson))) is not None:
@@ -41,11 +43,12 @@ def write_book(folder: Path, out: Path) -> int:
             page = lesson_page(lesson, read(lesson), engine, glossary, pages)
             title, body = f"{lesson.number} {lesson.title}", _parts(lesson, page.parts) + page.body + _around(lessons, at)
             files[pages[lesson.number]] = _page(title, body)
+            mistakes[lesson.number] = next((f"#{name}" for name, words in page.parts if words.endswith(MISTAKES_PART)), "")
             files[f"{lesson.name}.slides.html"] = _page(f"{title}, slides", page.slides, kind="slides", back=pages[lesson.number])
             bar.update()
     files["index.html"] = _page("AlexNet by hand", _index(lessons, pages))
     files["glossary.html"] = _page("Glossary", glossary.page(pages))
-    files["mistakes.html"] = _page("What the blog posts get wrong", _mistakes(pages))
+    files["mistakes.html"] = _page("What the blog posts get wrong", _mistakes(pages, mistakes))
     for file in sorted(engine.named):
         title = f"<h1><code>{escape(file)}</code></h1>"
         files[page_of(file)] = _page(file, title + engine.page(file), kind="engine", up="../")
@@ -96,18 +99,22 @@ def _index(lessons: list[Lesson], pages: dict[str, str]) -> str:
     return Template((HERE / "index.html").read_text("utf-8")).substitute(table=made, time=time_in_words(60 * minutes), count=len(lessons))
 
 
-def _mistakes(pages: dict[str, str]) -> str:
-    """The page of what articles get wrong, from its TOML file."""
+def _mistakes(pages: dict[str, str], parts: dict[str, str]) -> str:
+    """The page of what articles get wrong, from its TOML file. parts: where a lesson says so; the first one of a row is linked there."""
     document = toml(MISTAKES)
     made = [f"<h1>What the blog posts get wrong, and the lesson that shows it</h1><p>{rendered(document['intro'])}</p>"]
     for topic in document["topic"]:
         rows = [
             f"<tr><td>{rendered(one['said'])}</td><td>{rendered(one['true'])}</td>"
-            f"<td>{' '.join(lesson_link(number, pages) for number in one['lessons'])}</td></tr>"
+            f"<td>{_lesson_links(one['lessons'], pages, parts)}</td></tr>"
             for one in topic["mistake"]
         ]
         made.append(f"<h2>{rendered(topic['name'])}</h2>{table(('One reads', 'It is so', 'Lesson'), rows, 'mistakes')}")
     return "".join(made)
+
+
+def _lesson_links(numbers: list[str], pages: dict[str, str], parts: dict[str, str]) -> str:
+    return " ".join(lesson_link(number, pages, "" if at else parts.get(number, "")) for at, number in enumerate(numbers))
 
 
 def _style() -> str:

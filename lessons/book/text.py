@@ -22,6 +22,9 @@ LEFT = re.compile(r"\\[A-Za-z]+|&(?!#?\w+;)|linebreak=")  # what stays in the Ma
 FUNCTION = re.compile(
     r'(<mi>(?:arctan|cos|cosh|det|exp|lg|ln|log|sin|sinh|tan|tanh)</mi>)(?!<mo stretchy="false">&#x00028;|</m(?:row|td)>)'
 )
+# A text counts as a space there, and without a letter beside it a browser puts no space between it and the equals sign.
+EQUATION = re.compile(r"<mtext>([^<]*)</mtext>(?=<mo>&#x0003D;</mo>)")
+BAR = re.compile(r"<mo[^>]*>&#x0007C;</mo>")  # of |x|: a browser takes it for a sign between two values, and puts spaces around it
 INLINE = re.compile(r'<span class="math inline">(.*?)</span>', re.DOTALL)
 LONG, BESIDE = 22, 45  # characters of a formula: a longer one is wider than a phone (in a line), or than the column beside the code
 WORDS = re.compile(r"\\text\{[^{}$]*\}")
@@ -43,6 +46,8 @@ def mathml(tex: str, display: bool, who: str) -> str:
         raise LessonError(f"{who}: formula must hold known commands only, got {unknown[0]!r} in {tex.strip()[:60]!r}; write it otherwise")
     made = re.sub(r'columnalign="(\w+)"', r'style="text-align: \1"', made)  # browsers know the style, and not the attribute
     made = FUNCTION.sub(r'<mrow>\1<mspace width="0.17em" /></mrow>', made)
+    made = EQUATION.sub(r"<mi>\1</mi>", made)
+    made = BAR.sub('<mo stretchy="false" lspace="0" rspace="0">&#x0007C;</mo>', made)
     return made.replace("<math ", f'<math alttext="{escape(" ".join(tex.split()))}" ', 1)
 
 

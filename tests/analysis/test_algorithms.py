@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tinyalex.analysis.algorithms import Choice, algorithms, lines_of
 from tinyalex.devices.dry import DryDevice
@@ -41,6 +42,12 @@ def test_first_layer_may_be_a_pool_and_dx_may_come_by_col2im_or_by_the_plain_fun
     by = {row: chosen(net_of(Conv2d(3, 2, 3, algorithm=row, **narrow), in_shape=(3, 9, 9)), 2)["conv"] for row in ("im2col", "plain")}
     assert by["im2col"] == Choice("conv", "convolution", "im2col", "col2im", None, False, 0, 16 * 54, 16 * 54)
     assert by["plain"] == Choice("conv", "convolution", "plain", "plain", None, False, 0, 16 * 54, 16 * 54)
+
+
+@pytest.mark.parametrize("batch", [1, 128])
+def test_fields_have_their_types_since_json_tells_false_from_0(batch):
+    for choice in algorithms(alexnet(devices=DryDevice()), batch):
+        assert [type(value) for value in (choice.uneven, choice.tiles, choice.direct, choice.products)] == [bool, int, int, int]
 
 
 def test_table_has_a_line_a_layer():

@@ -10,7 +10,7 @@ from tinyalex.analysis.card import SCALED, SCALED_BATCH, fail_in_small, kept_201
 from tinyalex.analysis.memory import training_needs
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.models import alexnet
+from tinyalex.models import alexnet, figure1_net
 
 GIB = 2**30
 
@@ -95,6 +95,12 @@ def test_failure_is_on_cards_halfway_between_what_one_and_what_two_need():
         needs = training_needs(alexnet(towers=towers, devices=devices, **SCALED), SCALED_BATCH)
         return max(need.peak for need in needs.values())
 
-    failure, least = fail_in_small(partial(alexnet, "paper")), peak(2) * 51 // 50
-    assert failure.memory == (peak(1) + least) // 2 and failure.settings == SCALED and failure.batch == SCALED_BATCH
+    failure = fail_in_small(partial(alexnet, "paper"))
+    assert failure.memory == (peak(1) + peak(2)) // 2 and failure.settings == SCALED and failure.batch == SCALED_BATCH
     assert max(failure.peaks.values()) == pytest.approx(peak(2), rel=0.03)  # the step of two cards was made
+
+
+def test_net_of_one_card_is_made_on_one_device():
+    given = []
+    plan_cards(lambda places: given.append(places) or figure1_net("relu", "fan-in", device=places), 1, 2**30, 1)
+    assert [place.name for place in given] == ["card 0"]

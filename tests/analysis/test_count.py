@@ -196,3 +196,9 @@ def test_layer_of_ones_own_is_counted_without_being_entered_anywhere():
     (row,) = count(Sequential([mine], in_shape=(3,)))
     assert (row.kind, row.out_shape, row.weights, row.macs, row.neurons) == ("Mine", (2, 3), 7, 7, 6)
     assert (row.activation_bytes, row.cache_bytes) == (24, 12)  # by default a layer keeps its input
+
+
+@pytest.mark.parametrize(("size", "convolves"), [(5, False), (6, True)])
+def test_convolution_whose_kernel_covers_the_whole_map_does_not_convolve(size, convolves):
+    (row,) = count(Sequential([Conv2d(3, 4, 5, rng=RNG)], in_shape=(3, size, 5)))
+    assert row.convolves is convolves

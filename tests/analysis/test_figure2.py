@@ -11,7 +11,7 @@ from tests.contract import rng
 from tinyalex.analysis.figure2 import CROSSING, INK, OBLIQUE, WINDOW, Stage, _lay_out, figure, stages
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
+from tinyalex.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential, SpatialResponseNorm
 from tinyalex.models import alexnet, figure1_net
 
 
@@ -133,3 +133,8 @@ def test_picture_has_room_for_every_line_about_pooling():
 def test_box_of_a_fully_connected_layer_grows_up_to_4096_units():
     columns = [Stage("image", (3, 8, 8), 1), *(Stage(f"fc{units}", (units,), 1) for units in (1024, 4096, 8192))]
     assert [box.high for (box,) in _lay_out(columns)[1:]] == pytest.approx([1.1, 1.45, 1.45])
+
+
+def test_windows_of_normalization_are_no_pooling():
+    layers = [Conv2d(3, 4, 3, padding=1, name="conv1", rng=rng()), SpatialResponseNorm(3, name="rnorm1"), MaxPool2d(2, name="pool1")]
+    assert stages(Sequential(layers, in_shape=(3, 8, 8)))[-1].pools == (("max", (2, 2), (2, 2)),)

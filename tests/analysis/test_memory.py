@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from itertools import repeat
 
 import numpy as np
 import pytest
@@ -28,6 +30,45 @@ class OneImageAtATime(SimDevice):
         return 1 if nbytes else n
 
 
+class InTurns(OneImageAtATime):
+    """A card of both towers that itself decides which of them computes, so that nothing depends on when the system runs a thread.
+
+    In each call of `at_once` one tower computes until it has made some number of arrays, then the other one computes to its end, and
+    then the first goes on. So the other computes while the first holds as much as it does at that moment.
+
+    Parameters
+    ----------
+    stops: for each call the number of arrays. turned: whether tower b is the one that stops.
+
+    Attributes
+    ----------
+    most: for each call the number of arrays after which the card held the most, if the first tower never stopped.
+    """
+
+    def __init__(self, stops, turned=False):
+        self.stops, self.turned, self.held, self.most = iter(stops), turned, [], []
+        self.stop = self.other = None
+        super().__init__(0)
+
+    def take(self, block):
+        super().take(block)
+        self.held.append(self.used)
+        if len(self.held) == self.stop:
+            self.other()
+
+    def at_once(self, left, right):
+        (first, second), results = (right, left) if self.turned else (left, right), []
+        self.held, self.stop, self.other = [], next(self.stops), lambda: results.append(second())
+        if self.stop == 0:
+            self.other()
+        own = first()
+        self.most.append(int(np.argmax([0, *self.held])))
+        if not results:
+            self.other()
+        self.stop = self.other = None  # which holds the halves
+        return (results[0], own) if self.turned else (own, results[0])
+
+
 def peaks_of_a_step(net, batch):
     devices = dict.fromkeys(leaf.device for leaf in net.leaves())
     x = np.random.default_rng(0).standard_normal((batch, *net.in_shape)).astype(np.float32)
@@ -51,7 +92,7 @@ def test_peak_of_a_real_step(variant, towers):
     needs = training_needs(alexnet(variant, towers, devices=[DryDevice(f"sim:{i}", "sim") for i in range(towers)], **SMALL), batch)
     assert needs.keys() == real.keys()
     for name, peak in real.items():
-        assert 0.98 * peak <= needs[name].peak <= 1.05 * peak
+        assert peak <= needs[name].peak <= 1.05 * peak
         assert sum(needs[name].parts.values()) == needs[name].peak
 
 
@@ -118,7 +159,7 @@ def test_peak_of_a_real_step_of_the_figure_1_net():
     net.backward(loss.backward())
     del sgd
     (need,) = training_needs(figure1_net("relu", "fan-in", device=DryDevice("sim:0", stands_for="sim")), 64).values()
-    assert 0.95 * real.peak <= need.peak <= 1.1 * real.peak
+    assert real.peak <= need.peak <= 1.1 * real.peak
 
 
 def linked(kind, a, b):
@@ -136,23 +177,40 @@ def linked(kind, a, b):
     return ta.Sequential([*layers, Gather(**both), ta.Flatten(device=a), last], in_shape=(3, 16, 16))
 
 
-@pytest.mark.parametrize("same", [True, False], ids=["one card", "two cards"])
 @pytest.mark.parametrize("kind", ["exchange", "gather"])
-def test_links_of_towers_are_counted_on_the_card_that_holds_them(kind, same, monkeypatch):
-    """On one card the towers run one after the other here: with threads what they hold together depends on when the system runs them.
-
-    For `exchange` on one card that real peak was seen from 315,204 to 333,636 bytes, and 324,324 are planned: between the two.
-    """
-    if same:
-        monkeypatch.setattr("tinyalex.towers.pair.at_once", lambda left, right: (left(), right()))
-    a = OneImageAtATime(0)
-    real = peaks_of_a_step(linked(kind, a, a if same else OneImageAtATime(1)), 8)
-    dry = DryDevice("sim:0", "sim")
-    needs = training_needs(linked(kind, dry, dry if same else DryDevice("sim:1", "sim")), 8)
+def test_links_of_towers_are_counted_on_the_card_that_holds_them(kind):
+    real = peaks_of_a_step(linked(kind, OneImageAtATime(0), OneImageAtATime(1)), 8)
+    needs = training_needs(linked(kind, DryDevice("sim:0", "sim"), DryDevice("sim:1", "sim")), 8)
     assert needs.keys() == real.keys()
-    most = 1.13 if not same else 1.03 if kind == "exchange" else 1.01
     for name, peak in real.items():
-        assert 0.99 * peak <= needs[name].peak <= most * peak
+        assert peak <= needs[name].peak <= 1.13 * peak
+
+
+def small_alexnet(a, b):
+    return alexnet(towers=2, devices=[a, b], **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("make", "batch", "at"),
+    [
+        (partial(linked, "exchange"), 8, "backward of poola and backward of poolb"),
+        (partial(linked, "gather"), 8, "backward of fc8"),
+        (small_alexnet, 3, "backward of conv1a and backward of conv1b"),
+    ],
+    ids=["exchange", "gather", "alexnet"],
+)
+def test_both_towers_on_one_card_are_counted_for_every_order_of_their_threads(make, batch, at, monkeypatch):
+    def peak_of(stops, turned=False):
+        card = InTurns(stops, turned)
+        monkeypatch.setattr("tinyalex.towers.pair.at_once", card.at_once)
+        return peaks_of_a_step(make(card, card), batch)["sim:0"], card.most
+
+    one_after_the_other, most = peak_of(repeat(math.inf))
+    worst = peak_of(most)[0]  # one tower stops where it needs the most, and the other one computes then
+    orders = [one_after_the_other, *(peak_of(repeat(stop), turned)[0] for stop in (0, 1, 5, 25) for turned in (False, True))]
+    (need,) = training_needs(make(*[DryDevice("sim:0", "sim")] * 2), batch).values()
+    assert max(orders) <= worst <= need.peak <= 1.05 * worst
+    assert need.at == at and sum(need.parts.values()) == need.peak
 
 
 @pytest.mark.parametrize("last", [0, 1, 2, 3, 7, 8, 9, 1000])
@@ -176,7 +234,7 @@ def test_gradient_of_flattened_maps_is_there_while_the_layer_in_front_of_them_wo
 
     (peak,) = peaks_of_a_step(net(OneImageAtATime(0)), 2).values()
     (need,) = training_needs(net(DryDevice("sim:0", "sim")), 2).values()
-    assert need.at == "backward of conv1" and 0.98 * peak <= need.peak <= 1.02 * peak
+    assert need.at == "backward of conv1" and peak <= need.peak <= 1.02 * peak
 
 
 def test_batch_whose_peak_is_exactly_the_memory_fits():
@@ -196,3 +254,50 @@ def test_gather_holds_both_halves_and_the_whole_and_brings_a_half_only_from_anot
     half = 8 * 16 * 16 * 16 * 4
     assert {name: need.parts["outputs"] for name, need in needs.items()} == {name: n * half for name, n in outputs.items()}
     assert needs["a"].at == "forward of whole"
+
+
+@pytest.mark.parametrize(("names", "gradients"), [(("a", "a"), {"a": 6}), (("a", "b"), {"a": 4, "b": 4})], ids=["one card", "two cards"])
+def test_exchange_brings_the_gradient_of_a_half_only_from_another_card(names, gradients):
+    devices = {name: DryDevice(name, "sim") for name in names}
+    a, b = both = tuple(devices[name] for name in names)
+
+    def pair(name, make):
+        return Pair(*(make(name=f"{name}{i}", device=at) for at, i in zip(both, "ab", strict=True)), name=name)
+
+    conv = partial(ta.Conv2d, 3, 16, 1, input_gradient=False, rng=rng())
+    layers = [Split(both, input_gradient=False), pair("conv1", conv), pair("relu1", ta.ReLU), Exchange(both, name="link")]
+    layers += [pair("pool1", partial(ta.AvgPool2d, 16)), Gather(both), ta.Flatten(device=a), ta.Linear(64, 3, device=a, rng=rng())]
+    needs = training_needs(ta.Sequential(layers, in_shape=(3, 16, 16)), 32)
+    half, dlogits = 32 * 16 * 16 * 16 * 4, {"a": 32 * 3 * 4}
+    assert {name: need.at for name, need in needs.items()} == dict.fromkeys(names, "backward of link")
+    expected = {name: n * half + dlogits.get(name, 0) for name, n in gradients.items()}
+    assert {name: need.parts["gradients of outputs"] for name, need in needs.items()} == expected
+
+
+def test_loss_makes_two_arrays_and_frees_them_before_the_first_layer_computes_its_gradient():
+    (need,) = training_needs(ta.Sequential([ta.Linear(3, 50, rng=rng(), device=DryDevice(), name="fc8")], in_shape=(3,)), 1000).values()
+    logits = 4 * 1000 * 50
+    assert need.at == "forward of fc8"
+    assert [need.parts[kind] for kind in ("outputs", "caches", "gradients of outputs")] == [logits, 2 * logits, logits]
+
+
+def test_net_inside_a_net_needs_what_its_layers_need():
+    def layers(device):
+        yield ta.Conv2d(6, 6, 3, padding=1, rng=rng(), device=device, name="conv1")
+        yield ta.Flatten(device=device)
+        yield ta.Linear(6 * 16 * 16, 3, rng=rng(), device=device, name="fc8")
+
+    first, *others = layers(DryDevice())
+    flat, nested = (ta.Sequential(net, in_shape=(6, 16, 16)) for net in ([*layers(DryDevice())], [first, ta.Sequential(others)]))
+    (one,), (other,) = (training_needs(net, 2).values() for net in (flat, nested))
+    assert one.at == other.at == "backward of conv1" and one.parts == other.parts
+
+
+def test_forward_of_a_convolution_needs_less_working_memory_than_its_backward():
+    a, b = both = DryDevice("a", "sim"), DryDevice("b", "sim")
+    convs = (ta.Conv2d(3, 16, 3, input_gradient=False, rng=rng(), device=at, name=f"conv1{at.name}") for at in both)
+    pools = (ta.AvgPool2d(14, device=at, name=f"pool1{at.name}") for at in both)
+    layers = [Split(both, input_gradient=False), Pair(*convs, name="conv1"), Pair(*pools, name="pool1"), Gather(both)]
+    layers += [ta.Flatten(device=a), ta.Linear(32, 3, device=a, rng=rng(), name="fc8")]
+    need = training_needs(ta.Sequential(layers, in_shape=(3, 16, 16)), 1)["b"]
+    assert need.at == "backward of conv1b"  # apart from that both take as much: the input, the output or its gradient

@@ -147,3 +147,8 @@ def test_units_of_unequal_towers_see_what_their_own_tower_sees():
     net = Sequential([Split(devices=(a, b)), pair((3, 4, 3), (3, 6, 5), "conv1"), pair((4, 2, 3), (6, 2, 1), "conv2")], in_shape=(3, 8, 8))
     sizes = {name: field.size for name, field in receptive_fields(net).items() if name.startswith("conv")}
     assert sizes == {"conv1a": (3, 3), "conv1b": (5, 5), "conv2a": (5, 5), "conv2b": (5, 5)}
+
+
+def test_layer_that_sees_all_of_an_image_sees_its_height_and_its_width():
+    layers = [Flatten(name="flat"), Linear(3 * 6 * 7, 2, name="fc", rng=np.random.default_rng(0))]
+    assert receptive_fields(Sequential(layers, in_shape=(3, 6, 7)))["fc"].size == (6, 7)

@@ -88,6 +88,13 @@ def test_notes_hold_the_sizes_that_are_quoted():
     assert "a batch of 32 sends 7,503,872 bytes" in "\n".join(notes(counted(towers=2)[1], batch=32))
 
 
+def test_both_ways_to_use_two_devices_are_counted_for_both_devices():
+    """The towers' bytes are those of both devices. So are those of two whole nets: each of the two sends all of its gradients."""
+    (line,) = (line for line in notes(counted(towers=2)[1]) if line.startswith("a batch of 128 sends"))
+    assert "60,030,976 (57.25 MiB) forward and backward, both devices together" in line
+    assert "would each send all gradients, 243,860,896 bytes, so 487,721,792 together, 8.12 times as many" in line
+
+
 def test_notes_of_a_net_without_convolutions_and_pooling():
     net = Sequential([Flatten(), Linear(12, 3, rng=np.random.default_rng(0))], in_shape=(3, 2, 2))
     said = "\n".join(notes(count(net)))

@@ -189,6 +189,18 @@ def test_limit_gives_kept_memory_back_first():
     assert arena.allocations == 2 and arena.nbytes == 6 * MB
 
 
+def test_what_fits_exactly_into_the_limit_gives_nothing_back():
+    arena = Arena(limit=3 * MB)
+    arena.empty((MB,), np.uint8)
+    assert arena.empty((2 * MB,), np.uint8).size == 2 * MB
+    assert arena.allocations == 2 and arena.nbytes == 3 * MB
+
+
+def test_an_array_takes_a_whole_number_of_pieces_of_64_kib():
+    arena = Arena(smallest=1)
+    assert [arena.empty((size,), np.uint8).base is not None and arena.peak for size in (1, 65_537)] == [65_536, 131_072]
+
+
 def test_a_region_is_no_larger_than_the_limit_leaves():
     arena = Arena(limit=10 * MB)
     kept = arena.empty((8 * MB,), np.uint8), arena.empty((MB,), np.uint8)

@@ -76,6 +76,13 @@ def test_blocks_that_return_nothing_have_no_sum(device):
     assert device.map_blocks(lambda rows, scratch: (), 5, size=2) == ()
 
 
+def test_work_without_scratch_is_one_block_on_a_full_card_too():
+    card, blocks = SimDevice(0, memory=8), []
+    full = card.empty((2,))
+    card.map_blocks(lambda rows, scratch: blocks.append((rows.start, rows.stop)), 5)
+    assert blocks == [(0, 5)] and full.nbytes == card.memory
+
+
 @pytest.mark.parametrize("nbytes", [0, 100])
 def test_no_rows_no_calls(device, nbytes):
     calls = []

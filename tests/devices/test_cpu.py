@@ -95,6 +95,15 @@ def test_little_work_is_one_block():
     assert device.block_size(64, SMALL // 64) == 64 and device.block_size(64, SMALL // 64 + 1) == 64 // SHARES
 
 
+def test_one_row_and_no_row_are_a_block_of_one():
+    device = ta.CpuDevice("cpu", workers=4)
+    assert [device.block_size(n, nbytes) for n in (0, 1) for nbytes in (0, 8, 2 * SMALL)] == [1] * 6
+
+
+def test_rows_of_one_byte_fill_the_cache():
+    assert ta.CpuDevice("cpu", workers=1, cache=8, small=0).few_blocks(100, 1) == 8
+
+
 def test_every_image_is_a_block_where_no_work_is_small():
     device = ta.CpuDevice("cpu", workers=1, small=0, cache=1)
     assert [device.block_size(3, nbytes) for nbytes in (0, 1, 8, 4000)] == [1, 1, 1, 1]

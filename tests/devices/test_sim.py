@@ -64,6 +64,13 @@ def test_more_than_the_memory_raises_and_leaves_the_device_usable():
     assert sim.zeros((250,)).nbytes == 1000
 
 
+def test_peak_does_not_count_what_was_freed_before():
+    sim = SimDevice(0, memory=10_000)
+    for _ in range(3):
+        sim.empty((100,))
+    assert sim.peak == 400
+
+
 def test_memory_in_reference_cycles_is_collected_before_an_error():
     sim = SimDevice(0, memory=1000)
     gc.disable()

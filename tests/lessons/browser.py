@@ -26,6 +26,8 @@ addEventListener("load", () => setTimeout(() => {
     const outside = element.getBoundingClientRect().right > innerWidth + 1;
     if (outside && !element.closest(".wide, pre")) found.wide.push(element.outerHTML.slice(0, 90));
   }
+  const tables = [...document.querySelectorAll(".glossary, .mistakes")].map((table) => table.parentElement);
+  found.cut = tables.filter((frame) => frame.scrollWidth > frame.clientWidth + 1).length;
   found.math = document.querySelectorAll("math").length;
   const formulas = [...document.querySelectorAll("math, math mi:not(:empty), math mn")];
   found.flat = formulas.filter((one) => !seen(one)).map((one) => one.outerHTML.slice(0, 90));

@@ -11,9 +11,9 @@ import pytest
 from lessons import notebooks
 from lessons.__main__ import BOOK, main
 from lessons.book import pages
-from lessons.book.engine import Engine
+from lessons.book.engine import Engine, python
 from lessons.book.glossary import Glossary, Term, read_glossary
-from lessons.book.lesson import _cut, _embedded
+from lessons.book.lesson import _cut, _embedded, _wrapped
 from lessons.book.text import Text, mathml
 from lessons.extra import LessonError
 from tests.contract import refuses
@@ -78,7 +78,8 @@ def test_page_of_a_lesson(book):
     page = (book / "00_small.html").read_text("utf-8")
     solution = re.search(r'<details class="solution">.*?</details>', page, re.DOTALL)[0]
     assert "positive" in solution and "np" in solution and "zeros_like" not in page.replace(solution, "")
-    assert page.count("The output is 0 for inputs from -2 to 0") == 3  # in the source of the cell, as alt text, and as the caption
+    assert page.count("The output is 0 for inputs from -2 to 0") == 2  # as alt text, and as the caption
+    assert re.sub(r"<[^>]+>", "", page).count('show(fig, alt="...")') == 1  # the source of the cell leaves it out
     line = 1 + Path(notebooks.PACKAGE, "layers", "columns.py").read_text("utf-8").splitlines().index(
         next(
             line
@@ -184,6 +185,35 @@ def test_formulas():
 def test_words_of_a_formula_keep_their_spaces(words):
     made = unescape(mathml(rf"x \text{{{words}}}", True, "x"))
     assert f"<mtext>{words}</mtext>" in made.replace("\u00a0", " ")
+
+
+def test_signs_keep_their_distance():
+    """A browser puts spaces round a bar, and none round an equals sign between two texts."""
+    assert mathml("|x|", False, "x").count('<mo stretchy="false" lspace="0" rspace="0">&#x0007C;</mo>') == 2
+    assert "<mi>dx</mi><mo>&#x0003D;</mo><mtext>dout</mtext>" in mathml(r"\text{dx} = \text{dout}", True, "x")
+
+
+def test_long_lines_of_code_know_their_indentation():
+    lines = re.findall(r'<span class="line"( style="--in: \d+")?>', python("for x in y:\n    if x:\n        z()\n\nz()"))
+    assert lines == ["", ' style="--in: 4"', ' style="--in: 8"', "", ""]
+    code = 'def f(x):\n    """One\n    two"""'
+    assert unescape(re.sub(r"<[^>]+>", "", python(code))).strip() == code
+
+
+def test_lines_of_a_table_are_not_wrapped():
+    found = list(_wrapped("a  1\nb  2\na long sentence"))
+    assert found == ["a  1\n", "b  2\n", '<span class="line">a long sentence</span>']
+    assert list(_wrapped("one  gap\nis none")) == ['<span class="line">one  gap\n</span>', '<span class="line">is none</span>']
+
+
+def test_mistake_leads_to_the_part_of_its_first_lesson(monkeypatch, tmp_path):
+    path = tmp_path / "mistakes.toml"
+    row = '[[topic]]\nname = "T"\n[[topic.mistake]]\nsaid = "It is e^-x + F0^2."\ntrue = "No."\nlessons = ["03", "04", "05"]\n'
+    path.write_text('intro = "x"\n' + row, "utf-8")
+    monkeypatch.setattr(pages, "MISTAKES", path)
+    made = pages._mistakes({"03": "03_x.html", "04": "04_y.html"}, {"03": "#part-9", "04": "#part-9"})
+    assert '<a href="03_x.html#part-9">03</a> <a href="04_y.html">04</a> 05' in made
+    assert "It is e<sup>-x</sup> + F0<sup>2</sup>." in made
 
 
 def test_names_of_functions_keep_their_distance():

@@ -32,6 +32,11 @@ def test_no_page_is_wider_than_the_window(narrow, dark, width):
         assert found["scroll"] <= width and not found["wide"], (page, found["wide"])
 
 
+@pytest.mark.parametrize("width", [400, 1300])
+def test_tables_of_terms_and_mistakes_are_seen_as_a_whole(narrow, dark, width):
+    assert all(not found["cut"] for found in (narrow if width == 400 else dark)[0].values())
+
+
 def test_formulas_and_pictures_have_a_size(narrow):
     for page, found in narrow[0].items():
         assert not found["flat"] and not found["blank"], (page, found)

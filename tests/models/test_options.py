@@ -8,6 +8,7 @@ import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.models import VARIANTS, differences
 from tinyalex.models.options import alexnet, as_built
+from tinyalex.models.rows import weighted
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -116,6 +117,20 @@ def test_two_filters_are_the_fewest_and_the_parameters_of_an_rgb_image_are_count
     assert as_built() == VARIANTS["paper"]
     with refuses(ta.ShapeError, "must give at most 60,965,224 parameters, got 60,969,321 for input_size 224 and num_classes 1001"):
         as_built(num_classes=1001)
+
+
+def test_width_of_a_layer_may_be_all_parameters_but_the_net_may_not(monkeypatch):
+    monkeypatch.setattr("tinyalex.models.options.MOST_PARAMETERS", 1000)
+    with refuses(ta.ShapeError, "alexnet: input_size, num_classes and widths must give at most 1,000 parameters"):
+        as_built(widths={"conv1": 1000})
+    with refuses(ta.ShapeError, "alexnet: the width of conv1 must be at most 1,000, got 1002"):
+        as_built(widths={"conv1": 1002})
+
+
+@pytest.mark.parametrize("width", [0.5, 1, 2, 3])
+def test_width_is_a_factor_of_all_layers_but_the_last(width):
+    found, paper = ([row.width for row in weighted(rows)] for rows in (as_built(width=width).rows, VARIANTS["paper"].rows))
+    assert found == [width * k for k in paper[:-1]] + paper[-1:]
 
 
 def test_towers_are_one_or_two_and_one_where_the_net_is_for_one_device():

@@ -9,7 +9,8 @@ import pytest
 from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.models.registry import MODELS, ORIGINS, build, rows_of
+from tinyalex.models.registry import MODELS, ORIGINS, SMALL, build, rows_of
+from tinyalex.models.weights import parameters_sha256
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -32,6 +33,11 @@ def test_unknown_name_raises():
 def test_what_is_no_name_raises(name):
     with pytest.raises(ShapeError, match=f"net: NAME must be one of alexnet, .*, figure1.*, got {re.escape(repr(name))}$"):
         build(name)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_net_without_a_seed_is_that_of_seed_0(name):
+    assert parameters_sha256(build(name)) == parameters_sha256(build(name, seed=0)) != parameters_sha256(build(name, seed=1))
 
 
 def test_figure1_has_one_tower():

@@ -16,6 +16,11 @@ from tinyalex.models.rows import after, change, conv, flatten, half, linear, nam
 NET = (conv("conv1", 6, 3), relu("relu1"), pool("pool1", 2), flatten("flat"), linear("fc", 5))
 
 
+def test_rows_without_a_seed_are_built_with_seed_0():
+    default, zero, one = (build_rows(NET, (3, 6, 6), "net", [ta.CpuDevice()], **seed) for seed in ({}, {"seed": 0}, {"seed": 1}))
+    assert np.array_equal(default["fc"].weight, zero["fc"].weight) and not np.array_equal(default["fc"].weight, one["fc"].weight)
+
+
 def test_the_papers_net_has_23_rows():
     assert len(PAPER) == 23 == len({row.name for row in PAPER})
 

@@ -6,7 +6,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, values
 from tinyalex.models import alexnet, join_state, match_state, split_state
-from tinyalex.models.weights import load_weights, parameters_sha256, save_weights
+from tinyalex.models.weights import check_tensors, load_weights, parameters_sha256, save_weights
 from tinyalex.training.checkpoint import Position, load_checkpoint, save_checkpoint
 
 SMALL = {"width": 1 / 16, "num_classes": 10, "input_size": 67}
@@ -172,3 +172,12 @@ def test_checkpoint_of_another_dtype_is_refused_and_says_which_to_make(tmp_path)
     save_checkpoint(path, net, ta.SGD(net), ta.Schedule(), Position(), {})
     with refuses(ta.CheckpointError, "param conv1.weight must be float32, got float64; make the network with dtype='float64'"):
         load_checkpoint(path).restore(other, ta.SGD(other), ta.Schedule())
+
+
+def test_tensors_of_a_file_and_of_the_net_have_the_same_names():
+    here, there = {"fc8.bias": np.zeros(3)}, {"fc9.bias": np.zeros(3)}
+    check_tensors("file: param", here, here, exact=True)
+    with refuses(ta.CheckpointError, "file: param fc8.bias must be in the file, got none of that name; was it made by"):
+        check_tensors("file: param", here, {}, exact=True)
+    with refuses(ta.CheckpointError, "file: param fc9.bias must be a parameter of the network, got none of that name; was it made by"):
+        check_tensors("file: param", here, here | there, exact=True)

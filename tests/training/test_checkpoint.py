@@ -198,6 +198,12 @@ def test_schedule_of_a_stranger_is_checked_before_anything_is_written(tmp_path, 
     assert schedule.state() == before
 
 
+def test_next_epoch_begins_with_nothing_but_the_steps_and_the_time_of_the_run():
+    position = Position(epoch=2, batch=7, step=21, wall_s=1.25, loss_sum=0.3, errors=5, images=51, train_s=0.5)
+    position.next_epoch()
+    assert position == Position(epoch=3, batch=0, step=21, wall_s=1.25, loss_sum=0.0, errors=0, images=0, train_s=0.0)
+
+
 def test_latest_is_the_highest_number_not_the_last_name(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     for step in (999_999, 1_000_000):
@@ -215,6 +221,14 @@ def test_no_silent_fall_back_to_an_older_checkpoint(tmp_path):
         latest_checkpoint(tmp_path)
     checkpoint_path(tmp_path, 1).write_bytes(b"gone")
     with refuses(CheckpointError, "there is no other checkpoint in"):
+        latest_checkpoint(tmp_path)
+
+
+def test_the_newest_of_several_whole_checkpoints_is_named(tmp_path):
+    for step in (1, 2, 3):
+        saved(checkpoint_path(tmp_path, step))
+    checkpoint_path(tmp_path, 3).write_bytes(b"gone")
+    with refuses(CheckpointError, "delete checkpoint-000003.safetensors to go on from checkpoint-000002.safetensors, which is whole"):
         latest_checkpoint(tmp_path)
 
 

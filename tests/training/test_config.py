@@ -135,6 +135,19 @@ def test_described_ends_after_five_levels_and_digests_have_16_digits():
     assert described(LARGE) == f"float64 (20,) {hashlib.sha256(LARGE.tobytes()).hexdigest()[:16]}"
 
 
+def test_objects_and_partial_functions_are_levels_too():
+    holder = inner = Holder()
+    for _ in range(7):
+        inner.me = Holder()
+        inner = inner.me
+    found = described(holder)
+    for _ in range(5):
+        assert found["type"] == "Holder"
+        found = found["me"]
+    assert found == "Holder"
+    assert described(partial(len, [[[[1]]]])) == {"type": "partial", "of": ["len", [[["list"]]], {}]}
+
+
 def test_layer_that_keeps_no_argument_is_described_by_what_it_says_of_itself():
     class Secret(ta.ReLU):
         """A layer whose argument goes by another name."""

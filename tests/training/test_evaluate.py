@@ -44,6 +44,19 @@ def test_images_are_counted_after_each_batch():
     assert counts == [4, 4, 3]
 
 
+def test_batch_holds_256_images_unless_one_asks_for_others():
+    net, data, counts = make_net(), random_data(300), []
+    evaluate(net, ta.SoftmaxCrossEntropy(), data, SubtractMean.fit(data[0]), after_batch=counts.append)
+    assert counts == [256, 44]
+
+
+def test_input_of_a_net_of_numbers_is_checked():
+    net = ta.Sequential([ta.Linear(4, 2, name="fc", rng=rng())], in_shape=(4,))
+    check_input("evaluate", net, values((3, 4)))
+    with refuses(ShapeError, "evaluate: images must be 4 after prepare, which the net was made for, got 5; crop or resize them"):
+        check_input("evaluate", net, values((3, 5)))
+
+
 def test_rank_of_equal_logits_is_that_of_argmax():
     logits, labels = np.zeros((4, 6), np.float32), np.array([0, 1, 5, 0])
     logits[3, 2] = 1

@@ -30,6 +30,14 @@ def test_epoch_is_as_long_as_its_images_and_the_warm_up_does_not_count(monkeypat
     assert expected.least_seconds(lambda: calls.append(None)) == 2.0 and len(calls) == 4
 
 
+def test_only_the_images_of_steps_are_prepared_at_random():
+    trainer, given = make_trainer(), []
+    prepare = trainer.prepare
+    trainer.prepare = lambda images, rng: given.append(rng) or prepare(images, rng)
+    seconds_an_epoch(trainer)
+    assert [rng is not None for rng in given] == [True] * 4 + [False] * 4
+
+
 def test_validation_takes_forward_passes_alone(monkeypatch):
     trainer, now = make_trainer(), [0.0]
     forward, backward = trainer.net.forward, trainer.net.backward

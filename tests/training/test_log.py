@@ -1,5 +1,6 @@
 """The log: what its first line says, that it can be cut, and that a torn last line does no harm."""
 
+import hashlib
 import io
 import json
 
@@ -11,7 +12,9 @@ from tests.contract import refuses
 from tests.training.small_run import make_trainer
 from tinyalex.errors import CheckpointError, DiskFull
 from tinyalex.training import RunLog
-from tinyalex.training.log import describe_run
+from tinyalex.training.log import _processor, describe_run
+
+BODY = b'{"kind": "epoch", "epoch": 1, "loss": 0.5'
 
 
 def epoch(number):
@@ -167,6 +170,22 @@ def test_first_line_says_what_was_run_on_what():
     assert run["versions"]["numpy"] == np.__version__ and run["versions"]["tinyalex"] == ta.__version__
     assert run["machine"]["cores"] >= 1 and run["machine"]["processor"]
     assert set(run["blas"]) == {"library", "version", "kernel"} and run["time"].endswith("Z")
+
+
+def test_check_of_a_line_is_16_digits_and_a_log_of_today_is_read_for_ever(tmp_path):
+    line = BODY + b', "check": "' + hashlib.sha256(BODY).hexdigest()[:16].encode() + b'"}\n'
+    (tmp_path / "log.jsonl").write_bytes(line)
+    assert RunLog(tmp_path / "log.jsonl").read() == [{"kind": "epoch", "epoch": 1, "loss": 0.5}]
+    RunLog(tmp_path / "other").append({"kind": "epoch", "epoch": 1, "loss": 0.5})
+    assert (tmp_path / "other").read_bytes() == line
+
+
+@pytest.mark.parametrize(("processor", "name"), [("i386", "i386"), ("", "arm64")])
+def test_processor_of_another_system_is_what_python_knows(processor, name, monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr("platform.processor", lambda: processor)
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert _processor() == name
 
 
 def test_run_logs_its_config_and_a_line_an_epoch(tmp_path):

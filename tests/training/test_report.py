@@ -43,6 +43,12 @@ def test_document_has_the_curves_that_were_measured(document):
     assert document["wall_s"] == document["curves"]["wall_s"][-1] and document["config"]["net"] == CONFIG["net"]
 
 
+def test_run_of_one_epoch_has_a_document(tmp_path):
+    (result,) = make_trainer(tmp_path, config=CONFIG, evaluate_train=False).run(1)
+    document = document_of(tmp_path, "tinyalex train", [result], Evaluation(1.5, 0.5, 0.25, 20))
+    assert document["epochs"] == 1 and document["curves"]["loss"] == [result.loss] and "train_error" not in document["curves"]
+
+
 def test_figure_shows_both_errors_in_percent_and_where_the_rate_fell(document):
     (panel,) = figure_of(document).axes
     training, validation, drop = panel.get_lines()
@@ -156,5 +162,6 @@ def test_line_of_an_epoch_says_what_was_measured():
 def test_bar_begins_where_the_run_is_and_counts_images(progress, hidden, capsys):
     bar = bar_of(20, 100, progress)  # stderr is no terminal here
     assert (bar.n, bar.total, bar.disable) == (20, 100, hidden)
+    assert hidden or bar.dynamic_ncols  # as wide as the terminal, also after its size was changed
     bar.close()
     assert ("20.0/100" in capsys.readouterr().err) is not hidden

@@ -555,6 +555,12 @@ def test_seconds_of_an_epoch_count_its_evaluation_and_its_speed_only_the_steps(m
     assert result.wait_s == PER_EPOCH
 
 
+def test_speed_is_0_where_the_clock_is_too_coarse_to_see_the_steps(monkeypatch):
+    monkeypatch.setattr(training.trainer, "time", SimpleNamespace(perf_counter=lambda: 5.0))
+    (result,) = make_trainer(hints=False, progress=False).run(1)
+    assert (result.images_per_s, result.wall_s) == (0.0, 0.0)
+
+
 def test_images_without_labels_are_no_data():
     images, labels = random_data(8)
     for data in ([images], (images, labels, labels), {"images": images, "labels": labels}):

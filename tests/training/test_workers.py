@@ -13,10 +13,9 @@ from tests.training.small_run import PER_EPOCH, make_net, make_trainer, random_d
 from tests.training.test_resume import finish, log_without_times, start, stop_after
 from tinyalex.data import ArraySource, CropAndFlip, SubtractMean
 from tinyalex.errors import DataError, Interrupted, LoaderError, ShapeError
-from tinyalex.files.tensors import read_tensors
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.training import Position, RunLog, evaluate, load_checkpoint
-from tinyalex.training.checkpoint import FORMAT, FORMAT_VERSION, checkpoint_files
+from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.log import read_epochs
 
 EPOCHS = 3
@@ -41,6 +40,8 @@ class Failing(ArraySource):
 
     def read(self, indices):
         if self.bad.exists() and 17 in list(indices):
+            if self.how == "system":
+                raise FileNotFoundError(2, "No such file or directory", "cat17.jpg")
             if self.how == "data":
                 raise DataError("cat17.jpg: the picture must be a whole JPEG, got a truncated file; bring it back")
             assert os.getpid() != self.parent
@@ -53,7 +54,8 @@ def trainer_of(folder, **settings):
 
 
 def tensors_of(folder):
-    return read_tensors(checkpoint_files(folder)[-1], FORMAT, FORMAT_VERSION)[0]
+    found = load_checkpoint(checkpoint_files(folder)[-1])
+    return {**found.params, **{f"velocity of {name}": array for name, array in found.velocity.items()}}
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +126,15 @@ def test_a_worker_that_ends_is_named_and_the_run_is_saved(tmp_path, whole):
     assert equals_whole(folder, whole)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_the_system_is_said_in_a_sentence_and_the_run_is_saved(workers, tmp_path):
+    (tmp_path / "bad").touch()
+    trainer = trainer_of(tmp_path / "run", workers=workers, train=Failing(random_data(51), tmp_path / "bad", "system"))
+    text = "batches: every image must be readable, got FileNotFoundError: [Errno 2] No such file or directory: 'cat17.jpg'; the run is"
+    with refuses(DataError, text):
+        trainer.run(1)
+
+
 def test_without_a_folder_the_errors_are_as_they_came(tmp_path):
     (tmp_path / "bad").touch()
     trainer = trainer_of(None, train=Failing(random_data(51), tmp_path / "bad"))
@@ -187,6 +198,7 @@ def test_old_logs_and_checkpoints_have_no_waiting_time(tmp_path, whole):
     assert _position(old) == Position(epoch=2, step=14)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at /dev/shm")
 def test_kills_of_a_run_with_workers_change_nothing(tmp_path):
     """SIGKILL of the parent while workers prepare batches: each next run goes on at once, and the last has the reference's bytes."""

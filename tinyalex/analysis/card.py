@@ -19,7 +19,6 @@ from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
-from tinyalex.towers import Split
 
 Build = Callable[[Any], Sequential]  # makes a network on the given devices
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -147,7 +146,6 @@ def fail_in_small(build: Callable[..., Sequential], settings: Mapping[str, Any] 
     one = training_needs(build(towers=1, devices=DryDevice(stands_for="sim"), **settings), SCALED_BATCH)
     two = training_needs(build(towers=2, devices=[DryDevice("a", "sim"), DryDevice("b", "sim")], **settings), SCALED_BATCH)
     most, least = (max(need.peak for need in needs.values()) for needs in (one, two))
-    least = least * 51 // 50  # the plan may be 2 % below the real need
     for memory in (max((most + least) // 2, least), least):
         message = _refusal(build(towers=1, devices=SimDevice(0, memory), **settings))
         if message is not None:
@@ -170,9 +168,7 @@ def _step(net: Sequential) -> None:
     """Run one training step on images of noise."""
     sgd = SGD(net)
     x = np.random.default_rng(0).standard_normal((SCALED_BATCH, *input_shape(net)), np.float32)
-    last = [leaf.device for leaf in net.leaves()][-1]
-    loss = SoftmaxCrossEntropy(device=last)
-    split = isinstance(net.layers[0], Split)
-    loss.forward(net.forward(x if split else net.device.asarray(x), train=True), np.zeros(SCALED_BATCH, np.int64), train=True)
+    loss = SoftmaxCrossEntropy(device=net.gives[0])
+    loss.forward(net.forward(net.device.asarray(x), train=True), np.zeros(SCALED_BATCH, np.int64), train=True)
     net.backward(loss.backward())
     sgd.step()

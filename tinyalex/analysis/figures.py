@@ -18,7 +18,7 @@ class Figures:
     """Sizes of a network; all bytes are those of float32.
 
     flops: operations of one image in forward, two for each multiply-add.
-    parameter_bytes: bytes of all parameters. Two devices that each hold a whole net exchange as many bytes of gradients in a step.
+    parameter_bytes: bytes of all parameters. If two devices each hold a whole net, each sends as many bytes of gradients in a step.
     shares: for each layer with weights, its fraction of all parameters, 0 to 1.
     convolutions: parameters and MACs of all convolutions.
     image_numbers: the number of elements of one image.
@@ -26,7 +26,7 @@ class Figures:
         to another device.
     comparisons: for each max pooling layer, the elements that it compares; an element counts once for each of its windows.
     batch: the number of images for the fields that follow. batch_blob_bytes: blob_bytes of the batch.
-    sent_forward, sent_in_all: bytes between the two devices, in forward only, and in forward and backward.
+    sent_forward, sent_in_all: bytes that both devices together send, in forward only, and in forward and backward.
     """
 
     flops: int

@@ -2,6 +2,9 @@
 
 A training step is imitated with `Ghost` objects, which have the size of an array but no elements. They are made and freed in
 the order in which `Sequential`, `Pair` and the layers make and free the real arrays. For each device the peak is noted.
+
+The two layers of a `Pair` compute at the same time, and either may be anywhere when the other needs the most. So on a device that
+both use, what both need at most is added: no order of the two threads needs more, and the worst order needs as much.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ class Need:
     parts: bytes at that moment for each of `KINDS`. "outputs" are the outputs that backward still needs or a layer is reading;
         "caches" are the other arrays that layers keep for backward.
     now, moment: the bytes and the moment of the step that is being imitated.
+    outer: the peaks that were noted before `begin`, which `end` has not brought back yet.
     """
 
     device: str
@@ -35,13 +39,29 @@ class Need:
     parts: dict[str, int] = field(default_factory=dict)
     now: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     moment: str = "the start"
+    outer: list[tuple[int, str, dict[str, int]]] = field(default_factory=list)
 
     def change(self, kind: str, nbytes: int) -> None:
         """Count an array of `nbytes` bytes that was made; negative bytes are those of an array that was freed."""
         self.now[kind] += nbytes
-        total = sum(self.now.values())
-        if total > self.peak:
-            self.peak, self.at, self.parts = total, self.moment, dict(self.now)
+        self.note(self.now, self.moment)
+
+    def note(self, parts: dict[str, int], at: str) -> None:
+        """Take these bytes as the peak if they are more than the peak so far."""
+        if sum(parts.values()) > self.peak:
+            self.peak, self.at, self.parts = sum(parts.values()), at, dict(parts)
+
+    def begin(self) -> dict[str, int]:
+        """Note the peak from now on by itself, until `end`; return the bytes that are there now."""
+        self.outer.append((self.peak, self.at, self.parts))
+        self.peak, self.at, self.parts = sum(self.now.values()), "", dict(self.now)
+        return dict(self.now)
+
+    def end(self) -> tuple[dict[str, int], str]:
+        """Bring back the peak from before `begin`; return the one since then and its moment, "" if it was the beginning."""
+        parts, at = self.parts, self.at
+        self.peak, self.at, self.parts = self.outer.pop()
+        return parts, at
 
 
 class Ghost:
@@ -115,6 +135,9 @@ class _Step:
         return Ghost(self.need(device), kind, nbytes)
 
     def run(self, net: Layer, in_shape: tuple[int, ...]) -> dict[str, Need]:
+        for leaf in net.leaves():
+            for device in leaf.runs_on:
+                self.need(device)
         for_life = [
             self.array(leaf.device, kind, array.nbytes)
             for leaf in net.leaves()
@@ -142,7 +165,7 @@ class _Step:
                 shape = inner.output_shape(shape)
             return x
         if isinstance(layer, Pair):
-            return self.forward(layer.left, x[0], shape[0]), self.forward(layer.right, x[1], shape[1])
+            return self.both(lambda: self.forward(layer.left, x[0], shape[0]), lambda: self.forward(layer.right, x[1], shape[1]))
         at = self.visits[id(layer)] = Visit(layer, shape, layer.output_shape(shape))
         self._now(layer, "forward")
         if isinstance(layer, Crossing):
@@ -165,7 +188,7 @@ class _Step:
                 dx = self.backward(inner, dx)
             return dx
         if isinstance(layer, Pair):
-            return self.backward(layer.left, dout[0]), self.backward(layer.right, dout[1])
+            return self.both(lambda: self.backward(layer.left, dout[0]), lambda: self.backward(layer.right, dout[1]))
         at = self.visits[id(layer)]
         self._now(layer, "backward")
         if isinstance(layer, Crossing):
@@ -182,6 +205,21 @@ class _Step:
         self._scratch(at, backward=True)
         del taken
         return dx
+
+    def both(self, left: Callable[[], Any], right: Callable[[], Any]) -> tuple[Any, Any]:
+        """Imitate the calls of a Pair's layers one after the other, and add what each needs at most beyond what is there before it.
+
+        Both may have kept one array, the output of an Exchange. The slower one frees it, with its last step: then both peaks are over.
+        """
+        needs, before, most, results = list(self.needs.values()), [], [], []
+        for call in (left, right):
+            before.append([need.begin() for need in needs])
+            results.append(call())
+            most.append([need.end() for need in needs])
+        for need, *begun, (parts_a, at_a), (parts_b, at_b) in zip(needs, *before, *most, strict=True):
+            parts = {kind: parts_a[kind] + parts_b[kind] - begun[1][kind] for kind in KINDS}
+            need.note(parts, " and ".join(filter(None, (at_a, at_b))))
+        return results[0], results[1]
 
     def _now(self, layer: Layer, pass_: str) -> None:
         for device in layer.runs_on:

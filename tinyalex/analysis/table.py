@@ -144,11 +144,12 @@ def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
     if every.forward_bytes:
         links = ", ".join(f"{row.name} {row.forward_bytes:,}" for row in rows if row.forward_bytes)
         forward, in_all = bytes_in_words(these.sent_forward), bytes_in_words(these.sent_in_all)
+        whole = 2 * these.parameter_bytes  # each of two whole nets sends all of its gradients
         lines.append(f"{every.forward_bytes:,} bytes an image go between the devices in forward ({links}), and as many in backward")
         lines.append(
             f"a batch of {these.batch} sends {these.sent_forward:,} bytes ({forward}) forward, {these.sent_in_all:,} "
-            f"({in_all}) forward and backward; two whole nets, each with half of the images, would send their "
-            f"gradients, {these.parameter_bytes:,} bytes"
+            f"({in_all}) forward and backward, both devices together; two whole nets, each with half of the images, would each send "
+            f"all gradients, {these.parameter_bytes:,} bytes, so {whole:,} together, {whole / these.sent_in_all:.2f} times as many"
         )
         own = own_channels(rows)
         if own:

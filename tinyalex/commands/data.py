@@ -126,6 +126,7 @@ def _prepare(args: argparse.Namespace) -> int:
 
     from tinyalex.data.imagenet.preparation import Expected, prepare
     from tinyalex.data.imagenet.report import lines_of
+    from tinyalex.devices.workers import cores
     from tinyalex.training.signals import Terminated, sigterm_raises
 
     if args.dest is None:
@@ -147,7 +148,7 @@ def _prepare(args: argparse.Namespace) -> int:
             with sigterm_raises():
                 made = prepare(
                     args.source, args.dest, val=args.val, devkit=args.devkit, split=args.split, warp=args.warp, side=args.side,
-                    processes=args.processes, progress=progress, expect=expect,
+                    processes=cores() if args.processes is None else args.processes, progress=progress, expect=expect,
                 )  # fmt: skip
         except KeyboardInterrupt as stop:
             code = 143 if isinstance(stop, Terminated) else 130

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tinyalex.data.prepare import Floats, Prepare, Standardize, SubtractMean, of_epoch, require_prepare
 from tinyalex.data.source import ArraySource, Images, Source, check_arrays, is_source
-from tinyalex.errors import DataError, require_bool, require_int
+from tinyalex.errors import DataError, TinyalexError, require_bool, require_int
 
 __all__ = ["Batches", "Prepare", "Standardize", "SubtractMean", "check_arrays"]  # other modules import the last four from here
 
@@ -80,13 +80,27 @@ class Batches:
         order = self.order(epoch)
         for batch in range(start, len(self)):
             chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            yield self.prepared(self.source.read(chosen), epoch, batch), self.labels[chosen]
+            yield self.prepared(self.read(chosen), epoch, batch), self.labels[chosen]
 
     def in_order(self) -> Iterator[tuple[Floats, npt.NDArray[Any]]]:
         """All batches in the order of the source, prepared for testing: without a generator."""
         for start in range(0, len(self.source), self.batch_size):
             rows = np.arange(start, min(start + self.batch_size, len(self.source)))
-            yield self.prepared(self.source.read(rows), 0, None), self.labels[rows]
+            yield self.prepared(self.read(rows), 0, None), self.labels[rows]
+
+    def read(self, chosen: npt.NDArray[np.int64]) -> Images:
+        """The images of the source with these indices, not prepared.
+
+        Raises
+        ------
+        DataError: one of them cannot be read. Errors of the system, such as a file that is gone, come in a sentence too.
+        """
+        try:
+            return self.source.read(chosen)
+        except OSError as error:
+            if isinstance(error, TinyalexError):
+                raise
+            raise DataError(f"batches: every image must be readable, got {type(error).__name__}: {error}") from error
 
     def prepared(self, images: Images, epoch: int, batch: int | None, out: Floats | None = None) -> Floats:
         """Images as the batch with index `batch` of an epoch; with None they are prepared for testing.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tinyalex.data.batches import Batches
 from tinyalex.data.shared import Memory
-from tinyalex.data.source import ArraySource, Images, Source
+from tinyalex.data.source import ArraySource, Images
 from tinyalex.errors import DataError, LoaderError, TinyalexError, show
 
 FEWER = "use fewer workers, or workers=0"
@@ -68,7 +68,7 @@ def _answer(batches: Batches, one: tuple[int, ...], task: Task, memory: Memory) 
     one: the shape of the result of one image.
     """
     try:
-        images = _read(batches.source, task, memory.notes)
+        images = _read(batches, task, memory.notes)
         memory.notes[task.slot] = -1
         out = None
         if getattr(batches.prepare, "takes_out", False):
@@ -84,15 +84,15 @@ def _answer(batches: Batches, one: tuple[int, ...], task: Task, memory: Memory) 
         return "error", _pickled(error, task)
 
 
-def _read(source: Source, task: Task, notes: npt.NDArray[np.int64]) -> Images:
+def _read(batches: Batches, task: Task, notes: npt.NDArray[np.int64]) -> Images:
     """The images of a task, read one by one from files: if one of them ends the process, the note says which."""
-    if isinstance(source, ArraySource):
+    if isinstance(batches.source, ArraySource):
         notes[task.slot] = task.chosen[0]
-        return source.read(task.chosen)
+        return batches.read(task.chosen)
     images: Images | None = None
     for k, index in enumerate(task.chosen):
         notes[task.slot] = index
-        image = source.read(task.chosen[k : k + 1])
+        image = batches.read(task.chosen[k : k + 1])
         if images is None:
             images = np.empty((len(task.chosen), *image.shape[1:]), image.dtype)
         images[k] = image[0]

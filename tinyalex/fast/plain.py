@@ -37,17 +37,17 @@ def conv_backward(asked: Convolution, x: Array, dout: Array, device: Device, gra
 
 
 def _bytes_of_image(asked: Convolution, backward: bool) -> int:
-    """Bytes that one image of a block needs: in forward its columns; in backward also their gradient and a gradient of the weights."""
+    """Bytes that one image of a block needs: in forward its columns; in backward also their gradient and that of the parameters."""
     item, (height, width), (oh, ow), (h, w) = asked.weight.dtype.itemsize, asked.windows.sheet, asked.windows.out, asked.windows.size
     columns, out = asked.windows.column_bytes(asked.channels, item), asked.filters * oh * ow * item
     if not backward:
         return columns + max(2 * out, asked.channels * height * width * item)
-    return 2 * columns + asked.channels * (height * width + h * w) * item + size_of(asked.weight) * item
+    return 2 * columns + asked.channels * (height * width + h * w) * item + (size_of(asked.weight) + asked.filters) * item
 
 
 def conv_scratch(asked: Convolution, n: int, backward: bool, workers: int | None) -> int:
     """See `Row`."""
-    sums = size_of(asked.weight) * asked.weight.dtype.itemsize * backward
+    sums = (size_of(asked.weight) + asked.filters) * asked.weight.dtype.itemsize * backward
     return bytes_of_blocks(_bytes_of_image(asked, backward), sums, n, workers)
 
 

@@ -248,7 +248,7 @@ def bomb(side):
     )
 
 
-@pytest.mark.parametrize("side", [6_500, 10_000, 20_000])
+@pytest.mark.parametrize("side", [7_000, 10_000, 20_000])
 def test_bomb_is_left_out_before_it_is_decoded(side, monkeypatch):
     data = bomb(side)
     monkeypatch.setattr(Image.core, "fill", None)  # nothing of that size may be made
@@ -256,13 +256,36 @@ def test_bomb_is_left_out_before_it_is_decoded(side, monkeypatch):
 
 
 def test_large_jpeg_is_decoded_smaller_and_named(monkeypatch):
-    monkeypatch.setattr(pictures, "LARGE", 500_000)
-    monkeypatch.setattr(pictures, "LARGEST", 600_000)
     data = picture(2400, 1600, quality=90)
-    found, kinds = made(data)
-    assert kinds == ["large JPEG, decoded at 1/4"]
-    monkeypatch.undo()
-    assert np.abs(found - made(data)[0]).mean() < 2
+    whole = made(data)[0]
+    for large, part in ((1_000_000, 2), (500_000, 4), (70_000, 8), (1_000, 8)):
+        monkeypatch.setattr(pictures, "LARGE", large)
+        monkeypatch.setattr(pictures, "MOST_BYTES", 2400 * 1600 * 4 // part**2)
+        if part < 8:
+            found, kinds = made(data)
+            assert kinds == [f"large JPEG, decoded at 1/{part}"] and np.abs(found - whole).mean() < 2
+        else:  # its shorter side would have 200 pixels, so it is not decoded smaller, and it is too large
+            assert left_out(data) == "too large"
+
+
+@pytest.mark.parametrize(
+    ("make", "most"),
+    [
+        (lambda: picture(400, 300), 4 * 120_000),
+        (lambda: picture(400, 300, mode="L"), 5 * 120_000),
+        (lambda: picture(400, 300, progressive=True), 6 * 120_000),
+        (lambda: picture(400, 300, mode="CMYK"), 8 * 120_000),
+        (lambda: picture(400, 300, mode="RGBA", form="PNG"), 10 * 120_000),
+    ],
+    ids=["RGB", "L", "progressive", "CMYK", "RGBA"],
+)
+def test_memory_that_a_picture_needs_depends_on_its_kind(monkeypatch, make, most):
+    monkeypatch.setattr(pictures, "MOST_BYTES", most)
+    made(make())
+    monkeypatch.setattr(pictures, "MOST_BYTES", most - 1)
+    with pytest.raises(LeftOut) as caught:
+        square(make())
+    assert caught.value.detail == f"400 x 300 pixels need {most:,} bytes, more than {most - 1:,}"
 
 
 def test_large_picture_is_decoded_by_one_process_at_a_time(monkeypatch):

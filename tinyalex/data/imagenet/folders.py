@@ -29,10 +29,10 @@ from tinyalex.data.imagenet.pictures import SIDE, LeftOut, Square, convert, quie
 from tinyalex.data.imagenet.shards import class_names
 from tinyalex.data.imagenet.statistics import Sums
 from tinyalex.data.source import Images, Labels
-from tinyalex.devices.workers import cores
 from tinyalex.errors import DataError, TinyalexError
 from tinyalex.files.atomic import make_folder, write_bytes
 
+THREADS = 4
 AT_ONCE = 64  # pictures that threads decode between two sums
 NAMED = 3  # files that the note names
 
@@ -159,7 +159,7 @@ def _look(parts: dict[str, _Files], warp: bool, side: int, progress: Callable[[i
         except OSError as error:
             return LeftOut("unreadable", error.strerror or "")
 
-    with quiet(), ThreadPoolExecutor(cores()) as threads:
+    with quiet(), ThreadPoolExecutor(THREADS) as threads:
         for part, (paths, names, _) in parts.items():
             for start in range(0, len(paths), AT_ONCE):
                 chosen = slice(start, start + AT_ONCE)

@@ -7,6 +7,7 @@ its unpacked folder), or on the number of processes.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,7 @@ import numpy.typing as npt
 from tinyalex.data.imagenet.originals import Original
 from tinyalex.errors import DataError
 
-RECORD = np.dtype(
-    {
-        "names": ["key", "offset", "size", "name", "label", "file", "length", "val"],
-        "formats": ["<u8", "<i8", "<i8", "<u8", "<i4", "<u4", "<u2", "u1"],
-    }
-)
+RECORD = np.dtype([("offset", "<i8"), ("size", "<i8"), ("name", "<u8"), ("file", "<u4"), ("length", "<u2")])
 PARTS = ("train", "val")
 BUFFER = 4096  # records that are written together
 STEPS = 10_000  # a share is counted in ten-thousandths, so that the split is arithmetic of integers
@@ -62,9 +58,10 @@ def list_pictures(originals: Iterable[Original], folder: Path, *, who: str, shar
     DataError: there are no pictures, one class only, classes that differ between the parts, or too few pictures for a split.
     """
     listing = Listing(folder)
-    labels: dict[str, int] = {}
+    classes: dict[str, int] = {}
     files: dict[Path, int] = {}
     found: dict[str, set[int]] = {part: set() for part in PARTS}
+    keys, numbers, val = array("Q"), array("i"), bytearray()  # 13 bytes a picture, all that is kept in memory
     digest, names, buffer = hashlib.sha256(), 0, []
     with open(folder / "records", "wb") as records, open(folder / "names", "wb") as texts:
         for one in originals:
@@ -73,29 +70,31 @@ def list_pictures(originals: Iterable[Original], folder: Path, *, who: str, shar
                 continue
             name = one.name.encode("utf-8", "surrogateescape")
             digest.update(b"%s\0%s\0%s\0%d\n" % (one.part.encode(), one.klass.encode("utf-8", "surrogateescape"), name, one.size))
-            label = labels.setdefault(one.klass, len(labels))
-            found[one.part].add(label)
-            key = int.from_bytes(hashlib.sha256(name).digest()[:8])
-            buffer.append((key, one.offset, one.size, names, label, files.setdefault(one.file, len(files)), len(name), one.part == "val"))
+            number = classes.setdefault(one.klass, len(classes))
+            found[one.part].add(number)
+            keys.append(int.from_bytes(hashlib.sha256(name).digest()[:8]))
+            numbers.append(number)
+            val.append(one.part == "val")
+            buffer.append((one.offset, one.size, names, files.setdefault(one.file, len(files)), len(name)))
             texts.write(name)
             names += len(name)
             if len(buffer) == BUFFER:
                 np.array(buffer, RECORD).tofile(records)
                 buffer.clear()
         np.array(buffer, RECORD).tofile(records)
-    _check(who, list(labels), found, listing.aside)
-    listing.classes, listing.files, listing.digest = tuple(sorted(labels)), tuple(files), digest.hexdigest()
-    table = np.memmap(folder / "records", RECORD, "r+")
-    rank = np.empty(len(labels), np.int32)
-    rank[[labels[name] for name in listing.classes]] = np.arange(len(labels))
-    table["label"] = rank[table["label"]]
+    _check(who, list(classes), found, listing.aside)
+    listing.classes, listing.files, listing.digest = tuple(sorted(classes)), tuple(files), digest.hexdigest()
+    rank = np.empty(len(classes), np.int32)
+    rank[[classes[name] for name in listing.classes]] = np.arange(len(classes))
+    key, label, held = np.frombuffer(keys, np.uint64), rank[np.frombuffer(numbers, np.int32)], np.frombuffer(val, np.bool_)
     if not found["val"] and share is not None:
-        _hold_out(table, share, who)
+        held = _held_out(key, label, share, who)
+    label.tofile(folder / "labels")
     for part in PARTS:
-        order = _order(table, part)
+        chosen = np.flatnonzero(held == (part == "val"))
+        order = chosen[np.argsort(key[chosen], kind="stable")]  # mixed, as readers that go through the shards in turn need it
         listing.counts[part] = len(order)
         order.tofile(folder / f"{part}.order")
-    table.flush()
     return listing
 
 
@@ -115,23 +114,21 @@ def _check(who: str, names: list[str], found: dict[str, set[int]], aside: list[t
                 raise DataError(f"{who}: classes of {part} must be those of {other}, got none for {got}; {remedy}")
 
 
-def _hold_out(table: npt.NDArray[np.void], share: float, who: str) -> None:
-    """Mark the validation part: of each class this share of its pictures, rounded up or down so that the whole has it too."""
+def _held_out(key: npt.NDArray[np.uint64], label: npt.NDArray[np.int32], share: float, who: str) -> npt.NDArray[np.bool_]:
+    """Which pictures become the validation part: this share of each class, rounded up or down so that the whole has it too.
+
+    All pictures stand in a row, class after class, each class in the order of its keys. Of every 1 / share of them the last is taken.
+    """
     steps = round(share * STEPS)
-    place = np.arange(len(table))
-    held = (place + 1) * steps // STEPS > place * steps // STEPS
-    if not held.any() or held.all():
+    count = len(key) * steps // STEPS
+    if count in (0, len(key)):
         least = -(-STEPS // steps) if steps else 2
-        rule = f"{who}: pictures must be at least {least} for a validation part of {share:.3g} of them, got {len(table):,}"
+        rule = f"{who}: pictures must be at least {least} for a validation part of {share:.3g} of them, got {len(key):,}"
         raise DataError(rule, "name such a part with --val, or take more pictures")
-    by_class = np.lexsort((table["key"], table["label"]))
-    table["val"][by_class[held]] = 1
-
-
-def _order(table: npt.NDArray[np.void], part: str) -> Indices:
-    """The records of a part in the order of its shards: mixed, as readers that go through the shards in turn need it."""
-    chosen = np.flatnonzero(table["val"] == (part == "val"))
-    return chosen[np.argsort(table["key"][chosen], kind="stable")].astype(np.int64)
+    places = -(-np.arange(1, count + 1) * STEPS // steps) - 1
+    held = np.zeros(len(key), np.bool_)
+    held[np.lexsort((key, label))[places]] = True
+    return held
 
 
 class Reader:
@@ -139,13 +136,15 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.records = np.memmap(folder / "records", RECORD, "r")
+        self.labels = np.memmap(folder / "labels", np.int32, "r")
         self.names = np.memmap(folder / "names", np.uint8, "r")
         self.orders = {part: _order_of(folder / f"{part}.order") for part in PARTS}
 
     def records_of(self, part: str, places: range) -> Iterator[tuple[str, int, int, int, int]]:
         """Name, label, file, offset and size of the pictures at places of a part's order."""
-        rows = self.records[self.orders[part][places.start : places.stop]]
-        for start, length, label, file, offset, size in rows[["name", "length", "label", "file", "offset", "size"]].tolist():
+        chosen = self.orders[part][places.start : places.stop]
+        rows = self.records[chosen][["name", "length", "file", "offset", "size"]].tolist()
+        for (start, length, file, offset, size), label in zip(rows, self.labels[chosen].tolist(), strict=True):
             yield bytes(self.names[start : start + length]).decode("utf-8", "surrogateescape"), label, file, offset, size
 
 

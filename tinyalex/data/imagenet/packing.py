@@ -37,7 +37,7 @@ UNFINISHED = "unfinished"  # the folder of lists and notes, which is removed in 
 END = bytes(1024)  # two blocks of zeros end a tar
 OVERHEAD = 3072  # bytes of headers and filling for a picture in a tar
 BIG_FILE = 2**24  # bytes; larger files are read by one process at a time
-BIGGEST_FILE = 2**27
+BIGGEST_FILE = 2**26
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,17 @@ SIDE = 256
 SIDES = (32, 1024)
 SHRINK, ENLARGE = Image.Resampling.BOX, Image.Resampling.BICUBIC
 QUALITY = 95
-LARGE = 12_000_000  # pixels; a picture with more is decoded by one process at a time, and a JPEG at a half or less
-LARGEST = 40_000_000  # pixels; a picture that decodes to more is left out
+LARGE = 13_000_000  # pixels; a picture with more is decoded by one process at a time, and a JPEG at a half or less
+MOST_BYTES = 240_000_000  # that the decoding of a picture may need; one that needs more is left out
+# Bytes that a pixel needs meanwhile: Pillow keeps 4 for a color, 1 for a grey, and a picture that is converted is there twice.
+PIXEL_BYTES = {"RGB": 4, "L": 5, "1": 5, "P": 5}
+CONVERTED_BYTES, TRANSPARENT_BYTES, PROGRESSIVE_BYTES = 8, 10, 6  # libjpeg keeps all coefficients of a progressive file
 LONGEST = 16  # a picture whose sides have a larger ratio is cut to this ratio first: 1 x 20,000 would become 256 x 5,120,000
 TINY = 32  # pixels of the shorter side, below which the report names the picture
 
 # Pillow's other formats run programs (EPS), or do not know their pictures by the first bytes (TGA).
 FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "JPEG2000", "PPM")
+TRANSPARENT = ("LA", "PA", "RGBA")
 GREY, PALETTE = "greyscale", "palette"
 MODES = {"1": GREY, "L": GREY, "LA": GREY, "P": PALETTE, "PA": PALETTE, "CMYK": "CMYK", "RGB": "RGB", "RGBA": "RGB"}
 TURNS = {
@@ -112,7 +116,7 @@ def convert(data: bytes, *, warp: bool, side: int, alone: AbstractContextManager
     except LeftOut:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise LeftOut("too large", f"more than {LARGEST:,} pixels") from None
+        raise LeftOut("too large", "more pixels than Pillow opens") from None
     except UnidentifiedImageError:
         raise LeftOut("not a picture", f"begins with {data[:8]!r}") from None
     except Exception as error:  # a damaged file makes Pillow's decoders raise every kind of error
@@ -136,8 +140,9 @@ def _square(picture: Image.Image, warp: bool, side: int, alone: AbstractContextM
         if min(width, height) // part >= side:
             picture.draft(picture.mode, (width // part, height // part))
             kinds.append(f"large JPEG, decoded at 1/{part}")
-    if picture.size[0] * picture.size[1] > LARGEST:
-        raise LeftOut("too large", f"{width:,} x {height:,} pixels, more than {LARGEST:,}")
+    needed = _bytes_of(picture, width * height)
+    if needed > MOST_BYTES:
+        raise LeftOut("too large", f"{width:,} x {height:,} pixels need {needed:,} bytes, more than {MOST_BYTES:,}")
     with alone if large else nullcontext():
         if getattr(picture, "n_frames", 1) > 1:
             kinds.append("first of several frames")
@@ -159,14 +164,14 @@ def _rgb(picture: Image.Image, kinds: list[str]) -> Image.Image:
     picture.load()
     if mode.startswith("I"):
         kinds.append("greyscale")
-        levels = np.asarray(picture).astype(np.int64)
-        return Image.fromarray(((levels.clip(0, 65535) * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+        table = ((np.arange(65536) * 255 + 32767) // 65535).astype(np.uint8)
+        return Image.fromarray(table[np.asarray(picture).clip(0, 65535)]).convert("RGB")
     if mode == "F":
         raise LeftOut("not a picture", "its pixels are fractions")
     name = MODES.get(mode, f"colors of mode {mode}")
-    if mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+    if mode in TRANSPARENT or "transparency" in picture.info:
         kinds.append(f"{name} with transparency".removeprefix("RGB").strip())
-        layer = picture.convert("RGBA")
+        layer = picture if mode == "RGBA" else picture.convert("RGBA")
         white = Image.new("RGB", layer.size, "white")
         white.paste(layer, mask=layer.getchannel("A"))
         return white
@@ -174,6 +179,15 @@ def _rgb(picture: Image.Image, kinds: list[str]) -> Image.Image:
         return picture
     kinds.append(name)
     return picture.convert("RGB")
+
+
+def _bytes_of(picture: Image.Image, whole: int) -> int:
+    """The bytes that the decoding of a picture needs at most; `whole` is the number of pixels of its file."""
+    if picture.info.get("progressive") or picture.info.get("progression"):
+        return whole * PROGRESSIVE_BYTES
+    clear = picture.mode in TRANSPARENT or "transparency" in picture.info
+    pixel = TRANSPARENT_BYTES if clear else PIXEL_BYTES.get(picture.mode, CONVERTED_BYTES)
+    return picture.size[0] * picture.size[1] * pixel
 
 
 def _deep(picture: Image.Image) -> bool:

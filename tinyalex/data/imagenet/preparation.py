@@ -28,7 +28,6 @@ from tinyalex.data.imagenet.pool import Shared, share
 from tinyalex.data.imagenet.report import Report, text_of
 from tinyalex.data.imagenet.shards import COLOR, FORMAT, INDEX, MEAN, VERSION, fingerprint_of, read_index
 from tinyalex.data.imagenet.statistics import Sums
-from tinyalex.devices.workers import cores
 from tinyalex.errors import CheckpointError, DataError, DiskFull, require_bool, require_choice, require_float, require_int
 from tinyalex.files.atomic import alone_in, free_bytes, make_folder, remove_strays, write_bytes, write_json
 
@@ -71,7 +70,7 @@ def prepare(
     split: float | str | None = None,
     warp: bool = False,
     side: int = SIDE,
-    processes: int | None = None,
+    processes: int = 1,
     progress: Progress | None = None,
     expect: Callable[[Expected], object] | None = None,
     images_a_shard: int | None = None,
@@ -86,7 +85,7 @@ def prepare(
     split: "half" or 0.5 is the protocol for 10,184 classes (paper section 6.1 of the results): half of the pictures of each class are for
         training. Another number is the share of the validation part. None: SRC's own validation part, else a tenth.
     warp: squeeze pictures to squares as Caffe does, instead of cutting the center. side: of the squares, a multiple of 32.
-    processes: 1 or more; None takes one for each processor. The result does not depend on it.
+    processes: 1 or more. The result does not depend on it.
     progress: called with the number of pictures that are done and the number of all.
     expect: called once before the work.
     images_a_shard: None chooses by the size of the set. method: how processes are started, see `tinyalex/data/imagenet/pool.py`.
@@ -100,7 +99,7 @@ def prepare(
     source, dest = Path(source).expanduser(), Path(dest).expanduser()
     warp, side = require_bool("prepare", "warp", warp), require_side(side)
     own = _share(split)
-    workers = cores() if processes is None else require_int("prepare", "processes", processes)
+    processes = require_int("prepare", "processes", processes)
     if images_a_shard is not None:
         images_a_shard = require_int("prepare", "images_a_shard", images_a_shard)
     require_choice("prepare", "method", method, ("spawn", "fork", "forkserver"))
@@ -131,7 +130,7 @@ def prepare(
         else:  # a finished set, of which shards may have been lost
             left = [task for task in plan.shards() if not _whole(dest, index, *task)]
         if left:
-            _work(plan, left, workers, method, progress, expect)
+            _work(plan, left, processes, method, progress, expect)
         if index is None:
             index = _finish(plan, listing, source, asked, originals.words)
         for task in left:
