@@ -50,8 +50,8 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # Write down what you expect before you read on. Run each of the three cells below: it prints a question. The number in the cell is a guess.
 # Put your own number in its place, and run the cell again. Later, `reveal` prints the answer beside your guess. Nobody marks it. A wrong
-# guess costs nothing, and you will remember the answer better. Two answers are powers of ten: for 0.001, which is 10 to the power of -3,
-# write -3.
+# guess costs nothing, and you will remember the answer better. Two answers are powers of ten. Of such an answer you only write the power:
+# 0.001 is 10 to the power of -3.
 #
 # The questions use three words. To measure the slope of f at x, we take a small number h, the **step**. The **centered difference** is
 # (f(x + h) - f(x - h)) / 2h. It is close to the slope, but not equal to it. The distance between the two is the **error**.
@@ -152,8 +152,8 @@ show(fig, alt="Two drawings of the black curve x³ with its dotted blue tangent 
 # 0.01 and 0.31.
 #
 # For every smooth function the error of the centered difference is about a number times h², and that of the one-sided one about a number
-# times h. (Smooth means: without jumps and kinks, and the same holds for its slopes.) **Taylor's formula** says that near x, f is almost a
-# polynomial in h:
+# times h. (Smooth means: the curve has no jumps and no corners, and the same holds for its slopes.) **Taylor's formula** says that near x,
+# f is almost a polynomial in h:
 #
 # $$f(x + h) = f(x) + h\,f'(x) + \frac{h^2}{2} f''(x) + \frac{h^3}{6} f'''(x) + \ldots$$
 #
@@ -345,8 +345,8 @@ for name, wrong in planted.items():
     print(f"{name}: error {error(wrong, measured):.1g}")
 
 # %% [markdown]
-# The chain of 4.4, at one hundred places at once. The sum makes one number of them. Each place stands in one term of the sum only, so each
-# measured slope is that of its own term:
+# Last, the chain of 4.4. We check it at one hundred places in one call. Our f is the sum of sin(x²) over all places. Each place stands in
+# one term of this sum only, so the measured slope for a place is the slope of its own term:
 
 # %%
 places = np.linspace(-2, 2, 100)

@@ -37,18 +37,21 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # A **neuron** adds up what comes in, each number times a weight of its own, and applies one of these functions to the sum. **Gradient
 # descent** means: change every weight a little against its slope, so that the loss falls. (Against its slope: the weight becomes smaller if
-# the slope is positive, and larger if it is negative.) To **saturate** means: far from 0 the function becomes flat. In this lesson we
-# derive the slopes of the three functions, build a net from neurons, and let it learn.
+# the slope is positive, and larger if it is negative.) A function **saturates** if it becomes flat far from 0, and a neuron is
+# **saturated** if its sum lies where f is flat. In this lesson we derive the slopes of the three functions, build a net from neurons, and
+# let it learn.
 
 # %% [markdown]
 # ## 2. Predict
 #
 # Run the cells, and replace each guess by your own before you read on. You need three things for the questions.
 #
+# - The **standard deviation** says how far numbers spread round their mean: most of them are not further from it than two standard
+#   deviations. Random numbers from a **normal distribution** lie on both sides of their mean in the same way, most of them near it and few
+#   far from it. `rng.standard_normal` in the code makes such numbers with mean 0 and standard deviation 1.
 # - A **class** is a kind of image, such as "disk" or "star". The net gives each class a probability. The **loss** of an image is
 #   $-\log p$, where p is the probability of the class that is right and log is the natural logarithm.
 # - In a chain of 8 sigmoids each one reads the output of the one before it. By lesson 00 the slope of the chain is the product of 8 slopes.
-# - "One part in how many" means: if a thousandth of the slope can be left, write 1000.
 
 # %% tags=["predict"]
 predict("01-a", 10)
@@ -178,7 +181,7 @@ show(fig, alt="Three functions from x = -5 to 5 above, their slopes below. The s
      "Its slope jumps from 0 to 1.")  # fmt: skip
 
 # %% [markdown]
-# Here you see what **saturating** means: where x is above 4 or below -4, sigmoid and tanh hardly change. ReLU does so on the left only. Its
+# Here you see what **saturating** means: where x is above 4 or below -4, sigmoid and tanh hardly change. ReLU is flat on the left only. Its
 # slope on the right is 1 everywhere.
 #
 # ### 4.2 Back through f
@@ -199,8 +202,9 @@ show(fig, alt="Three functions from x = -5 to 5 above, their slopes below. The s
 # \text{dbias}[k] &= \sum_{n} \text{da}[n,k] & \quad (K,)
 # \end{array}$$
 #
-# The bias is added as it is, so its slope is 1, and 1 stands in the place of x[n, c]. As a matrix product the first line is
-# $\text{dweight} = \text{da}^T\;x$: the sum runs over n, the second letter of $\text{da}^T$ and the first letter of x.
+# The bias is not multiplied by anything: if it moves by $\Delta$, then a[n, k] moves by $\Delta$. So 1 stands in the place of x[n, c]. As a
+# matrix product the first line is $\text{dweight} = \text{da}^T\;x$: the sum runs over n, the second letter of $\text{da}^T$ and the first
+# letter of x.
 #
 # ### 4.4 The loss
 #
@@ -262,9 +266,9 @@ def tanh_backward(dout, out):
 
 
 # %% [markdown]
-# With this the whole net is twenty lines. Compare each line with its place in part 4. First a net of one layer, then one with a hidden
-# layer. `one_layer` and `two_layers` return the scores. The functions with `gradients` in their names return one gradient for each
-# parameter, in the order of the parameters.
+# With this the whole net is twenty lines. Compare each line with its place in part 4. The first net has one layer, the second one has a
+# hidden layer, too. `one_layer` and `two_layers` return the scores. The functions with `gradients` in their names return one gradient for
+# each parameter, in the order of the parameters. (The **parameters** of a net are its weights and its biases.)
 
 
 # %%
@@ -335,8 +339,8 @@ assert error(dout * s * (1 - s), numerical_gradient(lambda x: (dout * sigmoid(x)
 print("ReLU, tanh and sigmoid: derived and measured slopes agree to eight digits")
 
 # %% [markdown]
-# Then the nets, every parameter of them: N = 5 images of C = 7 numbers, M = 6 hidden neurons, K = 4 classes. No two sizes are equal,
-# because equal sizes hide mistakes: with M = C you could mix up w1 and its transpose.
+# Then we check every parameter of the two nets, with N = 5 images of C = 7 numbers, M = 6 hidden neurons and K = 4 classes. No two sizes
+# are equal, because equal sizes hide mistakes: with M = C you could mix up w1 and its transpose.
 
 # %%
 N, C, M, K = 5, 7, 6, 4
@@ -425,7 +429,7 @@ show(fig, alt="Ten small synthetic images of 16 by 16 pixels, one for each class
 # The net learns from the **training images**. The **test images** are others, which it has never seen. One **epoch** goes through all
 # training images once, in random order, in batches of 50. Both nets learn by the same ten lines. The weights begin as small random numbers:
 # if all hidden neurons began alike, they would all get the same gradient and stay alike. The weights of a hidden neuron get the standard
-# deviation $\sqrt{2/C}$; lesson 07 asks why.
+# deviation $\sqrt{2/C}$. The reason stands below, where we ask how far a slope reaches.
 
 
 # %%
@@ -470,7 +474,7 @@ for name, net, params in (("one layer", one_layer, one), ("100 hidden neurons", 
 
 # %%
 say("one layer: about 14 % of the test images are right", value=right(one_layer, one, x_test, labels_test), within=0.03, full_only=True)
-say("with hidden neurons: about 80 %", value=right(two_layers, two, x_test, labels_test), within=0.05, full_only=True)
+say("with hidden neurons: about 82 %", value=right(two_layers, two, x_test, labels_test), within=0.05, full_only=True)
 
 # %% [markdown]
 # Guessing gives 10 %. One layer is hardly better on the test images. (On the training images it is better. Each of its neurons has 768
@@ -540,9 +544,11 @@ reveal("01-c")
 # Read the picture from left to right: the gradient begins at layer 8 and goes back to the image, at 0. Each sigmoid multiplies the gradient
 # by at most 1/4. For eight of them this makes at most 1/65,536, about 0.000015. The weights make the gradient larger again, but not by
 # enough. The first layers then learn very slowly. Half of the ReLUs let nothing through, and the other half lets everything through. So
-# ReLU halves the sum of the squares of the gradient. The factor 2 in $\sqrt{2/100}$, the standard deviation of these weights, doubles this
-# sum again. The slopes of tanh are between 0.5 and 0.7 on average, because most sums lie between -2 and 2 here, where tanh is not flat.
-# With tanh too the factor 2 makes up for nearly all that is lost. The next experiment shows the weakness of tanh.
+# ReLU halves the sum of the squares of the gradient. And the weights? Their standard deviation is $\sqrt{2/100}$. With $\sqrt{1/100}$ they
+# would leave this sum about as it is. (Each number that goes back is a sum of 100 products. Lesson 07 says how large such a sum of random
+# numbers is.) The factor 2 doubles the sum of the squares again. The slopes of tanh are between 0.5 and 0.7 on average, because most sums
+# lie between -2 and 2 here, where tanh is not flat. With tanh too the factor 2 makes up for nearly all that is lost. The next experiment
+# shows the weakness of tanh.
 
 # %%
 reveal("01-a")
@@ -550,8 +556,9 @@ reveal("01-a")
 # %% [markdown]
 # ### Saturated
 #
-# What if a layer with tanh reads the numbers 0...255 as they are, and nobody brings them to -1...1 before? The sums are then about 100 in
-# size. tanh(100) is so near to 1 that 1 - tanh² is rounded to 0.
+# What if a layer with tanh reads the numbers 0...255 as they are, and nobody brings them to -1...1 before? The sums are then about 80 in
+# size. tanh(80) is so near to 1 that 1 - tanh² is rounded to 0. The next cell prints **medians**. The median of some numbers is the number
+# in the middle: half of them are smaller.
 
 # %%
 raw = (x[:100] + 1) * 127.5
@@ -647,7 +654,8 @@ print("x > 0:", values > 0, "  out >= 0:", relu(values) >= 0)
 print(f"slope of tanh at 1: {1 - np.tanh(1.0) ** 2:.2f}   with tanh(tanh(1)): {1 - np.tanh(np.tanh(1.0)) ** 2:.2f}")
 
 # %% [markdown]
-# **The sigmoid is (1 + e^-x) - 1** (printed so in an article on AlexNet). The -1 should be an exponent. The printed formula is $e^{-x}$:
+# **The sigmoid is (1 + e^-x) - 1** (printed so in an article on AlexNet). The -1 should be an exponent. The printed formula is equal to
+# $e^{-x}$:
 
 # %%
 print(f"at x = 0: {sigmoid(0.0):.1f} is right, and the printed formula gives {(1 + np.exp(-0.0)) - 1:.1f}")

@@ -46,9 +46,7 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Run the cells, and replace each guess by your own before you read on. In the second question "forward" means that the layer computes out,
-# and "backward" that it computes all its gradients from dout. In the third question a program goes through the uses of x. At each use it
-# finds the slope of this use alone and stores it in dx, and what dx held before is lost.
+# Run the cells, and replace each guess by your own before you read on.
 
 # %% tags=["predict"]
 predict("02-a", 3)
@@ -145,11 +143,11 @@ show(fig, alt="The chain as boxes, with solid blue arrows forward and dashed ora
      "on the lower way dout w3, and an orange plus sign near x adds these two to dx.")  # fmt: skip
 
 # %% [markdown]
-# Read it from left to right and back again, like the pictures of a film strip. It is the plan of the lesson. Blue arrows are the forward
-# pass. Each step **keeps** what its backward step will need. Orange arrows are the backward pass. The gradient of an output arrives at each
-# step, and the step hands on the gradient of its input. The orange plus sign works backward only: forward, x is copied there, and backward,
-# two gradients are added. The blue plus sign works forward only: forward, two arrays are added there, and backward, dout is copied. The
-# rest of the lesson says why the labels of the orange arrows are right.
+# Read the picture from left to right, and then back again. It is the plan of the lesson. Blue arrows are the forward pass. Each step
+# **keeps** what its backward step will need. Orange arrows are the backward pass. The gradient of an output arrives at each step, and the
+# step hands on the gradient of its input. The orange plus sign works backward only: forward, x is copied there, and backward, two gradients
+# are added. The blue plus sign works forward only: forward, two arrays are added there, and backward, dout is copied. The rest of the
+# lesson says why the labels of the orange arrows are right.
 
 # %% [markdown]
 # ## 4. The derivation

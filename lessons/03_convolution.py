@@ -47,8 +47,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Write down what you expect before you read on. Replace each guess by your own. A wrong guess costs nothing, and you will remember
-# the answer better.
+# Run the cells, and replace each guess by your own before you read on. A wrong guess costs nothing, and you will remember the answer
+# better.
 #
 # Some words of the questions: **conv1** and **conv2** are the first and the second convolutional layer of AlexNet. `im2col` copies the
 # pixels of every window into a table, one column for each window. `col2im` goes from such a table back to an image, as the backward pass
@@ -275,8 +275,8 @@ show(fig, alt="Left: the matrix S, 72 rows by 48 columns, with a single dark cel
 # The two lines have the same indices. Left and right are exchanged, and = has become +=. dsheet starts as zeros. A pixel in no window keeps
 # its 0, and this is right: nothing depends on it.
 #
-# col2im is *not* the inverse of im2col. The inverse would give the image back. The transpose gives each pixel as many times as it was
-# copied:
+# col2im is *not* the inverse of im2col. The inverse would give the image back. The transpose gives back each pixel multiplied by the
+# number of its copies. With an image of ones we see these numbers:
 
 # %%
 ones = np.ones((1, 1, 6, 8))
@@ -385,12 +385,12 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 
 # %% [markdown]
 # If arrays have more than two axes, `@` multiplies the matrices in the last two. It goes through the axes before them, such as N and G,
-# by itself. Here w has no axis N, so NumPy takes the same w for every image.
+# by itself. A factor without the axis N, such as the weights, is the same for every image.
 #
 # Then write `col2im(dcol, shape, stride)`. dcol has the six axes (N, C, KH, KW, OH, OW), as the result of `im2col` has them, and `shape` is
-# the shape of the sheet. The function returns dsheet. With it write `conv_backward(dout, x, weight, stride, padding)` for one
-# group. It returns dx, dweight and dbias, in this order. This is the first half of exercise **E05**, about 20 minutes. Ask
-# `tutor.check("E05", conv_backward)` before you open the next cell.
+# the shape of the sheet. The function returns dsheet. With it write `conv_backward(dout, x, weight, stride, padding)` for one group. It
+# returns dx, dweight and dbias, in this order. This is the first half of exercise **E05**, about 20 minutes. Then, in a cell of your own,
+# write `from tinyalex import tutor` and ask `tutor.check("E05", conv_backward)`. Do this before you open the next cell.
 
 
 # %% tags=["solution", "exercise:E05"]
@@ -420,7 +420,8 @@ def conv_backward(dout, x, weight, stride, padding):
 # %% [markdown]
 # The second half of E05 is `conv_backward_groups(dout, x, weight, stride, padding, groups)`, about 15 minutes. It returns dx, dweight and
 # dbias too. It stands nowhere in this lesson. Section 4.7 says all that you need: which filters, which channels and which part of dout
-# belong to group g, and what is added over the groups. `tutor.check("E05", conv_backward_groups)` tells you whether it is right.
+# belong to group g, and what is added over the groups. In a cell with `from tinyalex import tutor` above it,
+# `tutor.check("E05", conv_backward_groups)` tells you whether it is right.
 
 # %% [markdown]
 # ## 6. Prove it
@@ -627,9 +628,9 @@ show(fig, alt="Four panels. Upper left, stride 1: one pixel writes the weights i
 # round in out. With stride 2 a pixel is in fewer windows, here in four of them. Each window is as large as before, so dx still shows all 12
 # weights.
 #
-# Many books compute dx with stride 1 like a forward pass: they lay the kernel on dout. The pictures at the left show that this alone would
-# write the kernel turned round. In dx it must stand upright, so these books turn the kernel before they lay it. We never turn anything:
-# im2col and col2im keep the places right by themselves.
+# Many books compute dx with stride 1 like a forward pass: they take dout (with zeros around it) as the image, and lay the kernel on it. The
+# upper left picture shows what a forward pass makes of an image with a single 1: the kernel turned round. In dx the kernel must stand
+# upright, so these books turn it before they lay it on dout. We never turn anything: im2col and col2im keep the places right by themselves.
 #
 # ### What does a filter find?
 #

@@ -48,8 +48,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. **Noise** means here that every pixel is a random number of its own. The **norm** of
-# a gradient is the root of the sum of the squares of its elements.
+# Run the cells, and replace each guess by your own before you read on. A pixel **wins** a window if it is the largest number in this
+# window. **Noise** means here that every pixel is a random number of its own. The **norm** of a gradient is the root of the sum of the
+# squares of its elements.
 
 # %% tags=["predict"]
 predict("04-a", 25)
@@ -448,10 +449,11 @@ say("smooth map, = in the window: 77 %", value=lost(overwrites_the_window, smoot
 reveal("04-c")
 
 # %% [markdown]
-# Where does the 60 % come from? Let the gradients in dout be independent, with mean 0 and variance 1. Variances of independent numbers
-# add. A pixel that wins m windows should get a sum of m gradients, with variance m. `=` keeps one, so m - 1 are lost. Summed over all
-# winners, m gives the number of windows, and m - 1 gives the number of windows minus the number of winners. The square of a norm is a sum
-# of squares, and the mean of each square is its variance. So, on average,
+# Where does the 60 % come from? The gradients in dout are random numbers with mean 0. The mean of their squares is then called their
+# **variance**, and here it is 1. The numbers are drawn independently: none of them depends on another. Then variances add. A pixel that
+# wins m windows should get a sum of m gradients, with variance m. `=` keeps one, so m - 1 are lost. Summed over all winners, m gives the
+# number of windows, and m - 1 gives the number of windows minus the number of winners. The square of a norm is a sum of squares, and the
+# mean of each square is its variance. So, on average,
 #
 # $$\frac{\text{lost}^2}{\text{norm}^2} = \frac{\text{windows} - \text{winners}}{\text{windows}}$$
 #

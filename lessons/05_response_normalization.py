@@ -36,23 +36,22 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 #
 # (Section 3.3.) An **activity** is one number that comes out of ReLU: one channel at one pixel. **Lateral inhibition** means that a strong
 # nerve cell weakens the cells beside it. Here the cells beside it are not the pixels around. They are the same pixel in **neighboring
-# channels**: the outputs of the kernels with the next smaller and the next larger numbers. The paper says that this order of the kernels is
-# arbitrary, and that it is fixed before training begins.
+# channels**. The kernels of a layer have numbers, and in AlexNet the neighbors of channel 7 are the channels 5, 6, 8 and 9. The paper says
+# that this order of the kernels is arbitrary, and that it is fixed before training begins.
 #
-# Each activity is divided by a number that grows with the squares of its neighbors. In AlexNet this stands after the ReLU of conv1 and of
-# conv2. There are no weights. There are four constants, and the paper took k = 2, n = 5, $\alpha = 10^{-4}$ and $\beta = 0.75$.
+# Each activity is divided by a number that grows with its own square and the squares of its neighbors. In AlexNet this stands after the
+# ReLU of conv1 and of conv2. There are no weights. There are four constants, and the paper took k = 2, n = 5, $\alpha = 10^{-4}$ and
+# $\beta = 0.75$.
 
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. Some words of the questions:
+# Run the cells, and replace each guess by your own before you read on. Some words of the questions:
 #
 # - The **standard deviation** says how far numbers spread round their mean: most of them are not further from it than two standard
 #   deviations. Its square is the **variance**.
 # - The **median** is the number in the middle: half of the numbers are smaller.
 # - The gradient of this layer will have two parts. One of them, the **cross term**, comes from the neighbors.
-# - The question about "its norm" compares a wrong gradient with the right one: the norm of their difference, divided by the norm of the
-#   right one.
 
 # %% tags=["predict"]
 predict("05-a", 8)
@@ -373,8 +372,7 @@ say("what is left is 5.924", value=alone, within=0.001)
 reveal("05-a")
 
 # %% [markdown]
-# (In this answer a unit is one channel at one pixel, and damped means: made smaller.) The 2 did nearly all of this: $2^{-0.75} = 0.595$.
-# The square of the activity changed the result by less than one percent. Does normalization ever do anything else?
+# So the square of the activity hardly matters here. Does normalization ever do more than divide by $2^{0.75}$?
 #
 # ### It depends on how large the activities are
 #
@@ -611,7 +609,8 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 # normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
 # are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight pixels
 # of one channel, dark on the left and light on the right. Local contrast normalization shows the pattern and the edge, and no longer which
-# side is the light one. Response normalization keeps it.
+# side is the light one. Response normalization keeps it. The row "over all pixels" shows the article's way, with one mean and one standard
+# deviation for all eight pixels: it keeps the edge, and the pattern is lost when we round.
 
 # %%
 line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])

@@ -47,7 +47,7 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on.
+# Run the cells, and replace each guess by your own before you read on.
 
 # %% tags=["predict"]
 predict("06-a", 0.5)
@@ -227,8 +227,8 @@ def softmax_cross_entropy(logits, labels):
 
 
 # %% [markdown]
-# `z[rows, labels]` takes one number from each row: row 0 at the label of image 0, row 1 at the label of image 1, and so on.
-# `z[:, labels]` would take whole columns.
+# If `rows` holds 0, 1, 2, ..., N - 1, then `z[rows, labels]` takes one number from each row: row 0 at the label of image 0, row 1 at the
+# label of image 1, and so on. `z[:, labels]` would take whole columns.
 
 # %% [markdown]
 # ## 6. Prove it

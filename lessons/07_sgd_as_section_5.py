@@ -49,8 +49,7 @@ from tinyalex.tutor.lesson import fast, say, show
 # Run the cells, and replace each guess by your own before you read on. The words of the questions: the **learning rate** is the small
 # factor that lesson 01 called rate. The **velocity** is the move that a weight makes in a step. With a **momentum** of 0.9 this move is 0.9
 # times the last move, minus the learning rate times the gradient. **PyTorch** is a well-known library, whose step has another form than the
-# paper's: there u is 0.9 times the last u, plus the gradient, and the move is minus the learning rate times u. In the question about it the
-# gradient has been 1 for many steps, and it stays 1.
+# paper's: there u is 0.9 times the last u, plus the gradient, and the move is minus the learning rate times u.
 
 # %% tags=["predict"]
 predict("07-a", 2)
@@ -185,7 +184,8 @@ reveal("07-c")
 # This quadratic equation has two roots, $r_1$ and $r_2$. So there are two such powers. In the equation each x stands alone, times a number.
 # So if two paths obey the equation, their sum obeys it too, and so does a path times a constant. Therefore the path is a sum of the two
 # powers, each times a constant, and the two constants make it begin at the right place with the right velocity. Multiply out
-# $(r - r_1)(r - r_2)$: its last number is $r_1 r_2$. So **the product of the roots is $\mu$**.
+# $(r - r_1)(r - r_2)$, and compare with the equation. The last number is $r_1 r_2$, so **the product of the roots is $\mu$**. The number
+# before r is $-(r_1 + r_2)$, so the sum of the roots is $1 + \mu - \eta a$.
 #
 # When the number under the square root of the solution is negative, the roots are not real. They are a complex number and its mirror
 # image, and both have the same size. (The size of a complex number is its distance from 0. If you have not met complex numbers, believe the
@@ -195,9 +195,9 @@ reveal("07-c")
 # For which $\eta a$ is this so? The number under the square root is negative if $(1 + \mu - \eta a)^2$ is below $4 \mu$. With $\mu$ = 0.9
 # this means: $\eta a$ is between 0.0026 and 3.797.
 #
-# The limit moves, too. If $\eta b$ is above 3.797, both roots are real and negative. Their sum is $1 + \mu - \eta b$, so its size grows
-# with $\eta b$. Their product is still 0.9. So one of them grows in size and the other one shrinks. The limit is where the growing one
-# reaches -1. Put r = -1 in:
+# The limit moves, too. If $\eta b$ is above 3.797, both roots are real and negative. For y, their sum is $1 + \mu - \eta b$. It is
+# negative, and its size grows with $\eta b$. Their product is still 0.9. So one of them grows in size and the other one shrinks. The limit
+# is where the growing one reaches -1. Put r = -1 in:
 #
 # $$1 + (1 + \mu - \eta b) + \mu = 0 \qquad\text{so}\qquad \eta b = 2\,(1 + \mu)$$
 #
@@ -221,10 +221,10 @@ for rate_times_a in (0.001, 0.01, 1.0, 3.7, 3.9):
 # This is the paper's first line. The decay **is** a gradient: it goes through the velocity like any other gradient. It has the factor
 # $\eta$, too. When the learning rate falls, the decay falls with it.
 #
-# How fast does a weight shrink that no image needs? For such a weight g is 0, and only $\delta w$ is left. It hardly changes from step to
-# step, so by 4.3 momentum makes the moves ten times as large: w loses about $10\,\delta\,\eta\,w$ in each step. With $\delta$ = 0.0005 and
-# $\eta$ = 0.01 this is 0.00005 w. Half of the weight is left when $(1 - 0.00005)^t = 0.5$. Take logarithms:
-# t = log 0.5 / log 0.99995, which is about 13,860 steps.
+# How fast does a weight shrink that no image needs? For such a weight g is 0, and only $\delta w$ is left. This gradient hardly changes
+# from step to step, so by 4.3 momentum makes the moves ten times as large: w loses about $10\,\delta\,\eta\,w$ in each step. With $\delta$
+# = 0.0005 and $\eta$ = 0.01 this is 0.00005 w. Half of the weight is left when $(1 - 0.00005)^t = 0.5$. Take logarithms: t = log 0.5 / log
+# 0.99995, which is about 13,860 steps.
 
 # %% [markdown]
 # ### 4.6 Two other forms
@@ -493,7 +493,7 @@ say("four times the images make the scatter 0.5 times as large", value=scatters[
 say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04)
 
 # %% [markdown]
-# A batch that is 16 times as large costs 16 times as much work, and its gradient scatters a quarter as much, and not a sixteenth. For the
+# A batch that is 16 times as large costs 16 times as much work, and the scatter of its gradient is a quarter, and not a sixteenth. For the
 # same work one can make 16 steps with the small batch. So it is better to make many steps with small batches than one step with all images.
 #
 # ### What do the first biases do?

@@ -46,17 +46,16 @@ from tinyalex.tutor.lesson import fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. The words of the questions:
+# Run the cells, and replace each guess by your own before you read on. The words of the questions:
 #
 # - A **unit** is a neuron of a layer. A **mask** says for each unit of a layer whether its output is kept or set to 0. Each mask makes
 #   another net.
 # - The **halved net** drops nothing. It multiplies all outputs of the layer by 0.5.
 # - The **geometric mean** of n numbers is the n-th root of their product. Here the numbers are the probabilities that n nets give to a
 #   class. The geometric means of all classes are divided by their sum, so that they sum to 1.
-# - A **percentage point** is the step from one percent to the next. From 40 % to 43 % there are 3 percentage points.
 # - **Color noise** adds a random color to all pixels of an image. The colors in photographs are described by numbers called
 #   **eigenvalues**; part 4.5 explains them. A pixel goes from 0 to 255 **gray levels**. ImageNet is the collection of photographs from
-#   which the contest takes its images. The question asks for the standard deviation of the noise, in the direction in which it is largest.
+#   which the contest takes its images.
 
 # %% tags=["predict"]
 predict("08-a", 4)
@@ -517,7 +516,7 @@ def error(answers, labels):
 def train(pieces=False, mirror=False, color=False, p=0.0, seed=0):
     """The parameters, and the errors on training and test images after each epoch."""
     rng = np.random.default_rng(seed)
-    # 0.3 makes the first logits small, so that no class is likely at first
+    # 0.3 makes the first logits small, so that all classes are about equally likely at first
     params = [np.sqrt(2 / (3 * SIDE**2)) * rng.standard_normal((HIDDEN, 3 * SIDE**2)), np.zeros(HIDDEN),
               0.3 * np.sqrt(2 / HIDDEN) * rng.standard_normal((10, HIDDEN)), np.zeros(10)]  # fmt: skip
     params = [q.astype(np.float32) for q in params]
@@ -618,7 +617,7 @@ say("dropout needs 1.3 times as many epochs", value=needed["dropout"] / needed["
 # ### One net of the many, and all of them
 #
 # We take the net that was trained with dropout. With a random mask it is one of $2^{256}$ nets. Without a mask it is the geometric mean of
-# all of them (4.3). Which is better? The factor 2 is 1 / (1 - p) of the inverted form.
+# all of them (4.3). Which is better? In the code h is multiplied by 2: this is the 1 / (1 - p) of the inverted form.
 
 # %%
 one, together = [], []
@@ -626,8 +625,8 @@ for (w1, b1, w2, b2), _ in nets["dropout"]:
     h = np.maximum(prepared(center(test_images)) @ w1.T + b1, 0)
     one += [error(2 * h * (rng.random(HIDDEN) < 0.5) @ w2.T + b2, test_labels) for _ in range(20)]
     together.append(error(h @ w2.T + b2, test_labels))
-say("one net alone: 49 % of errors", value=np.mean(one), within=0.03, full_only=True)
-say("all of them together: 38 %", value=np.mean(together), within=0.03, full_only=True)
+say("one net alone is wrong on 49 % of the test images", value=np.mean(one), within=0.03, full_only=True)
+say("all of them together are wrong on 38 %", value=np.mean(together), within=0.03, full_only=True)
 
 # %% [markdown]
 # ### Ten views
@@ -741,7 +740,7 @@ say("drawn anew in each epoch: 18 pieces", value=len(pieces_seen), within=1)
 # **"2048 pieces."** The paper's own mistake: from 0 to 32 there are 33 places. The program of 2012 draws from 33.
 #
 # **The training error is measured with a mask.** While training, a mask is drawn for every image, so this is the error of other, weaker
-# nets: in part 8 one net alone had 49 % of errors on the test images, and all together had 38 %. Measure the training error without a mask,
+# nets: in part 8 one net alone was wrong on 49 % of the test images, and all together on 38 %. Measure the training error without a mask,
 # as we did, before you compare it with the test error.
 #
 # More of them stand in `lessons/MISCONCEPTIONS.md`.

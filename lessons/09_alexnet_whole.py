@@ -43,9 +43,8 @@ from tinyalex.tutor.lesson import fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. The **parameters** are all weights and biases. The multiplications are those of the
-# forward pass for one image. In the third question, a number of the last pooling layer **depends** on a pixel if it can change when the
-# pixel changes. Numbers at the edge of the map depend on fewer pixels; think of the number that depends on the most.
+# Run the cells, and replace each guess by your own before you read on. The **parameters** are all weights and biases. A number **depends**
+# on a pixel if it can change when the pixel changes.
 
 # %% tags=["predict"]
 predict("09-a", 50)
@@ -273,10 +272,10 @@ def plan(layers, in_shape):
 # %% [markdown]
 # ## 6. Prove it
 #
-# A count can be proved by counting. We really build a small net and really run it, with one small product for every output. We note how
-# many numbers the weights and biases hold (`held`), and how many multiplications were done (`done`). There are groups, height and width
-# differ, and windows hang over the edges. `begins` finds where the windows begin without the equation of 4.1: it adds windows until one
-# reaches the end.
+# A count can be proved by counting. So we build a small net and run it. Each output is computed alone: the weights times the numbers of one
+# window. We note how many numbers the weights and biases hold (`held`), and how many multiplications were done (`done`). There are groups,
+# height and width differ, and windows hang over the edges. `begins` finds where the windows begin without the equation of 4.1: it adds
+# windows until one reaches the end.
 
 
 # %% tags=["seeded"]
@@ -379,7 +378,7 @@ for name in ("pool1", "conv2", "conv5", "pool5")[-fast(4, 2) :]:
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# In the engine the net is the list `PAPER` in `tinyalex/models/alexnet.py`: one row a layer, as our dict. `count` in
+# In the engine the net is the list `PAPER` in `tinyalex/models/alexnet.py`: one row for each layer, like our dict. `count` in
 # `tinyalex/analysis/count.py` counts it, and `receptive_fields` in `tinyalex/analysis/receptive.py` gives the fields. A `DryDevice` is a
 # device that only notes the sizes of arrays. So nobody has to make the 61 million random weights.
 
@@ -467,9 +466,9 @@ reveal("09-b")
 say("and with their normalization and pooling they give 99.3 % of the activities", value=1 - share[2] / 100, within=0.0005)
 
 # %% [markdown]
-# So if you want a *smaller* file, change fc6. If you want a *faster* net, change conv2. If the *memory for activities* is full, look at
-# conv1. For parameters and work, the cause is part 4.3: a weight of conv2 is used 27 × 27 = 729 times for each image, a weight of fc6 once.
-# For the memory, the cause is the size of the maps: conv1 has the largest ones.
+# So if you want a *smaller* file of parameters, change fc6. If you want a *faster* net, change conv2. If the *memory for activities* is
+# full, look at conv1. For parameters and work, the cause is part 4.3: a weight of conv2 is used 27 × 27 = 729 times for each image, a
+# weight of fc6 once. For the memory, the cause is the size of the maps: conv1 has the largest ones.
 
 # %%
 reuse = {name: macs[name] // (parameters[name] - ALEXNET[name].get("filters", ALEXNET[name].get("units"))) for name in weighted}
@@ -608,7 +607,8 @@ say("fc6 alone would have 177,213,440 parameters", value=plan(without("pool5").v
 # **The "Gaussian filter" of fc8 "produces 1000 floats"** (the same article). "gaussian" is the name of the rule from which the *first*
 # weights are drawn. The 1000 numbers are fc8's outputs.
 #
-# **"connections = F0^2 = (K^2 Kc + 1) F0 c"** (the summary, with an equals sign for a product). The equation stands in part 4.4. For conv1:
+# **"connections = F0^2 = (K^2 Kc + 1) F0 c"** (the summary in which pool5 is missing). An equals sign stands in the place of a product, and
+# F0 c in the place of $F_c$. The right equation stands in part 4.4. For conv1:
 
 # %%
 say("conv1 has 105,705,600 connections", value=55**2 * (11**2 * 3 + 1) * 96, within=0)

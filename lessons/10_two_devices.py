@@ -51,10 +51,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # %% [markdown]
 # ## 2. Predict
 #
-# Replace each guess by your own before you read on. What the cards send are float32 numbers, which have 4 bytes each. The image has 1 byte
-# for each color of a pixel. "Crosses, forward" means: is sent from one card to the other on the way forward. The norm of a gradient is the
-# root of the sum of all squares (lesson 04). In the third question two gradients should be added on each card, its own and the one that the
-# other card sends. Both hold random numbers, and the second one never arrives.
+# Run the cells, and replace each guess by your own before you read on. What the cards send are float32 numbers, which have 4 bytes each.
+# The image has 1 byte for each color of a pixel. The norm of a gradient is the root of the sum of all squares (lesson 04).
 
 # %% tags=["predict"]
 predict("10-a", 10)
@@ -73,7 +71,7 @@ predict("10-c", 10)
 #
 # $$y_a = y_b = [x_a, x_b] \qquad\qquad (N, \text{CA} + \text{CB}, H, W)$$
 #
-# The brackets mean: one behind the other, along the axis of the channels. $y_a$ and $y_b$ hold the same numbers, but they are two arrays in
+# The brackets mean: one after the other, along the axis of the channels. $y_a$ and $y_b$ hold the same numbers, but they are two arrays in
 # two memories: the next layer of card a reads $y_a$, that of card b reads $y_b$. Card b had to send $x_b$ to card a, and card a had to send
 # $x_a$ to card b. The function is called **exchange**.
 #
@@ -265,7 +263,7 @@ def new_cards(seed):
 def two_forward(x, cards):
     """The five numbers of each image, and what the backward pass needs."""
     kept = []
-    for card in cards:  # both cards at the same time, if they are cards
+    for card in cards:  # real cards do this at the same time
         z1 = conv(x, card["conv1"])
         kept.append([z1, conv(relu(z1), card["conv2"])])
     y = exchange(relu(kept[0][1]), relu(kept[1][1]))  # the link in front of conv3
@@ -308,7 +306,7 @@ for t, name in layers if fast(True, False) else layers[:1] + layers[-1:]:
 
 # %% [markdown]
 # Last, the claim of part 1: the net on two cards **is** the net with groups on one card. We put the filters of both cards
-# one behind the other and run the whole as one net, without any link. conv2 has two groups.
+# one after the other and run the whole as one net, without any link. conv2 has two groups.
 
 
 # %%
@@ -718,8 +716,11 @@ say("With the mean, conv1 and conv2 get 50 % of their gradient", value=wrong_by[
 say("and conv3, behind the link, has an error of 0 %", value=wrong_by[not_sent_back][2], within=1e-12)
 
 # %% [markdown]
-# Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link. In the first line conv2 has 71 %,
-# as in the experiment with random numbers. In conv1 the two terms have gone through one more layer, and in this small net 87 % are wrong.
+# Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link.
+#
+# Why are the first two numbers of the first line not exactly the 71 % of the experiment? There the two terms hold many independent numbers.
+# Here the gradients are few numbers, and they come from only two images. By chance one of the terms may be larger, or the two may point a
+# little against each other and partly cancel. With other images these two numbers are other ones, mostly between 60 % and 90 %.
 #
 # In AlexNet it would be worse. conv1 lies in front of three links at which gradients add (conv3, fc6 and fc7), so the mean would halve
 # its gradient three times.
@@ -780,8 +781,8 @@ say("they are 4 of the channels", value=len(changed), within=0)
 #
 # **"Two GPU servers"** (another article). They were two cards in one computer. Each can read the other's memory directly.
 #
-# **"Two cards lower the error by 1.7 %."** The paper compares with a net on *one* card that has half as many kernels. (Its footnote 2 says:
-# except in the last convolution.) So the two nets differ in work:
+# **"Two cards lower the error by 1.7 %."** The paper compares with a net on *one* card that has half as many kernels. (Only the last
+# convolution has the same number of kernels in both nets: footnote 2 of the paper says so.) So the two nets differ in work:
 
 # %%
 maps = ((48, 3, 11, 55), (128, 48, 5, 27), (192, 128, 3, 13), (192, 192, 3, 13), (256, 192, 3, 13))  # filters, channels, kernel, side

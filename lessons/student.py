@@ -30,8 +30,8 @@ from lessons.extra import NOTEBOOKS, LessonError, progress, require_extra
 from lessons.notebooks import convert, written
 from tinyalex.errors import ShapeError
 from tinyalex.files.atomic import make_folder, write_bytes
+from tinyalex.tutor.answers import ANSWERS
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen
 
 LEAST_NODES = 8  # of a statement's tree: smaller ones, such as `return dx`, stand in every function and say nothing
@@ -42,6 +42,8 @@ FENCE = re.compile(r"(```[^\n]*\n)(.*?)(```)", re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 REMOVED = "# A line of the solution stood here."
 PACKED = "# {what}: it has lines of a solution, so packed.py holds it. Run the line below as it is."
+HELPER = "# {what}: you may write it yourself, in place of the lines up to exec.\n# If you do not, run them: packed.py holds a right one."
+HERE = "    # Write it here, in place of the next line. This edition does not hold the answer."
 UNPACKER = '''\
 """Pieces of lessons that repeat lines of solutions, packed so that nobody reads them in passing: unpacked("01-20-0") is one of them."""
 
@@ -76,9 +78,10 @@ README = """\
 # Lessons, without solutions
 
 Open the notebooks in their order in Jupyter, and keep all files of this folder together. tinyalex must be installed. A function that
-raises NotImplementedError is yours to write; `tutor.check("E06", your_function)` then says which mistake it makes. Cells that need your
-functions fail until you have written them. A line such as `exec(unpacked("01-20-0"))` runs something that repeats lines of a solution: a
-function of an earlier lesson, a helper, or a mistake that the lesson shows. In its place you may put a function of your own.
+raises NotImplementedError is yours to write, in place of the line that raises. (Where a text says "before you open the next cell", the
+next cell is the one in which you write.) `tutor.check("E06", your_function)` then says which mistake your function makes. Cells that need
+your functions fail until you have written them. A line such as `exec(unpacked("01-20-0"))` runs something that repeats lines of a
+solution: a function of an earlier lesson, a helper, or a mistake that the lesson shows. In its place you may put a function of your own.
 
 `python predictions.py 04-a 38` says whether a guess is right to two digits. Its file holds the answers as hashes. A lesson itself tells
 the answer, after you have guessed.
@@ -121,9 +124,7 @@ def write_edition(folder: Path, out: Path, numbers: list[str], seed: int | None 
 def hashed(seed: int) -> str:
     """The predictions' answers as salted hashes of two digits, in JSON."""
     salt = hashlib.sha256(str(seed).encode()).hexdigest()[:16]
-    answers = {
-        name: hashlib.sha256(f"{salt}{name}{prediction.answer():.1e}".encode()).hexdigest() for name, prediction in PREDICTIONS.items()
-    }
+    answers = {name: hashlib.sha256(f"{salt}{name}{answer():.1e}".encode()).hexdigest() for name, answer in ANSWERS.items()}
     return json.dumps({"salt": salt, "answers": answers}, indent=1) + "\n"
 
 
@@ -282,7 +283,7 @@ class _Cell:
         code = "\n".join("\n".join(lines[node.lineno - 1 : node.end_lineno]) for node in nodes)
         self.pieces[name] = base64.b64encode(zlib.compress(code.encode())).decode()
         defined = [_called(node) for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))]
-        remark = PACKED.format(what="; ".join(defined) or "The code of this place")
+        remark = (HELPER if self.asked and defined else PACKED).format(what="; ".join(defined) or "The code of this place")
         return [remark, "from packed import unpacked", "", f'exec(unpacked("{name}"))']
 
 
@@ -303,6 +304,7 @@ def _stub(node: ast.FunctionDef | ast.ClassDef) -> list[str]:
     return [
         f"def {_called(node)}{returns}:",
         *text,
+        HERE,
         f'    raise NotImplementedError("{node.name} is yours to write")',
     ]
 

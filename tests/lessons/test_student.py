@@ -21,8 +21,8 @@ from lessons.student import CHECKER, solution_statements, unpacker, without_solu
 from tests.contract import refuses
 from tinyalex.errors import ShapeError
 from tinyalex.tutor import predictions
+from tinyalex.tutor.answers import ANSWERS
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 LEAKS = {
@@ -229,7 +229,10 @@ def test_help_names_the_lessons_that_a_seed_changes(folder, tmp_path, capsys):
 
 
 def test_helper_of_a_solution_is_packed(folder):
-    """The exercise asks for conv_backward; a later cell may need the helper, whatever the student's function uses."""
+    """The exercise asks for conv_backward; a later cell may need the helper, whatever the student's function uses.
+
+    The text of a lesson may ask for the helper too, so the cell says that the student may write it.
+    """
     first, second = lessons_in(folder)
     code = "def helper(x):\n    return x.sum(axis=0)\n\n\ndef conv_backward(dout):\n    return helper(dout)"
     text = f'{second.path.read_text("utf-8")}\n# %% tags=["solution", "exercise:E05"]\n{code}\n'
@@ -242,6 +245,7 @@ def test_helper_of_a_solution_is_packed(folder):
     line = next(line for line in cell.source.splitlines() if line.startswith("exec("))
     exec(line, names)
     assert names["helper"].__code__.co_names == ("sum",)
+    assert cell.source.startswith("# helper(x): you may write it yourself, in place of the lines up to exec.")
 
 
 @pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
@@ -268,8 +272,9 @@ def test_stubs_keep_names_arguments_and_docstrings(folder):
     first, second = lessons_in(folder)
     cells = without_solutions(first, solution_statements([first, second], folder), {}).cells
     [stub] = [cell for cell in cells if "def positive" in cell.source]
-    wanted = 'def positive(x):\n    """Keep what is larger than 0."""\n    raise NotImplementedError("positive is yours to write")'
-    assert stub.source == wanted and not stub.metadata
+    head, error = 'def positive(x):\n    """Keep what is larger than 0."""\n', 'NotImplementedError("positive is yours to write")'
+    remark = "    # Write it here, in place of the next line. This edition does not hold the answer.\n"
+    assert stub.source == f"{head}{remark}    raise {error}" and not stub.metadata
     assert "tags" in next(cell for cell in cells if "predict(" in cell.source).metadata
 
 
@@ -294,7 +299,7 @@ def test_predictions_are_salted_hashes(folder, tmp_path):
         assert main(["build", "01", "--student", "--seed", str(seed), "--from", str(folder), "--out", str(tmp_path / name)]) == 0
     a, b, c = (json.loads((tmp_path / name / "predictions.json").read_text()) for name in "abc")
     assert a == b and a["salt"] != c["salt"] and not set(a["answers"].values()) & set(c["answers"].values())
-    assert a["answers"].keys() == PREDICTIONS.keys()
+    assert a["answers"].keys() == ANSWERS.keys()
     assert a["answers"]["02-a"] == hashlib.sha256(f"{a['salt']}02-a6.0e+00".encode()).hexdigest()
     assert {path.name for path in (tmp_path / "a").iterdir()} == {
         "01_next.ipynb", "README.md", "mine.py", "packed.py", "predictions.json", "predictions.py",

@@ -1,4 +1,4 @@
-"""What a lesson shows as the answer of its exercise passes the check of that exercise."""
+"""What a lesson shows as the answer of its exercise passes its check; and the lesson says how to run the check and the predictions."""
 
 import re
 from pathlib import Path
@@ -37,3 +37,19 @@ def test_what_a_lesson_shows_is_right(path, monkeypatch, capsys):
         assert shown, f"{path.name} shows no function of {exercise.key}"
         report = session.check_all(exercise, shown, 5, 0, "en")
         assert report, report.text
+
+
+def paragraphs_of(path: Path) -> list[str]:
+    """The paragraphs of the lesson's text, each as one line, up to the list of what to read on."""
+    lines = path.read_text("utf-8").partition("### Read on")[0].split("\n")
+    text = "\n".join(line[2:] if line.startswith("# ") and not line.startswith("# %%") else "" for line in lines)
+    return [" ".join(paragraph.split()) for paragraph in re.split(r"\n\n+", text)]
+
+
+@pytest.mark.parametrize("path", SHOWN, ids=lambda path: path.stem)
+def test_lesson_says_how_to_ask_the_tutor_and_how_to_predict(path):
+    paragraphs = paragraphs_of(path)
+    asks = [paragraph for paragraph in paragraphs if "`tutor.check(" in paragraph]
+    assert asks and all("`from tinyalex import tutor`" in paragraph for paragraph in asks), asks
+    section = paragraphs[paragraphs.index("## 2. Predict") + 1]
+    assert section.startswith(("Run the cells, and replace each guess by your own", "Write down what you expect")) and " cell" in section

@@ -9,7 +9,7 @@ from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
 from tinyalex.errors import ShapeError
-from tinyalex.tutor import predictions, questions, session
+from tinyalex.tutor import answers, predictions, questions, session
 from tinyalex.tutor.exercises.e06 import overwrites_the_winner
 
 
@@ -104,6 +104,31 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
     assert abs(answer - 6) < 1e-6 and answer._ipython_display_() is None  # a notebook does not show it again
     assert "You expected 3; it is 6." in capsys.readouterr().out
     assert {name[:2] for name in questions.PREDICTIONS} == {f"{n:02}" for n in range(11)}
+    assert questions.PREDICTIONS.keys() == answers.ANSWERS.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "guess", "says"),
+    [("01-c", 12_345.6, "You expected 12,346; it is 65,536."), ("06-d", 1, "You expected 1; it is 10,000."),
+     ("08-a", 1e300, "You expected 1e+300; it is 1,234."), ("06-b", 0.813, "You expected 0.813; it is 0.2069."),
+     ("02-b", 1, "You expected 1; it is 2."), ("09-a", 50, "You expected 50 %; it is 96.17 %."),
+     ("00-c", -15, "You expected 10**-15; it is 10**-5.")],
+)  # fmt: skip
+def test_reveal_writes_numbers_as_the_lessons_do(name, guess, says, capsys):
+    tutor.predict(name, guess)
+    tutor.reveal(name)
+    assert says in capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("name", questions.PREDICTIONS)
+def test_each_question_ends_as_one_and_says_what_form_its_answer_has(name, capsys):
+    one = questions.PREDICTIONS[name]
+    assert one.question.endswith("?")
+    assert max(map(len, one.question.splitlines())) <= 116  # a line of a notebook's output is not broken
+    assert one.means.endswith(".") and one.form.startswith(("a number", "a whole number", "a factor", "a power", "the number"))
+    tutor.predict(name, 1)
+    expected = {questions.PERCENT: "1 %", questions.POWER: "10**1"}.get(one.form, "1")
+    assert f"The answer is {one.form}.\nYou expect {expected}." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -119,4 +144,4 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
      ("09-b", 91.91, 0.01), ("09-c", 195, 0), ("10-b", 4.408, 0.001), ("10-c", 100 / 2**0.5, 0.5)],
 )  # fmt: skip
 def test_each_prediction_comes_to_what_its_lesson_says(name, about, within):
-    assert abs(questions.PREDICTIONS[name].answer() - about) <= within
+    assert abs(answers.ANSWERS[name]() - about) <= within

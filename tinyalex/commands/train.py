@@ -42,7 +42,7 @@ from tinyalex.units import time_in_words
 HELP = "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"
 EXAMPLE = "tinyalex train --net alexnet --recipe paper --data imagenet-shards --workers 2 --out run"
 
-DEFAULTS: dict[str, Any] = {"net": "cifar-alexnet", "towers": 1, "data": "auto", "seed": 0, "workers": 0, "augment": True}
+DEFAULTS: dict[str, Any] = {"net": "cifar-alexnet", "towers": 1, "data": "auto", "seed": 0, "workers": 0, "augment": True, "dropout": True}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     net("--width", type=float, help="of alexnet: a factor for the numbers of filters and units", metavar="F")
     net("--weight-std", help="of alexnet: standard deviation of the initial weights, or fan-in", metavar="S")
     net("--hidden-bias", type=float, help="of alexnet: the initial biases that are 1 in the paper", metavar="B")
+    net("--dropout", help="of alexnet: with dropout, as in section 4.2 (default: yes)", action=argparse.BooleanOptionalAction)
     net("--seed", default=0, help="decides the initial weights, dropout, the order of the images and the crops (default: 0)", type=int)
 
     recipe = parser.add_argument_group("the recipe, and its fields").add_argument

@@ -38,7 +38,7 @@ FIELDS = {  # the options that replace a field of the recipe: (type, metavar, wo
     "color_shrink": (float, "F", "divide images with noise by this number, 1.1 in the authors' code"),
     "noise_until": (int, "N", "the last epoch with color noise"),
 }
-NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias")  # of AlexNets
+NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # of AlexNets
 
 
 def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from tinyalex.errors import ShapeError, require_choice, require_float
-from tinyalex.tutor.questions import PREDICTIONS
+from tinyalex.tutor.answers import ANSWERS
+from tinyalex.tutor.questions import PERCENT, POWER, PREDICTIONS
 
 _guesses: dict[str, float] = {}
 
@@ -23,7 +24,8 @@ def predict(name: str, guess: float) -> None:
     """
     require_choice("predict", "name", name, tuple(PREDICTIONS))
     _guesses[name] = require_float("predict", "guess", guess, "a finite number", np.isfinite)
-    print(f"{PREDICTIONS[name].question}\nYou expect {guess:g}. When you have thought about it: reveal({name!r})")
+    one = PREDICTIONS[name]
+    print(f"{one.question}\nThe answer is {one.form}.\nYou expect {_written(guess, one.form)}. Later, reveal({name!r}) prints the answer.")
 
 
 def reveal(name: str) -> float:
@@ -36,6 +38,13 @@ def reveal(name: str) -> float:
     one = PREDICTIONS[require_choice("reveal", "name", name, tuple(PREDICTIONS))]
     if name not in _guesses:
         raise ShapeError(f"reveal: {name} must be predicted first, got no guess", f"predict({name!r}, your_number)")
-    answer = one.answer()
-    print(f"{one.question}\nYou expected {_guesses[name]:g}; it is {answer:.4g}.\n{one.means}")
+    answer = ANSWERS[name]()
+    expected, found = _written(_guesses[name], one.form), _written(answer, one.form)
+    print(f"{one.question}\nYou expected {expected}; it is {found}.\n{one.means}")
     return Answer(answer)
+
+
+def _written(number: float, form: str) -> str:
+    """Four digits, or the whole number in groups of three digits, as the lessons write it: 0.2069, 65,536, 12 %, 10**-3."""
+    digits = f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.4g}"
+    return {PERCENT: f"{digits} %", POWER: f"10**{digits}"}.get(form, digits)
