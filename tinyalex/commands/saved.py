@@ -16,6 +16,7 @@ from tinyalex.models.registry import MODELS, require_name
 from tinyalex.training.saved_net import SHIPPED, SavedNet, describe_old, load_net
 
 VIEWS = (1, 10)
+NET_OPTIONS = {"views": 1, "devices": None, "batch-size": 128, "net": None, "png": None}  # of `add_net_arguments`
 
 
 @dataclass(frozen=True)
