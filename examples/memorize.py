@@ -49,7 +49,7 @@ def main() -> int:
         make_folder(args.out)
         runs = {start: train(start, images, args) for start in STARTS}
     except TinyalexError as error:
-        print(f"memorize: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return error.exit_code
     first = RunLog(args.out / "fan-in" / "log.jsonl").read()[0]
     document = {

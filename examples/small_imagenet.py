@@ -50,7 +50,7 @@ def main() -> int:
         "one net, ten views": evaluate(out, [nets[0]], shards, 10),
         f"{args.nets} nets, ten views": evaluate(out, nets, shards, 10),
     }
-    many, few = pictures(out, "many", 20, args.images, 1), pictures(out, "few", 10, max(2, args.images // 4), 2)
+    many, few = pictures(out, "many", 20, args.images, 1), pictures(out, "few", 10, max(10, args.images // 4), 2)
     before = train(out / "pretrained", many, [*net, "--epochs", str(args.epochs)])
     tuned = train(out / "tuned", few, [*net, "--epochs", str(args.epochs), "--from", str(before), "--rates", "conv*=0.1"])
     fresh = train(out / "from-nothing", few, [*net, "--epochs", str(args.epochs)])

@@ -730,6 +730,8 @@ say("the decay would be 0.0000039", value=0.0005 / 128, within=1e-8)
 # ### Read on
 #
 # - The engine: `SGD` in `tinyalex/optim.py`, and `Plateau` in `tinyalex/schedule.py`, which divides the rate as section 5 says.
+#   `tinyalex train --recipe paper --show` prints all settings of section 5 with their places in the paper, and `--recipe authors` those
+#   of the authors' own code, which differ in several places.
 # - Exercise: `tutor.check("E09", sgd_step)`, 15 minutes.
 # - Next: lesson 08, overfitting.
 #

@@ -754,7 +754,8 @@ say("drawn anew in each epoch: 18 pieces", value=len(pieces_seen), within=1)
 # ### Read on
 #
 # - The engine: `Dropout` in `tinyalex/layers/dropout.py`, `CropAndFlip` in `tinyalex/data/prepare.py`, `ColorNoise` in
-#   `tinyalex/data/color.py`.
+#   `tinyalex/data/color.py`; `Crops` in `tinyalex/data/augment.py`, which does all of section 4.1 to photographs of 256 by 256 pixels, and
+#   its ten views.
 # - Exercise: `tutor.check("E10", dropout, dropout_backward)`, 20 minutes.
 # - Next: lesson 09, AlexNet whole. It needs lessons 03 to 05 too.
 #

@@ -674,7 +674,8 @@ say("with the comparisons of its two pooling layers 481 million", value=(sum(ste
 # ### Read on
 #
 # - The engine: `PAPER` in `tinyalex/models/alexnet.py`, `walk` in `tinyalex/models/rows.py`, `count` in `tinyalex/analysis/count.py`,
-#   `receptive_fields` in `tinyalex/analysis/receptive.py`.
+#   `receptive_fields` in `tinyalex/analysis/receptive.py`. `tinyalex train --net alexnet --data FOLDER` trains the net on a folder of
+#   your own pictures, one folder for each class.
 # - Exercise: `tutor.check("E11", plan)`, 25 minutes.
 # - Next: lesson 10, two devices, where the net is cut in two and a gradient comes back from the other side.
 #

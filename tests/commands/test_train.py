@@ -22,6 +22,7 @@ from tinyalex.models.registry import build
 from tinyalex.models.rows import change
 from tinyalex.training import Trainer, load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.recipe_table import OF_NET
 from tinyalex.training.recipes import NAMES, recipe_of
 
 small = importlib.import_module("tinyalex.models.cifar_alexnet")  # the package has a function of that name
@@ -405,7 +406,7 @@ def test_show_prints_every_field_with_its_source_and_trains_nothing(name, tmp_pa
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "--recipe", name, "--show", "--batch-size", "64"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"recipe {name}: field, value, source" and len(lines) == len(NAMES) + 2
+    assert lines[0] == f"recipe {name}: field, value, source" and len(lines) == len(NAMES) + len(OF_NET) + 2
     assert any(line.split()[:2] == ["batch_size", "64"] and "yours" in line for line in lines)
     assert cli.main(["train", "--recipe", name, "--show", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["recipe"] == name and list(tmp_path.iterdir()) == []

@@ -33,7 +33,8 @@ from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.registry import MODELS
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.recipes import RECIPES, Recipe, table_of
+from tinyalex.training.recipe_table import in_net, table_of
+from tinyalex.training.recipes import RECIPES, Recipe
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
 from tinyalex.training.saved_net import describe
 from tinyalex.training.start import input_of, rates_of
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     """Train a new run or continue a stopped one, write its files, and print the result."""
     name, recipe = recipe_in(args)
     if args.show:
-        return _show(args, name, recipe)
+        return _show(args, name, recipe, options_of(args, recipe))
     shape = input_shape(args, recipe)
     sources = sources_of(args)
     schedule, size = recipe.schedule_for(), crop_size(recipe, shape, sources)
@@ -136,13 +137,13 @@ def run(args: argparse.Namespace) -> int:
     return _report(args, document, folder)
 
 
-def _show(args: argparse.Namespace, name: str, recipe: Recipe) -> int:
+def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str, Any]) -> int:
     """Print the recipe."""
     if args.json:
-        print(json.dumps({"recipe": name, **vars(recipe)}, indent=1))
+        print(json.dumps({"recipe": name, **vars(recipe), **in_net(recipe.net, **options)}, indent=1))
         return 0
     print(f"recipe {name}: field, value, source")
-    print("\n".join(f"  {line}" for line in table_of(name, recipe)))
+    print("\n".join(f"  {line}" for line in table_of(name, recipe, **options)))
     print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")
     return 0
 
