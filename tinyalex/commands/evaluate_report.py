@@ -135,7 +135,7 @@ def draw(result: Result, png: Path) -> None:
     worst = result.main.worst_pairs(PAIRS)
     pairs = [Mixed((names[a], names[b]), (share(there, a), share(back, b)), (there, back)) for a, b, there, back in worst]
     nets = result.nets[0].saved.net if len(result.nets) == 1 else f"mean of {len(result.nets)} nets"
-    found = f"error {100 * result.main.error:.1f} %, mixed up most often" if pairs else "no image is taken for another class"
+    found = f"error {100 * result.main.error:.1f} %, worst pairs" if pairs else "no image is taken for another class"
     data = f"{result.data.name} (synthetic)" if result.data.synthetic else result.data.name
     caption = f"{result.main.count:,} {result.part} images of {data}, {views_in_words(result.views)}; share of a class's images"
     draw_mixed(pairs, f"{nets}: {found}", caption, png)
