@@ -143,15 +143,14 @@ def measure(args: argparse.Namespace, nets: list[Loaded], sources: Sources, sour
     kinds = {(loaded.saved.net, str(loaded.saved.options)): member for loaded, member in zip(nets, members, strict=True)}
     each = {kind: least_seconds(functools.partial(ask, member, images, args.views), 1) for kind, member in kinds.items()}
     seconds = sum(each[loaded.saved.net, str(loaded.saved.options)] for loaded in nets)
-    asked = "1 net" if len(nets) == 1 else f"{len(nets)} nets"
-    work = f"asks {asked} about {len(source):,} {part} images of {sources.name}, {views_in_words(args.views)}"
-    tell_expected(work, seconds * len(source) / len(some))
     tallies = [Tally(len(nets[0].saved.classes)) for _ in range(len(nets) + (len(nets) > 1))]  # the last one of several is of the mean
     decided = {"views": args.views, "batch_size": args.batch_size}
     unfinished = Unfinished([(loaded.net, loaded.saved) for loaded in nets], source, decided)
     done, saved_at = unfinished.read(tallies), time.monotonic()
-    if done:
-        tell(f"goes on after {done:,} images that an earlier run counted")
+    asked = "1 net" if len(nets) == 1 else f"{len(nets)} nets"
+    work = f"asks {asked} about {len(source):,} {part} images of {sources.name}, {views_in_words(args.views)}"
+    earlier = f", goes on after {done:,} images that an earlier run counted" if done else ""
+    tell_expected(work + earlier, seconds * (len(source) - done) / len(some))
     rest = Subset(source, np.arange(done, len(source))) if done else source
     with StopSignals() as stop, tqdm(total=len(source), initial=done, unit=" images", disable=None, leave=False, dynamic_ncols=True) as bar:
         for labels, given in predictions(members, rest, args.views, args.batch_size, bar.update, args.workers):
