@@ -64,7 +64,7 @@ class Loader:
     parts: what to load; `of_epoch` and `in_order` name one of them by its index. Their sources and preparations must be picklable
         unless workers start with "fork".
     workers: how many processes, at most 32. 0 starts none: the batches are then prepared in this process, when they are asked for.
-    ahead: how many batches may be in preparation or waiting; None is `workers` + 1. The shared memory holds one batch more.
+    ahead: how many batches may be in preparation or waiting beside the one in use; None is `workers` + 1.
     start: "fork", "spawn" or "forkserver"; None is Python's default on this system.
 
     Raises
@@ -196,7 +196,7 @@ class Loader:
                 if turn != self._turn or memory is None:
                     rule = "loader: a loader must be entered, and gives the batches of one loop at a time"
                     raise CallOrderError(f"{rule}, got another loop or a loader that is closed; use `with Loader(...)`, one for each loop")
-                while sent < count and sent - batch < self.ahead and memory.free:
+                while sent < count and memory.free:
                     chosen = order[sent * size : (sent + 1) * size]
                     self._send(Task(turn, part, epoch, sent, rng, memory.free.pop(0), chosen))
                     sent += 1
@@ -225,6 +225,7 @@ class Loader:
 
     def _collect(self) -> None:
         """Wait for an answer of a worker, and note it in `_ready`."""
+        assert any(worker.tasks for worker in self._workers), "nothing would ever come"
         pipes = {worker.pipe: worker for worker in self._workers}
         connection.wait([*pipes, *(worker.process.sentinel for worker in self._workers)])
         for pipe, worker in pipes.items():
