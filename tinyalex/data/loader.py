@@ -219,7 +219,7 @@ class Loader:
         worker = min(self._workers, key=lambda worker: len(worker.tasks))
         worker.tasks.append(task)
         try:
-            worker.pipe.send(task)
+            worker.pipe.send_bytes(pickle.dumps(task))
         except OSError:
             raise self._ended(worker) from None
 
@@ -288,7 +288,7 @@ def _end(workers: list[Worker], memory: Memory) -> None:
     """End all workers: those that wait end at once, one in the middle of a batch is killed after a while."""
     for worker in workers:
         try:
-            worker.pipe.send(None)
+            worker.pipe.send_bytes(pickle.dumps(None))
         except OSError:
             continue
     until = time.monotonic() + GRACE_S

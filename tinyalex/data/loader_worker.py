@@ -53,7 +53,7 @@ def work(pipe: Any, payload: Any, shared: SharedMemory, slots: int, nbytes: int)
         pipe.send(None)
         while pipe in connection.wait([pipe, parent.sentinel]):
             try:
-                task = pipe.recv()
+                task = pickle.loads(pipe.recv_bytes())
             except (EOFError, OSError):
                 return
             if task is None:
