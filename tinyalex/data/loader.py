@@ -42,7 +42,11 @@ GRACE_S = 1.0  # a worker that has not ended after so many seconds is killed; wo
 
 @dataclass
 class Worker:
-    """One process, our end of its pipe, and the tasks that it has not answered, the oldest first."""
+    """One process, our end of its pipe, and the tasks that it has not answered, the oldest first.
+
+    Messages are pickled here, not by the pipe: where a pipe breaks, the buffer of its own pickler is left in the exception, and Python 3.12
+    crashes when it collects that.
+    """
 
     number: int
     process: Any
@@ -65,7 +69,8 @@ class Loader:
         unless workers start with "fork".
     workers: how many processes, at most 32. 0 starts none: the batches are then prepared in this process, when they are asked for.
     ahead: how many batches may be in preparation or waiting beside the one in use; None is `workers` + 1.
-    start: "fork", "spawn" or "forkserver"; None is Python's default on this system.
+    start: "fork", "spawn" or "forkserver"; None is Python's default on this system. Workers that start with "fork" are there at once, but
+        the system keeps for them a copy of the weights of that moment while the training changes its own.
 
     Raises
     ------
@@ -165,7 +170,7 @@ class Loader:
             self._workers.append(worker)
         for worker in self._workers:
             try:
-                answer = worker.pipe.recv()
+                answer = pickle.loads(worker.pipe.recv_bytes())
             except (EOFError, OSError):
                 worker.process.join()
                 raise self._not_started(worker, None) from None
@@ -231,7 +236,7 @@ class Loader:
         for pipe, worker in pipes.items():
             try:
                 while pipe.poll():
-                    answer = pipe.recv()
+                    answer = pickle.loads(pipe.recv_bytes())
                     self._note(worker.tasks.popleft(), *answer)
             except (EOFError, OSError):
                 raise self._ended(worker) from None
