@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,10 @@ SHIPPED = ("figure1",)  # the names of the trained networks that come with the p
 
 
 def load_net(
-    path: Path | str, devices: str | Device | Sequence[str | Device] | None = None, towers: int | None = None, about: SavedNet | None = None
+    path: Path | str,
+    devices: str | Device | Sequence[str | Device] | None = None,
+    towers: int | None = None,
+    about: SavedNet | Callable[[], SavedNet] | None = None,
 ) -> tuple[Sequential, SavedNet]:
     """The network of a checkpoint or a file of weights, ready to be used, and what the file says about it.
 
@@ -45,7 +48,7 @@ def load_net(
         trained network that comes with the package.
     devices: one device, or one for each tower; None for the CPU. towers: 1 or 2, whatever the network was trained with; None is the
         number of devices.
-    about: the description of a file that has none, because an earlier tinyalex wrote it.
+    about: the description of a file that has none, because an earlier tinyalex wrote it; or a function that makes it, if it is needed.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def load_net(
     if found is None and about is None:
         remedy = "say which with --net NAME and --data DATA, in Python with about=SavedNet(...)"
         raise CheckpointError(f"{file}: the file must describe its network, got weights alone, as earlier versions wrote them; {remedy}")
-    saved = about if found is None else found
+    saved = found or (about() if callable(about) else about)
     assert saved is not None
     for name, array in params.items():
         if not np.isfinite(array).all():
