@@ -228,7 +228,7 @@ def broken(tmp_path, kind):
         ("val has more", "src: classes of train must be those of val, got none for 'dog'; add it to both parts"),
         ("val has fewer", "src: classes of val must be those of train, got none for 'bee' and 1 more; add them to both parts"),
         ("no train", "src: a folder with val must also hold train, got none"),
-        ("few", "src: pictures must be at least 10 for a validation part of 0.1 of them, got 3; name such a part with --val"),
+        ("few", "src: pictures must be at least 10 for a validation part of 0.1 of them, got 3; take more pictures, or put"),
         ("two downloads", "src: downloads of one kind must be one, got ILSVRC2012_img_train.tar and x_img_train.tar"),
         ("no devkit", "--devkit must hold the right answers of ILSVRC2012_val_00000006.JPEG and the others, got none"),
         ("flat SRC", "SRC must hold classes, got ILSVRC2012_val_00000006.JPEG, which has only a number; name this part with --val"),
