@@ -104,7 +104,7 @@ def _check(who: str, names: list[str], found: dict[str, set[int]], aside: list[t
         loose = f"{len(aside):,} other file{'s' * (len(aside) != 1)}, such as {aside[0][0]}" if aside else "none"
         raise DataError(f"{who}: SRC must hold pictures in class folders or in tars, got {loose}; put each class into a folder of its own")
     if len(names) == 1:
-        raise DataError(f"{who}: classes must be at least 2, got only {names[0]!r}; put the pictures of each class into a folder of their own")
+        raise DataError(f"{who}: classes must be at least 2, got only {names[0]!r}; put each class into a folder of its own")
     if found["val"]:
         for other, part in (PARTS, PARTS[::-1]):
             absent = sorted(names[label] for label in found[other] - found[part])
