@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.data.export import drawn_note
 from tinyalex.data.imagenet.listing import PARTS, Listing
 from tinyalex.data.imagenet.packing import ROW, Plan, read_notes, shard_name
 from tinyalex.data.imagenet.pictures import QUALITY
@@ -60,6 +61,8 @@ def finish(plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], wo
         "side": plan.side, "quality": QUALITY, "resize": asked["resize"], "asked": asked, "parts": parts,
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }  # fmt: skip
+    if source.is_dir() and (drawn := drawn_note(source)):
+        index["synthetic"] = drawn
     index["fingerprint"] = fingerprint_of(index)
     write_json(plan.folder / INDEX, index)
     return index

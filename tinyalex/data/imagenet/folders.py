@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.dataset import Sources
+from tinyalex.data.export import drawn_note
 from tinyalex.data.imagenet.listing import PARTS, Listing, Reader, list_pictures
 from tinyalex.data.imagenet.originals import find_originals
 from tinyalex.data.imagenet.pictures import SIDE, LeftOut, Square, convert, quiet, require_side, square
@@ -117,10 +118,11 @@ def open_folder(
             raise DataError(f"{rule}, got {len(keep)} pictures{_named(out | others)}; replace them")
         mark = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()[:16]
         sources[part] = FolderSource([paths[k] for k in keep], labels[keep], mark, warp, side)
-    note = f"pictures in place, {'warp' if warp else 'crop'} to {side}{_named(out)}"
+    drawn = drawn_note(folder)
+    note = f"{drawn}{', ' if drawn else ''}pictures in place, {'warp' if warp else 'crop'} to {side}{_named(out)}"
     classes = class_names([[name, originals.words.get(name, name)] for name in listing.classes])
     parts_of_set = sources["train"], sources["val"]
-    return Sources(folder.resolve().name, *parts_of_set, classes, note, False, found.sums.mean, found.sums.axes, aside=_named(others))
+    return Sources(folder.resolve().name, *parts_of_set, classes, note, bool(drawn), found.sums.mean, found.sums.axes, aside=_named(others))
 
 
 _Files = tuple[list[Path], list[str], Labels]

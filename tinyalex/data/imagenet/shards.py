@@ -125,14 +125,16 @@ def open_shards(folder: Path | str) -> Sources:
     folder = Path(folder)
     index = read_index(folder)
     images = {part: index["parts"][part]["images"] for part in index["parts"]}
-    note = f"{images['train']:,} + {images['val']:,} pictures, {index['resize']} to {index['side']}, prepared by tinyalex"
+    drawn = str(index.get("synthetic", ""))
+    counts = f"{images['train']:,} + {images['val']:,} pictures, {index['resize']} to {index['side']}, prepared by tinyalex"
+    note = f"{drawn}, {counts}" if drawn else counts
     return Sources(
         name=index["name"],
         train=ShardSource(folder, "train"),
         val=ShardSource(folder, "val"),
         classes=class_names(index["classes"]),
         note=note,
-        synthetic=False,
+        synthetic=bool(drawn),
         mean_image=functools.partial(_mean, folder),
         color=functools.partial(_color, folder),
     )
