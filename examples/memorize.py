@@ -22,10 +22,11 @@ from tinyalex.data.find import open_data
 from tinyalex.data.source import ArraySource
 from tinyalex.errors import DataError, TinyalexError
 from tinyalex.files.atomic import make_folder, write_json, write_picture
+from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.options import alexnet
 from tinyalex.optim import SGD
 from tinyalex.training import RunLog, Trainer
-from tinyalex.training.stall import examine
+from tinyalex.training.stall import entropy_of, examine, is_stalled
 
 REPEATED = 8  # times that the images appear in an epoch: it has so many steps
 STARTS = {
@@ -77,7 +78,7 @@ def one_of_each_class(data: str, count: int) -> tuple[np.ndarray[Any, Any], str]
 
 
 def train(start: str, images: np.ndarray[Any, Any], args: argparse.Namespace) -> dict[str, Any]:
-    """Train one net, and return its curves and what an examination of it finds at the end."""
+    """Train one net, and return its curves, and what an examination of it found before the first step."""
     words, options = STARTS[start]
     net = alexnet(num_classes=len(images), dropout=False, width=args.width, seed=0, **options)
     assert net.in_shape is not None
@@ -86,6 +87,7 @@ def train(start: str, images: np.ndarray[Any, Any], args: argparse.Namespace) ->
         prepare: Any = CropAndFlip(Standardize.fit(images), size, augment=False)
     else:
         prepare = Crops(images.mean(axis=0), size, augment=False)
+    found = examine(net, SoftmaxCrossEntropy(), prepare(images, None), labels, args.lr)  # before the first step
     many = ArraySource(np.concatenate([images] * REPEATED), np.tile(labels, REPEATED))
     trainer = Trainer(
         net,
@@ -101,7 +103,6 @@ def train(start: str, images: np.ndarray[Any, Any], args: argparse.Namespace) ->
     )
     print(f"{start}: {words}", file=sys.stderr)
     results = trainer.run(args.epochs)
-    found = examine(net, trainer.loss, prepare(images, None), labels, args.lr)
     return {
         "start": words,
         "epoch": [result.epoch for result in results],
@@ -109,7 +110,8 @@ def train(start: str, images: np.ndarray[Any, Any], args: argparse.Namespace) ->
         "loss": [result.loss for result in results],
         "error": [result.val_error for result in results],
         "wall_s": results[-1].wall_s,
-        "examination": found.lines(),
+        "epochs_like_a_guess": sum(is_stalled(result.loss, entropy_of(labels)) for result in results),
+        "examination_of_the_first_weights": found.lines(),
     }
 
 

@@ -1,11 +1,24 @@
-"""Your file: twelve exercises, one after the other. Write a function in place of its `raise`, then try it:
+"""Your file: twelve exercises, one after the other. Write a function in place of its `raise`, then try it.
 
-    tinyalex check --file mine.py          in a terminal, all that you have written
-    tutor.check("E06", max_pool)           in a notebook, after `from tinyalex import tutor`
+"The paper" is A. Krizhevsky, I. Sutskever and G. E. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012; its
+sections are named as in "paper 3.3". The text between the triple quotes of a function is its page: it says what is given and what is
+asked. Every function returns new arrays and leaves its arguments as they are, unless its own page says otherwise.
+Images are x (N, C, H, W): N images of C channels, H lines and W columns.
 
-`tutor.hint("E06")` gives a hint, one at a time; in a terminal `tinyalex check E06 --hint 1` does. Every function returns new arrays
-and leaves its arguments as they are, unless its page says otherwise. Images are x (N, C, H, W): N images of C channels, H lines and
-W columns.
+    in a terminal                          in a notebook or in Python, after `from tinyalex import tutor`
+    tinyalex check --file mine.py          tutor.check("E06", max_pool)        try what you have written
+    tinyalex check E06 --hint 1            tutor.hint("E06")                   a hint; there are three, each says more
+                                           tutor.replay("E06-overlap")         the call of a message, made again: see below
+                                           tutor.solution("E06")               the answer
+
+Of each exercise, only the first function that is not right yet is told, and of that function only the first thing to look at. Most
+messages come from one call. `again = tutor.replay("E06-overlap")` makes this call again with the function that you checked last, and
+keeps it: again.arguments, again.yours and again.right. In a Python in which nothing was checked yet, pass the function as well:
+`tutor.replay("E06-overlap", max_pool)`. The message shows what to write.
+
+When E02, E06 and E07 are right, three exercises turned round wait: you write a wrong backward pass that a weak check lets through, then
+a check that finds it out. tutor.weak("B1") shows the weak check, tutor.fool("B1", my_wrong) tries your function on it, and
+tutor.mend("B1", my_check) tries your check. B1 is about max_pool_backward, B2 about tanh_backward, B3 about lrn_backward.
 """
 
 import numpy as np
@@ -23,7 +36,8 @@ def numerical_gradient(f, x, h):
     ----------
     f: a function that takes an array of the shape of x and returns one number. It leaves its argument as it is.
     x: an array of any shape, of floats or of integers, which may lie in memory in any order.
-    h: the step, above 0. Use this one, also where it is large: the result is asked for, and not the exact derivative.
+    h: the step, above 0. Use this h even where it is large: what is asked for is the result of the equation above with this h. Where h is
+        large, that is not the exact derivative.
 
     Returns
     -------
@@ -100,7 +114,7 @@ def chain_backward(dout, x, w1, w2, w3):
 
     Forward, with capital letters for matrices: A = x w1^T,   B = relu(A) = max(A, 0),   out = B w2^T + x w3^T.
     x goes a long way, through w1, relu and w2, and a short way, through w3; out is the sum of both. A and B are not given:
-    compute them again. How the loss depends on x is known by the chain rule of several variables.
+    compute them again. Where a value is used in several places, its gradient is the sum of what comes back from each of them.
 
     Parameters
     ----------
@@ -123,9 +137,10 @@ def conv_forward(x, weight, bias, stride, padding, groups):
 
     out[n, k, y, z] = bias[k] + sum over c, i, j of weight[k, c, i, j] sheet[n, first + c, stride y + i, stride z + j]
 
+    `first` is the number of the first channel that filter k sees: 0 where there is one group.
     The sheet is x with `padding` lines of zeros above and below and as many columns of zeros on the left and on the right. The kernel
-    is not turned round. With one group first = 0, and c runs over all channels. With G groups the K filters and the C channels are
-    cut into G equal parts, in order: a filter of part g sees only the channels of part g, so that first = g C / G.
+    is not turned round. With one group, c runs over all channels. With G groups, the K filters and the C channels are cut into G equal
+    parts, in order: a filter of part g sees only the channels of part g, so that first = g C / G for g = 0 ... G - 1.
 
     Parameters
     ----------
@@ -153,8 +168,8 @@ def conv_backward(dout, x, weight, stride, padding):
     With out[n, k, y, z] = bias[k] + sum over c, i, j of weight[k, c, i, j] sheet[n, c, stride y + i, stride z + j] (paper 3.5; one
     group) each gradient sums dout[n, k, y, z] over all the places where its number is used, times what it is multiplied with there.
     The sheet is x with `padding` lines and columns of zeros on each side; the gradients of these zeros are dropped. Nothing is divided
-    by the number of images: the loss has done so. It must also work with padding 0, with a stride above 1, and where the last lines
-    or columns are reached by no window; their gradient is 0.
+    by the number of images: the loss has done so. Your function must also work with padding 0 and with a stride above 1, and where the
+    last lines or columns of the sheet lie in no window: there dx is 0.
 
     Parameters
     ----------
@@ -241,7 +256,7 @@ def lrn(a, n, k, alpha, beta):
 
     i and j number the channels; image, line and column are the same in all terms. For n = 5 these are the channel, two below and two
     above; for an even n there is one more below than above. At the first and the last channels fewer terms exist: those that do are
-    summed, and n may be larger than C. alpha is not divided by n, as it is not in the paper, though some libraries do so.
+    summed, and n may be larger than C. Some libraries divide alpha by n. The paper does not, and neither should you.
 
     Parameters
     ----------
@@ -348,7 +363,7 @@ def dropout(x, p, rng, train):
     -------
     out: of the shape of x, a new array, with train=False too. x is left as it is.
     mask: of the shape of x, a new array: 1 or True where a number was kept, 0 or False where it was dropped. It is m itself, not
-        divided by 1 - p. With train=False it is 1 or True everywhere, as nothing is dropped.
+        divided by 1 - p. With train=False it is 1 or True everywhere, as nothing is dropped. Numbers and booleans are both accepted.
     """
     raise NotImplementedError
 
@@ -361,7 +376,8 @@ def dropout_backward(dout, mask, p):
     Parameters
     ----------
     dout: (N, C) or (N, C, H, W), the gradient of the loss with respect to out.
-    mask: of the same shape, a boolean array: True where the forward pass kept a number, False where it dropped one.
+    mask: of the same shape, True where the forward pass kept a number, False where it dropped one. Here it is always a boolean array,
+        whichever of the two kinds your `dropout` returns.
     p: as in `dropout`, the probability of each number to be dropped, 0 <= p < 1.
 
     Returns
@@ -379,7 +395,8 @@ def plan(layers, in_shape):
 
     windows along a side of `size` pixels = ceil((size + 2 padding - kernel) / stride) + 1
 
-    A last window may hang over the edge: so the paper's 224 pixels give 55. This holds for conv and, with padding 0, for pool.
+    The equation holds for conv and for pool; a pool has padding 0. It rounds up, as the program of 2012 did: a last window may hang over
+    the edge, and so the paper's 224 pixels give 55. E04 and E06 take only windows that lie wholly on the sheet, and round down.
 
     Parameters
     ----------
@@ -413,7 +430,8 @@ def exchange(a, b):
     ya[n] = yb[n] = the channels of a[n], then the channels of b[n]
 
     Tower a lies on one device and tower b on another. The next layer of each reads the channels of both, in the same order on both
-    devices: a's first. Here both devices are the memory of one computer, but ya and yb must be two arrays, as if they were not.
+    devices: a's first. In this exercise both devices are the memory of one computer. ya and yb must be two arrays all the same, which
+    share no memory, as the arrays of two devices do not.
 
     Parameters
     ----------
@@ -450,8 +468,9 @@ def exchange_backward(dya, dyb, channels):
 def exchange_bytes(a_shape, b_shape, itemsize, backward):
     """How many bytes cross between the devices in one call of `exchange`, or of `exchange_backward` (paper 3.2).
 
-    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward each device holds a part
-    of the gradient of the other tower's channels. It sends this part to the other device, and nothing else.
+    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward the gradient of a tower's
+    channels is the sum of two terms, one from each device (see `exchange_backward`). The term that lies on the other device is sent
+    over, and nothing else.
 
     Parameters
     ----------

@@ -33,6 +33,7 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
         "tinyalex.commands.neighbors",
         "the training images nearest to a test image, by the last hidden layer and by pixels, as Figure 4; binary codes",
     ),
+    "explore": ("tinyalex.commands.explore", "a net on your pictures, unit by unit, forward and backward: one page that opens anywhere"),
     "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import tinyalex
 from tests.contract import refuses
 from tinyalex import cli
 from tinyalex.commands import check
@@ -44,7 +48,7 @@ def test_finding_exits_1_in_both_languages(folder, capsys):
     (folder / "mine.py").write_text(WRONG + STUB)
     assert cli.main(["check"]) == 1
     out = capsys.readouterr().out
-    assert out.startswith("E06 max_pool: 0 of 14 calls give the right answer.\nWith kernel 3 and stride 2 your out is the mean of each")
+    assert out.startswith("E06 max_pool: 0 of 14 calls give the right answer.\nWith kernel 3 and stride 2, your out is the mean of each")
     assert out.endswith(f"mine.py: 0 right, 1 to look at, {len(EXERCISES) - 1} not begun or not finished.\n")
 
 
@@ -66,13 +70,60 @@ def test_hint_is_of_the_function_of_the_finding_and_stands_below_it(folder, caps
     assert cli.main(["check", "e06", "--hint", str(level)]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "E06 max_pool: 0 of 14 calls give the right answer."
-    assert [line[: len(says)] for line in lines].count(says) == 1 and not any("In a terminal" in line for line in lines)
+    assert [line[: len(says)] for line in lines].count(says) == 1
+    assert f"Next: tinyalex check E06 --hint {min(level + 1, 3)}" in lines
 
 
-def test_finding_says_how_a_terminal_gives_a_hint(folder, capsys):
+def test_finding_says_in_a_terminal_what_a_terminal_can_do(folder, capsys):
     (folder / "mine.py").write_text(WRONG + STUB)
     assert cli.main(["check"]) == 1
-    assert "In a terminal: `tinyalex check E06 --hint 1`\n" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Next: tinyalex check E06 --hint 1\n" in out and "Next: tutor" not in out
+    line = next(line for line in out.splitlines() if line.startswith("Repeat the call in Python"))
+    code = line.partition("your file: ")[2]
+    assert code == 'import mine; from tinyalex import tutor; tutor.replay("E06-overlap", mine.max_pool)'
+    *before, last = code.split("; ")
+    done = subprocess.run([sys.executable, "-c", "; ".join([*before, f"print({last})"])], cwd=folder, capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(Path(tinyalex.__file__).parents[1])}, check=True)  # fmt: skip
+    assert done.stdout.startswith("Replay(x: ") and "yours: " in done.stdout
+
+
+def test_command_and_call_name_another_file(folder, capsys):
+    (folder / "of anna.py").write_text(WRONG + STUB)
+    assert cli.main(["check", "--file", "of anna.py"]) == 1
+    out = capsys.readouterr().out
+    assert "Next: tinyalex check E06 --hint 1 --file 'of anna.py'\n" in out
+    assert 'Repeat the call in your notebook: from tinyalex import tutor; tutor.replay("E06-overlap", max_pool)\n' in out
+
+
+def results_of(**states):
+    """A result of each exercise: right, todo, or not there where it was not looked at."""
+    made = []
+    for key, state in states.items():
+        names = [function.name for function in EXERCISES[key].functions]
+        made.append(Result(key, dict.fromkeys(names, state), calls=10))
+    return made
+
+
+def test_last_exercise_that_is_right_leads_to_no_exercise_that_may_be_right(folder, capsys, no_process):
+    text = "".join(f"\ndef {function.name}(*given):\n    return 1\n" for one in EXERCISES.values() for function in one.functions)
+    (folder / "mine.py").write_text(text)
+    no_process["now"] = results_of(E12="right")
+    assert cli.main(["check", "E12"]) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[0].endswith("right in all 10 calls. Next: tinyalex check, which looks at all of them"), out
+
+
+def test_all_twelve_right_say_it_once(folder, capsys, no_process):
+    (folder / "mine.py").write_text(RIGHT)
+    no_process["now"] = results_of(**dict.fromkeys(EXERCISES, "right"))
+    assert cli.main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert "Next" not in out and out.endswith("mine.py: all twelve are right.\n"), out
+    no_process["now"] = results_of(**dict.fromkeys(EXERCISES, "right") | {"E07": "todo"})
+    assert cli.main(["check"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("Next") == 1 and out.endswith("1 not begun or not finished. Next: E07\n"), out
 
 
 def test_exercise_that_is_right_leads_to_one_that_is_not(folder, capsys, no_process):
@@ -154,4 +205,4 @@ def test_watch_checks_again_when_the_file_changes_and_ctrl_c_ends_it_with_0(fold
 def test_help_names_the_exit_codes_and_that_it_is_no_sandbox(capsys):
     assert cli.main(["check", "--help"]) == 0
     out = capsys.readouterr().out
-    assert "no security sandbox" in out and "Ctrl-C ends with 0" in out
+    assert "no security sandbox" in out and "Ctrl-C ends with 0" in out and "again = tutor.replay(...)" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from tests.data.imagenet.making import class_folders
 from tinyalex import cli
 from tinyalex.analysis.paper_tables import TABLE_1, TABLE_2, Line, comparable, table_lines
-from tinyalex.commands import evaluate
+from tinyalex.commands import evaluate, evaluate_report
 from tinyalex.data import CropAndFlip, Crops, Standardize, SubtractMean, find, synthetic
 from tinyalex.data.find import open_data
 from tinyalex.data.imagenet import prepare
@@ -19,7 +20,7 @@ from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.models import build
 from tinyalex.models.weights import save_weights
 from tinyalex.training import SavedNet, load_net
-from tinyalex.training.probabilities import credit, probabilities
+from tinyalex.training.probabilities import credit, predictions, probabilities
 from tinyalex.training.saved_net import describe
 
 PREPARE = CropAndFlip(Standardize((120, 121, 122), (60, 61, 62)), 24)
@@ -110,6 +111,86 @@ def test_part_number_of_images_and_workers(capsys):
     assert few["images"] == 20 and few["nets"][0]["error"] == pytest.approx(1 - credit(given, DATA.test_labels[kept]).mean())
 
 
+class StopsAfter:
+    """Stands for `StopSignals`: a signal comes after so many batches."""
+
+    def __init__(self, batches, number=2):
+        self.left, self.number = batches, number
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        pass
+
+    @property
+    def received(self):
+        self.left -= 1
+        return self.number if self.left < 0 else None
+
+
+ALL = ["net0", "net1", "--data", "synthetic", "--images", "42", "--views", "10", "--batch-size", "70"]  # 7 images in a batch
+
+
+def undated(document):
+    return {key: value for key, value in document.items() if key != "date"}
+
+
+@pytest.mark.parametrize(("batches", "number", "code"), [(0, 2, 130), (4, 15, 143)])
+def test_a_stopped_run_goes_on_and_ends_in_the_same_numbers(batches, number, code, capsys, monkeypatch, tmp_path):
+    whole = answer(capsys, *ALL)
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "StopSignals", lambda: StopsAfter(batches, number))
+        assert cli.main(["evaluate", *ALL, "--json"]) == code
+    out, err = capsys.readouterr()
+    done, line = 7 * (batches + 1), err.splitlines()[-1]
+    assert (
+        out == "" and f"tinyalex: evaluate: stopped by {'Ctrl-C' if number == 2 else 'SIGTERM'} after {done} images, whose counts" in line
+    )
+    again = shlex.split(line.partition("; go on with: tinyalex ")[2])
+    assert again == ["evaluate", *ALL, "--json"]
+    assert len(list((tmp_path / "cache").rglob("*.npz"))) == 1
+    assert cli.main(again) == 0
+    out, err = capsys.readouterr()
+    assert undated(json.loads(out)) == undated(whole) and f"goes on after {done} images that an earlier run counted; about " in err
+    assert not list((tmp_path / "cache").rglob("*.npz"))
+    assert "goes on" not in (cli.main(again), capsys.readouterr().err)[1]
+
+
+def test_counts_are_kept_now_and_then_for_a_run_that_is_killed(capsys, monkeypatch, tmp_path):
+    whole = answer(capsys, *ALL)
+
+    def killed(*given):
+        for number, batch in enumerate(predictions(*given)):
+            if number == 4:
+                raise MemoryError
+            yield batch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "SAVE_EVERY_S", 0.0)
+        patch.setattr(evaluate, "predictions", killed)
+        assert cli.main(["evaluate", *ALL]) == 1
+    assert answer(capsys, "net0", *ALL[2:]) and answer(capsys, *ALL[:-1], "80") and answer(capsys, "net1", "net0", *ALL[2:])  # others
+    (file,) = (tmp_path / "cache").rglob("*.npz")
+    kept = file.read_bytes()
+    for damaged in (b"", kept[:-30], kept.replace(b"top1", b"pot1")):
+        file.write_bytes(damaged)
+        capsys.readouterr()
+        assert undated(answer(capsys, *ALL)) == undated(whole)
+    file.write_bytes(kept)
+    assert cli.main(["evaluate", *ALL]) == 0
+    assert "goes on after 28 images" in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_keep_its_counts_says_so(capsys, monkeypatch, tmp_path):
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    monkeypatch.setattr(evaluate, "StopSignals", lambda: StopsAfter(1))
+    assert cli.main(["evaluate", *ALL, "--png", "m.png"]) == 130
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "after 14 images, whose counts could not be kept; start again with: tinyalex evaluate net0 net1 --data synthetic" in line
+    assert line.endswith("--images 42 --views 10 --batch-size 70 --png m.png")
+
+
 def test_two_towers_give_the_same(capsys):
     one, two = (answer(capsys, "net0", "--data", "synthetic", "--devices", devices) for devices in ("cpu", "cpu:0,cpu:1"))
     assert one["nets"][0]["error"] == two["nets"][0]["error"]
@@ -156,6 +237,7 @@ def other_size(path):
         (["net0", "--images", "0"], "evaluate: --images must be an integer of at least 1, got 0"),
         (["net0", "--images", "61"], "number of val images must be an integer from 1 to 60, got 61"),
         (["net0", "--net", "alexnt"], "NAME must be one of alexnet"),
+        (["net0", "--net", "figure1"], "evaluate: --net must be cifar-alexnet, which net0 says that it is, got figure1; leave --net out"),
         (["net0", "--devices", "gpu"], "device must be"),
         (["net0", "--png", "none/mixed.png"], "evaluate: --png must name a file in a folder that can be written, got no folder "),
         (["net0", "--png", "."], "evaluate: --png must name a file in a folder that can be written, got a folder"),
@@ -232,13 +314,13 @@ def test_many_classes_are_printed_by_their_error(capsys):
     names = tuple(f"class {k}" for k in range(30))
     labels = np.arange(60) % 30
 
-    result = evaluate.Result(
-        [evaluate.Loaded("n", build("cifar-alexnet", num_classes=30), SavedNet("cifar-alexnet", names, PREPARE, (3, 32, 32)))],
-        [tally := evaluate.Tally(30)], None, "test", find.load_dataset("synthetic").sources(), 1,
+    result = evaluate_report.Result(
+        [evaluate_report.Loaded("n", build("cifar-alexnet", num_classes=30), SavedNet("cifar-alexnet", names, PREPARE, (3, 32, 32)))],
+        [tally := evaluate_report.Tally(30)], None, "test", find.load_dataset("synthetic").sources(), 1,
     )  # fmt: skip
     given = np.eye(30)[np.where(labels < 12, (labels + 1) % 30, labels)]
     tally.add(given, labels)
-    lines = evaluate.report(result)
+    lines = evaluate_report.report(result)
     table = lines[lines.index(next(line for line in lines if line.startswith("class "))) + 1 :]
     assert [line.split("  ")[0] for line in table[:12]] == [f"class {k}" for k in range(12)] and "100.0 %" in table[11]
     assert "these are the 20 of the largest error; --json has all 30" in lines

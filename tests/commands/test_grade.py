@@ -125,7 +125,7 @@ def test_one_call_has_at_most_half_of_the_limit(folder, monkeypatch):
     (folder / "a.py").write_text(STUB)
     for limit in ("3", "60"):
         cli.main(["grade", "a.py", "--limit", limit])
-    assert [(way.limits.call_s, way.limits.wall_s) for way in ways] == [(1.5, 3), (10, 60)]
+    assert [(way.limits.call_s, way.limits.exercise_s) for way in ways] == [(1.5, 3), (10, 60)]
 
 
 def test_help_says_that_it_is_no_sandbox(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import shlex
@@ -14,14 +15,17 @@ from PIL import Image
 
 from tinyalex import cli
 from tinyalex.commands import train, train_plan
+from tinyalex.commands.shared import command_of
 from tinyalex.data import Dataset, Standardize, synthetic_dataset
 from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import Interrupted
 from tinyalex.files.tensors import write_tensors
+from tinyalex.models.pretrained import trained_figure1
 from tinyalex.models.registry import build
 from tinyalex.models.rows import change
 from tinyalex.training import Trainer, load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.recipe_table import OF_NET
 from tinyalex.training.recipes import NAMES, recipe_of
 
 small = importlib.import_module("tinyalex.models.cifar_alexnet")  # the package has a function of that name
@@ -198,6 +202,11 @@ def on_card(device):
         (["--drop-after", "soon"], "train: --drop-after must be epochs with commas between, such as 14,18, got 'soon'"),
         (["--drop-after", "3,2"], "schedule: after must be epochs in rising order, got (3, 2)"),
         (["--drop-after", "3", "--schedule", "dexp"], "train: --schedule must be steps where --drop-after is given, got 'dexp'"),
+        (["--patience", "3"], "train: --schedule must be plateau where --patience is given, got 'steps'"),
+        (["--times", "3", "--schedule", "dexp"], "train: --schedule must be plateau where --times is given, got 'dexp'"),
+        (["--divide-by", "3", "--schedule", "dexp"], "train: --schedule must be plateau or steps where --divide-by is given, got 'dexp'"),
+        (["--color-noise", "0.1"], "train: --pixels must be mean-image where --color-noise is given, got 'standardize'"),
+        (["--offsets", "paper"], "train: --pixels must be mean-image where --offsets is given, got 'standardize'"),
         (["--val-images", "20"], "train: --val-images must be from 0 to 19 of 20 training images, got 20"),
         (["--val-images", "0", "--schedule", "plateau"], "train: --val-images must be from 1 to 19 of 20 training images, got 0"),
         (["--out", ""], "train: --out must be the name of a folder, got ''; use . for the current one"),
@@ -299,6 +308,94 @@ def test_every_option_reaches_the_run(tmp_path, monkeypatch):
     assert [len(images) for images in fitted] == [14]  # what is held out decides nothing
 
 
+FIELD_OPTIONS = {
+    "epochs": "7",
+    "batch_size": "9",
+    "lr": "0.5",
+    "momentum": "0.25",
+    "weight_decay": "0.125",
+    "bias_lr": "3",
+    "bias_decay": "4",
+    "bias_lr_falls": None,
+    "schedule": "steps",
+    "patience": "2",
+    "times": "1",
+    "divide_by": "5",
+    "drop_after": "3",
+    "pixels": "standardize",
+    "augment": None,
+    "offsets": "code",
+    "own_mean_window": None,
+    "color_noise": "0.5",
+    "color_shrink": "2",
+    "noise_until": "6",
+    "net": "alexnet-caffe",
+}
+
+
+@pytest.mark.parametrize("field", NAMES)
+def test_every_field_of_a_recipe_is_an_option_and_a_yes_or_no_has_both(field, capsys):
+    option, value, paper = field.replace("_", "-"), FIELD_OPTIONS[field], recipe_of("paper")
+    words = [f"--{'no-' * getattr(paper, field)}{option}"] if value is None else [f"--{option}", value]
+    assert cli.main(["train", "--recipe", "paper", "--json", "--show", *words, *(["--schedule", "steps"] * (field == "drop_after"))]) == 0
+    shown = json.loads(capsys.readouterr().out)[field]
+    shown = shown[0] if field == "drop_after" else shown
+    assert shown != getattr(paper, field) and (value is None or str(shown) in (value, f"{value}.0"))
+
+
+def test_what_standardize_does_not_do_is_not_shown_as_the_papers(capsys):
+    assert cli.main(["train", "--recipe", "paper", "--pixels", "standardize", "--show"]) == 0
+    lines = {line.split()[0]: line.split(maxsplit=2)[1:] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    assert lines["color_noise"] == ["0", "yours; paper has 0.1"] and lines["offsets"] == ["code", "yours; paper has paper"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--net figure1 --recipe small --no-augment",
+        "--net cifar-alexnet --recipe paper --lr 0.02",
+        "--rates conv1=0,fc8=2 --keep-head --from FIRST",
+        "--val-images 4 --schedule plateau --bias-lr-falls",
+    ],
+)
+def test_the_command_that_goes_on_is_the_same_run(options, folder, tmp_path, capsys):
+    words = options.replace("FIRST", str(folder)).split()
+    assert cli.main([*SMALL[:-2], *words, "--epochs", "1", "--out", str(tmp_path)]) == 0
+    again = next(line for line in capsys.readouterr().err.splitlines() if "go on with: tinyalex " in line)
+    assert cli.main(shlex.split(again.partition("go on with: tinyalex ")[2])) == 0
+
+
+@pytest.mark.parametrize(
+    "words", ["", " --dropout", " --no-dropout", " --net cifar-alexnet", " --no-bias-lr-falls --no-augment", " --augment --own-mean-window"]
+)
+def test_the_command_that_goes_on_has_what_was_typed(words):
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    assert command_of("train", parser.parse_args(words.split()), train.DEFAULTS, None) == f"tinyalex train{words}"
+
+
+def test_a_run_that_began_with_other_weights_goes_on_without_their_file(folder, tmp_path, capsys):
+    first, out = shutil.copytree(folder, tmp_path / "first"), str(tmp_path / "run")
+    begun = [*SMALL[:-2], "--from", str(first), "--out", out]
+    assert cli.main([*begun, "--schedule", "constant", "--epochs", "1"]) == 0
+    shutil.rmtree(first)
+    capsys.readouterr()
+    assert cli.main([*begun, "--schedule", "constant", "--epochs", "2", "--towers", "2"]) == 0
+    assert "begins with" not in capsys.readouterr().err
+
+
+def test_a_run_begins_with_the_net_of_the_package(tmp_path, capsys):
+    out = str(tmp_path / "run")
+    assert cli.main([*SMALL, "--net", "figure1", "--from", "figure1", "--keep-head", "--rates", "*=0", "--epochs", "1", "--out", out]) == 0
+    assert "begins with the weights in figure1\n" in capsys.readouterr().err
+    found = load_checkpoint(checkpoint_files(tmp_path / "run")[-1]).params
+    assert all(np.array_equal(found[name], array) for name, array in trained_figure1().net.params.items())
+
+
+def test_of_two_rates_for_a_layer_the_last_one_counts():
+    assert list(train_plan.rates_in(SimpleNamespace(rates="conv1=0,conv*=0.1,conv1=0.5")).items()) == [("conv*", 0.1), ("conv1", 0.5)]
+
+
 def test_last_images_are_held_out_with_their_labels():
     dataset = synthetic_dataset(21, 5)
     args = SimpleNamespace(val_images=None, train_images=None, test_images=None)
@@ -317,12 +414,19 @@ def test_resumed_run_expects_only_the_epochs_that_are_left_and_names_the_twin(tm
     assert " for 1 epoch of " in capsys.readouterr().err
 
 
+def test_the_report_calls_the_second_part_what_the_data_call_it(folder, capsys):
+    args, document = SimpleNamespace(json=False, net=None, towers=1, data="shards", out=None), read(folder)
+    document["config"]["val"] = "training images held out"
+    assert train._report(args, document, folder, "validation", 1) == 0
+    assert "\n  validation error " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("towers", "other"), [(1, 2), (2, 1)])
 def test_next_command_names_the_twin(towers, other, folder, capsys):
-    args = SimpleNamespace(json=False, net="cifar-alexnet", towers=towers, data="cifar10", out=None)
+    args = SimpleNamespace(json=False, net=None, towers=towers, data="cifar10", out=None)
     document = read(folder)
     document["config"]["data"]["synthetic"] = False
-    assert train._report(args, document, folder) == 0
+    assert train._report(args, document, folder, "test", 1) == 0
     command = f"tinyalex train --data cifar10{' --towers 2' * (other == 2)}, the same net on {other} device{'s' * (other == 2)},"
     assert capsys.readouterr().out.splitlines()[-1] == f"next: {command} which has the same curve"
 
@@ -353,6 +457,15 @@ def test_the_papers_recipe_trains_alexnet_in_small(larger, tmp_path, capsys):
     assert "alexnet on cpu:0, recipe paper\n" in err and f"next: tinyalex evaluate {tmp_path} --data synthetic --views 10" in out
     again = cli.main([*SMALL, *TINY, *options[:2], "--epochs", "2", *options[4:], "--val-images", "4", "--out", str(tmp_path)])
     assert again == 0 and read(tmp_path)["epochs"] == 2
+
+
+def test_a_net_that_reads_whole_images_has_one_view_and_all_offsets(larger, tmp_path, capsys):
+    whole = "--net alexnet --input-size 72 --width 0.03125 --epochs 1".split()
+    words = [*SMALL, *whole, "--out", str(tmp_path)]
+    assert cli.main(words) == 2
+    assert "train: --offsets must be code where a crop of 72x72 is a whole image of enlarged, got 'paper'" in capsys.readouterr().err
+    assert cli.main([*words, "--offsets", "code"]) == 0
+    assert f"next: tinyalex evaluate {tmp_path} --data synthetic, beside" in capsys.readouterr().out
 
 
 def test_a_run_begins_with_the_weights_of_another_and_its_layers_have_their_own_rates(tmp_path, capsys):
@@ -405,7 +518,7 @@ def test_show_prints_every_field_with_its_source_and_trains_nothing(name, tmp_pa
     monkeypatch.chdir(tmp_path)
     assert cli.main(["train", "--recipe", name, "--show", "--batch-size", "64"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == f"recipe {name}: field, value, source" and len(lines) == len(NAMES) + 2
+    assert lines[0] == f"recipe {name}: field, value, source" and len(lines) == len(NAMES) + len(OF_NET) + 2
     assert any(line.split()[:2] == ["batch_size", "64"] and "yours" in line for line in lines)
     assert cli.main(["train", "--recipe", name, "--show", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["recipe"] == name and list(tmp_path.iterdir()) == []

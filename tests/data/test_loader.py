@@ -21,6 +21,7 @@ from tests.contract import refuses
 from tinyalex.data import Batches, Crops, Loader, SubtractMean, TenViews
 from tinyalex.data.color import IMAGENET_COLORS
 from tinyalex.data.loader import _end_in_words
+from tinyalex.data.loader_worker import Task
 from tinyalex.errors import CallOrderError, DataError, LoaderError, ShapeError
 
 ROOT = Path(__file__).parents[2]
@@ -90,6 +91,24 @@ class Broken:
         return np.zeros((1, 2), np.float32) if len(images) == 1 else self.result
 
 
+class Slow(Small):
+    """A preparation that takes a while for more than one image."""
+
+    def __init__(self, seconds=0.02):
+        self.seconds = seconds
+
+    def __call__(self, images, rng=None):
+        time.sleep(self.seconds if len(images) > 1 else 0)
+        return super().__call__(images, rng)
+
+
+class Ends:
+    """A preparation that ends the process for more than one image."""
+
+    def __call__(self, images, rng=None):
+        return images / 2 if len(images) == 1 else os._exit(4)
+
+
 def same(found, wanted):
     found, wanted = list(found), list(wanted)
     assert len(found) == len(wanted)
@@ -103,16 +122,16 @@ def batches_of(source=None, prepare=CROPS, **settings):
 
 
 def names_in_shared_memory():
-    return {name for name in os.listdir("/dev/shm") if name.startswith("psm_")} if os.path.isdir("/dev/shm") else set()
+    """What this process has there; other processes may run tests too."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith(f"tinyalex-{os.getpid()}-")} if os.path.isdir("/dev/shm") else set()
 
 
 @pytest.fixture(autouse=True)
 def nothing_is_left():
-    before = names_in_shared_memory()
     yield
     gc.collect()
     assert not [child for child in multiprocessing.active_children() if child.name.startswith("tinyalex-loader")]
-    assert names_in_shared_memory() <= before
+    assert names_in_shared_memory() == set()
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -163,6 +182,17 @@ def test_arrays_may_be_kept_and_outlive_the_loader():
     assert all(np.array_equal(view, x[1:, :, ::2]) for view, x in zip(views, second, strict=True))
 
 
+def test_a_worker_in_the_middle_of_a_batch_does_not_keep_the_loader_from_closing():
+    with Loader(batches_of(prepare=Slow(60)), workers=1, ahead=1) as loader:
+        loader._send(Task(0, 0, 0, 0, True, 0, np.arange(8)))
+        process = loader._workers[0].process
+        time.sleep(0.2)
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+    with pytest.raises(ValueError, match="closed"):
+        process.is_alive()
+
+
 def test_a_slot_is_used_again_when_its_array_is_gone():
     with Loader(batches_of(batch_size=2), workers=1, ahead=1) as loader:
         free = loader._memory.free
@@ -170,9 +200,9 @@ def test_a_slot_is_used_again_when_its_array_is_gone():
         x, _ = next(loop)
         view = x[0]
         del x
-        assert len(free) == 1
+        assert free == []  # one slot is in use, the other one is being filled
         del view
-        assert sorted(free) == [0, 1]
+        assert len(free) == 1
 
 
 def test_no_array_of_the_training_lies_outside_shared_memory_while_slots_are_free():
@@ -195,6 +225,14 @@ def test_a_loop_that_is_left_early_does_not_disturb_the_next():
         last = loader.of_epoch(0)
     with refuses(CallOrderError, "or a loader that is closed"):
         next(last)
+
+
+def test_batches_that_an_earlier_loop_asked_for_are_not_taken_for_those_of_the_next():
+    batches = batches_of(prepare=Slow(), batch_size=4)
+    with Loader(batches, workers=1) as loader:
+        next(loader.of_epoch(0))
+        assert sum(len(worker.tasks) for worker in loader._workers) > 1  # still to come, and of the wrong epoch
+        assert same(loader.of_epoch(1), batches.of_epoch(1))
 
 
 def test_an_image_that_cannot_be_read_raises_the_sources_own_error_in_its_turn():
@@ -230,6 +268,12 @@ def test_a_worker_that_ends_or_fails_is_named_with_its_batch_and_picture(how, te
         list(loader.in_order())
     del caught
     assert LoaderError.exit_code == 1
+
+
+def test_a_worker_that_ends_in_the_preparation_has_read_all_images():
+    with Loader(batches_of(prepare=Ends()), workers=1) as loader:
+        with refuses(LoaderError, "got exit code 4 in batch 0 of epoch 1, with all images read; use fewer workers, or workers=0"):
+            next(loader.of_epoch(0))
 
 
 def test_a_worker_that_is_killed_while_it_waits_is_named():
@@ -300,10 +344,9 @@ def test_too_little_shared_memory_is_said_before_it_is_used(monkeypatch):
 
 @linux
 def test_memory_has_no_name_while_the_loader_works():
-    before = names_in_shared_memory()
     with Loader(batches_of(), workers=2) as loader:
         next(loader.of_epoch(0))
-        assert names_in_shared_memory() <= before
+        assert names_in_shared_memory() == set()
 
 
 def test_workers_have_one_blas_thread_and_ignore_signals():
@@ -374,12 +417,13 @@ def test_workers_end_with_the_parent(tmp_path, method, number):
         time.sleep(0.05)
     assert not any(map(alive, pids))
     process.communicate()
+    assert not [name for name in os.listdir("/dev/shm") if name.startswith(f"tinyalex-{process.pid}-")]
 
 
 @linux
 @pytest.mark.parametrize("method", METHODS[:2])
 def test_a_program_that_forgets_to_close_the_loader_ends(tmp_path, method):
-    process = start(script(tmp_path, "pass"), method)
+    process = start(script(tmp_path, "globals().update(kept=(loader, loop))"), method)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "") and not any(alive(int(pid)) for pid in out.split())
 
@@ -389,12 +433,13 @@ def test_a_program_that_forgets_to_close_the_loader_ends(tmp_path, method):
 def test_ctrl_c_reaches_only_the_parent(tmp_path, method):
     do = """
         try:
+            print("waits", flush=True)
             time.sleep(60)
         except KeyboardInterrupt:
             print(sum(1 for _ in loop))
             loader.close()"""
     process = start(script(tmp_path, do), method, start_new_session=True)
-    assert process.stdout.readline()
+    assert process.stdout.readline() and process.stdout.readline() == "waits\n"
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60) == ("4\n", "")
 

@@ -44,7 +44,7 @@ def test_memorize_trains_both_nets_and_goes_on(pictures, tmp_path):
         assert set(document["runs"]) == {"fan-in", "paper"} and document["images"] == 3
         for curve in document["runs"].values():
             assert curve["steps"] == [8 * k for k in range(1, epochs + 1)] and all(0 <= error <= 1 for error in curve["error"])
-            assert len(curve["loss"]) == epochs and len(curve["examination"]) > 10
+            assert len(curve["loss"]) == epochs and len(curve["examination_of_the_first_weights"]) > 10
     with Image.open(tmp_path / "out" / "memorize.png") as picture:
         assert picture.size[0] > 1000
 

@@ -64,6 +64,14 @@ def test_images_lie_innermost_only_where_a_pool_follows():
     assert choose(layer.asked((3, 5, 6)), 128, "cpu").name != "lines"
 
 
+def test_a_later_layer_before_a_pool_still_gives_the_gradient_of_its_input():
+    later = ta.Conv2d(3, 2, 3, name="conv5", rng=rng())
+    net = ta.Sequential([first(3, 3, 3), later, ta.MaxPool2d(2), ta.ReLU()])
+    assert later.before_pooling and choose(later.asked((3, 7, 8)), 64, "cpu").name != "lines"
+    net.backward(np.ones_like(net.forward(values((64, 3, 9, 10), 1, np.float32), train=True)))
+    assert np.any(net.grads["conv1.weight"])
+
+
 def test_backward_gives_no_dx(before_a_pool):
     layer = before_a_pool
     for n in (1, 4):

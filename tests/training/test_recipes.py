@@ -14,7 +14,8 @@ from tinyalex.errors import ShapeError
 from tinyalex.models.registry import MODELS
 from tinyalex.models.variants import VARIANTS
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
-from tinyalex.training.recipes import NAMES, RECIPES, SOURCES, Recipe, recipe_of, table_of
+from tinyalex.training.recipe_table import OF_NET, SOURCES, in_net, table_of
+from tinyalex.training.recipes import NAMES, RECIPES, Recipe, recipe_for, recipe_of
 
 
 def test_the_papers_recipe_is_section_5_and_4_1():
@@ -44,7 +45,7 @@ def test_caffes_recipe_is_its_solver():
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_agrees_with_its_net_and_names_a_source_for_every_field(name):
     recipe = RECIPES[name]
-    assert recipe.net in MODELS and set(SOURCES[name]) == set(NAMES) and all(SOURCES[name].values())
+    assert recipe.net in MODELS and set(SOURCES[name]) == {*NAMES, *OF_NET} and all(SOURCES[name].values())
     if name != "small":
         variant = VARIANTS[recipe.net.partition("-")[2] or "paper"]
         assert (recipe.batch_size, recipe.bias_lr, recipe.bias_decay) == (variant.batch_size, variant.bias_rate, variant.bias_decay)
@@ -52,9 +53,22 @@ def test_a_recipe_agrees_with_its_net_and_names_a_source_for_every_field(name):
 
 def test_the_table_shows_each_field_and_marks_what_is_the_users():
     lines = table_of("paper", recipe_of("paper", batch_size=64))
-    assert len(lines) == len(NAMES) and [line.split()[0] for line in lines] == list(NAMES)
+    assert [line.split()[0] for line in lines] == [*NAMES, *OF_NET]
     assert lines[NAMES.index("batch_size")].split(maxsplit=2)[1:] == ["64", "yours; paper has 128"]
     assert lines[NAMES.index("momentum")].split(maxsplit=2)[1:] == ["0.9", "section 5"]
+
+
+def test_the_table_shows_the_start_of_the_net_and_marks_other_ones():
+    paper = dict(line.split(maxsplit=1) for line in table_of("paper", recipe_of("paper"), weight_std=0.02, dropout=False))
+    assert paper["weight_std"].split("  ")[0] == "0.02" and "yours; paper has 0.01" in paper["weight_std"]
+    assert "0; conv2, conv4, conv5, fc6, fc7: 1" in paper["hidden_bias"] or "1; conv1, conv3, fc8: 0" in paper["hidden_bias"]
+    assert "yours; paper has 0.5 after fc6, 0.5 after fc7" in paper["dropout"]
+    assert in_net("alexnet-caffe") == {
+        "weight_std": "0.01; fc6, fc7: 0.005",
+        "hidden_bias": "0.1; conv1, conv3, fc8: 0",
+        "dropout": "0.5 after fc6, 0.5 after fc7",
+    }
+    assert in_net("figure1") == {"weight_std": "0.01; conv1: 0.0001", "hidden_bias": "0", "dropout": "none"}
 
 
 @pytest.mark.parametrize(
@@ -133,6 +147,11 @@ def test_a_constant_rate_goes_through_a_checkpoint(tmp_path):
 def test_fields_outside_their_range_are_refused(fields, text):
     with refuses(ShapeError, text):
         recipe_of("paper", **fields)
+
+
+def test_another_recipe_for_a_net_does_not_change_what_is_chosen_for_it(monkeypatch):
+    monkeypatch.setitem(RECIPES, "quick", recipe_of("paper", epochs=10))
+    assert [recipe_for(net) for net in ("alexnet", "alexnet-caffe", "cifar-alexnet")] == ["paper", "caffe", "small"]
 
 
 def test_an_unknown_recipe_is_refused_with_the_names():

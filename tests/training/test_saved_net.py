@@ -21,7 +21,7 @@ from tinyalex.data.prepare import KINDS
 from tinyalex.data.source import Subset
 from tinyalex.errors import CheckpointError, DataError, ShapeError
 from tinyalex.files.tensors import read_tensors, write_tensors
-from tinyalex.models import build
+from tinyalex.models import MODELS, build
 from tinyalex.models.weights import FORMAT, save_weights
 from tinyalex.training import SavedNet, Trainer, load_net, parameters_sha256
 from tinyalex.training.checkpoint import Position, checkpoint_files, load_checkpoint, save_checkpoint
@@ -361,6 +361,18 @@ def test_names_from_a_file_cannot_change_the_terminal():
 def test_wrong_descriptions_are_refused(changed, error, text):
     with refuses(error, text):
         cifar(**changed)
+
+
+def test_net_whose_number_of_outputs_is_no_option_keeps_its_own(monkeypatch, tmp_path):
+    def fixed(towers=1, *, seed=0, devices=None, dtype=np.float32):
+        return build("cifar-alexnet", towers=towers, seed=seed, devices=devices, dtype=dtype, num_classes=3)
+
+    monkeypatch.setitem(MODELS, "fixed", fixed)
+    about = cifar(net="fixed", classes=("a", "b", "c"))
+    save_weights(tmp_path / "w", about.build(), about=about)
+    assert load_net(tmp_path / "w", towers=2)[1].classes == ("a", "b", "c")
+    with refuses(ShapeError, "saved net: classes must be as many as the outputs of fixed, (3,), got 4"):
+        cifar(net="fixed")
 
 
 def test_ten_views_are_the_same_from_both_kinds_of_crops():

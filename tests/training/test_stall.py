@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import tinyalex as ta
+from tests.contract import refuses
 from tinyalex.data import Standardize, synthetic_dataset
+from tinyalex.data.source import ArraySource
+from tinyalex.errors import DataError
 from tinyalex.models.options import alexnet
-from tinyalex.training import Trainer
+from tinyalex.training import Trainer, load_checkpoint
+from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.fits import labels_fit
 from tinyalex.training.stall import entropy_of, examine, is_stalled
 from tinyalex.training.watch import LOOK_EVERY, Watch
@@ -105,6 +110,15 @@ def test_labels_of_synthetic_images_are_told_and_shuffled_ones_are_not():
     assert labels_fit(DATA.train_images, shuffled) is False
 
 
+def test_a_look_at_many_large_images_needs_little_memory():
+    images = DATA.train_images.repeat(4, axis=2).repeat(4, axis=3)
+    tracemalloc.start()
+    labels_fit(images, DATA.train_labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.size  # all images as floats are four times as many bytes
+
+
 def test_few_images_say_nothing_about_labels():
     assert labels_fit(DATA.train_images[:20], DATA.train_labels[:20]) is None
     assert labels_fit(DATA.train_images[:90], np.random.default_rng(0).permutation(DATA.train_labels[:90])) is None
@@ -144,3 +158,23 @@ def test_a_net_that_learns_and_a_watch_that_is_off_say_nothing():
         watch, position = watched(DATA.train_labels, on)
         position.images, position.loss_sum, position.batch = 100, 100 * loss, LOOK_EVERY
         assert watch.after_step(position) == []
+
+
+class Worn(ArraySource):
+    """A source whose last image cannot be read: the batches of this test do not reach it, the look at many images does."""
+
+    def read(self, indices):
+        if len(DATA.train_images) - 1 in np.arange(len(self))[indices]:
+            raise DataError("worn: picture 599 must be a JPEG, got zeros", "replace it")
+        return super().read(indices)
+
+
+def test_a_picture_that_only_the_look_at_a_stall_reads_does_not_lose_the_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("tinyalex.training.watch.LOOK_EVERY", 2)
+    source = Worn(DATA.train_images, np.random.default_rng(0).permutation(DATA.train_labels))
+    made = ta.Sequential([ta.Flatten(name="flat"), ta.Linear(3072, 10, name="fc")], in_shape=(3, 32, 32), seed=0)
+    settings = {"batch_size": 8, "evaluate_train": False, "progress": False}
+    trainer = Trainer(made, ta.SGD(made, lr=1e-9), train=source, prepare=Standardize.fit(DATA.train_images), folder=tmp_path, **settings)
+    with refuses(DataError, "worn: picture 599 must be a JPEG, got zeros; replace it; the run is saved in"):
+        trainer.run(1)
+    assert trainer.position.step == load_checkpoint(checkpoint_files(tmp_path)[-1]).position.step == 2

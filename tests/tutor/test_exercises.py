@@ -12,6 +12,7 @@ import pytest
 from tinyalex.tutor.checking import examine, sizes_of_grade
 from tinyalex.tutor.exercise import SIZE_SETS, Mistake, as_outputs, slug
 from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.exercises.e04_forward import CALLS
 from tinyalex.tutor.finding import LANGUAGES, catalogue, fields
 
 FUNCTIONS = [(exercise, function) for exercise in EXERCISES.values() for function in exercise.functions]
@@ -114,7 +115,8 @@ def test_sizes_of_check_by_heart_do_not_pass_grade(exercise, function):
     assert examine(exercise, function, learns) is None and examine(exercise, function, knows, seed=3) is None
     for seed in (1, 2, 3):
         finding = examine(exercise, function, knows, seed, sizes_of_grade(seed))
-        assert finding is not None and f"sizes={sizes_of_grade(seed)}" in finding.text()
+        assert finding is not None and finding.sizes == sizes_of_grade(seed)
+        assert not finding.probe or f"sizes={sizes_of_grade(seed)}" in finding.text()
 
 
 def test_grade_never_has_the_sizes_of_check():
@@ -171,3 +173,14 @@ def test_two_mistakes_at_once_are_told_one_after_the_other():
         return dx if padding else dx[:, :, :0, :0], dweight, dbias
 
     assert examine(EXERCISES["E05"], back, overwrites_and_cuts).key == "E05.cut_from_the_end"
+
+
+def test_a_number_of_windows_that_is_rounded_up_is_not_that_of_the_other_side():
+    """Else the one mistake is taken for the other: then lines "come from the width"."""
+    for key, (_, sets) in CALLS.items():
+        for x, weight, stride, padding in sets:
+            room = [[x[side] + 2 * padding - k for k in weight[2:]] for side in (2, 3)]  # of each side, beside KH and beside KW
+            up, fits = (lambda left, stride=stride: -(-left // stride)), (lambda left, stride=stride: left // stride)
+            for side, other in ((0, 1), (1, 0)):
+                rounded, crossed = up(room[side][side]), fits(room[other][side])
+                assert rounded != crossed or rounded == fits(room[side][side]) or key == "tall", (key, x, weight)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import errno
 import json
+import re
 import sys
+import unicodedata
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from tinyalex.errors import CheckpointError
 from tinyalex.tutor import grading
 from tinyalex.tutor.class_report import class_text, draw, figure_of, how_often, one_text, write_csv, write_gradescope
 from tinyalex.tutor.exercises import EXERCISES
+from tinyalex.tutor.finding import catalogue
 from tinyalex.tutor.grading import RESULTS, Way, document_of, grade, handed_in, load_known, save
 from tinyalex.tutor.processes import Limits
 from tinyalex.tutor.runner import try_exercise
@@ -210,3 +214,26 @@ def test_file_that_cannot_be_read_is_a_problem_of_its_submission(folder, monkeyp
     found = {one.name: one for one in marks(folder)}
     assert found["anna.py"].problem.startswith("anna.py: the file must be readable, got Permission denied")
     assert found["bert.py"].points == 2.5
+
+
+def english_words(text):
+    """The words that are neither names of code and files nor names of mistakes."""
+    names = "AlexNet ReLU tanh softmax MISCONCEPTIONS md max pool backward not there at all import ModuleNotFoundError No module named"
+    return set(re.findall(r"[A-Za-z]{2,}", re.sub(r"E06 max_pool\S*: .*|hint\(.*|\w+\.py|`[^`]*`", "", text))) - set(names.split())
+
+
+def test_report_on_a_class_is_chinese_as_a_whole_and_its_columns_stand(folder):
+    text = class_text(marks(folder, way=replace(WAY, language="zh")), "zh")
+    assert english_words(text) <= {"frida", "emil", "py", "ipynb", "mine"}, text
+    assert "共 6 份作业；平均" in text and "E06 重叠的最大池化" in text and "这不是安全沙箱" in text
+    row = next(line for line in text.splitlines() if line.startswith("E06 重叠的最大池化  "))
+    shown = sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in row)
+    assert shown == 40 + 1 + 7 + 1 + 9 + 1 + 14
+    one = one_text(marks(folder / "bert.py")[0], "zh")
+    assert one.startswith("bert.py：2.5 分，满分 5 分\n\nE06 重叠的最大池化：2.5 分，满分 5 分") and "points" not in one
+
+
+def test_titles_are_those_of_the_exercises():
+    for key, exercise in EXERCISES.items():
+        assert catalogue("en")[f"titles.{key}"] == exercise.title
+        assert re.search("[\u4e00-\u9fff]", catalogue("zh")[f"titles.{key}"])

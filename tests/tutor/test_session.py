@@ -10,12 +10,12 @@ from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
 from tinyalex.errors import ShapeError
 from tinyalex.tutor import answers, predictions, questions, session
-from tinyalex.tutor.exercises.e06 import overwrites_the_winner
+from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
-    for name in ("_checked", "_failed", "_hinted"):
+    for name in ("_checked", "_failed", "_findings", "_hinted"):
         monkeypatch.setattr(session, name, {})
     monkeypatch.setattr(predictions, "_guesses", {})
     monkeypatch.delenv("TINYALEX_LANG", raising=False)
@@ -29,7 +29,7 @@ def named(function, name):
 def test_right_functions_are_told_what_comes_next(capsys):
     report = tutor.check("e06", named(loops, "max_pool"), named(loops_back, "max_pool_backward"))
     assert report and repr(report) == "<E06: right>" and report.checked == ("max_pool", "max_pool_backward")
-    assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 28 calls. Next: ")
+    assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 28 calls. Next: E07")
 
 
 def test_first_finding_is_the_only_one(capsys):
@@ -57,6 +57,14 @@ def test_replay_is_the_call_of_the_message():
     assert "yours: float64 array of shape (2, 3, 7, 9)" in repr(again)
     with refuses(ShapeError, "replay: name must be E06-overlap, "):
         tutor.replay("E06-nowhere")
+
+
+def test_replay_takes_a_function_that_was_not_checked():
+    again = tutor.replay("E06-overlap", named(overwrites_the_winner, "max_pool_backward"), seed=1)
+    assert again.arguments["kernel"] == 3 and not np.array_equal(again.yours, again.right)
+    assert np.array_equal(tutor.replay("E06-overlap", named(loops, "max_pool")).yours, tutor.replay("E06-overlap").right)
+    with refuses(ShapeError, "replay: a function of E06 must be called max_pool or max_pool_backward, got loops"):
+        tutor.replay("E06-overlap", loops)
 
 
 def test_replay_needs_a_call():
@@ -88,7 +96,7 @@ def test_what_is_no_exercise_or_no_function_of_it():
 
 def test_finding_of_grade_can_be_repeated_at_home(capsys):
     report = tutor.check("E06", named(overwrites_the_winner, "max_pool_backward"), seed=1, sizes=2)
-    assert 'replay("E06-overlap", seed=1, sizes=2)' in capsys.readouterr().out
+    assert 'tutor.replay("E06-overlap", max_pool_backward, seed=1, sizes=2)' in capsys.readouterr().out
     again = tutor.replay("E06-overlap", seed=1, sizes=2)
     assert again.arguments["x"].shape != tutor.replay("E06-overlap").arguments["x"].shape
     assert report.finding.numbers["right"] in {f"{value:.6g}" for value in again.right.ravel()}

@@ -127,11 +127,9 @@ def halves(size, kernel, stride):
 STUDENTS = [
     ("conv_forward", conv(), None),
     ("conv_forward", conv(asserts=True), "E04.refuses_a_rest"),
-    ("conv_forward", conv(every_axis_and_back), "E04.cut_from_the_end"),
+    ("conv_forward", conv(every_axis_and_back), "contract.empty_window"),
     ("conv_forward", conv(laid_from_one_on), "E04.padded_by_one"),
     ("conv_forward", conv(corners_of=corners_on_the_image), "E04.begin_on_the_image"),
-    ("conv_forward", conv(columns_of=lambda x, weight: (x.shape[3], weight.shape[2]), in_order=True),
-     "E04.kernel_height_in_the_number_of_columns"),
     ("conv_backward", conv_backward(), None),
     ("conv_backward", conv_backward(asserts=True), "E05.refuses_a_rest"),
     ("conv_backward", conv_backward(asserts=True, cut=True), "E05.cut_from_the_end"),
@@ -163,3 +161,13 @@ def test_an_assert_of_something_else_is_told_as_such():
 
     exercise = EXERCISES["E06"]
     assert examine(exercise, exercise.function("max_pool"), square_images).key == "contract.asserts"
+
+
+def test_where_errors_alone_speak_a_mistake_is_named_only_by_their_words():
+    """Too many windows for out: in one size set the error is that of the known mistake, in another one it stops at another index."""
+    exercise = EXERCISES["E04"]
+    student = conv(columns_of=lambda x, weight: (x.shape[3], weight.shape[2]), in_order=True)
+    finding = examine(exercise, exercise.function("conv_forward"), student)
+    assert finding.key == "E04.kernel_height_in_the_number_of_columns"
+    finding = examine(exercise, exercise.function("conv_forward"), student, 4, 2)
+    assert finding.key == "contract.out_of_bounds" and "Right are the calls with a square kernel" in finding.text()

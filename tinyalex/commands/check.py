@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from tinyalex.commands.shared import path
 from tinyalex.devices.workers import processors
 from tinyalex.errors import ShapeError, require_choice, require_int
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import catalogue, language_of
+from tinyalex.tutor.finding import Finding, catalogue, language_of
 from tinyalex.tutor.processes import Limits, Processes, Task
 from tinyalex.tutor.result import Result, not_written, problem_of
 from tinyalex.tutor.runner import names_of_all
@@ -25,8 +27,12 @@ PLACES = ("lessons/mine.py", "mine.py")
 LOOK_S = 0.5
 MORE = """\
 Without names of exercises it checks those of which a function is written: a stub that raises NotImplementedError is not. Each
-exercise runs in a process of its own, ended after a minute; one call ends after ten seconds. Your file is run, so check only files
-that you trust: this is no security sandbox.
+exercise runs in a process of its own, ended after a minute of computing; one call ends after ten seconds of it. Your file is run, so
+check only files that you trust: this is no security sandbox.
+
+Of each exercise the first function that is not right yet is told, with the first thing to look at. A hint is --hint 1, 2 or 3 away.
+Messages come from calls that can be made again: the line that begins with "Repeat the call" can be pasted into Python, there
+`again = tutor.replay(...)` holds again.arguments, again.yours and again.right, and an error shows its whole traceback.
 
 exit codes: 0 all that is written, or named, is right; 1 there is a finding, or nothing is written; 2 the file cannot be used.
 With --watch, Ctrl-C ends with 0.
@@ -103,7 +109,7 @@ def _check(file: Path, names: list[str], language: str, as_json: bool, limits: L
         document = {"format": 1, "file": str(file), "passed": passed, "exercises": [result.document() for result in results]}
         print(json.dumps(document, indent=1))
     else:
-        _tell(file, results, shown, language, level)
+        _tell(file, results, shown, language, level, {name for name in EXERCISES if _begun(submission, name)})
     return 0 if passed else 1
 
 
@@ -121,29 +127,64 @@ def _results(submission: Submission, names: list[str], limits: Limits | None) ->
         started = {
             exercise.key: processes.start(Task(exercise, submission.path, submission.name, helpers=True))
             for exercise in chosen
-            if any(submission.begun(function.name) for function in exercise.functions)
+            if _begun(submission, exercise.key)
         }
         return [started[exercise.key].result() if exercise.key in started else not_written(exercise) for exercise in chosen]
 
 
-def _tell(file: Path, results: list[Result], shown: list[Result], language: str, level: int | None) -> None:
+def _begun(submission: Submission, exercise: str) -> bool:
+    """Whether a function of the exercise is written."""
+    return any(submission.begun(function.name) for function in EXERCISES[exercise].functions)
+
+
+def _tell(file: Path, results: list[Result], shown: list[Result], language: str, level: int | None, begun: Collection[str]) -> None:
     words = catalogue(language)
-    right = {result.exercise for result in results if result.status == "right"}
-    left = [key for key in EXERCISES if key not in right]
+    following = _following(results, shown, begun, words["check.next_all"])
+    alone = len(shown) == 1
     for result in shown:
-        following = next((key for key in left if key > result.exercise), left[0] if left else words["check.all_done"])
-        print(result.text(language, following), flush=True)
+        hint = f"--hint {1 if level is None else min(level + 1, len(LEVELS))}"
+        print(result.text(language, following if alone else "", f"tinyalex check {result.exercise} {hint}{_option(file)}"))
+        if result.finding is not None and result.finding.probe:
+            print(_replay(words, file, result.finding))
         if level is not None:
-            print(hint_of(result.exercise, _to_look_at(result), level, language))
-        elif result.finding is not None and result.finding.layer != "file":
-            print(words["check.hint"].format(exercise=result.exercise))
+            print(hint_of(result.exercise, _to_look_at(result), level, language, result.finding.key if result.finding else ""))
         print(flush=True)
     if not shown:
         print(words["check.nothing"].format(file=file))
         return
     states = [result.status for result in results]
-    findings, todo = states.count("finding"), len(states) - len(right) - states.count("finding")
-    print(words["check.summary"].format(file=file, right=len(right), findings=findings, todo=todo), flush=True)
+    right, findings = states.count("right"), states.count("finding")
+    said = words["check.summary"].format(file=file, right=right, findings=findings, todo=len(states) - right - findings)
+    if right == len(EXERCISES):
+        said = words["check.summary_all"].format(file=file)
+    elif following and not alone and not findings:
+        said += words["check.next"].format(following=following)
+    print(said, flush=True)
+
+
+def _following(results: list[Result], shown: list[Result], begun: Collection[str], all_of_them: str) -> str:
+    """What comes behind the last exercise that is shown; empty where all are right.
+
+    An exercise that is written and was not looked at may be right: then `all_of_them` is said.
+    """
+    states = {result.exercise: result.status for result in results}
+    last = shown[-1].exercise if shown else ""
+    left = [key for key in EXERCISES if (states[key] != "right" if key in states else key not in begun)]
+    if left:
+        return next((key for key in left if key > last), left[0])
+    return all_of_them if len(states) < len(EXERCISES) else ""
+
+
+def _option(file: Path) -> str:
+    """How the command line names the file, nothing where it is the one that is taken without a name."""
+    return "" if file == _file(None) else f" --file {shlex.quote(str(file))}"
+
+
+def _replay(words: Mapping[str, str], file: Path, finding: Finding) -> str:
+    """The line of Python that makes the call of a finding again."""
+    if file.suffix != ".py" or not file.stem.isidentifier():
+        return words["check.replay_notebook"].format(replay=finding.replayed(finding.function))
+    return words["check.replay"].format(module=file.stem, replay=finding.replayed(f"{file.stem}.{finding.function}"))
 
 
 def _to_look_at(result: Result) -> str:

@@ -55,15 +55,14 @@ def _add_imagenet(actions: Any) -> None:
         "dest", metavar="DEST", type=path, nargs="?", help="a new folder for the set; a run that was stopped goes on in it"
     )
     prepare.add_argument("--val", type=path, metavar="SRC2", help="the validation part, tar or folder (default: val in SRC, else a share)")
-    prepare.add_argument(
-        "--devkit", type=path, metavar="KIT", help="the publisher's development kit, tar or folder (default: found in SRC)"
-    )
-    share = "where SRC has no validation part: half, as for the 10,184 classes (paper 6.1), or the share to validate on (default: 0.1)"
+    kit = "the publisher's development kit, tar or folder, or Kaggle's LOC_val_solution.csv (default: found in SRC)"
+    prepare.add_argument("--devkit", type=path, metavar="KIT", help=kit)
+    share = "where SRC has no validation part: half, as for the 10,184 classes (paper 6), or the share to validate on (default: 0.1)"
     prepare.add_argument("--split", type=_split, metavar="SPLIT", help=share)
     prepare.add_argument("--side", type=int, default=256, help="of the squares, a multiple of 32 (default: 256)", metavar="PIXELS")
     prepare.add_argument("--warp", action="store_true", help="squeeze pictures to squares, as Caffe does, instead of cutting the center")
     prepare.add_argument("--processes", type=int, metavar="N", help="processes that work at a time (default: one for each processor)")
-    prepare.add_argument("--check", action="store_true", help="prepare nothing; compare every shard of the set SRC with its checksum")
+    prepare.add_argument("--check", action="store_true", help="prepare nothing; compare every file of the set SRC with its checksum")
     prepare.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")
 
 
@@ -180,16 +179,18 @@ def _check(args: argparse.Namespace) -> int:
     index = read_index(args.source)
     nbytes = sum(shard["bytes"] for part in index["parts"].values() for shard in part["shards"])
     tell_expected(f"reads {bytes_in_words(nbytes)} of shards", nbytes / CHECK_RATE)
-    count = sum(len(part["shards"]) for part in index["parts"].values())
-    found = dict(tqdm(check_shards(args.source), total=count, unit=" shards", disable=None, leave=False, dynamic_ncols=True))
+    count = sum(len(part["shards"]) for part in index["parts"].values()) + len(index["files"])
+    found = dict(tqdm(check_shards(args.source), total=count, unit=" files", disable=None, leave=False, dynamic_ncols=True))
     wrong = {name: what for name, what in found.items() if what}
     if args.json:
-        print(json.dumps({"folder": str(args.source), "shards": count, "wrong": wrong}, indent=1))
+        print(json.dumps({"folder": str(args.source), "files": count, "wrong": wrong}, indent=1))
     else:
         for name, what in wrong.items():
             print(f"{args.source / name}: {what}")
-        print(f"{count - len(wrong):,} of {count:,} shards are as they were made")
-        if wrong:
+        print(f"{count - len(wrong):,} of {count:,} files are as they were made")
+        if wrong.keys() & index["files"].keys():
+            print("prepare the set again in a new folder")
+        elif wrong:
             print(f"remove these files and run `tinyalex data imagenet SRC {args.source}` again, which makes them again")
     return 1 if wrong else 0
 

@@ -18,7 +18,7 @@ from tinyalex.errors import Interrupted, ShapeError, require_choice, require_flo
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.tutor.class_report import class_text, draw, one_text, write_csv, write_gradescope
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import language_of
+from tinyalex.tutor.finding import catalogue, language_of
 from tinyalex.tutor.grading import NO_SANDBOX, RESULTS, Graded, Handed, Told, Way, document_of, grade, handed_in, load_known, save
 from tinyalex.tutor.guard import LIMIT_S
 from tinyalex.tutor.processes import Limits
@@ -30,6 +30,7 @@ SEED = 1  # `tinyalex check` has 0
 MORE = f"""\
 Each exercise of each submission runs in a process of its own: in a new session, a temporary folder, with limits of time and memory,
 killed with all that it started. {NO_SANDBOX}
+The limit of time is one of computing where the system counts it, and six times as much by the clock, so a busy machine fails nobody.
 Grade the files of strangers in a container or on a machine that holds nothing of value.
 
 The calls are those of `tinyalex check` with other numbers and other sizes, so that the findings are the same and a function that
@@ -53,8 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FOLDER", help=f"keep {RESULTS} in this folder (default: the folder of the submissions)")
     add("--seed", type=int, default=SEED, metavar="S", help=f"of the numbers and the sizes in the calls (default: {SEED})")
     add("--jobs", type=int, metavar="N", help="how many processes at a time (default: all cores)")
-    add("--limit", type=float, default=60.0, metavar="S", help="seconds of an exercise; a call has half of them, or ten (default: 60)")
-    add("--lang", metavar="LANG", help="of the messages: en or zh (default: TINYALEX_LANG, or en)")
+    add("--limit", type=float, default=60.0, metavar="S", help="seconds of computing of an exercise; a call has half of "
+        "them, or ten (default: 60)")
+    add("--lang", metavar="LANG", help="of messages and reports: en or zh (default: TINYALEX_LANG, or en); the "
+        "chart and the CSV are in English")
     parser.epilog = f"{parser.epilog}\n\n{MORE}"
 
 
@@ -76,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"tinyalex: error: {problems[0]}", *problems[1:], sep="\n", file=sys.stderr)
         return 2
     if args.json != "-":
-        print(class_text(graded) if place.is_dir() else one_text(graded[0], way.language))
+        print(class_text(graded, way.language) if place.is_dir() else one_text(graded[0], way.language))
     return 0 if all(one.passed for one in graded) else 1
 
 
@@ -101,7 +104,7 @@ def _graded(handed: list[Handed], way: Way, kept: Path | None, workers: int) -> 
     known = {} if kept is None else load_known(kept)
     found: list[Graded] = []
     try:
-        with _progress(len(handed)) as told, closing(grade(handed, way, known, workers, told)) as marks:
+        with _progress(len(handed), way.language) as told, closing(grade(handed, way, known, workers, told)) as marks:
             for one in marks:
                 found.append(one)
                 if kept is not None and known.get(one.name) != one:
@@ -117,12 +120,13 @@ def _missing(handed: Handed, found: Collection[Graded]) -> bool:
 
 
 @contextmanager
-def _progress(submissions: int) -> Iterator[Told]:
+def _progress(submissions: int, language: str) -> Iterator[Told]:
     """A bar with the time left; where no terminal shows it, a line a submission."""
     from tqdm import tqdm
 
+    words = catalogue(language)
     hidden, done, start = not sys.stderr.isatty(), 0, time.perf_counter()
-    with tqdm(disable=hidden, leave=False, unit=" exercises", dynamic_ncols=True) as bar:
+    with tqdm(disable=hidden, leave=False, unit=f" {words['grade.exercises']}", dynamic_ncols=True) as bar:
 
         def told(name: str, last: bool, of: int) -> None:
             nonlocal done
@@ -131,7 +135,7 @@ def _progress(submissions: int) -> Iterator[Told]:
             bar.update()
             if last and hidden and submissions > 1:
                 left = (time.perf_counter() - start) / done * (of - done)
-                tell(f"{done} of {of} exercises, about {math.ceil(left)} s left: {name}")
+                tell(words["grade.progress"].format(done=done, of=of, seconds=math.ceil(left), name=name))
 
         yield told
 

@@ -16,6 +16,7 @@ from tinyalex.models.registry import MODELS, require_name
 from tinyalex.training.saved_net import SHIPPED, SavedNet, describe_old, load_net
 
 VIEWS = (1, 10)
+NET_OPTIONS = {"views": 1, "devices": None, "batch-size": 128, "net": None, "png": None}  # of `add_net_arguments`
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def check_net_arguments(who: str, args: argparse.Namespace) -> None:
         require_place(who, args.png)
 
 
-def require_place(who: str, png: Path) -> None:
-    """Raise CheckpointError unless a file can be written at `png`: the run must not end in that after hours."""
+def require_place(who: str, png: Path, option: str = "--png") -> None:
+    """Raise CheckpointError unless a file can be written at `png`, the value of `option`: the run must not end in that after hours."""
     folder = png.absolute().parent
     if png.is_dir():
         got = "a folder"
@@ -64,18 +65,21 @@ def require_place(who: str, png: Path) -> None:
         got = f"the folder {folder}, in which nothing may be written"
     else:
         return
-    raise CheckpointError(f"{who}: --png must name a file in a folder that can be written, got {got}; choose another place")
+    raise CheckpointError(f"{who}: {option} must name a file in a folder that can be written, got {got}; choose another place")
 
 
 def load(who: str, args: argparse.Namespace, name: str, sources: Callable[[], Sources] | None) -> Loaded:
     """The network of one checkpoint. sources: opens the data of --data, for a file that does not describe its network."""
     given = name if name in SHIPPED else str(path(name))
-    about = None
-    if args.net is not None and sources is not None:
-        about = describe_old(args.net, sources())
-    net, saved = load_net(given, args.devices, about=about)
-    if saved is about:
+
+    def old() -> SavedNet:
+        assert sources is not None
         tell(f"{name} does not say how its images are prepared; taken is what `tinyalex train --net {args.net}` does")
+        return describe_old(args.net, sources())
+
+    net, saved = load_net(given, args.devices, about=old if args.net is not None and sources is not None else None)
+    if args.net not in (None, saved.net):
+        raise ShapeError(f"{who}: --net must be {saved.net}, which {name} says that it is, got {args.net}; leave --net out")
     if args.views > saved.most_views:
         size = "x".join(map(str, saved.image_shape))
         rule = f"{who}: --views must be 1 for {name}, which reads whole images of {size}"

@@ -53,12 +53,13 @@ def out_folder(who: str, given: str | None, name: str) -> Path:
 def command_of(name: str, args: argparse.Namespace, defaults: Mapping[str, Any], folder: Path | None, **changed: Any) -> str:
     """The command line `tinyalex NAME ...` that gives `args` again: options that differ from `defaults`, then --out `folder`.
 
+    An option of yes or no that `defaults` does not name is a flag, False unless it is given.
     `changed` holds values that replace those of `args` and come last; None leaves an option out.
     """
     words = ["tinyalex", name]
     for key, value in ({key: value for key, value in vars(args).items() if key not in changed} | changed).items():
-        option, default = key.replace("_", "-"), defaults.get(key)
-        if key in ("out", "json") or value is None or value == default or (value is False and default is None):
+        option, default = key.replace("_", "-"), defaults.get(key, False if isinstance(value, bool) else None)
+        if key in ("out", "json") or value is None or value == default:
             continue
         if isinstance(value, bool):
             words.append(f"--{option}" if value else f"--no-{option}")

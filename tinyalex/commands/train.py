@@ -13,6 +13,7 @@ from typing import Any
 from tinyalex.commands.shared import command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.commands.train_plan import (
     FIELDS,
+    YES_OR_NO,
     config_of,
     crop_size,
     input_shape,
@@ -33,16 +34,17 @@ from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.registry import MODELS
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.recipes import RECIPES, Recipe, table_of
+from tinyalex.training.recipe_table import in_net, table_of
+from tinyalex.training.recipes import RECIPES, Recipe
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
-from tinyalex.training.saved_net import describe
+from tinyalex.training.saved_net import SHIPPED, describe
 from tinyalex.training.start import input_of, rates_of
 from tinyalex.units import time_in_words
 
 HELP = "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"
 EXAMPLE = "tinyalex train --net alexnet --recipe paper --data imagenet-shards --workers 2 --out run"
 
-DEFAULTS: dict[str, Any] = {"net": "cifar-alexnet", "towers": 1, "data": "auto", "seed": 0, "workers": 0, "augment": True, "dropout": True}
+DEFAULTS: dict[str, Any] = {"towers": 1, "data": "auto", "seed": 0, "workers": 0, "dropout": None, **dict.fromkeys(YES_OR_NO)}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,12 +75,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recipe("--show", action="store_true", help="print the recipe, field by field, each with its source, and train nothing")
     for field, (kind, metavar, words) in FIELDS.items():
         recipe(f"--{field.replace('_', '-')}", help=f"{words} (default: the recipe's)", type=kind, metavar=metavar)
-    augment = "random crops, reflections and color noise, section 4.1 (default: the recipe's)"
-    recipe("--augment", help=augment, action=argparse.BooleanOptionalAction)
+    for field, words in YES_OR_NO.items():
+        recipe(f"--{field.replace('_', '-')}", help=f"{words} (default: the recipe's)", action=argparse.BooleanOptionalAction)
 
     start = parser.add_argument_group("beginning with the weights of another run").add_argument
     anew = "its last layer starts anew unless --keep-head is given"
-    start("--from", help=f"a checkpoint, a file of weights or a run's folder; {anew}", metavar="CKPT")
+    start("--from", help=f"a checkpoint, a file of weights, a run's folder, or {' or '.join(SHIPPED)}; {anew}", metavar="CKPT")
     start("--keep-head", action="store_true", help="take the weights of the last layer too")
     start("--rates", help="layers that learn at another rate, times this factor: conv1=0,conv*=0.1", metavar="LAYER=F,...")
 
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     """Train a new run or continue a stopped one, write its files, and print the result."""
     name, recipe = recipe_in(args)
     if args.show:
-        return _show(args, name, recipe)
+        return _show(args, name, recipe, options_of(args, recipe))
     shape = input_shape(args, recipe)
     sources = sources_of(args)
     schedule, size = recipe.schedule_for(), crop_size(recipe, shape, sources)
@@ -99,9 +101,9 @@ def run(args: argparse.Namespace) -> int:
     prepare = input_of(recipe, sources, train, size)
     net = net_of(args, recipe, len(sources.classes))
     rates = rates_of(net, rates_in(args), recipe)
-    begun = start_from(args, net)
-    about = describe(recipe.net, options_of(args, recipe), sources, prepare)
     folder = out_folder("train", args.out, recipe.net)
+    begun = start_from(args, net, folder)
+    about = describe(recipe.net, options_of(args, recipe), sources, prepare)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,
@@ -122,7 +124,8 @@ def run(args: argparse.Namespace) -> int:
     )
     make_folder(folder)
     _expect(trainer, recipe.epochs, again)
-    tell(f"{len(train):,} training images ({sources.name}: {sources.note}); {recipe.net} on {_places(net)}, recipe {name}")
+    note = sources.note + sources.aside
+    tell(f"{len(train):,} training images ({sources.name}: {note}); {recipe.net} on {_places(net)}, recipe {name}")
     classes = len(sources.classes)
     tell(f"an error of {100 - 100 / classes:.3g} % is chance: a guess among {classes} classes is wrong that often")
     tell(f"writes to {folder}")
@@ -133,16 +136,16 @@ def run(args: argparse.Namespace) -> int:
         raise Interrupted(stop.sentence, stop.exit_code, folder, go_on(again)) from None
     tell_epoch(results[-1])  # `until` is not called after the last epoch
     document = _write(args, recipe, trainer, results, sources, test, again)
-    return _report(args, document, folder)
+    return _report(args, document, folder, sources.val_name, about.most_views)
 
 
-def _show(args: argparse.Namespace, name: str, recipe: Recipe) -> int:
+def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str, Any]) -> int:
     """Print the recipe."""
     if args.json:
-        print(json.dumps({"recipe": name, **vars(recipe)}, indent=1))
+        print(json.dumps({"recipe": name, **vars(recipe), **in_net(recipe.net, **options)}, indent=1))
         return 0
     print(f"recipe {name}: field, value, source")
-    print("\n".join(f"  {line}" for line in table_of(name, recipe)))
+    print("\n".join(f"  {line}" for line in table_of(name, recipe, **options)))
     print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")
     return 0
 
@@ -169,12 +172,11 @@ def _evaluate(trainer: Trainer, test: Source) -> Evaluation:
         return evaluate(trainer.net, trainer.loss, test, trainer.prepare, trainer.batches.batch_size, bar.update)
 
 
-def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) -> int:
+def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path, part: str, views: int) -> int:
     if args.json:
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
     test, data, net = document["test"], document["config"]["data"], document["net"]["name"]
-    part = "test" if document["config"]["val"] != "validation images" else "validation"
     print(f"after epoch {document['epochs']}, {time_in_words(document['wall_s'])}, on {data['name']} ({data['note']}):")
     print(f"  {part} error {100 * test['error']:.2f} % of {test['images']:,} images: their label is not the class with the highest score")
     print(f"  top-5 error {100 * test['top5_error']:.2f} %: their label is not among the five classes with the highest scores")
@@ -187,7 +189,8 @@ def _report(args: argparse.Namespace, document: dict[str, Any], folder: Path) ->
         command = command_of("train", args, DEFAULTS, None, devices=None, towers=other)
         print(f"next: {command}, the same net on {other} device{'s' * (other > 1)}, which has the same curve")
     elif net.startswith("alexnet"):
-        print(f"next: {shlex.join(['tinyalex', 'evaluate', str(folder), '--data', args.data, '--views', '10'])}, ten views of each image")
+        command = shlex.join(["tinyalex", "evaluate", str(folder), "--data", args.data, *(["--views", "10"] if views == 10 else [])])
+        print(f"next: {command}, {'ten views of each image' if views == 10 else 'beside the tables of the paper'}")
     else:
         print("next: tinyalex train --net cifar-alexnet --towers 2, AlexNet in small on two devices")
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 from typing import Any
 
 from tinyalex.commands.shared import path, tell
@@ -14,8 +15,9 @@ from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int
 from tinyalex.layers import Layer, Sequential
 from tinyalex.models.registry import MODELS, build, require_name
-from tinyalex.training.recipes import RECIPES, SCHEDULES, Recipe, recipe_of
-from tinyalex.training.saved_net import read_saved
+from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
+from tinyalex.training.saved_net import is_shipped, read_saved
 from tinyalex.training.start import first, head_of, hold_out, load_start
 
 SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
@@ -28,6 +30,7 @@ FIELDS = {  # the options that replace a field of the recipe: (type, metavar, wo
     "drop_after": (str, "14,18", "for steps: lower the rate after these epochs"),
     "patience": (int, "N", "for plateau: epochs without a lower validation error before the rate is lowered"),
     "times": (int, "N", "for plateau: how often the rate is lowered at most"),
+    "divide_by": (float, "F", "for plateau and steps: the rate is lowered by this factor"),
     "momentum": (float, "M", "from 0 to below 1"),
     "weight_decay": (float, "D", "at least 0"),
     "bias_lr": (float, "F", "a factor of the learning rate for biases"),
@@ -38,6 +41,19 @@ FIELDS = {  # the options that replace a field of the recipe: (type, metavar, wo
     "color_shrink": (float, "F", "divide images with noise by this number, 1.1 in the authors' code"),
     "noise_until": (int, "N", "the last epoch with color noise"),
 }
+YES_OR_NO = {  # fields that are a yes or a no
+    "bias_lr_falls": "whether the rate of biases falls with that of the weights",
+    "augment": "random crops, reflections and color noise, section 4.1",
+    "own_mean_window": "whether the window of the mean image that is subtracted lies where the crop lies; no is the center",
+}
+ONLY = {  # options that count only with some values of another one: (the other one, its values)
+    "drop_after": ("schedule", ("steps",)),
+    "patience": ("schedule", ("plateau",)),
+    "times": ("schedule", ("plateau",)),
+    "divide_by": ("schedule", ("plateau", "steps")),
+    **dict.fromkeys(("offsets", "own_mean_window", "color_noise", "color_shrink", "noise_until"), ("pixels", ("mean-image",))),
+}
+WITHOUT_MEAN = {"offsets": "code", "own_mean_window": False, "color_noise": 0.0, "noise_until": None}  # what "standardize" does
 NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # of AlexNets
 
 
@@ -45,11 +61,8 @@ def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
     """The recipe's name, and the recipe with the fields that the user gave."""
     if args.net is not None:
         require_name(args.net)
-    name = args.recipe
-    if name is None:
-        known = {recipe.net: key for key, recipe in RECIPES.items()}
-        name = known.get(args.net, "paper" if (args.net or "").startswith("alexnet") else "small")
-    given = {field: getattr(args, field) for field in FIELDS if getattr(args, field) is not None}
+    name = recipe_for(args.net or "") if args.recipe is None else args.recipe
+    given = {field: getattr(args, field) for field in (*FIELDS, *YES_OR_NO) if getattr(args, field) is not None}
     if "schedule" in given:
         require_choice("train", "--schedule", given["schedule"], SCHEDULES)
     for field in ("epochs", "batch_size", "patience"):
@@ -57,12 +70,15 @@ def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
             require_int("train", f"--{field.replace('_', '-')}", given[field])
     if "drop_after" in given:
         given["drop_after"] = _numbers(given["drop_after"])
-        if (schedule := given.get("schedule", recipe_of(name).schedule)) != "steps":
-            raise ShapeError(f"train: --schedule must be steps where --drop-after is given, got {schedule!r}")
+    for field in ONLY.keys() & given.keys():
+        other, values = ONLY[field]
+        if (value := given.get(other, getattr(recipe_of(name), other))) not in values:
+            rule = f"train: --{other} must be {' or '.join(values)} where --{field.replace('_', '-')} is given"
+            raise ShapeError(f"{rule}, got {value!r}")
     if args.net is not None:
         given["net"] = args.net
-    if args.augment is not None:
-        given["augment"] = args.augment
+    if given.get("pixels") == "standardize":
+        given |= WITHOUT_MEAN
     recipe = recipe_of(name)
     return name, (recipe.of_length(given["epochs"]) if "epochs" in given else recipe).with_fields(**given)
 
@@ -79,6 +95,7 @@ def rates_in(args: argparse.Namespace) -> dict[str, float]:
     rates: dict[str, float] = {}
     for part in filter(None, (args.rates or "").split(",")):
         layer, _, factor = part.partition("=")
+        rates.pop(layer, None)  # the last one counts, so it must come last
         try:
             rates[layer] = float(factor)
         except ValueError:
@@ -122,6 +139,9 @@ def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources) -> int:
         small = ", ".join(name for name in MODELS if not name.startswith("alexnet"))
         other = f", or --input-size {least * 7 // 8} for crops" if recipe.net.startswith("alexnet") and least >= 64 else ""
         raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}{other}")
+    if recipe.pixels == "mean-image" and recipe.offsets == "paper" and height == least:
+        rule = f"train: --offsets must be code where a crop of {height}x{height} is a whole image of {sources.name}"
+        raise ShapeError(f"{rule}, got 'paper'", "with paper the last place is not used, and there is only one")
     return height
 
 
@@ -147,18 +167,23 @@ def parts_of(args: argparse.Namespace, recipe: Recipe, sources: Sources) -> tupl
     return (*hold_out(train, held), test) if held else (train, None, test)
 
 
-def start_from(args: argparse.Namespace, net: Layer) -> dict[str, Any]:
-    """Copy the weights of --from, and return what the config says about them."""
-    if getattr(args, "from") is None:
+def start_from(args: argparse.Namespace, net: Layer, folder: Path) -> dict[str, Any]:
+    """Copy the weights of --from, and return what the config says about them.
+
+    If the run in `folder` goes on, its checkpoint has the weights: nothing is read, so the file of --from may be gone.
+    """
+    given = getattr(args, "from")
+    if given is None:
         if args.keep_head:
             raise ShapeError("train: --from must be given where --keep-head is, got none")
         return {}
-    where = path(getattr(args, "from"))
-    head = head_of(net)
-    file, params, _ = read_saved(where)
-    fresh = load_start(file, params, net, frozenset() if args.keep_head else frozenset({head}))
-    tell(f"begins with the weights in {where}" + (f"; {head} starts anew" if fresh else ""))
-    return {"from": {"name": where.name, "fresh": list(fresh)}}
+    fresh = frozenset() if args.keep_head else frozenset({head_of(net)})
+    where = path(given)
+    if not checkpoint_files(folder):
+        file, params, _ = read_saved(given if is_shipped(given) else where)
+        load_start(file, params, net, fresh)
+        tell(f"begins with the weights in {where}" + "".join(f"; {head} starts anew" for head in fresh))
+    return {"from": {"name": where.name, "fresh": sorted(fresh)}}
 
 
 def config_of(

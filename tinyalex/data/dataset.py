@@ -159,6 +159,8 @@ class Sources:
     mean_image : makes the mean image of the training part, float32 (C, H, W). color : makes the axes of its colors, as `color_axes` does.
         Both are functions, because computing them may need a pass over all images; a prepared set has them on the disk.
     val_name : "validation", or "test" where no decision of the training may depend on the second part.
+    aside : the end of the note, about files that lie beside the pictures. It may differ where a run goes on: a hidden file of the system
+        is made by opening a folder.
 
     Raises
     ------
@@ -174,6 +176,7 @@ class Sources:
     mean_image: Callable[[], npt.NDArray[np.float32]]
     color: Callable[[], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
     val_name: str = "validation"
+    aside: str = ""
 
     def __post_init__(self) -> None:
         for part, source in (("train", self.train), ("val", self.val)):

@@ -14,6 +14,7 @@ from tinyalex.data.source import Images
 from tinyalex.errors import DataError, require_choice
 from tinyalex.files.atomic import TEMPORARY, make_folder, require_folder, write_error
 
+DRAWN = "drawn-by-a-program.txt"  # beside the parts of a synthetic set: its note. Whatever is made of its pictures is called synthetic
 FORMS = ("png", "jpeg")  # the pixels as they are; or at quality 95, as the 2012 pictures were stored
 
 
@@ -22,7 +23,7 @@ def write_class_folders(
 ) -> dict[str, int]:
     """Write the pictures of `dataset` to `folder`/train/CLASS/00000.png and `folder`/val/CLASS/00000.png.
 
-    The folder appears when all pictures are in it.
+    The folder appears when all pictures are in it. A synthetic set is marked by a file, so that what is trained on it says so.
 
     Parameters
     ----------
@@ -54,6 +55,8 @@ def write_class_folders(
             "train": _write(temporary / "train", dataset, dataset.train_images, dataset.train_labels, form, progress),
             "val": _write(temporary / "val", dataset, dataset.test_images, dataset.test_labels, form, progress),
         }
+        if dataset.synthetic:
+            (temporary / DRAWN).write_text(dataset.note + "\n", encoding="utf-8")
         if folder.exists():
             folder.rmdir()
         temporary.rename(folder)
@@ -64,6 +67,14 @@ def write_class_folders(
         shutil.rmtree(temporary, ignore_errors=True)
         raise
     return counts
+
+
+def drawn_note(folder: Path) -> str:
+    """What a folder of pictures says about the program that drew them; "" for pictures that no program of ours drew."""
+    try:
+        return " ".join((folder / DRAWN).read_text(encoding="utf-8", errors="replace").split())[:200]
+    except OSError:
+        return ""
 
 
 def _write(folder: Path, dataset: Dataset, images: Images, labels: Images, form: str, progress: Callable[[int], object] | None) -> int:

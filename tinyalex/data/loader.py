@@ -42,7 +42,11 @@ GRACE_S = 1.0  # a worker that has not ended after so many seconds is killed; wo
 
 @dataclass
 class Worker:
-    """One process, our end of its pipe, and the tasks that it has not answered, the oldest first."""
+    """One process, our end of its pipe, and the tasks that it has not answered, the oldest first.
+
+    Messages are pickled here, not by the pipe: where a pipe breaks, the buffer of its own pickler is left in the exception, and Python 3.12
+    crashes when it collects that.
+    """
 
     number: int
     process: Any
@@ -64,8 +68,9 @@ class Loader:
     parts: what to load; `of_epoch` and `in_order` name one of them by its index. Their sources and preparations must be picklable
         unless workers start with "fork".
     workers: how many processes, at most 32. 0 starts none: the batches are then prepared in this process, when they are asked for.
-    ahead: how many batches may be in preparation or waiting; None is `workers` + 1. The shared memory holds one batch more.
-    start: "fork", "spawn" or "forkserver"; None is Python's default on this system.
+    ahead: how many batches may be in preparation or waiting beside the one in use; None is `workers` + 1.
+    start: "fork", "spawn" or "forkserver"; None is Python's default on this system. Workers that start with "fork" are there at once, but
+        the system keeps for them a copy of the weights of that moment while the training changes its own.
 
     Raises
     ------
@@ -165,7 +170,7 @@ class Loader:
             self._workers.append(worker)
         for worker in self._workers:
             try:
-                answer = worker.pipe.recv()
+                answer = pickle.loads(worker.pipe.recv_bytes())
             except (EOFError, OSError):
                 worker.process.join()
                 raise self._not_started(worker, None) from None
@@ -196,7 +201,7 @@ class Loader:
                 if turn != self._turn or memory is None:
                     rule = "loader: a loader must be entered, and gives the batches of one loop at a time"
                     raise CallOrderError(f"{rule}, got another loop or a loader that is closed; use `with Loader(...)`, one for each loop")
-                while sent < count and sent - batch < self.ahead and memory.free:
+                while sent < count and memory.free:
                     chosen = order[sent * size : (sent + 1) * size]
                     self._send(Task(turn, part, epoch, sent, rng, memory.free.pop(0), chosen))
                     sent += 1
@@ -219,18 +224,19 @@ class Loader:
         worker = min(self._workers, key=lambda worker: len(worker.tasks))
         worker.tasks.append(task)
         try:
-            worker.pipe.send(task)
+            worker.pipe.send_bytes(pickle.dumps(task))
         except OSError:
             raise self._ended(worker) from None
 
     def _collect(self) -> None:
         """Wait for an answer of a worker, and note it in `_ready`."""
+        assert any(worker.tasks for worker in self._workers), "nothing would ever come"
         pipes = {worker.pipe: worker for worker in self._workers}
         connection.wait([*pipes, *(worker.process.sentinel for worker in self._workers)])
         for pipe, worker in pipes.items():
             try:
                 while pipe.poll():
-                    answer = pipe.recv()
+                    answer = pickle.loads(pipe.recv_bytes())
                     self._note(worker.tasks.popleft(), *answer)
             except (EOFError, OSError):
                 raise self._ended(worker) from None
@@ -287,7 +293,7 @@ def _end(workers: list[Worker], memory: Memory) -> None:
     """End all workers: those that wait end at once, one in the middle of a batch is killed after a while."""
     for worker in workers:
         try:
-            worker.pipe.send(None)
+            worker.pipe.send_bytes(pickle.dumps(None))
         except OSError:
             continue
     until = time.monotonic() + GRACE_S

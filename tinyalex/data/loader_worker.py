@@ -43,23 +43,23 @@ def work(pipe: Any, payload: Any, shared: SharedMemory, slots: int, nbytes: int)
     try:
         parts: tuple[tuple[Batches, tuple[int, ...]], ...] = pickle.loads(payload) if isinstance(payload, bytes) else payload
     except Exception as error:
-        pipe.send(f"{type(error).__name__}: {error}")
+        pipe.send_bytes(pickle.dumps(f"{type(error).__name__}: {error}"))
         return
     from threadpoolctl import threadpool_limits
 
     parent: Any = multiprocessing.parent_process()
     memory = Memory(slots, nbytes, shared)
     with threadpool_limits(1):
-        pipe.send(None)
+        pipe.send_bytes(pickle.dumps(None))
         while pipe in connection.wait([pipe, parent.sentinel]):
             try:
-                task = pipe.recv()
+                task = pickle.loads(pipe.recv_bytes())
             except (EOFError, OSError):
                 return
             if task is None:
                 return
             batches, one = parts[task.part]
-            pipe.send(_answer(batches, one, task, memory))
+            pipe.send_bytes(pickle.dumps(_answer(batches, one, task, memory)))
 
 
 def _answer(batches: Batches, one: tuple[int, ...], task: Task, memory: Memory) -> tuple[Any, ...]:

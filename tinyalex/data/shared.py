@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
@@ -39,7 +40,7 @@ class Memory:
             total = ALIGN * -(-8 * slots // ALIGN) + slots * self.nbytes
             _require_room(total)
             try:
-                shared = SharedMemory(create=True, size=total)
+                shared = SharedMemory(f"tinyalex-{os.getpid()}-{secrets.token_hex(4)}", create=True, size=total)
             except OSError as error:
                 raise LoaderError(_no_room(total, str(error.strerror)), "use fewer workers, or workers=0") from None
         self.shared = shared

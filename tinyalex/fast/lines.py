@@ -24,8 +24,8 @@ def fits(asked: Convolution) -> bool:
 
 
 def pays(asked: Convolution, n: int) -> bool:
-    """Whether pooling follows and the batch is so large that runs of its length are fast."""
-    return asked.innermost and n >= LEAST_INNERMOST
+    """Whether the row fits, pooling follows, and the batch is so large that runs of its length are fast."""
+    return fits(asked) and asked.innermost and n >= LEAST_INNERMOST
 
 
 def lay_sheets(x: Array, windows: Windows, device: Device) -> Array:

@@ -88,6 +88,9 @@ class SavedNet:
             "note": printable([self.note])[0],
         }.items():
             object.__setattr__(self, key, value)
+        outputs = self.dry().shapes[-1]
+        if outputs != (len(names),):  # a net whose number of outputs is no option
+            raise ShapeError(f"{WHO}: classes must be as many as the outputs of {self.net}, {outputs}, got {len(names)}")
         prepare_state(self.prepare)  # refuses a preparation that cannot be stored
         with np.errstate(all="ignore"):
             made = self.prepare(np.zeros((1, *sizes), np.uint8), None)
@@ -141,8 +144,8 @@ class SavedNet:
         return build(self.net, **self._settings(), towers=towers, devices=places)
 
     def _settings(self) -> dict[str, Any]:
-        count = next(key for key in COUNTS if key in keywords_of(MODELS[self.net]))
-        return {**self.options, count: len(self.classes)}
+        counts = [key for key in COUNTS if key in keywords_of(MODELS[self.net])]
+        return {**self.options, **dict.fromkeys(counts, len(self.classes))}
 
     def stored(self) -> tuple[dict[str, str], dict[str, npt.NDArray[Any]]]:
         """Texts and arrays for a file, from which `from_stored` makes the same description."""

@@ -18,6 +18,7 @@ from tinyalex.data.source import Images
 
 MOST = 1000  # images that are looked at
 ENOUGH = 30  # images of each class on average; with fewer, a result like a guess's says nothing
+BLOCK = 50  # images whose features are computed together: 1,000 photographs as floats would need a gigabyte
 SIDE, KERNEL, FILTERS, PARTS = 32, 5, 32, 3
 RIDGE = 0.3  # times the number of features
 SIGMAS = 4.0  # a guess is so many standard deviations better than itself in one of 30,000 cases
@@ -34,7 +35,7 @@ def labels_fit(images: Images, labels: npt.NDArray[np.integer]) -> bool | None:
         return None
     order = np.random.Generator(np.random.Philox(1)).permutation(n)
     known, asked = order[: 2 * n // 3], order[2 * n // 3 :]
-    x = _features(images.astype(np.float32))
+    x = np.concatenate([_features(images[start : start + BLOCK].astype(np.float32)) for start in range(0, n, BLOCK)])
     x = (x - x.mean(axis=0)) / (x.std(axis=0) + 1e-9)
     target = np.eye(classes)[own[known]] - 1 / classes
     inner = x[known] @ x[known].T + RIDGE * x.shape[1] * np.eye(len(known))

@@ -153,79 +153,17 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-_CHOICE = "choice of this project"
-SOURCES: dict[str, dict[str, str]] = {
-    "paper": {
-        "net": "sections 3.1 to 3.5",
-        "epochs": "section 5: roughly 90 cycles",
-        "batch_size": "section 5",
-        "lr": "section 5: initialized at 0.01",
-        "momentum": "section 5",
-        "weight_decay": "section 5",
-        "bias_lr": "section 5: an equal learning rate for all layers",
-        "bias_decay": "section 5: the update rule is for all weights w",
-        "bias_lr_falls": "section 5: adjusted throughout training",
-        "schedule": "section 5: divided by 10 when the validation error stopped improving",
-        "patience": f"{_CHOICE}; the paper's authors did it by hand",
-        "times": "section 5: reduced three times",
-        "divide_by": "section 5",
-        "drop_after": "not used by plateau",
-        "pixels": "section 2",
-        "augment": "section 4.1",
-        "offsets": "section 4.1: a factor of 2048 = 32 * 32 * 2",
-        "own_mean_window": "convdata_jpeg.py of the authors' code; the paper does not say",
-        "color_noise": "section 4.1: standard deviation 0.1",
-        "color_shrink": "section 4.1 does not divide",
-        "noise_until": "section 4.1 does not stop it",
-    },
-    "authors": {
-        "net": "layers-145.cfg",
-        "epochs": "log: killed in epoch 91",
-        "batch_size": "--mini, its default",
-        "lr": "epsW of layer-params-145.cfg",
-        "momentum": "momW of layer-params-145.cfg",
-        "weight_decay": "wc of layer-params-145.cfg",
-        "bias_lr": "epsB is twice epsW",
-        "bias_decay": "src/layer.cu: biases have no wc",
-        "bias_lr_falls": "epsB still has its first value in the last file",
-        "schedule": "log of layer-params-145.cfg; changed by hand",
-        "patience": "not used by steps",
-        "times": "not used by steps",
-        "divide_by": "log",
-        "drop_after": "log; conv1's rate fell at 67 and was 0 from 72 on: here it falls with the others",
-        "pixels": "convdata_jpeg.py",
-        "augment": "convdata_jpeg.py",
-        "offsets": "convdata_jpeg.py: randint(0, 33)",
-        "own_mean_window": "convdata_jpeg.py: the central window, whatever the crop",
-        "color_noise": "convdata_jpeg.py",
-        "color_shrink": "convdata_jpeg.py",
-        "noise_until": "log: 0 after 67",
-    },
-    "caffe": {
-        "net": "bvlc_alexnet/train_val.prototxt",
-        "epochs": "max_iter 450000 of 256 images",
-        "batch_size": "train_val.prototxt",
-        "lr": "solver.prototxt: base_lr",
-        "momentum": "solver.prototxt",
-        "weight_decay": "solver.prototxt",
-        "bias_lr": "train_val.prototxt: lr_mult 2",
-        "bias_decay": "train_val.prototxt: decay_mult 0",
-        "bias_lr_falls": "solver.prototxt: one policy for all",
-        "schedule": "solver.prototxt: lr_policy step",
-        "patience": "not used by steps",
-        "times": "not used by steps",
-        "divide_by": "solver.prototxt: gamma 0.1",
-        "drop_after": "solver.prototxt: stepsize 100000, which is 20 epochs",
-        "pixels": "train_val.prototxt: mean_file",
-        "augment": "train_val.prototxt: crop_size 227, mirror true",
-        "offsets": "data_transformer.cpp: every place",
-        "own_mean_window": "data_transformer.cpp: the mean's window is the crop's",
-        "color_noise": "Caffe has none",
-        "color_shrink": "Caffe has none",
-        "noise_until": "Caffe has none",
-    },
-    "small": dict.fromkeys(NAMES, _CHOICE),
-}
+
+def recipe_for(net: str) -> str:
+    """The name of the recipe for a network of the registry: the first one that was made for it, else one for networks like it.
+
+    Example
+    -------
+    >>> recipe_for("alexnet"), recipe_for("alexnet-caffenet"), recipe_for("figure1")
+    ('paper', 'paper', 'small')
+    """
+    other = "paper" if net.startswith("alexnet") else "small"
+    return next((name for name, recipe in RECIPES.items() if recipe.net == net), other)
 
 
 def recipe_of(name: str, **fields: Any) -> Recipe:
@@ -243,22 +181,3 @@ def recipe_of(name: str, **fields: Any) -> Recipe:
     if not isinstance(name, str) or name not in RECIPES:
         raise ShapeError(f"recipe: the name must be one of {', '.join(RECIPES)}, got {show(name)}", did_you_mean(name, RECIPES))
     return RECIPES[name].with_fields(**fields)
-
-
-def table_of(name: str, recipe: Recipe) -> list[str]:
-    """Lines of a table: each field of a recipe, its value and its source; a value that is not the recipe's own is marked."""
-    own, sources = RECIPES[name], SOURCES[name]
-    cells = [(field, _said(getattr(recipe, field)), getattr(recipe, field) == getattr(own, field)) for field in NAMES]
-    wide, wider = max(len(field) for field in NAMES), max(len(value) for _, value, _ in cells)
-    return [
-        f"{field:<{wide}}  {value:<{wider}}  {sources[field] if same else f'yours; {name} has {_said(getattr(own, field))}'}"
-        for field, value, same in cells
-    ]
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value)) or "-"
-    return "-" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from tinyalex.models.pretrained import trained_figure1
 from tinyalex.models.registry import build
 from tinyalex.models.saved_net import SavedNet
 from tinyalex.training import checkpoint
-from tinyalex.training.recipes import RECIPES, recipe_of
+from tinyalex.training.recipes import recipe_for, recipe_of
 from tinyalex.training.report import WEIGHTS
 from tinyalex.training.start import input_of
 
@@ -32,7 +32,10 @@ SHIPPED = ("figure1",)  # the names of the trained networks that come with the p
 
 
 def load_net(
-    path: Path | str, devices: str | Device | Sequence[str | Device] | None = None, towers: int | None = None, about: SavedNet | None = None
+    path: Path | str,
+    devices: str | Device | Sequence[str | Device] | None = None,
+    towers: int | None = None,
+    about: SavedNet | Callable[[], SavedNet] | None = None,
 ) -> tuple[Sequential, SavedNet]:
     """The network of a checkpoint or a file of weights, ready to be used, and what the file says about it.
 
@@ -45,7 +48,7 @@ def load_net(
         trained network that comes with the package.
     devices: one device, or one for each tower; None for the CPU. towers: 1 or 2, whatever the network was trained with; None is the
         number of devices.
-    about: the description of a file that has none, because an earlier tinyalex wrote it.
+    about: the description of a file that has none, because an earlier tinyalex wrote it; or a function that makes it, if it is needed.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def load_net(
     if found is None and about is None:
         remedy = "say which with --net NAME and --data DATA, in Python with about=SavedNet(...)"
         raise CheckpointError(f"{file}: the file must describe its network, got weights alone, as earlier versions wrote them; {remedy}")
-    saved = about if found is None else found
+    saved = found or (about() if callable(about) else about)
     assert saved is not None
     for name, array in params.items():
         if not np.isfinite(array).all():
@@ -92,8 +95,7 @@ def describe(net: str, options: Mapping[str, Any], sources: Sources, prepare: Pr
 
 def describe_old(net: str, sources: Sources) -> SavedNet:
     """A description for a file that has none: the network called `net`, trained on `sources` with the recipe for it."""
-    known = {recipe.net: name for name, recipe in RECIPES.items()}
-    recipe = recipe_of(known.get(net, "paper" if net.startswith("alexnet") else "small"))
+    recipe = recipe_of(recipe_for(net))
     shape = build(net, devices=DryDevice()).in_shape or (0, 0, 0)
     return describe(net, {}, sources, input_of(recipe, sources, sources.train, shape[-1]))
 
@@ -119,10 +121,15 @@ def _shipped(towers: int, devices: Any) -> tuple[Sequential, SavedNet]:
 def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | None]:
     """The file that `path` means, its parameters, and what it says about its network; None where an earlier tinyalex wrote it.
 
+    "figure1" is the network of the package, unless there is a file of that name.
+
     Raises
     ------
     CheckpointError: there is no such file, or it is altered.
     """
+    if is_shipped(path):
+        net, saved = _shipped(1, None)
+        return Path(path), {name: net.device.to_numpy(array) for name, array in net.params.items()}, saved
     file = require_path(path if str(path) not in (".", "..") else Path(path).resolve())
     if not file.exists():
         remedy = did_you_mean(str(path), SHIPPED) or f"correct the name; {', '.join(SHIPPED)} comes with tinyalex"

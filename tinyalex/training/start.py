@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.data.augment import Crops
+from tinyalex.data.color import color_axes
 from tinyalex.data.dataset import Sources, take
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
 from tinyalex.data.source import ArraySource, Source, Subset
@@ -54,13 +55,17 @@ def input_of(recipe: Recipe, sources: Sources, train: Source, size: int) -> Prep
         mean,
         size,
         recipe.offsets,
-        color=sources.color() if noisy else None,
+        color=_colors(sources, train) if noisy else None,
         strength=recipe.color_noise,
         shrink=recipe.color_shrink,
         noise_epochs=recipe.noise_until,
         augment=recipe.augment,
         own_window=recipe.own_mean_window,
     )
+
+
+def _colors(sources: Sources, train: Source) -> tuple[Any, Any]:
+    return color_axes(train.images) if isinstance(train, ArraySource) else sources.color()
 
 
 def _standardized(sources: Sources, train: Source) -> Standardize:

@@ -190,7 +190,8 @@ class Trainer:
                 self._interrupted()
             if now - self._saved_at >= self.save_every_s:
                 self._save()
-            self._tell(self._watch.after_step(position))
+            with self._saved_if_unreadable():
+                self._tell(self._watch.after_step(position))
             began = time.perf_counter()
 
     def _step(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
@@ -276,7 +277,8 @@ class Trainer:
         """Write a line about the epoch if there is no bar, and say so if the net is still no better than a guess."""
         if self.progress is None and self._bar.disable:
             print(epoch_line(self.results[-1], epochs), file=sys.stderr, flush=True)
-        self._tell(self._watch.after_epoch(self.results[-1]))
+        with self._saved_if_unreadable():
+            self._tell(self._watch.after_epoch(self.results[-1]))
 
     def _tell(self, lines: list[str]) -> None:
         if lines:

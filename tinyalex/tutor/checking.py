@@ -16,8 +16,13 @@ from tinyalex.tutor.own_forward import follows
 
 DRAWS = 2  # independent draws of every call
 MEMORY = ("contract.alias", "contract.outputs_share_memory")  # said last, as the numbers may not be right either
+MAY_BE_OF_LAYOUT = (  # beside mistakes and symptoms: plain arrays may give a right answer
+    "contract.shape", "contract.raises", "contract.does_not_fit", "contract.out_of_bounds", "contract.no_attribute",
+)  # fmt: skip
 MAY_BE_A_MISTAKE = (ValueError, IndexError, AssertionError)  # a known mistake may fail in the same calls
-MAY_HAVE_A_NAME = ("contract.shape", "contract.dtype", "contract.not_finite", *MEMORY)  # a known mistake may have led to these
+MAY_HAVE_A_NAME = (  # a known mistake may have led to these
+    "contract.shape", "contract.dtype", "contract.not_finite", "contract.not_a_finite_number", *MEMORY,
+)  # fmt: skip
 
 
 def examine(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int = 0, sizes: int = 0,
@@ -30,6 +35,10 @@ def examine(exercise: Exercise, function: Function, student: Callable[..., Any],
     finding = _first(exercise, function, student, seed, sizes, forward)
     if finding is None:
         return None
+    if finding.probe and (finding.layer != "contract" or finding.key in MAY_BE_OF_LAYOUT):
+        shown = [probe for draw in range(DRAWS) for probe in function.probes(np.random.default_rng([seed, draw]), sizes)]
+        shown = [probe for probe in shown if probe.key == finding.probe and not probe.random]
+        finding = (Contract(exercise, function, student).of_layout(shown) if shown else None) or finding
     return replace(finding, seed=seed, sizes=sizes, follows=_gradient_of(finding, function, student))
 
 
@@ -63,16 +72,17 @@ def _first(exercise: Exercise, function: Function, student: Callable[..., Any], 
         return finding
     probes: list[Probe] = []
     answers: list[tuple[Any, ...]] = []
+    kinds: list[Finding | None] = []
     kind = None
     for draw in range(DRAWS):
         for probe in function.probes(np.random.default_rng([seed, draw]), sizes):
             left, finding = contract.one_call(probe)
             does_not_fit = bool(left) and isinstance(left[0], MAY_BE_A_MISTAKE)
             if finding is not None and finding.key not in MAY_HAVE_A_NAME and not does_not_fit:
-                return kind if kind is not None and kind.layer == "mistake" else finding
+                return _earlier(Diagnosis(exercise, function, student, probes, answers, kinds), kind, finding)
             if probe.random:
                 if finding is not None and finding.key not in MEMORY:
-                    return finding
+                    return _earlier(Diagnosis(exercise, function, student, [probe], [left], [finding]), kind, finding)
                 kind = kind or finding
                 continue
             if finding is None and not probes and (finding := contract.again(probe, left)):
@@ -80,14 +90,20 @@ def _first(exercise: Exercise, function: Function, student: Callable[..., Any], 
             kind = kind or finding
             probes.append(probe)
             answers.append(left)
-    finding = Diagnosis(exercise, function, student, probes, answers, forward).finding(kind)
+            kinds.append(finding)
+    finding = Diagnosis(exercise, function, student, probes, answers, kinds, forward).finding(kind)
     if finding is not None and finding.key in MEMORY:
         return _judged(exercise, function, student, seed, sizes) or finding
     if finding is not None:
         return finding
-    if probes and (finding := contract.layouts(probes[0], answers[0])):
+    if probes and (finding := contract.layouts(probes, answers)):
         return finding
     return _judged(exercise, function, student, seed, sizes)
+
+
+def _earlier(diagnosis: Diagnosis, kind: Finding | None, finding: Finding) -> Finding:
+    """The mistake that has ended all calls so far which raised, where there is one; else the error of the first of them, or `finding`."""
+    return diagnosis.of_errors() or (kind if kind is not None and "error" in kind.numbers else finding)
 
 
 def _judged(exercise: Exercise, function: Function, student: Callable[..., Any], seed: int, sizes: int) -> Finding | None:

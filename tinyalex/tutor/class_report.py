@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from tinyalex.files.atomic import write_bytes, write_json, write_picture
-from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import Finding
-from tinyalex.tutor.grading import NO_SANDBOX, Graded
+from tinyalex.tutor.finding import Finding, catalogue
+from tinyalex.tutor.grading import Graded
 from tinyalex.tutor.result import POINTS, text_of_finding
 
 MOST_BARS = 20
@@ -41,31 +41,55 @@ def _labels(one: Graded) -> set[str]:
     return {label_of(finding) for result in one.results for finding in result.findings}
 
 
-def class_text(graded: Collection[Graded]) -> str:
+def title_of(exercise: str, language: str) -> str:
+    """An exercise as a report names it: "E06 overlapping max pooling"."""
+    return f"{exercise} {catalogue(language)[f'titles.{exercise}']}"
+
+
+def class_text(graded: Collection[Graded], language: str = "en") -> str:
     """The report on a class: points, a line an exercise, a line a finding, the files that cannot be used."""
+    words = {key.partition(".")[2]: text for key, text in catalogue(language).items() if key.startswith("grade.")}
     first, count = next(iter(graded)), len(graded)
-    lines = [f"{count} submissions; {sum(one.points for one in graded) / count:.1f} of {first.most} points on average", ""]
-    lines.append(f"{'exercise':<40} {'right':>7} {'finding':>9} {'not finished':>14}")
+    points = f"{sum(one.points for one in graded) / count:.1f}"
+    lines = [words["class"].format(count=count, points=points, most=first.most), ""]
+    lines.append(_row(words["column_exercise"], *(words[f"column_{state}"] for state in ("right", "finding", "not_finished"))))
     for at, result in enumerate(first.results):
         states = ["todo" if one.problem else one.results[at].status for one in graded]
         right, found = states.count("right"), states.count("finding")
-        title = f"{result.exercise} {EXERCISES[result.exercise].title}"
-        lines.append(f"{title[:40]:<40} {right:>7} {found:>9} {count - right - found:>14}")
+        lines.append(_row(title_of(result.exercise, language), right, found, count - right - found))
     if findings := how_often(graded):
-        lines += ["", f"{'finding':<64} {'submissions':>12}"]
-        lines += [f"{label[:64]:<64} {number:>5} ({100 * number / count:3.0f} %)" for label, number in findings]
+        named = {"the file cannot be used": words["cannot_be_used"]}
+        lines += ["", f"{_wide(words['column_name'], 64)} {_wide(words['column_submissions'], -12)}"]
+        lines += [f"{_wide(named.get(label, label), 64)} {number:>5} ({100 * number / count:3.0f} %)" for label, number in findings]
     if problems := [one.problem for one in graded if one.problem]:
-        lines += ["", f"files that cannot be used: {len(problems)}", *(f"  {problem}" for problem in problems)]
-    return "\n".join([*lines, "", NO_SANDBOX])
+        lines += ["", words["problems"].format(count=len(problems)), *(f"  {problem}" for problem in problems)]
+    return "\n".join([*lines, "", words["no_sandbox"]])
+
+
+def _row(title: str, right: object, found: object, left: object) -> str:
+    return f"{_wide(title, 40)} {_wide(right, -7)} {_wide(found, -9)} {_wide(left, -14)}"
+
+
+def _wide(text: object, columns: int) -> str:
+    """A text cut and filled up to so many columns of a terminal, on the right or, with a minus, on the left; Chinese takes two each."""
+    shown, left = "", abs(columns)
+    for letter in str(text):
+        takes = 1 + (unicodedata.east_asian_width(letter) in "WF")
+        if takes > left:
+            break
+        shown, left = shown + letter, left - takes
+    return shown + " " * left if columns > 0 else " " * left + shown
 
 
 def one_text(one: Graded, language: str) -> str:
     """The report on one submission: points, and every finding."""
-    blocks = [f"{one.name}: {one.points:g} of {one.most} points"]
+    words = catalogue(language)
+    blocks = [words["grade.one"].format(name=one.name, points=f"{one.points:g}", most=one.most)]
     for result in one.results:
-        title = f"{result.exercise} {EXERCISES[result.exercise].title}: {result.points:g} of {POINTS} points"
-        blocks.append("\n\n".join([title, *(text_of_finding(finding, language) for finding in result.findings)]))
-    return "\n\n".join([*blocks, NO_SANDBOX])
+        named = {"title": title_of(result.exercise, language), "points": f"{result.points:g}", "most": POINTS}
+        findings = (text_of_finding(finding, language) for finding in result.findings)
+        blocks.append("\n\n".join([words["grade.exercise"].format(**named), *findings]))
+    return "\n\n".join([*blocks, words["grade.no_sandbox"]])
 
 
 def write_csv(path: Path, graded: Collection[Graded]) -> None:
@@ -87,7 +111,7 @@ def write_gradescope(path: Path, one: Graded, language: str) -> None:
     tests = [
         {
             "number": result.exercise,
-            "name": f"{result.exercise} {EXERCISES[result.exercise].title}",
+            "name": title_of(result.exercise, language),
             "score": result.points,
             "max_score": POINTS,
             "status": "passed" if result.status == "right" else "failed",

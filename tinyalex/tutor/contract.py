@@ -6,14 +6,15 @@ import copy
 import inspect
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinyalex.errors import show
 from tinyalex.tutor.arrays import LAYOUTS, Array, close, dirty_heap, framed, laid_out
-from tinyalex.tutor.exercise import Exercise, Function, Mistake, Probe, after_call, as_outputs, slug
+from tinyalex.tutor.exercise import Exercise, Function, Probe, after_call, as_outputs, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import Outcome, TimeUp, call, time_limit
 
@@ -24,10 +25,11 @@ FLOAT_SIZE = re.compile(  # what Python and NumPy say of a float where a size or
 WORDS = (  # what an error is about, by its words; the first that fits, the last for a ValueError or IndexError alone
     (re.compile("truth value of an array"), "truth value"),
     (re.compile("setting an array element with a sequence|only (0-dimensional|length-1|size-1) arrays"), "sequence"),
-    (re.compile("zero-size array"), "empty window"),
+    (re.compile(r"zero-size array|\((?:\d+, ?)*0(?:, ?\d+)*,?\)"), "empty window"),
     (re.compile("unexpected keyword argument"), "no keyword"),
     (re.compile("values to unpack"), "unpacked"),
     (re.compile("resize only works|cannot resize"), "resized"),
+    (re.compile("out of bounds for axis|index out of range"), "out of bounds"),
     (re.compile("shape|broadcast|dimension|mismatch|aligned|size|ax[ie]s|out of bounds|index|concat|reshape|split"), "does not fit"),
 )
 SHAPE = re.compile(r"\((?:\d+,\s*)+\d*\)")
@@ -74,13 +76,29 @@ class Contract:
         _, equal = self._repeated(probe, left, framed)
         return None if equal else self._found("another answer the second time", probe)
 
-    def layouts(self, probe: Probe, left: tuple[Any, ...]) -> Finding | None:
-        """Whether arrays that lie in memory in other ways give the same answer."""
-        for layout, function in LAYOUTS.items():
-            outcome, equal = self._repeated(probe, left, function)
-            if not equal:
-                return self._found("layout", probe, layout=layout, got=_name(outcome))
+    def layouts(self, probes: Sequence[Probe], answers: Sequence[tuple[Any, ...]]) -> Finding | None:
+        """Whether arrays that lie in memory in other ways give the same answer: in the first call, and in one with the most axes.
+
+        An array with one axis has one order; of two or three axes in another order even `reshape` has to make a copy.
+        """
+        axes = [max((np.ndim(value) for value in probe.arguments.values()), default=0) for probe in probes]
+        for at in dict.fromkeys((0, axes.index(max(axes)))):
+            for layout, function in LAYOUTS.items():
+                outcome, equal = self._repeated(probes[at], answers[at], function)
+                if not equal:
+                    return replace(self._found("layout", probes[at], layout=layout, got=_name(outcome)), layout=layout)
         return None
+
+    def of_layout(self, probes: Sequence[Probe]) -> Finding | None:
+        """For calls that went wrong with arrays inside of larger ones: is it this layout alone, as all are right with plain arrays?"""
+        for probe in probes:
+            given = laid_out(probe.arguments, np.array)
+            outcome = call(self.student, given)
+            arguments = copy.deepcopy(dict(probe.arguments))
+            right = after_call(self.function, self.function.right(**arguments), arguments)
+            if outcome.error is not None or not same(after_call(self.function, outcome.value, given), right):
+                return None
+        return self._found("layout", probes[0], layout="a slice of a larger array", got=_name(Outcome()))
 
     def _repeated(self, probe: Probe, left: tuple[Any, ...], layout: Callable[[Array], Array]) -> tuple[Outcome, bool]:
         given = laid_out(probe.arguments, layout)
@@ -94,11 +112,6 @@ class Contract:
         if isinstance(outcome.error, TimeUp):
             return self._found("endless", probe, line=line, limit=f"{time_limit():g}")
         words = outcome.says
-        if mistake := self._of_error(outcome.error, probe):
-            key = f"{self.exercise.key}.{slug(mistake.key)}"
-            numbers = probe.call | {"probe": probe.described, "output": self.function.returns[0]}
-            numbers |= {"at": line, "yours": words, "right": "a result"}
-            return Finding(key, self.exercise.key, self.function.name, "mistake", probe.key, numbers, mistake.seen, call=probe.call)
         if FLOAT_SIZE.search(words):
             return self._found("float size", probe, error=words, line=line)
         kinds = {
@@ -109,14 +122,6 @@ class Contract:
             known = WORDS[:-1] if isinstance(outcome.error, TypeError) else WORDS
             kind = next((about for said, about in known if said.search(words)), kind)
         return self._found(kind, probe, error=words, line=line)
-
-    def _of_error(self, error: BaseException, probe: Probe) -> Mistake | None:
-        """The mistake that fails in the same words, or else in words that are the same but for the axes in front."""
-        for alike in (str.__str__, without_front_axes):
-            for mistake in self.function.mistakes:
-                if same_error(error, mistake.compute, probe, alike):
-                    return mistake
-        return None
 
     def _kind(self, probe: Probe, value: Any, right: tuple[Any, ...]) -> Finding | None:
         names = self.function.returns
@@ -137,6 +142,8 @@ class Contract:
             kind = np.asarray(output).dtype.kind
             if kind not in "fiu" + np.asarray(expected).dtype.kind or (kind != "f" and np.asarray(expected).dtype.kind == "f"):
                 return self._found("dtype", probe, output=name, wanted=np.asarray(expected).dtype, got=np.asarray(output).dtype)
+            if kind == "f" and np.ndim(output) == 0 and not np.isfinite(output):
+                return self._found("not a finite number", probe, output=name)
             if kind == "f" and np.asarray(output).dtype.itemsize < np.asarray(expected).dtype.itemsize:
                 return self._found("dtype", probe, output=name, wanted=np.asarray(expected).dtype, got=np.asarray(output).dtype)
             if not np.isfinite(output).all():
@@ -195,28 +202,22 @@ def uneven(output: Any) -> bool:
 
 def without_front_axes(words: str) -> str:
     """The words of an error with the last two sizes of each shape alone: a loop over the images has no such axis in front."""
-    shapes = SHAPE.sub(lambda shape: str(tuple(re.findall(r"\d+", shape[0])[-2:])), words)
+    shapes = SHAPE.sub(lambda shape: "(" + ", ".join(re.findall(r"\d+", shape[0])[-2:]) + ")", words)
     return re.sub(r"axis \d+", "axis", shapes)
 
 
-def same_error(
-    error: BaseException, way: Callable[..., Any], probe: Probe, alike: Callable[[str], str] = str.__str__
-) -> bool:
-    """Whether another function fails in the same words, with sizes in them: "shapes (5,3) (5,)" does not come about twice.
+def alike(one: BaseException, other: BaseException) -> bool:
+    """Whether two errors say the same, with sizes in it, up to the axes in front: "shapes (5,3) (5,)" does not come about twice.
 
-    alike: what of the words is compared.
+    Two errors about shapes are alike where these are the same two or more, in whatever words. The words of an assert are the
+    student's own, so that two of them are alike.
     """
-    words = str(error)
-    if not any(letter.isdigit() for letter in words):
+    if type(one) is not type(other):
         return False
-    try:
-        with np.errstate(all="ignore"):
-            way(**copy.deepcopy(dict(probe.arguments)))
-    except (ValueError, IndexError, TypeError, AssertionError) as own:
-        return type(own) is type(error) and alike(str(own)) == alike(words)
-    except ArithmeticError:
-        return False
-    return False
+    words = without_front_axes(str(one)), without_front_axes(str(other))
+    shapes = set(SHAPE.findall(words[0]))
+    same_shapes = len(shapes) > 1 and shapes == set(SHAPE.findall(words[1]))
+    return isinstance(one, AssertionError) or same_shapes or (any(map(str.isdigit, words[0])) and words[0] == words[1])
 
 
 def _name(outcome: Outcome) -> str:

@@ -3,267 +3,190 @@
 from __future__ import annotations
 
 import copy
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinyalex.tutor.arrays import close
-from tinyalex.tutor.contract import same_error, without_front_axes
-from tinyalex.tutor.exercise import Arguments, Exercise, Function, Mistake, Probe, after_call, slug
+from tinyalex.tutor.exercise import Arguments, Exercise, Function, Probe, after_call, slug
 from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
 from tinyalex.tutor.other_arguments import first_that_explains
 from tinyalex.tutor.outputs import Outputs, compute, matches, pick
 from tinyalex.tutor.own_forward import follows
-from tinyalex.tutor.symptoms import LISTED, digits, element, symptom_of, two_apart
+from tinyalex.tutor.sizes import constant_ratio, expression, sizes_of
+from tinyalex.tutor.symptoms import LISTED, Seen, element, symptom_of, two_apart
+from tinyalex.tutor.table import Table
 from tinyalex.tutor.transforms import TRANSFORMS
+from tinyalex.tutor.two_mistakes import Named, by_errors, in_some_calls, in_turn, together
 
 OWN_FORWARD = 4  # calls in which a backward pass is held beside the student's own forward pass: each takes some 20 calls of that
+SAYS_LITTLE = ("elsewhere", "sometimes", "one number", "one number sometimes", "sum kept")  # another output may show more
 
 
 class Diagnosis:
-    """The student's answers to all calls beside the right ones.
+    """What is wrong with the answers of a student's function.
 
     Parameters
     ----------
-    probes: at least two independent draws of every call, so that a match by chance is out of the question.
-    answers: what the student's function returned for each of them.
+    probes, answers: see `Table`.
+    kinds: what the contract says of each call, None where nothing.
     forward: the student's own forward pass, where the function is a backward pass and there is one.
     """
 
     def __init__(
         self, exercise: Exercise, function: Function, student: Callable[..., Any], probes: Sequence[Probe], answers: Sequence[Outputs],
-        forward: Callable[..., Any] | None = None,
+        kinds: Sequence[Finding | None], forward: Callable[..., Any] | None = None,
     ) -> None:  # fmt: skip
-        self.forward = forward
-        self.exercise, self.function, self.student = exercise, function, student
-        self.probes, self.answers = probes, answers
-        self.right = [compute(function, function.right, probe) for probe in probes]
-        self._mistaken: dict[tuple[str, int], Outputs | Exception] = {}
+        self.exercise, self.function, self.student, self.forward = exercise, function, student, forward
+        self.kinds, self.table = kinds, Table(function, probes, answers)
+        self.probes, self.answers, self.right, self.agree = probes, answers, self.table.right, self.table.agree
 
-    def finding(self, otherwise: Finding | None = None) -> Finding | None:
-        """What is wrong with the first output that is; None where all agree.
-
-        otherwise: what to say in place of a symptom where no mistake has these numbers.
-        """
-        for number, output in enumerate((*self.function.returns, *self.function.changes)):
-            agree = [self._agrees(at, number) for at in range(len(self.probes))]
-            if not all(agree):
-                return (
-                    self._of_own_forward(number, output, agree) or self._named(number, output, agree) or self._of_errors(otherwise)
-                    or self._symptom(number, output, agree)
-                )  # fmt: skip
-        return otherwise
-
-    def _of_own_forward(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """A wrong gradient that is the derivative of the student's own forward pass: then that one is not right."""
-        link = self.function.forward
-        if link is None or self.forward is None or output not in link.of:
-            return None
-        differ = [probe for probe, agrees in zip(self.probes, agree, strict=True) if not agrees][:OWN_FORWARD]
-        if not follows(self.function, self.student, self.forward, differ):
-            return None
-        key = "symptom.own_forward"
-        return self._found(key, "symptom", number, output, agree, None, forward=link.function, other=link.exercise)
-
-    def _of_errors(self, otherwise: Finding | None) -> Finding | None:
-        """Where an error has led to a mistake, the one that makes the same errors in all calls: in a single call others may do so too."""
-        if otherwise is None or otherwise.layer != "mistake":
-            return otherwise
-        for mistake in self.function.mistakes:
-            if all(self._same_end(mistake, at) for at in range(len(self.probes))):
-                return replace(otherwise, key=f"{self.exercise.key}.{slug(mistake.key)}", seen=mistake.seen)
-        return otherwise
-
-    def _same_end(self, mistake: Mistake, at: int) -> bool:
-        """Whether a mistake ends a call as the student's function did, with the same error or with none."""
-        ended = self.answers[at][0]
-        if isinstance(ended, Exception):
-            return same_error(ended, mistake.compute, self.probes[at], without_front_axes)
-        return not isinstance(self._made(mistake, at), Exception)
-
-    def _agrees(self, at: int, number: int) -> bool:
-        right = self.right[at]
-        assert isinstance(right, tuple)
-        return close(self.answers[at][number], right[number])
-
-    def _named(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """The mistake whose numbers the student's are: in all calls, or, where there are two mistakes, in those that show one alone."""
-        if all(isinstance(answer[number], Exception) for answer in self.answers):
-            return None
-        if len(self.function.returns) > 1:  # a mistake that explains all outputs comes before one that explains this one alone
-            for known in filter(self._explains_all, self.function.mistakes):
-                return self._called(known, "", number, output, agree, agree.index(False))
-        order = sorted(range(len(agree)), key=lambda at: (agree[at], np.size(pick(self.right[at], number))))  # the soonest to rule out
-        for mistake, transform in self._candidates():
-            if all(self._hits(mistake, transform, number, at) for at in order):
-                return self._called(mistake, transform, number, output, agree, agree.index(False))
-        if found := self._of_other_arguments(number, output, agree, order):
-            return found
-        for mistake, transform in self._transformed_mistakes():
-            if all(self._hits(mistake, transform, number, at) for at in order):
-                return self._called(mistake, transform, number, output, agree, agree.index(False))
+    def finding(self, kind: Finding | None = None) -> Finding | None:
+        """The first thing to say: a mistake by its name, else what the contract says, `kind`, else a symptom; None where all agree."""
+        wrong = [number for number in range(len(self.table.outputs)) if not all(self.agree[number])]
+        if not wrong:
+            return kind
         return (
-            self._together(number, output, agree, order) or self._in_some_calls(number, output, agree)
-            or self._in_turn(number, output, agree)
+            self._of_own_forward(wrong[0]) or self._named(wrong[0]) or self.of_errors() or self._of_kind(kind)
+            or next(filter(None, map(self._named_alone, wrong[1:])), None) or self._symptom(wrong)
         )  # fmt: skip
 
-    def _of_other_arguments(self, number: int, output: str, agree: list[bool], order: list[int]) -> Finding | None:
+    def _of_own_forward(self, number: int) -> Finding | None:
+        """A wrong gradient that is the derivative of the student's own forward pass: then that one is not right."""
+        link, output = self.function.forward, self.table.outputs[number]
+        if link is None or self.forward is None or output not in link.of:
+            return None
+        differ = [self.probes[at] for at in self.table.differ(number)][:OWN_FORWARD]
+        if not follows(self.function, self.student, self.forward, differ):
+            return None
+        return self._found("symptom.own_forward", "symptom", number, forward=link.function, other=link.exercise)
+
+    def _order_of_outputs(self) -> Finding | None:
+        """Outputs that are right, and of which some stand at the place of others."""
+        names, outputs = self.function.returns, range(len(self.function.returns))
+        if len(names) < 2 or self.table.stopped or any(len(answer) < len(names) for answer in self.answers):
+            return None
+
+        def is_one(place: int, number: int) -> bool:
+            return all(close(answer[place], pick(right, number)) for answer, right in zip(self.answers, self.right, strict=True))
+
+        found = {place: [number for number in outputs if is_one(place, number)] for place in outputs}
+        if sum(bool(numbers) and place not in numbers for place, numbers in found.items()) < 2:
+            return None
+        place = next(place for place, numbers in found.items() if numbers and place not in numbers)
+        return self._found("contract.order", "contract", place, taken=names[found[place][0]], wanted=", ".join(names))
+
+    def of_errors(self) -> Finding | None:
+        """The known mistake that ends the same calls with the same errors."""
+        known = by_errors(self.table)
+        return self._called(known, 0) if known else None
+
+    def _of_kind(self, kind: Finding | None) -> Finding | None:
+        """What the contract says, with the calls that are right where it is about one that has gone wrong."""
+        if kind is None or not ("error" in kind.numbers or kind.key == "contract.shape"):
+            return kind
+        return replace(kind, right_calls=self._right_calls(), agree=self._whole())
+
+    def _named(self, number: int) -> Finding | None:
+        """The mistake whose numbers the student's are: in all calls, or, where there are two mistakes, in those that show one alone."""
+        table = self.table
+        if len(table.stopped) == len(self.answers):
+            return None
+        if set(table.differ(number)) <= set(table.stopped):  # no numbers speak for a mistake, only errors do
+            return None
+        if len(self.function.returns) > 1:  # a mistake that explains all outputs comes before one that explains this one alone
+            for known in filter(table.explains_all, self.function.mistakes):
+                return self._called(Named(known, "", self._shown(number)), number)
+        if found := self._named_alone(number):
+            return found
+        if found := self._order_of_outputs():
+            return found
+        if self._is_factor_of_sizes(number):  # that explains all calls, where half or twice would explain some
+            return None
+        two = together(table, number) or in_some_calls(table, number) or in_turn(table, number)
+        return self._called(two, number) if two else None
+
+    def _is_factor_of_sizes(self, number: int) -> bool:
+        """Whether an output is the right one times an expression of sizes, in all calls."""
+        differ = self.table.differ(number)
+        if set(differ) & set(self.table.stopped):
+            return False
+        ratios = [constant_ratio(self.answers[at][number], pick(self.right[at], number)) for at in differ]
+        known = [ratio for ratio in ratios if ratio is not None]
+        return len(known) == len(ratios) and bool(expression(known, [sizes_of(self.probes[at].arguments) for at in differ]))
+
+    def _named_alone(self, number: int) -> Finding | None:
+        """One mistake, or other arguments, that explain an output in all calls."""
+        table = self.table
+        if set(table.differ(number)) <= set(table.stopped):
+            return None
+        first = self._shown(number)
+        for mistake, transform in table.candidates():
+            if table.explains(mistake, transform, number):
+                return self._called(Named(mistake, transform, first), number)
+        if found := self._of_other_arguments(number):
+            return found
+        for mistake, transform in table.transformed_mistakes():
+            if table.explains(mistake, transform, number):
+                return self._called(Named(mistake, transform, first), number)
+        return None
+
+    def _of_other_arguments(self, number: int) -> Finding | None:
         """The right answer to a call in which one argument is another."""
 
         def agrees(at: int, arguments: Arguments) -> bool:
             made = pick(compute(self.function, self.function.right, replace(self.probes[at], arguments=arguments)), number)
             return matches(self.answers[at][number], made)
 
-        found = first_that_explains(self.function, self.probes, order, agrees)
+        found = first_that_explains(self.function, self.probes, self.table.order(number), agrees)
         if found is None:
             return None
         argument, taken_for = found
         if taken_for in TRANSFORMS:
-            return self._found("argument.changed", "mistake", number, output, agree, None, argument=argument, how=slug(taken_for))
-        return self._found("argument.other", "mistake", number, output, agree, None, argument=argument, taken_for=taken_for)
+            return self._found("argument.changed", "mistake", number, argument=argument, how=slug(taken_for))
+        return self._found("argument.other", "mistake", number, argument=argument, taken_for=taken_for)
 
-    def _together(self, number: int, output: str, agree: list[bool], order: list[int]) -> Finding | None:
-        """Of two mistakes at once, one of which comes down to other arguments, the likelier."""
-        mistakes = self.function.mistakes
-        for one, other in ((one, other) for one in mistakes if one.given for other in mistakes if other is not one):
-
-            def hits(at: int, one: Mistake = one, other: Mistake = other) -> bool:
-                assert one.given is not None
-                probe = self.probes[at]
-                changed = replace(probe, arguments={**probe.arguments, **one.given(**copy.deepcopy(dict(probe.arguments)))})
-                return matches(self.answers[at][number], pick(compute(self.function, other.compute, changed), number), other.within)
-
-            if all(hits(at) for at in order) and not all(self._hits(other, "", number, at) for at in order):
-                likelier = min(one, other, key=mistakes.index)
-                return replace(self._called(likelier, "", number, output, agree, agree.index(False)), beside="second")
-        return None
-
-    def _in_some_calls(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """Of two mistakes at once the one that shows alone in most calls, where these are at least two of different kinds.
-
-        Where all other calls that differ end in an error, one kind of call is enough for a known mistake.
-        """
-        calls: dict[str, list[int]] = {}  # the wrong ones, by the key of their probe
-        for at, probe in enumerate(self.probes):
-            if not agree[at] and not isinstance(self.answers[at][number], Exception):
-                calls.setdefault(probe.key, []).append(at)
-        most: tuple[int, Mistake | None, str, int] | None = None
-        known = len(calls) == 1 and any(isinstance(answer[number], Exception) for answer in self.answers)  # no other call speaks against it
-        for mistake, transform in (*self._candidates(), *self._transformed_mistakes()):
-            shows = [ats for ats in calls.values() if all(self._hits(mistake, transform, number, at) for at in ats)]
-            if len(shows) > (most[0] if most else 0 if known and mistake is not None and not transform else 1):
-                most = len(shows), mistake, transform, shows[0][0]
-        return replace(self._called(most[1], most[2], number, output, agree, most[3]), beside="others") if most else None
-
-    def _in_turn(self, number: int, output: str, agree: list[bool]) -> Finding | None:
-        """Two mistakes of which some make a call fail: where one alone shows, the answer is its own; where both do, it is not right.
-
-        Where calls fail no numbers can tell two mistakes from one; but each call that one of them alone explains speaks for it.
-        """
-        failed = np.array([isinstance(answer[number], Exception) for answer in self.answers])
-        if not failed.any():
-            return None
-        calls, right = range(len(agree)), np.array(agree)
-        shows = []  # of each mistake: where it is right, where the student's answer is its own, where it fails
-        for mistake in self.function.mistakes:
-            made = [pick(self._made(mistake, at), number) for at in calls]
-            fits = np.array([matches(made[at], pick(self.right[at], number)) for at in calls])
-            shows.append((mistake, fits, np.array([matches(self.answers[at][number], made[at], mistake.within) for at in calls]),
-                          np.array([isinstance(value, Exception) for value in made])))  # fmt: skip
-        for (a, fits_a, hits_a, fails_a), (b, fits_b, hits_b, fails_b) in itertools.combinations(shows, 2):
-            a_alone, b_alone, both = ~fits_a & fits_b, fits_a & ~fits_b, ~fits_a & ~fits_b
-            by_both = both & ((fails_a | fails_b) == failed) & ~right
-            explained = (fits_a & fits_b & right) | (a_alone & hits_a) | (b_alone & hits_b) | by_both
-            if explained.all() and a_alone.any() and b_alone.any():
-                at = agree.index(False)
-                first = b if b_alone[at] else a
-                return replace(self._called(first, "", number, output, agree, at), beside="second")
-        return None
-
-    def _hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
-        """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""
-        made = self._transformed(transform, self._made(mistake, at), number, at)
-        return matches(self.answers[at][number], made, mistake.within if mistake else 1e-9)
-
-    def _called(self, mistake: Mistake | None, transform: str, number: int, output: str, agree: list[bool], at: int) -> Finding:
+    def _called(self, named: Named, number: int) -> Finding:
         """The finding of a mistake, or of a transform where that alone makes the difference in the call."""
-        alone = transform and matches(pick(self._made(mistake, at), number), pick(self.right[at], number))
+        mistake, transform, at, beside = named
+        alone = transform and matches(pick(self.table.made(mistake, at), number), pick(self.right[at], number))
         if mistake is None or alone:
-            return self._found(f"transform.{slug(transform)}", "mistake", number, output, agree, None)
-        return self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, output, agree, mistake.seen, at)
+            found = self._found(f"transform.{slug(transform)}", "mistake", number, at)
+            mistake = None
+        else:
+            found = self._found(f"{self.exercise.key}.{slug(mistake.key)}", "mistake", number, at, **mistake.words)
+            found = replace(found, seen=mistake.seen)
+        beyond = () if beside else self.table.beyond(mistake)
+        right = self._right_calls() if "error" in found.numbers else ()  # an error shows nothing of the calls that do not stop
+        return replace(found, beside=beside, right_calls=right, beyond=tuple(name for name in beyond if name != self.table.outputs[number]))
 
-    def _explains_all(self, mistake: Mistake) -> bool:
-        """Whether all outputs of all calls are those of this mistake."""
-        for at, answer in enumerate(self.answers):
-            made = self._made(mistake, at)
-            made = (made,) * len(answer) if isinstance(made, Exception) else made
-            if len(made) != len(answer) or not all(map(matches, answer, made, [mistake.within] * len(made))):
-                return False
-        return True
+    def _symptom(self, wrong: Sequence[int]) -> Finding:
+        """What can be said where no known mistake gives these numbers: of the first output of which there is something to say."""
+        said = [self._seen(number) for number in wrong]
+        number, (key, numbers) = next((one for one in zip(wrong, said, strict=True) if one[1][0] not in SAYS_LITTLE), (wrong[0], said[0]))
+        found = self._found(f"symptom.{slug(key)}", "symptom", number, self._shown(number), **numbers)
+        return replace(found, right_calls=self._right_calls())
 
-    def _candidates(self) -> Iterator[tuple[Mistake | None, str]]:
-        """Every mistake, every transform of the right answer."""
-        yield from ((mistake, "") for mistake in self.function.mistakes)
-        yield from ((None, name) for name in TRANSFORMS)
-
-    def _transformed_mistakes(self) -> Iterator[tuple[Mistake | None, str]]:
-        """Every transform of every mistake."""
-        yield from ((mistake, name) for mistake in self.function.mistakes for name in TRANSFORMS)
-
-    def _made(self, mistake: Mistake | None, at: int) -> Outputs | Exception:
-        """What a mistake leaves in a call, the right answer without one. Computed when it is first asked for."""
-        if mistake is None:
-            return self.right[at]
-        if (mistake.key, at) not in self._mistaken:
-            self._mistaken[mistake.key, at] = compute(self.function, mistake.compute, self.probes[at])
-        return self._mistaken[mistake.key, at]
-
-    def _transformed(self, transform: str, outputs: Outputs | Exception, number: int, at: int) -> Any:
-        value = pick(outputs, number)
-        if value is None or isinstance(value, Exception) or not transform:
-            return value
-        if np.ndim(value) == 0 and outputs is not self.right[at] and transform not in ("times N", "over N", "sign"):
-            return None  # half of a wrong number is too little to know a mistake by
-        first = next((a for a in self.probes[at].arguments.values() if isinstance(a, np.ndarray)), np.zeros(1))
-        try:
-            return TRANSFORMS[transform](np.asarray(value), len(first))
-        except ValueError:  # no such axis, or nothing along it
-            return None
-        except IndexError as error:
-            return error
-
-    def _symptom(self, number: int, output: str, agree: list[bool]) -> Finding:
-        """What can be said where no known mistake gives these numbers."""
-        at = agree.index(False)
-        yours, right = np.asarray(self.answers[at][number]), np.asarray(pick(self.right[at], number))
-        is_list = not isinstance(pick(self.right[at], number), np.ndarray)
-        key, numbers = symptom_of(yours, right, 2 * sum(agree) > len(agree), output, is_list)
-        if right.ndim == 0 and not any(agree):
-            ratios = [np.asarray(answer[number]) / pick(mine, number) for answer, mine in zip(self.answers, self.right, strict=True)]
-            if np.ptp(ratios) <= 1e-7 * abs(ratios[0]):
-                key, numbers = "factor", {"factor": digits(float(ratios[0]))}
+    def _seen(self, number: int) -> tuple[str, Mapping[str, Any]]:
+        """The symptom of one output, as the key of a sentence and its numbers."""
+        at, output = self._shown(number), self.table.outputs[number]
+        calls = [Seen(self.answers[other][number], pick(self.right[other], number), self.probes[other].arguments)
+                 for other in (at, *self.table.differ(number)) if other not in self.table.stopped]  # fmt: skip
+        mostly_right = 2 * sum(self.agree[number]) > len(self.answers)
+        key, numbers = symptom_of(calls, mostly_right, output, not isinstance(calls[0].right, np.ndarray))
         if key == "elsewhere" and (scaled := self._where_douts_double(at, number)) is not None:
             if close(scaled, self.answers[at][number]):
-                key = "unused"
-            elif not close(scaled, 2 * np.asarray(self.answers[at][number])):
-                key = "not linear"
-        found = self._found(f"symptom.{slug(key)}", "symptom", number, output, agree, None, **numbers)
-        return replace(found, others=self._others(number), right_calls=self._right_calls(agree))
+                return "unused", {}
+            if not close(scaled, 2 * np.asarray(self.answers[at][number])):
+                return "not linear", {}
+        return key, numbers
 
-    def _others(self, number: int) -> tuple[str, ...]:
-        """The outputs that are right in all calls."""
-        names = (*self.function.returns, *self.function.changes)
-        return tuple(
-            name for other, name in enumerate(names) if other != number and all(self._agrees(at, other) for at in range(len(self.probes)))
-        )
-
-    def _right_calls(self, agree: list[bool]) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
+    def _right_calls(self) -> tuple[tuple[str, str, Mapping[str, Any]], ...]:
         """The calls that are right in every draw, where these are few and less than half: key, description and call."""
-        wrong = {probe.key for probe, agrees in zip(self.probes, agree, strict=True) if not agrees}
+        wrong = {probe.key for at, probe in enumerate(self.probes) if not all(agree[at] for agree in self.agree)}
         right = {probe.key: probe for probe in self.probes if probe.key not in wrong}
         few = 0 < len(right) <= min(LISTED, len(wrong))
         return tuple((probe.key, probe.described, probe.call) for probe in right.values()) if few else ()
@@ -279,17 +202,25 @@ class Diagnosis:
         left = after_call(self.function, outcome.value, arguments)
         return np.nan if outcome.error is not None else pick(left, number)
 
-    def _found(
-        self, key: str, layer: str, number: int, output: str, agree: list[bool], seen: Any, at: int | None = None, **numbers: Any
-    ) -> Finding:
-        differ = [other for other in range(len(agree)) if not agree[other]]
-        if at is None or isinstance(self.answers[at][number], Exception):
-            at = next((other for other in differ if not isinstance(self.answers[other][number], Exception)), differ[0])
-        answer = self.answers[at][number]
+    def _shown(self, number: int) -> int:
+        """The call that is shown of an output: the first that differs and ended without an error, where there is one."""
+        differ = self.table.differ(number)
+        return next((at for at in differ if at not in self.table.stopped), differ[0])
+
+    def _whole(self) -> tuple[int, int]:
+        """How many calls are right in all outputs, and how many there are."""
+        return sum(all(agree[at] for agree in self.agree) for at in range(len(self.answers))), len(self.answers)
+
+    def _found(self, key: str, layer: str, number: int, at: int | None = None, **numbers: Any) -> Finding:
+        """A finding about an output in a call, with the outputs that are right in all calls."""
+        at = self._shown(number) if at is None else at
+        output, answer = self.table.outputs[number], self.answers[at][number]
         yours, right = np.asarray(answer), np.asarray(pick(self.right[at], number))
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].described}
+        kind = self.kinds[at]
         if isinstance(answer, Exception):
-            shown |= {"at": f"{output}.shape", "yours": f"<{type(answer).__name__}: {answer}>"[:200], "right": str(right.shape)}
+            shown |= {"at": output, "yours": "", "right": str(right.shape), "error": f"{type(answer).__name__}: {answer}"[:200]}
+            shown |= {"line": "" if kind is None else kind.numbers.get("line", "")}
         elif yours.shape == right.shape:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)
             where = tuple(map(int, np.unravel_index(int(np.nanargmax(np.where(np.isnan(off), np.inf, off))), right.shape)))
@@ -297,9 +228,8 @@ class Diagnosis:
                       **dict(zip(("yours", "right"), two_apart(float(yours[where]), float(right[where])), strict=True))}  # fmt: skip
         else:
             shown |= {"at": f"{output}.shape", "yours": str(yours.shape), "right": str(right.shape)}
-        outputs = range(len(self.function.returns) + len(self.function.changes))
-        whole = sum(all(self._agrees(call, one) for one in outputs) for call in range(len(agree)))  # a call is right if all outputs are
+        others = tuple(name for name, agree in zip(self.table.outputs, self.agree, strict=True) if all(agree))
         return Finding(
-            key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, seen, (whole, len(agree)),
-            call=self.probes[at].call,
+            key, self.exercise.key, self.function.name, layer, self.probes[at].key, shown | numbers, None, self._whole(),
+            call=self.probes[at].call, others=others,
         )  # fmt: skip

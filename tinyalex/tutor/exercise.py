@@ -55,6 +55,7 @@ class Mistake:
     within: how closely a student's numbers must agree with it, relative to the largest; more only where its own rounding is coarse.
     given: for a mistake that comes down to other arguments, such as a bias of zeros: takes the arguments by name and returns those
         that it changes. It is then also recognized together with any other mistake.
+    words: what its message names beside the numbers of the call, such as {"kinds": "pool"}.
     """
 
     key: str
@@ -63,6 +64,7 @@ class Mistake:
     seen: tuple[int, int] | None = None
     within: float = 1e-9
     given: Callable[..., Arguments] | None = None
+    words: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

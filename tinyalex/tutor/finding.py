@@ -6,7 +6,7 @@ import os
 import re
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -16,8 +16,9 @@ from tinyalex.errors import require_choice
 from tinyalex.tutor.exercise import slug
 
 LANGUAGES = ("en", "zh")
+LINES = 6  # of a message, the most
 SPOKEN = frozenset(
-    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code"}
+    {"line", "where", "made", "first", "second", "at", "yours", "right", "how", "layout", "got", "wanted", "error", "sum", "code", "kinds"}
 )
 PHRASES = (  # what the tutor says in English wherever it finds something, and the sentence that says so in the language asked for
     (re.compile(r"cell (?P<cell>\d+), line (?P<line>\d+)"), "cell_line"),
@@ -45,11 +46,13 @@ class Finding:
     numbers: what the sentence names.
     seen: how many of how many public solutions have it.
     agree: how many of how many calls gave the right answer.
-    beside: "second" where another mistake is behind this one, "others" where other calls differ in another way, else empty.
+    beside: "second" where another mistake is behind this one, "others" where other calls differ in another way, "stops" where those
+        end in an error, else empty.
     call: the numbers and shapes that the call is described with.
-    seed, sizes: of the calls, for `replay`.
+    seed, sizes, layout: of the calls, for `replay`; the layout is empty where the arrays lie as in any other call.
     follows: what the student has derived rightly from what the finding is about: the name of an output.
-    others: the other outputs that are right in all calls. right_calls: key, description and call of the few calls that are right.
+    beyond: the other outputs that are not right where a named mistake would leave them right. others: those right in all calls.
+    right_calls: key, description and call of the few calls that are right.
     """
 
     key: str
@@ -66,10 +69,15 @@ class Finding:
     sizes: int = 0
     follows: str = ""
     others: tuple[str, ...] = ()
+    beyond: tuple[str, ...] = ()
     right_calls: tuple[tuple[str, str, Mapping[str, Any]], ...] = ()
+    layout: str = ""
 
-    def text(self, language: str | None = None) -> str:
-        """The message, at most six lines."""
+    def text(self, language: str | None = None, command: str = "") -> str:
+        """The message, at most six lines.
+
+        command: in a terminal, what gives a hint. Without it the last line names functions of `tutor`, for a notebook.
+        """
         words = catalogue(language_of(language))
         known = {"function": self.function, "exercise": self.exercise, **self.numbers}
         known |= {"probe": self._described(words, self.probe, known.get("probe", ""), self.call)}
@@ -77,21 +85,37 @@ class Finding:
         second = words[self.beside] if self.beside else ""
         lines = [words["heading"].format(exercise=self.exercise, function=self.function, agree=agree, second=second)]
         own = f"{self.exercise}.{self.key}"  # an exercise may say a general thing in words of its own
-        lines += filled(words, own if own in words else self.key, known).strip().splitlines()
+        sentence = words[own if own in words else self.key]
+        if "error" in known:  # a call that stopped has nothing to compare
+            sentence = sentence.replace(words["compared"], words["stopped"])
+        lines += fill(words, sentence, known).strip().splitlines()
         if self.follows:
             lines.append(filled(words, "follows", {"function": self.follows, "forward": known.get("output", self.function)}))
-        elif self.others:
-            lines.append(filled(words, "right_outputs", {"outputs": ", ".join(self.others)}))
+        more = []  # as much of it as six lines hold
         if self.right_calls:
-            separator = words["separator"]
-            calls = separator.join(self._described(words, *one) for one in self.right_calls)
-            lines.append(filled(words, "right_calls", {"calls": calls}))
-        if self.seen:
-            lines.append(words["seen"].format(some=self.seen[0], all=self.seen[1]))
-        name = f"{self.exercise}-{self.probe}" if self.probe else self.exercise
+            calls = words["separator"].join(self._described(words, *one) for one in self.right_calls)
+            more.append(filled(words, "right_calls", {"calls": calls}))
+        if self.others and not self.follows:
+            more.insert(0, filled(words, "right_outputs", {"outputs": ", ".join(self.others)}))
+        if self.beyond and not self.follows:
+            more.insert(0, filled(words, "not_right_either", {"outputs": ", ".join(self.beyond)}))
+        seen = [words["seen_one" if self.seen[0] == 1 else "seen"].format(some=self.seen[0], all=self.seen[1])] if self.seen else []
+        room = max(0, LINES - 1 - len(lines) - len(seen))
+        return "\n".join([*lines, *more[:room], *seen, self._next(words, command)])
+
+    def _next(self, words: Mapping[str, str], command: str) -> str:
+        """How to get a hint and, where a call shows the finding, how to make it again."""
+        if command:
+            return words["next_in_terminal"].format(command=command)
+        if not self.probe:
+            return words["next_hint"].format(exercise=self.exercise)
+        return words["next"].format(exercise=self.exercise, replay=self.replayed(self.function if self.seed or self.sizes else ""))
+
+    def replayed(self, function: str = "") -> str:
+        """What `replay` is called with to make the call again. function: an expression for the student's function, where it is needed."""
         others = "".join(f", {key}={value}" for key, value in (("seed", self.seed), ("sizes", self.sizes)) if value)
-        lines.append(words["next"].format(exercise=self.exercise, replay=f'"{name}"{others}'))
-        return "\n".join(lines)
+        layout = f', layout="{self.layout}"' if self.layout else ""
+        return f'"{self.exercise}-{self.probe}"{function and f", {function}"}{others}{layout}'
 
     def _described(self, words: Mapping[str, str], key: str, english: str, call: Mapping[str, Any]) -> str:
         """A call in the language of the words; the English stands in the exercise and not in the catalogue."""
@@ -99,13 +123,25 @@ class Finding:
         return filled(words, described, call) if key and described in words else english
 
 
+def passed(language: str | None, exercise: str, functions: Sequence[str], calls: int, following: str = "") -> str:
+    """What is said of functions that are right. following: what comes next; empty where nothing does, or where nobody knows."""
+    words = catalogue(language_of(language))
+    said = words["passed"].format(exercise=exercise, functions=", ".join(functions), calls=calls)
+    return said + (words["and_next"].format(following=following) if following else "")
+
+
 def filled(words: Mapping[str, str], key: str, numbers: Mapping[str, Any]) -> str:
-    """A sentence of the catalogue with its fields filled in, the English words among the values in the language of the sentence.
+    """The sentence of that key, filled in."""
+    return fill(words, words[key], numbers)
+
+
+def fill(words: Mapping[str, str], sentence: str, numbers: Mapping[str, Any]) -> str:
+    """A sentence of the catalogue `words` with its fields filled in, the English words among the values in the language of the sentence.
 
     Where Chinese meets Chinese no space is left between them, and where it meets a number or a name one space stands between.
     """
     made, formatter = "", string.Formatter()
-    for literal, name, _, _ in formatter.parse(words[key]):
+    for literal, name, _, _ in formatter.parse(sentence):
         made = _joined(made, literal)
         if name is not None:
             value = formatter.get_field(name, (), numbers)[0]

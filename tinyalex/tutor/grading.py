@@ -19,6 +19,7 @@ from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import write_json
 from tinyalex.tutor.checking import sizes_of_grade
 from tinyalex.tutor.exercise import Exercise
+from tinyalex.tutor.finding import catalogue
 from tinyalex.tutor.processes import Limits, Processes, Task
 from tinyalex.tutor.result import POINTS, Result, not_written, problem_of, result_of, text_of_finding
 from tinyalex.tutor.runner import names_of_all
@@ -27,7 +28,7 @@ from tinyalex.tutor.submission import read
 
 FORMAT = 1
 RESULTS = "tinyalex-grades.json"
-NO_SANDBOX = "This is no security sandbox: the code of students runs with your rights, and can read files and use the network."
+NO_SANDBOX = catalogue("en")["grade.no_sandbox"]
 
 
 @dataclass(frozen=True)

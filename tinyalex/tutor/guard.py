@@ -7,12 +7,14 @@ import ctypes
 import gc
 import io
 import itertools
+import math
 import os
 import random
 import re
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ from typing import Any
 import numpy as np
 
 LIMIT_S = 10.0
+SLOWER = 6  # a call that waits, or that other programs keep from computing, may take so many times longer by the clock
+SOON_S = 0.01  # at least so long is waited before the clocks are read again
 AGAIN_S = 0.1  # a function that swallowed the end of its time is told again so many seconds later
 SHOWN = 500  # characters of what a function printed
 CALLS = itertools.count()
@@ -105,8 +109,9 @@ def call(function: Callable[..., Any], arguments: dict[str, Any], limit_s: float
 
     Parameters
     ----------
-    limit_s: seconds after which `TimeUp` is raised inside the function, ten where nothing else is said.
-        It comes between two lines of Python: one long call of NumPy ends first.
+    limit_s: seconds of computing after which `TimeUp` is raised inside the function, ten where nothing else is said; or SLOWER times
+        as many by the clock, so that a busy machine stops no function that is right. Where the system does not say how long a thread
+        has computed, the seconds are those of the clock. It comes between two lines of Python: one long call of NumPy ends first.
     """
     printed = FirstCharacters()
     with _as_it_was(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
@@ -208,8 +213,10 @@ def _as_it_was() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopped_after(seconds: float) -> Iterator[None]:
-    """Raise TimeUp in the calling thread after so many seconds, and again and again until the block has ended."""
+    """Raise TimeUp in the calling thread after so many seconds of computing, and again and again until the block has ended."""
     caller, ended, lock = threading.get_ident(), threading.Event(), threading.Lock()
+    computed, latest = _clock_of(caller), time.perf_counter() + SLOWER * seconds
+    end = computed() + seconds
     sent = 0
 
     class Sent(TimeUp):
@@ -222,6 +229,9 @@ def _stopped_after(seconds: float) -> Iterator[None]:
     def watch() -> None:
         wait = seconds
         while not ended.wait(wait):
+            if (wait := min(end - computed(), latest - time.perf_counter())) > 0:
+                wait = max(wait, SOON_S)
+                continue
             with lock:
                 if not ended.is_set():
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), ctypes.py_object(Sent))
@@ -235,6 +245,21 @@ def _stopped_after(seconds: float) -> Iterator[None]:
             with contextlib.suppress(TimeUp), lock:  # one may come even here
                 ended.set()
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), None)  # one that was sent and has not come
+
+
+def _clock_of(thread: int) -> Callable[[], float]:
+    """Says how many seconds a thread has computed, where the system knows it; else what the clock says."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.perf_counter
+    clock = time.pthread_getcpuclockid(thread)
+
+    def seconds() -> float:
+        try:
+            return time.clock_gettime(clock)
+        except OSError:  # the thread is no more
+            return math.inf
+
+    return seconds
 
 
 def _raise_after_events(frame: FrameType | None, events: int) -> None:

@@ -17,7 +17,7 @@ Changed = Callable[[Arguments], Any]  # all arguments -> what one of them was ta
 OF_ARRAYS = (
     "flipped height", "flipped width", "flipped both", "swapped", "absolute", "first channel alone", "first image alone",
     "shifted height", "shifted width", "last image missing", "last line missing", "last column missing", "mean over images",
-    *(name for name in TRANSFORMS if name.startswith("reshaped/")),
+    *(name for name in TRANSFORMS if name.startswith("reshaped")),
 )  # fmt: skip
 NUMBERS: Mapping[str, Callable[[float], float]] = {  # what a number may be taken for
     "0": lambda v: 0, "1": lambda v: 1, "2": lambda v: 2, "{} + 1": lambda v: v + 1, "{} - 1": lambda v: v - 1, "2 * {}": lambda v: 2 * v,

@@ -17,14 +17,27 @@ from tinyalex.tutor.finding import catalogue
 
 LESSONS = Path(__file__).parents[2] / "lessons"
 
-HEAD = '''"""Your file: twelve exercises, one after the other. Write a function in place of its `raise`, then try it:
+HEAD = '''"""Your file: twelve exercises, one after the other. Write a function in place of its `raise`, then try it.
 
-    tinyalex check --file mine.py          in a terminal, all that you have written
-    tutor.check("E06", max_pool)           in a notebook, after `from tinyalex import tutor`
+"The paper" is A. Krizhevsky, I. Sutskever and G. E. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012; its
+sections are named as in "paper 3.3". The text between the triple quotes of a function is its page: it says what is given and what is
+asked. Every function returns new arrays and leaves its arguments as they are, unless its own page says otherwise.
+Images are x (N, C, H, W): N images of C channels, H lines and W columns.
 
-`tutor.hint("E06")` gives a hint, one at a time; in a terminal `tinyalex check E06 --hint 1` does. Every function returns new arrays
-and leaves its arguments as they are, unless its page says otherwise. Images are x (N, C, H, W): N images of C channels, H lines and
-W columns.
+    in a terminal                          in a notebook or in Python, after `from tinyalex import tutor`
+    tinyalex check --file mine.py          tutor.check("E06", max_pool)        try what you have written
+    tinyalex check E06 --hint 1            tutor.hint("E06")                   a hint; there are three, each says more
+                                           tutor.replay("E06-overlap")         the call of a message, made again: see below
+                                           tutor.solution("E06")               the answer
+
+Of each exercise, only the first function that is not right yet is told, and of that function only the first thing to look at. Most
+messages come from one call. `again = tutor.replay("E06-overlap")` makes this call again with the function that you checked last, and
+keeps it: again.arguments, again.yours and again.right. In a Python in which nothing was checked yet, pass the function as well:
+`tutor.replay("E06-overlap", max_pool)`. The message shows what to write.
+
+When E02, E06 and E07 are right, three exercises turned round wait: you write a wrong backward pass that a weak check lets through, then
+a check that finds it out. tutor.weak("B1") shows the weak check, tutor.fool("B1", my_wrong) tries your function on it, and
+tutor.mend("B1", my_check) tries your check. B1 is about max_pool_backward, B2 about tanh_backward, B3 about lrn_backward.
 """
 
 import numpy as np

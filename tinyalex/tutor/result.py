@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tinyalex.tutor.exercise import Exercise
-from tinyalex.tutor.finding import Finding, catalogue, filled, language_of
+from tinyalex.tutor.finding import Finding, catalogue, filled, language_of, passed
 
 POINTS = 5  # of each exercise; its functions share them equally
 
@@ -47,18 +47,15 @@ class Result:
         """From 0 to POINTS."""
         return round(POINTS * sum(state == "right" for state in self.states.values()) / len(self.states), 2)
 
-    def text(self, language: str | None = None, following: str = "") -> str:
-        """What the student is told. following: what comes next where the exercise is right."""
+    def text(self, language: str | None = None, following: str = "", command: str = "") -> str:
+        """What the student is told. following: what comes next where the exercise is right. command: see `Finding.text`."""
         if self.finding is not None:
-            return text_of_finding(self.finding, language)
-        words = catalogue(language_of(language))
+            return text_of_finding(self.finding, language, command)
         if self.status == "todo":
-            return words["check.todo"].format(exercise=self.exercise)
+            return catalogue(language_of(language))["check.todo"].format(exercise=self.exercise)
         right = [name for name, state in self.states.items() if state == "right"]
         left = [name for name, state in self.states.items() if state != "right"]
-        return words["passed"].format(
-            exercise=self.exercise, functions=", ".join(right), calls=self.calls, following=", ".join(left) or following
-        )
+        return passed(language, self.exercise, right, self.calls, ", ".join(left) or following)
 
     def document(self, language: str | None = "en") -> dict[str, Any]:
         """The result as JSON has it, with its message in that language."""
@@ -101,10 +98,10 @@ def problem_of(results: Sequence[Result]) -> Finding | None:
     return whole[0] if whole and len(whole) == len(first) and whole[0].key in ("submission.import", "submission.import_endless") else None
 
 
-def text_of_finding(finding: Finding, language: str | None = None) -> str:
+def text_of_finding(finding: Finding, language: str | None = None, command: str = "") -> str:
     """The message of a finding; one about the file or the process has no hint and no call to repeat."""
     if finding.layer != "file":
-        return finding.text(language)
+        return finding.text(language, command)
     return filled(catalogue(language_of(language)), finding.key, finding.numbers)
 
 

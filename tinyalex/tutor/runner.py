@@ -81,8 +81,9 @@ def limit_this_process(cpu_s: float, memory: int) -> None:
     }
     for kind, most in limits.items():
         hard = resource.getrlimit(kind)[1]
+        later = most + (kind == resource.RLIMIT_CPU)  # at the first the system says why it ends the process, at the second it does not
         with contextlib.suppress(ValueError, OSError):  # macOS refuses a limit of the address space
-            resource.setrlimit(kind, (most, most) if hard == resource.RLIM_INFINITY or most <= hard else (hard, hard))
+            resource.setrlimit(kind, (most, later) if hard == resource.RLIM_INFINITY or later <= hard else (hard, hard))
 
 
 def main(job: Mapping[str, Any]) -> None:
@@ -94,7 +95,7 @@ def main(job: Mapping[str, Any]) -> None:
     results, nowhere = os.dup(1), os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    limit_this_process(job["wall_s"], job["memory"])
+    limit_this_process(job["exercise_s"], job["memory"])
     if job["folder"] is not None:
         sys.path.append(job["folder"])
     with time_limit_of_calls(job["call_s"]):

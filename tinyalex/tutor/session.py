@@ -13,17 +13,20 @@ from typing import Any
 import numpy as np
 
 from tinyalex.errors import ShapeError, require_choice, require_int, show
+from tinyalex.tutor.arrays import LAYOUTS, framed, laid_out
 from tinyalex.tutor.checking import calls_of, derived, examine
-from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function, Probe
+from tinyalex.tutor.exercise import SIZE_SETS, Exercise, Function
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import Finding, catalogue, language_of
+from tinyalex.tutor.finding import Finding, catalogue, language_of, passed
+from tinyalex.tutor.topics import topic_of
 
 LEVELS = ("one", "two", "three")
 SOLUTIONS = Path(__file__).parents[2] / "lessons" / "solutions"
 
 _checked: dict[str, Callable[..., Any]] = {}  # by function, what was checked last: `replay` calls it again
 _failed: dict[str, str] = {}  # by exercise, the function that the last finding was about: `hint` is about that one
-_hinted: dict[str, int] = {}  # by function, how many hints were given
+_findings: dict[str, str] = {}  # by function, the key of its last finding: hints fit it
+_hinted: dict[tuple[str, str | None], int] = {}  # by function and topic, how many hints were given
 
 
 @dataclass(frozen=True)
@@ -82,17 +85,17 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
     order = [function for function in exercise.functions if function.name in functions]
     for at, function in enumerate(order):
         _checked[function.name] = functions[function.name]
+        _findings.pop(function.name, None)
         if finding := examine(exercise, function, functions[function.name], seed, sizes, _forward_of(function, functions)):
             _failed[exercise.key] = function.name
+            _findings[function.name] = finding.key
             names = tuple(later.name for later in order[at + 1 :])
             waiting = [_waits(later, finding, functions, language) for later in order[at + 1 :]]
             text = "\n".join([finding.text(language), *waiting])
             return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
     _failed.pop(exercise.key, None)
     calls = sum(map(calls_of, order))
-    text = catalogue(language)["passed"].format(
-        exercise=exercise.key, functions=", ".join(f.name for f in order), calls=calls, following=_following(exercise, order, language)
-    )
+    text = passed(language, exercise.key, [function.name for function in order], calls, _following(exercise, order))
     return Report(exercise.key, None, text, tuple(function.name for function in order))
 
 
@@ -117,22 +120,29 @@ def _waits(function: Function, finding: Finding, functions: Mapping[str, Any], l
 def hint(exercise: str, function: str | None = None, language: str | None = None) -> None:
     """Print the next hint: the question to ask, the equation with its indices, the shape of the loop. Each call goes one further.
 
+    The hints fit the last finding of the function, where it is of a kind that has hints of its own.
     function: which of the exercise's functions; None for the one that the last finding was about, else the first.
     """
     chosen, words = exercise_of(exercise), catalogue(language_of(language))
     name = _function_of(chosen, function).name
-    level = _hinted.get(name, 0)
+    finding = _findings.get(name, "")
+    asked = name, topic_of(chosen.key, finding)
+    level = _hinted.get(asked, 0)
     if level == len(LEVELS):
         print(words["no_more_hints"].format(function=name, exercise=chosen.key))
         return
-    _hinted[name] = level + 1
-    print(hint_of(chosen.key, name, level + 1, language))
+    _hinted[asked] = level + 1
+    print(hint_of(chosen.key, name, level + 1, language, finding))
 
 
-def hint_of(exercise: str, function: str, level: int, language: str | None = None) -> str:
-    """The hint of a function at a level from 1 to 3, in a sentence that names both."""
-    words = catalogue(language_of(language))
-    said = words[f"{exercise}.hints.{function}.{LEVELS[level - 1]}"]
+def hint_of(exercise: str, function: str, level: int, language: str | None = None, finding: str = "") -> str:
+    """The hint of a function at a level from 1 to 3, in a sentence that names both.
+
+    finding: the key of what is to be mended: the hint fits it, where that has hints of its own.
+    """
+    words, step = catalogue(language_of(language)), LEVELS[level - 1]
+    topic = topic_of(exercise, finding)
+    said = words.get(f"hints_for.{topic}.{step}") or words[f"{exercise}.hints.{function}.{step}"]
     return words["hint"].format(function=function, level=level, levels=len(LEVELS), hint=said)
 
 
@@ -159,21 +169,32 @@ class Replay:
         return f"Replay({given}; yours: {show(self.yours)}, right: {show(self.right)})"
 
 
-def replay(name: str, seed: int = 0, sizes: int = 0) -> Replay:
-    """Make the call of a finding again, with your function as `check` had it last, unprotected: an error shows its whole traceback.
+def replay(
+    name: str, function: Callable[..., Any] | None = None, *, seed: int = 0, sizes: int = 0, layout: str = ""
+) -> Replay:  # fmt: skip
+    """Make the call of a finding again, unprotected: an error shows its whole traceback.
 
-    name, seed, sizes: as the message prints them, such as "E06-overlap".
+    Parameters
+    ----------
+    name: of the call, such as "E06-overlap". function: yours, under its name; None for the one that `check` had last.
+    seed, sizes, layout: as the message prints them. As in `check`, the arrays are slices of larger ones that are full of NaN; layout
+        names another way in which they may lie in memory.
     """
+    way = LAYOUTS[require_choice("replay", "layout", layout, tuple(LAYOUTS))] if layout else framed
     key, _, wanted = name.partition("-")
     chosen = exercise_of(key)
-    function = _function_of(chosen, None)
-    if function.name not in _checked:
+    if function is not None:
+        given = dict(_named(chosen, (function,), "replay"))
+        _checked.update(given)
+    asked = _function_of(chosen, None if function is None else next(iter(given)))
+    if asked.name not in _checked:
         raise ShapeError(f"replay: {key} must have been checked before, got no call so far", f'call check("{key}", your_function)')
-    probes = {probe.key: probe for probe in function.probes(np.random.default_rng([seed, 0]), _sizes("replay", sizes))}
+    probes = {probe.key: probe for probe in asked.probes(np.random.default_rng([seed, 0]), _sizes("replay", sizes))}
     if wanted not in probes:
         require_choice("replay", "name", name, tuple(f"{key}-{probe}" for probe in probes))
     arguments = dict(probes[wanted].arguments)
-    return Replay(arguments, _call(_checked[function.name], probes[wanted]), _call(function.right, probes[wanted]))
+    yours = _call(_checked[asked.name], laid_out(arguments, way))
+    return Replay(arguments, yours, _call(asked.right, copy.deepcopy(arguments)))
 
 
 def exercise_of(key: Any) -> Exercise:
@@ -186,8 +207,8 @@ def _sizes(who: str, sizes: Any) -> int:
     return require_int(who, "sizes", sizes, least=0, most=SIZE_SETS - 1)
 
 
-def _call(function: Callable[..., Any], probe: Probe) -> Any:
-    return function(*copy.deepcopy(dict(probe.arguments)).values())
+def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+    return function(*arguments.values())
 
 
 def _function_of(exercise: Exercise, name: str | None) -> Function:
@@ -198,7 +219,7 @@ def _function_of(exercise: Exercise, name: str | None) -> Function:
     return found
 
 
-def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+def _named(exercise: Exercise, given: tuple[Any, ...], who: str = "check") -> Iterator[tuple[str, Any]]:
     """By name of the exercise's functions, what was given for it."""
     names = [function.name for function in exercise.functions]
     forwards = {function.forward.function for function in exercise.functions if function.forward is not None}
@@ -212,7 +233,7 @@ def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, An
             continue
         if not callable(value):
             remedy = "pass the function itself, without parentheses behind its name"
-            raise ShapeError(f"check: a function of {exercise.key} must be one that I can call, got {show(value)}", remedy)
+            raise ShapeError(f"{who}: a function of {exercise.key} must be one that I can call, got {show(value)}", remedy)
         name = getattr(value, "__name__", "")
         if name in forwards and name not in names:
             yield name, value
@@ -220,15 +241,15 @@ def _named(exercise: Exercise, given: tuple[Any, ...]) -> Iterator[tuple[str, An
             found = True
             yield name if name in names else names[0], value
         else:
-            rule = f"check: a function of {exercise.key} must be called {' or '.join(names)}"
+            rule = f"{who}: a function of {exercise.key} must be called {' or '.join(names)}"
             raise ShapeError(f"{rule}, got {name or show(value)}", "rename yours, so that it is clear which one it is")
     if not found:
         raise ShapeError(f"check: at least one of {', '.join(names)} must be given, got none", f'call check("{exercise.key}", {names[0]})')
 
 
-def _following(exercise: Exercise, done: list[Function], language: str) -> str:
-    """What comes next: the exercise's other functions, else the next exercise."""
+def _following(exercise: Exercise, done: list[Function]) -> str:
+    """What comes next: the exercise's other functions, else the next exercise; empty behind the last."""
     left = [function.name for function in exercise.functions if function not in done]
     keys = list(EXERCISES)
     after = keys[keys.index(exercise.key) + 1 :]
-    return left[0] if left else after[0] if after else catalogue(language)["all_done"]
+    return left[0] if left else after[0] if after else ""

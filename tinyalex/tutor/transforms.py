@@ -37,7 +37,7 @@ def _swapped(a: Array, n: int) -> Array:
 
 
 def _reshaped(order: Callable[[int], list[int]], back: bool) -> Transform:
-    """An array as `reshape` leaves it where its axes should have been moved: into that order, or back from it."""
+    """An array whose axes were moved into that order, and not back before `reshape`; or which was reshaped, and moved back from it."""
 
     def reshaped(a: Array, n: int) -> Array:
         axes = order(a.ndim)
@@ -65,6 +65,7 @@ TRANSFORMS: Mapping[str, Transform] = {
     "twice": lambda a, n: 2 * a,
     "half": lambda a, n: a / 2,
     "swapped": _swapped,
+    "transposed": lambda a, n: a.swapaxes(-1, -2) if a.ndim >= 2 else a,
     "flipped height": lambda a, n: np.flip(a, -2) if a.ndim >= 2 else a,
     "flipped width": lambda a, n: np.flip(a, -1),
     "flipped both": lambda a, n: np.flip(a, (-2, -1)) if a.ndim >= 2 else a,
@@ -77,11 +78,13 @@ TRANSFORMS: Mapping[str, Transform] = {
     "zeros": lambda a, n: np.zeros_like(a),
     "ones": lambda a, n: np.ones_like(a),
     "mean over images": lambda a, n: np.broadcast_to(a.mean(0), a.shape) if a.ndim >= 2 else a,
+    "sum over images": lambda a, n: np.broadcast_to(a.sum(0), a.shape) if a.ndim >= 2 else a,
     "absolute": lambda a, n: np.abs(a),
     "first image alone": lambda a, n: np.repeat(a[:1], len(a), 0),
     "second image alone": lambda a, n: np.repeat(a[1][None], len(a), 0),  # raises IndexError where there is one image
     "last image kept": lambda a, n: _drop_all_but(a, -1),
     "first image kept": lambda a, n: _drop_all_but(a, 0),
     "last line and column missing": lambda a, n: _drop(a.ndim - 2, -1)(_drop(a.ndim - 1, -1)(a, n), n) if a.ndim >= 3 else a,
-    **{f"reshaped/{name}{' back' * back}": _reshaped(order, back) for name, order in ORDERS.items() for back in (False, True)},
+    **{f"reshaped/{name}": _reshaped(order, False) for name, order in ORDERS.items()},
+    **{f"reshaped back/{name}": _reshaped(order, True) for name, order in ORDERS.items()},
 }

@@ -85,20 +85,25 @@ def test_check(source, capsys):
     capsys.readouterr()
     assert cli.main(["data", "imagenet", "dest", "--check"]) == 0
     out, err = capsys.readouterr()
-    assert out == "6 of 6 shards are as they were made\n" and err.startswith("reads ")
+    assert out == "10 of 10 files are as they were made\n" and err.startswith("reads ")
     before = digest_of(Path("dest"))
     data_ = bytearray(Path("dest/train-00001.tar").read_bytes())
     data_[5000] ^= 1
     Path("dest/train-00001.tar").write_bytes(data_)
     assert cli.main(["data", "imagenet", "dest", "--check"]) == 1
     assert capsys.readouterr().out.splitlines() == [
-        "dest/train-00001.tar: altered", "5 of 6 shards are as they were made",
+        "dest/train-00001.tar: altered", "9 of 10 files are as they were made",
         "remove these files and run `tinyalex data imagenet SRC dest` again, which makes them again",
     ]  # fmt: skip
     assert cli.main(["data", "imagenet", "dest", "--check", "--json"]) == 1
-    assert json.loads(capsys.readouterr().out) == {"folder": "dest", "shards": 6, "wrong": {"train-00001.tar": "altered"}}
+    assert json.loads(capsys.readouterr().out) == {"folder": "dest", "files": 10, "wrong": {"train-00001.tar": "altered"}}
     Path("dest/train-00001.tar").unlink()
     assert run("src", "dest") == 0 and digest_of(Path("dest")) == before
+    Path("dest/color.json").write_text("{}")
+    capsys.readouterr()
+    assert cli.main(["data", "imagenet", "dest", "--check"]) == 1
+    out = capsys.readouterr().out.splitlines()
+    assert out == ["dest/color.json: altered", "9 of 10 files are as they were made", "prepare the set again in a new folder"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_bad_input_is_one_sentence_and_exit_2(source, capsys, argv, message):
 
 
 def test_bar_counts_only_what_is_made_now(source, capsys, monkeypatch):
-    monkeypatch.setattr(preparation, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(preparation, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     assert run("src", "dest") == 130
     monkeypatch.undo()
     os.chdir(source.parent)
@@ -138,7 +143,7 @@ def test_bar_counts_only_what_is_made_now(source, capsys, monkeypatch):
 
 
 def test_interrupted_run_says_how_to_go_on(source, capsys, monkeypatch):
-    monkeypatch.setattr(preparation, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(preparation, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     assert cli.main(["data", "imagenet", "src", "my set", "--warp", "--split", "half", "--processes", "1"]) == 130
     err = capsys.readouterr().err.splitlines()[-1]
     command = "tinyalex data imagenet src 'my set' --split half --processes 1 --warp"

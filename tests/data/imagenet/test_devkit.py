@@ -93,3 +93,32 @@ def test_links_in_a_kit_are_not_followed(tmp_path):
     (tmp_path / "kit.tar").write_bytes(out.getvalue())
     with refuses(DataError, "must hold meta.mat, got none"):
         read_devkit(tmp_path / "kit.tar")
+
+
+KAGGLE = """ImageId,PredictionString
+ILSVRC2012_val_00000002,n00000010 85 1 499 272
+ILSVRC2012_val_00000001,n00000030 131 0 499 254 n00000030 1 2 3 4
+ILSVRC2012_val_00000003,n00000010 0 0 1 1
+"""
+
+
+def test_table_of_kaggle(tmp_path):
+    (tmp_path / "LOC_val_solution.csv").write_text(KAGGLE)
+    kit = read_devkit(tmp_path / "LOC_val_solution.csv")
+    assert [kit.wnids[number] for number in kit.answers["val"]] == ["n00000030", "n00000010", "n00000010"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (KAGGLE + "x,y\n", "line 5 must be the name of a picture, a comma, a class and boxes, got 'x,y'"),
+        (KAGGLE.replace("00000003", "00000004"), "pictures must have the numbers 1 to 3, got others"),
+        ("", "pictures must have the numbers 1 to 0, got others"),
+    ],
+)
+def test_table_that_is_damaged_is_refused(tmp_path, text, message):
+    (tmp_path / "LOC_val_solution.csv").write_text(text)
+    with refuses(DataError, f"LOC_val_solution.csv: {message}"):
+        read_devkit(tmp_path / "LOC_val_solution.csv")
+    with refuses(DataError, "other.csv: the table of answers must be there, got nothing of that name"):
+        read_devkit(tmp_path / "other.csv")

@@ -76,9 +76,18 @@ def test_files_that_are_no_pictures_are_left_out_by_name(source):
     sources = open_folder(source)
     names = {path.name for part in (sources.train, sources.val) for path in part.paths}
     assert len(names) == 24 and "notes.txt" not in names
-    assert sources.note.startswith("pictures in place, crop to 256, 3 files left out: ")
-    for text in ("ant/notes.txt (not a picture)", "ant/cut.jpg (truncated)", "ant/.DS_Store (hidden file)"):
-        assert text in sources.note
+    assert sources.note.startswith("pictures in place, crop to 256, 2 files left out: ")
+    assert all(text in sources.note for text in ("ant/notes.txt (not a picture)", "ant/cut.jpg (truncated)"))
+    assert sources.aside == ", 1 file left out: ant/.DS_Store (hidden file)"
+
+
+def test_what_the_system_lays_beside_the_pictures_does_not_make_another_set(source):
+    before = open_folder(source)
+    (source / "ant" / "Thumbs.db").write_bytes(b"x")
+    (source / "bars.png").write_bytes(b"x")
+    after = open_folder(source)
+    assert after.note == before.note and after.train.fingerprint() == before.train.fingerprint()
+    assert before.aside == "" and "bars.png (outside of a class folder)" in after.aside
 
 
 def test_second_opening_decodes_nothing_and_a_change_is_noticed(source, monkeypatch):

@@ -118,6 +118,18 @@ def test_flat_validation_folder(tmp_path):
     assert [label for _, label in sorted(parts["val"])] == expected
 
 
+def test_layout_of_kaggle(tmp_path):
+    class_folders(tmp_path / "src" / "train", WNIDS)
+    (tmp_path / "src" / "val").mkdir()
+    lines = ["ImageId,PredictionString"]
+    for k in range(3):
+        (tmp_path / "src" / "val" / f"ILSVRC2012_val_{k + 1:08d}.JPEG").write_bytes(picture(seed=k))
+        lines.append(f"ILSVRC2012_val_{k + 1:08d},{WNIDS[k]} 1 2 3 4")
+    (tmp_path / "src" / "LOC_val_solution.csv").write_text("\n".join(lines))
+    _, parts = listed(tmp_path / "src", tmp_path / "list")
+    assert [label for _, label in sorted(parts["val"])] == [sorted(WNIDS).index(wnid) for wnid in WNIDS]
+
+
 def test_folders_in_a_class_folder_and_links(tmp_path):
     class_folders(tmp_path / "src")
     (tmp_path / "src" / "ant" / "more").mkdir()
@@ -216,7 +228,7 @@ def broken(tmp_path, kind):
         ("val has more", "src: classes of train must be those of val, got none for 'dog'; add it to both parts"),
         ("val has fewer", "src: classes of val must be those of train, got none for 'bee' and 1 more; add them to both parts"),
         ("no train", "src: a folder with val must also hold train, got none"),
-        ("few", "src: pictures must be at least 10 for a validation part of 0.1 of them, got 3; name such a part with --val"),
+        ("few", "src: pictures must be at least 10 for a validation part of 0.1 of them, got 3; take more pictures, or put"),
         ("two downloads", "src: downloads of one kind must be one, got ILSVRC2012_img_train.tar and x_img_train.tar"),
         ("no devkit", "--devkit must hold the right answers of ILSVRC2012_val_00000006.JPEG and the others, got none"),
         ("flat SRC", "SRC must hold classes, got ILSVRC2012_val_00000006.JPEG, which has only a number; name this part with --val"),

@@ -14,6 +14,7 @@ from tests.contract import refuses
 from tinyalex.data.imagenet.pool import Stopped, share
 from tinyalex.errors import DataError, OutOfMemory
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # Python 3.12 and later
 METHODS = ("spawn", "fork") if os.name == "posix" else ("spawn",)
 
 

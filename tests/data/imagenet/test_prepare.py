@@ -109,6 +109,7 @@ def test_publishers_files(tmp_path):
         assert about["class"] == wnid == made.index["classes"][sources.val.labels[k]][0]
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")  # Python 3.12 and later
 def test_processes_and_their_start_change_no_byte(source, tmp_path):
     prepared(source, tmp_path / "one")
     for method in ("spawn", "fork") if os.name == "posix" else ("spawn",):
@@ -198,7 +199,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize(("processes", "method"), [(1, "spawn"), (2, "spawn")])
+@pytest.mark.parametrize(("processes", "method"), [(1, "spawn"), pytest.param(2, "spawn", marks=pytest.mark.slow)])
 def test_kills_leave_no_other_bytes_and_no_finished_shard_is_made_again(source, tmp_path, processes, method):
     """Each run is killed as soon as it finished one more shard, and the last one ends by itself."""
     for k in range(5):
@@ -242,6 +243,7 @@ def test_stop_at_any_write_goes_on(source, tmp_path, monkeypatch, at):
         prepared(source, tmp_path / "dest", split="half", images_a_shard=12)
     monkeypatch.undo()
     assert not (tmp_path / "dest" / "index.json").exists()
+    (tmp_path / "dest" / f".train-00000.tar.1.2.3{atomic.TEMPORARY}").write_bytes(b"what a kill leaves")
     prepared(source, tmp_path / "dest", split="half", images_a_shard=12)
     assert digest_of(tmp_path / "dest") == digest_of(tmp_path / "undisturbed")
 
@@ -277,14 +279,15 @@ def test_shard_that_comes_out_otherwise_is_refused(source, tmp_path, monkeypatch
 
 def test_notes_that_a_power_failure_damaged_are_made_again(source, tmp_path, monkeypatch):
     prepared(source, tmp_path / "undisturbed")
-    monkeypatch.setattr(preparing, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(preparing, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         prepared(source, tmp_path / "dest")
     monkeypatch.undo()
     notes = sorted((tmp_path / "dest" / "unfinished").glob("*.npz"))
     notes[0].write_bytes(b"")
     notes[1].write_bytes(notes[1].read_bytes()[:100])
-    assert prepared(source, tmp_path / "dest").made == 2
+    os.truncate(tmp_path / "dest" / "train-00003.tar", 1000)
+    assert prepared(source, tmp_path / "dest").made == 3
     assert digest_of(tmp_path / "dest") == digest_of(tmp_path / "undisturbed")
 
 
@@ -300,7 +303,7 @@ def test_notes_that_a_power_failure_damaged_are_made_again(source, tmp_path, mon
 )
 def test_another_set_or_other_options_are_refused(source, tmp_path, monkeypatch, finished, change, text):
     if not finished:
-        monkeypatch.setattr(preparing, "_finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(preparing, "finish", lambda *args: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             prepared(source, tmp_path / "dest")
         monkeypatch.undo()
@@ -308,10 +311,22 @@ def test_another_set_or_other_options_are_refused(source, tmp_path, monkeypatch,
         prepared(source, tmp_path / "dest")
     if "picture" in change:
         (source / "ant" / "new.jpg").write_bytes(picture())
-    before = {name: digest for name, digest in digest_of(tmp_path / "dest").items() if not name.startswith("unfinished")}
+    lists = ("records", "names", "labels", "order")  # of the pictures of SRC, which are written anew by each call
+
+    def kept():
+        return {name: digest for name, digest in digest_of(tmp_path / "dest").items() if not name.endswith(lists)}
+
+    before = kept()
     with refuses(DataError, text):
         prepared(source, tmp_path / "dest", **{key: value for key, value in change.items() if key != "picture"})
-    assert {name: digest for name, digest in digest_of(tmp_path / "dest").items() if not name.startswith("unfinished")} == before
+    assert kept() == before and (tmp_path / "dest" / "unfinished").exists() != finished
+
+
+def test_source_that_is_refused_leaves_no_dest(tmp_path):
+    class_folders(tmp_path / "src", ("ant",))
+    with refuses(DataError, "src: classes must be at least 2, got only 'ant'"):
+        prepared(tmp_path / "src", tmp_path / "dest")
+    assert not (tmp_path / "dest").exists()
 
 
 def test_place_of_dest(source, tmp_path):

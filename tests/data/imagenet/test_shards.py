@@ -101,25 +101,30 @@ def test_shard_that_changes_while_the_set_is_open_is_found_when_it_is_read(dest,
     train.read(range(20))
 
 
-@pytest.mark.parametrize("contents", [b"\0" * 400, b"\xff\xd8\xff\xe0 no picture"])
-def test_picture_that_no_longer_decodes_is_named(dest, contents):
+@pytest.mark.parametrize(("contents", "got"), [(b"\0" * 400, "bytes that are no picture"), (b"\xff\xd8\xff\xe0 no picture", "")])
+def test_picture_that_no_longer_decodes_is_named(dest, contents, got):
     row = np.load(dest / "train.npy")[6]
     with open(dest / "train-00001.tar", "r+b") as file:
         file.seek(int(row["offset"]))
         file.write(contents)
     train = open_shards(dest).train
-    with refuses(DataError, f"train-00001.tar: the picture at byte {row['offset']:,} must be a JPEG of 256 x 256 pixels, got "):
+    with refuses(DataError, f"train-00001.tar: the picture at byte {row['offset']:,} must be a JPEG of 256 x 256 pixels, got {got}"):
         train.read([6])
     train.read([5, 7])
 
 
 def test_check_finds_a_changed_bit(dest):
-    assert dict(check_shards(dest)) == {**{f"train-{k:05d}.tar": "" for k in range(6)}, "val-00000.tar": ""}
+    files = [f"train-{k:05d}.tar" for k in range(6)] + ["val-00000.tar", "train.npy", "val.npy", "mean.npy", "color.json"]
+    assert dict(check_shards(dest)) == dict.fromkeys(files, "")
     data = bytearray((dest / "train-00003.tar").read_bytes())
     data[len(data) // 2] ^= 1
     (dest / "train-00003.tar").write_bytes(data)
     (dest / "val-00000.tar").unlink()
-    assert {name: wrong for name, wrong in check_shards(dest) if wrong} == {"train-00003.tar": "altered", "val-00000.tar": "missing"}
+    mean = np.load(dest / "mean.npy")
+    mean[0, 5, 7] += 1
+    np.save(dest / "mean.npy", mean)
+    found = {name: wrong for name, wrong in check_shards(dest) if wrong}
+    assert found == {"train-00003.tar": "altered", "val-00000.tar": "missing", "mean.npy": "altered"}
 
 
 def damage(dest, kind):

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from tests.contract import refuses
+from tinyalex.data import synthetic_dataset
 from tinyalex.data.color import color_axes
+from tinyalex.data.export import write_class_folders
 from tinyalex.data.imagenet.folders import open_folder
 from tinyalex.data.imagenet.pictures import require_side
 from tinyalex.data.imagenet.preparation import prepare
@@ -63,3 +65,11 @@ def test_sums_are_exact_for_every_side(side):
     assert np.array_equal(sums.pixels, images.sum(axis=0))
     deviations, directions = color_axes(images.transpose(0, 3, 1, 2))
     assert np.allclose(sums.axes()[0], deviations) and np.allclose(np.abs(sums.axes()[1]), np.abs(directions), atol=1e-6)
+
+
+def test_pictures_that_a_program_drew_are_called_synthetic_in_place_and_in_shards(pictures, tmp_path):
+    write_class_folders(synthetic_dataset(40, 20, seed=5), tmp_path / "drawn")
+    prepare(tmp_path / "drawn", tmp_path / "shards", side=32, processes=1)
+    for sources in (open_folder(tmp_path / "drawn", side=32), open_shards(tmp_path / "shards")):
+        assert sources.synthetic and sources.note.startswith("synthetic shapes, seed 5, ") and not sources.aside
+    assert not open_folder(pictures, side=32).synthetic

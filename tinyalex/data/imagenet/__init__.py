@@ -6,7 +6,7 @@
 | listing.py | the list of all pictures on the disk: classes, split, order |
 | pictures.py | any picture file to 256 x 256 pixels |
 | statistics.py | mean image and colors, in exact sums |
-| packing.py, pool.py, preparation.py, report.py | shards, made by several processes |
+| preparation.py, packing.py, pool.py, finishing.py, report.py | shards, made by several processes |
 | shards.py, folders.py | the sources that training reads |
 """
 

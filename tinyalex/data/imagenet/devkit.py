@@ -1,4 +1,4 @@
-"""The publisher's development kit: which class each number of the challenge means, and the right answers of the flat picture tars.
+"""The publisher's development kit, or Kaggle's table in its place: classes of the challenge, and the answers of flat picture tars.
 
 The trap: the kit numbers the classes in an order of its own (1 is n02119789, a kit fox), and its text of right answers holds these
 numbers. A label of this package is the place of the class among all classes sorted by name, as in Caffe and PyTorch (0 is n01440764,
@@ -20,6 +20,7 @@ from tinyalex.data.imagenet.matlab import read_matlab
 from tinyalex.errors import DataError
 
 META = "meta.mat"
+SOLUTION = "LOC_val_solution.csv"
 ANSWERS = {"val": "validation_ground_truth.txt", "test": "test_ground_truth.txt"}
 MOST_BYTES = 2**26  # of a file of the kit; the largest has 2 MB
 
@@ -42,12 +43,14 @@ class Devkit:
 
 
 def read_devkit(place: Path) -> Devkit:
-    """Read a development kit of 2010 or 2012 from its folder or its tar, compressed or not.
+    """Read a development kit of 2010 or 2012 from its folder or its tar, compressed or not; or Kaggle's LOC_val_solution.csv.
 
     Raises
     ------
     DataError: the list of classes or the right answers are not there, or damaged.
     """
+    if place.suffix == ".csv":
+        return _solution(place)
     files = _files(place)
     if META not in files:
         raise DataError(f"{place}: the development kit must hold {META}, got none; name the publisher's devkit, folder or tar")
@@ -106,6 +109,24 @@ def _classes(data: bytes, who: str) -> tuple[dict[int, str], dict[str, str]]:
     if not wnids:
         raise DataError(f"{who}: the file must hold the struct array synsets with ILSVRC2012_ID and WNID, got none; take the devkit's file")
     return wnids, words
+
+
+def _solution(path: Path) -> Devkit:
+    """Kaggle's table of the validation part: a picture, and the name of its class with boxes that are not needed here."""
+    if not path.is_file():
+        raise DataError(f"{path}: the table of answers must be there, got nothing of that name; correct --devkit")
+    answers: dict[int, str] = {}
+    for line, text in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()[1:], 2):
+        found = re.fullmatch(r"ILSVRC\d{4}_val_(\d{8}),(\w+) .*", text)
+        if found is None:
+            rule = f"{path}: line {line} must be the name of a picture, a comma, a class and boxes"
+            raise DataError(f"{rule}, got {text[:40]!r}; take {SOLUTION} from Kaggle again")
+        answers[int(found[1])] = found[2]
+    if sorted(answers) != list(range(1, len(answers) + 1)) or not answers:
+        raise DataError(f"{path}: pictures must have the numbers 1 to {len(answers):,}, got others; take {SOLUTION} from Kaggle again")
+    wnids = dict(enumerate(sorted(set(answers.values())), 1))
+    numbers = {wnid: number for number, wnid in wnids.items()}
+    return Devkit(wnids, {}, {"val": [numbers[answers[k]] for k in range(1, len(answers) + 1)]})
 
 
 def _whole(value: Any) -> int | None:

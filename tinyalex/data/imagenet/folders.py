@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.data.dataset import Sources
+from tinyalex.data.export import drawn_note
 from tinyalex.data.imagenet.listing import PARTS, Listing, Reader, list_pictures
 from tinyalex.data.imagenet.originals import find_originals
 from tinyalex.data.imagenet.pictures import SIDE, LeftOut, Square, convert, quiet, require_side, square
@@ -107,18 +108,21 @@ def open_folder(
         parts = _files(listing, Reader(Path(temporary)))
     digest = hashlib.sha256(f"{listing.digest} {share} {warp}{'' if side == SIDE else f' {side}'}".encode()).hexdigest()
     found = _known(digest, side) or _look(parts, warp, side, progress, digest)
-    sources, out = {}, dict(listing.aside)
+    sources, others = {}, dict(listing.aside)
+    out: dict[str, str] = {}
     for part, (paths, names, labels) in parts.items():
         keep = [k for k, name in enumerate(names) if name not in found.out]
         out |= {name: found.out[name] for name in names if name in found.out}
         if len(np.unique(labels[keep])) < (2 if part == "train" else 1):
             rule = f"{folder}: {part} must hold pictures of {'2 classes' if part == 'train' else '1 class'} at least"
-            raise DataError(f"{rule}, got {len(keep)} pictures{_named(out)}; replace them")
+            raise DataError(f"{rule}, got {len(keep)} pictures{_named(out | others)}; replace them")
         mark = hashlib.sha256(f"{digest} {part}".encode()).hexdigest()[:16]
         sources[part] = FolderSource([paths[k] for k in keep], labels[keep], mark, warp, side)
-    note = f"pictures in place, {'warp' if warp else 'crop'} to {side}{_named(out)}"
+    drawn = drawn_note(folder)
+    note = f"{drawn}{', ' if drawn else ''}pictures in place, {'warp' if warp else 'crop'} to {side}{_named(out)}"
     classes = class_names([[name, originals.words.get(name, name)] for name in listing.classes])
-    return Sources(folder.resolve().name, sources["train"], sources["val"], classes, note, False, found.sums.mean, found.sums.axes)
+    parts_of_set = sources["train"], sources["val"]
+    return Sources(folder.resolve().name, *parts_of_set, classes, note, bool(drawn), found.sums.mean, found.sums.axes, aside=_named(others))
 
 
 _Files = tuple[list[Path], list[str], Labels]
@@ -207,4 +211,4 @@ def _named(out: dict[str, str]) -> str:
     if not out:
         return ""
     few = ", ".join(f"{name} ({kind})" for name, kind in list(out.items())[:NAMED])
-    return f", {len(out)} files left out: {few}{', ...' if len(out) > NAMED else ''}"
+    return f", {len(out)} file{'s' * (len(out) > 1)} left out: {few}{', ...' if len(out) > NAMED else ''}"

@@ -104,7 +104,7 @@ def _check(who: str, names: list[str], found: dict[str, set[int]], aside: list[t
         loose = f"{len(aside):,} other file{'s' * (len(aside) != 1)}, such as {aside[0][0]}" if aside else "none"
         raise DataError(f"{who}: SRC must hold pictures in class folders or in tars, got {loose}; put each class into a folder of its own")
     if len(names) == 1:
-        raise DataError(f"{who}: classes must be at least 2, got only {names[0]!r}; a folder for each class must lie in SRC")
+        raise DataError(f"{who}: classes must be at least 2, got only {names[0]!r}; put each class into a folder of its own")
     if found["val"]:
         for other, part in (PARTS, PARTS[::-1]):
             absent = sorted(names[label] for label in found[other] - found[part])
@@ -124,7 +124,7 @@ def _held_out(key: npt.NDArray[np.uint64], label: npt.NDArray[np.int32], share: 
     if count in (0, len(key)):
         least = -(-STEPS // steps) if steps else 2
         rule = f"{who}: pictures must be at least {least} for a validation part of {share:.3g} of them, got {len(key):,}"
-        raise DataError(rule, "name such a part with --val, or take more pictures")
+        raise DataError(rule, "take more pictures, or put the class folders into train and val")
     places = -(-np.arange(1, count + 1) * STEPS // steps) - 1
     held = np.zeros(len(key), np.bool_)
     held[np.lexsort((key, label))[places]] = True

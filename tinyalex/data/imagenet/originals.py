@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tinyalex.data.imagenet.devkit import Devkit, read_devkit
+from tinyalex.data.imagenet.devkit import SOLUTION, Devkit, read_devkit
 from tinyalex.data.imagenet.tars import Member, members_of
 from tinyalex.errors import DataError
 
 NUMBERED = re.compile(r"ILSVRC\d{4}_(val|test)_(\d{8})\.JPEG", re.IGNORECASE)
 WORDS = ("words.txt", "synset_words.txt", "LOC_synset_mapping.txt")  # texts of a name and its words a line
 TARS = {part: (f"*_img_{part}.tar", f"*_images_{part}.tar") for part in ("train", "val")}
+KITS = ("*devkit*", SOLUTION)
 VALIDATION = ("val", "validation")  # names of its folder
 
 
@@ -91,10 +92,10 @@ def find_originals(source: Path, val: Path | None = None, devkit: Path | None = 
         folders = [source / name for name in VALIDATION if (source / name).is_dir()]
         if tars["train"] is not None:
             train, val = tars["train"], val or tars["val"]
-            devkit = devkit or _one(source, ("*devkit*",))
+            devkit = devkit or _one(source, KITS)
         elif (source / "train").is_dir():
             train, val = source / "train", val or next(iter(folders), None)
-            devkit = devkit or _one(source, ("*devkit*",))
+            devkit = devkit or _one(source, KITS)
         elif folders:
             raise DataError(f"{source}: a folder with {folders[0].name} must also hold train, got none; name the folder above both")
     kit = None if devkit is None else read_devkit(devkit)
@@ -185,7 +186,7 @@ def _in_folder(folder: Path, part: str) -> Iterator[Original]:
                 yield _of_member(Member(member.inner or entry.name[:-4], member.name, member.offset, member.size), Path(entry.path), part)
         elif NUMBERED.fullmatch(entry.name):
             yield Original(part, "", entry.name, int(entry.name[-13:-5]), folder, -1, _size(entry))
-        elif entry.name not in WORDS:
+        elif entry.name not in (*WORDS, SOLUTION):
             yield Original(part, "", entry.name, 0, folder, -1, _size(entry), _aside(entry.name, entry.name, ""))
 
 

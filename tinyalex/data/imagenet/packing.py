@@ -77,11 +77,21 @@ def notes_path(folder: Path, part: str, k: int) -> Path:
     return folder / UNFINISHED / f"{part}-{k:05d}.npz"
 
 
+def is_finished(folder: Path, part: str, k: int) -> bool:
+    """Whether a shard is finished: its tar has the size that its notes say."""
+    return _notes(folder, part, k, ("about",)) is not None
+
+
 def read_notes(folder: Path, part: str, k: int) -> dict[str, Any] | None:
-    """The notes of a finished shard: rows, bytes, sha256, report, and for training the sums. None if the shard is not finished."""
+    """The notes of a finished shard: `rows`, `about` and for training the sums. None if the shard is not finished."""
+    return _notes(folder, part, k, None)
+
+
+def _notes(folder: Path, part: str, k: int, names: tuple[str, ...] | None) -> dict[str, Any] | None:
+    """Some of the notes of a shard; None for all of them."""
     try:
-        with np.load(io.BytesIO(notes_path(folder, part, k).read_bytes())) as file:
-            notes = dict(file)
+        with open(notes_path(folder, part, k), "rb") as opened, np.load(opened) as file:
+            notes = {name: file[name] for name in names or file.files}
         size = (folder / shard_name(part, k)).stat().st_size
         notes["about"] = json.loads(bytes(notes["about"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or damaged by a power failure

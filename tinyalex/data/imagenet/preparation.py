@@ -8,7 +8,6 @@ of the colors, the report and, last of all, the index. A folder without an index
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -18,24 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from tinyalex.data.imagenet.listing import PARTS, Listing, list_pictures
+from tinyalex.data.imagenet.finishing import REPORT, finish
+from tinyalex.data.imagenet.listing import PARTS, list_pictures
 from tinyalex.data.imagenet.originals import find_originals
-from tinyalex.data.imagenet.packing import ROW, UNFINISHED, Packer, Plan, read_notes, shard_name
-from tinyalex.data.imagenet.pictures import QUALITY, SHRINK, SIDE, require_side
+from tinyalex.data.imagenet.packing import UNFINISHED, Packer, Plan, is_finished, read_notes, shard_name
+from tinyalex.data.imagenet.pictures import SHRINK, SIDE, require_side
 from tinyalex.data.imagenet.pool import Shared, share
-from tinyalex.data.imagenet.report import Report, text_of
-from tinyalex.data.imagenet.shards import COLOR, FORMAT, INDEX, MEAN, VERSION, fingerprint_of, read_index
-from tinyalex.data.imagenet.statistics import Sums
+from tinyalex.data.imagenet.shards import INDEX, read_index
 from tinyalex.errors import CheckpointError, DataError, DiskFull, require_bool, require_choice, require_float, require_int
-from tinyalex.files.atomic import alone_in, free_bytes, make_folder, remove_strays, write_bytes, write_json
+from tinyalex.files.atomic import alone_in, free_bytes, make_folder, remove_strays, write_json
 
 HELD_OUT = 0.1  # share of the pictures for validation, where SRC has no such part
 SPLITS = {"half": 0.5}
 MOST_IN_SHARD, LEAST_IN_SHARD, SHARDS = 1000, 50, 64  # a small set has 64 shards, so that all processes have work
+SURE = 0.8  # of the estimated bytes: with fewer free ones the disk is too small even if the estimate is too large
 TRIAL = 8  # pictures from which time and bytes are estimated
-PLAN, REPORT = "plan.json", "report.json"
+PLAN = "plan.json"
 WAIT_S = 3.0  # for processes of a run that was killed, which end by themselves within a moment
 
 Progress = Callable[[int, int], object]
@@ -82,7 +79,7 @@ def prepare(
     ----------
     source: SRC, see `tinyalex/data/imagenet/originals.py`. dest: a new folder, or one that this function began.
     val, devkit: the validation part and the development kit, where they are not found in SRC.
-    split: "half" or 0.5 is the protocol for 10,184 classes (paper section 6.1 of the results): half of the pictures of each class are for
+    split: "half" or 0.5 is the protocol for 10,184 classes (paper section 6): half of the pictures of each class are for
         training. Another number is the share of the validation part. None: SRC's own validation part, else a tenth.
     warp: squeeze pictures to squares as Caffe does, instead of cutting the center. side: of the squares, a multiple of 32.
     processes: 1 or more. The result does not depend on it.
@@ -113,7 +110,8 @@ def prepare(
         remove_strays(dest)
         make_folder(dest / UNFINISHED)
         remove_strays(dest / UNFINISHED)
-        listing = list_pictures(originals, dest / UNFINISHED, who=str(source), share=HELD_OUT if own is None else own)
+        with _tidy(dest):
+            listing = list_pictures(originals, dest / UNFINISHED, who=str(source), share=HELD_OUT if own is None else own)
         sizes = {part: images_a_shard or _size(listing.counts[part]) for part in PARTS}
         plan = Plan(dest, listing.files, listing.classes, listing.counts, sizes, warp, side)
         asked = {
@@ -124,15 +122,16 @@ def prepare(
             "split": own,
             "images a shard": sizes,
         }
-        index = _begun(dest, asked)
+        with _tidy(dest):
+            index = _begun(dest, asked)
         if index is None:
-            left = [task for task in plan.shards() if read_notes(dest, *task) is None]
+            left = [task for task in plan.shards() if not is_finished(dest, *task)]
         else:  # a finished set, of which shards may have been lost
             left = [task for task in plan.shards() if not _whole(dest, index, *task)]
         if left:
             _work(plan, left, processes, method, progress, expect)
         if index is None:
-            index = _finish(plan, listing, source, asked, originals.words)
+            index = finish(plan, listing, source, asked, originals.words)
         for task in left:
             _require_same(dest, index, *task)
         shutil.rmtree(dest / UNFINISHED)
@@ -167,6 +166,19 @@ def _require_ours(dest: Path) -> None:
     if names and INDEX not in names and UNFINISHED not in names:
         got = f"{len(names)} other files such as {min(names)}"
         raise DataError(f"{dest}: DEST must be a new folder or a prepared set, got {got}; choose another place")
+
+
+@contextlib.contextmanager
+def _tidy(dest: Path) -> Iterator[None]:
+    """If the block refuses SRC or DEST, leave nothing of this call behind; what an unfinished set needs stays."""
+    try:
+        yield
+    except DataError:
+        if not (dest / UNFINISHED / PLAN).exists() or (dest / INDEX).exists():
+            shutil.rmtree(dest / UNFINISHED)
+            with contextlib.suppress(OSError):  # DEST is a set
+                dest.rmdir()
+        raise
 
 
 @contextlib.contextmanager
@@ -247,7 +259,7 @@ def _work(
     needed, free = int(nbytes * todo), free_bytes(plan.folder)
     if expect is not None:
         expect(Expected(todo, len(left), seconds * todo / processes, needed))
-    if free < needed:
+    if free < SURE * needed:
         rule = f"{plan.folder}: the disk must have about {needed:,} bytes free, got {free:,}"
         raise DiskFull(rule, "make room and run the same command again")
 
@@ -259,63 +271,3 @@ def _work(
     for _ in share(left, Packer, plan, processes=processes, tick=tick, method=method):
         pass
     tick(todo)
-
-
-def _finish(plan: Plan, listing: Listing, source: Path, asked: dict[str, Any], words: dict[str, str]) -> dict[str, Any]:
-    """Write the tables, the mean image, the axes, the report and the index from the notes of all shards, and return the index."""
-    sums, report = Sums(plan.side), Report(listing.aside)
-    parts: dict[str, Any] = {}
-    tables = {}
-    for part in PARTS:
-        shards, rows = [], [np.empty(0, ROW)]
-        for k in range(-(-plan.counts[part] // plan.sizes[part])):
-            notes = read_notes(plan.folder, part, k)
-            if notes is None:
-                path = plan.folder / shard_name(part, k)
-                raise DataError(f"{path}: shards must stay while the set is made, got none; run the command again")
-            about = notes["about"]
-            report.add(part, len(notes["rows"]), about)
-            rows.append(notes["rows"])
-            shards.append({"name": shard_name(part, k), "images": len(notes["rows"]), "bytes": about["bytes"], "sha256": about["sha256"]})
-            if part == "train":
-                sums.join(notes)
-        tables[part] = np.concatenate(rows)
-        parts[part] = {"images": len(tables[part]), "shards": shards}
-    _require_classes(plan, tables, report)
-    for part, table in tables.items():
-        _write_array(plan.folder / f"{part}.npy", table)
-    _write_array(plan.folder / MEAN, sums.mean())
-    deviations, directions = sums.axes()
-    write_json(plan.folder / COLOR, {"deviations": deviations.tolist(), "directions": directions.tolist()})
-    document = report.document()
-    write_json(plan.folder / REPORT, document)
-    write_bytes(plan.folder / "report.txt", text_of(document).encode("utf-8", "backslashreplace"))
-    index: dict[str, Any] = {
-        "format": FORMAT, "version": VERSION, "name": source.resolve().name.removesuffix(".tar"),
-        "classes": [[name, words.get(name, name)] for name in plan.classes],
-        "side": plan.side, "quality": QUALITY, "resize": asked["resize"], "asked": asked, "parts": parts,
-    }  # fmt: skip
-    index["fingerprint"] = fingerprint_of(index)
-    write_json(plan.folder / INDEX, index)
-    return index
-
-
-def _require_classes(plan: Plan, tables: dict[str, Any], report: Report) -> None:
-    """Refuse a set without pictures in a part, or with pictures of one class only; note classes that lost all their pictures."""
-    for part, table in tables.items():
-        there = np.unique(table["label"])
-        if len(there) < (2 if part == "train" else 1):
-            write_bytes(plan.folder / "report.txt", text_of(report.document()).encode("utf-8", "backslashreplace"))
-            rule = f"{plan.folder}: {part} must hold pictures of {'2 classes' if part == 'train' else '1 class'} at least"
-            raise DataError(f"{rule}, got {len(there)}; report.txt says which pictures were left out")
-        absent = np.setdiff1d(np.arange(len(plan.classes)), there)
-        if len(absent):
-            names = ", ".join(plan.classes[label] for label in absent[:5]) + (", ..." if len(absent) > 5 else "")
-            count = f"{len(absent):,} class{'es' * (len(absent) != 1)}"
-            report.notes.append(f"{count} without a picture in {part}: {names}")
-
-
-def _write_array(path: Path, array: np.ndarray[Any, Any]) -> None:
-    file = io.BytesIO()
-    np.save(file, array)
-    write_bytes(path, file.getbuffer())

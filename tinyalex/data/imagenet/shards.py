@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import UnidentifiedImageError
 
 from tinyalex.data.dataset import Sources
 from tinyalex.data.imagenet.pictures import Pixels, decode
@@ -89,6 +90,8 @@ class ShardSource:
             if pixels.shape == self.image_shape:
                 return pixels
             got = f"{pixels.shape[2]} x {pixels.shape[1]} pixels"
+        except UnidentifiedImageError:
+            got = "bytes that are no picture"
         except Exception as error:  # damaged bytes make Pillow raise every kind of error
             got = str(error) or type(error).__name__
         rule = f"{path}: the picture at byte {offset:,} must be a JPEG of {self.image_shape[2]} x {self.image_shape[1]} pixels, got {got}"
@@ -122,14 +125,16 @@ def open_shards(folder: Path | str) -> Sources:
     folder = Path(folder)
     index = read_index(folder)
     images = {part: index["parts"][part]["images"] for part in index["parts"]}
-    note = f"{images['train']:,} + {images['val']:,} pictures, {index['resize']} to {index['side']}, prepared by tinyalex"
+    drawn = str(index.get("synthetic", ""))
+    counts = f"{images['train']:,} + {images['val']:,} pictures, {index['resize']} to {index['side']}, prepared by tinyalex"
+    note = f"{drawn}, {counts}" if drawn else counts
     return Sources(
         name=index["name"],
         train=ShardSource(folder, "train"),
         val=ShardSource(folder, "val"),
         classes=class_names(index["classes"]),
         note=note,
-        synthetic=False,
+        synthetic=bool(drawn),
         mean_image=functools.partial(_mean, folder),
         color=functools.partial(_color, folder),
     )
@@ -186,21 +191,23 @@ def fingerprint_of(index: dict[str, Any]) -> str:
 
 
 def check_shards(folder: Path | str) -> Iterator[tuple[str, str]]:
-    """Read every shard, and yield its name with what is wrong with it: "" for nothing, "missing", or "altered"."""
-    folder = Path(folder)
-    for part in read_index(folder)["parts"].values():
+    """Read every shard, table and the statistics; yield the file's name and what is wrong: "" for nothing, "missing", or "altered"."""
+    folder, index = Path(folder), read_index(Path(folder))
+    for part in index["parts"].values():
         for shard in part["shards"]:
-            yield shard["name"], _wrong(folder / shard["name"], shard)
+            yield shard["name"], _wrong(folder / shard["name"], shard["sha256"])
+    for name, checksum in index["files"].items():
+        yield name, _wrong(folder / name, checksum)
 
 
-def _wrong(path: Path, shard: dict[str, Any]) -> str:
+def _wrong(path: Path, checksum: str) -> str:
     if not path.is_file():
         return "missing"
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(PIECE):
             digest.update(piece)
-    return "" if digest.hexdigest() == shard["sha256"] else "altered"
+    return "" if digest.hexdigest() == checksum else "altered"
 
 
 def _array(path: Path) -> npt.NDArray[Any]:

@@ -45,9 +45,7 @@ def members_of(path: Path) -> Iterator[Member]:
         for outer in _members(path, file, 0, size, ""):
             if outer.name.lower().endswith(".tar"):
                 inner = outer.name.rpartition("/")[2][:-4]
-                place = file.tell()
                 yield from _members(path, file, outer.offset, outer.offset + outer.size, inner)
-                file.seek(place)
             else:
                 yield outer
 

@@ -22,7 +22,8 @@ def numerical_gradient(f: Scalar, x: Array, h: float) -> Array:
     ----------
     f: a function that takes an array of the shape of x and returns one number. It leaves its argument as it is.
     x: an array of any shape, of floats or of integers, which may lie in memory in any order.
-    h: the step, above 0. Use this one, also where it is large: the result is asked for, and not the exact derivative.
+    h: the step, above 0. Use this h even where it is large: what is asked for is the result of the equation above with this h. Where h is
+        large, that is not the exact derivative.
 
     Returns
     -------
@@ -120,6 +121,19 @@ def moves_a_row(f: Scalar, x: Array, h: float) -> Array:
     for i in range(len(x)):
         row = (np.arange(len(x)) == i).reshape(-1, *[1] * (x.ndim - 1))
         dx[i] = (f(x + h * row) - f(x - h * row)) / (2 * h)
+    return dx
+
+
+def moves_a_row_by_a_view(f: Scalar, x: Array, h: float) -> Array:
+    """`old = x[i]` of a matrix is a view of the row, and moves with it."""
+    dx, moved = np.zeros(x.shape), x.astype(float)
+    for i in range(len(x)):
+        old = moved[i]
+        moved[i] = old + h
+        above = f(moved)
+        moved[i] = old - h
+        dx[i] = (above - f(moved)) / (2 * h)
+        moved[i] = old
     return dx
 
 
@@ -223,6 +237,7 @@ E01 = Exercise("E01", "a slope without calculus", "00", 15, (
         Mistake("replaced", replaced, "inferred"),
         Mistake("nothing moves", nothing_moves, "inferred"),
         Mistake("moves a row", moves_a_row, "inferred"),
+        Mistake("moves a row/by a view", moves_a_row_by_a_view, "inferred"),
         Mistake("all at once", all_at_once, "inferred"),
         Mistake("one slope", one_slope, "inferred"),
         Mistake("step grows/above one", _scaled(lambda size: max(1.0, size)), "inferred"),

@@ -95,6 +95,11 @@ def above_one(dout: Array, x: Array) -> Array:
     return dout * (x > 1)
 
 
+def _number_for_the_mask(number: Callable[[Array], Array]) -> Callable[[Array, Array], Array]:
+    """The gradient times a number that grows with x, in the place of 0 or 1."""
+    return lambda dout, x: dout * number(x)
+
+
 def one_sign_an_image(dout: Array, x: Array) -> Array:
     return dout * (x.reshape(len(x), -1).sum(1).reshape(-1, *[1] * (x.ndim - 1)) > 0)
 
@@ -241,6 +246,11 @@ E02 = Exercise("E02", "the slopes of ReLU and tanh", "01", 15, (
         Mistake("above one", above_one, "inferred"),
         Mistake("exchanged", exchanged, "inferred"),
         Mistake("one sign an image", one_sign_an_image, "inferred"),
+        Mistake("number for the mask/clip", _number_for_the_mask(lambda x: np.clip(x, 0, 1)), "inferred"),
+        Mistake("number for the mask/ceil", _number_for_the_mask(lambda x: np.ceil(np.maximum(x, 0))), "inferred"),
+        Mistake("number for the mask/round", _number_for_the_mask(lambda x: np.clip(np.round(x), 0, 1)), "inferred"),
+        Mistake("number for the mask/sigmoid", _number_for_the_mask(lambda x: 1 / (1 + np.exp(-x))), "inferred"),
+        Mistake("number for the mask/tanh", _number_for_the_mask(lambda x: np.tanh(np.maximum(x, 0))), "inferred"),
         Mistake("not at zero", lambda dout, x: dout * (x / np.abs(x) + 1) / 2, "inferred"),
     ), linear=("dout",), judge=at_zero, seen={"input changed dout": (34, 135), "input changed x": (6, 135)}),
     Function("tanh_backward", tanh_backward, ("dx",), tanh_probes, (

@@ -41,7 +41,7 @@ def chain_backward(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Fo
 
     Forward, with capital letters for matrices: A = x w1^T,   B = relu(A) = max(A, 0),   out = B w2^T + x w3^T.
     x goes a long way, through w1, relu and w2, and a short way, through w3; out is the sum of both. A and B are not given:
-    compute them again. How the loss depends on x is known by the chain rule of several variables.
+    compute them again. Where a value is used in several places, its gradient is the sum of what comes back from each of them.
 
     Parameters
     ----------
@@ -158,6 +158,15 @@ def without_the_slope(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) ->
     return da @ w1 + dout @ w3, da.T @ x, *chain_backward(dout, x, w1, w2, w3)[2:]
 
 
+def slope_missing_in_dw1(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Four:
+    dx, _, dw2, dw3 = chain_backward(dout, x, w1, w2, w3)
+    return dx, (dout @ w2).T @ x, dw2, dw3
+
+
+def slope_missing_in_dx(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Four:
+    return dout @ w2 @ w1 + dout @ w3, *chain_backward(dout, x, w1, w2, w3)[1:]
+
+
 def slope_at_the_gradient(dout: Array, x: Array, w1: Array, w2: Array, w3: Array) -> Four:
     da = np.maximum(dout @ w2, 0)
     return da @ w1 + dout @ w3, da.T @ x, *chain_backward(dout, x, w1, w2, w3)[2:]
@@ -263,6 +272,8 @@ E03 = Exercise("E03", "backward through a layer and a chain", "02", 30, (
         Mistake("short way alone", short_way_alone, "callummcdougall/ARENA_2.0#18"),
         Mistake("long way alone", long_way_alone, "SethHWeidman/DLFS_code#13"),
         Mistake("without the slope", without_the_slope, "inferred"),
+        Mistake("slope missing in dw1", slope_missing_in_dw1, "inferred"),
+        Mistake("slope missing in dx", slope_missing_in_dx, "inferred"),
         Mistake("before relu", before_relu, "inferred"),
         Mistake("slope at the gradient", slope_at_the_gradient, "inferred"),
         Mistake("slope at x", slope_at_x, "inferred"),

@@ -84,12 +84,14 @@ def _shift(by: Callable[[Array], Any], in_the_log: bool = False) -> Callable[[Ar
     return shifted
 
 
-def axis_lost_by_the_maximum(logits: Array, labels: Array) -> Any:
-    return logits - logits.max(1)
+def axis_lost_by_the_maximum(logits: Array, labels: Array) -> Answer:
+    e = np.exp(logits - logits.max(1))
+    return _of(e / e.sum(1, keepdims=True), labels)
 
 
-def axis_lost_by_the_sum(logits: Array, labels: Array) -> Any:
-    return np.exp(logits) / np.exp(logits).sum(1)
+def axis_lost_by_the_sum(logits: Array, labels: Array) -> Answer:
+    e = np.exp(_shifted(logits))
+    return _of(e / e.sum(1), labels)
 
 
 def _sums(axis: int | None, shift: Callable[[Array], Any]) -> Callable[[Array, Array], Answer]:
@@ -238,6 +240,8 @@ E08 = Exercise("E08", "softmax and cross-entropy", "06", 20, (
         Mistake("no shift/in the log", _shift(lambda z: 0.0, True), COUNTED, (5, 138)),
         *(Mistake(f"no shift/by the {name}{' in the log' if log else ''}", _shift(by, log), "inferred")
           for name, by in SMALL_SHIFTS.items() for log in (False, True)),
+        Mistake("maximum over the images", _shift(lambda z: z.max(0)), "inferred"),
+        Mistake("maximum over the images/in the log", _shift(lambda z: z.max(0), True), "inferred"),
         Mistake("axis lost/maximum", axis_lost_by_the_maximum, "shuang0420.cn, June 2016: silent where N is C"),
         Mistake("axis lost/sum", axis_lost_by_the_sum, "shuang0420.cn, June 2016: silent where N is C"),
         *(Mistake(f"sum over the images/{shift}", _sums(0, way), "a question at stackguides.com, 45817372")

@@ -108,6 +108,17 @@ def uphill(weight: Array, grad: Array, velocity: Array, lr: float, momentum: flo
     return sgd_step(weight, -grad, velocity, lr, momentum, weight_decay)
 
 
+def uphill_with_the_decay(weight: Array, grad: Array, velocity: Array, lr: float, momentum: float, weight_decay: float) -> Array:
+    return sgd_step(weight, grad, velocity, -lr, momentum, weight_decay)
+
+
+def weight_in_the_velocity(weight: Array, grad: Array, velocity: Array, lr: float, momentum: float, weight_decay: float) -> Array:
+    sgd_step(weight, grad, velocity, lr, momentum, weight_decay)
+    new_weight = velocity
+    new_weight += weight
+    return new_weight
+
+
 def velocity_subtracted(weight: Array, grad: Array, velocity: Array, lr: float, momentum: float, weight_decay: float) -> Array:
     sgd_step(weight, grad, velocity, lr, momentum, weight_decay)
     return weight - velocity
@@ -213,6 +224,8 @@ E09 = Exercise("E09", "a step of gradient descent", "07", 15, (
         Mistake("mean then rate", mean_then_rate, "HIPS/autograd#289"),
         Mistake("mean and uphill", mean_and_uphill, "the form of a well-known course on deep learning"),
         Mistake("uphill", uphill, "inferred"),
+        Mistake("uphill/with the decay", uphill_with_the_decay, "inferred"),
+        Mistake("weight in the velocity", weight_in_the_velocity, "inferred"),
         Mistake("velocity subtracted", velocity_subtracted, "inferred"),
         Mistake("no momentum", no_momentum, "inferred"),
         Mistake("old velocity kept", old_velocity_kept, "inferred"),

@@ -19,7 +19,8 @@ def plan(layers: Sequence[Layer], in_shape: Shape) -> Plan:
 
     windows along a side of `size` pixels = ceil((size + 2 padding - kernel) / stride) + 1
 
-    A last window may hang over the edge: so the paper's 224 pixels give 55. This holds for conv and, with padding 0, for pool.
+    The equation holds for conv and for pool; a pool has padding 0. It rounds up, as the program of 2012 did: a last window may hang over
+    the edge, and so the paper's 224 pixels give 55. E04 and E06 take only windows that lie wholly on the sheet, and round down.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def _walk(
     kernels: Callable[[Layer, int], float] = lambda layer, c: layer["kernel"] ** 2 * c / layer["groups"],
     inputs: Callable[[int, int, int], int] = lambda c, h, w: c * h * w,
     biases: Callable[[Layer, int, int], int] = lambda layer, oh, ow: int(layer.get("filters") or layer["units"]),
-    macs: Callable[[int, Any, Any, int], int] = lambda weights, before, after, units: weights * after[1] * after[2],
+    macs: Callable[[Layer, int, Any, Any], int] = lambda layer, weights, before, after: weights * after[1] * after[2],
 ) -> Plan:
     """Layer after layer. Each rule can be exchanged for one that somebody gets wrong."""
     shapes: list[Shape] = []
@@ -77,7 +78,7 @@ def _walk(
         elif layer["type"] == "linear":
             after, own = (layer["units"], 1, 1), layer["units"] * inputs(c, h, w)
         if own:
-            multiplied = macs(own, before if layer["type"] == "conv" else after, after, after[0])
+            multiplied = macs(layer, own, before if layer["type"] == "conv" else after, after)
             own += biases(layer, *after[1:])
         shapes.append(after)
         parameters.append(own)
@@ -88,6 +89,39 @@ def _walk(
 def _with(**rules: Any) -> Callable[[Sequence[Layer], Shape], Plan]:
     """A plan by other rules."""
     return lambda layers, in_shape: _walk(layers, in_shape, **rules)
+
+
+def _of_windows(key: str, windows: Callable[[int, int, int, int], Any], source: str = "inferred") -> list[Mistake]:
+    """Another number of windows: in conv and pool alike, and in one of them alone."""
+
+    def right(size: int, kernel: int, stride: int) -> int:
+        return _windows(size, kernel, stride, 0)
+
+    def of_pool(size: int, kernel: int, stride: int) -> Any:
+        return windows(size, kernel, stride, 0)
+
+    return [
+        Mistake(key, _with(windows=windows), source, words={"kinds": "conv and pool"}),
+        Mistake(f"{key}/in conv alone", _with(windows=windows, pool=right), source, words={"kinds": "conv"}),
+        Mistake(f"{key}/in pool alone", _with(pool=of_pool), source, words={"kinds": "pool"}),
+    ]
+
+
+def _of_weights(key: str, **rules: Callable[..., Any]) -> list[Mistake]:
+    """Another rule for layers with weights: for conv and linear alike, and for one of them alone."""
+    usual: dict[str, Callable[..., Any]] = {
+        "biases": lambda layer, oh, ow: int(layer.get("filters") or layer["units"]),
+        "macs": lambda layer, weights, before, after: weights * after[1] * after[2],
+    }
+
+    def for_one(kind: str, name: str) -> Callable[..., Any]:
+        return lambda layer, *others: (rules if layer["type"] == kind else usual)[name](layer, *others)
+
+    alone = [(kind, _with(**{name: for_one(kind, name) for name in rules})) for kind in ("conv", "linear")]
+    return [
+        Mistake(key, _with(**rules), "inferred", words={"kinds": "conv and linear"}),
+        *(Mistake(f"{key}/in {kind} alone", way, "inferred", words={"kinds": kind}) for kind, way in alone),
+    ]
 
 
 def _after(change: Callable[[list[Shape], list[int], list[int]], Any]) -> Callable[[Sequence[Layer], Shape], Any]:
@@ -156,27 +190,35 @@ def _linear(units: int) -> Layer:
 
 
 def _networks(more: int) -> tuple[tuple[tuple[Layer, ...], Shape], ...]:
-    """For each size set four networks and the image that each reads; `more` of 0, 1 or 2 makes them larger."""
+    """For each size set six networks and the image that each reads; `more` of 0, 1 or 2 makes them larger."""
     return (
         ((conv(6 + 2 * more, 3, 2, 1, 2),), (4, 9, 14)),
         ((conv(7, 5, 1, 2),), (3, 8 + more, 13)),
         ((conv(5 + more, 3, 2), RELU, _pool(3, 2), _linear(8 + more)), (3, 20, 27 + 4 * more)),
-        ((conv(6, 5, 3, 1, 2), LRN, conv(9, 3, 1, 2, 3), _pool(3, 4), _linear(11), DROPOUT, _linear(7)), (4, 31, 22 + 3 * more)),
+        ((conv(6, 5, 3, 1, 2), LRN, conv(9, 3, 1, 2, 3), _pool(3, 4), _linear(11), DROPOUT, _linear(7)), (4, 32, 22 + 3 * more)),
+        ((conv(4 + 2 * more, 5, 2, 1, 2), RELU, _pool(3, 2), conv(9, 3, 1, 1)), (6, 17, 24)),
+        ((_linear(7 + more), RELU, _linear(5)), (2, 3, 4)),
 
         ((conv(9 + 3 * more, 5, 3, 1, 3),), (6, 12, 19)),
         ((conv(8, 7, 1, 2),), (5, 11 + more, 16)),
         ((conv(7 + more, 5, 3), RELU, _pool(3, 2), _linear(9 + more)), (2, 31, 25 + 3 * more)),
         ((conv(8, 5, 3, 2, 2), LRN, conv(12, 3, 1, 2, 4), _pool(4, 5), _linear(13), DROPOUT, _linear(6)), (6, 33, 45 + 3 * more)),
+        ((conv(6 + 3 * more, 3, 2, 1, 3), RELU, _pool(4, 3), conv(8, 3, 1, 1)), (3, 21, 26)),
+        ((_linear(8 + more), RELU, _linear(3)), (3, 2, 5)),
 
         ((conv(10 + 2 * more, 3, 2, 1, 2),), (6, 15, 10)),
         ((conv(9, 5, 1, 2),), (4, 14 + more, 9)),
         ((conv(8 + more, 3, 2), RELU, _pool(3, 2), _linear(12 + more)), (5, 28, 19 + 4 * more)),
-        ((conv(10, 5, 3, 1, 2), LRN, conv(15, 3, 1, 2, 5), _pool(3, 4), _linear(14), DROPOUT, _linear(9)), (8, 40, 31 + 3 * more)),
+        ((conv(10, 5, 3, 1, 2), LRN, conv(15, 3, 1, 2, 5), _pool(3, 4), _linear(14), DROPOUT, _linear(9)), (8, 41, 31 + 3 * more)),
+        ((conv(6 + 2 * more, 5, 3, 2, 2), RELU, _pool(3, 2), conv(7, 3, 1, 1)), (4, 25, 18)),
+        ((_linear(6 + more), RELU, _linear(9)), (4, 5, 2)),
 
         ((conv(8 + 4 * more, 5, 3, 2, 4),), (8, 14, 23)),
         ((conv(11, 7, 1, 2),), (2, 15 + more, 12)),
         ((conv(9 + more, 5, 3), RELU, _pool(3, 2), _linear(7 + more)), (4, 37, 29 + 3 * more)),
         ((conv(12, 5, 3, 2, 2), LRN, conv(8, 3, 1, 2, 4), _pool(4, 5), _linear(9), DROPOUT, _linear(5)), (10, 45, 33 + 3 * more)),
+        ((conv(8 + 4 * more, 3, 2, 1, 4), RELU, _pool(4, 3), conv(5, 3, 1, 1)), (8, 19, 28)),
+        ((_linear(11 + more), RELU, _linear(4)), (5, 4, 3)),
     )  # fmt: skip
 
 
@@ -185,13 +227,19 @@ DESCRIBED = {
     "padding": "one convolution with padding 2",
     "small": "conv, relu, pool, linear",
     "two": "two convolutions with groups and two linear layers",
+    "convolutions": "two convolutions and a pool",
+    "linear": "two linear layers",
     "alexnet": "AlexNet",
 }
 
 
 def probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
-    """Networks from one layer to AlexNet; lines and columns differ, and windows hang over edges."""
-    networks = (*_networks(int(rng.integers(3)))[4 * sizes : 4 * sizes + 4], (ALEXNET, (3, 224, 224)))
+    """Networks from one layer to AlexNet; lines and columns differ, and windows hang over edges.
+
+    Two calls have convolutions with groups and no linear layer, and one has no convolution: of two mistakes, one in each, either shows
+    alone.
+    """
+    networks = (*_networks(int(rng.integers(3)))[6 * sizes : 6 * sizes + 6], (ALEXNET, (3, 224, 224)))
     return [
         Probe(key, says, {"layers": [dict(layer) for layer in net], "in_shape": shape})
         for (key, says), (net, shape) in zip(DESCRIBED.items(), networks, strict=True)
@@ -203,29 +251,29 @@ DIGITS = "NVIDIA/DIGITS#1301, apache/mxnet#3348"
 E11 = Exercise("E11", "AlexNet on paper: shapes, parameters, multiply-adds", "09", 25, (
     Function("plan", plan, ("shapes", "parameters", "macs"), probes, (
         Mistake("groups left out", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c), DIGITS),
-        Mistake("rounded down", _with(windows=_down), STATS),
-        Mistake("rounded down/in conv alone", _with(windows=_down, pool=lambda size, k, s: _windows(size, k, s, 0)), "inferred"),
-        Mistake("rounded down/in pool alone", _with(pool=lambda size, k, s: _down(size, k, s, 0)), "inferred"),
-        Mistake("rounded to the nearest", _with(windows=lambda size, k, s, p: round((size + 2 * p - k) / s) + 1), "inferred"),
-        Mistake("not rounded", _with(windows=lambda size, k, s, p: (size + 2 * p - k) / s + 1), "inferred"),
-        Mistake("no biases", _with(biases=lambda layer, oh, ow: 0), "inferred"),
+        *_of_windows("rounded down", _down, STATS),
+        *_of_windows("rounded to the nearest", lambda size, k, s, p: round((size + 2 * p - k) / s) + 1),
+        *_of_windows("not rounded", lambda size, k, s, p: (size + 2 * p - k) / s + 1),
+        *_of_weights("no biases", biases=lambda layer, oh, ow: 0),
         Mistake("pool forgotten", _with(pool=lambda size, k, s: size), "a summary of the paper whose list of layers has no pool5"),
-        Mistake("two operations", _after(lambda shapes, own, macs: (shapes, own, [2 * m for m in macs])), "inferred"),
+        *_of_weights("two operations", macs=lambda layer, weights, before, after: 2 * weights * after[1] * after[2]),
         Mistake("half everywhere", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c / 2), "inferred"),
         Mistake("padding once", _with(windows=lambda size, k, s, p: _windows(size + p, k, s, 0)), "inferred"),
         Mistake("padding left out", _with(windows=lambda size, k, s, p: _windows(size, k, s, 0)), "inferred"),
-        Mistake("no last window", _with(windows=lambda size, k, s, p: _windows(size, k, s, p) - 1), "inferred"),
-        Mistake("size over stride", _with(windows=lambda size, k, s, p: -(-size // s)), "a summary of the paper, on SAME padding"),
-        Mistake("stride left out", _with(windows=lambda size, k, s, p: _windows(size, k, 1, p)), "inferred"),
+        *_of_windows("no last window", lambda size, k, s, p: _windows(size, k, s, p) - 1),
+        *_of_windows("size over stride", lambda size, k, s, p: -(-size // s), "a summary of the paper, on SAME padding"),
+        *_of_windows("stride left out", lambda size, k, s, p: _windows(size, k, 1, p)),
+        *_of_windows("kernel left out", lambda size, k, s, p: -(-(size + 2 * p) // s) + 1),
+        *_of_windows("without brackets", lambda size, k, s, p: size + 2 * p - k // s + 1),
         Mistake("pool side by side", _with(pool=lambda size, k, s: _windows(size, k, k, 0)), "inferred"),
         Mistake("linear reads channels", _with(inputs=lambda c, h, w: c), "inferred"),
         Mistake("linear reads one channel", _with(inputs=lambda c, h, w: h * w), "inferred"),
         Mistake("one group alone", _with(kernels=lambda layer, c: layer["kernel"] ** 2 * c / layer["groups"] ** 2), DIGITS),
         Mistake("a bias a pixel", _with(biases=lambda layer, oh, ow: (layer.get("filters") or layer["units"]) * oh * ow), "inferred"),
-        Mistake("one bias a layer", _with(biases=lambda layer, oh, ow: 1), "inferred"),
-        Mistake("biases multiplied", _with(macs=lambda weights, before, after, units: (weights + units) * after[1] * after[2]), "inferred"),
-        Mistake("one pixel", _with(macs=lambda weights, before, after, units: weights), "inferred"),
-        Mistake("pixels of the input", _with(macs=lambda weights, before, after, units: weights * before[1] * before[2]), "inferred"),
+        *_of_weights("one bias a layer", biases=lambda layer, oh, ow: 1),
+        *_of_weights("biases multiplied", macs=lambda layer, weights, before, after: (weights + after[0]) * after[1] * after[2]),
+        Mistake("one pixel", _with(macs=lambda layer, weights, before, after: weights), "inferred"),
+        Mistake("pixels of the input", _with(macs=lambda layer, weights, before, after: weights * before[1] * before[2]), "inferred"),
         Mistake("channels not summed", _with(kernels=lambda layer, c: layer["kernel"] ** 2), "inferred"),
         Mistake("kernel not squared", _with(kernels=lambda layer, c: layer["kernel"] * c / layer["groups"]), "inferred"),
         Mistake("filters for channels",

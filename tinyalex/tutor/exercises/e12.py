@@ -20,7 +20,8 @@ def exchange(a: Array, b: Array) -> tuple[Array, Array]:
     ya[n] = yb[n] = the channels of a[n], then the channels of b[n]
 
     Tower a lies on one device and tower b on another. The next layer of each reads the channels of both, in the same order on both
-    devices: a's first. Here both devices are the memory of one computer, but ya and yb must be two arrays, as if they were not.
+    devices: a's first. In this exercise both devices are the memory of one computer. ya and yb must be two arrays all the same, which
+    share no memory, as the arrays of two devices do not.
 
     Parameters
     ----------
@@ -58,8 +59,9 @@ def exchange_backward(dya: Array, dyb: Array, channels: int) -> tuple[Array, Arr
 def exchange_bytes(a_shape: tuple[int, ...], b_shape: tuple[int, ...], itemsize: int, backward: bool) -> tuple[int, int]:
     """How many bytes cross between the devices in one call of `exchange`, or of `exchange_backward` (paper 3.2).
 
-    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward each device holds a part
-    of the gradient of the other tower's channels. It sends this part to the other device, and nothing else.
+    Only what a device does not have yet is sent to it, once, and all of it arrives uncompressed. In backward the gradient of a tower's
+    channels is the sum of two terms, one from each device (see `exchange_backward`). The term that lies on the other device is sent
+    over, and nothing else.
 
     Parameters
     ----------
@@ -98,6 +100,12 @@ def b_first_in_both(dya: Array, dyb: Array, channels: int) -> Pair:
 
 def cut_at_the_middle(dya: Array, dyb: Array, channels: int) -> Pair:
     half = dya.shape[1] // 2
+    return (dya + dyb)[:, :half], (dya + dyb)[:, half:]
+
+
+def cut_at_the_middle_rounded_up(dya: Array, dyb: Array, channels: int) -> Pair:
+    """As np.array_split cuts."""
+    half = -(-dya.shape[1] // 2)
     return (dya + dyb)[:, :half], (dya + dyb)[:, half:]
 
 
@@ -141,9 +149,9 @@ def forward_probes(rng: np.random.Generator, sizes: int) -> list[Probe]:
     (n, ca, cb, h, w), (m, ua, ub), (fa, fb, fh, fw) = MAPS[sizes], UNITS[sizes], ONE[sizes]
     equal = EQUAL[sizes]
     return [
-        Probe("maps", "maps, and another number of channels in each tower", {"a": _of(rng, n, ca, h, w), "b": _of(rng, n, cb, h, w)}),
-        Probe("units", "fully connected layers, and another number of units in each tower", {"a": _of(rng, m, ua), "b": _of(rng, m, ub)}),
-        Probe("equal towers", "as many channels in both towers", {"a": _of(rng, *equal), "b": _of(rng, *equal)}),
+        Probe("maps", "maps, where the towers differ in channels", {"a": _of(rng, n, ca, h, w), "b": _of(rng, n, cb, h, w)}),
+        Probe("units", "fully connected layers, where the towers differ in units", {"a": _of(rng, m, ua), "b": _of(rng, m, ub)}),
+        Probe("equal towers", "equally many channels in both towers", {"a": _of(rng, *equal), "b": _of(rng, *equal)}),
         Probe("one image", "one image", {"a": _of(rng, 1, fa, fh, fw), "b": _of(rng, 1, fb, fh, fw)}),
     ]
 
@@ -183,8 +191,8 @@ E12 = Exercise("E12", "two towers, and what they exchange", "10", 25, (
     Function("exchange", exchange, ("ya", "yb"), forward_probes, (
         Mistake("b first on b", lambda a, b: (_cat(a, b), _cat(b, a)), "the order in the files of 2012"),
         Mistake("b first", lambda a, b: (_cat(b, a), _cat(b, a)), "inferred"),
-        Mistake("another axis", lambda a, b: np.concatenate([a, b]), "inferred"),
-        Mistake("added", lambda a, b: a + b, "inferred"),
+        Mistake("another axis", lambda a, b: (np.concatenate([a, b]), np.concatenate([a, b])), "inferred"),
+        Mistake("added", lambda a, b: (a + b, a + b), "inferred"),
         Mistake("one way", lambda a, b: (_cat(a, b), b.copy()), "inferred"),
         Mistake("own half alone", lambda a, b: (a.copy(), b.copy()), "inferred"),
         Mistake("the other half alone", lambda a, b: (b.copy(), a.copy()), "inferred"),
@@ -204,12 +212,14 @@ E12 = Exercise("E12", "two towers, and what they exchange", "10", 25, (
         Mistake("towers exchanged", _parts(lambda aa, ab, ba, bb: (ab + bb, aa + ba)), "inferred"),
         Mistake("parts exchanged", _parts(lambda aa, ab, ba, bb: (aa + bb, ab + ba)), "inferred"),
         Mistake("cut at the middle", cut_at_the_middle, "inferred"),
+        Mistake("cut at the middle/rounded up", cut_at_the_middle_rounded_up, "inferred"),
         Mistake("whole gradient", lambda dya, dyb, channels: (dya + dyb, dya + dyb), "inferred"),
     ), linear=("dya", "dyb"), forward=Forward("E12", "exchange", {"da": "a", "db": "b"}, lambda dya, dyb, channels: {
         "a": np.array(dya[:, :channels]), "b": np.array(dya[:, channels:])}, ("dya", "dyb"))),
     Function("exchange_bytes", exchange_bytes, ("to_a", "to_b"), bytes_probes, (
         Mistake("own half counted", _bytes(lambda a, b: (a + b, a + b)), "inferred"),
         Mistake("backward as forward", _bytes(lambda a, b: (b, a), lambda a, b: (b, a)), "inferred"),
+        Mistake("forward as backward", _bytes(lambda a, b: (a, b), lambda a, b: (a, b)), "inferred"),
         Mistake("directions exchanged", _bytes(lambda a, b: (a, b)), "inferred"),
         Mistake("whole gradient sent", _bytes(lambda a, b: (b, a), lambda a, b: (a + b, a + b)), "inferred"),
         Mistake("nothing comes back", _bytes(lambda a, b: (b, a), lambda a, b: (0, 0)), "pytorch/torchtitan#2416"),
