@@ -54,6 +54,21 @@ def cut_by_the_height(call: Call) -> Array:
     return call.dsheet[:, :, call.padding : end, call.padding : end]
 
 
+def placed_by_one(call: Call) -> Gradients:
+    """x laid on the sheet from line and column 1 on. Raises ValueError unless the padding is 1."""
+    sheet, (h, w) = np.zeros_like(padded(call.x, call.padding)), call.x.shape[2:]
+    sheet[:, :, 1 : h + call.padding, 1 : w + call.padding] = call.x
+    return call.right()
+
+
+def every_axis_cut_from_the_end(call: Call) -> Gradients:
+    """np.pad on every axis, and the images and channels of zeros cut off as padding:-padding. Raises ValueError with padding 0."""
+    every = np.pad(call.x, call.padding)[call.padding : -call.padding, call.padding : -call.padding]
+    for y, z, window in windows_of(call.dout, np.zeros_like(every), call.weight, call.stride):
+        window += np.einsum("nk,kcij->ncij", call.dout[:, :, y, z], call.weight)  # raises where nothing is left
+    return call.right()
+
+
 def windows_overwrite(call: Call, columns_first: bool = False) -> Array:
     """`=` in a loop over windows; with the columns in the outer loop another window is the last to write."""
     dsheet = np.zeros_like(call.dsheet)
@@ -167,6 +182,8 @@ MISTAKES = (
             _dx(lambda c: into_dx(c, c.dsheet[:, :, c.padding : -c.padding, c.padding : -c.padding])), COUNTED, (42, 88)),
     Mistake("cut by one", _dx(lambda c: c.dsheet[:, :, 1:-1, 1:-1]), COUNTED, (4, 88)),
     Mistake("cut by one into dx", _dx(lambda c: into_dx(c, c.dsheet[:, :, 1:-1, 1:-1])), COUNTED, (4, 88)),
+    Mistake("cut by one into dx/placed", _all(placed_by_one), PUBLIC),
+    Mistake("cut from the end into dx/every axis", _all(every_axis_cut_from_the_end), PUBLIC),
     Mistake("nothing written", _all(lambda c: (0 * c.x, 0 * c.weight, np.zeros(len(c.weight)))), COUNTED),
     Mistake("windows overwrite", _dx(windows_overwrite), ADDS),
     Mistake("windows overwrite/columns first", _dx(lambda c: windows_overwrite(c, True)), ADDS),
