@@ -17,32 +17,36 @@ def sheet_of(x, padding):
     return np.pad(channels_last(x), ((0, 0), (padding, padding), (padding, padding), (0, 0)))
 
 
-def conv(square=False):
-    """A loop over images, windows and filters; `square` takes one size of the kernel for both."""
+def sides(weight, square):
+    """The height and width of a window; `square` names the side of the kernel that is taken for both, if any."""
+    kh, kw = weight.shape[2:]
+    return {"": (kh, kw), "KH": (kh, kh), "KW": (kw, kw)}[square]
+
+
+def conv(square=""):
+    """A loop over images, windows and filters."""
 
     def conv_forward(x, weight, bias, stride, padding, groups):
-        filters, (k, c, kh, kw) = channels_last(weight), weight.shape
-        sheet, wide = sheet_of(x, padding), kh if square else kw
-        out = np.zeros((len(x), count(x.shape[2], kh, stride, padding), count(x.shape[3], wide, stride, padding), k))
+        filters, sheet, (k, c), (high, wide) = channels_last(weight), sheet_of(x, padding), weight.shape[:2], sides(weight, square)
+        out = np.zeros((len(x), count(x.shape[2], high, stride, padding), count(x.shape[3], wide, stride, padding), k))
         for n, y, z, f in np.ndindex(out.shape):
             first = f // (k // groups) * c
-            window = sheet[n, y * stride : y * stride + kh, z * stride : z * stride + wide, first : first + c]
+            window = sheet[n, y * stride : y * stride + high, z * stride : z * stride + wide, first : first + c]
             out[n, y, z, f] = np.sum(filters[f] * window) + bias[f]
         return np.moveaxis(out, -1, 1)
 
     return conv_forward
 
 
-def conv_backward(square=False, cut=False):
+def conv_backward(square="", cut=False):
     """The same loop backward; `cut` takes the image out of its sheet as padding:-padding."""
 
     def backward(dout, x, weight, stride, padding):
-        filters, sheet, kh = channels_last(weight), sheet_of(x, padding), weight.shape[2]
-        wide, (h, w) = kh if square else weight.shape[3], x.shape[2:]
+        filters, sheet, (high, wide), (h, w) = channels_last(weight), sheet_of(x, padding), sides(weight, square), x.shape[2:]
         dsheet, dfilters, dx = np.zeros_like(sheet), np.zeros_like(filters), np.zeros((len(x), h, w, x.shape[1]))
         for n, part in enumerate(dsheet):
             for f, y, z in np.ndindex(dout.shape[1:]):
-                at = np.s_[y * stride : y * stride + kh, z * stride : z * stride + wide]
+                at = np.s_[y * stride : y * stride + high, z * stride : z * stride + wide]
                 part[at] += filters[f] * dout[n, f, y, z]
                 dfilters[f] += sheet[n][at] * dout[n, f, y, z]
             lower, right = (-padding, -padding) if cut else (padding + h, padding + w)
@@ -54,11 +58,14 @@ def conv_backward(square=False, cut=False):
 
 STUDENTS = [
     ("E04", "conv_forward", conv(), None, ""),
-    ("E04", "conv_forward", conv(square=True), "E04.windows_KH_by_KH", ""),
+    ("E04", "conv_forward", conv("KH"), "E04.windows_KH_by_KH", ""),
+    ("E04", "conv_forward", conv("KW"), "E04.windows_KH_by_KH", ""),
     ("E05", "conv_backward", conv_backward(), None, ""),
-    ("E05", "conv_backward", conv_backward(square=True), "E05.windows_KH_by_KH", ""),
+    ("E05", "conv_backward", conv_backward("KH"), "E05.windows_KH_by_KH", ""),
+    ("E05", "conv_backward", conv_backward("KW"), "E05.windows_KH_by_KH", ""),
     ("E05", "conv_backward", conv_backward(cut=True), "E05.cut_from_the_end_into_dx", ""),
-    ("E05", "conv_backward", conv_backward(square=True, cut=True), "E05.cut_from_the_end_into_dx", "second"),
+    ("E05", "conv_backward", conv_backward("KH", cut=True), "E05.cut_from_the_end_into_dx", "second"),
+    ("E05", "conv_backward", conv_backward("KW", cut=True), "E05.cut_from_the_end_into_dx", "second"),
 ]
 
 
@@ -114,3 +121,10 @@ def test_a_sheet_that_is_made_wrongly_in_the_backward_pass_is_known_by_its_error
         finding = examine(exercise, exercise.function("conv_backward"), student, seed, sizes)
         assert finding is not None and finding.key == expected, finding and finding.text()
         assert "your function stopped at line" in finding.text()
+
+
+def test_words_of_an_error_end_without_a_blank():
+    """NumPy leaves one behind the last shape."""
+    exercise = EXERCISES["E04"]
+    finding = examine(exercise, exercise.function("conv_forward"), conv("KW"))
+    assert "(2,3,4).\n" in finding.text("en") and "(2,3,4)。\n" in finding.text("zh")

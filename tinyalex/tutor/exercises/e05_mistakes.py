@@ -153,10 +153,10 @@ def height_and_width_exchanged(call: Call) -> Gradients:
     return call.right()
 
 
-def windows_kh_by_kh(call: Call) -> Gradients:
-    """A square window and a kernel that is not square."""
-    kh = call.weight.shape[2]
-    np.zeros((kh, kh)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
+def square_windows(call: Call, side: int) -> Gradients:
+    """Windows as high and as wide as one side of the kernel: 2 for its height, 3 for its width, as `f, f = weight.shape[2:]` gives."""
+    size = call.weight.shape[side]
+    np.zeros((size, size)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
     return call.right()
 
 
@@ -217,7 +217,8 @@ MISTAKES = (
     Mistake("height and width exchanged", _all(height_and_width_exchanged), PUBLIC),
     Mistake("as many windows as pixels", _all(lambda c: loops_over(c, *c.x.shape[2:])), PUBLIC),
     Mistake("refuses a rest", _all(lambda c: without_a_rest(c.right(), c.x, c.weight, c.stride, c.padding)), PUBLIC),
-    Mistake("windows KH by KH", _all(windows_kh_by_kh), "inferred"),
+    Mistake("windows KH by KH", _all(lambda c: square_windows(c, 2)), "inferred"),
+    Mistake("windows KH by KH/KW by KW", _all(lambda c: square_windows(c, 3)), PUBLIC),
     Mistake("dweight of the last window", _dweight(lambda c: c.right(dout=c.last(..., -1, -1))[1]), "inferred"),
     Mistake("dweight of the last window and image", _dweight(lambda c: c.right(dout=c.last(-1, ..., -1, -1))[1]), "inferred"),
     Mistake("dweight of the last image", _dweight(lambda c: c.right(dout=c.dout[-1:], x=c.x[-1:])[1]), "inferred",
