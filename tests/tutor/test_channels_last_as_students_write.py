@@ -127,4 +127,4 @@ def test_words_of_an_error_end_without_a_blank():
     """NumPy leaves one behind the last shape."""
     exercise = EXERCISES["E04"]
     finding = examine(exercise, exercise.function("conv_forward"), conv("KW"))
-    assert "(2,3,4).\n" in finding.text("en") and "(2,3,4)。\n" in finding.text("zh")
+    assert "(3,3,4).\n" in finding.text("en") and "(3,3,4)。\n" in finding.text("zh")
