@@ -206,18 +206,33 @@ def without_front_axes(words: str) -> str:
     return re.sub(r"axis \d+", "axis", shapes)
 
 
-def alike(one: BaseException, other: BaseException) -> bool:
-    """Whether two errors say the same, with sizes in it, up to the axes in front: "shapes (5,3) (5,)" does not come about twice.
+def ways_to_read(words: str) -> set[frozenset[tuple[str, ...]]]:
+    """The shapes in the words of an error as they stand, without the axes in front, and, where all end in the same size, without that.
 
-    Two errors about shapes are alike where these are the same two or more, in whatever words. The words of an assert are the
-    student's own, so that two of them are alike.
+    A student may have moved the channels to the end, and our own windows have theirs in front. A way that leaves all shapes the same
+    says nothing and is left out.
+    """
+    shapes = [tuple(re.findall(r"\d+", shape)) for shape in SHAPE.findall(words)]
+    ways = [shapes, [shape[-2:] for shape in shapes]]
+    if all(len(shape) > 2 for shape in shapes) and len({shape[-1] for shape in shapes}) == 1:
+        ways.append([shape[-3:-1] for shape in shapes])
+    return {frozenset(way) for way in ways if len(set(way)) > 1}
+
+
+def alike(one: BaseException, other: BaseException) -> bool:
+    """Whether two errors say the same, with sizes in it, up to the other axes: "shapes (5,3) (5,)" does not come about twice.
+
+    Two errors about several shapes are alike where these are the same in one way to read them, in whatever words. The words of an
+    assert are the student's own, so that two of them are alike.
     """
     if type(one) is not type(other):
         return False
-    words = without_front_axes(str(one)), without_front_axes(str(other))
-    shapes = set(SHAPE.findall(words[0]))
-    same_shapes = len(shapes) > 1 and shapes == set(SHAPE.findall(words[1]))
-    return isinstance(one, AssertionError) or same_shapes or (any(map(str.isdigit, words[0])) and words[0] == words[1])
+    if isinstance(one, AssertionError):
+        return True
+    if (ways := ways_to_read(str(one))) and (others := ways_to_read(str(other))):
+        return bool(ways & others)
+    words = without_front_axes(str(one))
+    return any(map(str.isdigit, words)) and words == without_front_axes(str(other))
 
 
 def _name(outcome: Outcome) -> str:

@@ -219,7 +219,7 @@ class Diagnosis:
         shown: dict[str, Any] = {"output": output, "probe": self.probes[at].described}
         kind = self.kinds[at]
         if isinstance(answer, Exception):
-            shown |= {"at": output, "yours": "", "right": str(right.shape), "error": f"{type(answer).__name__}: {answer}"[:200]}
+            shown |= {"at": output, "yours": "", "right": str(right.shape), "error": f"{type(answer).__name__}: {answer}"[:200].strip()}
             shown |= {"line": "" if kind is None else kind.numbers.get("line", "")}
         elif yours.shape == right.shape:
             off = np.abs(yours - right) if right.dtype.kind == "f" else (yours != right)

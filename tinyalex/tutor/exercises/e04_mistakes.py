@@ -64,10 +64,10 @@ def end_without_the_stride(call: Call) -> Array:
     return out
 
 
-def windows_kh_by_kh(call: Call) -> Array:
-    """A square window times a kernel that is not square."""
-    kh = call.weight.shape[2]
-    np.zeros((kh, kh)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
+def square_windows(call: Call, side: int) -> Array:
+    """Windows as high and as wide as one side of the kernel: 2 for its height, 3 for its width, as `f, f = weight.shape[2:]` gives."""
+    size = call.weight.shape[side]
+    np.zeros((size, size)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
     return call.right()
 
 
@@ -211,7 +211,8 @@ MISTAKES = (
     Mistake("kernel height in the number of columns",
             _way(lambda c: c.windows((c.sizes()[0], c.turned("weight")[1]))), COUNTED, (7, 88)),
     Mistake("kernel height in the number of columns/in order", _way(columns_by_the_kernel_height), COUNTED, (7, 88)),
-    Mistake("windows KH by KH", _way(windows_kh_by_kh), COUNTED, (7, 88)),
+    Mistake("windows KH by KH", _way(lambda c: square_windows(c, 2)), COUNTED, (7, 88)),
+    Mistake("windows KH by KH/KW by KW", _way(lambda c: square_windows(c, 3)), PUBLIC),
     Mistake("refuses a rest", _way(lambda c: without_a_rest(c.right(), c.x, c.weight, c.stride, c.padding)), PUBLIC),
     _instead("no bias", lambda bias, **_: {"bias": 0 * bias}, "Kulbear/deep-learning-coursera#48"),
     _instead("bias for every channel", lambda bias, weight, **_: {"bias": weight.shape[1] * bias}, "inferred"),

@@ -54,6 +54,21 @@ def cut_by_the_height(call: Call) -> Array:
     return call.dsheet[:, :, call.padding : end, call.padding : end]
 
 
+def placed_by_one(call: Call) -> Gradients:
+    """x laid on the sheet from line and column 1 on. Raises ValueError unless the padding is 1."""
+    sheet, (h, w) = np.zeros_like(padded(call.x, call.padding)), call.x.shape[2:]
+    sheet[:, :, 1 : h + call.padding, 1 : w + call.padding] = call.x
+    return call.right()
+
+
+def every_axis_cut_from_the_end(call: Call) -> Gradients:
+    """np.pad on every axis, and the images and channels of zeros cut off as padding:-padding. Raises ValueError with padding 0."""
+    every = np.pad(call.x, call.padding)[call.padding : -call.padding, call.padding : -call.padding]
+    for y, z, window in windows_of(call.dout, np.zeros_like(every), call.weight, call.stride):
+        window += np.einsum("nk,kcij->ncij", call.dout[:, :, y, z], call.weight)  # raises where nothing is left
+    return call.right()
+
+
 def windows_overwrite(call: Call, columns_first: bool = False) -> Array:
     """`=` in a loop over windows; with the columns in the outer loop another window is the last to write."""
     dsheet = np.zeros_like(call.dsheet)
@@ -138,10 +153,10 @@ def height_and_width_exchanged(call: Call) -> Gradients:
     return call.right()
 
 
-def windows_kh_by_kh(call: Call) -> Gradients:
-    """A square window and a kernel that is not square."""
-    kh = call.weight.shape[2]
-    np.zeros((kh, kh)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
+def square_windows(call: Call, side: int) -> Gradients:
+    """Windows as high and as wide as one side of the kernel: 2 for its height, 3 for its width, as `f, f = weight.shape[2:]` gives."""
+    size = call.weight.shape[side]
+    np.zeros((size, size)) * call.weight[0, 0]  # raises ValueError where the kernel is not square
     return call.right()
 
 
@@ -165,8 +180,10 @@ MISTAKES = (
     Mistake("cut from the end", _dx(lambda c: c.dsheet[:, :, c.padding : -c.padding, c.padding : -c.padding]), COUNTED, (42, 88)),
     Mistake("cut from the end into dx",
             _dx(lambda c: into_dx(c, c.dsheet[:, :, c.padding : -c.padding, c.padding : -c.padding])), COUNTED, (42, 88)),
+    Mistake("cut from the end into dx/every axis", _all(every_axis_cut_from_the_end), PUBLIC),
     Mistake("cut by one", _dx(lambda c: c.dsheet[:, :, 1:-1, 1:-1]), COUNTED, (4, 88)),
     Mistake("cut by one into dx", _dx(lambda c: into_dx(c, c.dsheet[:, :, 1:-1, 1:-1])), COUNTED, (4, 88)),
+    Mistake("cut by one into dx/placed", _all(placed_by_one), PUBLIC),
     Mistake("nothing written", _all(lambda c: (0 * c.x, 0 * c.weight, np.zeros(len(c.weight)))), COUNTED),
     Mistake("windows overwrite", _dx(windows_overwrite), ADDS),
     Mistake("windows overwrite/columns first", _dx(lambda c: windows_overwrite(c, True)), ADDS),
@@ -200,7 +217,8 @@ MISTAKES = (
     Mistake("height and width exchanged", _all(height_and_width_exchanged), PUBLIC),
     Mistake("as many windows as pixels", _all(lambda c: loops_over(c, *c.x.shape[2:])), PUBLIC),
     Mistake("refuses a rest", _all(lambda c: without_a_rest(c.right(), c.x, c.weight, c.stride, c.padding)), PUBLIC),
-    Mistake("windows KH by KH", _all(windows_kh_by_kh), "inferred"),
+    Mistake("windows KH by KH", _all(lambda c: square_windows(c, 2)), "inferred"),
+    Mistake("windows KH by KH/KW by KW", _all(lambda c: square_windows(c, 3)), PUBLIC),
     Mistake("dweight of the last window", _dweight(lambda c: c.right(dout=c.last(..., -1, -1))[1]), "inferred"),
     Mistake("dweight of the last window and image", _dweight(lambda c: c.right(dout=c.last(-1, ..., -1, -1))[1]), "inferred"),
     Mistake("dweight of the last image", _dweight(lambda c: c.right(dout=c.dout[-1:], x=c.x[-1:])[1]), "inferred",
