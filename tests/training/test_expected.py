@@ -32,8 +32,8 @@ def test_epoch_is_as_long_as_its_images_and_the_warm_up_does_not_count(monkeypat
 
 def test_only_the_images_of_steps_are_prepared_at_random():
     trainer, given = make_trainer(), []
-    prepare = trainer.prepare
-    trainer.prepare = lambda images, rng: given.append(rng) or prepare(images, rng)
+    prepare = trainer.batches.prepare
+    trainer.batches.prepare = lambda images, rng: given.append(rng) or prepare(images, rng)
     seconds_an_epoch(trainer)
     assert [rng is not None for rng in given] == [True] * 4 + [False] * 4
 
