@@ -83,3 +83,11 @@ def test_there_are_examples_of_the_main_classes():
     finder = doctest.DocTestFinder()
     for public in (ta.Conv2d, ta.Linear, ta.LocalResponseNorm, ta.MaxPool2d, ta.ReLU, ta.Sequential, ta.SGD, ta.SoftmaxCrossEntropy):
         assert any(test.examples for test in finder.find(public)), public
+
+
+def test_a_net_that_is_built_in_memory_loads_neither_data_sets_nor_processes():
+    code = (
+        "import sys, tinyalex as ta; from tinyalex.models import figure1_net; net = figure1_net(); ta.SGD(net); ta.SoftmaxCrossEntropy();"
+        "print(sorted(name for name in sys.modules if name.startswith(('tinyalex.data', 'tinyalex.training', 'multiprocessing'))))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

@@ -23,8 +23,8 @@ from tinyalex.errors import CheckpointError, DataError, ShapeError, TinyalexErro
 from tinyalex.layers import Sequential
 from tinyalex.models.options import keywords_of
 from tinyalex.models.registry import MODELS, build, require_name
+from tinyalex.models.weights import PREFIX
 
-PREFIX = "about/"
 LARGEST = 2048  # pixels of an image's side: a description of a larger one comes from nobody who means well
 LONGEST = 2**24  # characters of a description
 OF_A_RUN = ("towers", "devices", "seed", "dtype", "input_gradient")  # they change neither what a trained net computes nor its arrays

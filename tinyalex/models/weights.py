@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,13 @@ from tinyalex.files.atomic import require_path
 from tinyalex.files.tensors import Tensor, raw_bytes, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
 from tinyalex.layers.dropout import layer_of
-from tinyalex.models.saved_net import PREFIX, SavedNet
 from tinyalex.parameters import require_thawed
 
+if TYPE_CHECKING:  # a net that is built and trained in memory needs neither the description of files nor the data sets
+    from tinyalex.models.saved_net import SavedNet
+
 FORMAT, FORMAT_VERSION, PLAIN_VERSION = "tinyalex-weights", 2, 1  # a file without a description of its network is of version 1
+PREFIX = "about/"  # of the arrays that describe the net
 OTHER_NET = "was it made by another network?"
 
 State = dict[str, np.ndarray[Any, Any]]
@@ -126,6 +129,10 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], SavedNet | None]:
     """The parameters in a file of `save_weights`, and what it says about its net; None if it says nothing. Raises CheckpointError."""
     tensors, text = read_tensors(path, FORMAT, FORMAT_VERSION, PLAIN_VERSION)
     weights = {name: array for name, array in tensors.items() if not name.startswith(PREFIX)}
+    if "about" not in text:
+        return weights, None
+    from tinyalex.models.saved_net import SavedNet
+
     return weights, SavedNet.from_stored(str(path), text, tensors)
 
 
@@ -133,6 +140,8 @@ def require_about(who: str, about: SavedNet | None, net: Layer) -> None:
     """Raise CheckpointError unless the net that `about` describes has the names and shapes of the parameters of `net`."""
     if about is None:
         return
+    from tinyalex.models.saved_net import SavedNet
+
     if not isinstance(about, SavedNet):
         raise CheckpointError(f"{who}: about must be a SavedNet or None, got {show(about)}")
     here = dict(parameters(net))

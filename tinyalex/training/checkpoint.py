@@ -21,8 +21,8 @@ from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import require_folder, require_path
 from tinyalex.files.tensors import Tensor, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
-from tinyalex.models.saved_net import PREFIX, SavedNet
-from tinyalex.models.weights import check_tensors, match_state, parameters, parameters_on_host
+from tinyalex.models.saved_net import SavedNet
+from tinyalex.models.weights import PREFIX, check_tensors, match_state, parameters, parameters_on_host
 from tinyalex.optim import SGD
 from tinyalex.parameters import require_thawed
 from tinyalex.schedule import Schedule
