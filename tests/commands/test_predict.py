@@ -269,3 +269,20 @@ def test_preparation_is_the_stored_one(capsys):
     write("net")
     write("other", prepare=type(PREPARE)(type(PREPARE.prepare)((0, 0, 0), (10, 10, 10)), 24))
     assert answer(capsys, "net", "boat.png")["pictures"] != answer(capsys, "other", "boat.png")["pictures"]
+
+
+def test_a_folder_that_is_called_as_the_training_folders_were_names_the_right_class(folder, capsys):
+    folders = tuple(f"n{k:08d}" for k in range(len(CLASSES)))
+    write("net.safetensors", folders=folders)
+    (folder / folders[3]).mkdir()
+    boat((40, 40)).save(folder / folders[3] / "0.png")
+    found = answer(capsys, "net.safetensors", folder / folders[3] / "0.png")
+    assert found["pictures"][0]["right"]["class"] == CLASSES[3]
+    assert answer(capsys, "net.safetensors", "boat.png", "--label", folders[5])["pictures"][0]["right"]["class"] == CLASSES[5]
+    assert load_net("net.safetensors")[1].folders == folders
+
+
+@pytest.mark.parametrize("folders", [("a",), "abc", (1,) * 10], ids=str)
+def test_folders_that_are_not_one_a_class_are_refused(folders):
+    with pytest.raises(ShapeError, match="saved net: folders must be one name for each class, or none"):
+        write("net.safetensors", folders=folders)

@@ -19,7 +19,7 @@ from tinyalex.commands.shared import path, tell, tell_expected
 from tinyalex.data.find import open_data
 from tinyalex.data.own_pictures import Picture, Unreadable, find_pictures, label_of, read_pictures
 from tinyalex.errors import DataError, ShapeError, did_you_mean, require_int
-from tinyalex.models.saved_net import printable
+from tinyalex.models.saved_net import SavedNet, printable
 from tinyalex.training.expected import least_seconds
 from tinyalex.training.probabilities import ask
 
@@ -87,8 +87,14 @@ def run(args: argparse.Namespace) -> int:
     return 1 if unreadable else 0
 
 
+def _class_of(name: str, saved: SavedNet) -> int | None:
+    """The class of that name, or of the folder of that name; None if there is none."""
+    found = label_of(name, saved.classes)
+    return saved.folders.index(name) if found is None and name in saved.folders else found
+
+
 def _label(name: str, loaded: Loaded) -> int:
-    found = label_of(name, loaded.saved.classes)
+    found = _class_of(name, loaded.saved)
     if found is None:
         classes = loaded.saved.classes
         rule = f"predict: --label must be one of the {len(classes):,} classes of {loaded.name}"
@@ -119,7 +125,7 @@ def ask_all(
             if pictures:
                 given = ask(member, np.stack([one.image for one in pictures]), args.views)
                 for one, probabilities in zip(pictures, given, strict=True):
-                    own = label_of(one.path.absolute().parent.name, saved.classes) if label is None else label
+                    own = _class_of(one.path.absolute().parent.name, saved) if label is None else label
                     drawn = args.png is not None and len(answers) < MOST
                     answers.append(Answer.of(one, probabilities, own, most, drawn))
             bar.update(len(some))

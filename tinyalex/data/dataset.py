@@ -161,6 +161,7 @@ class Sources:
     val_name : "validation", or "test" where no decision of the training may depend on the second part.
     aside : the end of the note, about files that lie beside the pictures. It may differ where a run goes on: a hidden file of the system
         is made by opening a folder.
+    folders : the names of the classes' folders, such as "n01440764", where they are not the classes' names.
 
     Raises
     ------
@@ -177,6 +178,7 @@ class Sources:
     color: Callable[[], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]
     val_name: str = "validation"
     aside: str = ""
+    folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for part, source in (("train", self.train), ("val", self.val)):

@@ -45,6 +45,7 @@ class SavedNet:
     options: the settings with which the network was built, such as {"width": 0.5}, without towers, devices, seed and number of classes.
     warp: whether pictures of other shapes are squeezed to H x W; False scales them and cuts out the center.
     note: what the network was trained on.
+    folders: other names of the classes, such as "n01440764", those of their folders; as many as classes, or none.
 
     Raises
     ------
@@ -67,11 +68,16 @@ class SavedNet:
     options: Mapping[str, Any] = field(default_factory=dict)
     warp: bool = False
     note: str = ""
+    folders: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.classes
         if isinstance(names, str) or not isinstance(names, Sequence) or not names or not all(isinstance(name, str) for name in names):
             raise ShapeError(f"{WHO}: classes must be one name for each output, got {show(names)}")
+        folders = self.folders
+        whole = isinstance(folders, Sequence) and not isinstance(folders, str) and all(isinstance(name, str) for name in folders)
+        if not whole or len(folders) not in (0, len(names)):
+            raise ShapeError(f"{WHO}: folders must be one name for each class, or none, got {show(folders)}")
         shape = tuple(self.image_shape) if isinstance(self.image_shape, Sequence) else ()
         if len(shape) != 3:
             raise ShapeError(f"{WHO}: image_shape must be (C, H, W), got {show(self.image_shape)}")
@@ -86,6 +92,7 @@ class SavedNet:
             "options": self._options(),
             "warp": require_bool(WHO, "warp", self.warp),
             "note": printable([self.note])[0],
+            "folders": printable(folders),
         }.items():
             object.__setattr__(self, key, value)
         outputs = self.dry().shapes[-1]
@@ -158,6 +165,7 @@ class SavedNet:
             "prepare": prepare,
             "warp": self.warp,
             "note": self.note,
+            "folders": self.folders,
         }
         return {"about": json.dumps(about, allow_nan=False)}, {PREFIX + name: array for name, array in arrays.items()}
 
@@ -180,6 +188,7 @@ class SavedNet:
             classes = about["classes"]
             if not isinstance(classes, list):
                 raise ValueError(f"classes {show(classes)}")
+            own["folders"] = tuple(about.get("folders", ()))
             return cls(**own, classes=tuple(classes), prepare=prepare_from_state(about["prepare"], arrays))
         except (TinyalexError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             got = _reason(error)

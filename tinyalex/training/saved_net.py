@@ -90,7 +90,7 @@ def describe(net: str, options: Mapping[str, Any], sources: Sources, prepare: Pr
     """
     source, note = sources.train, f"trained on {sources.name}: {sources.note}"
     warp = bool(getattr(source, "warp", getattr(getattr(source, "source", None), "warp", False)))  # also of a part of a source
-    return SavedNet(net, sources.classes, prepare, source.image_shape, options, warp, note)
+    return SavedNet(net, sources.classes, prepare, source.image_shape, options, warp, note, sources.folders)
 
 
 def describe_old(net: str, sources: Sources) -> SavedNet:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -73,3 +75,12 @@ def test_pictures_that_a_program_drew_are_called_synthetic_in_place_and_in_shard
     for sources in (open_folder(tmp_path / "drawn", side=32), open_shards(tmp_path / "shards")):
         assert sources.synthetic and sources.note.startswith("synthetic shapes, seed 5, ") and not sources.aside
     assert not open_folder(pictures, side=32).synthetic
+
+
+def test_folders_with_other_names_than_their_classes_are_known_by_both(pictures, tmp_path):
+    own = shutil.copytree(pictures, tmp_path / "own")
+    (own / "words.txt").write_text("ant\tan insect\nbee\tanother insect\n")
+    prepare(own, tmp_path / "shards", side=32, processes=1)
+    for sources in (open_folder(own, side=32), open_shards(tmp_path / "shards")):
+        assert sources.classes == ("an insect", "another insect") and sources.folders == ("ant", "bee")
+    assert open_folder(pictures, side=32).folders == ()

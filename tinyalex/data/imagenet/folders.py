@@ -27,7 +27,7 @@ from tinyalex.data.export import drawn_note
 from tinyalex.data.imagenet.listing import PARTS, Listing, Reader, list_pictures
 from tinyalex.data.imagenet.originals import find_originals
 from tinyalex.data.imagenet.pictures import SIDE, LeftOut, Square, convert, quiet, require_side, square
-from tinyalex.data.imagenet.shards import class_names
+from tinyalex.data.imagenet.shards import class_names, folder_names
 from tinyalex.data.imagenet.statistics import Sums
 from tinyalex.data.source import Images, Labels
 from tinyalex.errors import DataError, TinyalexError
@@ -120,9 +120,11 @@ def open_folder(
         sources[part] = FolderSource([paths[k] for k in keep], labels[keep], mark, warp, side)
     drawn = drawn_note(folder)
     note = f"{drawn}{', ' if drawn else ''}pictures in place, {'warp' if warp else 'crop'} to {side}{_named(out)}"
-    classes = class_names([[name, originals.words.get(name, name)] for name in listing.classes])
+    words = [[name, originals.words.get(name, name)] for name in listing.classes]
     parts_of_set = sources["train"], sources["val"]
-    return Sources(folder.resolve().name, *parts_of_set, classes, note, bool(drawn), found.sums.mean, found.sums.axes, aside=_named(others))
+    sums, aside = found.sums, _named(others)
+    name, classes, own = folder.resolve().name, class_names(words), folder_names(words)
+    return Sources(name, *parts_of_set, classes, note, bool(drawn), sums.mean, sums.axes, aside=aside, folders=own)
 
 
 _Files = tuple[list[Path], list[str], Labels]

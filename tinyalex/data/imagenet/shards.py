@@ -133,6 +133,7 @@ def open_shards(folder: Path | str) -> Sources:
         train=ShardSource(folder, "train"),
         val=ShardSource(folder, "val"),
         classes=class_names(index["classes"]),
+        folders=folder_names(index["classes"]),
         note=note,
         synthetic=bool(drawn),
         mean_image=functools.partial(_mean, folder),
@@ -145,6 +146,12 @@ def class_names(classes: list[list[str]]) -> tuple[str, ...]:
     words = [words for _, words in classes]
     twice = {word for word in words if words.count(word) > 1} if len(set(words)) < len(words) else set()
     return tuple(f"{word} ({name})" if word in twice else word for name, word in classes)
+
+
+def folder_names(classes: list[list[str]]) -> tuple[str, ...]:
+    """The names of the classes' folders; an empty tuple where they are the classes' names."""
+    names = tuple(name for name, _ in classes)
+    return () if names == class_names(classes) else names
 
 
 def _mean(folder: Path) -> npt.NDArray[np.float32]:
