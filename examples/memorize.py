@@ -26,7 +26,8 @@ from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.options import alexnet
 from tinyalex.optim import SGD
 from tinyalex.training import RunLog, Trainer
-from tinyalex.training.stall import entropy_of, examine, is_stalled
+from tinyalex.training.diagnose import entropy_of
+from tinyalex.training.stall import examine, is_stalled
 
 REPEATED = 8  # times that the images appear in an epoch: it has so many steps
 STARTS = {

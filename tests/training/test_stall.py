@@ -16,8 +16,9 @@ from tinyalex.errors import DataError
 from tinyalex.models.options import alexnet
 from tinyalex.training import Trainer, load_checkpoint
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.diagnose import entropy_of
 from tinyalex.training.fits import labels_fit
-from tinyalex.training.stall import entropy_of, examine, is_stalled
+from tinyalex.training.stall import examine, is_stalled
 from tinyalex.training.watch import LOOK_EVERY, Watch
 
 DATA = synthetic_dataset(600, 10)

@@ -9,12 +9,12 @@ import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.data import Dataset, Standardize, SubtractMean
 from tinyalex.data.dataset import Sources
-from tinyalex.data.source import ArraySource, Subset, fingerprint
+from tinyalex.data.source import ArraySource, Subset, cut, fingerprint
 from tinyalex.errors import CheckpointError, DataError, ShapeError
 from tinyalex.models.registry import build
 from tinyalex.models.weights import parameters, parameters_on_host
 from tinyalex.training.recipes import recipe_of
-from tinyalex.training.start import cut, first, head_of, hold_out, input_of, load_start, rates_of
+from tinyalex.training.start import head_of, hold_out, input_of, load_start, rates_of
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, 3, 10, 10), np.uint8)
 LABELS = np.arange(12) % 3
@@ -42,9 +42,7 @@ def test_the_last_images_are_held_out_with_their_labels(source):
     assert np.array_equal(kept.read(np.arange(8)), IMAGES[:8]) and np.array_equal(held.read(np.array([3, 0])), IMAGES[[11, 8]])
     assert np.array_equal(kept.labels, LABELS[:8]) and np.array_equal(held.labels, LABELS[8:])
     assert len({source.fingerprint(), kept.fingerprint(), held.fingerprint()}) == 3
-    assert len(first("set", "train", source, 5)) == 5 and len(first("set", "train", source, None)) == 12
-    with refuses(DataError, "set: number of train images must be an integer from 1 to 12, got 13"):
-        first("set", "train", source, 13)
+    assert len(cut(source, 0, 5)) == 5 and len(cut(source, 0, 12)) == 12
 
 
 def test_a_part_of_images_in_memory_is_known_by_its_pixels():

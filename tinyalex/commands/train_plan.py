@@ -18,7 +18,7 @@ from tinyalex.models.registry import MODELS, build, require_name
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
 from tinyalex.training.saved_net import is_shipped, read_saved
-from tinyalex.training.start import first, head_of, hold_out, load_start
+from tinyalex.training.start import head_of, hold_out, load_start
 
 SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
 HELD_OUT = 0.1  # of the training images, if the schedule follows the validation error: test images must not decide anything
@@ -155,8 +155,7 @@ def sources_of(args: argparse.Namespace) -> Sources:
 
 def parts_of(args: argparse.Namespace, recipe: Recipe, sources: Sources) -> tuple[Source, Source | None, Source]:
     """The images to train on; those that are held out of them for validation, None if there are none; those of the second part."""
-    train = first(sources.name, "train", sources.train, args.train_images)
-    test = first(sources.name, sources.val_name, sources.val, args.test_images)
+    train, test = sources.train, sources.val
     n, held = len(train), args.val_images
     decides = recipe.schedule == "plateau" and sources.val_name == "test"
     if held is None:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.data.color import checked_axes
+from tinyalex.data.color import checked_axes, color_shifts
 from tinyalex.data.prepare import Floats, stored
 from tinyalex.data.source import Images, check_images
 from tinyalex.errors import DataError, ShapeError, require_bool, require_choice, require_float, require_int, show
@@ -159,11 +159,9 @@ class Crops:
         return self._cut(images, tops, lefts, mirrored, out, None if self.color is None else self.shifts(n, rng))
 
     def shifts(self, n: int, rng: np.random.Generator) -> Floats:
-        """The random colors that are added to n images, float32 (n, C): directions @ (strength * a * deviations), a standard normal."""
+        """The random colors that are added to n images, float32 (n, C)."""
         assert self.color is not None
-        deviations, directions = self.color
-        alpha = self.strength * rng.standard_normal((n, len(deviations)))
-        return (alpha * deviations @ directions.T).astype(np.float32)
+        return color_shifts(n, *self.color, self.strength, rng).astype(np.float32)
 
     def views(self, images: Images, out: Floats | None = None) -> Floats:
         """The ten views of each image that the paper averages over, float32 (10 N, C, size, size).

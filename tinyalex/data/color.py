@@ -159,8 +159,7 @@ class ColorNoise:
 
     def shifts(self, n: int, rng: np.random.Generator) -> Exact:
         """The colors that are added to n images, (n, C)."""
-        alpha = self.strength * rng.standard_normal((n, len(self.deviations)))
-        return alpha * self.deviations @ self.directions.T
+        return color_shifts(n, self.deviations, self.directions, self.strength, rng)
 
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
         """Add the noise if there is a generator, and prepare."""
@@ -171,6 +170,12 @@ class ColorNoise:
             return self.prepare(images)
         noise = self.shifts(len(images), rng).astype(np.float32)
         return self.prepare(np.add(images, noise[:, :, None, None], dtype=np.float32), rng)
+
+
+def color_shifts(n: int, deviations: Exact, directions: Exact, strength: float, rng: np.random.Generator) -> Exact:
+    """The random colors that are added to n images, (n, C): directions @ (strength * a * deviations), a standard normal."""
+    alpha = strength * rng.standard_normal((n, len(deviations)))
+    return alpha * deviations @ directions.T
 
 
 def _pixels(images: Images) -> Exact:

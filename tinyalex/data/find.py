@@ -7,11 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from tinyalex.data.cifar10 import find_cifar10, read_cifar10
 from tinyalex.data.dataset import Dataset, Sources, take
-from tinyalex.data.source import Source, Subset
+from tinyalex.data.source import Source, cut
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.errors import DataError, did_you_mean, show
 
@@ -141,7 +139,7 @@ def open_data(
 
 
 def _first(who: str, part: str, source: Source, images: int | None) -> Source:
-    return source if images is None else Subset(source, np.arange(take(who, part, images, len(source))))
+    return cut(source, 0, take(who, part, images, len(source)))
 
 
 def _contents(folder: Path) -> str:

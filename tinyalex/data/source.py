@@ -126,6 +126,13 @@ class Subset:
         return digest.hexdigest()[:16]
 
 
+def cut(source: Source, start: int, stop: int) -> Source:
+    """The images of a source from index `start` to before `stop`. Images in memory are not copied."""
+    if isinstance(source, ArraySource):
+        return ArraySource(source.images[start:stop], source.labels[start:stop])
+    return source if (start, stop) == (0, len(source)) else Subset(source, np.arange(start, stop))
+
+
 def fingerprint(images: Images, labels: npt.NDArray[Any]) -> str:
     """The first 16 digits of SHA-256 over images and labels. Equal data have equal fingerprints, whatever their names are.
 

@@ -38,6 +38,13 @@ def first_bad(net: Layer, x: Array) -> str:
     return "the loss, whose logits are too far apart"
 
 
+def entropy_of(labels: npt.NDArray[np.integer]) -> float:
+    """The loss of the best guess that looks at no image: the entropy of the labels, ln(classes) if all are equally frequent."""
+    counts = np.bincount(labels.astype(np.int64))
+    share = counts[counts > 0] / len(labels)
+    return float(-(share * np.log(share)).sum())
+
+
 def at_chance(loss: float, error: float, labels: npt.NDArray[np.integer]) -> str | None:
     """A hint if the training loss and error are no better than those of a guess that looks at no image; else None.
 
@@ -45,13 +52,12 @@ def at_chance(loss: float, error: float, labels: npt.NDArray[np.integer]) -> str
     which is ln(classes) if all classes occur equally often. It is right for the images of the most frequent class only.
     """
     counts = np.bincount(labels.astype(np.int64))
-    share = counts[counts > 0] / len(labels)
-    entropy, chance = float(-(share * np.log(share)).sum()), 1 - float(share.max())
-    if len(share) < 2 or loss < 0.95 * entropy or error < 0.95 * chance:
+    classes, entropy, chance = int((counts > 0).sum()), entropy_of(labels), 1 - float(counts.max() / len(labels))
+    if classes < 2 or loss < 0.95 * entropy or error < 0.95 * chance:
         return None
     return (
         f"the net still guesses: its training loss is {loss:.4f} and its error {100 * error:.2f} %; "
-        f"the best guess among {len(share)} classes has a loss of {entropy:.4f} and an error of {100 * chance:.2f} %"
+        f"the best guess among {classes} classes has a loss of {entropy:.4f} and an error of {100 * chance:.2f} %"
     )
 
 

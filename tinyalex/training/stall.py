@@ -25,6 +25,7 @@ from tinyalex.layers.base import Layer
 from tinyalex.layers.sequential import Sequential
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.towers import Pair
+from tinyalex.training.diagnose import entropy_of
 
 NEAR = 0.98  # of the loss of a guess: at or above, the net has learned nothing
 LOST = 0.02  # the least share of a layer's outputs that must differ from image to image
@@ -73,13 +74,6 @@ class Examination:
             for state in self.layers
         ]
         return [f"{self.cause}; {self.remedy}", head, *rows]
-
-
-def entropy_of(labels: npt.NDArray[np.integer]) -> float:
-    """The loss of the best guess that looks at no image: the entropy of the labels, ln(classes) if all are equally frequent."""
-    counts = np.bincount(labels.astype(np.int64))
-    share = counts[counts > 0] / len(labels)
-    return float(-(share * np.log(share)).sum())
 
 
 def is_stalled(loss: float, entropy: float) -> bool:

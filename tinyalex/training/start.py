@@ -11,27 +11,15 @@ import numpy as np
 
 from tinyalex.data.augment import Crops
 from tinyalex.data.color import color_axes
-from tinyalex.data.dataset import Sources, take
+from tinyalex.data.dataset import Sources
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
-from tinyalex.data.source import ArraySource, Source, Subset
+from tinyalex.data.source import ArraySource, Source, cut
 from tinyalex.errors import ShapeError, did_you_mean, require_float, show
 from tinyalex.layers.base import Layer
 from tinyalex.layers.dropout import layer_of
 from tinyalex.models.weights import check_tensors, match_state, parameters
 from tinyalex.parameters import require_thawed
 from tinyalex.training.recipes import Recipe
-
-
-def cut(source: Source, start: int, stop: int) -> Source:
-    """The images of a source from index `start` to before `stop`. Images in memory are not copied."""
-    if isinstance(source, ArraySource):
-        return ArraySource(source.images[start:stop], source.labels[start:stop])
-    return source if (start, stop) == (0, len(source)) else Subset(source, np.arange(start, stop))
-
-
-def first(who: str, part: str, source: Source, images: int | None) -> Source:
-    """The first images of a source; None is all of them. DataError: there are not so many."""
-    return cut(source, 0, take(who, part, images, len(source)))
 
 
 def hold_out(source: Source, images: int) -> tuple[Source, Source]:

@@ -8,10 +8,10 @@ from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
 from tinyalex.training.checkpoint import Position
-from tinyalex.training.diagnose import at_chance
+from tinyalex.training.diagnose import at_chance, entropy_of
 from tinyalex.training.fits import MOST, labels_fit
 from tinyalex.training.log import EpochResult
-from tinyalex.training.stall import entropy_of, examine, is_stalled
+from tinyalex.training.stall import examine, is_stalled
 
 LOOK_EVERY = 500  # steps of an epoch between two looks: an epoch of ImageNet takes hours
 EXAMINED = 64  # images of the batch that is examined
