@@ -180,11 +180,16 @@ def load_weights(path: Path | str, net: Layer, skip: Iterable[str] = ()) -> tupl
     weights = {name: array for name, array in weights.items() if name not in left_out}
     check_tensors(f"{path}: param", {name: array for name, array in wanted.items() if name not in left_out}, weights, exact=False)
     require_thawed(str(path), net)
+    copy_parameters(net, weights)
+    return left_out
+
+
+def copy_parameters(net: Layer, arrays: Mapping[str, Tensor]) -> None:
+    """Copy arrays into the parameters of `net` that have their names; the others stay. The parameters keep their dtype."""
     for leaf in net.leaves():
         for key, array in leaf.params.items():
-            if (name := f"{leaf.name}.{key}") in weights:
-                array[...] = leaf.device.asarray(weights[name].astype(leaf.dtype))
-    return left_out
+            if (name := f"{leaf.name}.{key}") in arrays:
+                array[...] = leaf.device.asarray(arrays[name].astype(leaf.dtype))
 
 
 def _matching(patterns: tuple[Any, ...], names: Iterable[str]) -> tuple[str, ...]:

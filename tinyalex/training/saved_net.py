@@ -76,10 +76,7 @@ def load_net(
         if not np.isfinite(array).all():
             raise CheckpointError(f"{file}: {name} must be finite, got a NaN or an infinity; the training of this net has diverged")
     net = _build(file, saved, towers, devices, params)
-    params = weights.match_state(params, [name for name, _ in weights.parameters(net)])
-    for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            array[...] = leaf.device.asarray(params[f"{leaf.name}.{key}"].astype(leaf.dtype))
+    weights.copy_parameters(net, weights.match_state(params, [name for name, _ in weights.parameters(net)]))
     return net, saved
 
 
@@ -112,9 +109,7 @@ def _shipped(towers: int, devices: Any) -> tuple[Sequential, SavedNet]:
     if devices is None and towers == 1:
         return trained.net, saved
     net = saved.build(towers, devices)
-    for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            array[...] = leaf.device.asarray(trained.net.params[f"{leaf.name}.{key}"])
+    weights.copy_parameters(net, weights.parameters_on_host(trained.net))
     return net, saved
 
 

@@ -17,7 +17,7 @@ from tinyalex.data.source import ArraySource, Source, cut
 from tinyalex.errors import ShapeError, did_you_mean, require_float, show
 from tinyalex.layers.base import Layer
 from tinyalex.layers.dropout import layer_of
-from tinyalex.models.weights import check_tensors, match_state, parameters
+from tinyalex.models.weights import check_tensors, copy_parameters, match_state, parameters
 from tinyalex.parameters import require_thawed
 from tinyalex.training.recipes import Recipe
 
@@ -79,10 +79,7 @@ def load_start(path: Path, params: Mapping[str, np.ndarray[Any, Any]], net: Laye
     there = {name: array.astype(net.dtype) for name, array in found.items() if layer_of(name.rpartition(".")[0]) not in fresh}
     check_tensors(f"{path}: param", here, there, exact=True)
     require_thawed(str(path), net)
-    for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            if (name := f"{leaf.name}.{key}") in there:
-                array[...] = leaf.device.asarray(there[name])
+    copy_parameters(net, there)
     return left
 
 
