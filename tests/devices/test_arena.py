@@ -83,6 +83,19 @@ def test_the_smallest_place_that_fits_is_taken():
     assert (address(taken[0]), address(taken[1])) == holes
 
 
+def test_memory_that_was_touched_is_taken_before_memory_that_was_not():
+    """A new region is larger than the array that needs it. Its rest is not resident until an array is put there."""
+    arena = Arena()
+    first, second = arena.empty((8 * MB,), np.uint8), arena.empty((1 * MB,), np.uint8)  # the second region has 4 MB, 3 untouched
+    at = address(first)
+    first = None
+    again = arena.empty((2 * MB,), np.uint8)  # the untouched 3 MB would be the smallest part that fits
+    assert address(again) == at and arena.allocations == 2
+    assert address(second) not in range(at, at + 8 * MB)
+    large = arena.empty((7 * MB,), np.uint8)  # 6 MB of the first region are left
+    assert arena.allocations == 3 and large.nbytes == 7 * MB
+
+
 def test_a_region_merges_what_is_free_on_either_side():
     region, array = Region(10), np.ones(1)
     places = [Place(array) for _ in range(5)]

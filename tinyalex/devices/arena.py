@@ -35,6 +35,8 @@ class Place(weakref.ref["np.ndarray[Any, Any]"]):
 class Region:
     """One piece of memory from the system. `free` has the parts that no array uses: (start, stop) in order, none adjacent.
 
+    The system gives memory only when it is touched. `touched` is where the part begins that no array has used yet.
+
     Ctrl-C may interrupt any call, but it cannot come between two assignments in a row. So `free` of the region and `taken` of
     the place always change together.
     """
@@ -42,6 +44,7 @@ class Region:
     def __init__(self, size: int) -> None:
         self.buffer = np.empty(size, np.uint8)
         self.free = [(0, size)]
+        self.touched = 0
 
     @property
     def unused(self) -> bool:
@@ -53,6 +56,7 @@ class Region:
         at = bisect_left(self.free, (place.start, place.stop))
         stop = self.free[at][1]
         rest = [(place.stop, stop)] if place.stop < stop else []
+        self.touched = max(self.touched, place.stop)
         self.free[at : at + 1] = rest
         place.taken = True
 
@@ -114,11 +118,21 @@ class Arena:
         return holder[:nbytes].view(dtype).reshape(shape)
 
     def _find(self, size: int) -> tuple[Region, int] | None:
-        """The region and the start of the smallest free part of at least `size` bytes; None if there is none."""
+        """The region and the start of a free part of at least `size` bytes; None if there is none.
+
+        It is the part where the fewest bytes are touched for the first time, and the smallest of several such parts.
+        """
         self._bury()
-        parts = [(stop - start, i, start) for i, region in enumerate(self._regions) for start, stop in region.free]
-        fits = min((part for part in parts if part[0] >= size), default=None)
-        return None if fits is None else (self._regions[fits[1]], fits[2])
+        fits = min(
+            (
+                (max(0, start + size - max(start, region.touched)), stop - start, i, start)
+                for i, region in enumerate(self._regions)
+                for start, stop in region.free
+                if stop - start >= size
+            ),
+            default=None,
+        )
+        return None if fits is None else (self._regions[fits[2]], fits[3])
 
     def _bury(self) -> None:
         """Mark the places of all freed arrays as free."""
