@@ -444,8 +444,8 @@ for (name, of_engine), ours in zip(theirs.items(), chain_backward(dout, x, w1, w
 # In a long chain a check of dx says only *that* something is wrong. To find out *where*, check the gradient of every value in the middle,
 # one line at a time. Here is a net of three layers with relu, tanh and the loss of lesson 01. Its values have the names x, a1, h1, a2, h2,
 # scores, e, p and L, in this order. Here e is $e^z$ for each score z, and p are the probabilities. v1, v2 and v3 are the weights.
-# `forward(start, value)` takes the name of one of the nine values and an array for it, and computes all that come after it. `rest(start)` is
-# the function that gives L for such an array: this is what `numerical_gradient` needs. On the way back, 4.4 of lesson 01 goes from L to
+# `forward(start, value)` takes the name of one of the nine values and an array for it, and computes all that come after it. `rest(start)`
+# is the function that gives L for such an array: this is what `numerical_gradient` needs. On the way back, 4.4 of lesson 01 goes from L to
 # dscores in one step, so e and p need no gradients of their own.
 
 # %%
