@@ -27,11 +27,14 @@ import numpy as np
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import fast, say, show
 
+# fast(a, b) is a, or b in a quick test of the lesson. say prints a sentence: its number may differ from value by at most within.
+
 # %% [markdown]
 # ## 1. The paper's sentence
 # AlexNet is a **net**: a program that reads an image and says what is on it. The program holds many numbers that can be changed, the
-# **weights**. To learn means to change them. Section 5 of the paper gives a rule by which each weight w is changed, and names the one
-# thing in this rule that is hard to get:
+# **weights**. To learn means to change them. "The paper" is always the one of AlexNet: Krizhevsky, Sutskever and Hinton, *ImageNet
+# Classification with Deep Convolutional Neural Networks*, 2012. Its section 5 gives a rule by which each weight w is changed, and names
+# the one thing in this rule that is hard to get:
 #
 # > "the average over the *i*th batch $D_i$ of the derivative of the objective with respect to *w*, evaluated at $w_i$"
 #
@@ -193,8 +196,8 @@ print("1 + eps / 4 == 1:", 1 + eps / 4 == 1)
 # What is much smaller than eps is lost when it is added to 1. For another number the distance to the next float64 is larger or smaller, in
 # proportion to the number: near a value f it is about eps |f|. A computer can only store numbers at these distances. So every value of f is
 # wrong by up to about eps |f|. When h is tiny, f(x + h) and f(x - h) agree in nearly all their digits. Subtract them, and these digits
-# cancel. What is left is mostly the rounding error. Then we divide by h, a tiny number, and this makes the error large. The error from
-# rounding is about
+# cancel. What is left is mostly the rounding error of two values, up to about 2 eps |f|. Then we divide by 2h, a tiny number, and this
+# makes the error large. The error from rounding is about
 #
 # $$\text{eps}\;|f| / h$$
 #
@@ -447,7 +450,7 @@ for h in (Fraction(1, 7), Fraction(1), Fraction(1000)):
 print("5x² - 3x + 2: the measured slope is the slope, with == and any step")
 
 # %% [markdown]
-# Remember this. Several steps of AlexNet are straight lines in each of their inputs, and later lessons check them with h = 1.
+# Remember this. Several parts of AlexNet are straight lines in each of their inputs, and later lessons check them with h = 1.
 #
 # ### Near a kink
 #
@@ -514,8 +517,8 @@ a, n = np.array([2.0, 0.0]), np.array([2.0, 3e-12])
 print("element by element:", np.abs(a - n) / (np.abs(a) + np.abs(n)), f"  our error: {error(a, n):.0e}")
 
 # %% [markdown]
-# **Zeros that agree are a pass.** If the output of a net does not change when its weights move, the measured gradient is 0, and a backward
-# pass that returns zeros agrees with it, right or wrong. This is why `error` is infinite there.
+# **Zeros that agree are a pass.** If the output of a net does not change when its weights move, the measured gradient is 0. Then a backward
+# pass that returns zeros whatever happens agrees with it. This is why `error` is infinite there.
 #
 # **A gradient check proves the forward pass.** It compares a formula with the forward pass *as it is*. If you write cos where you need
 # sin, and derive the slope of cos, both agree:

@@ -37,9 +37,9 @@ from tinyalex.tutor.lesson import fast, say, show
 #
 # A **neuron** adds up what comes in, each number times a weight of its own, and applies one of these functions to the sum. **Gradient
 # descent** means: change every weight a little against its slope, so that the loss falls. (Against its slope: the weight becomes smaller if
-# the slope is positive, and larger if it is negative.) A function **saturates** if it becomes flat far from 0, and a neuron is
-# **saturated** if its sum lies where f is flat. In this lesson we derive the slopes of the three functions, build a net from neurons, and
-# let it learn.
+# the slope is positive, and larger if it is negative.) A function **saturates** if it becomes flat far from 0 on both sides; ReLU is flat
+# on the left only. A neuron is **saturated** if its sum lies where f is flat. In this lesson we derive the slopes of the three functions,
+# build a net from neurons, and let it learn.
 
 # %% [markdown]
 # ## 2. Predict
@@ -181,8 +181,8 @@ show(fig, alt="Three functions from x = -5 to 5 above, their slopes below. The s
      "Its slope jumps from 0 to 1.")  # fmt: skip
 
 # %% [markdown]
-# Here you see what **saturating** means: where x is above 4 or below -4, sigmoid and tanh hardly change. ReLU is flat on the left only. Its
-# slope on the right is 1 everywhere.
+# Here you see what **saturating** means: where x is above 4 or below -4, sigmoid and tanh hardly change. ReLU's slope on the right is 1
+# everywhere.
 #
 # ### 4.2 Back through f
 #
@@ -340,7 +340,8 @@ print("ReLU, tanh and sigmoid: derived and measured slopes agree to eight digits
 
 # %% [markdown]
 # Then we check every parameter of the two nets, with N = 5 images of C = 7 numbers, M = 6 hidden neurons and K = 4 classes. No two sizes
-# are equal, because equal sizes hide mistakes: with M = C you could mix up w1 and its transpose.
+# are equal, because equal sizes hide mistakes: with M = C you could mix up w1 and its transpose. `numerical_gradient` moves the elements
+# of the parameter `value` itself, and `params` holds the same array. So the function of the check need not look at its argument, `_`.
 
 # %%
 N, C, M, K = 5, 7, 6, 4
@@ -355,8 +356,6 @@ for net, gradients, params in nets:
         print(f"{net.__name__}: d{name} {derived.shape} agrees with the measured slopes")
 
 # %% [markdown]
-# (`numerical_gradient` moves the elements of the parameter itself, so the function need not look at its argument.)
-#
 # A check must be able to fail. Here the slope of ReLU is forgotten on the way back:
 
 # %%
@@ -478,8 +477,8 @@ say("with hidden neurons: about 82 %", value=right(two_layers, two, x_test, labe
 
 # %% [markdown]
 # Guessing gives 10 %. One layer is hardly better on the test images. (On the training images it is better. Each of its neurons has 768
-# weights, and with so many it can learn a part of these images by heart, noise and all. This does not help with other images.) Why is one
-# layer so bad? Each of its neurons holds a picture of its class, and measures how well the image fits. But in these images color and
+# weights, and with so many it can learn a part of these images by heart, with their noise. This does not help with other images.) Why is
+# one layer so bad? Each of its neurons holds a picture of its class, and measures how well the image fits. But in these images color and
 # position do not show the class, and half of the shapes are darker than the ground and half are lighter. The mean over many such images is
 # gray. Here are the pictures that the ten neurons have learned. Gray is a weight of 0:
 
@@ -545,8 +544,9 @@ reveal("01-c")
 # by at most 1/4. For eight of them this makes at most 1/65,536, about 0.000015. The weights make the gradient larger again, but not by
 # enough. The first layers then learn very slowly. Half of the ReLUs let nothing through, and the other half lets everything through. So
 # ReLU halves the sum of the squares of the gradient. And the weights? Their standard deviation is $\sqrt{2/100}$. With $\sqrt{1/100}$ they
-# would leave this sum about as it is. (Each number that goes back is a sum of 100 products. Lesson 07 says how large such a sum of random
-# numbers is.) The factor 2 doubles the sum of the squares again. The slopes of tanh are between 0.5 and 0.7 on average, because most sums
+# would leave this sum about as it is. (Each number that goes back is a sum of 100 products, gradient times weight. Square this sum. The
+# weights have random signs, so the mixed terms cancel on average. The 100 squares are left, each about 1/100 of the square of one
+# gradient.) The factor 2 doubles the sum of the squares again. The slopes of tanh are between 0.5 and 0.7 on average, because most sums
 # lie between -2 and 2 here, where tanh is not flat. With tanh too the factor 2 makes up for nearly all that is lost. The next experiment
 # shows the weakness of tanh.
 
@@ -687,18 +687,18 @@ print(f"right: {on_training:.1%} of the training images and {on_test:.1%} of the
 say("sums of the hidden neurons that are exactly zero: 0", value=(x @ two[0].T + two[1] == 0).sum(), within=0)
 
 # %% [markdown]
+# Where all inputs of a neuron are 0, and its bias too, the sum is exactly 0. Then there is no right answer, and a rule is needed. The
+# engine takes 0.
+#
 # **"ReLU needs only 6 trainings to reach 25 %"** (a translation of the paper, about Figure 1). The paper says six *times* faster: a net
-# with ReLU reaches a training error of 25 % in a sixth of the time of the same net with tanh. The 6 is a quotient of two counts, and no
-# count of its own. Our race of part 8 gives a quotient, too. It is another one, because the net and the images are others:
+# with ReLU reaches a training error of 25 % in a sixth of the time of the same net with tanh. The 6 is a quotient of two counts. Our race
+# of part 8 gives a quotient, too. It is another one, because the net and the images are others:
 
 # %%
 counts = [below[name] or epochs for name in ("tanh", "ReLU")]
 print(f"epochs until the loss is below 1: tanh {counts[0]}, ReLU {counts[1]}; quotient {counts[0] / counts[1]:.1f}")
 
 # %% [markdown]
-# Where all inputs of a neuron are 0, and its bias too, the sum is exactly 0. Then there is no right answer, and a rule is needed. The
-# engine takes 0.
-#
 # More of them, with the numbers by which the tutor knows them, stand in `lessons/MISCONCEPTIONS.md`.
 #
 # ### Summary

@@ -404,9 +404,9 @@ for name, of, wrong in planted:
 # ## 7. The same as the engine
 #
 # The engine's function is `linear_backward` in `tinyalex/layers/linear.py`. It takes its arguments in another order and returns the same
-# three gradients. It also has groups, which lesson 03 explains. A chain is a `Sequential` in `tinyalex/layers/sequential.py`. Its backward
-# pass is a loop of one line over the layers, the last one first. Our long way is a `Sequential`, and our short way is a single `Linear`
-# layer. Both read the same x.
+# three gradients. It also has groups, which lesson 03 explains. A chain is a `Sequential` in `tinyalex/layers/sequential.py`. The core
+# of its backward pass is a loop over the layers, the last one first, with the line `dx = layer.backward(dx)`. Our long way is a
+# `Sequential`, and our short way is a single `Linear` layer. Both read the same x.
 
 # %%
 from tinyalex.layers.activation import ReLU
@@ -444,8 +444,8 @@ for (name, of_engine), ours in zip(theirs.items(), chain_backward(dout, x, w1, w
 # In a long chain a check of dx says only *that* something is wrong. To find out *where*, check the gradient of every value in the middle,
 # one line at a time. Here is a net of three layers with relu, tanh and the loss of lesson 01. Its values have the names x, a1, h1, a2, h2,
 # scores, e, p and L, in this order. Here e is $e^z$ for each score z, and p are the probabilities. v1, v2 and v3 are the weights.
-# `forward(start, value)` takes the name of one of these values and what it is, and computes all that come after it. `rest(start)` is the
-# function that gives L for a value of `start`: this is what `numerical_gradient` needs. On the way back, 4.4 of lesson 01 goes from L to
+# `forward(start, value)` takes the name of one of the nine values and an array for it, and computes all that come after it. `rest(start)`
+# is the function that gives L for such an array: this is what `numerical_gradient` needs. On the way back, 4.4 of lesson 01 goes from L to
 # dscores in one step, so e and p need no gradients of their own.
 
 # %%
@@ -563,7 +563,7 @@ for (name, losses), style, color in zip(curves.items(), ("-", "--"), ("#0072B2",
 axis.set(title="both learn", xlabel="step", ylabel="loss", ylim=(0, 1.3))
 axis.legend(fontsize=9)
 show(fig, alt="Left: synthetic points on the three arms of a spiral, one class on each arm, between -2 and 2 in both directions. Right: "
-     "two curves of the loss. Both fall steeply from above 1.2 to 0.7 in the first few steps, and then slowly to about 0.01 at "
+     "two curves of the loss. Both fall steeply from above 1.2 to 0.7 in the first few steps, and then slowly to below 0.02 at "
      "step 400. Between steps 50 and 200 the dashed curve with = lies above the solid one with +=: near step 100 it is about "
      "0.35 and the other 0.22.")  # fmt: skip
 for name, losses in curves.items():
@@ -676,6 +676,6 @@ except CallOrderError as refused:
 #
 # Two questions to write about, a few sentences each:
 #
-# 1. A net keeps A for relu's backward pass. Could it keep B instead? Could the next layer and relu share what they keep? What would be
-#    lost with tanh, and what with |x|?
+# 1. A net keeps A for relu's backward pass. Could it keep B instead? Could the next layer and relu share what they keep? If tanh or |x|
+#    stood in the place of relu, would B be enough?
 # 2. Why does the right gradient of a copy not depend on what is done with the copies? Answer without a formula.

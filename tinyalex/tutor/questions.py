@@ -28,7 +28,7 @@ PREDICTIONS = {
     "00-a": Prediction("The slope of x**3 at x = 1 is 3. Which number does the centered difference with h = 0.1 give?",
                        NUMBER, "The error is h**2 times a sixth of the third derivative: 0.01."),
     "00-b": Prediction("How large is the error of the centered difference of sin at x = 1, with h = 1e-5?",
-                       POWER, "h**2 / 6 and 1e-16 / h, from rounding, are both about 1e-11: ten digits are right."),
+                       POWER, "h**2 / 6, and eps / h from rounding, are both near 1e-11: ten digits are right."),
     "00-c": Prediction("We try the steps 0.1, 0.01, 0.001 and so on, down to 1e-15. With which of them is the error of the centered\n"
                        "difference of sin at x = 1 smallest?",
                        POWER,
