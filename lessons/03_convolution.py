@@ -77,8 +77,8 @@ predict("03-c", 1)
 # We say line and column in an image, and row and column in a matrix. Capital letters are sizes, and small letters are places: n is the
 # number of an image, c the number of a channel, and k the number of a filter. The windows of an image form lines and columns too: window
 # (y, z) is number y from the top and number z from the left. A place inside a window is a **cell**; cell (i, j) stands in line i and
-# column j of the window. All of them start at 0. The stride has small letters, but it is no place: from one window to the next it is sh
-# lines down, or sw columns to the right. (So SH is the height of the sheet, and sh is a stride.)
+# column j of the window. All of them start at 0. The stride is an exception, a size with small letters: the next window lies sh lines
+# below, or sw columns to the right. (So SH is the height of the sheet, and sh is a stride.)
 #
 # So cell (i, j) of window (y, z) lies on line sh y + i and column sw z + j of the sheet. The paper's sentence is this equation:
 #
@@ -89,8 +89,8 @@ predict("03-c", 1)
 #
 # How many windows are there? Each window gives one number of a map. So OH windows lie below each other, and OW windows side by side. The
 # first one starts on line 0, and the last one starts on line (OH - 1) sh. It has KH lines and must end on the sheet, so (OH - 1) sh + KH
-# is at most SH. Subtract KH and divide by sh: OH - 1 is at most (SH - KH) / sh. With padding p on each side, SH = H + 2p. The largest
-# whole number OH for which this holds is
+# is at most SH. Subtract KH and divide by sh: OH - 1 is at most (SH - KH) / sh, and OH is the largest whole number for which this holds.
+# With padding p on each side, SH = H + 2p. So
 #
 # $$\text{OH} = \left\lfloor \frac{H + 2p - \text{KH}}{\text{sh}} \right\rfloor + 1 \qquad\qquad \text{OW likewise from W and KW.}$$
 #
@@ -311,7 +311,7 @@ reveal("03-c")
 # \begin{bmatrix} \text{col}_0 \\ \text{col}_1 \end{bmatrix}
 # \qquad\qquad (K, Q) = (K, R)\,(R, Q)$$
 #
-# **Forward**, row g of this picture says $\text{out}_g = \text{weight}_g\;\text{col}_g$, and the bias is added as before. Each group is a
+# **Forward**, row g of this product says $\text{out}_g = \text{weight}_g\;\text{col}_g$, and the bias is added as before. Each group is a
 # convolution of its own, with C/G channels and K/G filters.
 #
 # **Backward**, we ask again where each number is used. $\text{weight}_g$ and $\text{col}_g$ are used in $\text{out}_g$ and nowhere else. So
@@ -484,7 +484,7 @@ def prove(stride, padding):
     print(f"stride {stride}, padding {padding}, out {dout.shape[2:]}: dx, dweight and dbias agree with the measured slopes")
 
 
-for stride, padding in [(2, 1), (2, 0), (5, 3)][: fast(3, 2)]:
+for stride, padding in [(2, 1), (2, 0), (5, 3)][: fast(3, 2)]:  # fast(3, 2) is 3; a quick test of this page takes 2
     prove(stride, padding)
 
 # %% [markdown]
@@ -573,6 +573,7 @@ reveal("03-b")
 # %%
 one = np.zeros((1, 3, 227, 227), np.float32)  # 224 and 3 lines and columns of zeros, at the bottom and at the right
 col = im2col(one, 11, 11, 4)
+# say compares the number in a sentence with `value`, then prints the sentence
 say(f"col of one image has {col.size:,} elements", value=3 * 11 * 11 * 55 * 55, within=0)
 say("this is 7.3 times as many as the image has", value=col.size / (3 * 224 * 224), within=0.05)
 reveal("03-a")
@@ -628,13 +629,13 @@ show(fig, alt="Four panels. Upper left, stride 1: one pixel writes the weights i
 # round in out. With stride 2 a pixel is in fewer windows, here in four of them. Each window is as large as before, so dx still shows all 12
 # weights.
 #
-# Many books compute dx with stride 1 like a forward pass: they take dout (with zeros around it) as the image, and lay the kernel on it. The
-# upper left picture shows what a forward pass makes of an image with a single 1: the kernel turned round. In dx the kernel must stand
-# upright, so these books turn it before they lay it on dout. We never turn anything: im2col and col2im keep the places right by themselves.
+# For a layer of stride 1, many books compute dx with a forward pass: the image is dout (with zeros around it). The upper left picture
+# shows what a forward pass makes of an image with a single 1: the kernel turned round. In dx the kernel must stand upright, so these
+# books turn it before they lay it on dout. We never turn anything: im2col and col2im keep the places right by themselves.
 #
 # ### What does a filter find?
 #
-# A picture drawn by these lines, and three filters of our own. In AlexNet nobody draws the filters: they are learned.
+# The next cell draws a picture and three filters. In AlexNet nobody draws the filters: they are learned.
 
 # %%
 line, column = np.mgrid[0:48, 0:64]
@@ -726,8 +727,8 @@ right, wrong = col2im(v, sheet.shape, 2), overwriting(v, sheet.shape, 2)
 say("78 % of the gradient's norm is lost", value=np.linalg.norm(right - wrong) / np.linalg.norm(right), within=0.05)
 
 # %% [markdown]
-# **The kernel must be turned round.** In mathematics the word convolution does mean that. The paper's layer does not, and neither does
-# any library for neural nets. If you turn it in both passes, you learn the same net with turned weights. If you turn it in
+# **The kernel must be turned round.** In mathematics a convolution turns it. The paper's layer does not, and neither do
+# PyTorch and TensorFlow. If you turn it in both passes, you learn the same net with turned weights. If you turn it in
 # one pass alone, your gradient is wrong.
 
 # %%

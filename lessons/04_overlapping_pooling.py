@@ -41,9 +41,9 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # **61 of 83.** We took 140 public solutions of an assignment of one well-known course. In 83 of them the backward passes of convolution
 # and of pooling are both right at the sizes that the course checks: pooling with s = 2 and z = 2, convolution with padding 1. Then we
 # asked the same functions for what AlexNet needs: pooling with s = 2 and z = 3, convolution with padding 0. **61 of the 83 did not give
-# the right gradient.** The convolution is wrong in 43 of them, and the pooling in 35. These numbers count 17 twice, in which both are
-# wrong: 43 + 35 - 17 = 61. (Lesson 03 counts 42 + 4 = 46 wrong convolutions, but among 88 solutions. 5 of these 88 are not among the 83.)
-# For pooling the whole difference is one word of the title: *overlapping*. Would your function give the right gradient?
+# the right gradient.** The convolution is wrong in 43 of them, and the pooling in 35. In 17 both are wrong, so these are counted twice:
+# 43 + 35 - 17 = 61. (Lesson 03 counts 42 + 4 = 46 wrong convolutions, but among 88 solutions. 5 of these 88 are not among the 83.) For
+# pooling the whole difference is one word of the title: *overlapping*. Would your function give the right gradient?
 
 # %% [markdown]
 # ## 2. Predict
@@ -168,8 +168,8 @@ show(fig, alt="The pixel x[2, 2] wins the windows (0, 0), (0, 1) and (1, 0). The
 #
 # Two cells of a window may be equal and both the largest. Then max has a kink there, as the absolute value has at 0 (lesson 00), and
 # there is no slope. We choose a rule: one of them counts as the winner. The engine takes the leftmost one, and of several leftmost ones
-# the topmost. To share the gradient among the equal cells is allowed too. To give *each* of them the whole gradient is wrong: then dx has
-# a larger sum than dout.
+# the topmost. To share the gradient among the equal cells is allowed too. To give *each* of them the whole gradient is wrong: then the
+# sum of dx is not the sum of dout.
 #
 # Ties are not rare. ReLU makes all negative numbers 0, so whole windows may be 0.
 
@@ -249,7 +249,7 @@ def prove(kernel, stride):
     print(f"kernel {kernel}, stride {stride}: dx agrees with the measured slopes, and the sum of dx is the sum of dout")
 
 
-for kernel, stride in [(3, 2), (4, 3), (2, 2), (2, 3)][: fast(4, 2)]:
+for kernel, stride in [(3, 2), (4, 3), (2, 2), (2, 3)][: fast(4, 2)]:  # fast(4, 2) is 4; a quick test of this page takes 2
     prove(kernel, stride)
 
 # %% [markdown]
@@ -337,8 +337,8 @@ say("smooth map: 30 %", value=won_twice(smooth), within=fast(0.015, 0.03))
 reveal("04-b")
 
 # %% [markdown]
-# Why fewer in the smooth map? There a window often lies on a slope. Then its winner stands at the upper end of the slope, on the border of
-# the window. The neighboring window holds this pixel too, but there it stands at the lower end. So the pixel wins only one of the two.
+# Why fewer in the smooth map? There the numbers often rise from one side of a window to the other. Then the winner stands on the high
+# side, at the border. The neighboring window holds this pixel too, but on its low side. So the pixel wins only one of the two.
 #
 # The first number, 39 %, can be found without any noise. (You may skip this, and the code below it.) Take n random numbers, all drawn in
 # the same way. Each of them is the largest with probability 1/n. A pixel wins *all* windows of a set T if it is the largest of all pixels
@@ -469,10 +469,10 @@ say("with windows side by side nothing is lost: 0 %", value=lost(overwrites_the_
 #
 # The paper found that overlap lowers the top-1 error by 0.4 % and the top-5 error by 0.3 %, against s = 2 and z = 2. (The top-1 error is
 # the share of images for which the right class is not the net's first choice. The top-5 error is the share of images for which it is not
-# among the net's first five choices.) We cannot train AlexNet here, but we can look at one reason. Move a map by one column, and pool it
-# again. How much does the pooled map resemble the pooled map from before? We take the correlation of the two: 1 if they are the same, about
-# 0 if they have nothing to do with each other. We do this with windows of 3, with windows of 2, and with windows of one pixel. The last
-# ones only take every second pixel of every second line.
+# among the net's first five choices.) We cannot train AlexNet here, but we can look at a possible reason. Move a map by one column, and
+# pool it again. How much does the pooled map resemble the pooled map from before? We take the correlation of the two: 1 if they are the
+# same, about 0 if they have nothing to do with each other. We do this with windows of 3, with windows of 2, and with windows of one
+# pixel. The last ones only take every second pixel of every second line.
 
 
 # %%
@@ -567,7 +567,7 @@ for fill in (0, -np.inf):
 #
 # Max pooling keeps the largest number of each window. Its gradient goes to the cell that won, and to no other. Where windows overlap, one
 # pixel can win several of them, and it gets the sum of their gradients. In noise 39 % of the winners do. A backward pass that
-# overwrites loses 60 % of the gradient, and no test with s = 2 and z = 2 can see it.
+# overwrites loses 60 % of the gradient's norm there, and no test with s = 2 and z = 2 can see it.
 #
 # ### Read on
 #

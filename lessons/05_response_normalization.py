@@ -279,7 +279,7 @@ def lrn_backward(dout, a, n, k, alpha, beta):
 
 # %% [markdown]
 # With loops, `lrn_backward` need not ask which windows hold channel i. Each output j adds to the channels that it has read, and `+=` does
-# the rest. So even values of n need no care.
+# the rest. So an even n needs no care either.
 
 # %% [markdown]
 # ## 6. Prove it
@@ -326,7 +326,7 @@ def measure(a, n, k, alpha, beta):
     return dout, numerical_gradient(lambda a: (dout * lrn(a, n, k, alpha, beta)).sum(), a, 1e-5)
 
 
-for n in (5, 4, 1, 20)[: fast(4, 2)]:
+for n in (5, 4, 1, 20)[: fast(4, 2)]:  # fast(4, 2) is 4; a quick test of this page takes 2
     dout, measured = measure(a, n, 2, 0.1, 0.75)
     assert difference(lrn_backward(dout, a, n, 2, 0.1, 0.75), measured) < 1e-8
     print(f"n = {n}: dx agrees with the measured slopes")
@@ -432,7 +432,8 @@ say("conv1 without any fit: standard deviation 14", value=74 * 0.01 * 363**0.5, 
 say("conv1 with a perfect fit: 269", value=74 * 0.01 * 363, within=0.5)
 
 # %% [markdown]
-# This is the band in the picture, and there the squares matter. Whoever divides the pixels by 255 must also multiply alpha by 255².
+# No filter fits all its windows perfectly, so the standard deviation lies between the two. This is the band in the picture, and there the
+# squares matter. Whoever divides the pixels by 255 must also multiply alpha by 255².
 #
 # ### Competition
 #
@@ -607,10 +608,10 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 # %% [markdown]
 # **"Contrast normalization brings each channel to the mean 0 over all images"** (an article on AlexNet). The paper names contrast
 # normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
-# are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight pixels
-# of one channel, dark on the left and light on the right. Local contrast normalization shows the pattern and the edge, and no longer which
-# side is the light one. Response normalization keeps it. The row "over all pixels" shows the article's way, with one mean and one standard
-# deviation for all eight pixels: it keeps the edge, and the pattern is lost when we round.
+# are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight
+# pixels of one channel, dark on the left and light on the right. Local contrast normalization shows the pattern on both sides of the edge
+# (-0.7 and 0.7), and no longer which side is the light one. Response normalization keeps this. The row "over all pixels" shows the
+# article's way, with one mean and one standard deviation for all eight pixels: it keeps the edge, and the pattern is lost when we round.
 
 # %%
 line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])

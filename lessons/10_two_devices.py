@@ -36,8 +36,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 #
 # (Section 3.2.) A GPU is the processor of a graphics card. A "parallelization scheme" is a plan: it says how several GPUs share the work
 # and do their parts at the same time. The paper's cards had 3 GB of memory each, and the paper says that the net was too big for one of
-# them. So each layer is cut in two. Half of its filters lie on card a, the other half on card b. The half of the net on one card is called
-# a **tower**.
+# them. So each layer but the last is cut in two. Half of its filters lie on card a, the other half on card b. The half of the net on one
+# card is called a **tower**.
 #
 # conv1 to conv5 are the convolutions of AlexNet, and fc6 to fc8 its fully connected layers (lesson 09). "Certain layers" are these: conv3,
 # fc6, fc7 and fc8 read the channels of *both* towers. conv2, conv4 and conv5 read only the channels that lie on their own card. Directly
@@ -299,7 +299,7 @@ def loss_of_net(_):
 
 
 layers = [(t, name) for t in (0, 1) for name in cards[t]]
-for t, name in layers if fast(True, False) else layers[:1] + layers[-1:]:
+for t, name in layers if fast(True, False) else layers[:1] + layers[-1:]:  # a quick test of this page checks two
     measured = numerical_gradient(loss_of_net, cards[t][name], 1e-5)
     assert np.abs(grads[t][name] - measured).max() < 1e-7
     print(f"{name} on card {'ab'[t]}: agrees with the measured slopes")
@@ -391,10 +391,10 @@ print(sent_by_engine)
 
 # %% [markdown]
 # The engine also knows which arrays the authors' program of 2012 kept on a card. (The source of that program is public.) Part 8 needs the
-# bytes of all these arrays, for the whole net on one card with a batch of 128. Keep the number for later.
+# bytes of all these arrays, for the whole net on one card with a batch of 128. `kept_2012` is their sum.
 
 # %%
-kept_2012 = sum(plan_cards(lambda place: alexnet(devices=place), 1, 3 * 2**30, 128).kept_2012.values())
+kept_2012 = sum(plan_cards(lambda place: alexnet(devices=place), 1, 3 * 2**30, 128).kept_2012.values())  # 1 card of 3 GiB
 
 # %% [markdown]
 # ## 8. Experiment
@@ -718,8 +718,8 @@ say("and conv3, behind the link, has an error of 0 %", value=wrong_by[not_sent_b
 # %% [markdown]
 # Behind the link all gradients are right, in front of it all are wrong. So the mistake is *in* the link.
 #
-# Why are the first two numbers of the first line not exactly the 71 % of the experiment? There the two terms hold many independent numbers.
-# Here the gradients are few numbers, and they come from only two images. By chance one of the terms may be larger, or the two may point a
+# The first two numbers of the first line need not be the 71 % of the experiment. There the two terms hold many independent numbers. Here
+# the gradients are few numbers, and they come from only two images. By chance one of the terms may be larger, or the two may point a
 # little against each other and partly cancel. With other images these two numbers are other ones, mostly between 60 % and 90 %.
 #
 # In AlexNet it would be worse. conv1 lies in front of three links at which gradients add (conv3, fc6 and fc7), so the mean would halve
@@ -757,9 +757,10 @@ mixed = wide[0][:, :3] + wide[1][:, 3:], wide[0][:, 3:] + wide[1][:, :3]
 print("the same shapes:", right_order[0].shape == mixed[0].shape, "  the same numbers:", np.allclose(right_order[0], mixed[0]))
 
 # %% [markdown]
-# **"On one card nothing else changes."** Response normalization reads neighboring channels (lesson 05), and channels 47 and 48 of conv1,
-# counted from 0, lie on different cards. To read over the cut, the cards would have to communicate. In the paper's program each card
-# normalizes its own channels. A well-known copy of AlexNet on one card reads over the cut. How many of the 96 channels does this change?
+# **"To run the net on one card, the groups of conv2, conv4 and conv5 are enough."** Response normalization reads neighboring channels
+# (lesson 05), and channels 47 and 48 of conv1, counted from 0, lie on different cards. To read over the cut, the cards would have to
+# communicate. In the paper's program each card normalizes its own channels. A well-known copy of AlexNet on one card reads over the cut.
+# How many of the 96 channels does this change?
 
 
 # %%
@@ -802,10 +803,10 @@ say("but it does 54 % of the multiplications", value=half_macs / macs, within=0.
 #
 # ### Summary
 #
-# A net is cut in two by cutting each layer in two. A layer with two groups needs nothing from the other card, forward or backward. In front
-# of a layer that reads all channels there is a link: each card sends what it has, and what was sent comes back as a gradient that is
-# **added**. No weight crosses. The cut net and the net with groups on one device are the same net, to 1e-12. AlexNet's four links send
-# 234,496 bytes for an image. With a link in front of every layer but conv1 it would be 4.41 times as many.
+# A net is cut in two by cutting each layer but the last in two. A layer with two groups needs nothing from the other card, forward or
+# backward. In front of a layer that reads all channels there is a link: each card sends what it has, and what was sent comes back as a
+# gradient that is **added**. No weight crosses. The cut net and the net with groups on one device are the same net, to 1e-12. AlexNet's
+# four links send 234,496 bytes for an image. With a link in front of every layer but conv1 it would be 4.41 times as many.
 #
 # ### Read on
 #
