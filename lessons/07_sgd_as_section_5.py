@@ -618,9 +618,9 @@ say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.0
 # takes a little longer.)
 
 # %%
-w, v, t = 1.0, np.zeros(()), 0
-while w > 0.5:
-    w, t = float(sgd_step(np.float64(w), 0.0, v, 0.01, 0.9, 0.0005)), t + 1
+w, v, t = np.ones(1), np.zeros(1), 0
+while w[0] > 0.5:
+    w, t = sgd_step(w, np.zeros(1), v, 0.01, 0.9, 0.0005), t + 1
 say("half of a weight is left after 13,870 steps", value=t, within=20)
 epochs = t / (1_200_000 / 128)  # an epoch is once through all images
 say("that is 1.48 epochs, with the images and the batches of the paper", value=epochs, within=0.01)

@@ -303,13 +303,13 @@ def numerical_gradient(f, x, h):
 out, mask = dropout(x, p, np.random.default_rng(1), True)
 measured = numerical_gradient(lambda x: (dout * dropout(x, p, np.random.default_rng(1), True)[0]).sum(), x, 1e-5)
 assert np.abs(dropout_backward(dout, mask, p) - measured).max() < 1e-9
-print(f"{(~mask).sum()} of {mask.size} numbers dropped; the backward pass agrees with the measured slopes")
+print(f"{(mask == 0).sum()} of {mask.size} numbers dropped; the backward pass agrees with the measured slopes")
 
 # %% [markdown]
 # **The average.** Many draws of a mask, with x = 1 everywhere. The mean of out must be what test time gives, 1.
 
 # %%
-many = dropout(np.ones(200_000), p, rng, True)[0]
+many = dropout(np.ones((1, 200_000)), p, rng, True)[0]
 say("mean of many draws: 1.00", value=many.mean(), within=0.01)
 say("share of zeros: 30 %", value=(many == 0).mean(), within=0.01)
 
