@@ -40,7 +40,7 @@ from tinyalex.tutor.lesson import fast, say, show
 # **step**. A step uses the gradient of one **batch**: some images, drawn at random, here 128. "Stochastic" means that chance has a part in
 # it. **SGD** is short for stochastic gradient descent.
 #
-# Right after this sentence the paper writes the step as two lines. We take them apart in this lesson. Names such as BVLC/caffe#327 stand
+# Soon after this sentence the paper writes the step as two lines. We take them apart in this lesson. Names such as BVLC/caffe#327 stand
 # for threads on GitHub: the project, and the number of the thread.
 
 # %% [markdown]
@@ -49,7 +49,8 @@ from tinyalex.tutor.lesson import fast, say, show
 # Run the cells, and replace each guess by your own before you read on. The words of the questions: the **learning rate** is the small
 # factor that lesson 01 called rate. The **velocity** is the move that a weight makes in a step. With a **momentum** of 0.9 this move is 0.9
 # times the last move, minus the learning rate times the gradient. **PyTorch** is a well-known library, whose step has another form than the
-# paper's: there u is 0.9 times the last u, plus the gradient, and the move is minus the learning rate times u.
+# paper's. It keeps a number u for each weight: in each step u becomes 0.9 times u, plus the gradient. The move is minus the learning rate
+# times this new u.
 
 # %% tags=["predict"]
 predict("07-a", 2)
@@ -181,13 +182,13 @@ reveal("07-c")
 # 0 &= r^2 - (1 + \mu - \eta a)\,r + \mu & \quad \text{all terms on one side}
 # \end{array}$$
 #
-# This quadratic equation has two roots, $r_1$ and $r_2$. So there are two such powers. In the equation each x stands alone, times a number.
-# So if two paths obey the equation, their sum obeys it too, and so does a path times a constant. Therefore the path is a sum of the two
+# This quadratic equation has two roots, $r_1$ and $r_2$. So there are two such powers. Each term of the equation is an x times a number. So
+# if two paths obey the equation, their sum obeys it too, and so does a path times a constant. Therefore the path is a sum of the two
 # powers, each times a constant, and the two constants make it begin at the right place with the right velocity. Multiply out
 # $(r - r_1)(r - r_2)$, and compare with the equation. The last number is $r_1 r_2$, so **the product of the roots is $\mu$**. The number
 # before r is $-(r_1 + r_2)$, so the sum of the roots is $1 + \mu - \eta a$.
 #
-# When the number under the square root of the solution is negative, the roots are not real. They are a complex number and its mirror
+# When the number under the square root of the formula for $r$ is negative, the roots are not real. They are a complex number and its mirror
 # image, and both have the same size. (The size of a complex number is its distance from 0. If you have not met complex numbers, believe the
 # sizes that are printed below.) The product of the two sizes is $\mu$, so **each has the size $\sqrt{\mu}$ = 0.949**, whatever $a$ is. Then
 # x swings from one side to the other, and its swings shrink by 5 % in a step. So the flat direction is no longer slow.
@@ -317,7 +318,9 @@ def measured_slope(f, at, h):
 
 w = rng.standard_normal(7)
 g = A @ w
-assert all(abs(measured_slope(lambda t, e=e: loss(w + t * e), 0, 1e-5) - gi) < 1e-6 for e, gi in zip(np.eye(7), g, strict=True))
+for i in range(7):  # first we prove that g is the gradient: the slope along each w[i]
+    one = np.eye(7)[i]  # 1 at i, else 0
+    assert abs((loss(w + 1e-5 * one) - loss(w - 1e-5 * one)) / 2e-5 - g[i]) < 1e-6
 slope = measured_slope(lambda lr: loss(sgd_step(w, g, np.zeros(7), lr, 0.9, 0.0)), 0, 1e-5)
 assert abs(slope + g @ g) < 1e-5
 print(f"the slope of the loss along the first step is {slope:.4f}, and -|g|^2 is {-g @ g:.4f}")
@@ -487,6 +490,7 @@ def scatter(batch, draws):
     return np.std(gradients, axis=0).mean()
 
 
+# fast(200, 60) is 200; only a quick test of the lesson takes 60
 scatters = {batch: scatter(batch, fast(200, 60)) for batch in (8, 32, 128)}
 print({batch: round(float(value), 2) for batch, value in scatters.items()})
 say("four times the images make the scatter 0.5 times as large", value=scatters[32] / scatters[8], within=0.04)
@@ -494,7 +498,9 @@ say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04
 
 # %% [markdown]
 # A batch that is 16 times as large costs 16 times as much work, and the scatter of its gradient is a quarter, and not a sixteenth. For the
-# same work one can make 16 steps with the small batch. So it is better to make many steps with small batches than one step with all images.
+# same work one can make 16 steps with the small batch. While w changes little, the mean of their gradients scatters as little as the
+# gradient of the large batch, and together they move w 16 times as far. So many steps with small batches bring more than one step with all
+# images.
 #
 # ### What do the first biases do?
 #
@@ -507,8 +513,9 @@ say("four times once more: 0.5", value=scatters[128] / scatters[32], within=0.04
 # - "Other scale": pixels divided so that their standard deviation is 1, first weights with a standard deviation of 0.03, learning
 #   rate 0.15.
 #
-# In both, the biases of the hidden layers start at 0, at 0.1 or at 1. Each net learns three times, each time from other first weights and
-# with other batches. The picture shows the first time, and the numbers below it are means over the three.
+# In both, the momentum is 0.9, there is no decay, and the biases of the hidden layers start at 0, at 0.1 or at 1. Each net learns three
+# times, each time from other first weights and with other batches. The picture shows the first time, and the numbers below it are means
+# over the three.
 
 
 # %%
@@ -535,7 +542,7 @@ def train(x, std, lr, bias, steps, seed):
         grads = [None] * 8
         for k in (3, 2, 1, 0):  # backward, lesson 02
             grads[2 * k], grads[2 * k + 1] = d.T @ h[k], d.sum(axis=0)
-            d = (d @ params[2 * k]) * (h[k] > 0)
+            d = (d @ params[2 * k]) * (h[k] > 0)  # of k = 0 nothing is used: there h[0] is the batch
         params = [sgd_step(p, g, v, lr, 0.9, 0.0) for p, g, v in zip(params, grads, velocities, strict=True)]
     return np.array(losses), np.array(positive)
 
@@ -589,16 +596,17 @@ say("biases of one: the loss stays at 2.305", value=ends[1.0], within=0.01)
 say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.02)
 
 # %% [markdown]
-# **Both are right.** With the scale and the learning rate of 2012 the paper's sentence is true here: the larger the first biases, the
-# sooner the loss falls. With biases of 0 about half of all ReLUs give 0 at first, and the numbers become smaller from layer to layer. With
-# biases of 1 every output of the last hidden layer is positive, so each ReLU lets its gradient through.
+# **Both can be right.** With the scale and the learning rate of 2012 the paper's sentence is true here: the larger the first biases, the
+# sooner the loss falls. With biases of 0 about half of the ReLUs of the last hidden layer give 0 at first. With biases of 1 every output of
+# the last hidden layer is positive, so each ReLU lets its gradient through.
 #
 # At the other scale the net with biases of 1 learns nothing. The share of positive outputs shows the reason. With biases of 1 the outputs
-# of the last hidden layer are about 1 for every image. So every image moves the weights behind this layer in much the same direction, and
-# the rate is 15 times as large. After 40 steps hardly a unit of the last hidden layer is positive for any image. A unit that is 0 for all
-# images has the slope 0, so it gets no gradient that could bring it back. Such a unit is called **dead**. Then no weight of the net gets a
-# gradient, and only the last biases still learn. They can say how often each class occurs, which gives a loss of log 10 = 2.303. The loss
-# of a batch scatters around it.
+# of the last hidden layer are about 1 for every image. They hardly tell the images apart, and times random weights they only make the loss
+# larger (2.4 in the picture). So every image asks for smaller outputs of this layer. These moves add up (4.3), and the rate is 15 times as
+# large: in about twelve steps the outputs fall from 1 to 0 for nearly all images, and they stay there. A unit that is 0 for all images has
+# the slope 0, so it gets no gradient that could bring it back. Such a unit is called **dead**. Then no weight of the net gets a gradient,
+# and only the last biases still learn. They can say how often each class occurs, which gives a loss of log 10 = 2.303. The loss of a batch
+# scatters around it.
 #
 # Biases, the scale of the inputs, the standard deviation of the first weights and the learning rate belong together. If you change one of
 # them, look at the others again. This is a small net and a synthetic set. It shows what *can* happen, and it does not prove
@@ -610,9 +618,9 @@ say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.0
 # takes a little longer.)
 
 # %%
-w, v, t = 1.0, np.zeros(()), 0
-while w > 0.5:
-    w, t = float(sgd_step(np.float64(w), 0.0, v, 0.01, 0.9, 0.0005)), t + 1
+w, v, t = np.ones(1), np.zeros(1), 0
+while w[0] > 0.5:
+    w, t = sgd_step(w, np.zeros(1), v, 0.01, 0.9, 0.0005), t + 1
 say("half of a weight is left after 13,870 steps", value=t, within=20)
 epochs = t / (1_200_000 / 128)  # an epoch is once through all images
 say("that is 1.48 epochs, with the images and the batches of the paper", value=epochs, within=0.01)
@@ -679,8 +687,8 @@ say("the last rate is 0.00001", value=0.01 / 10**3, within=1e-12)
 # **"All programs mean the same by weight decay."** Four forms are in use, and they are not the same:
 #
 # 1. in the gradient, and so in the velocity: the paper;
-# 2. beside the velocity, from the weight before the step;
-# 3. after the step, from the new weight (pytorch/pytorch#13801);
+# 2. not in the velocity: the step also takes $\delta\,\eta\,w$ from the weight, with w as it was before the step;
+# 3. the same, with w as it is after the step (pytorch/pytorch#13801);
 # 4. in the velocity, but without the learning rate (jettify/pytorch-optimizer#433).
 #
 # Here is one weight after 50 steps with each of the four, without any gradient. In the first form the weight shrinks faster than in the

@@ -121,10 +121,9 @@ predict("08-d", 10)
 #
 # $$\text{dx} = m\,\text{dout} \qquad\qquad (N, C)$$
 #
-# In the inverted form the slope is m / (1 - p), so dx is m dout / (1 - p). The engine writes one formula for both forms, in which m
-# is the mask, divided by 1 - p if the form is the inverted one. In the words of its docstring: *out = m x, where m is the mask, divided by
-# 1 - p for scale="train"; so dx = m dout.* It is the same mask as in the forward pass. A unit that was dropped has no part in the loss, so
-# it gets no gradient.
+# In the inverted form the slope is m / (1 - p), so dx is m dout / (1 - p). The engine's docstring has one formula for both forms
+# (scale="train" is the inverted one): *out = m x, where m is the mask, divided by 1 - p for scale="train"; so dx = m dout.* In both forms,
+# the backward pass uses the mask of the forward pass. A unit that was dropped has no part in the loss, so it gets no gradient.
 #
 # ### 4.3 An average of very many nets
 #
@@ -140,7 +139,7 @@ predict("08-d", 10)
 # $$z_j(m) = \text{bias}_j + \sum_i \text{weight}_{ji}\;m_i\,h_i \qquad\qquad \log p_j(m) = z_j(m) - \log \sum_k \exp(z_k(m))$$
 #
 # (The second is lesson 06. $p_j$ is the probability of class j; p alone is still that of dropout.) Now take the mean over all masks, with
-# p = 0.5, so that all masks are equally likely. Call the last mean of the first line A:
+# p = 0.5, so that all masks are equally likely. The mean of $\log \sum_k \exp(z_k(m))$ is called A:
 #
 # $$\begin{array}{rll}
 # \text{mean of } \log p_j(m) &= \text{mean of } z_j(m) - \text{mean of } \log \sum_k \exp(z_k(m)) & \quad \text{mean of a difference} \\
@@ -251,9 +250,9 @@ def dropout_backward(dout, mask, p):
 
 
 # %% [markdown]
-# Here are pieces and color noise. They are no exercise. But cover the right side of each line with your hand, and say what must stand
-# there. Q of part 4.5 is called `directions`, and the roots of the eigenvalues are called `deviations`. NumPy's function `eigh` finds the
-# eigenvalues of a symmetric matrix, and Q.
+# Here are pieces and color noise. They are no exercise. Say for each line of `axes_of` and `color_noise` which formula of 4.5 it is. Q of
+# part 4.5 is called `directions`, and the roots of the eigenvalues are called `deviations`. NumPy's function `eigh` finds the eigenvalues
+# of a symmetric matrix, and Q.
 
 
 # %%
@@ -304,13 +303,13 @@ def numerical_gradient(f, x, h):
 out, mask = dropout(x, p, np.random.default_rng(1), True)
 measured = numerical_gradient(lambda x: (dout * dropout(x, p, np.random.default_rng(1), True)[0]).sum(), x, 1e-5)
 assert np.abs(dropout_backward(dout, mask, p) - measured).max() < 1e-9
-print(f"{(~mask).sum()} of {mask.size} numbers dropped; the backward pass agrees with the measured slopes")
+print(f"{(mask == 0).sum()} of {mask.size} numbers dropped; the backward pass agrees with the measured slopes")
 
 # %% [markdown]
 # **The average.** Many draws of a mask, with x = 1 everywhere. The mean of out must be what test time gives, 1.
 
 # %%
-many = dropout(np.ones(200_000), p, rng, True)[0]
+many = dropout(np.ones((1, 200_000)), p, rng, True)[0]
 say("mean of many draws: 1.00", value=many.mean(), within=0.01)
 say("share of zeros: 30 %", value=(many == 0).mean(), within=0.01)
 
@@ -351,7 +350,8 @@ show(fig, alt="Bars of five probabilities. The geometric mean of 1,024 nets and 
 
 # %% [markdown]
 # With two hidden layers and a mask in each, the halved net is no longer exactly the geometric mean. Layers of 6 and 7 units have 64 and 128
-# masks. Together this makes 64 · 128 = 8,192 nets. `first` and `second` are the masks of the two layers.
+# masks. Together this makes 64 · 128 = 8,192 nets. In the code `below` holds the outputs of the first layer, and `middle` the weights
+# between them. `first` and `second` are the masks of the two layers.
 
 # %%
 below, middle = np.abs(rng.standard_normal(6)) * 2, rng.standard_normal((7, 6))
@@ -460,7 +460,8 @@ show(fig, alt="Eighteen pieces of 14 by 14 pixels of one synthetic image, a dark
 alpha = 0.1 * np.array([[0, 0, 0], [2, 0, 0], [-2, 0, 0], [0, 2, 0], [0, 0, 2]])
 noisy = [color_noise(train_images[8:9].repeat(5, axis=0), scale, directions, alpha) for scale in (deviations, deviations**2)]
 every = 0.1 * rng.standard_normal((5, 3, 16, 16))  # a draw for every pixel of every image
-noisy.append(train_images[8] + np.einsum("ca,nayx->ncyx", directions * deviations, every))
+every = every.transpose(0, 2, 3, 1) * deviations @ directions.T  # Q times the bracket of each pixel; the color is now the last axis
+noisy.append(train_images[8] + every.transpose(0, 3, 1, 2))
 fig, axes = plt.subplots(3, 5, figsize=(6, 3.9), layout="constrained")
 for line, images, name in zip(axes, noisy, ("root", "eigenvalue", "every pixel"), strict=True):
     for ax, image, a in zip(line, images, alpha, strict=True):
@@ -516,7 +517,8 @@ def error(answers, labels):
 def train(pieces=False, mirror=False, color=False, p=0.0, seed=0):
     """The parameters, and the errors on training and test images after each epoch."""
     rng = np.random.default_rng(seed)
-    # 0.3 makes the first logits small, so that all classes are about equally likely at first
+    # Weights of variance 2 / n, with n inputs, make the mean square of a sum twice that of the inputs, and a ReLU about halves it again.
+    # 0.3 makes the first logits small, so that all classes are about equally likely at first.
     params = [np.sqrt(2 / (3 * SIDE**2)) * rng.standard_normal((HIDDEN, 3 * SIDE**2)), np.zeros(HIDDEN),
               0.3 * np.sqrt(2 / HIDDEN) * rng.standard_normal((10, HIDDEN)), np.zeros(10)]  # fmt: skip
     params = [q.astype(np.float32) for q in params]
@@ -667,7 +669,7 @@ say("ten views of the last net: 29 %", value=ten_error, within=0.03, full_only=T
 # - **Scaled by the other probability: 4.** They divide by p where 1 - p belongs. At p = 0.5 nobody can see it.
 # - **Scaled again at test time: 3.** They divide by 1 - p while training *and* multiply by it at test time.
 #
-# At p = 0.5, the value of the paper, 5 of the 19 are right, the 4 with the other probability among them. So a test with this value does
+# At p = 0.5, the value of the paper, 5 of the 19 are right: the 4 with the other probability, and one more. So a test with this value does
 # not see them. And among the 99 are two who draw **one mask for the whole batch**, and one whose mask **never drops** anything.
 
 # %%

@@ -291,15 +291,16 @@ def build_and_run(layers, in_shape, rng):
         elif layer["type"] == "conv":
             part, k, p = len(x) // layer["groups"], layer["kernel"], layer["padding"]
             weight, bias = rng.standard_normal((layer["filters"], part, k, k)), np.zeros(layer["filters"])
-            held, out = weight.size + bias.size, {}
+            held = weight.size + bias.size
             sheet = np.pad(x, ((0, 0), (p, p + k), (p, p + k)))  # k more zeros, for a window that hangs over the edge
+            tops, lefts = begins(x.shape[1] + 2 * p, layer), begins(x.shape[2] + 2 * p, layer)
+            x = np.zeros((layer["filters"], len(tops), len(lefts)))
             for f in range(layer["filters"]):
                 first = f * layer["groups"] // layer["filters"] * part  # the first channel that this filter reads
-                for y, top in enumerate(begins(x.shape[1] + 2 * p, layer)):
-                    for z, left in enumerate(begins(x.shape[2] + 2 * p, layer)):
+                for y, top in enumerate(tops):
+                    for z, left in enumerate(lefts):
                         products = weight[f] * sheet[first : first + part, top : top + k, left : left + k]
-                        out[f, y, z], done = products.sum() + bias[f], done + products.size
-            x = np.array(list(out.values())).reshape(np.array(max(out)) + 1)  # max(out) is the last index
+                        x[f, y, z], done = products.sum() + bias[f], done + products.size
         elif layer["type"] == "pool":
             tops, lefts = begins(x.shape[1], layer), begins(x.shape[2], layer)
             k = layer["kernel"]
@@ -390,17 +391,18 @@ from tinyalex.models import alexnet
 
 net = alexnet(devices=DryDevice())
 engine, seen = {row.name: row for row in count(net)}, receptive_fields(net)
-shapes, parameters, macs = (dict(zip(ALEXNET, column, strict=True)) for column in plan(ALEXNET.values(), IMAGE))
+shapes, parameters, macs = (dict(zip(ALEXNET, column, strict=True)) for column in plan(list(ALEXNET.values()), IMAGE))
 for name in ALEXNET:
     row = engine[name]
-    assert math.prod(row.out_shape) == math.prod(shapes[name])
+    assert shapes[name] in (row.out_shape, (*row.out_shape, 1, 1))  # our (4096, 1, 1) is the engine's (4096,)
     assert (row.parameters, row.macs) == (parameters[name], macs[name])
 for name, field in fields(ALEXNET).items():
     assert field == (seen[name].start[0], seen[name].size[0], seen[name].jump[0])
 print("all", len(ALEXNET), "layers have the engine's shapes, parameters, MACs and fields")
 
 # %% [markdown]
-# In a terminal, `tinyalex net alexnet` prints these counts as a table.
+# In a terminal, `tinyalex net alexnet` prints these counts as a table. There the field of fc6 is 355: the size of 4.5 with a kernel of 6,
+# places outside of the image included.
 
 # %% [markdown]
 # ## 8. Experiment
@@ -425,8 +427,8 @@ say("659,272 neurons", value=sum(math.prod(shapes[name]) for name in weighted), 
 say("of which 650,080 are in the convolutions", value=sum(math.prod(shapes[name]) for name in weighted[:5]), within=0)
 
 # %% [markdown]
-# So the abstract's "60 million" and "650,000" are right, if they are read as rounded numbers. The field of a fully connected layer is
-# written as 224, the whole image.
+# So the abstract's "60 million" is rounded down, and its "650,000" fits the neurons of the convolutions alone. The field of a fully
+# connected layer is written as 224, the whole image.
 #
 # ### Three questions, three answers
 #
@@ -535,7 +537,7 @@ say("in all, with the gradients of the activities: 2.03 GiB", value=gib, within=
 # %%
 def totals(layers):
     """The sums of parameters and MACs for 224 x 224 images."""
-    _, parameters, macs = plan(layers.values(), IMAGE)
+    _, parameters, macs = plan(list(layers.values()), IMAGE)
     return np.array([sum(parameters), sum(macs)])
 
 
@@ -548,7 +550,7 @@ for gone in ("conv4", "conv5"):
     change = 100 * (totals(without(gone, "relu" + gone[-1])) / whole - 1)
     print(f"without {gone}: parameters {change[0]:+.1f} %, MACs {change[1]:+.1f} %")
 say("without conv4 the net has 1.1 % fewer parameters", value=1 - totals(without("conv4"))[0] / whole[0], within=0.0005)
-fc6 = plan(without("conv5").values(), IMAGE)[1][-7]  # the seventh layer from the end
+fc6 = plan(list(without("conv5").values()), IMAGE)[1][-7]  # the seventh layer from the end
 say("without conv5, fc6 has 18,874,368 more weights", value=fc6 - parameters["fc6"], within=0)
 
 # %% [markdown]
@@ -573,7 +575,7 @@ say("conv3 has 1.45 %", value=parameters["conv3"] / whole[0], within=0.0001)
 # %% [markdown]
 # **"conv1 has 253,440 neurons"** (the paper's Figure 2, and those who copied it; somebody asks about it at stats.stackexchange.com,
 # 132897). Its maps are 55 × 55, and there are 96 of them. 253,440 is what you get if 48, the number of maps on one card, slips into the
-# place of one 55. The abstract's 650,000 is right, and only the right number for conv1 leads to it.
+# place of one 55. The abstract's 650,000 fits the right number: with it the convolutions have 650,080 neurons.
 
 # %%
 say("conv1 has 290,400 neurons", value=math.prod(shapes["conv1"]), within=0)
@@ -582,7 +584,8 @@ say("with it the net would have 622,312 neurons", value=659_272 - 290_400 + 253_
 
 # %% [markdown]
 # **"conv1 gives 54 by 54"** (the same question, and several articles). With 224 pixels and rounding down, conv1 gives 54, then pool1 gives
-# 26. Others conclude: "224 must be 227". One article says that the image is resized to 227. Nobody resizes: the last window reads zeros.
+# 26. Others conclude: "224 must be 227". One article says that the image is resized to 227. The authors did not resize: in their program
+# the last window reads zeros.
 #
 # **"A filter of conv2 reads 96 channels"** (NVIDIA/DIGITS#1301, apache/mxnet#3348). It reads 48. Whoever forgets the groups gets another
 # net:
@@ -596,7 +599,7 @@ say("and 1,135,256,096 MACs", value=totals(one_group)[1], within=0)
 # **pool5 is missing** (a summary of the paper). Then fc6 would read 13 × 13 maps in place of 6 × 6:
 
 # %%
-say("fc6 alone would have 177,213,440 parameters", value=plan(without("pool5").values(), IMAGE)[1][-7], within=0)
+say("fc6 alone would have 177,213,440 parameters", value=plan(list(without("pool5").values()), IMAGE)[1][-7], within=0)
 
 # %% [markdown]
 # **A MAC is one operation.** Some count a multiplication and an addition as two operations (FLOP, floating-point operation), some count
@@ -621,7 +624,7 @@ say("all layers have 725,066,088", value=whole[1] + 659_272, within=0)
 # %%
 edits = {"conv1": conv(64, 11, 4, 2), "conv2": conv(192, 5, padding=2), "conv4": conv(256, 3, padding=1)}
 later = one_group | edits
-later_shapes, later_parameters, _ = plan(later.values(), (3, 223, 223))  # 223: rounded up, it gives what 224 gives rounded down
+later_shapes, later_parameters, _ = plan(list(later.values()), (3, 223, 223))  # 223: rounded up, it gives what 224 gives rounded down
 say("this net has 61,100,840 parameters", value=sum(later_parameters), within=0)
 say("the lecture's conv1 does 72,855,552 MACs", value=plan([edits["conv1"]], (3, 227, 227))[2][0], within=0)
 
