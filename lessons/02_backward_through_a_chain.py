@@ -267,7 +267,8 @@ reveal("02-c")
 # $\text{dweight} = \text{dout}^T\;x$.
 #
 # Now let v = S u with a fixed matrix S. Here S stands on the left of u, so its transpose stands on the left, too:
-# $\text{du} = S^T\;\text{dv}$. Lesson 03 will need this line.
+# $\text{du} = S^T\;\text{dv}$. (By the question of 4.3: u[k, j] is used in v[i, j] for every i, and its slope there is S[i, k].) Lesson 03
+# will need this line.
 #
 # ### 4.5 The whole chain
 #
