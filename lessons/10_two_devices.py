@@ -540,7 +540,7 @@ class Card:
         self.used += nbytes
 
 
-ACTIVITIES, FC8 = 1_258_760, 4_097_000  # of one image, which is not counted (lesson 09: 5.38 MiB with it), and parameters of fc8
+ACTIVITIES, FC8 = 1_258_760, 4_097_000  # of one image (5.38 MiB in lesson 09, which adds the image itself); parameters of fc8
 JOINED = 256 * 13 * 13 + 9216 + 4096  # what exchange gives to each card in front of conv3, fc6 and fc7
 
 
