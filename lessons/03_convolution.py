@@ -699,9 +699,9 @@ show(fig, alt="Two tables of 8 filters by 6 channels. With one group all 48 cell
 # backward that passes the course's own check, where the kernel is 3 by 3 and stride and padding are 1. A name with a number, such as
 # apache/mxnet#3348, is a thread on GitHub: the project, and the number of the thread.
 #
-# **The border is cut as `padding:-padding`: 42 of these 88.** It works until the padding is 0, as it is in conv1. (The zeros of part 8 lie
-# on one side only.) Then it means `0:0`, and nothing is left. Another 4 cut by 1, whatever the padding is. **So 88 - 42 - 4 = 42 are still
-# right at padding 0.** Write `padding : padding + h`.
+# **The border is cut as `padding:-padding`: 42 of these 88.** It works until the padding is 0, as it is in conv1, whose zeros (part 8) lie
+# only at the bottom and at the right. With padding 0 the cut means `0:0`, and nothing is left. Another 4 cut by 1, whatever the padding is.
+# **So 88 - 42 - 4 = 42 are still right at padding 0.** Write `padding : padding + h`.
 
 # %%
 dsheet, padding = np.ones((1, 1, 11, 14)), 0
