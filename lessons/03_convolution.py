@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 03  Convolution
 #
-# Paper sections 3.5 and 3.2, about 110 minutes, needs lessons 00, 01 and 02, exercises E04 and E05.
+# Paper sections 3.5 and 3.2, about 110 minutes, needs lessons 00, 01 and 02, holds exercises E04 and E05.
 #
 # Afterwards you can write the forward pass and the backward pass of a convolution, with any kernel, stride and padding and with
 # groups, and you can prove that both are right.
@@ -699,9 +699,9 @@ show(fig, alt="Two tables of 8 filters by 6 channels. With one group all 48 cell
 # backward that passes the course's own check, where the kernel is 3 by 3 and stride and padding are 1. A name with a number, such as
 # apache/mxnet#3348, is a thread on GitHub: the project, and the number of the thread.
 #
-# **The border is cut as `padding:-padding`: 42 of these 88.** It works until the padding is 0, as it is in conv1. Then it means `0:0`,
-# and nothing is left. Another 4 cut by 1, whatever the padding is. **So 88 - 42 - 4 = 42 are still right at padding 0.** Write
-# `padding : padding + h`.
+# **The border is cut as `padding:-padding`: 42 of these 88.** It works until the padding is 0, as it is in conv1, whose zeros (part 8) lie
+# only at the bottom and at the right. With padding 0 the cut means `0:0`, and nothing is left. Another 4 cut by 1, whatever the padding is.
+# **So 88 - 42 - 4 = 42 are still right at padding 0.** Write `padding : padding + h`.
 
 # %%
 dsheet, padding = np.ones((1, 1, 11, 14)), 0
@@ -754,7 +754,7 @@ say("conv2 has 307,456 parameters with two groups", value=256 * 48 * 5 * 5 + 256
 say("and 614,656 with one", value=256 * 96 * 5 * 5 + 256, within=0)
 
 # %% [markdown]
-# **A bias for every pixel.** There is one for each filter; conv1 has 96 of them. Its maps have 290,400 pixels.
+# **A bias for every pixel.** There is one for each filter; conv1 has 96 of them. Its maps have 290,400 pixels together.
 #
 # **Local means shared.** These are two ideas. Local means: each number of out sees one small window. Shared means: all windows have the
 # same kernel. A convolution is both, and because its weights are shared, dweight is a sum over windows. A layer in which each window has

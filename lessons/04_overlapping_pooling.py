@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 04  Overlapping pooling
 #
-# Paper section 3.4, about 70 minutes, needs lessons 00, 02 and 03, exercise E06.
+# Paper section 3.4, about 70 minutes, needs lessons 00, 02 and 03, holds exercise E06.
 #
 # Afterwards you can write max pooling and its backward pass for windows that overlap, and you can say what a wrong one loses.
 
@@ -42,8 +42,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # and of pooling are both right at the sizes that the course checks: pooling with s = 2 and z = 2, convolution with padding 1. Then we
 # asked the same functions for what AlexNet needs: pooling with s = 2 and z = 3, convolution with padding 0. **61 of the 83 did not give
 # the right gradient.** The convolution is wrong in 43 of them, and the pooling in 35. In 17 both are wrong, so these are counted twice:
-# 43 + 35 - 17 = 61. (Lesson 03 counts 42 + 4 = 46 wrong convolutions, but among 88 solutions. 5 of these 88 are not among the 83.) For
-# pooling the whole difference is one word of the title: *overlapping*. Would your function give the right gradient?
+# 43 + 35 - 17 = 61. (Lesson 03 counts 42 + 4 = 46 wrong convolutions among 88 solutions: these 83 and 5 more, of which 3 are wrong.)
+# For pooling the whole difference is one word of the title: *overlapping*. Would your function give the right gradient?
 
 # %% [markdown]
 # ## 2. Predict

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 05  Response normalization
 #
-# Paper section 3.3, about 90 minutes, needs lessons 00, 02, 03 and 04, exercise E07.
+# Paper section 3.3, about 90 minutes, needs lessons 00, 02, 03 and 04, holds exercise E07.
 #
 # Afterwards you can write local response normalization and its backward pass, and you can say how large the inputs must be before it does
 # something, and why a test with smaller numbers proves nothing.
@@ -432,8 +432,9 @@ say("conv1 without any fit: standard deviation 14", value=74 * 0.01 * 363**0.5, 
 say("conv1 with a perfect fit: 269", value=74 * 0.01 * 363, within=0.5)
 
 # %% [markdown]
-# No filter fits all its windows perfectly, so the standard deviation lies between the two. This is the band in the picture, and there the
-# squares matter. Whoever divides the pixels by 255 must also multiply alpha by 255².
+# The first weights are random and fit nothing: 14. Learned filters fit their windows better, but not perfectly. So with weights of this
+# size the standard deviation lies between the two. This is the band in the picture, and there the squares matter. Whoever divides the
+# pixels by 255 must also multiply alpha by 255².
 #
 # ### Competition
 #
@@ -609,9 +610,10 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 # **"Contrast normalization brings each channel to the mean 0 over all images"** (an article on AlexNet). The paper names contrast
 # normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
 # are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight
-# pixels of one channel, dark on the left and light on the right. Local contrast normalization shows the pattern on both sides of the edge
-# (-0.7 and 0.7), and no longer which side is the light one. Response normalization keeps this. The row "over all pixels" shows the
-# article's way, with one mean and one standard deviation for all eight pixels: it keeps the edge, and the pattern is lost when we round.
+# pixels of one channel, dark on the left and light on the right. After local contrast normalization both halves reach from -1.4 to 1.4.
+# Only the two pixels at the edge, -0.7 and 0.7, still tell which half is the light one. After response normalization all pixels tell it.
+# The row "over all pixels" shows the article's way, with one mean and one standard deviation for all eight pixels: it keeps the edge, and
+# the pattern is lost when we round.
 
 # %%
 line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 10  Two devices
 #
-# Paper section 3.2, about 80 minutes, needs lessons 02, 03, 06, 07 and 09, exercise E12.
+# Paper section 3.2, about 80 minutes, needs lessons 02, 03, 06, 07 and 09, holds exercise E12.
 #
 # Afterwards you can cut a net in two, so that each half runs on a device of its own, and you can say what crosses between the devices
 # on the way forward, what comes back, and why the cut net is still the same net.
@@ -189,7 +189,7 @@ def exchange_bytes(a_shape, b_shape, itemsize, backward):
 #
 # First the link alone, with towers that have different numbers of channels. The loss multiplies both results by random numbers, dy_a and
 # dy_b, and adds everything. So dy_a and dy_b are its gradients with respect to y_a and y_b (lesson 01, part 6). `numerical_gradient` moves
-# the elements of x_a itself, and `loss_of_link` reads x_a, so it needs no argument. The loss is linear in x_a, so the large step 0.25 is
+# the elements of x_a itself, and `loss_of_link` reads x_a, so it ignores its argument. The loss is linear in x_a, so the large step 0.25 is
 # exact (lesson 00).
 
 
@@ -540,7 +540,7 @@ class Card:
         self.used += nbytes
 
 
-ACTIVITIES, FC8 = 1_258_760, 4_097_000  # of one image without the image itself, and the parameters of fc8 (lesson 09)
+ACTIVITIES, FC8 = 1_258_760, 4_097_000  # of one image (5.38 MiB in lesson 09, which adds the image itself); parameters of fc8
 JOINED = 256 * 13 * 13 + 9216 + 4096  # what exchange gives to each card in front of conv3, fc6 and fc7
 
 
