@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 00  Slopes
 #
-# Paper section 5, about 60 minutes, needs no other lesson, exercise E01.
+# Paper section 5, about 60 minutes, needs no other lesson, holds exercise E01.
 #
 # Afterwards you can measure the derivative of any program, you can say how exact the result is, and you can choose the step.
 

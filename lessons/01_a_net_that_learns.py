@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 01  A neuron, and a net that learns
 #
-# Paper section 3.1, about 75 minutes, needs lesson 00, exercise E02.
+# Paper section 3.1, about 75 minutes, needs lesson 00, holds exercise E02.
 #
 # Afterwards you can write a small net that learns, with all its slopes derived and proved, and you can say why a saturated neuron stops
 # learning.

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 02  Backward through a chain
 #
-# Paper section 3.5, about 90 minutes, needs lessons 00 and 01, exercise E03.
+# Paper section 3.5, about 90 minutes, needs lessons 00 and 01, holds exercise E03.
 #
 # Afterwards you can derive the backward pass of any chain of steps, also where a value is used more than once, and you can find the step
 # that is wrong.

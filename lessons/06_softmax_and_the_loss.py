@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 06  Softmax and the loss
 #
-# Paper section 3.5, about 60 minutes, needs lessons 00, 01 and 02, exercise E08. It can be read before lesson 03.
+# Paper section 3.5, about 60 minutes, needs lessons 00, 01 and 02, holds exercise E08. It can be read before lesson 03.
 #
 # Afterwards you can write the loss of a classifier and its gradient so that no input is too large for them, and you can read the
 # gradient: what the net said minus what is true.
