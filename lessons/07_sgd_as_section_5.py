@@ -246,9 +246,10 @@ for rate_times_a in (0.001, 0.01, 1.0, 3.7, 3.9):
 #
 # $$v_t = -\sum_{k=0}^{t-1} \mu^k\,\eta_{t-1-k}\,(g_{t-1-k} + \delta\,w_{t-1-k})$$
 #
-# In PyTorch's form the **present** rate multiplies all of them. When the rate is divided by 10, PyTorch's next move is at once a tenth of
-# the last one. The paper's velocity still holds the old rate. With $\mu$ = 0.9 a third of it is left after ten steps, because $0.9^{10}$ is
-# 0.35. To make PyTorch's form do the same as the paper's, multiply u by the old rate over the new rate whenever the rate changes.
+# In PyTorch's form the **present** rate multiplies all of them. When the rate is divided by 10 and the gradient is steady, PyTorch's next
+# move is at once a tenth of the last one. The paper's velocity still holds the old rate. With $\mu$ = 0.9 a third of it is left after ten
+# steps, because $0.9^{10}$ is 0.35. To make PyTorch's form do the same as the paper's, multiply u by the old rate over the new rate
+# whenever the rate changes.
 #
 # ### 4.7 The engine's line
 #
@@ -602,11 +603,11 @@ say("and 0 % of the last hidden layer is positive", value=alive[1.0], within=0.0
 #
 # At the other scale the net with biases of 1 learns nothing. The share of positive outputs shows the reason. With biases of 1 the outputs
 # of the last hidden layer are about 1 for every image. They hardly tell the images apart, and times random weights they only make the loss
-# larger (2.4 in the picture). So every image asks for smaller outputs of this layer. These moves add up (4.3), and the rate is 15 times as
-# large: in about twelve steps the outputs fall from 1 to 0 for nearly all images, and they stay there. A unit that is 0 for all images has
-# the slope 0, so it gets no gradient that could bring it back. Such a unit is called **dead**. Then no weight of the net gets a gradient,
-# and only the last biases still learn. They can say how often each class occurs, which gives a loss of log 10 = 2.303. The loss of a batch
-# scatters around it.
+# larger (2.4 in the picture). So batch after batch asks for smaller outputs of this layer. These moves add up (4.3), and the rate is 15
+# times as large: in about twelve steps the outputs fall from 1 to 0 for nearly all images, and they stay there. A unit that is 0 for all
+# images has the slope 0, so it gets no gradient that could bring it back. Such a unit is called **dead**. Then no weight of the net gets a
+# gradient, and only the last biases still learn. They can say how often each class occurs. The ten classes occur equally often, so the loss
+# is log 10 = 2.303. The loss of a batch scatters around it.
 #
 # Biases, the scale of the inputs, the standard deviation of the first weights and the learning rate belong together. If you change one of
 # them, look at the others again. This is a small net and a synthetic set. It shows what *can* happen, and it does not prove

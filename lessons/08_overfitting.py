@@ -121,9 +121,10 @@ predict("08-d", 10)
 #
 # $$\text{dx} = m\,\text{dout} \qquad\qquad (N, C)$$
 #
-# In the inverted form the slope is m / (1 - p), so dx is m dout / (1 - p). The engine's docstring has one formula for both forms
-# (scale="train" is the inverted one): *out = m x, where m is the mask, divided by 1 - p for scale="train"; so dx = m dout.* In both forms,
-# the backward pass uses the mask of the forward pass. A unit that was dropped has no part in the loss, so it gets no gradient.
+# In the inverted form the slope is m / (1 - p), so dx is m dout / (1 - p). The engine's docstring puts the division into m, so
+# that both forms have one formula (scale="train" is the inverted form): *out = m x, where m is the mask, divided by 1 - p for
+# scale="train"; so dx = m dout.* In both forms, the backward pass uses the mask of the forward pass. A unit that was dropped has no part in
+# the loss, so it gets no gradient.
 #
 # ### 4.3 An average of very many nets
 #
@@ -642,8 +643,8 @@ def ten_views(params, images):
     answers = []
     for y, x in ((0, 0), (0, 2), (2, 0), (2, 2), (1, 1)):
         for mirrored in (False, True):
-            many = np.full(len(images), True)
-            pieces = crop_and_flip(images, SIDE, y * many, x * many, many & mirrored)
+            n = len(images)
+            pieces = crop_and_flip(images, SIDE, [y] * n, [x] * n, np.full(n, mirrored))
             answers.append(np.exp(log_answers(params, pieces)))
     return np.mean(answers, axis=0)  # the probabilities are averaged, not the logits
 

@@ -38,7 +38,7 @@ from tinyalex.tutor.lesson import fast, say, show
 # You know every part of this net by now: convolution (lesson 03), pooling (04), response normalization (05), softmax (06) and dropout
 # (08). This lesson puts them one behind the other and counts. Nothing is trained. A count is worth an hour, because it answers what people
 # ask first. Which layers hold the parameters? Which layers take the time? Which take the memory? These three questions have three different
-# answers. And what part of the image does a number of a layer see? You will also find that two of the paper's own numbers are wrong.
+# answers. And what part of the image does a number of a layer see? You will also find that some of the paper's own numbers are wrong.
 
 # %% [markdown]
 # ## 2. Predict
@@ -531,7 +531,7 @@ say("in all, with the gradients of the activities: 2.03 GiB", value=gib, within=
 # ### Minus a middle layer
 #
 # The paper says in its last section that the net gets worse "if a single convolutional layer is removed". If any one of the middle layers
-# is left out, it says, the top-1 error (lesson 08) is about 2 % higher. How much smaller does the net get?
+# is left out, it says, the top-1 error (lesson 08) is about 2 percentage points higher. How much smaller does the net get?
 
 
 # %%
@@ -556,8 +556,8 @@ say("without conv5, fc6 has 18,874,368 more weights", value=fc6 - parameters["fc
 # %% [markdown]
 # Without conv5 the net even *grows*. conv4 gives 384 channels, conv5 makes 256 of them, and fc6 has a weight for every number that comes
 # in. Without conv5 fc6 reads 384 · 36 = 13,824 numbers and not 256 · 36 = 9,216. So conv5, with 0.7 % of the parameters, saves 18.9 million
-# weights in fc6. And conv4, with about one hundredth of the parameters, is worth about 2 % of the top-1 error. The paper concludes that
-# depth matters.
+# weights in fc6. And conv4, with about one hundredth of the parameters, is worth about 2 percentage points of the top-1 error. The paper
+# concludes that depth matters.
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -637,8 +637,9 @@ names = list(ALEXNET)
 print("in the paper's order:", ", ".join(names[: names.index("conv2")]))
 
 # %% [markdown]
-# **"57.1 % and 80.2 % are the paper's results"** (the same article). They are the *right* answers of a copy of the net, on the images of
-# 2012 and with one piece of each image. The paper counts errors, on the images of 2010 and with ten pieces: 37.5 % and 17.0 %.
+# **"57.1 % and 80.2 % are the paper's results"** (the same article). They are the *right* answers (top-1 and top-5) of a copy of the net,
+# on the images of 2012 and with one piece of each image. The paper counts errors, on the images of 2010 and with ten pieces: 37.5 % and
+# 17.0 %.
 #
 # **"All weights start with a standard deviation of 0.01"** (the paper itself). In the authors' program conv3, conv4 and conv5 start
 # with 0.03.
@@ -651,15 +652,16 @@ say("a layer that doubles sixty-four channels: 73,856 parameters", value=plan([c
 
 # %% [markdown]
 # **A side exercise: find the slip.** The same lecture counts the first layers of GoogLeNet, a net of 2014: a convolution of 64 filters,
-# 7 × 7, that reads the 3 channels of the image and gives 112 × 112; then, on 56 × 56, 64 filters of 1 × 1, and 192 filters of 3 × 3 that
-# read the maps of these 64. It says 418 million MACs. An article on the lecture says that its author did not see how this number is
-# computed. Part 4.3 is all that it takes:
+# 7 × 7, that reads the 3 channels of the image and gives 112 × 112; pooling, 3 × 3, to 56 × 56; then 64 filters of 1 × 1, and 192 filters
+# of 3 × 3 that read the maps of these 64; pooling, 3 × 3, to 28 × 28. It says 418 million MACs. An article on the lecture says that its
+# author did not see how this number is computed. Count the convolutions with part 4.3. Then add 9 comparisons for each number that a
+# pooling layer gives:
 
 # %%
 stem = [64 * 3 * 7**2 * 112**2, 64 * 64 * 56**2, 192 * 64 * 3**2 * 56**2]
 print("millions of MACs:", [round(m / 1e6, 1) for m in stem])
 say("in all 477.7 million", value=sum(stem) / 1e6, within=0.05)
-pools = 9 * (64 * 56**2 + 192 * 28**2)  # numbers that its two pooling layers compare, 9 for each output
+pools = 9 * (64 * 56**2 + 192 * 28**2)
 say("with the comparisons of its two pooling layers 481 million", value=(sum(stem) + pools) / 1e6, within=0.5)
 
 # %% [markdown]
@@ -671,8 +673,8 @@ say("with the comparisons of its two pooling layers 481 million", value=(sum(ste
 #
 # A convolution uses each weight once in every window, a fully connected layer uses it once. Therefore the three fully connected layers of
 # AlexNet hold 96 % of its 61 million parameters, and the five convolutions do 92 % of its 724 million multiplications. Most of the memory
-# for activities belongs to the first two layers. Strides multiply, so a number of the last pooling layer sees 195 of the 224 pixels
-# of a line. All of this follows from a list of layers and the equations of parts 3 and 4.5.
+# for activities belongs to the first two layers. Strides multiply, so a number of the last pooling layer sees up to 195 of the 224
+# pixels of a line. All of this follows from a list of layers and the equations of parts 3 and 4.5.
 #
 # ### Read on
 #
