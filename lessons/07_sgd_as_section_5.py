@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 07  SGD as section 5 writes it
 #
-# Paper section 5, about 75 minutes, needs lessons 00, 01, 02 and 06, exercise E09. It can be read before lesson 03.
+# Paper section 5, about 75 minutes, needs lessons 00, 01, 02 and 06, holds exercise E09. It can be read before lesson 03.
 #
 # Afterwards you can write the paper's step of gradient descent, say what momentum and weight decay do to it, and say how two other forms
 # with the same name differ from it.

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 08  Overfitting
 #
-# Paper section 4, about 80 minutes, needs lessons 00, 01, 02, 06 and 07, exercise E10. It can be read before lesson 03.
+# Paper section 4, about 80 minutes, needs lessons 00, 01, 02, 06 and 07, holds exercise E10. It can be read before lesson 03.
 #
 # Afterwards you can write dropout and its backward pass, say which average of nets it stands for, and make many training images out of
 # one: by cutting out pieces, by reflections and by color noise.

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 09  AlexNet whole
 #
-# Paper section 3.5 and Figure 2, about 75 minutes, needs lessons 03 to 08, exercise E11.
+# Paper section 3.5 and Figure 2, about 75 minutes, needs lessons 03 to 08, holds exercise E11.
 #
 # Afterwards you can compute, on paper and before anything runs, how large the output of each layer is, how many parameters the layer has,
 # how many multiplications it costs and which part of the image it sees. And you can check such numbers where others print them.
