@@ -1,4 +1,4 @@
-"""`python -m lessons`: build notebooks, the book and the student's edition."""
+"""`python -m lessons`: build notebooks, the book, the student's edition and the page of the paper's numbers."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ examples:
   python -m lessons build 03 --check  run lesson 03 and compare with its notebook; write nothing
   python -m lessons book              the book, in build/book
   python -m lessons build --student --out build/student
+  python -m lessons numbers --check   whether every number of the paper is still what the page says; a few seconds
 
-exit codes: 0 done, 1 a lesson fails or is out of step, 2 bad input, 130 interrupted.
+exit codes: 0 done, 1 a lesson or a number fails or is out of step, 2 bad input, 130 interrupted.
 """
 
 
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "python -m lessons", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="build | book")
+    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | numbers")
     build = commands.add_parser("build", help="run lessons and write their notebooks beside them", allow_abbrev=False)
     build.add_argument("numbers", nargs="*", metavar="NN", help="such as 03 (default: all)")
     build.add_argument("--check", action="store_true", help="run and compare with the notebooks that are there; write nothing")
@@ -43,6 +44,8 @@ def parser() -> argparse.ArgumentParser:
     book = commands.add_parser("book", help="write the book: static pages that need no network", allow_abbrev=False)
     build.add_argument("--out", metavar="DIR", type=Path, help="the folder of --student")
     book.add_argument("--out", metavar="DIR", type=Path, default=BOOK, help="the book's folder (default: build/book)")
+    numbers = commands.add_parser("numbers", help="compute every number of the paper, and write lessons/NUMBERS.md", allow_abbrev=False)
+    numbers.add_argument("--check", action="store_true", help="compute and compare with the page that is there; write nothing")
     for one in (build, book):
         one.add_argument("--from", metavar="DIR", type=Path, default=FOLDER, dest="folder", help=argparse.SUPPRESS)
     return top
@@ -71,6 +74,11 @@ def run(args: argparse.Namespace) -> int:
 
         count = write_book(args.folder, args.out)
         print(f"{count} pages; open {args.out / 'index.html'}")
+        return 0
+    if args.command == "numbers":
+        from lessons.paper_numbers.page import write
+
+        print(write(args.check))
         return 0
     if args.student:
         return _student(args)

@@ -1,4 +1,4 @@
-"""Writes the book: an index, the lessons with their slides, the glossary, what articles get wrong, and the engine's files."""
+"""Writes the book: an index, the lessons with their slides, the glossary, what articles get wrong, numbers, and the engine's files."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ LIGHT, DARK = "xcode", "monokai"  # styles of code whose every colour has a cont
 def write_book(folder: Path, out: Path) -> int:
     """Write the book of the lessons in `folder` into the folder `out`, and return the number of its pages.
 
-    Raises LessonError where a notebook is missing or out of step, a picture has no alt text, a formula cannot be shown, or a link or a
-    name of the engine leads nowhere; DataError where there are no lessons.
+    Raises LessonError where a notebook is missing or out of step, a picture has no alt text, a formula cannot be shown, a link or a
+    name of the engine leads nowhere, or a number of the paper is no longer what its row says; DataError where there are no lessons.
     """
     require_extra("book", BOOK)
     from lessons.book.engine import Engine, page_of
     from lessons.book.glossary import read_glossary
     from lessons.book.lesson import lesson_page
+    from lessons.paper_numbers.page import TITLE, html
 
     lessons = chosen("book", [], folder)
     engine, glossary = Engine(PACKAGE.parent), read_glossary(GLOSSARY)
@@ -49,6 +50,7 @@ def write_book(folder: Path, out: Path) -> int:
     files["index.html"] = _page("AlexNet by hand", _index(lessons, pages))
     files["glossary.html"] = _page("Glossary", glossary.page(pages))
     files["mistakes.html"] = _page("What the blog posts get wrong", _mistakes(pages, mistakes))
+    files["numbers.html"] = _page(TITLE, html(engine, pages))
     for file in sorted(engine.named):
         title = f"<h1><code>{escape(file)}</code></h1>"
         files[page_of(file)] = _page(file, title + engine.page(file), kind="engine", up="../")
