@@ -280,10 +280,9 @@ def cifar_parameters() -> int:
 
 @cache
 def _conv_local() -> Sequential:
-    pool = {"kernel_size": 3, "stride": 2, "ceil_mode": True}
     made: list[Layer] = [
-        Conv2d(64, 5, padding=2, name="conv1"), MaxPool2d(**pool, name="pool1"), ReLU(name="relu1"),
-        Conv2d(64, 5, padding=2, name="conv2"), ReLU(name="relu2"), MaxPool2d(**pool, name="pool2"),
+        Conv2d(64, 5, padding=2, name="conv1"), MaxPool2d(3, stride=2, ceil_mode=True, name="pool1"), ReLU(name="relu1"),
+        Conv2d(64, 5, padding=2, name="conv2"), ReLU(name="relu2"), MaxPool2d(3, stride=2, ceil_mode=True, name="pool2"),
         LocallyConnected2d(32, 3, padding=1, name="local3"), ReLU(name="relu3"),
         LocallyConnected2d(32, 3, padding=1, name="local4"), ReLU(name="relu4"),
         Flatten(name="flatten"), Linear(10, name="fc10"),

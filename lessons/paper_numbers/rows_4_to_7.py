@@ -71,7 +71,10 @@ SECTION_5 = (
         "5", "by what the rate is divided each time", "10", by(learning.divided_by), within=1e-9,
         why='The paper says "an equal learning rate for all layers". In the authors\' program biases have twice the rate of the weights.',
     ),
-    agrees("5", "first learning rate", "0.01", by(learning.rate_of_a_step), also=(Also("0.00001 is the last one", by(learning.last_rate)),)),
+    agrees(
+        "5", "first learning rate", "0.01", by(learning.rate_of_a_step),
+        also=(Also("0.00001 is the last one", by(learning.last_rate)),),
+    ),
     agrees("5", "how often the rate is lowered", "three times", by(learning.lowered)),
     agrees(
         "5", "epochs of the recipe", "roughly 90", by(learning.epochs),

@@ -49,7 +49,7 @@ def _root(activity: float, variant: str = "paper", beta: float = 1.0) -> float:
     """(a / b)^(1 / beta) for one activity a among 96 channels whose others are 0: where beta is the layer's, k + alpha a^2."""
     a = np.zeros((1, 96, 1, 1))
     a[0, 10] = activity
-    return float(activity / _norm(variant).forward(a)[0, 10, 0, 0]) ** (1 / beta)
+    return math.pow(activity / float(_norm(variant).forward(a)[0, 10, 0, 0]), 1 / beta)
 
 
 def norm_beta() -> float:
@@ -194,7 +194,7 @@ def noise_mean() -> tuple[float, ...]:
 def shift(by_eigenvalue: bool) -> float:
     """The standard deviation of the shift along the first axis in gray levels: with its deviation, or with its square, the eigenvalue."""
     deviation = max(IMAGENET_COLORS[0])
-    return recipe_of("paper").color_noise * deviation ** (2 if by_eigenvalue else 1)
+    return float(recipe_of("paper").color_noise * deviation ** (2 if by_eigenvalue else 1))
 
 
 def axes() -> tuple[int, ...]:
