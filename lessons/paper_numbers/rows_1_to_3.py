@@ -14,12 +14,12 @@ ABSTRACT = (
     published(
         "abstract; 6; Table 1", "top-1 error of the net on the test images of 2010", "37.5 %", IMAGENET,
         by(log.logged, "145, test of 2010", "top-1"),
-        log="37.4727 % in the authors' log",
+        log="37.4727 % stands in the authors' log",
     ),
     published(
         "abstract; 6; Table 1", "top-5 error of the net on the test images of 2010", "17.0 %", IMAGENET,
         by(log.logged, "145, test of 2010", "top-5"),
-        log="16.9987 % in the authors' log",
+        log="16.9987 % stands in the authors' log",
     ),
     agrees(
         "abstract; 4", "parameters of the net", "60 million", by(net.parameters), within=5e6,
@@ -29,7 +29,7 @@ ABSTRACT = (
         "abstract", "neurons of the net", "650,000", by(net.neurons, *CONVOLUTIONS), within=5e3,
         cell=Cell("09", "of which 650,080 are in the convolutions"),
         why="This is the number of the five convolutions, and it rounds to 650,000 only with the right count of conv1: see Figure 2.",
-        also=(Also("659,272 neurons with the fully connected layers", by(net.neurons, *CONVOLUTIONS, "fc6", "fc7", "fc8")),),
+        also=(Also("659,272 neurons are in all layers with weights", by(net.neurons, *CONVOLUTIONS, "fc6", "fc7", "fc8")),),
     ),
     agrees("abstract; 1; 3; 3.5", "convolutional layers", "five", by(net.layers, "Conv2d")),
     agrees("abstract; 1; 3; 3.5", "fully connected layers", "three", by(net.layers, "Linear")),
@@ -37,11 +37,11 @@ ABSTRACT = (
     published(
         "abstract; 6; Table 2", "top-5 error of seven nets on the test images of 2012", "15.3 %",
         IMAGENET, by(log.contest, "winner"),
-        log="15.315 % on the slides of the contest",
+        log="15.315 % stands on the slides of the contest",
     ),
     published(
         "abstract; 6; Table 2", "top-5 error of the second-best entry of 2012", "26.2 %",
-        "It is another group's program.", by(log.contest, "second"), log="26.172 % on the slides of the contest",
+        "It is another group's program.", by(log.contest, "second"), log="26.172 % stands on the slides of the contest",
     ),
 )  # fmt: skip
 
@@ -54,15 +54,15 @@ SECTION_1 = (
         "1.45 %, of conv3", relation="at most", cell=Cell("09", "conv3 has 1.45 %"),
         why="conv3 and conv4 are above 1 %, the other three are below.",
         also=(
-            Also("885,120 parameters in conv3", by(net.parameters, "conv3")),
-            Also("1.09 % in conv4", by(net.share_of_parameters, "conv4")),
+            Also("885,120 parameters are in conv3", by(net.parameters, "conv3")),
+            Also("1.09 % of the parameters are in conv4", by(net.share_of_parameters, "conv4")),
         ),
     ),
     published(
         "1; 5", "days of training", "five to six", f"{IMAGENET} It also needs the cards of 2012. We can say what they must have done.",
         also=(
             Also(
-                "0.99 TFLOP in each second (additions and multiplications), on both cards together, if it takes 5.5 days",
+                "0.99 TFLOP in a second are needed from both cards together for 5.5 days, where additions and multiplications both count",
                 by(log.work_in_a_second, "1.2 million", days=5.5),
             ),
         ),
@@ -70,8 +70,8 @@ SECTION_1 = (
     agrees("1; 3.2; 5", "graphics cards", "two", by(net.cards)),
     agrees(
         "1; 3.2; 5", "memory of a card: what the program of 2012 held on each of two, by our count of its arrays", "3GB", by(net.memory, 2),
-        relation="at most", why="One card would be nearly full:",
-        also=(Also("2.72 GiB on one card (lesson 10)", by(net.gib_of_memory, 1)),),
+        relation="at most", why="One card would be nearly full.",
+        also=(Also("2.72 GiB would lie on it, as lesson 10 counts too", by(net.gib_of_memory, 1)),),
     ),
 )  # fmt: skip
 
@@ -95,7 +95,7 @@ FIGURE_2 = (
         "Figure 2", "neurons of conv1", "253,440", by(net.neurons, "conv1"), "290,400", by(net.slip_of_conv1),
         cell=Cell("09", "conv1 has 290,400 neurons"),
         why="55 x 55 x 96 is right. The printed number is 55 x 48 x 96: one side of a map is replaced by the 48 maps of a card.",
-        also=(Also("622,312 neurons in all, with the slip", by(net.neurons_with_the_slip)),),
+        also=(Also("622,312 neurons would be in the whole net with the slip", by(net.neurons_with_the_slip)),),
     ),
     agrees("Figure 2", "neurons of conv2", "186,624", by(net.neurons, "conv2")),
     agrees("Figure 2", "neurons of conv3", "64,896", by(net.neurons, "conv3")),
@@ -107,7 +107,7 @@ FIGURE_2 = (
     agrees(
         "Figure 2", "side of conv1's maps, written at its box", "55", by(net.side, "conv1"),
         why="It needs rounding up, and zeros beyond the right and the lower edge, as the authors' program has it.",
-        also=(Also("54 where the count is rounded down", by(net.rounded_down)),),
+        also=(Also("54 is the side where the count is rounded down", by(net.rounded_down)),),
     ),
     agrees("Figure 2", "maps of conv1 on one card, written at its box", "48", by(net.half_maps, "conv1")),
 )  # fmt: skip
@@ -129,7 +129,7 @@ SECTION_3 = (
         "Figure 1", "times as many epochs as ReLU that tanh needs to 25 %", "six", by(log.slower, "2012"),
         "9.5 times, in the setup of 2012",
         why="One seed, a JPEG-recompressed copy of CIFAR-10. Most of the effect depends on the scale of inputs and first weights.",
-        also=(Also("1.7 times, where both are scaled by today's rules", by(log.slower, "fan-in")),),
+        also=(Also("1.7 times as many are needed where both are scaled by today's rules", by(log.slower, "fan-in")),),
     ),
     agrees("3.2", "share of the kernels or units that lies on one card, conv1 to fc7", "half", by(net.on_one_card)),
     agrees("3.2; 3.5", "the convolution that reads all maps of the one before it", "third", by(net.reads_all)),
@@ -150,24 +150,24 @@ SECTION_3 = (
     ),
     agrees(
         "footnote 2", "parameters of the one-card net divided by the paper's: bigger than half", "half the size",
-        by(net.size_of_the_half_net), relation="at least", why="It keeps all kernels of conv5, and so all of fc6. It has less work:",
+        by(net.size_of_the_half_net), relation="at least", why="It keeps all kernels of conv5, and so all of fc6. It has less work.",
         also=(
-            Also("59,798,312 parameters", by(net.parameters, half=True)),
-            Also("54 % of the multiplications", by(net.work_of_the_half_net)),
+            Also("59,798,312 parameters are in the one-card net", by(net.parameters, half=True)),
+            Also("54 % of the multiplications are left", by(net.work_of_the_half_net)),
         ),
     ),
     agrees("3.3", "k of response normalization", "2", by(runs.norm_k), within=1e-6),
     agrees(
         "3.3", "n: channels that one activity has an effect on", "5", by(runs.norm_n),
         also=(
-            Also("2 on each side, n / 2 rounded down", by(runs.norm_reach)),
-            Also("3 for the first channel, which has neighbors on one side only", by(runs.norm_n, 0)),
+            Also("2 of them are on each side, which is n / 2 rounded down", by(runs.norm_reach)),
+            Also("3 channels depend on the first one, which has neighbors on one side only", by(runs.norm_n, 0)),
         ),
     ),
     agrees(
         "3.3", "alpha", "10^-4", by(runs.norm_alpha), within=1e-9,
         why="The authors' program divides alpha by n, so a square counts a fifth there.",
-        also=(Also("0.00002 in the authors' net", by(runs.norm_alpha, "authors")),),
+        also=(Also("0.00002 is alpha in the authors' net", by(runs.norm_alpha, "authors")),),
     ),
     agrees("3.3", "beta", "0.75", by(runs.norm_beta), within=1e-6),
     published(
@@ -185,7 +185,7 @@ SECTION_3 = (
         by(net.cifar_layers, classifier=False),
         why="Footnote 3 names the files of the authors' program. Their nets have two convolutions, two layers with weights of their own at "
         "each place, and a last layer that gives the classes. The paper's four leaves out the last one.",
-        also=(Also("1,116,490 parameters in the 13 % net", by(net.cifar_parameters)),),
+        also=(Also("1,116,490 parameters are in the 13 % net", by(net.cifar_parameters)),),
     ),
     published(
         "3.3", "test error on CIFAR-10 without normalization", "13 %",
@@ -213,7 +213,7 @@ SECTION_3 = (
         "3.4", "s and z without overlap: they give maps of the same sides as z = 3", "s = 2, z = 2", by(net.without_overlap),
         why="That is so where the count of windows is rounded down. The authors' program rounds up, and there conv2 and conv3 were given "
         "other padding.",
-        also=(Also("27 pixels a side after the first pooling, then 13 and 6", by(net.first_pooled_side, 2, 2)),),
+        also=(Also("27 is the side after the first pooling; then come 13 and 6", by(net.first_pooled_side, 2, 2)),),
     ),
     agrees("3.5", "height, width and channels of the image", "224 x 224 x 3", by(net.image)),
     agrees("3.5; Figure 3", "kernels of conv1", "96", by(net.kernels, "conv1")),

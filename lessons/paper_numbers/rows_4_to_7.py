@@ -25,8 +25,8 @@ SECTION_4 = (
         "4.1", "standard deviation of alpha", "0.1", by(runs.noise_deviation), within=1e-3,
         why="The paper multiplies alpha by the eigenvalue. The authors' program multiplies by its root, which is a deviation.",
         also=(
-            Also("12.2 gray levels along the first axis with the root", by(runs.shift, by_eigenvalue=False)),
-            Also("1,483 gray levels with the eigenvalue, which no image survives", by(runs.shift, by_eigenvalue=True)),
+            Also("12.2 gray levels are the deviation of the shift along the first axis with the root", by(runs.shift, by_eigenvalue=False)),
+            Also("1,483 gray levels would be its deviation with the eigenvalue; an image has only 256", by(runs.shift, by_eigenvalue=True)),
         ),
     ),
     agrees("4.1", "different shifts among the pixels of an image", "only once", by(runs.shifts_of_an_image)),
@@ -59,7 +59,7 @@ SECTION_5 = (
     agrees(
         "5", "standard deviation of the first weights, conv1 to fc8", "0.01", by(learning.first_deviations), within=5e-5,
         why="The authors' program starts conv3, conv4 and conv5 wider.",
-        also=(Also("0.03 in the authors' conv3", by(learning.first_deviation, "authors", "conv3")),),
+        also=(Also("0.03 is the deviation in the authors' conv3", by(learning.first_deviation, "authors", "conv3")),),
     ),
     agrees("5", "convolutions whose first biases are not 0", "second, fourth and fifth", by(learning.starts_at_one, "conv")),
     agrees(
@@ -73,16 +73,16 @@ SECTION_5 = (
     ),
     agrees(
         "5", "first learning rate", "0.01", by(learning.rate_of_a_step),
-        also=(Also("0.00001 is the last one", by(learning.last_rate)),),
+        also=(Also("0.00001 is the last rate", by(learning.last_rate)),),
     ),
     agrees("5", "how often the rate is lowered", "three times", by(learning.lowered)),
     agrees(
         "5", "epochs of the recipe", "roughly 90", by(learning.epochs),
         why="Epochs times images divided by the images of a batch are the steps.",
         also=(
-            Also("91 epochs in the authors' run for 2012, by its log", by(learning.epochs, "authors")),
-            Also("843,750 steps in all", by(learning.steps, "1.2 million")),
-            Also("9,375 steps in an epoch", by(learning.steps_of_an_epoch, "1.2 million")),
+            Also("91 epochs were in the authors' run for 2012, by its log", by(learning.epochs, "authors")),
+            Also("843,750 steps are the whole run", by(learning.steps, "1.2 million")),
+            Also("9,375 steps are an epoch", by(learning.steps_of_an_epoch, "1.2 million")),
         ),
     ),
 )  # fmt: skip
@@ -97,12 +97,12 @@ SECTION_6 = (
     published(
         "footnote 5", "top-1 error with one view", "39.0 %", IMAGENET,
         by(log.logged, "145, test of 2010, one view", "top-1"),
-        log="39.0247 % in the authors' log",
+        log="39.0247 % stands in the authors' log",
     ),
     published(
         "footnote 5", "top-5 error with one view", "18.3 %", IMAGENET,
         by(log.logged, "145, test of 2010, one view", "top-5"),
-        log="18.2953 % in the authors' log",
+        log="18.2953 % stands in the authors' log",
     ),
     agrees(
         "6", "difference of validation and test errors, in the lines of Table 2 that have both", "not more than 0.1 %",
@@ -111,12 +111,12 @@ SECTION_6 = (
     published(
         "Table 2", "top-1 error of one net on the validation images of 2012", "40.7 %", IMAGENET,
         by(log.logged, "145, validation of 2012", "top-1"),
-        log="40.664 % in the authors' log",
+        log="40.664 % stands in the authors' log",
     ),
     published(
         "6; Table 2", "top-5 error of one net on the validation images of 2012", "18.2 %", IMAGENET,
         by(log.logged, "145, validation of 2012", "top-5"),
-        log="18.21 % in the authors' log",
+        log="18.21 % stands in the authors' log",
     ),
     published("6; Table 2", "nets of the smaller average", "five", f"{IMAGENET} The other four nets are not public."),
     published("Table 2", "top-1 error of five nets, validation", "38.1 %", IMAGENET),
@@ -126,17 +126,17 @@ SECTION_6 = (
     published("6", "images of the Fall 2011 release", "15M", IMAGENET),
     published(
         "6", "categories of the Fall 2011 release", "22K", IMAGENET, by(log.classes_of_2011), within=500,
-        log="21,843 outputs of the authors' net for it",
+        log="21,843 outputs are in the authors' net for it",
     ),
     published(
         "Table 2", "top-1 error of the net that saw the Fall 2011 release first", "39.0 %", IMAGENET,
         by(log.logged, "146-2012-2011, validation of 2012", "top-1"),
-        log="38.99 % in the authors' log",
+        log="38.99 % stands in the authors' log",
     ),
     published(
         "6; Table 2", "top-5 error of the net that saw the Fall 2011 release first", "16.6 %", IMAGENET,
         by(log.logged, "146-2012-2011, validation of 2012", "top-5"),
-        log="16.622 % in the authors' log",
+        log="16.622 % stands in the authors' log",
     ),
     agrees("6; Table 2", "nets of the larger average: the text's two and five", "7 CNNs", by(log.added, "two", "five")),
     published("Table 2", "top-1 error of seven nets, validation", "36.7 %", IMAGENET),
@@ -176,7 +176,7 @@ SECTION_7 = (
     published(
         "7", "by how much the top-1 error rises without one of the middle convolutions", "about 2 %",
         f"{IMAGENET} None of the authors' logs is of such a net. What such a net loses in parameters can be counted.",
-        also=(Also("1.09 % of all parameters are conv4's", by(net.share_of_parameters, "conv4")),),
+        also=(Also("1.09 % of all parameters are in conv4", by(net.share_of_parameters, "conv4")),),
     ),
 )  # fmt: skip
 
