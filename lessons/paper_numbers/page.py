@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PAGE = FOLDER / "NUMBERS.md"
 TITLE = "Every number of the paper"
 PARTS: tuple[tuple[str, tuple[Number, ...]], ...] = (*rows_1_to_3.PARTS, *rows_4_to_7.PARTS)
-HEADS = ("Section", "What", "Paper", "Here", "Verdict", "How it is computed, and what to know")
+HEADS = ("Where", "What", "Paper", "Here", "Verdict", "How it is computed, and what to know")
 INTRO = """\
 "ImageNet Classification with Deep Convolutional Neural Networks" (2012) holds many numbers. Each row of these tables is one of them, with \
 the number that this repository computes. A row with no number under "Here" cannot be run here, and says why."""
@@ -81,9 +81,15 @@ def _how(one: Answer) -> Iterator[str]:
         yield f"The slip: {_linked(number.arithmetic)}."
     if number.cell is not None:
         notebook = next(lesson.notebook.name for lesson in lessons_in() if lesson.number == number.cell.lesson)
-        yield f"[Lesson {number.cell.lesson}]({notebook}), part {one.part}."
+        yield f"[Lesson {number.cell.lesson}]({notebook}), part {_part(one)}."
     yield from [number.why] if number.why else []
     yield from (f"{also.words} ({_linked(also.call)})." for also in number.also)
+
+
+def _part(one: Answer) -> str:
+    """The part of a lesson, such as "8 (Experiment)"."""
+    number, _, words = one.part.partition(". ")
+    return f"{number} ({words})"
 
 
 def _linked(call: Call) -> str:
@@ -124,7 +130,7 @@ def _row(one: Answer, engine: Engine, pages: dict[str, str]) -> str:
         how.append(f"The slip: {linked(number.arithmetic)}.")
     if number.cell is not None:
         name = f"#part-{one.part.partition('.')[0]}"
-        how.append(f"Lesson {lesson_link(number.cell.lesson, pages, name)}, part {rendered(one.part)}.")
+        how.append(f"Lesson {lesson_link(number.cell.lesson, pages, name)}, part {rendered(_part(one))}.")
     how += [rendered(number.why)] if number.why else []
     how += [f"{rendered(also.words)} ({linked(also.call)})." for also in number.also]
     kind = number.verdict.replace(" ", "-")
