@@ -425,7 +425,8 @@ show(fig, alt="The factor b / a against the standard deviation of the activities
 # of the two variances, and the variances of the 363 products add. So the standard deviation of the sum is 74 times 0.01 times the root of
 # 363. If the filter fits its window as well as possible, each weight is a fixed number times its pixel. Pixels have the standard deviation
 # 74 and weights 0.01, so this number is 0.01 / 74. A product is then 0.01 / 74 times the square of a pixel. The mean of these squares is
-# the variance, 74², so the mean of the products is 74 times 0.01. All of them are positive, and the sum is 363 times 74 times 0.01.
+# the variance, 74², so the mean of the products is 74 times 0.01. All of them are positive, and the sum is 363 times 74 times 0.01. No
+# other weights of this size give a larger sum.
 
 # %%
 say("conv1 without any fit: standard deviation 14", value=74 * 0.01 * 363**0.5, within=0.2)
