@@ -612,9 +612,9 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 # normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
 # are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight
 # pixels of one channel, dark on the left and light on the right. After local contrast normalization both halves reach from -1.4 to 1.4.
-# Only the two pixels at the edge, -0.7 and 0.7, still tell which half is the light one. After response normalization all pixels tell it.
-# The row "over all pixels" shows the article's way, with one mean and one standard deviation for all eight pixels: it keeps the edge, and
-# the pattern is lost when we round.
+# Only the two pixels in the middle, -0.7 and 0.7, still tell which half is the light one. After response normalization all pixels tell
+# it. The row "over all pixels" shows the article's way, with one mean and one standard deviation for all eight pixels: it keeps the step
+# from dark to light, and the pattern is lost when we round.
 
 # %%
 line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])
