@@ -541,8 +541,8 @@ print(f"cos for sin in both passes: error {error(-np.sin(places), measured):.0e}
 # ### Read on
 #
 # - The engine: `numerical_gradient` and `compare` in `tinyalex/gradcheck/difference.py`, and `kink_free`, which makes an x that is not
-#   near a kink. You know what the docstring of this file says, except for four words: a tensor is an array, and lesson 01 explains ReLU,
-#   tanh and cotangent.
+#   near a kink. You know what the docstring of this file says, except for five words: a tensor is an array, and lesson 01 explains
+#   layer, ReLU, tanh and cotangent.
 # - Exercise: `tutor.check("E01", numerical_gradient)`, 15 minutes.
 # - Next: lesson 01, a neuron and a net that learns. There the slopes are used for the first time.
 #

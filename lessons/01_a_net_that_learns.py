@@ -547,11 +547,11 @@ reveal("01-c")
 # enough. The first layers then learn very slowly. Half of the ReLUs let nothing through, and the other half lets everything through. So
 # ReLU halves the squares of the gradient on average. And the weights? Each gradient that goes back is a sum of 100 products, $g\,w$: a
 # gradient times a weight. Square this sum. The weights have random signs, so the mixed terms cancel on average, and the 100 squares
-# $g^2 w^2$ are left. With a standard deviation of $\sqrt{1/100}$, $w^2$ is 1/100 on average. Then the squares that go back would be on
-# average as large as those that arrive. Ours is $\sqrt{2/100}$, and its 2 doubles what ReLU has halved. (Forward the same holds for the
-# sums. There the products are added over the inputs of a layer. This is why C stands in $\sqrt{2/C}$ above.) The slopes of tanh are between
-# 0.5 and 0.7 on average, because most sums lie between -2 and 2 here, where tanh is not flat. With tanh too the factor 2 makes up for
-# nearly all that is lost. The next experiment shows the weakness of tanh.
+# $g^2 w^2$ are left. The mean of the weights is 0, so the average of $w^2$ is the square of their standard deviation. With $\sqrt{1/100}$
+# it would be 1/100, and the squares that go back would be on average as large as those that arrive. Ours is $\sqrt{2/100}$, and its 2
+# doubles what ReLU has halved. (Forward the same holds for the sums. There the products are added over the inputs of a layer. This is why C
+# stands in $\sqrt{2/C}$ above.) The slopes of tanh are between 0.5 and 0.7 on average, because most sums lie between -2 and 2 here, where
+# tanh is not flat. With tanh too the factor 2 makes up for nearly all that is lost. The next experiment shows the weakness of tanh.
 
 # %%
 reveal("01-a")
@@ -684,8 +684,7 @@ print(f"slope of tanh at 1: {1 - np.tanh(1.0) ** 2:.2f}   with tanh(tanh(1)): {1
 print(f"at x = 0: {sigmoid(0.0):.1f} is right, and the printed formula gives {(1 + np.exp(-0.0)) - 1:.1f}")
 
 # %% [markdown]
-# **"ReLU keeps values in {0, 1} or {0, 255}"** (another article). It has no upper bound. Here is the largest output of a hidden neuron
-# above:
+# **"ReLU keeps values in {0, 1} or {0, 255}"** (another article). It has no upper bound. In our net with 100 hidden neurons, part 8:
 
 # %%
 largest = relu(x @ two[0].T + two[1]).max()
@@ -739,5 +738,5 @@ print(f"epochs until the loss is below 1: tanh {counts[0]}, ReLU {counts[1]}; qu
 #
 # Two questions to write about, a few sentences each:
 #
-# 1. All weights of both layers begin at 0. What is the gradient of each parameter in the first step? Which parameters ever change?
+# 1. All weights and biases of our two layers begin at 0. What is the gradient of each of them in the first step? Which of them ever change?
 # 2. A friend's net has a loss of 9.2 before its first step, on ten classes. What do you suspect, and what would you look at first?

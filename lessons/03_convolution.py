@@ -420,8 +420,8 @@ def conv_backward(dout, x, weight, stride, padding):
 # %% [markdown]
 # The second half of E05 is `conv_backward_groups(dout, x, weight, stride, padding, groups)`, about 15 minutes. It returns dx, dweight and
 # dbias too. It stands nowhere in this lesson. Section 4.7 says all that you need: which filters, which channels and which part of dout
-# belong to group g, and what is added over the groups. In a cell with `from tinyalex import tutor` above it,
-# `tutor.check("E05", conv_backward_groups)` tells you whether it is right.
+# belong to group g, and what is added over the groups. In a cell of your own, with `from tinyalex import tutor` in its first line,
+# `tutor.check("E05", conv_backward, conv_backward_groups)` says whether both are right.
 
 # %% [markdown]
 # ## 6. Prove it

@@ -42,7 +42,7 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # and of pooling are both right at the sizes that the course checks: pooling with s = 2 and z = 2, convolution with padding 1. Then we
 # asked the same functions for what AlexNet needs: pooling with s = 2 and z = 3, convolution with padding 0. **61 of the 83 did not give
 # the right gradient.** The convolution is wrong in 43 of them, and the pooling in 35. In 17 both are wrong, so these are counted twice:
-# 43 + 35 - 17 = 61. (Lesson 03 counts 42 + 4 = 46 wrong convolutions among 88 solutions: these 83 and 5 more, of which 3 are wrong.)
+# 43 + 35 - 17 = 61. (Lesson 03 finds 46 wrong convolutions, because it counts 88 solutions: these 83 and 5 more, of which 3 are wrong.)
 # For pooling the whole difference is one word of the title: *overlapping*. Would your function give the right gradient?
 
 # %% [markdown]
@@ -504,8 +504,8 @@ say("0.42 with windows of two", value=table[0, 1], within=fast(0.02, 0.05))
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# The counts come from 140 public solutions of one course, not a random sample. The pooling of 89 of them is right at the course's own
-# check, s = 2 and z = 2. At s = 2 and z = 3 **48 are still right**. The other 41:
+# The counts come from 140 public solutions of one course, not a random sample. The pooling of 89 of them, the 83 of part 1 and 6 more, is
+# right at the course's own check, s = 2 and z = 2. At s = 2 and z = 3 **48 are still right**. The other 41:
 #
 # - **`=` at the winner: 18.** A winner that wins again loses what it had.
 # - **`=` in the whole window: 16.** Each window also erases its neighbors' winners.

@@ -425,7 +425,8 @@ show(fig, alt="The factor b / a against the standard deviation of the activities
 # of the two variances, and the variances of the 363 products add. So the standard deviation of the sum is 74 times 0.01 times the root of
 # 363. If the filter fits its window as well as possible, each weight is a fixed number times its pixel. Pixels have the standard deviation
 # 74 and weights 0.01, so this number is 0.01 / 74. A product is then 0.01 / 74 times the square of a pixel. The mean of these squares is
-# the variance, 74², so the mean of the products is 74 times 0.01. All of them are positive, and the sum is 363 times 74 times 0.01.
+# the variance, 74², so the mean of the products is 74 times 0.01. All of them are positive, and the sum is 363 times 74 times 0.01. No
+# other weights of this size give a larger sum.
 
 # %%
 say("conv1 without any fit: standard deviation 14", value=74 * 0.01 * 363**0.5, within=0.2)
@@ -611,9 +612,9 @@ print(f"relative difference without beta: {difference(beta_missing, measured):.3
 # normalization as something similar, of other authors. There a mean is subtracted, and the rest is divided by a standard deviation. Both
 # are taken in the neighborhood of each pixel, so it is local too. Response normalization subtracts nothing. Here is a line of eight
 # pixels of one channel, dark on the left and light on the right. After local contrast normalization both halves reach from -1.4 to 1.4.
-# Only the two pixels at the edge, -0.7 and 0.7, still tell which half is the light one. After response normalization all pixels tell it.
-# The row "over all pixels" shows the article's way, with one mean and one standard deviation for all eight pixels: it keeps the edge, and
-# the pattern is lost when we round.
+# Only the two pixels in the middle, -0.7 and 0.7, still tell which half is the light one. After response normalization all pixels tell
+# it. The row "over all pixels" shows the article's way, with one mean and one standard deviation for all eight pixels: it keeps the step
+# from dark to light, and the pattern is lost when we round.
 
 # %%
 line = np.array([10.0, 14, 10, 14, 110, 114, 110, 114])

@@ -483,7 +483,7 @@ for t in (0.0, 2.0, 5.0, 10.0):
 # right for small logits. For logits of 1,000, **96 are still right**. The other 42:
 #
 # - **log of p, 37.** p becomes 0, and the loss infinite. 26 of the 37 do it with the same line of code, so they may have it from one place.
-# - **Five others** also have a wrong gradient, four of them by overflow: nothing was subtracted.
+# - **Five others**: both the loss and the gradient are wrong, in four of them by overflow: nothing was subtracted.
 #
 # In the table of part 8 these are the rows `log_of_p` and `as_in_the_equation`.
 #

@@ -140,9 +140,9 @@ show(fig, alt="The channels x_a, at the left, are copied by blue arrows to two u
 #
 # ### 4.4 Bytes
 #
-# A card is sent only what it does not have yet. In exchange, what arrives forward at card a is $x_b$, and what arrives at card b is $x_a$.
-# Backward, what arrives at card a is the part of $\text{dy}_b$ that belongs to a's channels, and it has as many numbers as $x_a$. Let B be
-# the bytes of one number, 4 for float32:
+# A card is sent only what it does not have yet. In the function exchange, what arrives forward at card a is $x_b$, and what arrives at
+# card b is $x_a$. Backward, what arrives at card a is the part of $\text{dy}_b$ that belongs to a's channels, and it has as many numbers as
+# $x_a$. Let B be the bytes of one number, 4 for float32:
 #
 # $$\begin{array}{rll}
 # \text{to a, forward} &= N\,\text{CB}\,H\,W\,B & \quad \text{card a gets } x_b \\
@@ -697,9 +697,9 @@ say("added twice ends at 0.035", value=last["added twice"], within=0.01, full_on
 # %% [markdown]
 # **The curve does not show the mistake.** Every wrong net learns. The one that adds twice even learns faster here, because the layers in
 # front of the link make steps of double size. The other two learn more slowly, and alike: the mean is half of the sum, and if the two terms
-# are about as large as each other, one term alone does on average as much as half of the sum. If you looked only at curves, you would keep
-# the mistake that learns faster. A measured slope (part 6) finds all three mistakes. And if you compare layer by layer, you see where the
-# mistake is.
+# are about equally large, a step with one of them lowers the loss about as much as a step with half of the sum. If you looked only at
+# curves, you would keep the mistake that learns faster. A measured slope (part 6) finds all three mistakes. And if you compare layer by
+# layer, you see where the mistake is.
 
 # %%
 state = two_forward(images, cards)[1]
@@ -782,8 +782,8 @@ say("they are 4 of the channels", value=len(changed), within=0)
 #
 # **"Two GPU servers"** (another article). They were two cards in one computer. Each can read the other's memory directly.
 #
-# **"Two cards lower the error by 1.7 %."** The paper compares with a net on *one* card that has half as many kernels. (Only the last
-# convolution has the same number of kernels in both nets: footnote 2 of the paper says so.) So the two nets differ in work:
+# **"Two cards lower the error by 1.7 %."** The paper compares with a net on *one* card that has half as many kernels. (Footnote 2 of
+# the paper: the last convolution and the fully connected layers are not halved.) So the two nets differ in work:
 
 # %%
 maps = ((48, 3, 11, 55), (128, 48, 5, 27), (192, 128, 3, 13), (192, 192, 3, 13), (256, 192, 3, 13))  # filters, channels, kernel, side

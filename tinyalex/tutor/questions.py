@@ -41,8 +41,8 @@ PREDICTIONS = {
                        "the number n: for 1/1000 write 1000", "The slope of a sigmoid is at most 1/4, and 4 to the power of 8 is 65,536."),
     "02-a": Prediction("In y = x * x, x is used twice. What is the slope of y at x = 3?",
                        NUMBER, "Each use sends back 3, and a gradient adds where a value is used more than once."),
-    "02-b": Prediction("A fully connected layer computes out with a number of multiplications. Later it computes dx, dweight and dbias\n"
-                       "from dout. How many times this number do the three gradients take?",
+    "02-b": Prediction("Count the multiplications in a fully connected layer: forward, to compute out, and backward, to compute dx,\n"
+                       "dweight and dbias. The number backward is how many times the number forward?",
                        FACTOR, "One product forward, two of the same size backward, however many weights there are."),
     "02-c": Prediction("In y = x * x + 3 * x, x is used three times. A program goes through the uses from left to right. At each use it\n"
                        "writes the slope of this use alone into dx, with = and not with +=. Which number is left in dx at x = 2?",
