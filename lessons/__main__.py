@@ -1,4 +1,4 @@
-"""`python -m lessons`: build notebooks, the book, the student's edition and the page of the paper's numbers."""
+"""`python -m lessons`: build notebooks, the book, the student's edition, the page of the paper's numbers and the wall of wrong curves."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ examples:
   python -m lessons book              the book, in build/book
   python -m lessons build --student --out build/student
   python -m lessons numbers --check   whether every number of the paper is still what the page says; a few seconds
+  python -m lessons wall              train the runs with planted bugs and draw their curves; half a minute
 
 exit codes: 0 done, 1 a lesson or a number fails or is out of step, 2 bad input, 130 interrupted.
 """
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "python -m lessons", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | numbers")
+    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | numbers | wall")
     build = commands.add_parser("build", help="run lessons and write their notebooks beside them", allow_abbrev=False)
     build.add_argument("numbers", nargs="*", metavar="NN", help="such as 03 (default: all)")
     build.add_argument("--check", action="store_true", help="run and compare with the notebooks that are there; write nothing")
@@ -46,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     book.add_argument("--out", metavar="DIR", type=Path, default=BOOK, help="the book's folder (default: build/book)")
     numbers = commands.add_parser("numbers", help="compute every number of the paper, and write lessons/NUMBERS.md", allow_abbrev=False)
     numbers.add_argument("--check", action="store_true", help="compute and compare with the page that is there; write nothing")
+    commands.add_parser("wall", help="train runs with planted bugs, and write lessons/CURVES.md with their curves", allow_abbrev=False)
     for one in (build, book):
         one.add_argument("--from", metavar="DIR", type=Path, default=FOLDER, dest="folder", help=argparse.SUPPRESS)
     return top
@@ -79,6 +81,11 @@ def run(args: argparse.Namespace) -> int:
         from lessons.paper_numbers.page import write
 
         print(write(args.check))
+        return 0
+    if args.command == "wall":
+        from lessons.wall.page import write as write_wall
+
+        print(write_wall())
         return 0
     if args.student:
         return _student(args)

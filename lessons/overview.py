@@ -32,8 +32,8 @@ experiment, what people get wrong.
 
 `NN_name.py` is the source of a lesson and `NN_name.ipynb` is built from it. `mine.py` is the file for the exercises, `solutions/` holds
 the answers, and [MISCONCEPTIONS.md](MISCONCEPTIONS.md) the mistakes that the tutor knows. [NUMBERS.md](NUMBERS.md) is a table of every
-number of the paper with ours beside it; `python -m lessons numbers --check` computes them again. `python -m lessons build` writes this
-page.
+number of the paper with ours beside it; `python -m lessons numbers --check` computes them again. [CURVES.md](CURVES.md) is a quiz of twelve
+training curves, each with a planted bug. `python -m lessons build` writes this page.
 """
 
 

@@ -1,4 +1,4 @@
-"""Writes the book: an index, the lessons with their slides, the glossary, what articles get wrong, numbers, and the engine's files."""
+"""Writes the book: an index, the lessons with their slides, the glossary, what articles get wrong, numbers, curves, engine."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def write_book(folder: Path, out: Path) -> int:
     from lessons.book.glossary import read_glossary
     from lessons.book.lesson import lesson_page
     from lessons.paper_numbers.page import TITLE, html
+    from lessons.wall import page as wall
 
     lessons = chosen("book", [], folder)
     engine, glossary = Engine(PACKAGE.parent), read_glossary(GLOSSARY)
@@ -51,6 +52,7 @@ def write_book(folder: Path, out: Path) -> int:
     files["glossary.html"] = _page("Glossary", glossary.page(pages))
     files["mistakes.html"] = _page("What the blog posts get wrong", _mistakes(pages, mistakes))
     files["numbers.html"] = _page(TITLE, html(engine, pages))
+    files["curves.html"] = _page(wall.TITLE, wall.html(engine))
     for file in sorted(engine.named):
         title = f"<h1><code>{escape(file)}</code></h1>"
         files[page_of(file)] = _page(file, title + engine.page(file), kind="engine", up="../")

@@ -49,10 +49,11 @@ def read(book):
 def test_links_lead_somewhere_and_nothing_is_loaded_from_elsewhere(book):
     found = read(book)
     assert {path.as_posix() for path in found} == {
-        "index.html", "glossary.html", "mistakes.html", "numbers.html",
+        "index.html", "glossary.html", "mistakes.html", "numbers.html", "curves.html",
         "00_small.html", "00_small.slides.html", "01_next.html", "01_next.slides.html",
         "engine/tinyalex.layers.activation.html", "engine/tinyalex.layers.columns.html",
         *(f"engine/lessons.paper_numbers.{name}.html" for name in ("learning", "net", "published", "runs")),
+        "engine/lessons.wall.bugs.html",
     }  # fmt: skip
     for path, page in found.items():
         assert len(set(page.ids)) == len(page.ids), path
@@ -114,7 +115,7 @@ def test_slides_are_the_tagged_cells_else_headings_and_pictures(book):
 def test_command_writes_where_tinyalex_lessons_looks(built, tmp_path, capsys):
     assert BOOK == command.BOOK
     assert main(["book", "--from", str(built), "--out", str(tmp_path / "a" / "b")]) == 0
-    assert capsys.readouterr().out == f"14 pages; open {tmp_path / 'a' / 'b' / 'index.html'}\n"
+    assert capsys.readouterr().out == f"16 pages; open {tmp_path / 'a' / 'b' / 'index.html'}\n"
     assert (tmp_path / "a" / "b" / "index.html").is_file()
 
 
