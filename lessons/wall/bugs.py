@@ -24,10 +24,11 @@ RIGHT = Run()
 
 @dataclass(frozen=True)
 class Twin:
-    """A run whose curve cannot be told from that of a bug. name: of the run, with a small first letter."""
+    """A run whose curve cannot be told from that of a bug. name: of the run, with a small first letter. told: what tells them apart."""
 
     name: str
     run: Run
+    told: str
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ BUGS = (
         "The loss begins at ln 10, jumps up within the first steps, and then stays near ln 10 for ever. It never lies still.",
         lambda c, r: whole(c) and c.loss[0] < 2.4 < c.loss[:20].max() and 2.2 < end(c).mean() < 2.6
         and end(c).std() > 0.012 and c.train_error[0] < 0.945,
-        "The first steps jump over the valley, and the hidden ReLUs land where they are 0 for every image. No gradient passes a dead "
+        "The steps jump over the valley, until the ReLUs of a hidden layer land where they are 0 for every image. No gradient passes a "
+        "dead "
         "ReLU, so what is left is the bias of the last layer. It is thrown about by each batch, because its steps are too long as well.",
         ("bias", "dead"),
         "Train again from the same first weights with a tenth of the rate. Only this run is mended by it. The other two stay at ln 10.",
@@ -153,13 +155,13 @@ BUGS = (
     ),
     Bug(
         "batch", "Every step sees the same batch", replace(RIGHT, train=one_batch),
-        "The training error goes to 0 early, and the test error hardly moves.",
+        "The training error falls toward 0, much sooner than in the right run, and the test error hardly moves.",
         lambda c, r: whole(c) and c.train_error[-1] < 0.15 and c.test_error[-1] > 0.65,
         "The loader begins each epoch anew and never gets past its first 60 images. The net learns these by heart. With 600 images the "
         "right run needs longer, and its test error falls with its training error.",
         ("test", "labels"),
         "Count the different images of an epoch: `len(np.unique(images, axis=0))` of all batches must be the number of training images.",
-        "It says nothing. It looks at the training loss only, and that is splendid.",
+        "It looks at the training loss only, and that is very good.",
     ),
     Bug(
         "dead", "All ReLUs are dead", replace(RIGHT, bias=Constant(-3.0)),
@@ -172,7 +174,10 @@ BUGS = (
         "Before the first step, pass one batch forward and count the outputs of each ReLU above 0. Here relu2 has "
         "none at all. In the other two runs the units die only later.",
         "It is right that the units are dead. Its remedy is wrong here: a lower rate does not wake units that were never awake.",
-        Twin("all weights of the hidden layers are zero", replace(RIGHT, weight=Constant(0.0))),
+        Twin(
+            "all weights of the hidden layers are zero", replace(RIGHT, weight=Constant(0.0)),
+            "Print a weight: there it is 0, here it is not. Of that run the Trainer says that relu1 is dead, of this one that relu2 is.",
+        ),
     ),
     Bug(
         "sum", "The loss is not divided by N", replace(RIGHT, loss=SumLoss),
@@ -195,7 +200,10 @@ BUGS = (
         "Give the optimizer the same gradient twice. The second step must be 1.9 times the first; here both are equal. With shuffled "
         "labels the test error would not fall, and a rate that is too high is not smooth.",
         "It is silent at the end, because the net is better than a guess by then.",
-        Twin("the learning rate is ten times too low", replace(RIGHT, lr=RIGHT.lr / 10)),
+        Twin(
+            "the learning rate is ten times too low", replace(RIGHT, lr=RIGHT.lr / 10),
+            "Print the rate, or give the optimizer the same gradient twice: there the second step is 1.9 times the first.",
+        ),
     ),
     Bug(
         "zero", "The gradients are not set to zero", replace(RIGHT, sgd=KeepingSGD),
@@ -204,7 +212,8 @@ BUGS = (
         "Each step adds all gradients of the past, and these never fade. It is a momentum of 1 on top of the other: the weights run "
         "past the valley, are called back too late, and run past it farther on the other side.",
         ("sum", "rate"),
-        "Take two steps with a rate of 0 and the same batch. The optimizer must use equal gradients in both. Here the second is twice "
+        "Take two steps with a rate of 0, the same batch and no dropout. The optimizer must use equal gradients in both. Here the second "
+        "is twice "
         "the first.",
         "It is right about the dead units. The lower rate that it proposes only makes the waves slower: with a tenth the loss ends at 2.5.",
     ),
@@ -223,7 +232,8 @@ BUGS = (
         "bias", "The first biases are 1, and the first weights small", replace(RIGHT, weight=Gaussian(0.01), bias=Constant(1.0)),
         "The loss rises a little in the first ten steps, comes back to ln 10, and from then on lies still.",
         lambda c, r: settled(c) and c.loss[:20].max() > GUESS + 0.05,
-        "With the paper's weights of 0.01 the images change the hidden outputs far less than the biases do, so every image gives the same "
+        "With the paper's weights of 0.01 the images change the hidden outputs far less than the biases do, so every image gives nearly "
+        "the same "
         "outputs. Then all images pull the units the same way. The first steps push the last hidden layer below 0 as a whole, and it dies. "
         "The paper's inputs of 0 to 255 are much larger than ours, and its rate is a sixth of ours.",
         ("dead", "rate"),
@@ -242,8 +252,8 @@ BUGS = (
         "The gradient check, with windows that overlap: `tinyalex gradcheck --layer MaxPool2d` for the engine, lesson 04 for your own. A "
         "curve "
         "cannot do it.",
-        "It says nothing, and nothing can be said from outside.",
-        Twin("the right run, with another seed", replace(RIGHT, seed=SEED + 1)),
+        "From outside nothing can be said.",
+        Twin("the right run, with another seed", replace(RIGHT, seed=SEED + 1), "The gradient check tells them apart."),
     ),
     Bug(
         "labels", "The labels are shuffled against the images", replace(RIGHT, train=shuffled),
@@ -261,8 +271,8 @@ BUGS = (
         "mask", "ReLU's mask is missing in backward", replace(RIGHT, relu=OpenReLU),
         "The run learns like the right one, and then explodes within a few steps.",
         lambda c, r: len(c.loss) < 100 and c.loss[:30].max() < 3 and c.loss.min() < 2.25,
-        "A gradient comes back to units that gave nothing. As long as most units are at work it is nearly right. A unit below 0 is pushed "
-        "on although its output cannot change, its weights grow without end, and one day it comes above 0 with a huge value.",
+        "Units whose output is 0 are pushed on, although the loss cannot answer: at step 41 the lowest input of relu3 is -47, and -6 in "
+        "the right run. The layers below learn for these units as well. Their weights grow, and in the end the outputs grow with them.",
         ("zero", "rate"),
         "The gradient check of ReLU with inputs of both signs. With positive inputs alone it passes.",
         "It stops the run, names the layer in which the first number broke, and proposes a lower rate. Within these 160 steps that hides "
@@ -278,7 +288,7 @@ BUGS = (
         ("batch", "labels"),
         "Draw the table of true against said classes for the test images. All its weight lies beside the diagonal. Or compute the error of "
         "the training images by the function that is used for the test images.",
-        "It says nothing. It looks at the training loss, and that is right.",
+        "It looks at the training loss, which is right.",
     ),
 )  # fmt: skip
 

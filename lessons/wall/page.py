@@ -77,11 +77,11 @@ def _twin(bug: Bug, curves: Curves) -> str:
         return (
             f"{_large(bug.twin.name)}. Means of ten losses of this run and of the right one are {far:.2f} apart on average. Those of two "
             f"right "
-            f"runs with different seeds are {other:.2f} apart. Nobody who sees one curve can tell."
+            f"runs with different seeds are {other:.2f} apart. Nobody who sees one curve can tell. {bug.twin.told}"
         )
     return (
         f"{_large(bug.twin.name)}. Means of ten losses of the two are {near:.3f} apart on average; from the right run this one is "
-        f"{far:.2f} away. No curve tells them apart, and the check above does."
+        f"{far:.2f} away. No curve tells them apart. {bug.twin.told}"
     )
 
 
@@ -96,7 +96,7 @@ def trainer(bug: Bug, curve: Curve) -> tuple[str, str]:
     elif epochs:
         when = f"Asked after the last epoch, the Trainer says nothing. It would speak after {_listed(epochs)}."
     else:
-        when = "The Trainer says nothing, after no epoch."
+        when = "The Trainer says nothing, after whichever epoch it is asked."
     return when, bug.heard
 
 

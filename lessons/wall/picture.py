@@ -26,6 +26,7 @@ ROWS, SIZE, DPI, COLORS = (3, 2, 2), (4.6, 5.2), 100, 96
 def one(curve: Curve, right: Curve | None, twin: Curve | None = None, twin_name: str = "") -> Figure:
     """A picture of one curve."""
     import matplotlib.pyplot as plt
+    from matplotlib.lines import Line2D
 
     fig, axes = plt.subplots(3, 1, figsize=SIZE, height_ratios=ROWS, layout="constrained")
     draw(axes, curve, right, twin)
@@ -34,11 +35,11 @@ def one(curve: Curve, right: Curve | None, twin: Curve | None = None, twin_name:
     axes[1].set_xlabel("step", labelpad=1)
     axes[2].set_ylabel("error, %")
     axes[2].set_xlabel("epoch", labelpad=1)
-    known = [] if right is None else [plt.Line2D([], [], color=GREY, label="right run")]
-    lines = [plt.Line2D([], [], color=BLUE, label="training"), plt.Line2D([], [], color=RED, ls="--", label="test"), *known]
+    known = [] if right is None else [Line2D([], [], color=GREY, label="right run")]
+    lines = [Line2D([], [], color=BLUE, label="training"), Line2D([], [], color=RED, ls="--", label="test"), *known]
     fig.legend(handles=lines, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
     if twin is not None:
-        axes[0].legend(handles=[plt.Line2D([], [], color=RED, lw=1, label=twin_name)], loc="lower left", frameon=False, fontsize=9)
+        axes[0].legend(handles=[Line2D([], [], color=RED, lw=1, label=twin_name)], loc="lower left", frameon=False, fontsize=9)
     return fig
 
 
@@ -47,7 +48,8 @@ def wall(curves: Curves) -> Figure:
     import matplotlib.pyplot as plt
 
     fig = plt.figure(figsize=(11.5, 15), layout="constrained")
-    for bug, part in zip(BUGS, fig.subfigures(4, 3).ravel(), strict=True):
+    parts: Any = fig.subfigures(4, 3)
+    for bug, part in zip(BUGS, parts.ravel(), strict=True):
         axes = part.subplots(3, 1, height_ratios=ROWS)
         draw(axes, curves[bug.key], curves["right"])
         axes[0].set_title(letter(bug), fontweight="bold", loc="left", fontsize=14)

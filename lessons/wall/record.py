@@ -62,13 +62,17 @@ def _document(curve: Curve) -> dict[str, Any]:
     return {"loss": digits(curve.loss), **errors, "says": list(curve.says)}
 
 
+def _curve(one: dict[str, Any]) -> Curve:
+    loss, train_error, test_error = (np.array(one[key], float) for key in ("loss", "train_error", "test_error"))
+    return Curve(loss, train_error, test_error, tuple(one["says"]))
+
+
 def read(path: Path | None = None) -> Curves:
     """The curves of the file. Raises LessonError where there is none, or another set of runs is in it."""
     path = path or RECORD
     try:
         document = json.loads(path.read_text("utf-8"))
-        found = {name: Curve(*(np.array(one[key]) for key in ("loss", "train_error", "test_error")), tuple(one["says"]))
-                 for name, one in document.items()}  # fmt: skip
+        found = {name: _curve(one) for name, one in document.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LessonError(f"wall: {path.name} must hold the curves, got {type(error).__name__}; python -m lessons wall") from None
     if list(found) != list(runs()):

@@ -137,7 +137,8 @@ def guesses(curve: Curve) -> list[int]:
 
 def smooth(curve: Curve, steps: int = 10) -> npt.NDArray[Any]:
     """The means of the loss over so many steps each, of whole groups only."""
-    return curve.loss[: len(curve.loss) // steps * steps].reshape(-1, steps).mean(axis=1)
+    means: npt.NDArray[Any] = curve.loss[: len(curve.loss) // steps * steps].reshape(-1, steps).mean(axis=1)
+    return means
 
 
 def apart(one: Curve, other: Curve) -> float:
