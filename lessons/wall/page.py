@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import sys
 from dataclasses import fields
 from html import escape
 from pathlib import Path
@@ -62,7 +63,7 @@ def _value(value: Any) -> str:
 def answer(bug: Bug, curves: Curves) -> list[tuple[str, str]]:
     """The paragraphs of an answer: a head and a text each."""
     alike = " and ".join(f"{letter(other)} ({_small(other.name)})" for key in bug.like for other in BUGS if other.key == key)
-    made = [("What it shows", bug.shows), ("Why", bug.why), ("Most alike", f"{alike}."), ("To make sure", bug.sure)]
+    made = [("What it shows", bug.shows), ("Why", bug.why), ("Easily taken for", f"{alike}."), ("To make sure", bug.sure)]
     if bug.twin is not None:
         made.append(("Its twin", _twin(bug, curves)))
     return made
@@ -169,8 +170,9 @@ def html(engine: Engine) -> str:
     made = [f"<h1>{TITLE}</h1>", *(f"<p>{rendered(text)}</p>" for text in INTRO)]
     made += [_figure("right.png", "The right run. " + picture.described(curves["right"])), f"<p>{rendered(heard(curves))}</p>"]
     made.append(f"<p>{NAMES}</p><ul>{''.join(f'<li>{rendered(name)}</li>' for name in names())}</ul>")
+    made.append('<div class="curves">')
     for bug in BUGS:
-        curve, own = curves[bug.key], vars(__import__(bug.__module__, fromlist=["BUGS"]))
+        curve, own = curves[bug.key], vars(sys.modules[bug.__module__])
         planted = ", ".join(f"<code>{escape(name)}</code> = {link(value) if value in own else rendered(f'`{value}`')}"
                             for name, value in edit(bug))  # fmt: skip
         body = [f"<p><strong>{rendered(bug.name)}.</strong> Planted as {planted}.</p>"]
@@ -183,10 +185,10 @@ def html(engine: Engine) -> str:
         words = f'<pre class="output" tabindex="0">{lines}</pre>' if curve.says else ""
         body.append(f"<p><em>What the Trainer says.</em> {when}</p>{words}<p>{rendered(said)}</p>")
         made.append(
-            f'<section class="curve"><h2 id="{letter(bug)}">{letter(bug)}</h2>{_figure(picture.name_of(bug), picture.described(curve))}'
+            f'<section><h2 id="{letter(bug)}">{letter(bug)}</h2>{_figure(picture.name_of(bug), picture.described(curve))}'
             f"<details><summary>The answer</summary>{''.join(body)}</details></section>"
         )
-    made.append(f"<h2>What a curve cannot say</h2><p>{rendered(LESSON)}</p><p>{rendered(MADE)}{link('BUGS')}.</p>")
+    made.append(f"</div><h2>What a curve cannot say</h2><p>{rendered(LESSON)}</p><p>{rendered(MADE)}{link('BUGS')}.</p>")
     return "".join(made)
 
 
