@@ -157,7 +157,7 @@ BUGS = (
     Bug(
         "batch", "Every step sees the same batch", replace(RIGHT, train=one_batch),
         "The training error falls toward 0, much sooner than in the right run, and the test error hardly moves.",
-        lambda c, r: whole(c) and c.train_error[-1] < 0.15 and c.test_error[-1] > 0.65,
+        lambda c, r: whole(c) and c.train_error.min() < 0.12 and c.test_error.min() > 0.6,
         "The loader begins each epoch anew and never gets past its first 60 images. The net learns these by heart. With 600 images the "
         "right run needs longer, and its test error falls with its training error.",
         ("test", "labels"),
@@ -246,7 +246,7 @@ BUGS = (
     Bug(
         "pool", "Pooling's backward has = in place of +=", replace(RIGHT, pool=OverwritingPool, pooling="plain"),
         "Nothing. The curve is a good one, only not the right one to the last digit.",
-        lambda c, r: whole(c) and not same_loss(c, r) and end(c).mean() < 1.6 and c.train_error[-1] > 0.15 and c.test_error[-1] < 0.6,
+        lambda c, r: whole(c) and not same_loss(c, r) and end(c).mean() < 1.6 and c.test_error[-1] < 0.6,
         "Windows of 3 with stride 2 overlap, and a pixel that wins in two of them keeps one gradient and loses the other. What is left "
         "still points downhill. A net learns with a gradient that is roughly right, so a curve does not prove a gradient.",
         ("momentum", "test"),
@@ -272,8 +272,9 @@ BUGS = (
         "mask", "ReLU's mask is missing in backward", replace(RIGHT, relu=OpenReLU),
         "The run learns like the right one, and then explodes within a few steps.",
         lambda c, r: len(c.loss) < 75 and c.loss[:30].max() < 3 and c.loss.min() < 2.25,
-        "Units whose output is 0 are pushed on, although the loss cannot answer: at step 41 the lowest input of relu3 is -47, and -6 in "
-        "the right run. The layers below learn for these units as well. Their weights grow, and in the end the outputs grow with them.",
+        "Units whose output is 0 are pushed on, although the loss cannot answer: after 40 steps the lowest input of relu3 is several "
+        "times as far below 0 as in the right run. The layers below learn for these units as well. Their weights grow, and in the end "
+        "the outputs grow with them.",
         ("zero", "rate"),
         "The gradient check of ReLU with inputs of both signs. With positive inputs alone it passes.",
         "It stops the run, names the layer in which the first number broke, and proposes a lower rate. Within these 160 steps that hides "
@@ -283,7 +284,7 @@ BUGS = (
     Bug(
         "test", "The labels of the test set are shifted by one", replace(RIGHT, test=next_label),
         "The training loss is the right one to the last digit. The test error rises above that of a guess.",
-        lambda c, r: same_loss(c, r) and c.test_error[-1] > 0.935,
+        lambda c, r: same_loss(c, r) and c.test_error.max() > 0.93,
         "The training is right. The better the net knows the classes, the more surely it says something else than the shifted label. An "
         "error above a guess's needs knowledge: who knows nothing is right in one of ten cases.",
         ("batch", "labels"),

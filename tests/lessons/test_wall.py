@@ -13,6 +13,7 @@ from lessons.__main__ import main
 from lessons.extra import LessonError
 from lessons.wall import bugs, page, picture, record, run
 from lessons.wall.bugs import BUGS, RIGHT, letter
+from tinyalex.data import Standardize
 from tinyalex.geometry import windows_of
 from tinyalex.layers import MaxPool2d
 from tinyalex.layers.pool import max_pool, max_pool_backward
@@ -96,6 +97,48 @@ def test_planted_functions_are_wrong_as_their_names_say():
     assert len(np.unique(bugs.one_batch((images, labels))[0], axis=0)) == run.BATCH < len(np.unique(images, axis=0))
     assert set(bugs.next_label((images, labels))[1] - labels) == {1, -9}
     assert all(before <= after for before, after in pairwise(labels[bugs.by_label(labels)]))
+
+
+def bug_of(key):
+    return next(bug for bug in BUGS if bug.key == key)
+
+
+def first_outputs(key):
+    """What each layer makes of the first batch, before the first step."""
+    net, (images, _), found = bug_of(key).run.net(), run.data()[0], {}
+    x = Standardize.fit(images)(images[: run.BATCH])
+    for layer in net.layers:
+        x = found[layer.name] = layer.forward(x)
+    return found
+
+
+def test_units_that_the_answers_call_dead_or_alive_before_the_first_step():
+    assert 0 < (first_outputs("dead")["relu1"] > 0).mean() < 0.01 and not first_outputs("dead")["relu2"].any()
+    assert all(0.4 < (first_outputs("rate")[name] > 0).mean() < 0.6 for name in ("relu1", "relu2", "relu3"))
+    fc3 = first_outputs("bias")["fc3"]
+    assert (fc3 > 0).all() and 0.0003 < fc3.std(axis=0).mean() / fc3.mean() < 0.0007
+
+
+def test_second_of_two_equal_gradients_moves_the_weights_as_the_answers_say():
+    for key, factor in (("momentum", 1), ("right", 1.9), ("momentum-twin", 1.9), ("zero", 2.9)):
+        wanted = RUNS[key]
+        net = wanted.net()
+        sgd, weight, steps = wanted.sgd(net, lr=wanted.lr, momentum=wanted.momentum, weight_decay=0), net.params["fc4.weight"], []
+        for _ in range(2):
+            before = weight.copy()
+            net.grads["fc4.weight"][...] = 1
+            sgd.step()
+            steps.append(weight - before)
+        np.testing.assert_allclose(steps[1], factor * steps[0], rtol=1e-3)
+
+
+@pytest.mark.parametrize(("key", "least", "most"), [
+    ("dead", 2.29, 2.31), ("bias", 2.29, 2.32), ("zero", 2.4, 2.7), ("order", 2.2, 2.3), ("mask", 1.5, 2.25),
+])  # fmt: skip
+def test_a_tenth_of_the_rate_mends_none_of_these(key, least, most):
+    wrong = bug_of(key).run
+    lower = run.trained(dataclasses.replace(wrong, lr=wrong.lr / 10))
+    assert len(lower.loss) == run.STEPS and least < run.smooth(lower)[-1] < most
 
 
 def test_page_is_that_of_the_record_and_names_no_bug_outside_of_the_answers():
