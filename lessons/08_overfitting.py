@@ -671,7 +671,7 @@ say("ten views of the last net: 29 %", value=ten_error, within=0.03, full_only=T
 # - **Scaled again at test time: 3.** They divide by 1 - p while training *and* multiply by it at test time.
 #
 # At p = 0.5, the value of the paper, 5 of the 19 are right, among them the 4 with the other probability. So a test with this value does
-# not see them. And among the 99 are two who draw **one mask for the whole batch**, and one whose mask **never drops** anything.
+# not see them. And among the 99 are two who draw **one mask for the whole batch**; the mask of one of these two **never drops** anything.
 
 # %%
 p, many = 0.25, rng.random((4, 100_000))
