@@ -2,7 +2,7 @@
 //
 // A launch is, as 64-bit integers: the length of the name; grid; block; seed; the number of buffers; of each its bytes; the number of
 // arguments; of each (bytes of a scalar, 0), or (0, the number of its buffer). Then the name, the buffers, the scalars.
-// Blocks run in an order that depends on the seed, and so do the threads of a block between two barriers.
+// Blocks run in an order that depends on the seed, and so do the warps of a block between two barriers and the threads of a warp.
 #include "shim.h"
 #include <cstdio>
 #include <cstdlib>
@@ -118,22 +118,30 @@ static bool release(int first, int last, State reason)
     return line != 0;
 }
 
+// The threads of one warp go on, in a random order, until all of them wait for the block or have ended.
+static void run_warp(int first, int last)
+{
+    unsigned order[32];
+    do {
+        shuffle(order, last - first);
+        for (int i = 0; i < last - first; ++i)
+            if (state[first + order[i]] == READY) enter(first + order[i]);
+    } while (release(first, last, AT_WARP));
+}
+
+// The warps go on in a random order, each as far as it can: a warp that a missing barrier does not hold then overtakes the others.
 static void run_block(int threads)
 {
-    unsigned order[MOST];
+    unsigned order[MOST / 32];
+    int warps = (threads + 31) / 32;
     forget_shared_memory();
     for (int t = 0; t < threads; ++t) state[t] = READY;
-    for (;;) {
-        shuffle(order, threads);
-        for (int i = 0; i < threads; ++i)
-            if (state[order[i]] == READY) enter(order[i]);
-        bool going = false, left = false;
-        for (int first = 0; first < threads; first += 32) going |= release(first, min(first + 32, threads), AT_WARP);
-        if (!going) going = release(0, threads, AT_BLOCK);
-        for (int t = 0; t < threads; ++t) left |= state[t] != DONE;
-        if (!left) return;
-        if (!going) fail("some threads wait at a barrier that others never reach");
-    }
+    do {
+        shuffle(order, warps);
+        for (int i = 0; i < warps; ++i) run_warp(32 * order[i], min(32 * (int)order[i] + 32, threads));
+    } while (release(0, threads, AT_BLOCK));
+    for (int t = 0; t < threads; ++t)
+        if (state[t] != DONE) fail("thread %d waits at a barrier or shuffle, line %d, that others never reach", t, line_of[t]);
 }
 
 static void launch(std::uint64_t seed)

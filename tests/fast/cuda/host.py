@@ -6,8 +6,10 @@ the text of the error. Each array lies in memory of exactly its own size, so tha
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -22,8 +24,8 @@ from tinyalex.devices.sim import SimDevice
 from tinyalex.devices.sim_array import SimArray
 
 HERE = Path(__file__).parent
-FLAGS = ["-std=c++17", "-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fsanitize-sections=*"]
-FLAGS += ["-include", str(HERE / "shim.h"), "-I", str(HERE), "-Wno-unknown-pragmas"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fsanitize-sections=*"]  # also of shared memory
+FLAGS = ["-std=c++17", "-O1", "-g1", "-fno-omit-frame-pointer", *SANITIZERS, "-include", str(HERE / "shim.h"), "-I", str(HERE)]
 SANITIZED = os.environ | {"ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=0"}
 
 
@@ -33,7 +35,7 @@ def why_not() -> str | None:
     return None if shutil.which("g++") else "there is no g++"
 
 
-class KernelFault(AssertionError):
+class KernelFault(AssertionError):  # noqa: N818 - a failed check, not an error of the test
     """A sanitizer or the shim stopped a kernel."""
 
 
@@ -88,7 +90,7 @@ class HostKernel:
                 scalars.append(arg.tobytes())
         sizes = [len(self.name), *(tuple(grid) + (1, 1, 1))[:3], *(tuple(block) + (1, 1, 1))[:3], self.module.order]
         numbers = [*sizes, len(buffers), *(b.nbytes for b in buffers), len(kinds) // 2, *kinds]
-        request = struct.pack(f"{len(numbers)}q", *numbers) + self.name.encode() + b"".join(b.tobytes() for b in buffers) + b"".join(scalars)
+        request = struct.pack(f"{len(numbers)}q", *numbers) + self.name.encode() + b"".join([*(b.tobytes() for b in buffers), *scalars])
         process = self.module.process
         try:
             process.stdin.write(request)
@@ -118,27 +120,29 @@ def index_of(buffers: list[np.ndarray[Any, Any]], array: np.ndarray[Any, Any]) -
 
 
 def compiled(code: str, options: tuple[str, ...]) -> str:
-    """The program for this code, made once for all processes of a test run and later ones."""
-    import re
-
+    """The program for this code. It is made once, for all processes of this test run and of later ones."""
     names = re.findall(r'extern "C" __global__ void(?: __launch_bounds__\(.*\))?\s+(\w+)\(', code)
     macros = "".join(f"#define {option[2:].replace('=', ' ')}\n" for option in options if option.startswith("-D"))
-    text = "#pragma GCC diagnostic ignored \"-Wunused\"\n" + macros + code + "\n" + "".join(f"KERNEL({name})\n" for name in names)
-    parts = [text, (HERE / "shim.h").read_text("utf-8"), (HERE / "host.cpp").read_text("utf-8"), " ".join(FLAGS)]
-    folder = Path(tempfile.gettempdir()) / f"tinyalex-kernels-{os.getuid()}"
+    host = made("host.o", (HERE / "host.cpp").read_text("utf-8"), "-c")
+    return made("program", macros + code + "\n" + "".join(f"KERNEL({name})\n" for name in names), host)
+
+
+def made(what: str, text: str, *options: str) -> str:
+    """The file that g++ makes of a text."""
+    folder = Path(tempfile.gettempdir()) / f"tinyalex-kernels-{getpass.getuser()}"
     folder.mkdir(exist_ok=True)
-    program = folder / hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
-    if not program.exists():
+    parts = [text, (HERE / "shim.h").read_text("utf-8"), *FLAGS, *options]
+    file = folder / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}-{what}"
+    if not file.exists():
         with tempfile.TemporaryDirectory(dir=folder) as work:
-            source, made = Path(work, "kernels.cpp"), Path(work, "program")
+            source, there = Path(work, "kernels.cpp"), Path(work, what)
             source.write_text(text, "utf-8")
-            run = subprocess.run(
-                ["g++", *FLAGS, "-o", str(made), str(source), str(HERE / "host.cpp")], capture_output=True, text=True, check=False
-            )
+            command = ["g++", *FLAGS, "-o", str(there), str(source), *options]
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
             if run.returncode:
                 raise RuntimeError(run.stderr)
-            os.replace(made, program)
-    return str(program)
+            os.replace(there, file)
+    return str(file)
 
 
 class HostDevice(SimDevice):

@@ -101,7 +101,7 @@ def test_every_pooling_on_any_geometry(way, g, n):
 
 def check_geometry(way, operation, g, n):
     device = ways.device(way)
-    given_ = {"size": g.size, "kernel": g.kernel, "stride": g.stride, "sides": g.sides, "ceil": g.ceil and g.padding != "same", "groups": g.groups}
+    given_ = {"size": g.size, "kernel": g.kernel, "stride": g.stride, "sides": g.padding, "ceil": g.ceil, "groups": g.groups}
     for row in table.KERNELS[operation]:
         asked, here = both(operation, row, device, c=g.channels, k=g.out_channels, **given_)
         agree(run(row, asked, x_of(here, n), device), plain(here, x_of(here, n)), 1e-11)
@@ -237,10 +237,16 @@ def test_a_net_trains_on_kernels_as_on_a_cpu(way):
         settings_ = {"rng": rng, "device": where, "dtype": np.float64}
         here = {"device": where, "dtype": np.float64}
         return ta.Sequential([
-            ta.Conv2d(3, 4, 3, padding=1, name="conv1", **settings_), ta.ReLU(name="relu1", **here), ta.LocalResponseNorm(name="norm1", **here),
-            ta.MaxPool2d(3, stride=2, name="pool1", **here), ta.Conv2d(4, 70, 3, groups=1, name="conv2", **settings_),
-            ta.ReLU(name="relu2", **here), ta.Flatten(**here), ta.Linear(70, 9, name="fc3", **settings_),
-            ta.Dropout(name="drop3", **here), ta.Linear(9, 5, name="fc4", **settings_),
+            ta.Conv2d(3, 4, 3, padding=1, name="conv1", **settings_),
+            ta.ReLU(name="relu1", **here),
+            ta.LocalResponseNorm(name="norm1", **here),
+            ta.MaxPool2d(3, stride=2, name="pool1", **here),
+            ta.Conv2d(4, 70, 3, name="conv2", **settings_),
+            ta.ReLU(name="relu2", **here),
+            ta.Flatten(**here),
+            ta.Linear(70, 9, name="fc3", **settings_),
+            ta.Dropout(name="drop3", **here),
+            ta.Linear(9, 5, name="fc4", **settings_),
         ])  # fmt: skip
 
     x, labels = values((3, 3, 7, 7), 1), np.array([0, 4, 2])

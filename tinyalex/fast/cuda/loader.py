@@ -17,7 +17,7 @@ import numpy as np
 
 from tinyalex.devices import Array, Device
 from tinyalex.devices.dry import DryDevice
-from tinyalex.errors import DeviceError, require_choice
+from tinyalex.errors import DeviceError, TinyalexError, require_choice
 
 VARIABLE = "TINYALEX_KERNELS"
 TYPES = {"float32": "float", "float64": "double"}
@@ -122,7 +122,7 @@ def kernels_of(device: Device) -> Kernels | None:
 
 
 def source(file: str) -> str:
-    """The text that is compiled for a .cu file of this folder, with `common.cuh` before it. The compiler's messages name the file's lines."""
+    """The text that is compiled for a .cu file of this folder, after `common.cuh`. The compiler names lines of the file itself."""
     folder = files("tinyalex.fast.cuda")
     return "\n".join(f'#line 1 "{name}"\n{folder.joinpath(name).read_text("utf-8")}' for name in ("common.cuh", file))
 
@@ -141,6 +141,8 @@ def first_kernel(file: str) -> str:
 
 def first_error(error: BaseException) -> str:
     """The first line of the compiler's log that names an error; without one, the first line of the message."""
+    if isinstance(error, TinyalexError):  # of the simulated GPU's compiler, whose sentence ends with what the compiler found
+        return error.sentence.partition(" got ")[2] or str(error)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if "error" in line.lower()), lines[0] if lines else type(error).__name__)
 
