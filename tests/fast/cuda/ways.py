@@ -8,21 +8,23 @@ from typing import Any
 import pytest
 
 from tests.fast.cuda import host
+from tinyalex import sim
 from tinyalex.devices.sim import SimDevice
 
 
-def why_no_ptx() -> str | None:
-    """The reason why no kernel can be interpreted here; None if it can."""
-    return None if SimDevice(0).raw_module is not None else "NVRTC's wheel is not installed; pip install 'tinyalex[kernels]'"
+class PtxDevice(SimDevice):
+    """A simulated GPU whose kernels are compiled by NVRTC and interpreted."""
+
+    raw_module = sim.RawModule
 
 
 @cache
-def device(way: str, memory: int = 1 << 30) -> Any:
-    """A device whose kernels run this way, with so many bytes of memory."""
-    return host.HostDevice(9, memory) if way == "host" else SimDevice(9, memory)
+def device(way: str) -> Any:
+    """A device whose kernels run this way."""
+    return host.HostDevice(9) if way == "host" else PtxDevice(9)
 
 
-REASONS = {"host": host.why_not(), "ptx": why_no_ptx()}
+REASONS = {"host": host.why_not(), "ptx": sim.why_no_nvrtc()}
 WAYS = [
     pytest.param(way, marks=pytest.mark.skipif(reason is not None, reason=f"kernels as {way}: {reason}")) for way, reason in REASONS.items()
 ]
