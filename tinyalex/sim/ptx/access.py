@@ -80,7 +80,7 @@ def _inside(position: int, where: Read, access: Access) -> Callable[[Group], Fou
         if index.max() >= (high - start) // nbytes:
             raise _beyond(group.full(address), index, nbytes, name, low, high, space)
         first = group.base(space, nbytes)
-        index = index + (first + start // nbytes if start else first)
+        index = (index if index.itemsize == 4 else index.view(np.int64)) + (first + start // nbytes if start else first)
         memory, log = (group.chunk.shared, launch.shared_log) if space == "shared" else (group.chunk.local, None)
         return [(slice(None), Area(memory.view(dtype), log, 0), index)]
 

@@ -6,7 +6,7 @@ A call of PTX passes its arguments through memory with names:
     call.uni (retval0), helper, (param0);
     ld.param.f32 %f2, [retval0+0];
 
-Here each of these places becomes a register: `param0+0` is the register in which `helper` finds its first argument.
+Here each of these places becomes a register: `param0+0:32` is the register in which `helper` finds its first argument.
 """
 
 from __future__ import annotations
@@ -73,10 +73,11 @@ def _through_register(out: Function, instruction: Instruction, own: dict[str, st
     if name in kernels and not suffix:
         return instruction
     kind = instruction.parts[-1]
-    target = f"{places.get(name, name + suffix)}+{offset}"
+    bits = 8 * max(TYPES[kind].itemsize, 2)
+    target = f"{places.get(name, name + suffix)}+{offset}:{bits}"  # two calls may use one name for places of different sizes
     if values.startswith("{"):
         raise KernelError(f"{out.name}: arguments of a call must be passed one by one, got {instruction.text}")
-    out.registers.setdefault(target, f"b{8 * max(TYPES[kind].itemsize, 2)}")
+    out.registers.setdefault(target, f"b{bits}")
     value = own.get(values, values)
     return replace(instruction, parts=("mov", kind), operands=(value, target) if load else (target, value), guard=_guard(instruction, own))
 

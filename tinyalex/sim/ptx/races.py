@@ -33,12 +33,17 @@ def granule(accesses: Iterable[Access], space: str) -> int:
     return min((access.size for access in accesses if access.space in (space, "")), default=4)
 
 
+def _moment(group: Group, position: int, atomic: bool) -> int:
+    """The fields of an entry that do not depend on the thread."""
+    return ((position & PLACE_MASK) << PLACE) | int(atomic) | (group.chunk.clock << TIME)
+
+
 class Log:
     """The log of one array, or of the shared memory of all blocks of a chunk.
 
     writer: the last write to each cell. reader: the last read, and second: a read by another thread than that one.
-    Reads are only noted; `_settle` enters them when there is a write that they could race with. So an array that is only read
-    between two barriers costs little.
+    Reads are only noted; `_settle` enters them when there is a write that they could race with. Nor are they compared with the
+    writer if nothing was written since all threads passed a barrier. So the reads between two barriers cost little.
     """
 
     def __init__(self, launch: Launch, nbytes: int, size: int, label: str, within_block: bool) -> None:
@@ -47,7 +52,8 @@ class Log:
         self.writer = np.zeros(self.cells, np.int64)
         self._reader: Values | None = None
         self._second: Values | None = None
-        self._reads: list[tuple[Values, Values]] = []
+        self._reads: list[tuple[Values, Values, int]] = []
+        self._written = False  # since all threads passed a barrier
 
     def cell_of(self, low: int, skip: int) -> int:
         """The cell of the first vector of a window."""
@@ -55,10 +61,11 @@ class Log:
 
     def reads(self, group: Group, threads: Any, cell: int, index: Values, size: int, position: int, loose: bool) -> None:
         """Note that each thread reads the element at its index. Raises Fault if another thread has written it."""
-        entry = self._entry(group, threads, position, loose)
         for cells in self._cells(cell, index, size):
-            self._check(group, threads, cells, entry, self.writer, "a read", "a write")
-            self._reads.append((cells, entry))
+            if self._written:
+                self._check(group, threads, cells, self._entry(group, threads, position, loose), self.writer, "a read", "a write")
+            number = group.number if isinstance(threads, slice) else group.number[threads]
+            self._reads.append((cells, number, _moment(group, position, loose)))
         if len(self._reads) > 64:
             self._settle()
 
@@ -75,6 +82,7 @@ class Log:
                 self._check(group, threads, cells, entry, self._reader, "a write", "a read", changed)
                 self._check(group, threads, cells, entry, self._second, "a write", "a read", changed)
             self.writer[cells] = entry
+        self._written = True
         elements[index] = new
         if not loose and len(index) > 1 and len(lost := np.flatnonzero(elements.take(index) != new)):
             at = next(iter(self._cells(area.cell, index, size)))
@@ -90,11 +98,13 @@ class Log:
                 self._check(group, threads, cells, entry, self._reader, "an atomic operation", "a read")
                 self._check(group, threads, cells, entry, self._second, "an atomic operation", "a read")
             self.writer[cells] = entry
+        self._written = True
 
     def forget(self, group: Group) -> None:
-        """Drop the reads before a barrier, if all blocks have passed it."""
+        """Drop what was noted before a barrier, if all threads have passed it."""
         if group.n == group.chunk.n:
             self._reads.clear()
+            self._written = False
 
     def _cells(self, cell: int, index: Values, size: int) -> list[Values]:
         count = size // self.size
@@ -103,8 +113,7 @@ class Log:
         return [index * count + (cell + k) for k in range(count)]
 
     def _entry(self, group: Group, threads: Any, position: int, atomic: bool) -> Values:
-        low = ((position & PLACE_MASK) << PLACE) | int(atomic) | (group.chunk.clock << TIME)
-        found = ((group.number & THREAD_MASK) << THREAD) | low
+        found: Values = ((group.number & THREAD_MASK) << THREAD) | _moment(group, position, atomic)
         return found if isinstance(threads, slice) else found[threads]
 
     def _settle(self) -> None:
@@ -114,7 +123,8 @@ class Log:
         if self._reader is None or self._second is None:
             self._reader, self._second = np.zeros(self.cells, np.int64), np.zeros(self.cells, np.int64)
         reader, second = self._reader, self._second
-        for cells, entry in self._reads:
+        for cells, number, moment in self._reads:
+            entry = ((number & THREAD_MASK) << THREAD) | moment
             cells = np.broadcast_to(cells, entry.shape)
             before = reader.take(cells)
             other = ((before ^ entry) >> THREAD & THREAD_MASK != 0) & (before > second.take(cells))

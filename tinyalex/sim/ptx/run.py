@@ -25,8 +25,7 @@ from tinyalex.sim.ptx.types import Unknown, Values
 if TYPE_CHECKING:
     from tinyalex.sim.ptx.count import Profile
 
-LANES = 1 << 15  # threads that run together; their registers fit into a cache
-STATIC_LIMIT = 48 * 1024  # bytes of shared memory that a block may have
+LANES = {True: 1 << 13, False: 1 << 15}  # threads that run together, with a log of accesses and without one; measured
 
 
 class Kernel:
@@ -166,7 +165,7 @@ class Launch:
         """Run all threads. Raises KernelError."""
         if self.profile is not None:
             self.profile.begin(self)
-        at_once = max(1, LANES // self.threads)
+        at_once = max(1, LANES[self.races] // self.threads)
         with np.errstate(all="ignore"):
             for first in range(0, self.blocks, at_once):
                 self._run_chunk(Chunk(self, first, min(at_once, self.blocks - first)))
