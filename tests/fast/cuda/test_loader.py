@@ -39,6 +39,19 @@ class Card(SimDevice):
     raw_module = Nvrtc
 
 
+class Simulated(SimDevice):
+    """A simulated GPU with a compiler."""
+
+    raw_module = Nvrtc
+
+
+class Bare(SimDevice):
+    """A GPU without a compiler."""
+
+    kind = "cuda"
+    raw_module = None
+
+
 @pytest.fixture
 def break_lrn(monkeypatch):
     own = loader.source
@@ -50,8 +63,7 @@ def layer(device):
 
 
 def test_cards_run_kernels_and_simulated_ones_only_when_asked(monkeypatch):
-    card, sim = Card(), SimDevice()
-    sim.raw_module = Nvrtc
+    card, sim = Card(), Simulated()
     for setting, of_card, of_sim in ((None, True, False), ("auto", True, False), ("0", False, False), ("1", True, True)):
         monkeypatch.delenv("TINYALEX_KERNELS", raising=False)
         if setting is not None:
@@ -68,8 +80,7 @@ def test_other_settings_are_refused(monkeypatch):
 
 
 def test_without_a_compiler_the_array_functions_compute_unless_kernels_were_demanded(monkeypatch):
-    device = SimDevice(3)
-    device.raw_module, device.kind = None, "cuda"
+    device = Bare(3)
     assert loader.kernels_of(device) is None
     monkeypatch.setenv("TINYALEX_KERNELS", "1")
     with refuses(ta.DeviceError, "sim:3: TINYALEX_KERNELS=1 must have a compiler of kernels, got none; pip install 'tinyalex[kernels]'"):
