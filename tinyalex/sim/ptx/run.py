@@ -30,7 +30,7 @@ class Launch:
     ----------
     grid, block: numbers of blocks and of threads of a block, in x, y, z. arguments: the bytes of each parameter. pointers: the
     arrays that parameters point to. memory: all arrays. dynamic: bytes of shared memory that the launch adds. races: whether
-    accesses are logged.
+    accesses are logged. profile: where to count, or None.
     """
 
     def __init__(
