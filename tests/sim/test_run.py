@@ -177,3 +177,79 @@ def test_races_are_found_where_two_accesses_race_and_nowhere_else(space: str, pr
             run(body, y, blocks, THREADS, before=".shared .align 4 .b8 tile[32];")
     else:
         run(body, y, blocks, THREADS, before=".shared .align 4 .b8 tile[32];")
+
+
+def test_a_pointer_that_was_read_from_memory() -> None:
+    """Nothing is known of such a pointer; the address alone says to which array it belongs."""
+    body = """
+    mul.wide.u32 %rd3, %i, 4;
+    setp.lt.u32 %p, %i, 4;
+    selp.b64 %rd4, %rd1, %rd2, %p;
+    add.u64 %rd4, %rd4, %rd3;
+    mul.wide.u32 %rd5, %i, 8;
+    add.u64 %rd5, %rd0, %rd5;
+    st.global.u64 [%rd5], %rd4;
+    ld.global.u64 %rd6, [%rd5];
+    st.global.u32 [%rd6], %i;
+    ld.global.u32 %n, [%rd6];
+    add.u32 %n, %n, 1;
+    st.global.u32 [%rd6], %n;"""
+    table, x, y = (device().asarray(np.zeros(8, dtype)) for dtype in (np.int64, np.int32, np.int32))
+    k = module(kernel(body, PREDICATE, arrays=3)).get_function("k")
+    k((1,), (8,), (table, x, y))
+    assert device().to_numpy(x).tolist() == [1, 2, 3, 4, 0, 0, 0, 0]
+    assert device().to_numpy(y).tolist() == [0, 0, 0, 0, 5, 6, 7, 8]
+    with refuses(KernelError, "must be inside of an array, got directly behind the end of argument 1 (int32, 3), by thread (3, 0, 0)"):
+        k((1,), (8,), (table, x[:3], y))
+    wrong = body.replace("st.global.u32 [%rd6], %i;", "st.global.u32 [%rd6+-1000000], %i;")
+    with refuses(KernelError, "bytes before the start of argument 1 (int32, 8), by thread (0, 0, 0)"):
+        module(kernel(wrong, PREDICATE, arrays=3)).get_function("k")((1,), (8,), (table, x, y))
+
+
+def test_a_kernel_without_arrays() -> None:
+    body = "    mov.u64 %rd1, 4096;\n    st.global.u32 [%rd1], %i;"
+    with refuses(KernelError, "must be inside of an array, got address 0x1000 of a kernel without arrays, by thread (0, 0, 0)"):
+        module(kernel(body, arrays=0)).get_function("k")((1,), (1,), ())
+
+
+def test_counting_up_to_a_limit_and_down_from_it() -> None:
+    assert run("    red.global.inc.u32 [%rd0], 2;", np.zeros(1, np.uint32), block=8) == [2]  # 1 2 0 1 2 0 1 2
+    assert run("    red.global.dec.u32 [%rd0], 2;", np.zeros(1, np.uint32), block=8) == [1]  # 2 1 0 2 1 0 2 1
+    assert run("    atom.global.exch.b32 %n, [%rd0], 9;", np.zeros(1, np.uint32)) == [9]
+
+
+def test_barriers_that_ask_all_threads() -> None:
+    body = ADDRESS + """
+    setp.lt.u32 %p, %i, 3;
+    barrier.cta.red.{}.pred %q, 0, %p;
+    selp.u32 %n, 1, 0, %q;
+    st.global.u32 [%rd1], %n;"""
+    assert run(body.replace("{}", "and"), np.zeros(8, np.int32)) == [0] * 8
+    assert run(body.replace("{}", "or"), np.zeros(8, np.int32)) == [1] * 8
+
+
+def test_products_of_24_bits_and_prefetches_that_do_nothing() -> None:
+    body = ADDRESS + """
+    prefetch.global.L2 [%rd1];
+    membar.gl;
+    add.u32 %n, %i, 0xff000001;
+    mul24.lo.u32 %n, %n, %n;
+    mad24.lo.u32 %n, %n, 1, 5;
+    st.global.u32 [%rd1], %n;"""
+    assert run(body, np.zeros(8, np.uint32)) == [(i + 1) ** 2 + 5 for i in range(8)]
+
+
+REFUSED = """
+    mul24.hi.u32 %n, %n, %n; bar.sync 0, 64; bar.sync %n; barrier.cta.red.popc.u32 %n, 0, 64, %p; shfl.down.b32 %n, %n, 1, 31
+    vote.any.pred %p, %p; match.all.sync.b32 %n, %n, -1; @%p bar.sync 0; st.const.u32 [%rd0], %n; ld.param.u32 %n, [other]
+    atom.global.add.f16 %n, [%rd0], %n; atom.global.min.f32 %n, [%rd0], %n; bra elsewhere; madc.hi.s32 %n, %n, %n, %n
+    add.rz.f64 %rd1, %rd1, 1.0, 2.0; fma.rz.f64 %rd1, %rd1, %rd1, %rd1; fma.rn.f16 %h, %h, %h, %h; cvt.rz.f16.f32 %h, %n
+    cvt.f32 %n, %n; mov.u32 %n, name; mov.u32 name, %n; mov.u64 %rd1, %n; ld.global.u32 %n, [%rd0+%n]; add %n, %n, %n
+    brx.idx %n, table; lop3.b32 %n, %n, %n, %n, %n; div.full.sat.f32 %n, %n, %n; add.s32 %n, %n; bar.sync; wmma.load %n, [%rd0]
+"""
+
+
+@pytest.mark.parametrize("line", [one.strip() for one in REFUSED.replace("\n", ";").split(";") if one.strip()])
+def test_what_is_not_known_is_refused(line: str) -> None:
+    with refuses(KernelError, line):
+        module(kernel(f"    {line};", PREDICATE + " .reg .b16 %h;")).get_function("k")

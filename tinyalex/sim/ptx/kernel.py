@@ -62,11 +62,12 @@ class Kernel:
     def _build(self, flat: Function, d: Decoder) -> list[Block]:
         try:
             return blocks_of(flat, d)
-        except Unknown as unknown:
+        except (Unknown, LookupError, ValueError) as error:  # the last two: it has other types or operands than those known
             instruction = flat.instructions[d.position]
+            what = error if isinstance(error, Unknown) else ".".join(instruction.parts)
             where = f"{self.name}{self.where(d.position)}"
             rule = "an instruction must be one that the simulated card knows"
-            raise KernelError(f"{where}: {rule}, got {unknown} in {instruction.text!r}", "write it another way") from None
+            raise KernelError(f"{where}: {rule}, got {what} in {instruction.text!r}", "write it another way") from None
 
     def where(self, position: int) -> str:
         """The line of an instruction: " (lrn.cu, line 12)", or of the PTX if the source is not known."""
