@@ -26,9 +26,10 @@ from tinyalex.sim.ptx.types import TYPES, constant
 
 TO_END_OF_LINE = re.compile(r"\.(?:version|target|address_size|file|loc|section|b8|b16|b32|b64)\b")
 SPACE = re.compile(r"\s*")
+END = ";"  # of a statement
 LABEL = re.compile(r"([\w$%.]+):(?!:)")
 HEADER = re.compile(r"(?:\.(?:visible|extern|weak)\s+)*\.(?:entry|func)\b")
-PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)(?:\s+\.ptr[^,)]*?)?\s+([\w$]+)(?:\[(\d+)\])?")
+PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\b.*?([\w$]+)(?:\[(\d+)\])?\s*", re.DOTALL)
 VARIABLE = re.compile(
     r"(?:\.(?:visible|extern|weak)\s+)*\.(?P<space>shared|local|const|global)\s+(?:\.attribute\(.*?\)\s+)?(?:\.align\s+(?P<align>\d+)\s+)?"
     r"\.(?P<type>\w+)\s+(?P<name>[\w$]+)(?P<dims>(?:\[\d*\])*)(?:\s*=\s*(?P<init>.*))?$",
@@ -165,7 +166,7 @@ def _end(text: str, start: int) -> int:
     if TO_END_OF_LINE.match(text, start):
         return text.find("\n", start) % (len(text) + 1)
     label = LABEL.match(text, start)
-    return label.end() if label else (text.find(";", start) + 1) or len(text)
+    return label.end() if label else (text.find(END, start) + 1) or len(text)
 
 
 def _header(statement: str) -> Function:
@@ -177,12 +178,16 @@ def _header(statement: str) -> Function:
         inner, _, rest = rest[1:].partition(")")
         results = _parameters(inner)
     name, _, inner = rest.partition("(")
-    return Function(name.strip(), kind[1] == "entry", _parameters(inner), results)
+    return Function(name.strip(), kind[1] == "entry", _parameters(inner.partition(")")[0]), results)
 
 
 def _parameters(text: str) -> list[Parameter]:
     found = []
-    for align, kind, name, count in PARAMETER.findall(text):
+    for part in text.split(",") if text.strip() else ():
+        match = PARAMETER.fullmatch(part.strip())
+        if match is None or match[2] not in TYPES:
+            raise KernelError(f"PTX: a parameter must have a type that the simulated card knows, got {part.strip()}")
+        align, kind, name, count = match.groups()
         size = TYPES[kind].itemsize
         found.append(Parameter(name, kind, size * int(count or 1), int(align or size)))
     return found
