@@ -19,7 +19,7 @@ import numpy as np
 from tinyalex import Conv2d, __version__
 from tinyalex.commands.shared import tell_expected
 from tinyalex.devices import get_device
-from tinyalex.devices.cuda import why_no_cuda
+from tinyalex.devices.cards import why_no_cuda
 from tinyalex.devices.workers import VARIABLE, allowed, processors
 from tinyalex.errors import DeviceError
 from tinyalex.gradcheck import table
