@@ -245,7 +245,7 @@ def test_a_net_trains_on_kernels_as_on_a_cpu(way):
         model, criterion = net(where), ta.SoftmaxCrossEntropy(device=where, dtype=np.float64)
         sgd, losses = ta.SGD(model, lr=0.5), []
         for _ in range(3):
-            losses.append(float(criterion.forward(model.forward(where.asarray(x), train=True), labels, train=True)))
+            losses.append(float(where.to_numpy(criterion.forward(model.forward(where.asarray(x), train=True), labels, train=True))))
             model.backward(criterion.backward())
             sgd.step()
         results.append((losses, {name: where.to_numpy(w) for name, w in model.params.items()}))
