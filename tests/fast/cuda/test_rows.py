@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 
 import tinyalex as ta
 from tests.contract import rng, values
-from tests.fast.cuda import ways
+from tests.fast.cuda import host, ways
 from tests.fast.cuda.ways import EVERY_WAY
 from tests.fast.test_table import SIZES, WHOLE, agree, ask, asked_for, plain, run, x_of
 from tests.strategies import geometries
@@ -83,6 +83,18 @@ def test_row_gives_no_dx_where_none_is_asked_for(way, row):
     device = ways.device(way)
     asked, here = (ask(operation, input_gradient=False, device=where) for where in (device, WHOLE))
     agree(run(row, asked, x_of(here), device), plain(here, x_of(here)), 1e-12)
+
+
+@pytest.mark.skipif(host.why_not() is not None, reason=f"kernels as host: {host.why_not()}")
+@EVERY_ROW
+def test_any_order_of_blocks_and_threads_gives_the_same_bits(operation, row, monkeypatch):
+    device = ways.device("host")
+    asked, here = both(operation, row, device, dtype=np.float32, size=(13, 11), c=6, k=6)
+    x, found = x_of(here, 4, np.float32), []
+    for order in (1, 2, 3):
+        monkeypatch.setattr(host.HostModule, "order", order)
+        found.append(run(row, asked, x, device))
+    assert all(np.array_equal(value, other[key]) for other in found[1:] for key, value in found[0].items())
 
 
 @EVERY_WAY
