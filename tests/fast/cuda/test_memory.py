@@ -55,6 +55,7 @@ RUNS = {
     "pool": lambda device: pass_through(ta.MaxPool2d(3, stride=2, device=device), device),
     "mean": lambda device: pass_through(ta.AvgPool2d(3, stride=2, device=device), device),
     "lrn": lambda device: pass_through(ta.LocalResponseNorm(device=device), device),
+    "relu": lambda device: pass_through(ta.ReLU(device=device), device),
     "dropout": lambda device: pass_through(ta.Dropout(device=device), device),
     "end": end,
 }

@@ -15,12 +15,14 @@ from tests.strategies import geometries
 from tinyalex import loss, optim
 from tinyalex.fast import table
 from tinyalex.fast.cuda import functions
-from tinyalex.layers import dropout, lrn
+from tinyalex.layers import activation, dropout, lrn
 
 ROWS = [(operation, row) for operation, rows in table.KERNELS.items() for row in rows]
 EVERY_ROW = pytest.mark.parametrize(("operation", "row"), ROWS, ids=[f"{operation}-{row.name}" for operation, row in ROWS])
-PLAIN = {f.__name__: f for f in (lrn.lrn_forward, lrn.lrn_backward, dropout.kept_units, dropout.drop, loss.softmax_loss,
-                                 loss.softmax_loss_backward, optim.sgd_step)}  # fmt: skip
+PLAIN = {f.__name__: f for f in (
+    lrn.lrn_forward, lrn.lrn_backward, activation.relu_backward, dropout.kept_units, dropout.drop, loss.softmax_loss,
+    loss.softmax_loss_backward, optim.sgd_step,
+)}  # fmt: skip
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}
 EVERY_DTYPE = pytest.mark.parametrize("dtype", TOLERANCE)
 
@@ -167,6 +169,19 @@ def test_lrn(way, dtype, window, beta):
     for of_dx in (device.empty(a.shape, dtype), there):  # also where the scale is
         kernel(device, "lrn_backward", dtype)(device.asarray(a), there, device.asarray(dout), 0.3, beta, window, of_dx, device.scratch())
         agree({"dx": device.to_numpy(of_dx)}, {"dx": dx}, TOLERANCE[dtype])
+
+
+@EVERY_WAY
+@EVERY_DTYPE
+def test_relu_backward(way, dtype):
+    device = ways.device(way)
+    out, dout, dx = np.maximum(values((3, 11, 5), 1, dtype), 0), values((3, 11, 5), 2, dtype), np.empty((3, 11, 5), dtype)
+    dout[0, 0] = np.inf, np.nan, -np.inf, 1, -1
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        activation.relu_backward(out, dout, dx)
+    there = device.empty(dx.shape, dtype)
+    kernel(device, "relu_backward", dtype)(device.asarray(out), device.asarray(dout), there, device.scratch())
+    assert np.array_equal(device.to_numpy(there), dx, equal_nan=True) and np.isnan(dx).any() and (dx[1:] == 0).any()
 
 
 @EVERY_WAY

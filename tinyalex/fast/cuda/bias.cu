@@ -12,3 +12,10 @@ extern "C" __global__ void add_bias(const real* product, const real* bias, real*
     real value = product[n * of_image + k * of_filter + p] + bias[k];
     out[index] = relu && value < 0 ? 0 : value;
 }
+
+// dx = dout where out > 0, else 0. A product, because 0 times NaN is NaN: the plain function shows it too.
+extern "C" __global__ void relu_backward(const real* out, const real* dout, real* dx, int size)
+{
+    int index = own_index();
+    if (index < size) dx[index] = (real)(out[index] > 0) * dout[index];
+}
