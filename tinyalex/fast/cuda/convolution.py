@@ -61,7 +61,7 @@ def forward_columns(asked: Convolution, x: Array, device: Device, then: Then | N
         if not relu:
             apply(then, part, scratch)
 
-    device.map_blocks(block, len(x), size=_images(asked, len(x), device, backward=False))
+    device.map_blocks(block, len(x), size=_images(asked, len(x), device))
     return out, x
 
 
@@ -106,7 +106,7 @@ def backward(asked: Convolution, x: Array, dout: Array, device: Device, grads: G
             col2im(col, asked.windows, dx[images], kernels)
         return dweight, d.reshape(asked.filters, -1).sum(axis=1)
 
-    dweight, dbias = device.map_blocks(block, len(x), size=_images(asked, len(x), device, backward=True))
+    dweight, dbias = device.map_blocks(block, len(x), size=_images(asked, len(x), device))
     add_gradients(grads, dweight, dbias, device)
     return dx
 
@@ -147,7 +147,7 @@ def _bytes_of_image(asked: Convolution) -> int:
     return int((_columns(asked) + asked.filters * math.prod(asked.windows.out)) * asked.weight.dtype.itemsize)
 
 
-def _images(asked: Convolution, n: int, device: Device, backward: bool) -> int:
+def _images(asked: Convolution, n: int, device: Device) -> int:
     """Images of a block: as many as memory allows, and as the indices of a kernel allow."""
     image = asked.channels * math.prod(asked.windows.size)
     most = MOST // max(_columns(asked), image, asked.filters * math.prod(asked.windows.out))
