@@ -248,3 +248,16 @@ def test_shared_memory_of_a_function_is_one_for_all_calls() -> None:
     made((1,), (32,), (y,))
     assert made.shared_size_bytes == 128
     assert np.array_equal(device().to_numpy(y), (np.arange(32) + 3) % 32)
+
+
+def test_a_text_without_optimization_runs_too() -> None:
+    """-G keeps every call, and passes vectors through memory."""
+    x, results = rng().uniform(0, 1, (64, 4)).astype(np.float32), []
+    line = np.array((2.0, 0.5, 3), np.dtype([("slope", "f4"), ("offset", "f4"), ("power", "i4")]))[()]
+    card = device()
+    for options in ((), ("-G",)):
+        y = card.asarray(np.zeros((64, 4), np.float32))
+        kernel = sim.RawModule(code=CODE, options=options).get_function("language")
+        kernel((2,), (32,), (card.asarray(x), y, line, np.int64(9), np.bool_(True), np.int32(64)))
+        results.append(card.to_numpy(y))
+    assert np.allclose(*results, rtol=1e-6)

@@ -248,3 +248,8 @@ def split(operands: str) -> list[str]:
             parts.append(operands[start:i].strip())
             start = i + 1
     return [*parts, operands[start:].strip()] if operands.strip() else []
+
+
+def vector(operand: str) -> list[str]:
+    """The parts of {%f1, %f2}, or the one operand."""
+    return split(operand[1:-1]) if operand.startswith("{") else [operand]
