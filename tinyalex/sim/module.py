@@ -21,7 +21,7 @@ from tinyalex.sim.ptx.types import TYPES
 MOST_THREADS = 1024  # of a block
 MOST_SHARED = 48 * 1024  # bytes of shared memory of a block, unless the kernel asks for more
 PYTHON: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
-FLOATS = {"f32": np.dtype("f4"), "b32": np.dtype("f4"), "f64": np.dtype("f8"), "b64": np.dtype("f8")}
+FLOATS = {"f32": np.dtype("f4"), "b32": np.dtype("f4"), "f64": np.dtype("f8")}
 MOST_GRID = (2**31 - 1, 65535, 65535)
 MOST_BLOCK = (1024, 1024, 64)
 
@@ -258,7 +258,8 @@ def _number(who: str, i: int, parameter: Parameter, value: Any) -> bytes:
 def _check_floats(kernel: Kernel, pointers: dict[str, Allocation]) -> None:
     """Raise where the kernel reads or writes float32 in an array of float64, or the reverse.
 
-    Some versions of NVRTC say f32 for a float and s32 for an integer, others b32 for both; b32 is taken for a float here.
+    Some versions of NVRTC say f32 for a float and s32 for an integer, others b32 for both; b32 is taken for a float here. But b64
+    may also be two floats at once, so nothing is said about it.
     """
     for position, access in kernel.accesses.items():
         found = [pointers[name] for name in kernel.origins[position] if name in pointers]
