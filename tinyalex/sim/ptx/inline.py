@@ -15,11 +15,10 @@ import re
 from dataclasses import replace
 
 from tinyalex.errors import KernelError
-from tinyalex.sim.ptx.parse import Function, Instruction, Text, split, vector
+from tinyalex.sim.ptx.parse import WORD, Function, Instruction, Text, split, vector
 from tinyalex.sim.ptx.types import TYPES
 
 DEPTH = 16  # calls inside of calls; more are taken for a function that calls itself
-WORD = re.compile(r"[%$\w]+(?:\.[xyz]\b)?")
 PLACE = re.compile(r"\[([\w$]+)(?:\+(\d+))?\]")
 
 
