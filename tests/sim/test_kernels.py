@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -216,3 +217,76 @@ def test_blocks_pass_barriers_at_different_times() -> None:
     wrong = code.replace("            __syncthreads();\n        }", "        }")
     with refuses(KernelError, "then a write by thread"):
         sim.RawModule(code=wrong).get_function("f")((7,), (50,), (y,))
+
+
+def test_shared_memory_of_the_kernel_and_of_the_launch() -> None:
+    code = """extern "C" __global__ void f(int* y) {
+        extern __shared__ int more[];
+        __shared__ int own[32];
+        __shared__ double wide[32];
+        int i = threadIdx.x;
+        more[i] = i; own[i] = 100 * i; wide[i] = 0.5 * i;
+        __syncthreads();
+        y[i] = more[i ^ 1] + own[i ^ 2] + (int)(2 * wide[i ^ 3]);
+    }"""
+    y = device().asarray(np.zeros(32, np.int32))
+    sim.RawModule(code=code).get_function("f")((1,), (32,), (y,), shared_mem=128)
+    i = np.arange(32)
+    assert np.array_equal(device().to_numpy(y), (i ^ 1) + 100 * (i ^ 2) + (i ^ 3))
+
+
+def test_shared_memory_of_a_function_is_one_for_all_calls() -> None:
+    code = """__device__ __noinline__ int turned(int v, int by) {
+        __shared__ int s[32];
+        s[threadIdx.x] = v;
+        __syncthreads();
+        int other = s[(threadIdx.x + by) % 32];
+        __syncthreads();
+        return other;
+    }
+    extern "C" __global__ void f(int* y) { y[threadIdx.x] = turned(turned(threadIdx.x, 1), 2); }"""
+    y, made = device().asarray(np.zeros(32, np.int32)), sim.RawModule(code=code).get_function("f")
+    made((1,), (32,), (y,))
+    assert made.shared_size_bytes == 128
+    assert np.array_equal(device().to_numpy(y), (np.arange(32) + 3) % 32)
+
+
+def test_a_text_without_optimization_runs_too() -> None:
+    """-G keeps every call, and passes vectors through memory."""
+    x, results = rng().uniform(0, 1, (64, 4)).astype(np.float32), []
+    line = np.array((2.0, 0.5, 3), np.dtype([("slope", "f4"), ("offset", "f4"), ("power", "i4")]))[()]
+    card = device()
+    for options in ((), ("-G",)):
+        y = card.asarray(np.zeros((64, 4), np.float32))
+        kernel = sim.RawModule(code=CODE, options=options).get_function("language")
+        kernel((2,), (32,), (card.asarray(x), y, line, np.int64(9), np.bool_(True), np.int32(64)))
+        results.append(card.to_numpy(y))
+    assert np.allclose(*results, rtol=1e-6)
+
+
+LIBRARY: dict[str, Any] = {  # the function in C++, in Python, and the type; each must be right to two units in the last place
+    "sin": (np.sin, "float"), "cos": (np.cos, "double"), "tan": (np.tan, "double"), "erf": (np.vectorize(math.erf), "float"),
+    "tgamma": (np.vectorize(math.gamma), "float"), "atan": (np.arctan, "float"), "cbrt": (np.cbrt, "double"),
+    "exp2": (np.exp2, "float"), "log1p": (np.log1p, "double"), "rint": (np.rint, "float"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_the_library_of_the_compiler(name: str) -> None:
+    """Also sines of large angles, which are reduced with 1024 bits of 2 / pi, in functions that NVRTC does not write inline."""
+    f, kind = LIBRARY[name]
+    code = f"""extern "C" __global__ void f(const {kind}* x, {kind}* y, int n) {{
+        int i = blockIdx.x * blockDim.x + threadIdx.x;
+        if (i < n) y[i] = {name}(x[i]);
+    }}"""
+    dtype = np.float32 if kind == "float" else np.float64
+    x = rng().uniform(0.1, 5, 1000)
+    if name in ("sin", "cos", "tan"):
+        x = np.concatenate((rng().uniform(-1e6, 1e6, 500), 10.0 ** rng(1).uniform(3, 35, 500)))
+    x = x.astype(dtype)
+    card = device()
+    y = card.asarray(np.zeros_like(x))
+    sim.RawModule(code=code).get_function("f")((8,), (128,), (card.asarray(x), y, np.int32(1000)))
+    expected = f(x.astype(np.float64))
+    error = np.abs(card.to_numpy(y) - expected) / np.spacing(np.abs(expected).astype(dtype))
+    assert error.max() <= 2
