@@ -3,7 +3,8 @@
 With it a machine without a GPU can run the code for a GPU. Mistakes show as on a real GPU, or sooner: to use too much memory, to mix
 arrays of the host with arrays of the GPU, to use what CuPy does not have, and indices that CuPy would take without a word. It counts
 launches, copies and how often the host waits, and `limits` sets bounds for them. The simulation cannot show the time of a real GPU, nor
-the order in which a real GPU adds. Its `xp` has no submodules. docs/SIM.md shows how another project tests its code with it.
+the order in which a real GPU adds. Its `xp` has no submodules. docs/SIM_ARRAYS.md shows how another project tests
+its code with it.
 """
 
 from __future__ import annotations
