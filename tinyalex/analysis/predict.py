@@ -22,6 +22,7 @@ from tinyalex.analysis.predict_cards import Card
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.errors import require_int
 from tinyalex.layers import Layer
+from tinyalex.layers.facts import elements
 
 EFFICIENCY = 0.364  # a share of each published peak; `test_predict.py` computes it again from `REFERENCE`
 LAUNCH = 5e-6  # seconds that a kernel takes at least: "between 5-20 microseconds", facebookresearch/HolisticTraceAnalysis, docs
@@ -124,9 +125,7 @@ class Prediction:
         return epochs * images / self.batch * self.step / 86400
 
 
-def predict(
-    net: Layer, card: Card, batch: int, in_shape: tuple[int, ...] | None = None, *, efficiency: float = EFFICIENCY
-) -> Prediction:
+def predict(net: Layer, card: Card, batch: int, in_shape: tuple[int, ...] | None = None, *, efficiency: float = EFFICIENCY) -> Prediction:
     """The predicted time of a training step of `batch` images, if each device of the net is such a card. The net is not run.
 
     Raises
@@ -138,14 +137,14 @@ def predict(
     >>> from tinyalex.analysis.predict_cards import CARDS
     >>> from tinyalex.models import figure1_net
     >>> predict(figure1_net(), CARDS["gtx580"], 128).launches
-    43
+    35
     """
     batch, shape = require_int("predict", "batch", batch), input_shape(net, in_shape)
     layers = tuple(_time(at, card, batch, efficiency) for at in visit(net, shape))
     devices = list(dict.fromkeys(name for layer in layers for name in layer.devices))
-    ends = [_end(order, key, devices) for order, key in ((layers, "forward"), (layers[::-1], "backward"), (layers, "update"))]
-    image = math.prod(shape) * 4 * batch
-    return Prediction(card, len(devices), batch, layers, *ends, image / (efficiency * card.bus))
+    forward, backward = _end(layers, "forward", devices), _end(layers[::-1], "backward", devices)
+    upload = batch * nbytes(net, shape) / (efficiency * card.bus)
+    return Prediction(card, len(devices), batch, layers, forward, backward, _end(layers, "update", devices), upload)
 
 
 def _end(layers: Iterable[LayerTime], key: str, devices: Iterable[str]) -> float:
@@ -204,8 +203,9 @@ def backward_kernels(at: Visit, batch: int) -> Iterator[Kernel]:
     if facts.view:
         return
     if hasattr(layer, "sent_bytes"):
-        if len(layer.gives) == 2:  # each card adds its own half of the gradient and the half that was copied to it
-            yield Kernel(batch * nbytes(layer, at.in_shape[0]) // layer.dtype.itemsize, 3 * batch * nbytes(layer, at.in_shape[0]))
+        halves = at.in_shape if len(layer.gives) == 2 else ()  # a card adds its own half of the gradient and the one copied to it
+        for half in halves[: 3 - len(layer.runs_on)]:  # both halves on the same card, or the half of each of two cards
+            yield Kernel(batch * elements(half), 3 * batch * nbytes(layer, half))
         return
     x, out = (batch * nbytes(layer, shape) for shape in (at.in_shape, at.out_shape))
     parameters = _parameters(layer)

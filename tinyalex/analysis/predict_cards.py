@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from tinyalex.errors import DataError, ShapeError, did_you_mean, show
 
 GIB = 2**30
+PCIE2, PCIE3, PCIE4, PCIE5 = 8.0e9, 15.75e9, 31.5e9, 63.0e9  # bytes in a second in one direction, 16 lanes, without the line code
 CLOSE = 0.02  # how far two published figures of one peak may differ, because makers round
-MOST_PER_BYTE = 100  # operations for each byte of memory traffic: more than any card has, so such a ratio is a wrong unit
+LEAST_MEMORY, MOST_MEMORY = GIB, 1024 * GIB
+LEAST_PER_BYTE, MOST_PER_BYTE = 5, 50  # operations for each byte of memory traffic: outside of these, bits were taken for bytes
 
 
 @dataclass(frozen=True)
@@ -52,18 +54,19 @@ class Card:
         of_parts = {"operations": 2 * self.cores * self.clock, "traffic": self.pins * self.rate / 8}
         for peak, expected in of_parts.items():
             given = getattr(self, peak)
-            if abs(given / expected - 1) > CLOSE:
+            if abs(given - expected) > CLOSE * given:
                 rule = f"the peak of {peak} must be {expected:.4g} in a second, as its parts give"
                 raise DataError(f"{self.name}: {rule}, got {given:.4g}; one of them has a wrong unit")
         ratio = self.operations / self.traffic
-        if not 1 <= ratio <= MOST_PER_BYTE:
-            raise DataError(f"{self.name}: operations for each byte must be 1 to {MOST_PER_BYTE}, got {ratio:.4g}; a unit is wrong")
-        if not self.bus <= self.link < self.traffic:
-            rule = "the link must be at least as fast as the bus and slower than the memory"
-            raise DataError(f"{self.name}: {rule}, got {self.link:.4g}, {self.bus:.4g} and {self.traffic:.4g} bytes a second")
+        if not LEAST_PER_BYTE <= ratio <= MOST_PER_BYTE:
+            raise DataError(f"{self.name}: operations for each byte must be {LEAST_PER_BYTE} to {MOST_PER_BYTE}, got {ratio:.4g}; a unit is wrong")
+        if not LEAST_MEMORY <= self.memory <= MOST_MEMORY:
+            raise DataError(f"{self.name}: memory must be {LEAST_MEMORY:,} to {MOST_MEMORY:,} bytes, got {self.memory:,}")
+        if not PCIE2 <= self.bus <= self.link < self.traffic:
+            rule = "the memory must be faster than the link, that at least as fast as the bus, and that at least PCIe 2"
+            got = f"{self.traffic:.4g}, {self.link:.4g} and {self.bus:.4g} bytes a second"
+            raise DataError(f"{self.name}: {rule}, got {got}")
 
-
-PCIE2, PCIE3, PCIE4, PCIE5 = 8.0e9, 15.75e9, 31.5e9, 63.0e9  # bytes in a second in one direction, 16 lanes, without the line code
 
 CARDS = {
     card.name: card
