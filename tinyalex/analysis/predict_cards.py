@@ -59,7 +59,8 @@ class Card:
                 raise DataError(f"{self.name}: {rule}, got {given:.4g}; one of them has a wrong unit")
         ratio = self.operations / self.traffic
         if not LEAST_PER_BYTE <= ratio <= MOST_PER_BYTE:
-            raise DataError(f"{self.name}: operations for each byte must be {LEAST_PER_BYTE} to {MOST_PER_BYTE}, got {ratio:.4g}; a unit is wrong")
+            rule = f"operations for each byte must be {LEAST_PER_BYTE} to {MOST_PER_BYTE}"
+            raise DataError(f"{self.name}: {rule}, got {ratio:.4g}; a unit is wrong")
         if not LEAST_MEMORY <= self.memory <= MOST_MEMORY:
             raise DataError(f"{self.name}: memory must be {LEAST_MEMORY:,} to {MOST_MEMORY:,} bytes, got {self.memory:,}")
         if not PCIE2 <= self.bus <= self.link < self.traffic:

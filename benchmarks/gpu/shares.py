@@ -1,0 +1,55 @@
+"""Each layer's share of the card's own speed, at batch 128.
+
+The card's own speed is that of its product of two large matrices and that of a copy within its memory, both measured here. With the counted
+operations and bytes of a layer they give the shortest time that the layer could take; its share is that time divided by the measured one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from benchmarks.gpu.measure import copy_rate, in_ms, median, seconds_of, sgemm_rate
+from benchmarks.gpu.nets import net_on
+from benchmarks.gpu.plan import Context, Finding
+from benchmarks.workload import SEED
+from tinyalex.analysis.predict import Kernel, backward_kernels, forward_kernels
+from tinyalex.analysis.walk import Visit, visit
+from tinyalex.devices import get_device
+
+BATCH, SGEMM, COPY = 128, 8192, 1 << 29
+SMALL = {"batch": 2, "sgemm": 64, "copy": 1 << 16}
+
+
+def run(context: Context) -> Iterator[Finding]:
+    """The two rates, then layer by layer."""
+    batch, size, nbytes = SMALL.values() if context.quick else (BATCH, SGEMM, COPY)
+    device, net = get_device(context.devices[0]), net_on(context.devices[0], context.quick)
+    budget = context.left() / 60
+    rates = sgemm_rate(device, size, budget), copy_rate(device, nbytes, budget)
+    said = f"{rates[0] / 1e12:.3g} TFLOP/s in a product of {size}x{size}, {rates[1] / 1e9:.4g} GB/s in a copy of {nbytes / 1e6:.0f} MB"
+    yield Finding("the card's own speed", said, None, {"sgemm": rates[0], "copy": rates[1]})
+    assert net.in_shape is not None
+    for at in visit(net, net.in_shape):
+        if not at.layer.facts(at.in_shape).view:
+            yield layer_share(at, batch, rates, budget)
+
+
+def layer_share(at: Visit, batch: int, rates: tuple[float, float], budget: float) -> Finding:
+    """Time both passes of one layer."""
+    layer, device, rng = at.layer, at.layer.device, np.random.default_rng(SEED)
+    x = device.asarray(rng.standard_normal((batch, *at.in_shape), np.float32))
+    dout = device.asarray(rng.standard_normal((batch, *at.out_shape), np.float32))
+    forward = median(seconds_of(lambda: layer.forward(x, train=True), device.synchronize, budget))
+    layer.reset()
+    backward = median(seconds_of(lambda: layer.backward(dout), device.synchronize, budget, lambda: layer.forward(x, train=True)))
+    least = {"forward": shortest(forward_kernels(at, batch), rates), "backward": shortest(backward_kernels(at, batch), rates)}
+    times = {"forward": forward, "backward": backward}
+    said = ", ".join(f"{key} {in_ms(times[key])} ({least[key] / times[key]:.0%})" for key in times)
+    return Finding(layer.name, said, None, {"seconds": times, "least": least, "batch": batch})
+
+
+def shortest(kernels: Iterable[Kernel], rates: tuple[float, float]) -> float:
+    """The time of these kernels at the measured rates."""
+    return sum(max(kernel.operations / rates[0], kernel.nbytes / rates[1]) for kernel in kernels)
