@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -146,6 +148,21 @@ def test_what_the_paper_reports_within_the_printed_factor(two, half):
     assert two.step == pytest.approx(0.5184, rel=1e-3) and half.step == pytest.approx(0.5537, rel=1e-3)  # stays as it was
     assert 5 < two.days() < 6 and two.days() == pytest.approx(843_750 * two.step / 86400)
     assert 0.9 < two.step / half.step < 1  # "slightly less time to train than the one-GPU net"
+
+
+def test_readme_has_the_predictions_of_today(two, half):
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (.+?) \| (\d+) ms \| (\d+) ms \| ([\d.]+) days", readme, re.MULTILINE)
+    assert [row[0] for row in rows] == [card.title for card in CARDS.values() if card.name[:5] != "titan"]
+    cards = {card.title: card for card in CARDS.values()}
+    for title, one, both, days in rows:
+        found = predict(on(2), cards[title], 128)
+        assert (one, both) == (f"{predict(on(1), cards[title], 128).step * 1e3:.0f}", f"{found.step * 1e3:.0f}"), title
+        assert days == f"{found.days():.2f}", title
+    assert f"efficiency of {EFFICIENCY:g}" in readme.replace("\n", " ")
+    least, most = (days / two.days() for days in (5, 6))
+    assert f"is {least:.2f} to {most:.2f} times the prediction" in readme
+    assert f"predicted to take {100 * (1 - two.step / half.step):.1f} % less" in readme.replace("\n", " ")
 
 
 def test_a_faster_card_is_predicted_to_be_faster():
