@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
 
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import CallOrderError, ShapeError, require_float, show
+from tinyalex.fast.table import function
 from tinyalex.layers.base import Layer
 from tinyalex.layers.leaves import require_leaves
 from tinyalex.parameters import require_thawed
@@ -187,22 +191,27 @@ class SGD:
                     leaf.grads[key].fill(0)
 
     def _update(self, leaf: Layer, key: str, velocity: Array, lr: float, decay: float) -> None:
-        xp = leaf.device.xp
+        update = function(sgd_step, leaf.device, leaf.dtype)
         w, grad, v = (array.reshape(-1) for array in (leaf.params[key], leaf.grads[key], velocity))
 
         def block(piece: slice, scratch: Scratch) -> None:
-            change = grad[piece]
-            change *= lr
-            v[piece] *= self.momentum
-            v[piece] -= change
-            if decay > 0:
-                xp.multiply(w[piece], lr * decay, out=change)  # paper 5: the present rate multiplies the decay and the gradient
-                v[piece] -= change
-            w[piece] += v[piece]
-            change.fill(0)
+            update(w[piece], grad[piece], v[piece], lr, self.momentum, decay, scratch.xp)
 
         size = leaf.device.block_size(w.size, 3 * w.dtype.itemsize)  # a block reads three arrays
         leaf.device.map_blocks(block, w.size, size=max(size, LEAST))
+
+
+def sgd_step(w: Array, dw: Array, v: Array, lr: float, momentum: float, decay: float, xp: Any = np) -> None:
+    """v <- momentum v - lr dw - lr decay w, w <- w + v, dw <- 0, all in place. Arrays (F,); paper 5."""
+    change = dw
+    change *= lr
+    v *= momentum
+    v -= change
+    if decay > 0:
+        xp.multiply(w, lr * decay, out=change)  # paper 5: the present rate multiplies the decay and the gradient
+        v -= change
+    w += v
+    change.fill(0)
 
 
 def _at_least_0(quantity: str, value: float) -> float:

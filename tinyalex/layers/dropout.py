@@ -13,6 +13,7 @@ import numpy as np
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
 from tinyalex.fast.request import Keeps
+from tinyalex.fast.table import function
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
 
@@ -32,14 +33,42 @@ def dropout_mask(seed: int, name: str, step: int, shape: tuple[int, ...], p: flo
 
     Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1.
     """
+    seed, step = check_counter(seed, name, step)
+    philox = np.random.Philox(key=mask_key(seed, name), counter=step << 192)
+    size = math.prod(shape)
+    words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # 32 bits for each unit
+    return (words >= threshold(p)).reshape(shape)
+
+
+def check_counter(seed: Any, name: str, step: Any) -> tuple[int, int]:
+    """seed and step as ints. Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1."""
     seed, step = require_int(name, "seed", seed, least=0), require_int(name, "step", step, least=0)
     if step >= 2**64:
         raise ShapeError(f"{name}: step must be below 2**64, got {step}")
-    key = hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest()
-    philox = np.random.Philox(key=int.from_bytes(key, "little"), counter=step << 192)
-    size = math.prod(shape)
-    words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # 32 bits for each unit
-    return (words >= round(p * 2**32)).reshape(shape)
+    return seed, step
+
+
+def mask_key(seed: int, name: str) -> int:
+    """The key of Philox for all masks of a layer: 128 bits that depend on seed and name."""
+    return int.from_bytes(hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest(), "little")
+
+
+def threshold(p: float) -> int:
+    """The least value of the 32 bits of a unit that is kept."""
+    return round(p * 2**32)
+
+
+def dropout_mask_of_part(seed: int, name: str, step: int, shape: tuple[int, ...], p: float, part: tuple[int, int]) -> Array:
+    """The mask of one part of a layer: `shape` is that of the part, and `dropout_mask` is drawn for the whole layer, see `Dropout`."""
+    (n, features, *rest), (index, parts) = shape, part
+    whole = dropout_mask(seed, name, step, (n, features * parts, *rest), p)
+    return np.ascontiguousarray(whole[:, index * features : (index + 1) * features])
+
+
+def drop(x: Array, mask: Array, factor: float, out: Array, xp: Any = np) -> None:
+    """Fill out with mask * factor * x."""
+    xp.multiply(x, factor, out=out)
+    out *= mask
 
 
 class Dropout(Layer):
@@ -114,9 +143,8 @@ class Dropout(Layer):
 
     def mask(self, shape: tuple[int, ...]) -> Array:
         """The mask of this part of the layer at the present `step`, for an input of `shape`, on the device."""
-        (n, features, *rest), (index, parts) = shape, self.part
-        whole = dropout_mask(self.seed, self.name, self.step, (n, features * parts, *rest), self.p)
-        return self.device.asarray(np.ascontiguousarray(whole[:, index * features : (index + 1) * features]))
+        make = function(dropout_mask_of_part, self.device, self.dtype)
+        return self.device.asarray(make(self.seed, self.name, self.step, shape, self.p, self.part))
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x)
@@ -134,12 +162,13 @@ class Dropout(Layer):
 
     def _multiply(self, x: Array, mask: Array | None, factor: float) -> Array:
         """mask * factor * x, or without a mask factor * x, in a new array."""
-        xp, out = self.device.xp, self.device.empty(x.shape, self.dtype)
+        xp, out, multiply = self.device.xp, self.device.empty(x.shape, self.dtype), function(drop, self.device, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
-            part = xp.multiply(x[images], factor, out=out[images])
-            if mask is not None:
-                part *= mask[images]
+            if mask is None:
+                xp.multiply(x[images], factor, out=out[images])
+            else:
+                multiply(x[images], mask[images], factor, out[images], xp)
 
         self.device.map_blocks(block, len(x), out[:1].nbytes)
         return out

@@ -1,0 +1,131 @@
+"""Kernels for the functions that are no rows: each has the signature of its plain function, with the kernels before it.
+
+The arguments and the results are those of the plain functions in `layers/lrn.py`, `layers/dropout.py`, `loss.py` and
+`optim.py`; `tinyalex.fast.table.function` chooses between the two.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tinyalex.devices import NEW_ARRAYS, Array, Scratch
+from tinyalex.fast.cuda.loader import MOST, THREADS, Kernels, contiguous, scalars
+
+WIDEST = 32  # channels of a window of `lrn.cu`, which holds them in registers
+
+
+def lrn_forward(
+    kernels: Kernels,
+    a: Array,
+    k: float,
+    alpha: float,
+    beta: float,
+    window: tuple[int, int, int],
+    scale: Array,
+    out: Array,
+    scratch: Scratch = NEW_ARRAYS,
+) -> None:
+    """`layers.lrn.lrn_forward`."""
+    before, after, groups = window
+    if before + after > WIDEST or math.prod(a.shape) > MOST:
+        from tinyalex.layers import lrn
+
+        lrn.lrn_forward(a, k, alpha, beta, window, scale, out, scratch)
+        return
+    sizes, threads = _channels(a, groups)
+    arguments = (contiguous(a, kernels.device), scale, out, *sizes, float(k), float(alpha), float(beta))
+    kernels.launch("lrn.cu", "lrn_forward", threads, *arguments, BEFORE=before, AFTER=after)
+
+
+def lrn_backward(
+    kernels: Kernels,
+    a: Array,
+    scale: Array,
+    dout: Array,
+    alpha: float,
+    beta: float,
+    window: tuple[int, int, int],
+    dx: Array,
+    scratch: Scratch = NEW_ARRAYS,
+) -> None:
+    """`layers.lrn.lrn_backward`."""
+    before, after, groups = window
+    if before + after > WIDEST or math.prod(a.shape) > MOST:
+        from tinyalex.layers import lrn
+
+        lrn.lrn_backward(a, scale, dout, alpha, beta, window, dx, scratch)
+        return
+    device = kernels.device
+    sizes, threads = _channels(a, groups)
+    arguments = (contiguous(a, device), scale, contiguous(dout, device), dx, *sizes, float(alpha), float(beta))
+    kernels.launch("lrn.cu", "lrn_backward", threads, *arguments, BEFORE=before, AFTER=after)
+
+
+def _channels(a: Array, groups: int) -> tuple[tuple[int, int, int], int]:
+    """The arguments groups (of all images), C (of a group) and pixels; and the number of threads."""
+    n, c, h, w = a.shape
+    return (n * groups, c // groups, h * w), n * groups * h * w
+
+
+def dropout_mask_of_part(
+    kernels: Kernels, seed: int, name: str, step: int, shape: tuple[int, ...], p: float, part: tuple[int, int]
+) -> Array:
+    """`layers.dropout.dropout_mask_of_part`, made on the card."""
+    from tinyalex.layers import dropout
+
+    (n, features, *others), (index, parts) = shape, part
+    rest, device = math.prod(others), kernels.device
+    units = n * features * parts * rest
+    if units > MOST:
+        return device.asarray(dropout.dropout_mask_of_part(seed, name, step, shape, p, part))
+    seed, step = dropout.check_counter(seed, name, step)
+    key = dropout.mask_key(seed, name)
+    mask = device.empty(shape, np.bool_)
+    words = (np.uint64(word) for word in (key & 2**64 - 1, key >> 64, step, dropout.threshold(p)))
+    sizes = (n, features * parts, rest, index * features, (index + 1) * features)
+    kernels.launch("dropout.cu", "dropout_mask", -(-units // 8), mask, *words, *sizes, dtype=np.float32)
+    return mask
+
+
+def drop(kernels: Kernels, x: Array, mask: Array, factor: float, out: Array, xp: Any = np) -> None:
+    """`layers.dropout.drop`."""
+    arrays = (contiguous(x, kernels.device), contiguous(mask, kernels.device), out)
+    for part in _parts(math.prod(x.shape)):
+        kernels.launch("dropout.cu", "dropout", part.stop - part.start, *_flat(arrays, part), float(factor), part.stop - part.start)
+
+
+def softmax_loss(kernels: Kernels, logits: Array, labels: Array, xp: Any = np) -> tuple[Array, Array]:
+    """`loss.softmax_loss`."""
+    logits = contiguous(logits, kernels.device)
+    n, classes = logits.shape
+    loss, probs = kernels.device.empty((n,), logits.dtype), kernels.device.empty(logits.shape, logits.dtype)
+    launch = kernels.function("loss.cu", "softmax_loss", logits.dtype)
+    launch((n,), (THREADS // 2,), scalars((logits, labels, loss, probs, classes), logits.dtype))
+    return loss, probs
+
+
+def softmax_loss_backward(kernels: Kernels, probs: Array, labels: Array, xp: Any = np) -> Array:
+    """`loss.softmax_loss_backward`."""
+    dlogits = kernels.device.empty(probs.shape, probs.dtype)
+    kernels.launch("loss.cu", "softmax_loss_backward", math.prod(probs.shape), probs, labels, dlogits, *probs.shape)
+    return dlogits
+
+
+def sgd_step(kernels: Kernels, w: Array, dw: Array, v: Array, lr: float, momentum: float, decay: float, xp: Any = np) -> None:
+    """`optim.sgd_step`."""
+    for part in _parts(len(w)):
+        rates = (float(lr), float(momentum), float(decay))
+        kernels.launch("sgd.cu", "sgd_step", part.stop - part.start, *_flat((w, dw, v), part), *rates, part.stop - part.start)
+
+
+def _parts(size: int) -> list[slice]:
+    """range(size) in parts that a kernel may be given at once."""
+    return [slice(first, min(first + MOST, size)) for first in range(0, size, MOST)]
+
+
+def _flat(arrays: tuple[Array, ...], part: slice) -> list[Array]:
+    """A part of each array, whose elements are taken in C order."""
+    return [array.reshape(-1)[part] for array in arrays]

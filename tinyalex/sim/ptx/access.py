@@ -1,0 +1,312 @@
+"""Loads, stores and atomic operations, in global, shared, local and constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tinyalex.sim.ptx.decode import Access, Decoder, Read, Run, operation, vector
+from tinyalex.sim.ptx.flow import narrow
+from tinyalex.sim.ptx.group import Group
+from tinyalex.sim.ptx.memory import LOCAL_WINDOW, SHARED_WINDOW, Allocation, Fault
+from tinyalex.sim.ptx.parse import Instruction
+from tinyalex.sim.ptx.types import TYPES, Unknown, Values
+
+SPACES = ("global", "shared", "local", "const", "param")
+HINTS = (  # words that say how a cache should treat the data, or who sees an access when; here every access is seen at once
+    "nc ca cg cs lu cv cop wb wt volatile relaxed acquire release acq_rel weak cta cluster gpu sys L1 L2 evict_first evict_last "
+    "evict_normal evict_unchanged no_allocate 64B 128B 256B v2 v4"
+)
+Found = list[tuple[Any, "Area", Values]]
+
+
+class Area:
+    """Where an access goes: the elements of an array, their log if there is one, and the cell of the log of element 0."""
+
+    __slots__ = ("cell", "elements", "log")
+
+    def __init__(self, elements: Values, log: Any, cell: int) -> None:
+        self.elements, self.log, self.cell = elements, log, cell
+
+
+def finder(d: Decoder, instruction: Instruction, operand: str, access: Access) -> Callable[[Group], Found]:
+    """A function that says for a group where the access goes: (which threads, the area, the index of the first element of each)."""
+    position, where = d.position, d.address(operand)
+    d.uses.access = access
+    if access.space in ("shared", "local"):
+        return _inside(position, where, access)
+    return _global(position, where, access)
+
+
+def _global(position: int, where: Read, access: Access) -> Callable[[Group], Found]:
+    size, count, dtype = access.size, access.count, TYPES[access.kind]
+
+    def find(group: Group) -> Found:
+        launch, address = group.launch, where(group)
+        if launch.profile is not None:
+            launch.profile.access(group, position, "global", address, size * count)
+        found = launch.memory.find(address, size, count, launch.guesses.get(position), launch.allowed(position))
+        if len(found) == 1:
+            launch.guesses[position] = found[0][1]
+        return [(threads, _area(allocation, size, count, dtype), index) for threads, allocation, index in found]
+
+    return find
+
+
+def _area(allocation: Allocation, size: int, count: int, dtype: np.dtype[Any]) -> Area:
+    window = allocation.window(size, count)
+    cell = 0 if allocation.log is None else allocation.log.cell_of(allocation.low, window.skip)
+    return Area(window.memory.view(dtype), allocation.log, cell)
+
+
+def _inside(position: int, where: Read, access: Access) -> Callable[[Group], Found]:
+    """In shared or local memory: addresses are offsets in the memory of the block or of the thread."""
+    size, count, dtype, space = access.size, access.count, TYPES[access.kind], access.space
+    nbytes = size * count
+    shift = nbytes.bit_length() - 1
+
+    def find(group: Group) -> Found:
+        launch, address = group.launch, where(group)
+        if launch.profile is not None:
+            launch.profile.access(group, position, space, address, nbytes)
+        name, low, high = launch.extent(position, space)
+        start = -(-low // nbytes) * nbytes  # the first address that is a multiple
+        offset = address - address.dtype.type(start) if start else address
+        right, left = offset.dtype.type(shift), offset.dtype.type(8 * offset.itemsize - shift)
+        index = (offset >> right) | (offset << left) if shift else offset
+        if index.max() >= (high - start) // nbytes:
+            raise _beyond(group.full(address), index, nbytes, name, low, high, space)
+        first = group.base(space, nbytes)
+        index = (index if index.itemsize == 4 else index.view(np.int64)) + (first + start // nbytes if start else first)
+        memory, log = (group.chunk.shared, launch.shared_log) if space == "shared" else (group.chunk.local, None)
+        return [(slice(None), Area(memory.view(dtype), log, 0), index)]
+
+    return find
+
+
+def _beyond(address: Values, index: Values, nbytes: int, name: str, low: int, high: int, space: str) -> Fault:
+    at = [int(one) for one in address.view(f"i{address.itemsize}")]
+    lane = next(i for i, one in enumerate(at) if one < low or one + nbytes > high or one % nbytes)
+    one = at[lane]
+    if low <= one and one + nbytes <= high:
+        return Fault(lane, f"the address of an access to {nbytes} bytes must be a multiple of {nbytes}", f"byte {one} of {space} memory")
+    rule = f"an access to {nbytes} bytes must be inside of {name}"
+    if high == low:
+        return Fault(lane, rule, "no byte", "pass shared_mem= to the launch")
+    side = f"{low - one:,} bytes before the start" if one < low else f"{one - high:,} bytes behind the end"
+    return Fault(lane, rule, f"{side} of its {high - low:,} bytes")
+
+
+def generic(d: Decoder, instruction: Instruction, build: Callable[[str], Run]) -> Run:
+    """The function of an access whose opcode names no space: it looks at the addresses, and each space gets its threads."""
+    runs = {space: build(space) for space in ("global", "shared", "local")}
+    operand = next(one for one in instruction.operands if one.startswith("["))
+    where, reads, writes = d.address(operand), tuple(d.uses.reads), tuple(d.uses.writes)
+    assert d.uses.access is not None
+    d.uses.access = replace(d.uses.access, space="")
+    d.uses.reads |= d.uses.writes
+    shared, local = np.uint64(SHARED_WINDOW), np.uint64(LOCAL_WINDOW)
+
+    def run(group: Group) -> None:
+        address = where(group)
+        masks = {"global": address < shared, "shared": (address >= shared) & (address < local), "local": address >= local}
+        for space, mask in masks.items():
+            if mask.all():
+                runs[space](group)
+            elif mask.any():
+                narrow(group, group.full(mask), runs[space], reads, writes)
+
+    return run
+
+
+def _access(d: Decoder, instruction: Instruction, kind: str, way: str, count: int) -> Access:
+    spaces = [part for part in instruction.parts if part in SPACES]
+    return Access(spaces[0] if spaces else "", TYPES[kind].itemsize, count, kind, way)
+
+
+def strict(parts: tuple[str, ...]) -> bool:
+    """Whether the access is made so that another thread may make one at the same time (volatile, relaxed, ...)."""
+    return not {"volatile", "relaxed", "acquire", "release", "acq_rel"}.isdisjoint(parts)
+
+
+@operation("ld ldu", "any", f"{' '.join(SPACES)} {HINTS}")
+def load(d: Decoder, instruction: Instruction, kind: str) -> Run:
+    """One to four elements from memory to registers."""
+    targets = vector(instruction.operands[0])
+    if "param" in instruction.parts:
+        return _parameter(d, instruction, kind, targets)
+    access = _access(d, instruction, kind, "read", len(targets))
+    position, loose = d.position, strict(instruction.parts)
+    if not access.space:
+        return generic(d, instruction, lambda space: _load(d, instruction, replace(access, space=space), position, loose))
+    return _load(d, instruction, access, position, loose)
+
+
+def _load(d: Decoder, instruction: Instruction, access: Access, position: int, loose: bool) -> Run:
+    targets, operand = vector(instruction.operands[0]), instruction.operands[1]
+    shift = np.uint64(SHARED_WINDOW if "shared" == access.space else LOCAL_WINDOW) if access.space in ("shared", "local") else None
+    generic_address = shift is not None and access.space not in instruction.parts
+    find = finder(d, instruction, operand, access) if not generic_address else _shifted(d, operand, access, position, shift)
+    puts, count, size = [d.write(target, access.kind) for target in targets], access.count, access.size
+
+    def run(group: Group) -> None:
+        found = find(group)
+        if len(found) == 1 and count == 1:
+            threads, area, index = found[0]
+            if area.log is not None:
+                area.log.reads(group, threads, area.cell, index, size, position, loose)
+            puts[0](group, area.elements.take(index))
+            return
+        parts: list[Values] = [np.zeros(group.n, TYPES[access.kind]) for _ in puts]
+        for threads, area, index in found:
+            index = index * count
+            for k, part in enumerate(parts):
+                if area.log is not None:
+                    area.log.reads(group, threads, area.cell, index + k, size, position, loose)
+                part[threads] = area.elements.take(index + k)
+        for put, part in zip(puts, parts, strict=True):
+            put(group, part)
+
+    return run
+
+
+def _shifted(d: Decoder, operand: str, access: Access, position: int, window: Any) -> Callable[[Group], Found]:
+    """As `finder`, for a generic address of shared or local memory."""
+    where = d.address(operand)
+    return _inside(position, lambda group: where(group) - window, access)
+
+
+def _parameter(d: Decoder, instruction: Instruction, kind: str, targets: list[str]) -> Run:
+    """An argument of the kernel, which is the same for all threads."""
+    name, _, offset = instruction.operands[1].strip("[] ").partition("+")
+    if all(name != parameter.name for parameter in d.kernel.parameters):
+        raise Unknown(instruction.text)
+    d.uses.names.add(name)
+    dtype, start = TYPES[kind], int(offset or 0)
+    puts = [d.write(target, kind) for target in targets]
+
+    def run(group: Group) -> None:
+        values = np.frombuffer(group.launch.arguments[name], dtype, len(puts), start)
+        for k, put in enumerate(puts):
+            put(group, values[k : k + 1])
+
+    return run
+
+
+@operation("st", "any", f"{' '.join(SPACES)} {HINTS}")
+def store(d: Decoder, instruction: Instruction, kind: str) -> Run:
+    """One to four elements from registers to memory. Of two threads that write one element the later one wins."""
+    access = _access(d, instruction, kind, "write", len(vector(instruction.operands[1])))
+    position, loose = d.position, strict(instruction.parts)
+    if access.space in ("param", "const"):
+        raise Unknown(".".join(instruction.parts))
+    if not access.space:
+        return generic(d, instruction, lambda space: _store(d, instruction, replace(access, space=space), position, loose))
+    return _store(d, instruction, access, position, loose)
+
+
+def _store(d: Decoder, instruction: Instruction, access: Access, position: int, loose: bool) -> Run:
+    operand, sources = instruction.operands[0], vector(instruction.operands[1])
+    window = np.uint64(SHARED_WINDOW if access.space == "shared" else LOCAL_WINDOW)
+    own = access.space == "global" or access.space in instruction.parts
+    find = finder(d, instruction, operand, access) if own else _shifted(d, operand, access, position, window)
+    reads, count, size = [d.read(source, access.kind) for source in sources], access.count, access.size
+
+    def run(group: Group) -> None:
+        for threads, area, index in find(group):
+            for k, read in enumerate(reads):
+                values = read(group)
+                if len(values) > 1 and not isinstance(threads, slice):
+                    values = values[threads]
+                places = index * count + k if count > 1 else index
+                if len(places) < len(values):
+                    places = np.broadcast_to(places, len(values))
+                if area.log is not None:
+                    area.log.writes(group, threads, area, places, size, position, values, loose)
+                else:
+                    area.elements[places] = values
+
+    return run
+
+
+def _bounded(up: bool) -> Callable[[Values, Values], Values]:
+    """inc and dec: counting up to a limit and then from 0, or down to 0 and then from the limit."""
+    if up:
+        return lambda old, limit: np.where(old >= limit, old.dtype.type(0), old + old.dtype.type(1))
+    return lambda old, limit: np.where((old == 0) | (old > limit), limit, old - old.dtype.type(1))
+
+
+ATOMIC: dict[str, Any] = {
+    "add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+    "exch": lambda old, new: new, "inc": _bounded(True), "dec": _bounded(False),
+    "cas": lambda old, compare, new: np.where(old == compare, new, old),
+}  # fmt: skip
+
+
+@operation("atom red", "any", f"{' '.join(SPACES)} {' '.join(ATOMIC)} {HINTS}")
+def atomic(d: Decoder, instruction: Instruction, kind: str) -> Run:
+    """Read, change and write back, which no other thread interrupts. Threads come in the order of their numbers."""
+    access, position = _access(d, instruction, kind, "atomic", 1), d.position
+    if not access.space:
+        return generic(d, instruction, lambda space: _atomic(d, instruction, replace(access, space=space), position))
+    return _atomic(d, instruction, access, position)
+
+
+def _atomic(d: Decoder, instruction: Instruction, access: Access, position: int) -> Run:
+    returns = instruction.parts[0] == "atom"
+    operand, *sources = instruction.operands[1 if returns else 0 :]
+    word, kind = next(part for part in instruction.parts if part in ATOMIC), access.kind
+    if kind[0] == "f" and word not in ("add", "exch") or kind == "f16":
+        raise Unknown(".".join(instruction.parts))
+    window = np.uint64(SHARED_WINDOW if access.space == "shared" else LOCAL_WINDOW)
+    own = access.space == "global" or access.space in instruction.parts
+    find = finder(d, instruction, operand, access) if own else _shifted(d, operand, access, position, window)
+    reads, f = [d.read(source, kind) for source in sources], ATOMIC[word]
+    put = d.write(instruction.operands[0] if returns else "_", kind)
+
+    def run(group: Group) -> None:
+        before = np.zeros(group.n, TYPES[kind])
+        needed = returns and position not in group.launch.kernel.unused
+        for threads, area, index in find(group):
+            n = group.n if isinstance(threads, slice) else int(threads.sum())
+            index = np.broadcast_to(index, n)
+            values = [group.full(read(group))[threads] for read in reads]
+            if area.log is not None:
+                area.log.atomics(group, threads, area.cell, index, access.size, position)
+            if isinstance(f, np.ufunc) and not needed:
+                f.at(area.elements, index, values[0])
+            else:
+                before[threads] = in_turn(f, area.elements, index, values)
+        put(group, before)
+
+    return run
+
+
+def in_turn(f: Any, elements: Values, index: Values, values: list[Values]) -> Values:
+    """Let f change elements[index], one thread after the other where they want the same element; what each thread found there."""
+    order = np.argsort(index, kind="stable")
+    places = index[order]
+    first = np.flatnonzero(np.concatenate(([True], places[1:] != places[:-1])))
+    lengths = np.diff(np.concatenate((first, [len(places)])))
+    found = np.empty(len(index), elements.dtype)
+    if f is np.add and elements.dtype.kind in "iu":  # the sum of those in front, at once
+        sums = np.cumsum(values[0][order], dtype=elements.dtype)
+        in_front = sums - values[0][order]
+        found[order] = elements[places] + in_front - np.repeat(in_front[first], lengths)
+        np.add.at(elements, index, values[0])
+        return found
+    for turn in range(int(lengths.max(initial=0))):
+        now = order[first[lengths > turn] + turn]
+        found[now] = elements[index[now]]
+        elements[index[now]] = f(found[now], *[value[now] for value in values])
+    return found
+
+
+@operation("prefetch prefetchu", "any", "global L1 L2 local")
+def prefetch(d: Decoder, instruction: Instruction, kind: str) -> Run:
+    """Nothing: there is no cache."""
+    return lambda group: None
+
