@@ -160,7 +160,7 @@ class SGD:
             )
 
     def step(self) -> None:
-        """Update every parameter and set its gradient to zero. Two devices compute at the same time."""
+        """Update every parameter and set its gradient to zero. Devices compute at the same time."""
         self.require_whole()
         for _, leaf, _ in self._parameters:
             require_thawed("sgd", leaf)
@@ -173,12 +173,18 @@ class SGD:
         self.whole, self.steps = True, self.steps + 1
 
     def _step(self) -> None:
-        here = self._parameters[0][1].device
-        there = [parameter for parameter in self._parameters if parameter[1].device is not here]
-        if there:
-            at_once(lambda: self._update_all([p for p in self._parameters if p[1].device is here]), lambda: self._update_all(there))
+        of_device: dict[int, list[tuple[str, Layer, str]]] = {}
+        for parameter in self._parameters:
+            of_device.setdefault(id(parameter[1].device), []).append(parameter)
+        self._update_groups(list(of_device.values()))
+
+    def _update_groups(self, groups: list[list[tuple[str, Layer, str]]]) -> None:
+        """Update the parameters of every device, each on a thread of its own."""
+        first, *others = groups
+        if others:
+            at_once(lambda: self._update_all(first), lambda: self._update_groups(others))
         else:
-            self._update_all(self._parameters)
+            self._update_all(first)
 
     def _update_all(self, parameters: list[tuple[str, Layer, str]]) -> None:
         with parameters[0][1].device.activate():  # once for all parameters, which are on one device

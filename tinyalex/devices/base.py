@@ -16,6 +16,8 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from tinyalex.errors import DeviceError
+
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray or the simulated device's array
 KINDS = ("cpu", "sim", "cuda")
 Block: TypeAlias = Callable[[slice, "Scratch"], "tuple[Array, ...] | None"]
@@ -75,6 +77,8 @@ class Device(ABC):
     name: the name of the device in messages and tables. Nothing else depends on it.
     kind: "cpu", "sim" or "cuda". Algorithms are chosen by it, and the devices of two towers must have the same kind.
     xp: the array module: numpy, cupy or the simulated one.
+    raw_module: the class that compiles and launches CUDA kernels, `cupy.RawModule` or `tinyalex.sim.RawModule`; None where there is none.
+    kernels: the package's own kernels for this device, which `tinyalex.fast.cuda` loads when they are first used.
     received: the log of the copies from other devices.
     raw_module: the class that compiles kernels, with the calls of `cupy.RawModule`; None where there is none.
     kernels: belongs to `tinyalex.fast.cuda.loader.kernels_of`.
@@ -89,6 +93,12 @@ class Device(ABC):
 
     def __init__(self) -> None:
         self.received = TransferLog()
+        self.kernels: Any = None
+
+    @property
+    def raw_module(self) -> Any:
+        """The class that compiles and launches CUDA kernels on this device; None where there is none."""
+        return None
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -149,6 +159,17 @@ class Device(ABC):
     @abstractmethod
     def block_size(self, n: int, nbytes: int) -> int:
         """How many of n rows a block has, if each row needs `nbytes` bytes of scratch."""
+
+    def uploader(self) -> Callable[[Any, Any], Array]:
+        """A function (host array, dtype) -> array of this device, for one batch after the other.
+
+        On a GPU it copies while earlier work is still computed. An array that it returned is valid until its next but one call.
+        """
+        return self.asarray
+
+    def limit_memory(self, nbytes: int) -> None:
+        """Let the arrays of this device take at most `nbytes` bytes together, as if it were a smaller GPU. DeviceError: it is no GPU."""
+        raise DeviceError(f"{self.name}: the memory limit must be of a GPU, simulated or real, got {self.name}; use sim:0 or cuda:0")
 
     def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
         """The same for work that is faster in few long blocks. summed: whether the blocks return arrays that are added."""

@@ -16,7 +16,17 @@ import numpy as np
 from tinyalex.data.batches import Batches, Prepare
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Array
-from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupted, LoaderError, ShapeError, require_float, require_int
+from tinyalex.errors import (
+    CheckpointError,
+    DataError,
+    DivergedError,
+    Interrupted,
+    LoaderError,
+    OutOfMemory,
+    ShapeError,
+    require_float,
+    require_int,
+)
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
@@ -32,6 +42,7 @@ from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run
 from tinyalex.training.report import bar_of, epoch_line
 from tinyalex.training.resume import run_config, stored_run
 from tinyalex.training.signals import NAMES, StopSignals
+from tinyalex.training.unread import Unread, read, unread
 from tinyalex.training.watch import Watch
 
 READ_EVERY = 10  # steps between two reads of the loss on a GPU, where each read waits until the GPU has finished
@@ -114,7 +125,8 @@ class Trainer:
         self.position = Position()
         self.results: list[EpochResult] = []
         self._with_step: list[Any] = [leaf for leaf in net.leaves() if hasattr(leaf, "step")]  # dropout: its mask depends on the step
-        self._pending: list[tuple[Array, Array, np.ndarray[Any, Any]]] = []
+        self._pending: list[Unread] = []
+        self._upload = net.device.uploader()
         self._stop = StopSignals()
         self._bar: Any = None
         self._started = False
@@ -217,29 +229,35 @@ class Trainer:
         check_input("trainer", self.net, images)
         for leaf in self._with_step:
             leaf.step = self.position.step
-        x = self.net.device.asarray(images, self.net.dtype)
-        logits = self.net.forward(x, train=True)
-        self._pending.append((self.loss.forward(logits, labels, train=True), logits, labels))
         last = self.position.batch + 1 == len(self.batches)
-        if self.loss.device.kind == "cpu" or last or len(self._pending) == READ_EVERY:
-            self._read_losses(x)
-        self.net.backward(self.loss.backward())
+        part = "the batch"
+        try:
+            x = self._upload(images, self.net.dtype)
+            part = "the loss"
+            logits = self.net.forward(x, train=True)
+            self._pending.append(unread(self.loss.device, self.loss.forward(logits, labels, train=True), logits, labels))
+            if self.loss.device.kind == "cpu" or last or len(self._pending) == READ_EVERY:
+                self._read_losses(x)
+            self.net.backward(self.loss.backward())
+        except OutOfMemory as error:
+            raise error.inside(part) from None  # a layer has given its own name already
 
     def _read_losses(self, x: Array | None = None) -> None:
-        """Add the losses and errors of the steps since the last read to the epoch's sums.
+        """Add the losses and errors of the steps since the last read to the epoch's sums. A GPU is waited for once.
 
         x: the batch of the last step, in which the first bad element is looked for if a loss is not finite.
         """
         position = self.position
         total, errors, images = position.loss_sum, position.errors, position.images
-        for loss_on_device, logits, labels in self._pending:
-            loss = float(loss_on_device)
+        steps = read(self.loss.device, self._pending, self.net.dtype)
+        for later, (loss, wrong, size) in zip(reversed(range(len(steps))), steps, strict=True):
             if not math.isfinite(loss):
-                at, bad = f"step {position.step + 1}, epoch {position.epoch + 1}", "unknown" if x is None else first_bad(self.net, x)
+                step = position.step + (x is not None) - later
+                at, bad = f"step {step}, epoch {position.epoch + 1}", "unknown" if x is None else first_bad(self.net, x)
                 self._diverged(f"loss must be finite, got {loss} at {at}; the first bad elements are in {bad}")
-            total += loss * len(labels)
-            errors += int((self.loss.device.to_numpy(logits).argmax(axis=1) != labels).sum())
-            images += len(labels)
+            total += loss * size
+            errors += wrong
+            images += size
         position.loss_sum, position.errors, position.images = total, errors, images
         self._pending.clear()
         self._bar.set_postfix(loss=f"{total / images:.4f}", error=f"{errors / images:.4f}", refresh=False)
