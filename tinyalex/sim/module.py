@@ -19,6 +19,7 @@ from tinyalex.sim.ptx.types import TYPES
 
 MOST_THREADS = 1024  # of a block
 MOST_SHARED = 48 * 1024  # bytes of shared memory of a block, unless the kernel asks for more
+PYTHON: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
 MOST_GRID = (2**31 - 1, 65535, 65535)
 MOST_BLOCK = (1024, 1024, 64)
 
@@ -235,8 +236,8 @@ def _number(who: str, i: int, parameter: Parameter, value: Any) -> bytes:
     """The bytes of a number. Its size must be that of the parameter, because a card does not convert."""
     if isinstance(value, np.ndarray):
         raise TypeError(f"{who}: Unsupported type {type(value)} of argument {i}; a kernel takes arrays of the device, see device.asarray")
-    if isinstance(value, (bool, int, float, complex)):  # as CuPy does it
-        value = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}[type(value)](value)
+    if type(value) in PYTHON:  # as CuPy does it
+        value = PYTHON[type(value)](value)
     if not isinstance(value, np.generic):
         raise TypeError(f"{who}: Unsupported type {type(value)} of argument {i}; a kernel takes arrays of the device and NumPy scalars")
     dtype = TYPES.get(parameter.type)

@@ -25,43 +25,58 @@ def fma32(a: Values, b: Values, c: Values) -> Values:
     """a b + c for float32, rounded once.
 
     float64 holds the product exactly. The sum is rounded to float64 and then to float32; both together differ from one rounding
-    only where the float64 lies exactly between two float32. There the error of the sum says on which side it belongs.
+    only where the float64 lies exactly between two float32 (numbers below 2^-126 aside), and then `odd_sum` helps.
     """
     product, wide = a.astype(np.float64) * b, c.astype(np.float64)
     total = product + wide
-    middle = (total.view(np.uint64) & LOW_BITS) == HALF
-    if middle.any():
-        part = total - wide
-        error = (product - part) + (wide - (total - part))  # Knuth: product + wide = total + error
-        target = np.where(error > 0, np.inf, -np.inf)
-        total = np.where(middle & (error != 0), np.nextafter(total, target), total)
+    if ((total.view(np.uint64) & LOW_BITS) == HALF).any():
+        total = odd_sum(product, wide)
     return total.astype(np.float32)
 
 
+def odd_sum(a: Values, b: Values) -> Values:
+    """a + b, and if the sum is not exact, that one of the two nearest float64 whose last bit is 1.
+
+    Rounded again, to fewer bits and in any direction, it gives what the exact sum would give: the last bit says "and some more".
+    """
+    total, error = two_sum(a, b)
+    even = (total.view(np.uint64) & np.uint64(1)) == 0
+    target = np.where(error > 0, np.inf, -np.inf)
+    return np.where((error != 0) & even & np.isfinite(error), np.nextafter(total, target), total)
+
+
+def two_sum(a: Values, b: Values) -> tuple[Values, Values]:
+    """The rounded sum and its error, which is exact (Knuth)."""
+    total = a + b
+    part = total - a
+    return total, (a - (total - part)) + (b - part)
+
+
 def fma64(a: Values, b: Values, c: Values) -> Values:
-    """a b + c for float64, as if rounded once: the errors of the product and of the sum are added."""
+    """a b + c for float64, rounded once (Boldo and Melquiond 2008): the errors are summed to an odd number, which is added last."""
     product = a * b
     a1, b1 = _upper(a), _upper(b)
     a0, b0 = a - a1, b - b1
     below = ((a1 * b1 - product) + a1 * b0 + a0 * b1) + a0 * b0  # Dekker: a b = product + below
-    total = product + c
-    part = total - product
-    error = (product - (total - part)) + (c - part)
-    exact = total + (error + below)
-    return np.where(np.isfinite(exact), exact, total)
+    middle, low = two_sum(c, below)
+    total, error = two_sum(product, middle)
+    exact = total + odd_sum(low, error)
+    return np.where(np.isfinite(exact), exact, product + c)
 
 
 def _upper(a: Values) -> Values:
-    """The upper 26 bits of each float64."""
-    return (a.view(np.uint64) & ~np.uint64((1 << 27) - 1)).view(np.float64)
+    """The upper half of the bits of each float64, rounded, so that the rest has 26 bits (Veltkamp)."""
+    large = a * 134217729.0  # 2^27 + 1
+    return large - (large - a)
 
 
-def directed(exact: Function, way: str) -> Function:
-    """f in float64, rounded to float32 to zero (rz), down (rm) or up (rp)."""
+def directed(opcode: str, way: str) -> Function:
+    """Sum, difference, product or a b + c of float32, rounded to zero (rz), down (rm) or up (rp)."""
 
     def f(*arguments: Values) -> Values:
-        wide = exact(*[argument.astype(np.float64) for argument in arguments])
-        return towards(wide, way)
+        a, b, *c = (argument.astype(np.float64) for argument in arguments)
+        exact = a * b if opcode in ("mul", "fma", "mad") else odd_sum(a, -b if opcode == "sub" else b)
+        return towards(odd_sum(exact, c[0]) if c else exact, way)
 
     return f
 
@@ -70,7 +85,7 @@ def towards(wide: Values, way: str) -> Values:
     """float64 to float32 in a direction."""
     near = wide.astype(np.float32)
     if way == "rz":
-        return np.where(np.abs(near) > np.abs(wide), np.nextafter(near, np.float32(0)), near)
+        return np.where(np.abs(near.astype(np.float64)) > np.abs(wide), np.nextafter(near, np.float32(0)), near)
     limit = np.float32(-np.inf if way == "rm" else np.inf)
     wrong = near > wide if way == "rm" else near < wide
     return np.where(wrong, np.nextafter(near, limit), near)
@@ -101,12 +116,13 @@ def arithmetic(d: Decoder, instruction: Instruction, kind: str) -> Run:
 
 
 def _rounded(f: Function, instruction: Instruction, kind: str) -> Function:
+    """f, or the function that rounds in the direction that the opcode says."""
     way = next((word for word in ("rz", "rm", "rp") if word in instruction.parts), None)
     if way is None:
         return f
     if kind != "f32":
         raise Unknown(".".join(instruction.parts))
-    return directed(f, way)
+    return directed(instruction.parts[0], way)
 
 
 @operation("fma mad", "float", f"{ROUND} ftz sat")
@@ -115,8 +131,7 @@ def multiply_add(d: Decoder, instruction: Instruction, kind: str) -> Run:
     f = {"f32": fma32, "f64": fma64}.get(kind)
     if f is None:
         raise Unknown(".".join(instruction.parts))
-    if any(word in instruction.parts for word in ("rz", "rm", "rp")):
-        f = _rounded(lambda a, b, c: a * b + c, instruction, kind)
+    f = _rounded(f, instruction, kind)
     return apply(d, instruction, finish(f, instruction.parts, kind), (kind,) * 3, kind)
 
 

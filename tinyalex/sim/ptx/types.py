@@ -36,7 +36,7 @@ def constant(text: str, dtype: np.dtype[Any]) -> Values:
     if text[:2].lower() in ("0f", "0d"):
         size = 4 if text[1] in "fF" else 8
         value = np.array([int(text[2:], 16)], f"u{size}").view(f"f{size}")
-        return value if dtype.itemsize == size else value.astype(dtype)
+        return value.view(dtype) if dtype.itemsize == size else value.astype(dtype)
     if dtype.kind == "f":
         return np.array([float(text)], dtype)
     if dtype.kind == "b":
