@@ -7,6 +7,8 @@ operations and bytes of a layer they give the shortest time that the layer could
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,8 @@ from benchmarks.workload import SEED
 from tinyalex.analysis.predict import Kernel, backward_kernels, forward_kernels
 from tinyalex.analysis.walk import Visit, visit
 from tinyalex.devices import get_device
+from tinyalex.fast.cuda.loader import kernels_of
+from tinyalex.fast.table import KERNELS, operation_of
 
 BATCH, SGEMM, COPY = 128, 8192, 1 << 29
 SMALL = {"batch": 2, "sgemm": 64, "copy": 1 << 16}
@@ -26,7 +30,7 @@ def run(context: Context) -> Iterator[Finding]:
     """The two rates, then layer by layer."""
     batch, size, nbytes = SMALL.values() if context.quick else (BATCH, SGEMM, COPY)
     device, net = get_device(context.devices[0]), net_on(context.devices[0], context.quick)
-    budget = context.left() / 60
+    budget = context.left() / 80
     rates = sgemm_rate(device, size, budget), copy_rate(device, nbytes, budget)
     said = f"{rates[0] / 1e12:.3g} TFLOP/s in a product of {size}x{size}, {rates[1] / 1e9:.4g} GB/s in a copy of {nbytes / 1e6:.0f} MB"
     yield Finding("the card's own speed", said, None, {"sgemm": rates[0], "copy": rates[1]})
@@ -34,6 +38,9 @@ def run(context: Context) -> Iterator[Finding]:
     for at in visit(net, net.in_shape):
         if not at.layer.facts(at.in_shape).view:
             yield layer_share(at, batch, rates, budget)
+    for at in visit(net, net.in_shape):
+        if hasattr(at.layer, "asked"):
+            yield from rows(at, batch, budget)
 
 
 def layer_share(at: Visit, batch: int, rates: tuple[float, float], budget: float) -> Finding:
@@ -48,6 +55,22 @@ def layer_share(at: Visit, batch: int, rates: tuple[float, float], budget: float
     times = {"forward": forward, "backward": backward}
     said = ", ".join(f"{key} {in_ms(times[key])} ({least[key] / times[key]:.0%})" for key in times)
     return Finding(layer.name, said, None, {"seconds": times, "least": least, "batch": batch})
+
+
+def rows(at: Visit, batch: int, budget: float) -> Iterator[Finding]:
+    """Where several rows of kernels can compute a layer: the time of each, from which the bounds of the table are to be set."""
+    layer: Any = at.layer
+    asked, device, kernels = layer.asked(at.in_shape), layer.device, kernels_of(layer.device)
+    fitting = [row for row in KERNELS[operation_of(asked)] if row.fits(asked)]
+    if kernels is None or len(fitting) < 2:
+        return
+    x = device.asarray(np.random.default_rng(SEED).standard_normal((batch, *at.in_shape), np.float32))
+    chosen, times = layer.row(asked, batch).name, {}
+    for row in fitting:
+        if all(kernels.ready(file, layer.dtype) for file in row.file.split()):
+            times[row.name] = median(seconds_of(partial(row.forward, asked, x, device), device.synchronize, budget))
+    said = ", ".join(f"{name} {in_ms(seconds)}" for name, seconds in times.items())
+    yield Finding(f"rows of {layer.name}, forward", f"{said}; the table takes {chosen}", None, {"seconds": times, "chosen": chosen})
 
 
 def shortest(kernels: Iterable[Kernel], rates: tuple[float, float]) -> float:

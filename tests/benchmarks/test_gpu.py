@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import types
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,13 @@ from benchmarks.gpu.plan import STAGES, Context, Finding, Stage, choose, deadlin
 from benchmarks.gpu.report import failures, markdown
 from benchmarks.gpu.run import Job
 from tests.contract import refuses
+from tinyalex import sim
 from tinyalex.analysis.predict import Kernel
 from tinyalex.devices import get_device
 from tinyalex.errors import ShapeError
+from tinyalex.fast.cuda import loader
 
+NVRTC = pytest.mark.skipif(sim.why_no_nvrtc() is not None, reason=f"kernels in the interpreter: {sim.why_no_nvrtc()}")
 ROOT = Path(__file__).resolve().parents[2]
 PRINTS = "import json,sys,time\ndef say(ok): print(json.dumps({'name': 'a', 'said': 'b', 'ok': ok, 'numbers': {}}), flush=True)\n"
 
@@ -136,8 +141,9 @@ def test_parity_passes_on_the_cpu_and_notices_a_wrong_gradient(monkeypatch):
 
 
 def test_oracles_pass_on_the_cpu_and_notice_a_wrong_layer(monkeypatch):
-    kernels, *layers = oracles.run(context())
-    assert kernels.name == "kernels" and len(layers) == 23 and all(layer.ok for layer in layers)
+    *layers, kernels = oracles.run(context())
+    assert len(layers) == 23 and all(layer.ok for layer in layers)
+    assert (kernels.ok, kernels.said) == (None, "none run on cpu (NVRTC is missing); the array functions computed everything")
     right = oracles.both_ways
 
     def wrong(layer, in_shape, n):
@@ -146,6 +152,36 @@ def test_oracles_pass_on_the_cpu_and_notice_a_wrong_layer(monkeypatch):
 
     monkeypatch.setattr(oracles, "both_ways", wrong)
     assert [layer.name for layer in oracles.run(context()) if layer.ok is False] == ["pool2"]
+
+
+@NVRTC
+def test_oracles_and_shares_run_the_kernels_themselves(monkeypatch):
+    """On a simulated card, whose interpreter runs what NVRTC compiled."""
+    monkeypatch.setenv("TINYALEX_KERNELS", "1")
+    on_sim = replace(context(), devices=("sim:5",))
+    *layers, kernels = oracles.run(on_sim)
+    assert kernels.ok and kernels.said == "every one that was asked for compiled" and all(layer.ok for layer in layers), layers
+    assert get_device("sim:5").counts().launches > 23
+    monkeypatch.setattr("benchmarks.gpu.measure.LEAST", 1)
+    rows = {found.name: found for found in shares.run(on_sim) if found.name.startswith("rows of ")}
+    assert set(rows["rows of conv1, forward"].numbers["seconds"]) == {"tiles", "columns"} and len(rows) == 5
+
+
+@NVRTC
+def test_oracles_notice_a_wrong_kernel(monkeypatch):
+    monkeypatch.setenv("TINYALEX_KERNELS", "1")
+    right = loader.source
+    monkeypatch.setattr(loader, "source", lambda file: right(file).replace("+ bias[k]", "- bias[k]"))
+    failed = [each.name for each in oracles.run(replace(context(), devices=("sim:6",))) if each.ok is False]
+    assert failed == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
+
+
+def test_a_kernel_that_does_not_compile_is_a_failed_check():
+    device = types.SimpleNamespace(name="cuda:0", kind="cuda", raw_module=object, kernels=None)
+    assert oracles.kernels(device).ok
+    device.kernels.failed["lrn.cu", "float32"] = "lrn.cu(3): error: expected a ;"
+    found = oracles.kernels(device)
+    assert found.ok is False and found.said == "lrn.cu float32 does not compile: lrn.cu(3): error: expected a ;"
 
 
 def test_every_layer_gets_its_share():
