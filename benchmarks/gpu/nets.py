@@ -19,8 +19,9 @@ def net_on(devices: Any, quick: bool, **settings: Any) -> ta.Sequential:
     net = alexnet(devices=devices, seed=SEED, **(SMALL if quick else {}), **settings)
     weights = initial(quick)
     for leaf in net.leaves():
-        for key, value in leaf.params.items():
-            value[...] = leaf.device.asarray(weights[f"{leaf.name}.{key}"], leaf.dtype)
+        with leaf.device.activate():  # its stream too: another stream would not wait for the copy
+            for key, value in leaf.params.items():
+                value[...] = leaf.device.asarray(weights[f"{leaf.name}.{key}"], leaf.dtype)
     return net
 
 

@@ -53,7 +53,8 @@ def both_ways(layer: Layer, in_shape: tuple[int, ...], n: int) -> dict[str, Any]
     x = rng.standard_normal((n, *in_shape), np.float32).astype(layer.dtype)
     dout = rng.standard_normal((n, *layer.output_shape(in_shape)), np.float32).astype(layer.dtype)
     if "bias" in layer.params:  # the biases of the net are 0, which would hide a wrong one
-        layer.params["bias"][...] = device.asarray(rng.standard_normal(layer.params["bias"].shape).astype(layer.dtype))
+        with device.activate():
+            layer.params["bias"][...] = device.asarray(rng.standard_normal(layer.params["bias"].shape).astype(layer.dtype))
     layer.zero_grad()
     found = {"out": device.to_numpy(layer.forward(device.asarray(x), train=True)).copy()}
     dx = layer.backward(device.asarray(dout))

@@ -40,8 +40,9 @@ def step(net: ta.Sequential, n: int) -> dict[str, Any]:
     split = any(isinstance(leaf, ta.Split) for leaf in net.leaves())  # it takes the batch from the host to both devices, as in 2012
     loss, sgd = ta.SoftmaxCrossEntropy(device=net.gives[0], dtype=net.dtype), ta.SGD(net, 1e-4, 0.9, 5e-4)
     logits = net.forward(x if split else net.device.asarray(x), train=True)
-    value = loss.forward(logits, labels, train=True)
-    found = {"logits": net.gives[0].to_numpy(logits), "loss": np.float64(float(value))}
+    with net.gives[0].activate():  # the loss may still be on the card
+        value = float(loss.forward(logits, labels, train=True))
+    found = {"logits": net.gives[0].to_numpy(logits).copy(), "loss": np.float64(value)}
     net.backward(loss.backward())
     grads = {leaf.name: {key: leaf.device.to_numpy(array) for key, array in leaf.grads.items()} for leaf in net.leaves()}
     found |= {f"gradient of {name}.{key}": array.copy() for name, arrays in grads.items() for key, array in arrays.items()}

@@ -21,7 +21,8 @@ from benchmarks.gpu.plan import Context, Finding
 from tinyalex.devices import get_device
 from tinyalex.fast.cuda.loader import VARIABLE
 
-AGREE = 1e-3
+AGREE = 1e-3  # largest difference of two answers of inference, relative to the largest logit
+PLACE = "cuda"  # where PyTorch computes
 
 
 def run(context: Context) -> Iterator[Finding]:
@@ -96,8 +97,9 @@ def without_kernels() -> Iterator[None]:
 def ours(weights: Any, x: Any, labels: Any, device: ta.Device, train: bool) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """The work of tinyalex, and its logits on the host."""
     net = build(weights, devices=device)
-    for name, value in net.params.items():
-        value[...] = device.asarray(weights[name])
+    with device.activate():
+        for name, value in net.params.items():
+            value[...] = device.asarray(weights[name])
     on_card = device.asarray(x)
     if not train:
         net.freeze()
@@ -118,8 +120,8 @@ def theirs(torch: Any, weights: Any, x: Any, labels: Any, train: bool) -> tuple[
     with torch.no_grad():
         for name, value in net.named_parameters():
             value.copy_(torch.from_numpy((weights if train else folded(weights))[name]))
-    net.cuda()
-    on_card, targets = torch.from_numpy(x).cuda(), torch.from_numpy(labels).cuda()
+    net.to(PLACE)
+    on_card, targets = torch.from_numpy(x).to(PLACE), torch.from_numpy(labels).to(PLACE)
     if not train:
         net.eval()
 

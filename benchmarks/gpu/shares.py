@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+import tinyalex as ta
 from benchmarks.gpu.measure import copy_rate, in_ms, median, seconds_of, sgemm_rate
 from benchmarks.gpu.nets import net_on
 from benchmarks.gpu.plan import Context, Finding
 from benchmarks.workload import SEED
-from tinyalex.analysis.predict import Kernel, backward_kernels, forward_kernels
+from tinyalex.analysis.predict import Kernel, backward_kernels, forward_kernels, predict
+from tinyalex.analysis.predict_cards import CARDS
 from tinyalex.analysis.walk import Visit, visit
-from tinyalex.devices import get_device
+from tinyalex.devices import Device, get_device
 from tinyalex.fast.cuda.loader import kernels_of
 from tinyalex.fast.table import KERNELS, operation_of
 
@@ -35,9 +37,13 @@ def run(context: Context) -> Iterator[Finding]:
     said = f"{rates[0] / 1e12:.3g} TFLOP/s in a product of {size}x{size}, {rates[1] / 1e9:.4g} GB/s in a copy of {nbytes / 1e6:.0f} MB"
     yield Finding("the card's own speed", said, None, {"sgemm": rates[0], "copy": rates[1]})
     assert net.in_shape is not None
+    total = {"forward": 0.0, "backward": 0.0}
     for at in visit(net, net.in_shape):
         if not at.layer.facts(at.in_shape).view:
-            yield layer_share(at, batch, rates, budget)
+            found = layer_share(at, batch, rates, budget)
+            total = {key: seconds + found.numbers["seconds"][key] for key, seconds in total.items()}
+            yield found
+    yield whole(net, batch, total, context)
     for at in visit(net, net.in_shape):
         if hasattr(at.layer, "asked"):
             yield from rows(at, batch, budget)
@@ -55,6 +61,27 @@ def layer_share(at: Visit, batch: int, rates: tuple[float, float], budget: float
     times = {"forward": forward, "backward": backward}
     said = ", ".join(f"{key} {in_ms(times[key])} ({least[key] / times[key]:.0%})" for key in times)
     return Finding(layer.name, said, None, {"seconds": times, "least": least, "batch": batch})
+
+
+def whole(net: ta.Sequential, batch: int, total: dict[str, float], context: Context) -> Finding:
+    """All layers together, beside what `tinyalex net --predict` says for this card if its table has it."""
+    said = ", ".join(f"{key} {in_ms(seconds)}" for key, seconds in total.items())
+    name = "" if context.stub else card_name(net.device)
+    known = next((card for card in CARDS.values() if card.title.lower().split(" sxm")[0] in name.lower()), None)
+    if known is None:
+        return Finding("all layers", said, None, {"seconds": total})
+    expected = predict(net, known, batch)
+    numbers = {"seconds": total, "predicted": {"forward": expected.forward, "backward": expected.backward}}
+    said += f"; predicted for a {known.title}: forward {in_ms(expected.forward)}, backward {in_ms(expected.backward)}"
+    return Finding("all layers", said, None, numbers)
+
+
+def card_name(device: Device) -> str:
+    """The name of the card of a device; "" for a device that has none."""
+    if device.kind != "cuda":
+        return ""
+    name = device.xp.cuda.runtime.getDeviceProperties(device.settings()["number"])["name"]
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def rows(at: Visit, batch: int, budget: float) -> Iterator[Finding]:

@@ -185,9 +185,22 @@ def test_a_kernel_that_does_not_compile_is_a_failed_check():
 
 
 def test_every_layer_gets_its_share():
-    card, *layers = shares.run(context(3))
+    card, *layers, whole = shares.run(context(3))
     assert "TFLOP/s in a product" in card.said and len(layers) == 22  # all but the one that is a view
+    assert whole.numbers["seconds"]["forward"] == pytest.approx(sum(layer.numbers["seconds"]["forward"] for layer in layers))
     assert all(layer.numbers["seconds"]["forward"] > 0 and layer.numbers["least"]["backward"] > 0 for layer in layers)
+
+
+@pytest.mark.parametrize(("name", "title"), [("NVIDIA H200", "H200 SXM"), (b"NVIDIA GeForce RTX 3090", "GeForce RTX 3090"), ("T4", None)])
+def test_a_card_of_the_table_is_measured_beside_its_prediction(name, title, monkeypatch):
+    runtime = types.SimpleNamespace(getDeviceProperties=lambda number: {"name": name})
+    device = types.SimpleNamespace(
+        kind="cuda", settings=lambda: {"number": 0}, xp=types.SimpleNamespace(cuda=types.SimpleNamespace(runtime=runtime))
+    )
+    named = shares.card_name(device)
+    monkeypatch.setattr(shares, "card_name", lambda device: named)
+    said = shares.whole(net_on("cpu", True), 2, {"forward": 1.0, "backward": 2.0}, context()).said
+    assert said.startswith("forward 1e+03 ms, backward 2e+03 ms") and (f"predicted for a {title}: forward " in said) == (title is not None)
 
 
 @pytest.mark.parametrize(
