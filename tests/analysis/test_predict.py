@@ -7,6 +7,7 @@ import re
 from dataclasses import fields, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.contract import refuses
@@ -17,9 +18,11 @@ from tinyalex.analysis.predict_cards import CARDS, CHECKS, REFERENCE, Card, pars
 from tinyalex.analysis.walk import visit
 from tinyalex.commands.net import predicted_seconds
 from tinyalex.devices.dry import DryDevice
+from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import DataError, ShapeError
 from tinyalex.layers import Conv2d, Flatten, Linear, MaxPool2d, ReLU, Sequential
 from tinyalex.models import alexnet
+from tinyalex.models.cifar_alexnet import cifar_alexnet
 
 GTX = CARDS["gtx580"]
 
@@ -133,6 +136,17 @@ def test_one_link_by_hand(two):
     assert staged.linked == pytest.approx(2 * two.linked)
 
 
+def test_the_bytes_of_the_links_are_those_that_simulated_cards_copy():
+    cards = [SimDevice(0), SimDevice(1)]
+    net = cifar_alexnet(towers=2, devices=cards, seed=0)
+    net.backward(net.forward(np.zeros((4, *net.in_shape), np.float32), train=True))
+    copied = [sum(entry.nbytes for entry in card.received.entries if entry.source.startswith("sim")) for card in cards]
+    layers = predict(net, GTX, 4).layers
+    assert sum(copied) == sum(2 * layer.sent * len({*layer.devices}) for layer in layers if layer.name != "fc8_link") + sum(
+        2 * layer.sent for layer in layers if layer.name == "fc8_link"
+    )
+
+
 def test_each_card_has_its_own_clock(two):
     """One card's layers in a row, because the halves are equal; fc8 is on card 0 alone."""
     mine = [layer for layer in two.layers if "cuda:0" in layer.devices]
@@ -196,7 +210,7 @@ def test_the_command_tells_the_whole_story(capsys):
     out = capsys.readouterr().out
     for words in (
         "predicted, not measured: a training step of 128 images on two GeForce GTX 580",
-        "efficiency: 0.364 of each peak, so that one pass each way of alexnet-torchvision at batch 128 with cuda-convnet2 on a GeForce",
+        "efficiency: 0.364 of each peak, with which one pass each way of alexnet-torchvision at batch 128 with cuda-convnet2 on a GeForce",
         "conv1a,b          23.45  operations        24.51  operations",
         "step: 518 ms = forward 181 + backward 326 + update 11.19, 247 images a second",
         "90 epochs of 1,200,000 images, 843,750 steps: 5.06 days",

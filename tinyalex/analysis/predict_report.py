@@ -50,9 +50,10 @@ def text_of(story: Story) -> list[str]:
     lines = [
         f"predicted, not measured: a training step of {of.batch} image{'s' * (of.batch > 1)} on {cards}",
         f"  published peaks: {card.operations / 1e12:.4g} TFLOP/s in float32, {card.traffic / 1e9:.4g} GB/s of memory, "
-        f"{card.bus / 1e9:.4g} GB/s from the host" + (f", {_link(of)}" if of.cards == 2 else "") + f" ({card.source})",
-        f"  efficiency: {EFFICIENCY:g} of each peak, so that {_in_words(REFERENCE)} takes the published "
-        f"{REFERENCE.seconds * 1e3:.0f} ms ({REFERENCE.source})",
+        f"{card.bus / 1e9:.4g} GB/s from the host" + (f", {_link(of)}" if of.cards == 2 else ""),
+        f"    {card.source}",
+        f"  efficiency: {EFFICIENCY:g} of each peak, with which {_in_words(REFERENCE)} takes the published {REFERENCE.seconds * 1e3:.0f} ms",
+        f"    {REFERENCE.source}",
         f"  a kernel takes at least {LAUNCH * 1e6:g} us; every array is read or written once for each kernel that uses it",
         "",
         *_table(of),
