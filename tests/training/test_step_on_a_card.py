@@ -15,7 +15,7 @@ from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.cifar_alexnet import cifar_alexnet
 from tinyalex.training import Trainer, parameters_sha256
 
-STEPS, N = 12, 2
+STEPS, N = 12, 1
 
 
 def trainer_on(devices, steps=1, **settings):

@@ -52,7 +52,8 @@ def text_of(story: Story) -> list[str]:
         f"  published peaks: {card.operations / 1e12:.4g} TFLOP/s in float32, {card.traffic / 1e9:.4g} GB/s of memory, "
         f"{card.bus / 1e9:.4g} GB/s from the host" + (f", {_link(of)}" if of.cards == 2 else ""),
         f"    {card.source}",
-        f"  efficiency: {EFFICIENCY:g} of each peak, with which {_in_words(REFERENCE)} takes the published {REFERENCE.seconds * 1e3:.0f} ms",
+        f"  efficiency: {EFFICIENCY:g} of each peak, with which {_in_words(REFERENCE)} "
+        f"takes the published {REFERENCE.seconds * 1e3:.0f} ms",
         f"    {REFERENCE.source}",
         f"  a kernel takes at least {LAUNCH * 1e6:g} us; every array is read or written once for each kernel that uses it",
         "",

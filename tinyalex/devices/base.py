@@ -77,8 +77,6 @@ class Device(ABC):
     name: the name of the device in messages and tables. Nothing else depends on it.
     kind: "cpu", "sim" or "cuda". Algorithms are chosen by it, and the devices of two towers must have the same kind.
     xp: the array module: numpy, cupy or the simulated one.
-    raw_module: the class that compiles and launches CUDA kernels, `cupy.RawModule` or `tinyalex.sim.RawModule`; None where there is none.
-    kernels: the package's own kernels for this device, which `tinyalex.fast.cuda` loads when they are first used.
     received: the log of the copies from other devices.
     raw_module: the class that compiles kernels, with the calls of `cupy.RawModule`; None where there is none.
     kernels: belongs to `tinyalex.fast.cuda.loader.kernels_of`.
@@ -93,12 +91,6 @@ class Device(ABC):
 
     def __init__(self) -> None:
         self.received = TransferLog()
-        self.kernels: Any = None
-
-    @property
-    def raw_module(self) -> Any:
-        """The class that compiles and launches CUDA kernels on this device; None where there is none."""
-        return None
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -170,6 +162,10 @@ class Device(ABC):
     def limit_memory(self, nbytes: int) -> None:
         """Let the arrays of this device take at most `nbytes` bytes together, as if it were a smaller GPU. DeviceError: it is no GPU."""
         raise DeviceError(f"{self.name}: the memory limit must be of a GPU, simulated or real, got {self.name}; use sim:0 or cuda:0")
+
+    def use_tf32(self) -> None:
+        """Let matrix products round their factors to TF32, which is faster on some GPUs. DeviceError: it is no GPU."""
+        raise DeviceError(f"{self.name}: TF32 must be used on a GPU, got {self.name}; use cuda:0")
 
     def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
         """The same for work that is faster in few long blocks. summed: whether the blocks return arrays that are added."""
