@@ -98,7 +98,7 @@ KERNELS: dict[str, tuple[Row, ...]] = {
 FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {  # by the name of the plain function: the .cu file, and what launches its kernel
     "lrn_forward": ("lrn.cu", functions.lrn_forward),
     "lrn_backward": ("lrn.cu", functions.lrn_backward),
-    "dropout_mask_of_part": ("dropout.cu", functions.dropout_mask_of_part),
+    "kept_units": ("dropout.cu", functions.kept_units),
     "drop": ("dropout.cu", functions.drop),
     "softmax_loss": ("loss.cu", functions.softmax_loss),
     "softmax_loss_backward": ("loss.cu", functions.softmax_loss_backward),
@@ -141,7 +141,7 @@ def function(plain: Callable[..., Any], device: Device, dtype: Any) -> Callable[
     if kernels is None:
         return plain
     file, launches = FUNCTIONS[plain.__name__]
-    return partial(launches, kernels) if kernels.ready(file, dtype) else plain
+    return partial(launches, kernels, plain) if kernels.ready(file, dtype) else plain
 
 
 def dtype_of(asked: Request) -> Any:

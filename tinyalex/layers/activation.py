@@ -88,6 +88,8 @@ class ReLU(Activation):
     def function(self, x: Array, out: Array, scratch: Scratch) -> None:
         scratch.xp.maximum(x, 0, out=out)
 
+    function.kernel = "relu"  # type: ignore[attr-defined]  # so kernels know it; a subclass with a function of its own has no such mark
+
     def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
         scratch.xp.greater(out, 0, out=dx)
 

@@ -33,24 +33,18 @@ def dropout_mask(seed: int, name: str, step: int, shape: tuple[int, ...], p: flo
 
     Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1.
     """
-    seed, step = check_counter(seed, name, step)
-    philox = np.random.Philox(key=mask_key(seed, name), counter=step << 192)
-    size = math.prod(shape)
-    words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # 32 bits for each unit
-    return (words >= threshold(p)).reshape(shape)
+    return kept_units(*mask_key(seed, name, step), shape, threshold(p))
 
 
-def check_counter(seed: Any, name: str, step: Any) -> tuple[int, int]:
-    """seed and step as ints. Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1."""
+def mask_key(seed: Any, name: str, step: Any) -> tuple[int, int]:
+    """The key of Philox, 128 bits that depend on seed and name, and the step.
+
+    Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1.
+    """
     seed, step = require_int(name, "seed", seed, least=0), require_int(name, "step", step, least=0)
     if step >= 2**64:
         raise ShapeError(f"{name}: step must be below 2**64, got {step}")
-    return seed, step
-
-
-def mask_key(seed: int, name: str) -> int:
-    """The key of Philox for all masks of a layer: 128 bits that depend on seed and name."""
-    return int.from_bytes(hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest(), "little")
+    return int.from_bytes(hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest(), "little"), step
 
 
 def threshold(p: float) -> int:
@@ -58,11 +52,19 @@ def threshold(p: float) -> int:
     return round(p * 2**32)
 
 
-def dropout_mask_of_part(seed: int, name: str, step: int, shape: tuple[int, ...], p: float, part: tuple[int, int]) -> Array:
-    """The mask of one part of a layer: `shape` is that of the part, and `dropout_mask` is drawn for the whole layer, see `Dropout`."""
-    (n, features, *rest), (index, parts) = shape, part
-    whole = dropout_mask(seed, name, step, (n, features * parts, *rest), p)
-    return np.ascontiguousarray(whole[:, index * features : (index + 1) * features])
+def kept_units(key: int, step: int, shape: tuple[int, ...], least: int, part: tuple[int, int] = (0, 1)) -> Array:
+    """The mask that Philox gives with this key at this step: a unit is kept if its 32 bits are at least `least`.
+
+    shape: of the part `part` of the layer, see `Dropout`; the mask is drawn for the whole layer.
+    """
+    (n, *features), (index, parts) = shape, part
+    if features:
+        features[0] *= parts
+    size = math.prod((n, *features))
+    philox = np.random.Philox(key=key, counter=step << 192)
+    words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # 32 bits for each unit
+    whole = (words >= least).reshape(n, *features)
+    return whole if parts == 1 else np.ascontiguousarray(whole[:, index * shape[1] : (index + 1) * shape[1]])
 
 
 def drop(x: Array, mask: Array, factor: float, out: Array, xp: Any = np) -> None:
@@ -143,8 +145,8 @@ class Dropout(Layer):
 
     def mask(self, shape: tuple[int, ...]) -> Array:
         """The mask of this part of the layer at the present `step`, for an input of `shape`, on the device."""
-        make = function(dropout_mask_of_part, self.device, self.dtype)
-        return self.device.asarray(make(self.seed, self.name, self.step, shape, self.p, self.part))
+        make = function(kept_units, self.device, self.dtype)
+        return self.device.asarray(make(*mask_key(self.seed, self.name, self.step), shape, threshold(self.p), self.part))
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x)

@@ -202,7 +202,8 @@ def _arguments(
             device = value.device
             if parameter.type not in ("u64", "b64") or parameter.size != 8:
                 raise TypeError(f"{who}: argument {i} must be a number of {parameter.size} bytes, got an array")
-            arrays.append(_bytes_of(value._a, f"argument {i}, {value._a.dtype} {value._a.shape}"))
+            shape = "x".join(str(size) for size in value._a.shape) or "one number"
+            arrays.append(_bytes_of(value._a, f"argument {i} ({value._a.dtype}, {shape})"))
             names.append(parameter.name)
         else:
             values[parameter.name] = _number(who, i, parameter, value)
@@ -213,9 +214,8 @@ def _arguments(
         name: next(one for one in allocations if one.low <= address and address + len(array[0]) <= one.high)
         for name, address, array in zip(names, addresses, arrays, strict=True)
     }
+    variables = [Allocation(one.memory, one.low, one.label) for one in variables]  # what a launch logs is its own
     named = {one.label.removeprefix("the variable "): one for one in variables}
-    for one in variables:
-        one.written, one.log = False, None
     _check_floats(kernel, pointers)
     return values, {**pointers, **named}, GlobalMemory([*allocations, *variables]), device
 
@@ -259,5 +259,5 @@ def _check_floats(kernel: Kernel, pointers: dict[str, Allocation]) -> None:
             continue
         own = found[0].dtype
         if own is not None and own.kind == "f" and own != TYPES[access.kind]:
-            who, label = f"{kernel.name}{kernel.where(position)}", found[0].label.partition(",")[0]
+            who, label = f"{kernel.name}{kernel.where(position)}", found[0].label.partition(" (")[0]
             raise TypeError(f"{who}: {label} must be {TYPES[access.kind].name}, got {own}; a card does not convert arrays")

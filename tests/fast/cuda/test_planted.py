@@ -63,7 +63,7 @@ PLANTED = [
     Planted("loss.cu", "    __syncthreads();  // all warps have written\n", "    if (threadIdx.x < 64) __syncthreads();\n", "barrier"),
     Planted("loss.cu", "__shared__ real of_warp[32];", "__shared__ real of_warp[2];", "undefined|address"),
     Planted("loss.cu", "step > 0; step /= 2", "step > 1; step /= 2", "differs"),
-    Planted("sgd.cu", "lr * decay * w[index]", "decay * w[index]", "differs"),
+    Planted("sgd.cu", "lr * decay * weight", "decay * weight", "differs"),
     Planted("sgd.cu", "    if (index >= size) return;\n", "", "address"),
     Planted("conv.cu", "        __syncthreads();  // the tiles are complete\n", "", "differs"),
     Planted("conv.cu", "        __syncthreads();  // the tiles were used, and may be overwritten\n", "", "differs"),

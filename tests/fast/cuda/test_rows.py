@@ -19,7 +19,7 @@ from tinyalex.layers import dropout, lrn
 
 ROWS = [(operation, row) for operation, rows in table.KERNELS.items() for row in rows]
 EVERY_ROW = pytest.mark.parametrize(("operation", "row"), ROWS, ids=[f"{operation}-{row.name}" for operation, row in ROWS])
-PLAIN = {f.__name__: f for f in (lrn.lrn_forward, lrn.lrn_backward, dropout.dropout_mask_of_part, dropout.drop, loss.softmax_loss,
+PLAIN = {f.__name__: f for f in (lrn.lrn_forward, lrn.lrn_backward, dropout.kept_units, dropout.drop, loss.softmax_loss,
                                  loss.softmax_loss_backward, optim.sgd_step)}  # fmt: skip
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}
 EVERY_DTYPE = pytest.mark.parametrize("dtype", TOLERANCE)
@@ -163,20 +163,9 @@ def test_lrn(way, dtype, window, beta):
 def test_masks_of_dropout_are_those_of_the_host_bit_for_bit(way, shape, part, p):
     device = ways.device(way)
     for seed, step in ((3, 0), (4, 2**64 - 1)):
-        made = kernel(device, "dropout_mask_of_part", np.float32)(seed, "fc6", step, shape, p, part)
-        assert device.owns(made) and np.array_equal(device.to_numpy(made), dropout.dropout_mask_of_part(seed, "fc6", step, shape, p, part))
-
-
-@EVERY_WAY
-def test_bad_seeds_and_steps_are_refused_as_on_the_host(way):
-    device = ways.device(way)
-    make = kernel(device, "dropout_mask_of_part", np.float32)
-    for seed, step in ((-1, 0), (0, 2**64), (0, -1)):
-        with pytest.raises(ta.ShapeError) as here:
-            dropout.dropout_mask_of_part(seed, "fc6", step, (2, 2), 0.5, (0, 1))
-        with pytest.raises(ta.ShapeError) as there:
-            make(seed, "fc6", step, (2, 2), 0.5, (0, 1))
-        assert str(here.value) == str(there.value)
+        asked = (*dropout.mask_key(seed, "fc6", step), shape, dropout.threshold(p), part)
+        made = kernel(device, "kept_units", np.float32)(*asked)
+        assert device.owns(made) and np.array_equal(device.to_numpy(made), dropout.kept_units(*asked))
 
 
 @EVERY_WAY
@@ -266,8 +255,8 @@ def test_a_net_trains_on_kernels_as_on_a_cpu(way):
 
 def test_signatures():
     for name, (_, launches) in table.FUNCTIONS.items():
-        own = list(inspect.signature(launches).parameters.values())
-        assert own[0].name == "kernels" and [p.name for p in own[1:]] == [*inspect.signature(PLAIN[name]).parameters], name
+        own = list(inspect.signature(launches).parameters)
+        assert own == ["kernels", "plain", *inspect.signature(PLAIN[name]).parameters], name
         assert getattr(functions, name) is launches
     for _, row in ROWS:
         assert [*inspect.signature(row.forward).parameters] == ["asked", "x", "device", "then"]

@@ -1,4 +1,4 @@
-// Dropout with the masks of `dropout_mask` in tinyalex/layers/dropout.py, made on the card: bit for bit those of the host.
+// Dropout; see tinyalex/layers/dropout.py. The masks are made on the card, and are bit for bit those of the host.
 
 typedef unsigned long long uint64;
 
@@ -20,11 +20,11 @@ __device__ inline void philox(uint64 low, uint64 high, uint64 key0, uint64 key1,
     word[0] = c0, word[1] = c1, word[2] = c2, word[3] = c3;
 }
 
-// mask[u] = (the 32 bits of unit u are at least `threshold`, which is p 2^32).
+// mask[u] = (the 32 bits of unit u are at least `least`, which is p 2^32).
 // One call of Philox gives bits for 8 units, so a thread has 8 units of the whole layer, which is (N, features, rest). NumPy counts before it
 // encrypts, so the first counter is 1; the step stands in the highest word. Of these units the mask has the features from `from` to `to` - 1.
-extern "C" __global__ void dropout_mask(unsigned char* mask, uint64 key0, uint64 key1, uint64 step, uint64 threshold, int N, int features, int rest,
-                                        int from, int to)
+extern "C" __global__ void kept_units(unsigned char* mask, uint64 key0, uint64 key1, uint64 step, uint64 least, int N, int features, int rest,
+                                      int from, int to)
 {
     int index = own_index();
     if (index > (N * features * rest - 1) / 8) return;
@@ -36,7 +36,7 @@ extern "C" __global__ void dropout_mask(unsigned char* mask, uint64 key0, uint64
         if (unit >= N * features * rest) return;
         uint64 bits = place % 2 ? word[place / 2] >> 32 : word[place / 2] & 0xffffffffull;
         int f = unit / rest % features, n = unit / rest / features;
-        if (f >= from && f < to) mask[(n * (to - from) + f - from) * rest + unit % rest] = bits >= threshold;
+        if (f >= from && f < to) mask[(n * (to - from) + f - from) * rest + unit % rest] = bits >= least;
     }
 }
 

@@ -1,4 +1,4 @@
-"""Kernels for the functions that are no rows: each has the signature of its plain function, with the kernels before it.
+"""Kernels for the functions that are no rows: each has the signature of its plain function, after the kernels and the plain function.
 
 The arguments and the results are those of the plain functions in `layers/lrn.py`, `layers/dropout.py`, `loss.py` and
 `optim.py`; `tinyalex.fast.table.function` chooses between the two.
@@ -7,18 +7,21 @@ The arguments and the results are those of the plain functions in `layers/lrn.py
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Scratch
 from tinyalex.fast.cuda.loader import MOST, THREADS, Kernels, contiguous, scalars
 
+Plain: TypeAlias = Callable[..., Any]  # the plain function, for sizes that the kernel does not take
 WIDEST = 32  # channels of a window of `lrn.cu`, which holds them in registers
 
 
 def lrn_forward(
     kernels: Kernels,
+    plain: Plain,
     a: Array,
     k: float,
     alpha: float,
@@ -31,9 +34,7 @@ def lrn_forward(
     """`layers.lrn.lrn_forward`."""
     before, after, groups = window
     if before + after > WIDEST or math.prod(a.shape) > MOST:
-        from tinyalex.layers import lrn
-
-        lrn.lrn_forward(a, k, alpha, beta, window, scale, out, scratch)
+        plain(a, k, alpha, beta, window, scale, out, scratch)
         return
     sizes, threads = _channels(a, groups)
     arguments = (contiguous(a, kernels.device), scale, out, *sizes, float(k), float(alpha), float(beta))
@@ -42,6 +43,7 @@ def lrn_forward(
 
 def lrn_backward(
     kernels: Kernels,
+    plain: Plain,
     a: Array,
     scale: Array,
     dout: Array,
@@ -54,9 +56,7 @@ def lrn_backward(
     """`layers.lrn.lrn_backward`."""
     before, after, groups = window
     if before + after > WIDEST or math.prod(a.shape) > MOST:
-        from tinyalex.layers import lrn
-
-        lrn.lrn_backward(a, scale, dout, alpha, beta, window, dx, scratch)
+        plain(a, scale, dout, alpha, beta, window, dx, scratch)
         return
     device = kernels.device
     sizes, threads = _channels(a, groups)
@@ -70,34 +70,30 @@ def _channels(a: Array, groups: int) -> tuple[tuple[int, int, int], int]:
     return (n * groups, c // groups, h * w), n * groups * h * w
 
 
-def dropout_mask_of_part(
-    kernels: Kernels, seed: int, name: str, step: int, shape: tuple[int, ...], p: float, part: tuple[int, int]
+def kept_units(
+    kernels: Kernels, plain: Plain, key: int, step: int, shape: tuple[int, ...], least: int, part: tuple[int, int] = (0, 1)
 ) -> Array:
-    """`layers.dropout.dropout_mask_of_part`, made on the card."""
-    from tinyalex.layers import dropout
-
-    (n, features, *others), (index, parts) = shape, part
-    rest, device = math.prod(others), kernels.device
-    units = n * features * parts * rest
+    """`layers.dropout.kept_units`, made on the card."""
+    (n, *features), (index, parts) = shape, part
+    of_part, rest = math.prod(features[:1]), math.prod(features[1:])
+    units = n * of_part * parts * rest
     if units > MOST:
-        return device.asarray(dropout.dropout_mask_of_part(seed, name, step, shape, p, part))
-    seed, step = dropout.check_counter(seed, name, step)
-    key = dropout.mask_key(seed, name)
-    mask = device.empty(shape, np.bool_)
-    words = (np.uint64(word) for word in (key & 2**64 - 1, key >> 64, step, dropout.threshold(p)))
-    sizes = (n, features * parts, rest, index * features, (index + 1) * features)
-    kernels.launch("dropout.cu", "dropout_mask", -(-units // 8), mask, *words, *sizes, dtype=np.float32)
+        return kernels.device.asarray(plain(key, step, shape, least, part))
+    mask = kernels.device.empty(shape, np.bool_)
+    words = (np.uint64(word) for word in (key & 2**64 - 1, key >> 64, step, least))
+    sizes = (n, of_part * parts, rest, index * of_part, (index + 1) * of_part)
+    kernels.launch("dropout.cu", "kept_units", -(-units // 8), mask, *words, *sizes, dtype=np.float32)
     return mask
 
 
-def drop(kernels: Kernels, x: Array, mask: Array, factor: float, out: Array, xp: Any = np) -> None:
+def drop(kernels: Kernels, plain: Plain, x: Array, mask: Array, factor: float, out: Array, xp: Any = np) -> None:
     """`layers.dropout.drop`."""
     arrays = (contiguous(x, kernels.device), contiguous(mask, kernels.device), out)
     for part in _parts(math.prod(x.shape)):
         kernels.launch("dropout.cu", "dropout", part.stop - part.start, *_flat(arrays, part), float(factor), part.stop - part.start)
 
 
-def softmax_loss(kernels: Kernels, logits: Array, labels: Array, xp: Any = np) -> tuple[Array, Array]:
+def softmax_loss(kernels: Kernels, plain: Plain, logits: Array, labels: Array, xp: Any = np) -> tuple[Array, Array]:
     """`loss.softmax_loss`."""
     logits = contiguous(logits, kernels.device)
     n, classes = logits.shape
@@ -107,14 +103,14 @@ def softmax_loss(kernels: Kernels, logits: Array, labels: Array, xp: Any = np) -
     return loss, probs
 
 
-def softmax_loss_backward(kernels: Kernels, probs: Array, labels: Array, xp: Any = np) -> Array:
+def softmax_loss_backward(kernels: Kernels, plain: Plain, probs: Array, labels: Array, xp: Any = np) -> Array:
     """`loss.softmax_loss_backward`."""
     dlogits = kernels.device.empty(probs.shape, probs.dtype)
     kernels.launch("loss.cu", "softmax_loss_backward", math.prod(probs.shape), probs, labels, dlogits, *probs.shape)
     return dlogits
 
 
-def sgd_step(kernels: Kernels, w: Array, dw: Array, v: Array, lr: float, momentum: float, decay: float, xp: Any = np) -> None:
+def sgd_step(kernels: Kernels, plain: Plain, w: Array, dw: Array, v: Array, lr: float, momentum: float, decay: float, xp: Any = np) -> None:
     """`optim.sgd_step`."""
     for part in _parts(len(w)):
         rates = (float(lr), float(momentum), float(decay))

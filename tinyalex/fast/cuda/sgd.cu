@@ -6,8 +6,8 @@ extern "C" __global__ void sgd_step(real* w, real* dw, real* v, real lr, real mo
 {
     int index = own_index();
     if (index >= size) return;
-    real velocity = momentum * v[index] - lr * dw[index] - lr * decay * w[index];
+    real weight = w[index], velocity = momentum * v[index] - lr * dw[index] - lr * decay * weight;
     v[index] = velocity;
-    w[index] += velocity;
+    w[index] = weight + velocity;
     dw[index] = 0;
 }

@@ -11,7 +11,7 @@ import numpy as np
 from tinyalex.sim.ptx.decode import Access, Decoder, Read, Run, operation, vector
 from tinyalex.sim.ptx.flow import narrow
 from tinyalex.sim.ptx.group import Group
-from tinyalex.sim.ptx.memory import LOCAL_WINDOW, SHARED_WINDOW, Allocation, Fault
+from tinyalex.sim.ptx.memory import LOCAL_WINDOW, SHARED_WINDOW, Allocation, Fault, crooked_address, distance
 from tinyalex.sim.ptx.parse import Instruction
 from tinyalex.sim.ptx.types import TYPES, Unknown, Values
 
@@ -48,7 +48,7 @@ def _global(position: int, where: Read, access: Access) -> Callable[[Group], Fou
         launch, address = group.launch, where(group)
         if launch.profile is not None:
             launch.profile.access(group, position, "global", address, size * count)
-        found = launch.memory.find(address, size, count, launch.guesses.get(position), launch.allowed(position))
+        found = launch.memory.find(address, access, launch.guesses.get(position), launch.allowed(position))
         if len(found) == 1:
             launch.guesses[position] = found[0][1]
         return [(threads, _area(allocation, size, count, dtype), index) for threads, allocation, index in found]
@@ -78,7 +78,7 @@ def _inside(position: int, where: Read, access: Access) -> Callable[[Group], Fou
         right, left = offset.dtype.type(shift), offset.dtype.type(8 * offset.itemsize - shift)
         index = (offset >> right) | (offset << left) if shift else offset
         if index.max() >= (high - start) // nbytes:
-            raise _beyond(group.full(address), index, nbytes, name, low, high, space)
+            raise _beyond(group.full(address), access, name, low, high)
         first = group.base(space, nbytes)
         index = (index if index.itemsize == 4 else index.view(np.int64)) + (first + start // nbytes if start else first)
         memory, log = (group.chunk.shared, launch.shared_log) if space == "shared" else (group.chunk.local, None)
@@ -87,16 +87,18 @@ def _inside(position: int, where: Read, access: Access) -> Callable[[Group], Fou
     return find
 
 
-def _beyond(address: Values, index: Values, nbytes: int, name: str, low: int, high: int, space: str) -> Fault:
+def _beyond(address: Values, access: Access, name: str, low: int, high: int) -> Fault:
+    """The fault of an address outside of a variable in shared or local memory."""
+    nbytes = access.size * access.count
     at = [int(one) for one in address.view(f"i{address.itemsize}")]
     lane = next(i for i, one in enumerate(at) if one < low or one + nbytes > high or one % nbytes)
     one = at[lane]
     if low <= one and one + nbytes <= high:
-        return Fault(lane, f"the address of an access to {nbytes} bytes must be a multiple of {nbytes}", f"byte {one} of {space} memory")
-    rule = f"an access to {nbytes} bytes must be inside of {name}"
+        return crooked_address(lane, access, f"byte {one} of {access.space} memory")
+    rule = f"{access.name} must be inside of {name}"
     if high == low:
-        return Fault(lane, rule, "no byte", "pass shared_mem= to the launch")
-    side = f"{low - one:,} bytes before the start" if one < low else f"{one - high:,} bytes behind the end"
+        return Fault(lane, rule, "a launch without shared memory", "pass shared_mem= to the launch")
+    side = f"{low - one:,} bytes before the start" if one < low else f"{distance(max(one - high, 0))} the end"
     return Fault(lane, rule, f"{side} of its {high - low:,} bytes")
 
 

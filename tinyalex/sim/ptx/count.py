@@ -8,7 +8,7 @@ come one after the other: a bank conflict.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tinyalex.sim.ptx.run import Kernel, Launch
 
 SECTOR, LINE, BANKS, WORD = 32, 128, 32, 4
+HEADER = ("access", "memory", "requests", "bytes", "sectors", "fewest", "lines", "conflicts", "line of the source")
+LEFT = (0, 1, 8)  # columns of text
 
 
 @dataclass
@@ -69,6 +71,36 @@ class Profile:
         self.kinds: dict[str, int] = {}
         self._traffic: dict[tuple[int, int], Traffic] = {}
         self._kernel: Kernel | None = None
+
+    def __str__(self) -> str:
+        """A table: one line for the accesses of one kind in one line of the source, then the instructions."""
+        rows: list[tuple[str, ...]] = [HEADER]
+        for one in self._merged():
+            moved = (one.sectors, one.fewest, one.lines) if one.space == "global" else ("", "", "")
+            conflicts = one.conflicts if one.space == "shared" else ""
+            figures = [_figure(value) for value in (one.requests, one.nbytes, *moved, conflicts)]
+            rows.append((one.text.partition(" ")[0], one.space, *figures, f"{one.kernel}{one.where}"))
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+        lines = []
+        for row in rows:
+            cells = [text.ljust(width) if i in LEFT else text.rjust(width) for i, (text, width) in enumerate(zip(row, widths, strict=True))]
+            lines.append("  ".join(cells))
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(self.kinds.items(), key=lambda item: -item[1]))
+        lines.append(f"launches {self.launches:,}, barriers of blocks {self.barriers:,}, warps cut in two by a branch {self.divergent:,}")
+        lines.append(f"instructions of warps {self.warps:,} (of threads {self.threads:,}): {kinds}")
+        return "\n".join(line.rstrip() for line in lines)
+
+    def _merged(self) -> list[Traffic]:
+        """The traffic, with the accesses that a compiler made of one in an unrolled loop as one."""
+        found: dict[tuple[str, ...], Traffic] = {}
+        for one in self.traffic:
+            key = one.kernel, one.where, one.text.partition(" ")[0]
+            if key in found:
+                for name in ("requests", "nbytes", "sectors", "lines", "fewest", "passes"):
+                    setattr(found[key], name, getattr(found[key], name) + getattr(one, name))
+            else:
+                found[key] = replace(one)
+        return list(found.values())
 
     @property
     def traffic(self) -> list[Traffic]:
@@ -119,6 +151,10 @@ class Profile:
             one.fewest += int((-(-different * nbytes // SECTOR)).sum())
         elif space == "shared":
             one.passes += passes(warp, group.lane, address, nbytes)
+
+
+def _figure(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def distinct(warp: Values, number: Values) -> int:

@@ -88,6 +88,12 @@ class Access:
     kind: str
     way: str
 
+    @property
+    def name(self) -> str:
+        """Such as "a read of 4 bytes"."""
+        words = "an atomic operation" if self.way == "atomic" else f"a {self.way}"
+        return f"{words} of {self.size * self.count} byte{'s' * (self.size * self.count > 1)}"
+
 
 class Decoder:
     """Builds the functions of one kernel.

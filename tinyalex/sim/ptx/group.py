@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinyalex.sim.ptx.run import Launch
 
 WARP = 32  # threads
+UNSET = 0xFF  # each byte of shared and local memory before the first write; as floats they are NaN, which is noticed
 
 
 class Chunk:
@@ -38,8 +39,8 @@ class Chunk:
         self.thread = np.tile(np.arange(self.threads), blocks)
         self.warps = -(-self.threads // WARP)  # of one block
         self.warp = self.block * self.warps + self.thread // WARP
-        self.shared = np.zeros(blocks * launch.shared_stride, np.uint8)
-        self.local = np.zeros(self.n * launch.local_stride, np.uint8)
+        self.shared = np.full(blocks * launch.shared_stride, UNSET, np.uint8)
+        self.local = np.full(self.n * launch.local_stride, UNSET, np.uint8)
         self.clock = 1
         self.block_clock = np.zeros(self.n, np.int64)
         self.warp_clock = np.zeros(self.n, np.int64)

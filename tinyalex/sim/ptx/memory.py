@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinyalex.sim.ptx.types import Values
+
+if TYPE_CHECKING:
+    from tinyalex.sim.ptx.decode import Access
 
 FIRST = 0x7F0000000000  # the address of the first array
 GAP = 1 << 20  # bytes without memory between two arrays
@@ -21,11 +24,14 @@ WINDOW = 1 << 32  # bytes of a window
 
 
 class Fault(Exception):  # noqa: N818 - it becomes a KernelError when the kernel, the line and the thread are known
-    """Something undefined that a thread did. lane: which thread of the group. Both texts complete the sentence "must ..., got ..."."""
+    """Something undefined that a thread did.
 
-    def __init__(self, lane: int, rule: str, got: str, remedy: str = "") -> None:
+    lane: which thread of the group. The message is "{kernel}: {rule}, got {got}{by} {thread}; {remedy}".
+    """
+
+    def __init__(self, lane: int, rule: str, got: str, remedy: str = "", by: str = ", by") -> None:
         super().__init__(rule)
-        self.lane, self.rule, self.got, self.remedy = lane, rule, got, remedy
+        self.lane, self.rule, self.got, self.remedy, self.by = lane, rule, got, remedy, by
 
 
 class Allocation:
@@ -80,11 +86,12 @@ class GlobalMemory:
         self._lows = np.array([allocation.low for allocation in self.allocations], np.uint64)
         self._highs = np.array([allocation.high for allocation in self.allocations], np.uint64)
 
-    def find(self, address: Values, size: int, count: int, guess: Allocation | None, allowed: Any) -> list[tuple[Any, Allocation, Values]]:
+    def find(self, address: Values, access: Access, guess: Allocation | None, allowed: Any) -> list[tuple[Any, Allocation, Values]]:
         """Where the addresses lie: for each array that is hit, (which threads, the array, indices of vectors in its window).
 
         guess: the array that is tried first. allowed: the arrays that the pointer may point into; None for all. Raises Fault.
         """
+        size, count = access.size, access.count
         if guess is not None:
             window = guess.window(size, count)
             index = window.index(address)
@@ -94,7 +101,7 @@ class GlobalMemory:
         crooked = np.flatnonzero(address & np.uint64(nbytes - 1))
         if len(crooked):
             lane = int(crooked[0])
-            raise Fault(lane, f"the address of an access to {nbytes} bytes must be a multiple of {nbytes}", f"0x{int(address[lane]):x}")
+            raise crooked_address(lane, access, f"0x{int(address[lane]):x}")
         which = np.searchsorted(self._lows, address, "right") - 1
         inside = which >= 0
         if len(self._highs):
@@ -103,7 +110,7 @@ class GlobalMemory:
             inside &= np.isin(which, [self.allocations.index(allocation) for allocation in allowed])
         if not inside.all():
             lane = int(np.flatnonzero(~inside)[0])
-            raise self._outside(lane, int(address[lane]), nbytes, allowed)
+            raise self._outside(lane, int(address[lane]), access, allowed)
         found = []
         for i in np.unique(which):
             mask = which == i
@@ -112,22 +119,34 @@ class GlobalMemory:
             found.append((threads, allocation, allocation.window(size, count).index(address[threads]).view(np.int64)))
         return found
 
-    def _outside(self, lane: int, address: int, nbytes: int, allowed: Any) -> Fault:
+    def _outside(self, lane: int, address: int, access: Access, allowed: Any) -> Fault:
         """The fault, with what lies next to the address."""
-        near = allowed or self.allocations
-        rule = f"an access to {nbytes} bytes must be inside of {near[0].label if len(near) == 1 else 'an array'}"
+        near, nbytes = allowed or self.allocations, access.size * access.count
+        rule = f"{access.name} must be inside of {near[0].label if len(near) == 1 else 'an array'}"
         if not near:
-            return Fault(lane, rule, f"address 0x{address:x}; the kernel has no array", "")
+            return Fault(lane, rule, f"address 0x{address:x} of a kernel without arrays")
         allocation = min(near, key=lambda one: max(one.low - address, address - one.high + 1))
+        start, end = ("its start", "its end") if len(near) == 1 else (f"the start of {allocation.label}", f"the end of {allocation.label}")
         if address < allocation.low:
-            place = f"{allocation.low - address:,} bytes before the start of {allocation.label}"
+            place = f"{allocation.low - address:,} bytes before {start}"
         elif address + nbytes <= allocation.high:
-            place = f"{address - allocation.low:,} bytes behind the start of {allocation.label}"
+            place = f"{address - allocation.low:,} bytes behind {start}"
+        elif address < allocation.high:
+            place = f"{address + nbytes - allocation.high} of the {nbytes} bytes behind {end}"
         else:
-            place = f"{address - allocation.high:,} bytes behind the end of {allocation.label}"
-        if address < allocation.high < address + nbytes:
-            place = f"{address + nbytes - allocation.high} of {nbytes} bytes behind the end of {allocation.label}"
+            place = f"{distance(address - allocation.high)} {end}"
         return Fault(lane, rule, place)
+
+
+def distance(nbytes: int) -> str:
+    """ "12 bytes behind", or for 0 "directly behind"."""
+    return f"{nbytes:,} bytes behind" if nbytes else "directly behind"
+
+
+def crooked_address(lane: int, access: Access, got: str) -> Fault:
+    """The fault of an address that is no multiple of the size of the access."""
+    nbytes = access.size * access.count
+    return Fault(lane, f"the address of {access.name} must be a multiple of {nbytes}", got)
 
 
 def place_arrays(arrays: list[tuple[Values, int, str, np.dtype[Any] | None]], first: int = FIRST) -> tuple[list[Allocation], list[int]]:

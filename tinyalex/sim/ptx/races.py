@@ -184,4 +184,4 @@ class Log:
         if then == "a write" and before & 1:
             then = "an atomic operation"
         remedy = "is a __syncthreads() missing?" if near else "two blocks need two launches, or atomic operations"
-        raise Fault(lane, rule, f"{then} by {other}{where}, then {now}", remedy)
+        raise Fault(lane, rule, f"{then} by {other}{where}, then {now}", remedy, by=" by")

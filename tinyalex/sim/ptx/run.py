@@ -47,6 +47,7 @@ class Kernel:
         self.blocks: list[Block] = self._build(flat, d)
         self.origins = origins_of(self.blocks)
         self.types, self.specials = d.types, d.specials
+        self.zeros = [np.zeros(1, dtype) for dtype in d.types]  # of registers before the first write, and of those that nobody needs
         self.unused = {
             block.first + j
             for block in self.blocks
@@ -114,7 +115,7 @@ class Launch:
         self.shared_bytes, self.profile, self.races = kernel.shared + dynamic, profile, races
         self.shared_stride = -(-self.shared_bytes // 16) * 16
         self.local_stride = -(-kernel.local // 16) * 16
-        self.zeros = [np.zeros(1, dtype) for dtype in kernel.types]
+        self.zeros = kernel.zeros
         self.guesses: dict[int, Allocation] = {}
         self.instructions = 0  # run by all threads together
         self.shared_log: Log | None = None
@@ -248,7 +249,7 @@ class Launch:
     def _error(self, fault: Fault, group: Group, position: int) -> KernelError:
         where = f"{self.kernel.name}{self.kernel.where(position)}"
         thread = group.chunk.position(int(group.lanes[fault.lane]))
-        return KernelError(f"{where}: {fault.rule}, got {fault.got}, by {thread}", fault.remedy or None)
+        return KernelError(f"{where}: {fault.rule}, got {fault.got}{fault.by} {thread}", fault.remedy or None)
 
     def _stuck(self, waiting: dict[int, Group]) -> KernelError:
         """Threads that wait for others which do not come."""
