@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import tinyalex as ta
 from tinyalex import sim
@@ -78,3 +79,6 @@ def evaluate(opcode: str, operands: list[Array], kinds: tuple[str, ...], result:
     module(text).get_function("k")((n,), (1,), (*arrays, results))
     found: Array = card.to_numpy(results)
     return found
+
+
+needs_nvrtc = pytest.mark.skipif(sim.why_no_nvrtc() is not None, reason=str(sim.why_no_nvrtc()))

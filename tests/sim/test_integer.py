@@ -224,3 +224,18 @@ def test_the_bits_of_a_float_as_a_literal() -> None:
     found = evaluate("selp.f32 %r, 0f3FC00000, %a0, %a1; //", [a, p], ("s32", "pred"), "s32")  # the rest of the line is a comment
     assert np.array_equal(found, np.where(p, bits, a))
     assert (evaluate("mov.b32 %r, 0f3FC00000; //", [a], ("s32",), "s32") == bits).all()
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_the_carry_goes_from_one_instruction_into_the_next(bits: int) -> None:
+    kind, most = f"u{bits}", (1 << bits) - 1
+    a, b, c, e = (numbers(kind, seed=seed) for seed in range(4))
+    rows = list(zip(*(one.tolist() for one in (a, b, c, e)), strict=True))
+    extra = f"%a0, %a1; addc.{kind} %r, %a2, %a3; //"
+    found = evaluate(f"add.cc.{kind} %r, {extra}", [a, b, c, e], (kind,) * 4, kind)
+    assert found.tolist() == [(((x | z << bits) + (y | w << bits)) >> bits) & most for x, y, z, w in rows]
+    found = evaluate(f"sub.cc.{kind} %r, {extra.replace('addc', 'subc')}", [a, b, c, e], (kind,) * 4, kind)
+    assert found.tolist() == [(((x | z << bits) - (y | w << bits)) >> bits) & most for x, y, z, w in rows]
+    both = f"%a0, %a1, %a2; madc.hi.{kind} %r, %a0, %a1, %a3; //"
+    found = evaluate(f"mad.lo.cc.{kind} %r, {both}", [a, b, c, e], (kind,) * 4, kind)
+    assert found.tolist() == [((x * y + (z | w << bits)) >> bits) & most for x, y, z, w in rows]

@@ -38,9 +38,11 @@ class RawModule:
 
     Example
     -------
-    >>> code = 'extern "C" __global__ void add1(float* x, int n) { int i = threadIdx.x; if (i < n) x[i] += 1.0f; }'
-    >>> x = ta.get_device("sim:0").asarray(np.zeros(3, np.float32))
-    >>> ta.sim.RawModule(code=code).get_function("add1")((1,), (32,), (x, np.int32(3)))
+    This needs the extra `kernels`:
+
+        code = 'extern "C" __global__ void add1(float* x, int n) { int i = threadIdx.x; if (i < n) x[i] += 1.0f; }'
+        x = ta.get_device("sim:0").asarray(np.zeros(3, np.float32))
+        sim.RawModule(code=code).get_function("add1")((1,), (32,), (x, np.int32(3)))
     """
 
     def __init__(

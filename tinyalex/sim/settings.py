@@ -57,9 +57,9 @@ def profile() -> Iterator[Profile]:
 
     Example
     -------
-    >>> with tinyalex.sim.profile() as counts:
-    ...     kernel((8,), (128,), (x, y, np.int32(1000)))
-    >>> print(counts)
+        with sim.profile() as counts:
+            kernel((8,), (128,), (x, y, np.int32(1000)))
+        print(counts)
     """
     from tinyalex.sim.ptx.count import Profile
 

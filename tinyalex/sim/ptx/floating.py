@@ -54,14 +54,19 @@ def two_sum(a: Values, b: Values) -> tuple[Values, Values]:
 
 def fma64(a: Values, b: Values, c: Values) -> Values:
     """a b + c for float64, rounded once (Boldo and Melquiond 2008): the errors are summed to an odd number, which is added last."""
-    product = a * b
-    a1, b1 = _upper(a), _upper(b)
-    a0, b0 = a - a1, b - b1
-    below = ((a1 * b1 - product) + a1 * b0 + a0 * b1) + a0 * b0  # Dekker: a b = product + below
+    product, below = two_product(a, b)
     middle, low = two_sum(c, below)
     total, error = two_sum(product, middle)
     exact = total + odd_sum(low, error)
     return np.where(np.isfinite(exact), exact, product + c)
+
+
+def two_product(a: Values, b: Values) -> tuple[Values, Values]:
+    """The rounded product of float64 and its error, which is exact (Dekker)."""
+    product = a * b
+    a1, b1 = _upper(a), _upper(b)
+    a0, b0 = a - a1, b - b1
+    return product, ((a1 * b1 - product) + a1 * b0 + a0 * b1) + a0 * b0
 
 
 def _upper(a: Values) -> Values:
@@ -77,6 +82,18 @@ def directed(opcode: str, way: str) -> Function:
         a, b, *c = (argument.astype(np.float64) for argument in arguments)
         exact = a * b if opcode in ("mul", "fma", "mad") else odd_sum(a, -b if opcode == "sub" else b)
         return towards(odd_sum(exact, c[0]) if c else exact, way)
+
+    return f
+
+
+def directed64(opcode: str, way: str) -> Function:
+    """Sum, difference or product of float64, rounded in a direction: the error says on which side the exact number is."""
+
+    def f(a: Values, b: Values) -> Values:
+        near, error = two_product(a, b) if opcode == "mul" else two_sum(a, -b if opcode == "sub" else b)
+        outward = error * np.sign(near) < 0 if way == "rz" else error < 0 if way == "rm" else error > 0
+        goal = {"rz": 0.0, "rm": -np.inf, "rp": np.inf}[way]
+        return np.where(outward & np.isfinite(error), np.nextafter(near, goal), near)
 
     return f
 
@@ -120,9 +137,12 @@ def _rounded(f: Function, instruction: Instruction, kind: str) -> Function:
     way = next((word for word in ("rz", "rm", "rp") if word in instruction.parts), None)
     if way is None:
         return f
+    opcode = instruction.parts[0]
+    if kind == "f64" and opcode in ("add", "sub", "mul"):
+        return directed64(opcode, way)
     if kind != "f32":
         raise Unknown(".".join(instruction.parts))
-    return directed(instruction.parts[0], way)
+    return directed(opcode, way)
 
 
 @operation("fma mad", "float", f"{ROUND} ftz sat")
@@ -177,9 +197,9 @@ UNARY: dict[str, Function] = {
 
 @operation(" ".join(UNARY), "float", "rn approx ftz")
 def unary(d: Decoder, instruction: Instruction, kind: str) -> Run:
-    """A function of one float. The approximations for f64 (rcp.approx.ftz.f64) keep the upper 32 bits of the result."""
+    """A function of one float. The approximations that end with .approx.ftz.f64 keep the upper 32 bits of the result."""
     f = UNARY[instruction.parts[0]]
-    if kind == "f64" and "approx" in instruction.parts:
+    if kind == "f64" and {"approx", "ftz"} <= set(instruction.parts):
         exact, upper = f, ~np.uint64(0xFFFFFFFF)
         f = lambda a: (exact(a).view(np.uint64) & upper).view(np.float64)  # noqa: E731
     return apply(d, instruction, finish(f, instruction.parts, kind), (kind,), kind)

@@ -67,15 +67,23 @@ def _wide(f: Function, kind: str) -> Function:
     return lambda a, b, *rest: f(a.astype(wide), b.astype(wide), *rest)
 
 
-@operation("add sub", "int")
+@operation("add sub", "int", "cc")
 def add(d: Decoder, instruction: Instruction, kind: str) -> Run:
     """Sum or difference, which wraps."""
+    if "cc" in instruction.parts:
+        from tinyalex.sim.ptx.carry import long
+
+        return long(d, instruction, kind, instruction.parts[0], carry_in=False)
     return apply(d, instruction, np.add if instruction.parts[0] == "add" else np.subtract, (kind, kind), kind)
 
 
-@operation("mul mad mul24 mad24", "int", "lo hi wide")
+@operation("mul mad mul24 mad24", "int", "lo hi wide cc")
 def multiply(d: Decoder, instruction: Instruction, kind: str) -> Run:
     """The product: its lower half, its upper half, or all of it (wide); `mad` adds a third number."""
+    if "cc" in instruction.parts:
+        from tinyalex.sim.ptx.carry import long
+
+        return long(d, instruction, kind, "mad", carry_in=False)
     result = WIDER[kind] if "wide" in instruction.parts else kind
     product: Function = np.multiply
     if "24" in instruction.parts[0]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyalex.errors import KernelError
-from tinyalex.sim.ptx import access, bits, convert, floating, integer, together  # noqa: F401 - they enter their operations
+from tinyalex.sim.ptx import access, bits, carry, convert, floating, integer, together  # noqa: F401 - they enter their operations
 from tinyalex.sim.ptx.decode import Decoder
 from tinyalex.sim.ptx.flow import ANYWHERE, Block, blocks_of, origins_of
 from tinyalex.sim.ptx.group import WARP, Chunk, Group
@@ -42,6 +42,7 @@ class Kernel:
         flat = inline(function, text)
         self.instructions: list[Instruction] = flat.instructions
         self.variables: dict[str, tuple[Variable, int]] = {}
+        flat.registers[carry.CARRY] = "u32"
         self.shared, self.local = self._place(flat, text)
         d = Decoder(flat, {**symbols, **{name: offset for name, (_, offset) in self.variables.items()}})
         self.blocks: list[Block] = self._build(flat, d)
