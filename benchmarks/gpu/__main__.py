@@ -14,7 +14,7 @@ from benchmarks.gpu.header import header
 from benchmarks.gpu.plan import STAGES, choose
 from benchmarks.gpu.report import failures
 from benchmarks.gpu.run import Job
-from tinyalex.devices.cuda import why_no_cuda
+from tinyalex.devices.cards import why_no_cuda
 from tinyalex.errors import DeviceError, ShapeError, TinyalexError, show
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -39,4 +39,5 @@ def _cell(text: str) -> str:
 def _cards(document: dict[str, Any]) -> str:
     if document["stub"]:
         return ""
-    return f"{len(document['cards'])} card(s), driver {document['driver']}, CUDA runtime {document['runtime']}, "
+    n, driver, runtime, nvrtc = len(document["cards"]), document["driver"], document["runtime"], document["nvrtc"]
+    return f"{n} card{'s' * (n > 1)}, driver for CUDA {driver}, runtime {runtime}, NVRTC {nvrtc}, "

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from benchmarks.gpu import figure1, oracles, parity, shares, suite
-from benchmarks.gpu.__main__ import RESULTS, main
+from benchmarks.gpu.__main__ import RESULTS, main, parser, prepared
 from benchmarks.gpu.header import STUB, header
 from benchmarks.gpu.measure import copy_rate, difference, seconds_of, sgemm_rate
 from benchmarks.gpu.nets import net_on
@@ -22,6 +22,7 @@ from benchmarks.gpu.plan import STAGES, Context, Finding, Stage, choose, deadlin
 from benchmarks.gpu.report import failures, markdown
 from benchmarks.gpu.run import Job
 from tests.contract import refuses
+from tests.devices import cupy_stub
 from tinyalex import sim
 from tinyalex.analysis.predict import Kernel
 from tinyalex.devices import get_device
@@ -88,8 +89,22 @@ def test_table_says_what_it_is_and_what_failed(tmp_path, monkeypatch):
     ):
         assert words in text
     assert "| | z | 3 | passed |" in text
-    real = document | {"stub": False, "card": "H200", "cards": [{}], "driver": 13000, "runtime": 12090}
-    assert "# H200" in markdown(real) and "1 card(s), driver 13000, CUDA runtime 12090" in markdown(real) and STUB not in markdown(real)
+    real = document | {"stub": False, "card": "H200", "cards": [{}], "driver": "13.0", "runtime": "12.9", "nvrtc": "12.9"}
+    assert "# H200" in markdown(real) and STUB not in markdown(real)
+    assert "1 card, driver for CUDA 13.0, runtime 12.9, NVRTC 12.9, " in markdown(real)
+
+
+def test_where_there_are_cards_they_are_named_and_two_are_used(tmp_path, monkeypatch):
+    cupy_stub.install()
+    try:
+        monkeypatch.setattr("benchmarks.gpu.__main__.why_no_cuda", lambda: None)
+        monkeypatch.chdir(tmp_path)
+        job, facts = prepared(parser().parse_args(["--out", str(tmp_path / "new"), "--only", "parity"]))
+    finally:
+        cupy_stub.remove()
+    assert job.devices == ("cuda:0", "cuda:1") and [stage.name for stage in job.stages] == ["parity"] and job.seconds == 600
+    assert facts["card"] == facts["cards"][0]["name"] and facts["driver"] and not facts["stub"] and "tinyalex" in facts["versions"]
+    assert job.path.parent == (tmp_path / "new").resolve() and job.path.name.startswith(facts["date"][:10])
 
 
 @pytest.mark.parametrize(
