@@ -13,7 +13,8 @@ from tinyalex.devices.sim import SimDevice
 from tinyalex.layers.dropout import Dropout
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models.cifar_alexnet import cifar_alexnet
-from tinyalex.training import Trainer, parameters_sha256
+from tinyalex.training import Trainer, load_checkpoint, parameters_sha256
+from tinyalex.training.checkpoint import checkpoint_files
 
 STEPS, N = 12, 1
 
@@ -114,7 +115,7 @@ def test_a_planted_slip_is_caught(slip, monkeypatch):
 
 
 @towers
-def test_memory_that_ends_in_the_middle_of_a_step_leaves_all_as_it_was_and_names_layer_and_device(towers):
+def test_memory_that_ends_in_the_middle_of_a_step_leaves_all_as_it_was_and_names_layer_and_device(tmp_path, towers):
     roomy = [SimDevice(i) for i in range(towers)]
     trainer, layers = trainer_on(roomy), set()
     before = [device.used for device in roomy]
@@ -124,7 +125,7 @@ def test_memory_that_ends_in_the_middle_of_a_step_leaves_all_as_it_was_and_names
     needs = [device.peak - used for device, used in zip(roomy, before, strict=True)]
     for part in (0.6, 0.4, 0.2, 0):
         devices = [SimDevice(i) for i in range(towers)]
-        trainer = trainer_on(devices)
+        trainer = trainer_on(devices, folder=tmp_path / str(part))
         start = parameters_sha256(trainer.net)
         for device, need in zip(devices, needs, strict=True):
             device.limit_memory(device.used + int(part * need))
@@ -132,6 +133,7 @@ def test_memory_that_ends_in_the_middle_of_a_step_leaves_all_as_it_was_and_names
             trainer.run(1)
         layers.add(caught.value.layer)
         assert parameters_sha256(trainer.net) == start and trainer.position.step == 0 and trainer.position.images == 0
+        assert load_checkpoint(checkpoint_files(trainer.folder)[-1]).position.step == 0 and ta.OutOfMemory.exit_code == 1
         assert not any(np.any(leaf.device.to_numpy(grad)) for leaf in trainer.net.leaves() for grad in leaf.grads.values())
         for device in devices:
             device.limit_memory(1 << 30)
@@ -157,5 +159,5 @@ def test_a_loss_that_is_not_finite_is_reported_at_its_own_step():
             trainer.net["fc8"].bias[1] = np.inf
 
     trainer.sgd.step = spoiled
-    with pytest.raises(ta.DivergedError, match="trainer: loss must be finite, got nan at step 6, epoch 1; the first bad elements are in "):
+    with pytest.raises(ta.DivergedError, match="loss must be finite, got nan at step 6, epoch 1; the first bad elements 4 steps later"):
         trainer.run(1)

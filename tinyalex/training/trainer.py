@@ -252,9 +252,10 @@ class Trainer:
         steps = read(self.loss.device, self._pending, self.net.dtype)
         for later, (loss, wrong, size) in zip(reversed(range(len(steps))), steps, strict=True):
             if not math.isfinite(loss):
-                step = position.step + (x is not None) - later
-                at, bad = f"step {step}, epoch {position.epoch + 1}", "unknown" if x is None else first_bad(self.net, x)
-                self._diverged(f"loss must be finite, got {loss} at {at}; the first bad elements are in {bad}")
+                step, bad = position.step + (x is not None) - later, "unknown" if x is None else first_bad(self.net, x)
+                when = f" {later} step{'s' * (later > 1)} later" if later else ""  # which have spread them
+                at = f"step {step}, epoch {position.epoch + 1}"
+                self._diverged(f"loss must be finite, got {loss} at {at}; the first bad elements{when} are in {bad}")
             total += loss * size
             errors += wrong
             images += size
