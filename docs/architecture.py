@@ -24,8 +24,11 @@ LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bott
     {"models": (2.6, "nets as rows"), "gradcheck": (9, "the numerical proof")},
     {"data": (1.8, "images, batches"), "towers": (4.3, "two devices"), LEARNING: (6.9, "what a step needs")},
     {"layers": (5, "what the paper says")},
-    {"fast": (5, "the same, faster"), "parameters": (7.6, "arrays by name"), "init": (10, "first weights")},
-    {"files": (0.2, "bytes in and out"), "geometry": (3.2, "where windows lie"), "devices": (5.7, "arrays, threads")},
+    {
+        "files": (0.2, "bytes in and out"), "sim": (2.6, "runs CUDA kernels"), "fast": (5, "the same, faster"),
+        "parameters": (7.6, "arrays by name"), "init": (10, "first weights"),
+    },
+    {"geometry": (3.9, "where windows lie"), "devices": (6.3, "arrays, threads")},
     {WORDS: (5, "what a user reads")},
 )
 UPWARD = ("fast", "layers")  # fast/fuse.py alone looks back: it decides which activation works inside the block of another layer

@@ -8,11 +8,13 @@ from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import CompileError, KernelError
 from tinyalex.sim.module import RawKernel, RawModule
 from tinyalex.sim.nvrtc import available, compile_cubin, compile_ptx, why_no_nvrtc
+from tinyalex.sim.ptx.count import Profile
 from tinyalex.sim.settings import profile, races
 
 __all__ = [
     "CompileError",
     "KernelError",
+    "Profile",
     "RawKernel",
     "RawModule",
     "SimDevice",

@@ -26,6 +26,7 @@ from tinyalex.sim.ptx.types import TYPES, constant
 
 TO_END_OF_LINE = re.compile(r"\.(?:version|target|address_size|file|loc|section|b8|b16|b32|b64)\b")
 SPACE = re.compile(r"\s*")
+END = ";"  # of a statement
 LABEL = re.compile(r"([\w$%.]+):(?!:)")
 HEADER = re.compile(r"(?:\.(?:visible|extern|weak)\s+)*\.(?:entry|func)\b")
 PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)(?:\s+\.ptr[^,)]*?)?\s+([\w$]+)(?:\[(\d+)\])?")
@@ -165,7 +166,7 @@ def _end(text: str, start: int) -> int:
     if TO_END_OF_LINE.match(text, start):
         return text.find("\n", start) % (len(text) + 1)
     label = LABEL.match(text, start)
-    return label.end() if label else (text.find(";", start) + 1) or len(text)
+    return label.end() if label else (text.find(END, start) + 1) or len(text)
 
 
 def _header(statement: str) -> Function:
