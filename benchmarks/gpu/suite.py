@@ -1,4 +1,4 @@
-"""The tests of the package that run on a card, both towers on one card, and on two cards if there are two."""
+"""The tests of the package that have their GPUs as a parameter: both towers on one card, and on two cards if there are two."""
 
 from __future__ import annotations
 
@@ -11,42 +11,39 @@ import time
 from collections.abc import Iterator
 
 from benchmarks.gpu.plan import Context, Finding
+from benchmarks.gpu.stub import PRELUDE
 
-VARIABLE = "TINYALEX_TEST_DEVICES"  # on which devices the tests put the halves of a net, such as cuda:0,cuda:1
-ON_DEVICES = ["tests/devices", "tests/layers", "tests/models", "tests/training", "tests/towers"]
+SPARE = 5.0  # seconds for what comes after pytest was ended
+VARIABLE = "TINYALEX_TEST_DEVICES"  # of `tests/places.py`: the GPUs of tests whose devices are a parameter, such as cuda:0,cuda:1
+ON_DEVICES = ["tests/test_contract.py", "tests/training", "tests/models", "tests/towers", "tests/layers"]
+SHORT = ["tests/training/test_step_on_a_card.py", "tests/models/test_alexnet_towers.py"]  # with --quick
+PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|deselected)")
 
 
 def run(context: Context) -> Iterator[Finding]:
-    """The tests that need a card, then those that have their devices as a parameter, on each place for two towers."""
-    if context.stub:
-        yield tests("tests of the device `cuda` against the stub", ["tests/devices/test_cuda.py"], {}, context)
-        return
-    yield tests("tests that need a card", ["-m", "gpu", "tests"], {VARIABLE: ",".join(context.devices)}, context)
+    """The tests whose GPUs are a parameter, on each place for two towers."""
     for pair in context.pairs():
         where = ",".join(pair)
-        yield tests(f"tests with their devices as a parameter, on {where}", [*ON_DEVICES, "-m", "not slow"], {VARIABLE: where}, context)
+        yield tests(f"tests on {where}", [*(SHORT if context.quick else ON_DEVICES), "-k", "card"], {VARIABLE: where}, context)
 
 
 def tests(name: str, arguments: list[str], variables: dict[str, str], context: Context) -> Finding:
     """Run pytest until it ends or the time is over. No test at all is no failure, and is said."""
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", *existing(arguments)]
-    began = time.monotonic()
+    code = PRELUDE * context.stub + PYTEST
+    command = [sys.executable, "-c", code, "-q", "--no-header", "-p", "no:cacheprovider", *arguments]
+    began, seconds = time.monotonic(), max(1.0, context.left() - SPARE)
     with tempfile.TemporaryFile("w+") as output:
         try:
-            code = subprocess.run(
-                command,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=max(1.0, context.left() - 5),
-                env=os.environ | variables,
-                check=False,
-            ).returncode
+            told = subprocess.run(
+                command, stdout=output, stderr=subprocess.STDOUT, timeout=seconds, env=os.environ | variables, check=False
+            )
+            ended: int | None = told.returncode
         except subprocess.TimeoutExpired:
-            code = None
+            ended = None
         output.seek(0)
         text = output.read()
-    return judged(name, code, text, time.monotonic() - began)
+    return judged(name, ended, text, time.monotonic() - began)
 
 
 def judged(name: str, code: int | None, text: str, seconds: float) -> Finding:
@@ -62,8 +59,3 @@ def judged(name: str, code: int | None, text: str, seconds: float) -> Finding:
     if code == 5:  # pytest found no test
         return Finding(name, f"no test was found ({said})", None, numbers)
     return Finding(name, f"{said} in {seconds:.0f} s" + "".join(f"; {line}" for line in failures[:3]), code == 0, numbers)
-
-
-def existing(arguments: list[str]) -> list[str]:
-    """The arguments without folders that are not there."""
-    return [each for each in arguments if not each.startswith("tests/") or os.path.exists(each)]
