@@ -21,8 +21,10 @@ every_place = pytest.mark.parametrize("place", PLACES)
 
 
 def card(number: int = 0) -> Device:
-    """A new simulated GPU, or a real one. Where fewer are named, one stands for several."""
-    return ta.get_device(REAL[number % len(REAL)]) if REAL else SimDevice(number)
+    """A new simulated GPU, or a real one, without a log of copies. Where fewer are named, one stands for several."""
+    device = ta.get_device(REAL[number % len(REAL)]) if REAL else SimDevice(number)
+    device.received.clear()
+    return device
 
 
 def device_of(place: str, workers: int = 1) -> Device:

@@ -9,12 +9,14 @@ knows who has written it and read it last. An access that no wait puts after the
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import threading
 import types
 from contextlib import suppress
 
 import numpy as np
+import pytest
 
 from tinyalex.devices.sim_array import API
 
@@ -356,8 +358,8 @@ def install(cards=2, room=ROOM, available=True, error=None):
             self.code = code
 
         def get_function(self, name):
-            if "error" in self.code:
-                raise CUDARuntimeError('k.cu(1): error: identifier "error" is undefined')
+            if name != "twice":
+                raise CUDARuntimeError(f'k.cu(1): error: "{name}" is no kernel that the stand-in has')
             return lambda grid, block, args: call(lambda x: np.multiply(x, 2, out=x), name, args, {}, writes_first=True)
 
     def missing(name):
@@ -427,3 +429,12 @@ def remove():
     for name in ("cupy", "cupyx", "cupy._core", "cupy._core._routines_linalg"):
         with suppress(KeyError):
             del sys.modules[name]
+
+
+if __name__ == "__main__":  # python -m tests.devices.cupy_stub PATHS runs these tests with the stand-in's two GPUs
+    import tests.devices.cupy_stub as itself  # the module that the tests import
+
+    itself.install()
+    os.environ.setdefault("TINYALEX_TEST_DEVICES", "cuda:0,cuda:1")
+    os.environ.setdefault("TINYALEX_KERNELS", "0")
+    sys.exit(pytest.main(sys.argv[1:]))

@@ -19,8 +19,9 @@ MEMORY = 1 << 20
 
 
 @pytest.fixture
-def make_cupy():
+def make_cupy(monkeypatch):
     """The function that puts a stand-in into `sys.modules`, which the end of the test takes out again."""
+    monkeypatch.setenv("TINYALEX_KERNELS", "0")
     yield cupy_stub.install
     cupy_stub.remove()
 

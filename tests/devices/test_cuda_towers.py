@@ -22,8 +22,9 @@ BYTES = 12_032  # an image and direction as float32: conv3 64*36 and fc6 576, bo
 
 
 @pytest.fixture
-def cards():
+def cards(monkeypatch):
     """Both cards of a stand-in with as much memory as the net takes."""
+    monkeypatch.setenv("TINYALEX_KERNELS", "0")
     stub = cupy_stub.install()
     yield stub, [CudaDevice(0), CudaDevice(1)]
     cupy_stub.remove()
