@@ -78,15 +78,13 @@ class Device(ABC):
     kind: "cpu", "sim" or "cuda". Algorithms are chosen by it, and the devices of two towers must have the same kind.
     xp: the array module: numpy, cupy or the simulated one.
     received: the log of the copies from other devices.
-    raw_module: the class that compiles kernels, with the calls of `cupy.RawModule`; None where there is none.
-    kernels: belongs to `tinyalex.fast.cuda.loader.kernels_of`.
     """
 
     name: str
     kind: str
     xp: Any
-    raw_module: Any = None
-    kernels: Any = None
+    raw_module: Any = None  # the class that compiles kernels, with CuPy's calls; None where there is none
+    kernels: Any = None  # of `tinyalex.fast.cuda.loader.kernels_of`, which fills it when it is first asked for
     made_by_name = False  # whether `get_device` made it
 
     def __init__(self) -> None:

@@ -86,13 +86,15 @@ CUDA_COLUMNS = Row("columns", cuda_convolution.forward_columns, cuda_convolution
                    fits=cuda_convolution.fits, file="columns.cu bias.cu")
 CUDA_POOL = Row("gather", cuda_pooling.forward, cuda_pooling.backward, plain.pool_keeps, cuda_pooling.scratch_bytes,
                 fits=cuda_pooling.fits, file="pool.cu")
+CUDA_AVG_POOL = Row("gather", cuda_pooling.forward, cuda_pooling.backward, _keeps_nothing, cuda_pooling.scratch_bytes,
+                    fits=cuda_pooling.fits, file="pool.cu")
 CUDA_PRODUCT = Row("in place", cuda_product.forward, plain.product_backward, keeps_x, plain.product_scratch,
                    fits=cuda_product.fits, file="bias.cu")
 
 KERNELS: dict[str, tuple[Row, ...]] = {
     "convolution": (CUDA_TILES, CUDA_COLUMNS),
     "max pooling": (CUDA_POOL,),
-    "average pooling": (),
+    "average pooling": (CUDA_AVG_POOL,),
     "product": (CUDA_PRODUCT,),
 }
 FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {  # by the name of the plain function: the .cu file, and what launches its kernel

@@ -10,7 +10,7 @@ import tinyalex as ta
 from tests.contract import refuses, values
 from tests.fast.cuda import ways
 from tinyalex.devices.dry import DryDevice
-from tinyalex.devices.sim import SimDevice
+from tinyalex.devices.sim import SimDevice, current_device
 from tinyalex.fast import table
 from tinyalex.fast.cuda import loader
 
@@ -26,7 +26,7 @@ class Nvrtc:
     def get_function(self, name):
         if "broken" in self.code:
             raise RuntimeError('In file included from lrn.cu\nlrn.cu(7): error: identifier "broken" is undefined\n\n1 error detected')
-        return lambda grid, block, args: started.append((name, grid, block, args))
+        return lambda grid, block, args: started.append((name, grid, block, args, current_device()))
 
 
 started = []
@@ -37,6 +37,19 @@ class Card(SimDevice):
 
     kind = "cuda"
     raw_module = Nvrtc
+
+
+class Simulated(SimDevice):
+    """A simulated GPU with a compiler."""
+
+    raw_module = Nvrtc
+
+
+class Bare(SimDevice):
+    """A GPU without a compiler."""
+
+    kind = "cuda"
+    raw_module = None
 
 
 @pytest.fixture
@@ -50,8 +63,7 @@ def layer(device):
 
 
 def test_cards_run_kernels_and_simulated_ones_only_when_asked(monkeypatch):
-    card, sim = Card(), SimDevice()
-    sim.raw_module = Nvrtc
+    card, sim = Card(), Simulated()
     for setting, of_card, of_sim in ((None, True, False), ("auto", True, False), ("0", False, False), ("1", True, True)):
         monkeypatch.delenv("TINYALEX_KERNELS", raising=False)
         if setting is not None:
@@ -68,8 +80,7 @@ def test_other_settings_are_refused(monkeypatch):
 
 
 def test_without_a_compiler_the_array_functions_compute_unless_kernels_were_demanded(monkeypatch):
-    device = SimDevice(3)
-    device.raw_module, device.kind = None, "cuda"
+    device = Bare(3)
     assert loader.kernels_of(device) is None
     monkeypatch.setenv("TINYALEX_KERNELS", "1")
     with refuses(ta.DeviceError, "sim:3: TINYALEX_KERNELS=1 must have a compiler of kernels, got none; pip install 'tinyalex[kernels]'"):
@@ -86,7 +97,7 @@ def test_the_table_gives_rows_of_kernels_to_cards_and_plain_ones_to_a_kind():
     pool, linear = ta.MaxPool2d(3, device=Card()), ta.Linear(3, 4, rng=np.random.default_rng(0), device=Card())
     assert pool.row(pool.asked((3, 9, 9)), 8).name == "gather" and linear.row(linear.asked((3,)), 8).name == "in place"
     mean = ta.AvgPool2d(3, device=Card())
-    assert mean.row(mean.asked((3, 9, 9)), 8).name == "plain"
+    assert mean.row(mean.asked((3, 9, 9)), 8).name == "gather"
 
 
 def test_arguments_are_numbers_of_the_kernels_types():
@@ -95,8 +106,9 @@ def test_arguments_are_numbers_of_the_kernels_types():
     kernels = loader.kernels_of(card)
     x = card.zeros((3,), np.float64)
     kernels.launch("sgd.cu", "sgd_step", 257, x, 3, 0.5, True, np.uint64(7))
-    ((name, grid, block, args),) = started
+    ((name, grid, block, args, current),) = started
     assert (name, grid, block) == ("sgd_step", (2,), (256,)) and args[0] is x
+    assert current is card  # the GPU that is current when the kernel starts
     assert [type(a) for a in args[1:]] == [np.int32, np.float64, np.int32, np.uint64]
 
 

@@ -15,6 +15,8 @@ F = np.float32
 LEAST = {
     "col2im": 0.8,  # windows at the edges are missing
     "max_pool": 0.4,  # a stride of 2 leaves out every second pixel, which the next cell reads from the cache
+    "avg_pool": 0.4,
+    "avg_pool_backward": 0.7,  # two neighbors read the same dout
     "max_pool_backward": 0.5,  # only pixels that won read dout
     "kept_units": 0.1,  # a thread writes 8 single bytes, and the card joins them in its cache
 }
@@ -51,6 +53,7 @@ RUNS = {
     "tiles": conv(32),
     "columns": conv(96),
     "pool": lambda device: pass_through(ta.MaxPool2d(3, stride=2, device=device), device),
+    "mean": lambda device: pass_through(ta.AvgPool2d(3, stride=2, device=device), device),
     "lrn": lambda device: pass_through(ta.LocalResponseNorm(device=device), device),
     "dropout": lambda device: pass_through(ta.Dropout(device=device), device),
     "end": end,

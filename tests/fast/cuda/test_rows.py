@@ -97,6 +97,7 @@ def test_every_convolution_on_any_geometry(way, g, n):
 @given(g=geometries(pooling=True), n=st.sampled_from([1, 2, 5]))
 def test_every_pooling_on_any_geometry(way, g, n):
     check_geometry(way, "max pooling", g, n)
+    check_geometry(way, "average pooling", g, n)
 
 
 def check_geometry(way, operation, g, n):

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.fast.cuda.loader import MOST, Kernels, contiguous, kernels_of, scalars
+from tinyalex.fast.cuda.loader import MOST, Kernels, contiguous, kernels_of
 from tinyalex.fast.request import Convolution, Grads, Then, add_gradients, apply, size_of
 from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.geometry import Windows
@@ -71,13 +71,13 @@ def forward_tiles(asked: Convolution, x: Array, device: Device, then: Then | Non
     with device.activate():
         x, weight = contiguous(x, device), contiguous(asked.weight, device)
     out = device.empty(asked.out_shape(len(x)), x.dtype)
-    launch, filters = kernels.function("conv.cu", "conv_forward", x.dtype), asked.filters // asked.groups
+    filters = asked.filters // asked.groups
 
     def block(images: slice, scratch: Scratch) -> None:
         n, c, h, w = x[images].shape
         grid = (-(-n * math.prod(windows.out) // TILE), -(-filters // TILE), asked.groups)
         sizes = (n, c, h, w, asked.filters, *geometry((), windows), asked.groups, relu)
-        launch(grid, (SIDE * SIDE,), scalars((x[images], weight, asked.bias, out[images], *sizes), x.dtype))
+        kernels.start("conv.cu", "conv_forward", grid, SIDE * SIDE, x[images], weight, asked.bias, out[images], *sizes)
         if not relu:
             apply(then, out[images], scratch)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Scratch
-from tinyalex.fast.cuda.loader import MOST, THREADS, Kernels, contiguous, scalars
+from tinyalex.fast.cuda.loader import MOST, THREADS, Kernels, contiguous
 
 Plain: TypeAlias = Callable[..., Any]  # the plain function, for sizes that the kernel does not take
 WIDEST = 32  # channels of a window of `lrn.cu`, which holds them in registers
@@ -98,8 +98,7 @@ def softmax_loss(kernels: Kernels, plain: Plain, logits: Array, labels: Array, x
     logits = contiguous(logits, kernels.device)
     n, classes = logits.shape
     loss, probs = kernels.device.empty((n,), logits.dtype), kernels.device.empty(logits.shape, logits.dtype)
-    launch = kernels.function("loss.cu", "softmax_loss", logits.dtype)
-    launch((n,), (THREADS // 2,), scalars((logits, labels, loss, probs, classes), logits.dtype))
+    kernels.start("loss.cu", "softmax_loss", (n,), THREADS // 2, logits, labels, loss, probs, classes)
     return loss, probs
 
 

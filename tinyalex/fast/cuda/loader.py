@@ -87,9 +87,14 @@ class Kernels:
 
         dtype: float32 or float64; the default is the dtype of the first argument.
         """
+        self.start(file, name, (-(-size // THREADS),), THREADS, *arguments, dtype=dtype, **macros)
+
+    def start(self, file: str, name: str, grid: tuple[int, ...], threads: int, *arguments: Any, dtype: Any = None, **macros: int) -> None:
+        """As `launch`, with a grid of blocks of so many threads."""
         dtype = arguments[0].dtype if dtype is None else np.dtype(dtype)
-        blocks = -(-size // THREADS)
-        self.function(file, name, dtype, **macros)((blocks,), (THREADS,), scalars(arguments, dtype))
+        kernel = self.function(file, name, dtype, **macros)
+        with self.device.activate():  # a kernel starts on the GPU that is current
+            kernel(grid, (threads,), scalars(arguments, dtype))
 
 
 def scalars(arguments: tuple[Any, ...], dtype: Any) -> tuple[Any, ...]:

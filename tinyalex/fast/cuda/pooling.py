@@ -1,4 +1,4 @@
-"""The row of max pooling for GPUs: each thread gathers for one window forward, and for one pixel backward."""
+"""The rows of pooling for GPUs: each thread gathers for one window forward, and for one pixel backward."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from tinyalex.fast.cuda.loader import MOST, contiguous, kernels_of
 from tinyalex.fast.request import Grads, Pooling, Then, apply
 
 
-def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
-    """The maximum of each window, and which cell won: `max_pool` of pool.cu."""
+def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Any]:
+    """The maximum of each window, and which cell won, or the mean of each window: `max_pool` and `avg_pool` of pool.cu."""
     kernels: Any = kernels_of(device)
     with device.activate():
         x = contiguous(x, device)
-    out, winner = device.empty(asked.out_shape(len(x)), x.dtype), device.empty(asked.out_shape(len(x)), "int32")
+    out = device.empty(asked.out_shape(len(x)), x.dtype)
+    winner = device.empty(out.shape, "int32") if asked.remembers else None
 
     def block(images: slice, scratch: Scratch) -> None:
         part = out[images]
-        kernels.launch("pool.cu", "max_pool", math.prod(part.shape), x[images], part, winner[images], *_sizes(asked, len(part)))
+        name, won = ("avg_pool", ()) if winner is None else ("max_pool", (winner[images],))
+        kernels.launch("pool.cu", name, math.prod(part.shape), x[images], part, *won, *_sizes(asked, len(part)))
         apply(then, part, scratch)
 
     device.map_blocks(block, len(x), size=_images(asked))
     return out, winner
 
 
-def backward(asked: Pooling, winner: Array, dout: Array, device: Device, grads: Grads) -> Array:
-    """The sum over the windows that a pixel won: `max_pool_backward` of pool.cu."""
+def backward(asked: Pooling, winner: Any, dout: Array, device: Device, grads: Grads) -> Array:
+    """The sum over the windows that a pixel won, or that see it: `max_pool_backward` and `avg_pool_backward` of pool.cu."""
     kernels: Any = kernels_of(device)
     with device.activate():
         dout = contiguous(dout, device)
@@ -36,8 +38,8 @@ def backward(asked: Pooling, winner: Array, dout: Array, device: Device, grads: 
 
     def block(images: slice, scratch: Scratch) -> None:
         part = dx[images]
-        sizes = _sizes(asked, len(part))
-        kernels.launch("pool.cu", "max_pool_backward", math.prod(part.shape), dout[images], winner[images], part, *sizes)
+        name, won = ("avg_pool_backward", ()) if winner is None else ("max_pool_backward", (winner[images],))
+        kernels.launch("pool.cu", name, math.prod(part.shape), dout[images], *won, part, *_sizes(asked, len(part)))
 
     device.map_blocks(block, len(dout), size=_images(asked))
     return dx
