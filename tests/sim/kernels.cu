@@ -134,7 +134,9 @@ extern "C" __global__ void votes(const int* x, unsigned int* y) {
     y[i] = ballot;
     y[i + blockDim.x] = any | all << 1 | count << 2;
     y[i + 2 * blockDim.x] = __match_any_sync(0xffffffffu, x[i]);
+#if __CUDA_ARCH__ >= 800
     y[i + 3 * blockDim.x] = __reduce_add_sync(0xffffffffu, (unsigned int)x[i]);
+#endif
 }
 
 extern "C" __global__ void split_warp(const int* x, int* y) {

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from tests.contract import refuses
 from tests.sim.ptx_text import device, needs_nvrtc
 from tinyalex import sim
+from tinyalex.errors import KernelError
 
 pytestmark = needs_nvrtc
 CODE = Path(__file__).with_name("kernels.cu").read_text("utf-8")
@@ -194,3 +196,23 @@ def test_threads_that_take_different_ways_come_together(threads: int, blocks: in
                 break
         expected.append(v * 100 + steps)
     assert card.to_numpy(y).tolist() == expected
+
+
+def test_blocks_pass_barriers_at_different_times() -> None:
+    code = """extern "C" __global__ void f(int* y) {
+        __shared__ int s[64];
+        int i = threadIdx.x, v = i;
+        for (unsigned k = 0; k < blockIdx.x; ++k) {
+            s[i] = v;
+            __syncthreads();
+            v = s[(i + 1) % blockDim.x];
+            __syncthreads();
+        }
+        y[blockIdx.x * blockDim.x + i] = v;
+    }"""
+    y = device().asarray(np.zeros((7, 50), np.int32))
+    sim.RawModule(code=code).get_function("f")((7,), (50,), (y,))
+    assert np.array_equal(device().to_numpy(y), (np.arange(50) + np.arange(7)[:, None]) % 50)
+    wrong = code.replace("            __syncthreads();\n        }", "        }")
+    with refuses(KernelError, "then a write by thread"):
+        sim.RawModule(code=wrong).get_function("f")((7,), (50,), (y,))

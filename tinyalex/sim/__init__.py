@@ -1,7 +1,7 @@
 """A simulated card that runs CUDA kernels without a card: NVRTC's wheel compiles them, NumPy runs them.
 
 `RawModule` and `RawKernel` have CuPy's calls. What a real card leaves undefined is an error with the line of the source and the
-thread: an access outside of an array, a race, a barrier that not all threads reach.
+thread: an access outside of an array, a race, a barrier that not all threads reach. docs/SIM.md shows it.
 """
 
 from tinyalex.devices.sim import SimDevice

@@ -12,9 +12,10 @@ from tinyalex.devices.sim_array import SimArray, owner
 from tinyalex.errors import DeviceError, KernelError, ShapeError, did_you_mean
 from tinyalex.sim import settings
 from tinyalex.sim.nvrtc import compile_ptx
+from tinyalex.sim.ptx.kernel import Kernel
 from tinyalex.sim.ptx.memory import FIRST, GAP, Allocation, GlobalMemory, bytes_at, place_arrays
 from tinyalex.sim.ptx.parse import Parameter, Text, parse
-from tinyalex.sim.ptx.run import Kernel, Launch
+from tinyalex.sim.ptx.run import Launch
 from tinyalex.sim.ptx.types import TYPES
 
 MOST_THREADS = 1024  # of a block

@@ -32,13 +32,37 @@ class Area:
         self.elements, self.log, self.cell = elements, log, cell
 
 
-def finder(d: Decoder, instruction: Instruction, operand: str, access: Access) -> Callable[[Group], Found]:
+def finder(d: Decoder, operand: str, access: Access) -> Callable[[Group], Found]:
     """A function that says for a group where the access goes: (which threads, the area, the index of the first element of each)."""
     position, where = d.position, d.address(operand)
     d.uses.access = access
     if access.space in ("shared", "local"):
-        return _inside(position, where, access)
+        window = np.uint64(SHARED_WINDOW if access.space == "shared" else LOCAL_WINDOW) if access.generic else None
+        return _inside(position, where if window is None else lambda group: where(group) - window, access)
     return _global(position, where, access)
+
+
+def by_space(d: Decoder, instruction: Instruction, access: Access, build: Callable[[Access], Run]) -> Run:
+    """The function of an access. If the opcode names no space, it looks at the addresses, and each space gets its threads."""
+    if access.space:
+        return build(access)
+    runs = {space: build(replace(access, space=space, generic=True)) for space in ("global", "shared", "local")}
+    operand = next(one for one in instruction.operands if one.startswith("["))
+    where, reads, writes = d.address(operand), tuple(d.uses.reads), tuple(d.uses.writes)
+    d.uses.access = access
+    d.uses.reads |= d.uses.writes  # the threads of the other spaces keep the old values
+    shared, local = np.uint64(SHARED_WINDOW), np.uint64(LOCAL_WINDOW)
+
+    def run(group: Group) -> None:
+        address = where(group)
+        masks = {"global": address < shared, "shared": (address >= shared) & (address < local), "local": address >= local}
+        for space, mask in masks.items():
+            if mask.all():
+                runs[space](group)
+            elif mask.any():
+                narrow(group, group.full(mask), runs[space], reads, writes)
+
+    return run
 
 
 def _global(position: int, where: Read, access: Access) -> Callable[[Group], Found]:
@@ -102,31 +126,10 @@ def _beyond(address: Values, access: Access, name: str, low: int, high: int) -> 
     return Fault(lane, rule, f"{side} of its {high - low:,} bytes")
 
 
-def generic(d: Decoder, instruction: Instruction, build: Callable[[str], Run]) -> Run:
-    """The function of an access whose opcode names no space: it looks at the addresses, and each space gets its threads."""
-    runs = {space: build(space) for space in ("global", "shared", "local")}
-    operand = next(one for one in instruction.operands if one.startswith("["))
-    where, reads, writes = d.address(operand), tuple(d.uses.reads), tuple(d.uses.writes)
-    assert d.uses.access is not None
-    d.uses.access = replace(d.uses.access, space="")
-    d.uses.reads |= d.uses.writes
-    shared, local = np.uint64(SHARED_WINDOW), np.uint64(LOCAL_WINDOW)
-
-    def run(group: Group) -> None:
-        address = where(group)
-        masks = {"global": address < shared, "shared": (address >= shared) & (address < local), "local": address >= local}
-        for space, mask in masks.items():
-            if mask.all():
-                runs[space](group)
-            elif mask.any():
-                narrow(group, group.full(mask), runs[space], reads, writes)
-
-    return run
-
-
-def _access(d: Decoder, instruction: Instruction, kind: str, way: str, count: int) -> Access:
-    spaces = [part for part in instruction.parts if part in SPACES]
-    return Access(spaces[0] if spaces else "", TYPES[kind].itemsize, count, kind, way)
+def access_of(instruction: Instruction, kind: str, way: str, count: int = 1) -> Access:
+    """What an instruction does to memory, read off its opcode."""
+    space = next((part for part in instruction.parts if part in SPACES), "")
+    return Access(space, TYPES[kind].itemsize, count, kind, way)
 
 
 def strict(parts: tuple[str, ...]) -> bool:
@@ -137,21 +140,15 @@ def strict(parts: tuple[str, ...]) -> bool:
 @operation("ld ldu", "any", f"{' '.join(SPACES)} {HINTS}")
 def load(d: Decoder, instruction: Instruction, kind: str) -> Run:
     """One to four elements from memory to registers."""
-    targets = vector(instruction.operands[0])
     if "param" in instruction.parts:
-        return _parameter(d, instruction, kind, targets)
-    access = _access(d, instruction, kind, "read", len(targets))
-    position, loose = d.position, strict(instruction.parts)
-    if not access.space:
-        return generic(d, instruction, lambda space: _load(d, instruction, replace(access, space=space), position, loose))
-    return _load(d, instruction, access, position, loose)
+        return _parameter(d, instruction, kind)
+    access = access_of(instruction, kind, "read", len(vector(instruction.operands[0])))
+    return by_space(d, instruction, access, lambda one: _load(d, instruction, one))
 
 
-def _load(d: Decoder, instruction: Instruction, access: Access, position: int, loose: bool) -> Run:
+def _load(d: Decoder, instruction: Instruction, access: Access) -> Run:
     targets, operand = vector(instruction.operands[0]), instruction.operands[1]
-    shift = np.uint64(SHARED_WINDOW if "shared" == access.space else LOCAL_WINDOW) if access.space in ("shared", "local") else None
-    generic_address = shift is not None and access.space not in instruction.parts
-    find = finder(d, instruction, operand, access) if not generic_address else _shifted(d, operand, access, position, shift)
+    find, position, loose = finder(d, operand, access), d.position, strict(instruction.parts)
     puts, count, size = [d.write(target, access.kind) for target in targets], access.count, access.size
 
     def run(group: Group) -> None:
@@ -175,20 +172,14 @@ def _load(d: Decoder, instruction: Instruction, access: Access, position: int, l
     return run
 
 
-def _shifted(d: Decoder, operand: str, access: Access, position: int, window: Any) -> Callable[[Group], Found]:
-    """As `finder`, for a generic address of shared or local memory."""
-    where = d.address(operand)
-    return _inside(position, lambda group: where(group) - window, access)
-
-
-def _parameter(d: Decoder, instruction: Instruction, kind: str, targets: list[str]) -> Run:
+def _parameter(d: Decoder, instruction: Instruction, kind: str) -> Run:
     """An argument of the kernel, which is the same for all threads."""
     name, _, offset = instruction.operands[1].strip("[] ").partition("+")
     if all(name != parameter.name for parameter in d.kernel.parameters):
         raise Unknown(instruction.text)
     d.uses.names.add(name)
     dtype, start = TYPES[kind], int(offset or 0)
-    puts = [d.write(target, kind) for target in targets]
+    puts = [d.write(target, kind) for target in vector(instruction.operands[0])]
 
     def run(group: Group) -> None:
         values = np.frombuffer(group.launch.arguments[name], dtype, len(puts), start)
@@ -201,20 +192,15 @@ def _parameter(d: Decoder, instruction: Instruction, kind: str, targets: list[st
 @operation("st", "any", f"{' '.join(SPACES)} {HINTS}")
 def store(d: Decoder, instruction: Instruction, kind: str) -> Run:
     """One to four elements from registers to memory. Of two threads that write one element the later one wins."""
-    access = _access(d, instruction, kind, "write", len(vector(instruction.operands[1])))
-    position, loose = d.position, strict(instruction.parts)
-    if access.space in ("param", "const"):
+    if "param" in instruction.parts or "const" in instruction.parts:
         raise Unknown(".".join(instruction.parts))
-    if not access.space:
-        return generic(d, instruction, lambda space: _store(d, instruction, replace(access, space=space), position, loose))
-    return _store(d, instruction, access, position, loose)
+    access = access_of(instruction, kind, "write", len(vector(instruction.operands[1])))
+    return by_space(d, instruction, access, lambda one: _store(d, instruction, one))
 
 
-def _store(d: Decoder, instruction: Instruction, access: Access, position: int, loose: bool) -> Run:
+def _store(d: Decoder, instruction: Instruction, access: Access) -> Run:
     operand, sources = instruction.operands[0], vector(instruction.operands[1])
-    window = np.uint64(SHARED_WINDOW if access.space == "shared" else LOCAL_WINDOW)
-    own = access.space == "global" or access.space in instruction.parts
-    find = finder(d, instruction, operand, access) if own else _shifted(d, operand, access, position, window)
+    find, position, loose = finder(d, operand, access), d.position, strict(instruction.parts)
     reads, count, size = [d.read(source, access.kind) for source in sources], access.count, access.size
 
     def run(group: Group) -> None:
@@ -232,79 +218,6 @@ def _store(d: Decoder, instruction: Instruction, access: Access, position: int, 
                     area.elements[places] = values
 
     return run
-
-
-def _bounded(up: bool) -> Callable[[Values, Values], Values]:
-    """inc and dec: counting up to a limit and then from 0, or down to 0 and then from the limit."""
-    if up:
-        return lambda old, limit: np.where(old >= limit, old.dtype.type(0), old + old.dtype.type(1))
-    return lambda old, limit: np.where((old == 0) | (old > limit), limit, old - old.dtype.type(1))
-
-
-ATOMIC: dict[str, Any] = {
-    "add": np.add, "min": np.minimum, "max": np.maximum, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
-    "exch": lambda old, new: new, "inc": _bounded(True), "dec": _bounded(False),
-    "cas": lambda old, compare, new: np.where(old == compare, new, old),
-}  # fmt: skip
-
-
-@operation("atom red", "any", f"{' '.join(SPACES)} {' '.join(ATOMIC)} {HINTS}")
-def atomic(d: Decoder, instruction: Instruction, kind: str) -> Run:
-    """Read, change and write back, which no other thread interrupts. Threads come in the order of their numbers."""
-    access, position = _access(d, instruction, kind, "atomic", 1), d.position
-    if not access.space:
-        return generic(d, instruction, lambda space: _atomic(d, instruction, replace(access, space=space), position))
-    return _atomic(d, instruction, access, position)
-
-
-def _atomic(d: Decoder, instruction: Instruction, access: Access, position: int) -> Run:
-    returns = instruction.parts[0] == "atom"
-    operand, *sources = instruction.operands[1 if returns else 0 :]
-    word, kind = next(part for part in instruction.parts if part in ATOMIC), access.kind
-    if kind[0] == "f" and word not in ("add", "exch") or kind == "f16":
-        raise Unknown(".".join(instruction.parts))
-    window = np.uint64(SHARED_WINDOW if access.space == "shared" else LOCAL_WINDOW)
-    own = access.space == "global" or access.space in instruction.parts
-    find = finder(d, instruction, operand, access) if own else _shifted(d, operand, access, position, window)
-    reads, f = [d.read(source, kind) for source in sources], ATOMIC[word]
-    put = d.write(instruction.operands[0] if returns else "_", kind)
-
-    def run(group: Group) -> None:
-        before = np.zeros(group.n, TYPES[kind])
-        needed = returns and position not in group.launch.kernel.unused
-        for threads, area, index in find(group):
-            n = group.n if isinstance(threads, slice) else int(threads.sum())
-            index = np.broadcast_to(index, n)
-            values = [group.full(read(group))[threads] for read in reads]
-            if area.log is not None:
-                area.log.atomics(group, threads, area.cell, index, access.size, position)
-            if isinstance(f, np.ufunc) and not needed:
-                f.at(area.elements, index, values[0])
-            else:
-                before[threads] = in_turn(f, area.elements, index, values)
-        put(group, before)
-
-    return run
-
-
-def in_turn(f: Any, elements: Values, index: Values, values: list[Values]) -> Values:
-    """Let f change elements[index], one thread after the other where they want the same element; what each thread found there."""
-    order = np.argsort(index, kind="stable")
-    places = index[order]
-    first = np.flatnonzero(np.concatenate(([True], places[1:] != places[:-1])))
-    lengths = np.diff(np.concatenate((first, [len(places)])))
-    found = np.empty(len(index), elements.dtype)
-    if f is np.add and elements.dtype.kind in "iu":  # the sum of those in front, at once
-        sums = np.cumsum(values[0][order], dtype=elements.dtype)
-        in_front = sums - values[0][order]
-        found[order] = elements[places] + in_front - np.repeat(in_front[first], lengths)
-        np.add.at(elements, index, values[0])
-        return found
-    for turn in range(int(lengths.max(initial=0))):
-        now = order[first[lengths > turn] + turn]
-        found[now] = elements[index[now]]
-        elements[index[now]] = f(found[now], *[value[now] for value in values])
-    return found
 
 
 @operation("prefetch prefetchu", "any", "global L1 L2 local")

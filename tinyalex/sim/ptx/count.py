@@ -18,7 +18,8 @@ from tinyalex.sim.ptx.types import Values
 
 if TYPE_CHECKING:
     from tinyalex.sim.ptx.flow import Block
-    from tinyalex.sim.ptx.run import Kernel, Launch
+    from tinyalex.sim.ptx.kernel import Kernel
+    from tinyalex.sim.ptx.run import Launch
 
 SECTOR, LINE, BANKS, WORD = 32, 128, 32, 4
 HEADER = ("access", "memory", "requests", "bytes", "sectors", "fewest", "lines", "conflicts", "line of the source")

@@ -79,7 +79,8 @@ class Uses:
 class Access:
     """What an instruction does to memory. space: "" stands for an address of all memory. size: bytes of one of `count` elements.
 
-    kind: the type of an element. way: "read", "write" or "atomic".
+    kind: the type of an element. way: "read", "write" or "atomic". generic: whether the address is one of all memory, although the
+    space is known.
     """
 
     space: str
@@ -87,6 +88,7 @@ class Access:
     count: int
     kind: str
     way: str
+    generic: bool = False
 
     @property
     def name(self) -> str:

@@ -29,8 +29,9 @@ def fma32(a: Values, b: Values, c: Values) -> Values:
     """
     product, wide = a.astype(np.float64) * b, c.astype(np.float64)
     total = product + wide
-    if ((total.view(np.uint64) & LOW_BITS) == HALF).any():
-        total = odd_sum(product, wide)
+    between = np.flatnonzero((total.view(np.uint64) & LOW_BITS) == HALF)
+    if len(between):
+        total[between] = odd_sum(*(np.broadcast_to(part, total.shape)[between] for part in (product, wide)))
     return total.astype(np.float32)
 
 

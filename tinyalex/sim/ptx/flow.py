@@ -56,6 +56,7 @@ def blocks_of(kernel: Function, d: Decoder) -> list[Block]:
         for position in range(start, stop):
             made = built[position]
             if made is None:
+                d.position = position
                 _finish(block, kernel.instructions[position], kernel, d, number)
             else:
                 block.steps.append((made[0], ()))

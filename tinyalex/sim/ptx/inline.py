@@ -27,6 +27,10 @@ def inline(kernel: Function, text: Text) -> Function:
     """The kernel without calls."""
     out = Function(kernel.name, True, kernel.parameters, [], dict(kernel.registers), list(kernel.variables))
     _add(out, kernel, text, "", {}, [kernel.name])
+    stored = {one.operands[0] for one in out.instructions if one.parts[0] == "mov"}
+    for one in out.instructions:
+        if one.text.partition(" ")[0].startswith("ld.param") and one.parts[0] == "mov" and one.operands[1] not in stored:
+            raise KernelError(f"{out.name}: an argument must be stored as it is loaded, got {one.text}", "write the function inline")
     return out
 
 

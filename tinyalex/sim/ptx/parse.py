@@ -29,7 +29,7 @@ SPACE = re.compile(r"\s*")
 END = ";"  # of a statement
 LABEL = re.compile(r"([\w$%.]+):(?!:)")
 HEADER = re.compile(r"(?:\.(?:visible|extern|weak)\s+)*\.(?:entry|func)\b")
-PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)(?:\s+\.ptr[^,)]*?)?\s+([\w$]+)(?:\[(\d+)\])?")
+PARAMETER = re.compile(r"\.param\s+(?:\.align\s+(\d+)\s+)?\.(\w+)\b.*?([\w$]+)(?:\[(\d+)\])?\s*", re.DOTALL)
 VARIABLE = re.compile(
     r"(?:\.(?:visible|extern|weak)\s+)*\.(?P<space>shared|local|const|global)\s+(?:\.attribute\(.*?\)\s+)?(?:\.align\s+(?P<align>\d+)\s+)?"
     r"\.(?P<type>\w+)\s+(?P<name>[\w$]+)(?P<dims>(?:\[\d*\])*)(?:\s*=\s*(?P<init>.*))?$",
@@ -178,12 +178,16 @@ def _header(statement: str) -> Function:
         inner, _, rest = rest[1:].partition(")")
         results = _parameters(inner)
     name, _, inner = rest.partition("(")
-    return Function(name.strip(), kind[1] == "entry", _parameters(inner), results)
+    return Function(name.strip(), kind[1] == "entry", _parameters(inner.partition(")")[0]), results)
 
 
 def _parameters(text: str) -> list[Parameter]:
     found = []
-    for align, kind, name, count in PARAMETER.findall(text):
+    for part in text.split(",") if text.strip() else ():
+        match = PARAMETER.fullmatch(part.strip())
+        if match is None or match[2] not in TYPES:
+            raise KernelError(f"PTX: a parameter must have a type that the simulated card knows, got {part.strip()}")
+        align, kind, name, count = match.groups()
         size = TYPES[kind].itemsize
         found.append(Parameter(name, kind, size * int(count or 1), int(align or size)))
     return found

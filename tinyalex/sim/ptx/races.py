@@ -72,6 +72,7 @@ class Log:
     def writes(self, group: Group, threads: Any, area: Area, index: Values, size: int, position: int, values: Values, loose: bool) -> None:
         """Store the values, and note it. Two threads that store the same value, or the value that is there, do not race."""
         entry = self._entry(group, threads, position, loose)
+        index = np.broadcast_to(index, entry.shape)
         bits = np.dtype(f"u{size}")
         elements, new = area.elements.view(bits), np.ascontiguousarray(values).view(bits)
         changed = elements.take(index) != new

@@ -6,86 +6,21 @@ A branch that only some threads take cuts the group in two; groups that are at t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyalex.errors import KernelError
-from tinyalex.sim.ptx import access, bits, carry, convert, floating, integer, together  # noqa: F401 - they enter their operations
-from tinyalex.sim.ptx.decode import Decoder
-from tinyalex.sim.ptx.flow import ANYWHERE, Block, blocks_of, origins_of
-from tinyalex.sim.ptx.group import WARP, Chunk, Group
-from tinyalex.sim.ptx.inline import inline
+from tinyalex.sim.ptx.flow import ANYWHERE, Block
+from tinyalex.sim.ptx.group import Chunk, Group
+from tinyalex.sim.ptx.kernel import Kernel, plain_name, special
 from tinyalex.sim.ptx.memory import Allocation, Fault, GlobalMemory
-from tinyalex.sim.ptx.parse import Function, Instruction, Text, Variable
 from tinyalex.sim.ptx.races import Log, granule
-from tinyalex.sim.ptx.types import Unknown, Values
 
 if TYPE_CHECKING:
     from tinyalex.sim.ptx.count import Profile
 
 LANES = {True: 1 << 13, False: 1 << 15}  # threads that run together, with a log of accesses and without one; measured
-
-
-class Kernel:
-    """A kernel that is ready to run.
-
-    Attributes
-    ----------
-    parameters: of the kernel. blocks: its basic blocks. registers: how many it has in PTX. shared: bytes of shared memory, without
-    those that a launch adds. unused: the numbers of instructions whose result nobody reads.
-    """
-
-    def __init__(self, function: Function, text: Text, symbols: dict[str, int]) -> None:
-        self.name, self.parameters, self.files = function.name, function.parameters, text.files
-        flat = inline(function, text)
-        self.instructions: list[Instruction] = flat.instructions
-        self.variables: dict[str, tuple[Variable, int]] = {}
-        flat.registers[carry.CARRY] = "u32"
-        self.shared, self.local = self._place(flat, text)
-        d = Decoder(flat, {**symbols, **{name: offset for name, (_, offset) in self.variables.items()}})
-        self.blocks: list[Block] = self._build(flat, d)
-        self.origins = origins_of(self.blocks)
-        self.types, self.specials = d.types, d.specials
-        self.zeros = [np.zeros(1, dtype) for dtype in d.types]  # of registers before the first write, and of those that nobody needs
-        self.unused = {
-            block.first + j
-            for block in self.blocks
-            for j, (_, dead) in enumerate(block.steps)
-            if block.uses[j].writes and block.uses[j].writes <= set(dead)
-        }
-        every = [(block.first + j, uses.access) for block in self.blocks for j, uses in enumerate(block.uses) if uses.access is not None]
-        self.accesses = dict(every)
-
-    def _place(self, flat: Function, text: Text) -> tuple[int, int]:
-        """Offsets of the variables in shared and in local memory, and the bytes of both."""
-        sizes = {"shared": 0, "local": 0}
-        names = " ".join(" ".join(instruction.operands) for instruction in flat.instructions)
-        outside = [one for one in text.variables if one.space == "shared" and one.name in names]
-        for variable in sorted((*flat.variables, *outside), key=lambda one: one.extern):  # the extern ones begin behind all others
-            if variable.space in sizes:
-                offset = -(-sizes[variable.space] // variable.align) * variable.align
-                self.variables[variable.name] = (variable, offset)
-                sizes[variable.space] = offset + variable.size
-        return sizes["shared"], sizes["local"]
-
-    def _build(self, flat: Function, d: Decoder) -> list[Block]:
-        try:
-            return blocks_of(flat, d)
-        except Unknown as unknown:
-            instruction = flat.instructions[d.position]
-            where = f"{self.name}{self.where(d.position)}"
-            rule = "an instruction must be one that the simulated card knows"
-            raise KernelError(f"{where}: {rule}, got {unknown} in {instruction.text!r}", "write it another way") from None
-
-    def where(self, position: int) -> str:
-        """The line of an instruction: " (lrn.cu, line 12)", or of the PTX if the source is not known."""
-        instruction = self.instructions[min(position, len(self.instructions) - 1)]
-        if instruction.source is None:
-            return f" (line {instruction.line} of the PTX)"
-        file, line = instruction.source
-        return f" ({self.files.get(file, 'kernel.cu').rpartition('/')[2]}, line {line})"
 
 
 class Launch:
@@ -95,7 +30,7 @@ class Launch:
     ----------
     grid, block: numbers of blocks and of threads of a block, in x, y, z. arguments: the bytes of each parameter. pointers: the
     arrays that parameters point to. memory: all arrays. dynamic: bytes of shared memory that the launch adds. races: whether
-    accesses are logged.
+    accesses are logged. profile: where to count, or None.
     """
 
     def __init__(
@@ -283,34 +218,3 @@ def _put(waiting: dict[int, Group], group: Group, kernel: Kernel) -> None:
         group = other.joined(group, kernel.blocks[group.at].live)
         group.waiting = keep_waiting
     waiting[group.at] = group
-
-
-def plain_name(name: str) -> str:
-    """The name of a variable in the source: tile of _ZZ4gemmE4tile."""
-    digits = name.rpartition("E")[2] if name.startswith("_Z") else ""
-    length = "".join(letter for i, letter in enumerate(digits) if digits[: i + 1].isdecimal())
-    return digits[len(length) :][: int(length)] if length else name.partition("@")[0]
-
-
-def special(name: str, chunk: Chunk) -> Values:
-    """A special register: %tid.x, %ctaid.y, %laneid, ..."""
-    launch, word = chunk.launch, name[1:].partition(".")
-    block = chunk.block + chunk.first
-    lane = chunk.thread % WARP
-    one: Callable[[Any], Values] = lambda value: np.array([value], np.uint32)  # noqa: E731
-    if word[1]:
-        axis = "xyz".index(word[2])
-        sizes, numbers = (launch.block, chunk.thread) if word[0].endswith("tid") and "cta" not in word[0] else (launch.grid, block)
-        if word[0] in ("ntid", "nctaid"):
-            return one(launch.block[axis] if word[0] == "ntid" else launch.grid[axis])
-        if sizes[axis] == 1:
-            return one(0)
-        return (numbers // int(np.prod(sizes[:axis])) % sizes[axis]).astype(np.uint32)
-    one64 = np.uint64(1)
-    bit = np.left_shift(one64, lane.astype(np.uint64))
-    values = {
-        "laneid": lane, "warpid": chunk.thread // WARP, "nwarpid": np.array([chunk.warps]),
-        "lanemask_eq": bit, "lanemask_lt": bit - one64, "lanemask_le": 2 * bit - one64, "lanemask_gt": ~(2 * bit - one64),
-        "lanemask_ge": ~(bit - one64), "dynamic_smem_size": np.array([launch.dynamic]), "total_smem_size": np.array([launch.shared_bytes]),
-    }  # fmt: skip
-    return values[word[0]].astype(np.uint32)
