@@ -15,8 +15,13 @@ from benchmarks.gpu.stub import PRELUDE
 
 SPARE = 5.0  # seconds for what comes after pytest was ended
 VARIABLE = "TINYALEX_TEST_DEVICES"  # of `tests/places.py`: the GPUs of tests whose devices are a parameter, such as cuda:0,cuda:1
-ON_DEVICES = ["tests/test_contract.py", "tests/training", "tests/models", "tests/towers", "tests/layers"]
-SHORT = ["tests/training/test_step_on_a_card.py", "tests/models/test_alexnet_towers.py"]  # with --quick
+ON_DEVICES = [
+    "tests/test_contract.py", "tests/gradcheck/test_check.py", "tests/towers/test_towers.py", "tests/models/test_on_a_card.py",
+    "tests/models/test_cifar_alexnet.py", "tests/models/test_alexnet_towers.py", "tests/training/test_step_on_a_card.py",
+    "tests/training/test_trainer.py", "tests/training/test_checkpoint.py", "tests/training/test_evaluate.py",
+    "tests/training/test_diagnose.py", "tests/training/test_resume.py",
+]  # fmt: skip
+SHORT = ["tests/training/test_step_on_a_card.py", "tests/models/test_on_a_card.py"]  # with --quick
 PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
 COUNT = re.compile(r"(\d+) (passed|failed|skipped|error|errors|deselected)")
 

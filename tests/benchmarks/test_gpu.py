@@ -21,6 +21,7 @@ from benchmarks.gpu.nets import net_on
 from benchmarks.gpu.plan import STAGES, Context, Finding, Stage, choose, deadlines
 from benchmarks.gpu.report import failures, markdown
 from benchmarks.gpu.run import Job
+from benchmarks.gpu.stub import Interpreted, constants
 from tests.contract import refuses
 from tests.devices import cupy_stub
 from tinyalex import sim
@@ -191,6 +192,25 @@ def test_oracles_notice_a_wrong_kernel(monkeypatch):
     assert failed == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
+@NVRTC
+def test_kernels_run_on_the_stand_in_in_the_order_of_its_streams():
+    """A launch waits for what its stream has not seen, or the stand-in fails, as it does for a function of NumPy."""
+    code = 'extern "C" __global__ void add(const float* x, float* out) { out[threadIdx.x] += x[threadIdx.x]; }'
+    assert constants(code, "add") == [True, False]
+    cupy = cupy_stub.install()
+    try:
+        add = Interpreted(code).get_function("add")
+        x, out = cupy.full((3,), 2, np.float32), cupy.full((3,), 1, np.float32)
+        add((1,), (3,), (x, out))
+        assert cupy.asnumpy(out).tolist() == [3, 3, 3]
+        x = cupy.full((3,), 2, np.float32)
+        other = cupy.cuda.Stream(non_blocking=True)
+        with other, pytest.raises(AssertionError, match="race: add does not wait until its operand is written"):
+            add((1,), (3,), (x, cupy.zeros((3,), np.float32)))
+    finally:
+        cupy_stub.remove()
+
+
 def test_a_kernel_that_does_not_compile_is_a_failed_check():
     device = types.SimpleNamespace(name="cuda:0", kind="cuda", raw_module=object, kernels=None)
     assert oracles.kernels(device).ok
@@ -267,5 +287,7 @@ def test_the_one_command_runs_from_end_to_end_against_the_stub(tmp_path):
     assert all(each["ok"] is not False for stage in document["stages"] for each in stage["findings"])
     found = {stage["name"]: [each["name"] for each in stage["findings"]] for stage in document["stages"]}
     assert "two towers on cuda:0 and cuda:1, float64" in found["parity"] and "conv5" in found["oracles"] and "fc8" in found["shares"]
+    kernels = document["stages"][2]["findings"][-1]
+    assert (kernels["name"], kernels["ok"]) == ("kernels", True if sim.why_no_nvrtc() is None else None)
     assert "training step at batch 4" in found["rival"] and found["figure1"] == ["figure1"]
     assert f"**{STUB}" in path.with_suffix(".md").read_text() and "wrote " in done.stderr
