@@ -30,7 +30,7 @@ def run(context: Context) -> Iterator[Finding]:
     """The tests whose GPUs are a parameter, on each place for two towers."""
     for pair in context.pairs():
         where = ",".join(pair)
-        yield tests(f"tests on {where}", [*(SHORT if context.quick else ON_DEVICES), "-k", "card"], {VARIABLE: where}, context)
+        yield tests(f"tests on {where}", [*(SHORT if context.quick else ON_DEVICES), "-k", "card or sim"], {VARIABLE: where}, context)
 
 
 def tests(name: str, arguments: list[str], variables: dict[str, str], context: Context) -> Finding:
