@@ -16,6 +16,7 @@ from typing import Any
 import cupy  # type: ignore[import-not-found]  # not a dependency: installed by whoever renews the table
 import numpy as np
 
+PACKAGE = Path(__file__).parents[2] / "tinyalex" / "devices"
 HIDDEN = {  # keywords of functions whose signature says **kwargs
     "einsum": ["dtype", "optimize"],
     "meshgrid": ["indexing", "sparse", "copy"],
@@ -100,6 +101,26 @@ def table() -> dict[str, Any]:
     return {"versions": versions, **names, "synchronizing": waits}
 
 
+def unknown(folder: Path = PACKAGE) -> list[str]:
+    """What the package uses of CuPy by name and this CuPy does not have: `cupy.x.y`, `self.xp.x.y`, and imports from CuPy."""
+    import cupyx  # type: ignore[import-not-found]
+
+    missing = []
+    for path in (folder / "cuda.py", folder / "uploads.py", folder / "cards.py"):
+        source = path.read_text(encoding="utf-8")
+        used = [("cupy", name) for name in re.findall(r"\b(?:cupy|self\.xp)\.([a-zA-Z_.]+\w)", source)]
+        used += [("cupyx", name) for name in re.findall(r"from cupyx import (\w+)", source)]
+        used += [("cupy", f"_core.{name}") for name in re.findall(r"from cupy\._core import (\w+)", source)]
+        used += [("cupy", f"_core._routines_linalg.{name}") for name in re.findall(r"\bproducts\.(\w+)", source)]
+        for module, name in used:
+            found: Any = {"cupy": cupy, "cupyx": cupyx}[module]
+            for part in name.split("."):
+                found = getattr(found, part, None)
+            if found is None:
+                missing.append(f"{path.name}: {module}.{name}")
+    return sorted(set(missing))
+
+
 def lost(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     """What the table `old` offers and `new` does not: names, and keywords or methods of a name."""
     missing = []
@@ -115,7 +136,7 @@ def lost(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def check(path: str) -> int:
     """Compare the table in a file with the installed CuPy. Return 1 if the file offers too much."""
     old, new = json.loads(Path(path).read_text(encoding="utf-8")), table()
-    wrong, more = lost(old, new), lost(new, old)
+    wrong, more = lost(old, new) + unknown(), lost(new, old)
     waits = [f"{section}: {name}" for section, names in new["synchronizing"].items() for name in names
              if name not in old["synchronizing"][section] and name in old[section]]  # fmt: skip
     print(f"{path}, of CuPy {old['versions']['cupy']}, beside CuPy {new['versions']['cupy']} with NumPy {np.__version__}:")

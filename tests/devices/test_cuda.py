@@ -245,6 +245,9 @@ def test_tf32_is_used_only_when_it_is_asked_for(cupy):
     assert cupy.compute_types == {}
     card.use_tf32()
     assert cupy.compute_types == {"float32": 7}
+    cupy.cuda.runtime.getDeviceProperties = lambda number: {"major": 7, "minor": 5}
+    with refuses(ta.DeviceError, "cuda:1: TF32 must be used on a GPU of compute capability 8.0 or more, got 7.5; leave it out"):
+        card.use_tf32()
     for name in ("cpu", "sim:0"):
         with refuses(ta.DeviceError, f"{name}: TF32 must be used on a GPU, got {name}; use cuda:0"):
             ta.get_device(name).use_tf32()

@@ -217,3 +217,15 @@ def test_kernels_run_on_it_where_the_compiler_is_there(sim, monkeypatch):
     assert sim.raw_module is stand_in.RawModule
     reason = "nvidia-cuda-nvrtc is not installed"
     assert sim.raw_module is None and ta.get_device("cpu").raw_module is None
+
+
+def test_batch_that_is_held_too_long_is_no_longer_there(sim):
+    upload = sim.uploader()
+    first, part = (x := upload(np.ones((2, 3)), np.float32)), x[1:]
+    second = upload(np.ones((2, 3)), np.float32)
+    assert first.dtype == np.float32 and float(first.sum()) == float(second.sum()) == 6
+    del x, first
+    third = upload(np.ones((1, 3)), np.float32)
+    assert np.isnan(sim.to_numpy(part)).all() and float(second.sum()) == 6 and float(third.sum()) == 3
+    del part, second
+    assert sim.used == 12  # the uploader itself holds nothing

@@ -141,8 +141,8 @@ def gpus() -> Iterator[Finding]:
     """CuPy, the driver, the toolkit and each GPU, on which a kernel is compiled and run. No CuPy is no problem: nothing needs it."""
     reason = why_no_cuda()
     if reason is not None:
-        found, _, remedy = f"none: {reason}".partition("; ")
-        yield Finding("device cuda:0", found, remedy or REINSTALL) if wheels() else Finding("device cuda:0", f"none: {reason}")
+        error = DeviceError(f"none: {reason}")
+        yield Finding("device cuda:0", error.sentence, error.remedy or REINSTALL) if wheels() else Finding("device cuda:0", str(error))
         return
     about = describe()
     wheel = f" ({about['wheel']})" if about["wheel"] else ""

@@ -71,6 +71,10 @@ class CudaDevice(Device):
         """
         from cupy._core import _routines_linalg as products
 
+        about = self.xp.cuda.runtime.getDeviceProperties(self.number)
+        if about["major"] < 8:  # CuPy would give a warning and use float32
+            rule = f"{self.name}: TF32 must be used on a GPU of compute capability 8.0 or more"
+            raise DeviceError(f"{rule}, got {about['major']}.{about['minor']}; leave it out")
         with self.activate():
             products.set_compute_type(np.dtype(np.float32), products.COMPUTE_TYPE_TF32)
 

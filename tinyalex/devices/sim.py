@@ -3,7 +3,8 @@
 With it a machine without a GPU can run the code for a GPU. Mistakes show as on a real GPU, or sooner: to use too much memory, to mix
 arrays of the host with arrays of the GPU, to use what CuPy does not have, and indices that CuPy would take without a word. It counts
 launches, copies and how often the host waits, and `limits` sets bounds for them. The simulation cannot show the time of a real GPU, nor
-the order in which a real GPU adds. Its `xp` has no submodules. docs/SIM.md shows how another project tests its code with it.
+the order in which a real GPU adds. Its `xp` has no submodules. docs/SIM_ARRAYS.md shows how another project tests
+its code with it.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import gc
 import importlib
 import math
 import threading
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -107,6 +109,19 @@ class SimDevice(Device):
         if synchronizations is not None:
             synchronizations = require_int(self.name, "synchronizations", synchronizations, least=0)
         return self.counter.block(synchronizations, float64, activated)
+
+    def uploader(self) -> Callable[[Any, Any], Array]:
+        """`asarray`, which fills the batch of two calls ago with NaN where somebody still holds it: a real GPU has a new one there."""
+        earlier: deque[weakref.ref[Any]] = deque(maxlen=2)
+
+        def upload(host: Any, dtype: Any) -> Array:
+            if len(earlier) == 2 and (old := earlier[0]()) is not None:
+                old.fill(np.nan)
+            out = self.asarray(np.asarray(host), dtype)
+            earlier.append(weakref.ref(out._a))
+            return out
+
+        return upload
 
     def limit_memory(self, nbytes: int) -> None:
         self.memory = require_int(self.name, "memory", nbytes)

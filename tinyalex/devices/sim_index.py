@@ -37,7 +37,7 @@ def count_masks(device: SimDevice, arrays: list[HostArray]) -> None:
         rule = f"{device.name}: an index must have at most one boolean mask, got {masks}"
         raise IndexError(f"{rule}; combine them with &, or use xp.where")
     if masks:
-        device.counter.synchronize("a boolean mask as an index; xp.where needs none")
+        device.counter.synchronize("a boolean mask as an index (xp.where needs none)")
 
 
 def check_repeats(device: SimDevice, shape: tuple[int, ...], key: Any, arrays: list[HostArray]) -> None:
