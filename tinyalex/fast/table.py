@@ -100,6 +100,7 @@ KERNELS: dict[str, tuple[Row, ...]] = {
 FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {  # by the name of the plain function: the .cu file, and what launches its kernel
     "lrn_forward": ("lrn.cu", functions.lrn_forward),
     "lrn_backward": ("lrn.cu", functions.lrn_backward),
+    "relu_backward": ("bias.cu", functions.relu_backward),
     "kept_units": ("dropout.cu", functions.kept_units),
     "drop": ("dropout.cu", functions.drop),
     "softmax_loss": ("loss.cu", functions.softmax_loss),

@@ -71,5 +71,6 @@ struct Caller<void (*)(P...)> {
 };
 #define KERNEL(name)                                                                                                             \
     static const struct Add_##name {                                                                                             \
-        Add_##name() { add({#name, Caller<decltype(&::name)>::call<&::name>, Caller<decltype(&::name)>::count, Caller<decltype(&::name)>::sizes}); } \
+        using Its = Caller<decltype(&::name)>;                                                                                   \
+        Add_##name() { add({#name, Its::call<&::name>, Its::count, Its::sizes}); }                                              \
     } add_##name;

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fast.cuda import ways
 from tests.fast.cuda.test_loader import FILES
+from tinyalex.errors import CompileError
 from tinyalex.fast.cuda import loader
 
 REGISTERS = {"conv.cu": 128}  # most of a thread, with which 65,536 registers serve two blocks of 256 threads
@@ -35,7 +36,12 @@ def check(file, log):
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize(("architecture", "dtype"), [(f"sm_{n}", np.float32) for n in (75, 80, 90, 120)] + [("sm_80", np.float64)])
 def test_file_compiles_with_few_registers_and_no_spills(architecture, dtype, file):
-    cubin, log = compile_for(architecture, file, dtype)
+    try:
+        cubin, log = compile_for(architecture, file, dtype)
+    except CompileError as error:
+        if "gpu-architecture" not in error.log:
+            raise
+        pytest.skip(f"this NVRTC does not know {architecture}")
     assert cubin[:4] == b"\x7fELF"
     check(file, log)
 

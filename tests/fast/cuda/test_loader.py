@@ -24,12 +24,14 @@ class Nvrtc:
         self.code, self.options = code, options
 
     def get_function(self, name):
+        if short_of_memory:
+            raise short_of_memory.pop()
         if "broken" in self.code:
             raise RuntimeError('In file included from lrn.cu\nlrn.cu(7): error: identifier "broken" is undefined\n\n1 error detected')
         return lambda grid, block, args: started.append((name, grid, block, args, current_device()))
 
 
-started = []
+started, short_of_memory = [], []
 
 
 class Card(SimDevice):
@@ -147,6 +149,14 @@ def test_with_kernels_demanded_a_file_that_does_not_compile_raises(break_lrn, mo
     for _ in range(2):
         with refuses(ta.DeviceError, text):
             layer(card).forward(card.asarray(values((1, 2, 3, 3), 1, np.float32)))
+
+
+def test_a_card_without_memory_is_not_a_file_that_does_not_compile():
+    card = Card()
+    short_of_memory.append(MemoryError("no room for the module"))
+    with pytest.raises(MemoryError, match="no room"):
+        loader.kernels_of(card).ready("pool.cu", np.float32)
+    assert loader.kernels_of(card).ready("pool.cu", np.float32) and not loader.kernels_of(card).failed
 
 
 @pytest.mark.parametrize(

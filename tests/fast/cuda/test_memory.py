@@ -33,7 +33,7 @@ def used(run):
     return found
 
 
-def pass_through(layer, device, shape=(2, 16, 32, 32)):
+def pass_through(layer, device, shape=(1, 16, 16, 32)):
     x = device.asarray(values(shape, 1, F))
     layer.backward(layer.forward(x, train=True))
 
@@ -55,6 +55,7 @@ RUNS = {
     "pool": lambda device: pass_through(ta.MaxPool2d(3, stride=2, device=device), device),
     "mean": lambda device: pass_through(ta.AvgPool2d(3, stride=2, device=device), device),
     "lrn": lambda device: pass_through(ta.LocalResponseNorm(device=device), device),
+    "relu": lambda device: pass_through(ta.ReLU(device=device), device),
     "dropout": lambda device: pass_through(ta.Dropout(device=device), device),
     "end": end,
 }
@@ -79,7 +80,7 @@ PLANTED = [
     # One line that makes neighbors read or write far apart, or banks collide: what runs, the file, the old text, the new text, the kernel.
     ("columns", "bias.cu", "int p = index % P, k = index / P % K, n = index / (P * K);",
      "int k = index % K, p = index / K % P, n = index / (P * K);", "add_bias"),
-    ("lrn", "lrn.cu", "+ index % pixels;  // of the group's channel 0", "+ index % 32 * 32 + index / 32 % 32;", "lrn_forward"),
+    ("lrn", "lrn.cu", "+ index % pixels;  // of the group's channel 0", "+ index % 32 * 16 + index / 32 % 16;", "lrn_forward"),
     ("end", "loss.cu", "for (int j = threadIdx.x; j < classes; j += blockDim.x) p[j] /= total;",
      "for (int j = threadIdx.x * 8; j < classes; j += blockDim.x * 8) for (int e = j; e < j + 8; ++e) p[e] /= total;", "softmax_loss"),
     ("tiles", "conv.cu", "__shared__ real weights[STEP][TILE + 2];", "__shared__ real weights[STEP][TILE];", "conv_forward"),

@@ -29,7 +29,7 @@ def winners(way):
 
 CHECKS = {
     "columns.cu": lambda way: row_of(way, "convolution", CONVOLUTIONS["columns"]),
-    "bias.cu": lambda way: row_of(way, "convolution", CONVOLUTIONS["columns"]),
+    "bias.cu": lambda way: [row_of(way, "convolution", CONVOLUTIONS["columns"]), test_rows.test_relu_backward(way, np.float64)],
     "conv.cu": lambda way: test_rows.test_tiles_larger_and_smaller_than_the_convolution(way, 70),
     "pool.cu": lambda way: [row_of(way, operation, table.KERNELS[operation][0]) for operation in ("max pooling", "average pooling")],
     "lrn.cu": lambda way: test_rows.test_lrn(way, np.float64, (2, 1, 2), 0.75),
@@ -54,6 +54,7 @@ PLANTED = [
     Planted("columns.cu", "w >= 0 && w < W;", "w >= 0 && w <= W;", "outside or differs"),
     Planted("columns.cu", "int i = h + top - sh * y, j = w + left", "int i = h - sh * y, j = w + left", "outside or differs"),
     Planted("bias.cu", "relu && value < 0 ? 0 : value", "value < 0 ? 0 : value", "differs"),
+    Planted("bias.cu", "(real)(out[index] > 0)", "(real)(out[index] >= 0)", "differs"),
     Planted("pool.cu", "if (value > largest ||", "if (value >= largest ||", "other winners"),
     Planted("pool.cu", "if (index >= planes * OH * OW) return;", "", "outside"),
     Planted("pool.cu", "if (h < 0 || h >= H || w < 0", "if (h >= H || w < 0", "outside or differs"),

@@ -8,19 +8,21 @@ from hypothesis import given, settings, strategies as st
 
 import tinyalex as ta
 from tests.contract import rng, values
-from tests.fast.cuda import ways
+from tests.fast.cuda import host, ways
 from tests.fast.cuda.ways import EVERY_WAY
 from tests.fast.test_table import SIZES, WHOLE, agree, ask, asked_for, plain, run, x_of
 from tests.strategies import geometries
 from tinyalex import loss, optim
 from tinyalex.fast import table
 from tinyalex.fast.cuda import functions
-from tinyalex.layers import dropout, lrn
+from tinyalex.layers import activation, dropout, lrn
 
 ROWS = [(operation, row) for operation, rows in table.KERNELS.items() for row in rows]
 EVERY_ROW = pytest.mark.parametrize(("operation", "row"), ROWS, ids=[f"{operation}-{row.name}" for operation, row in ROWS])
-PLAIN = {f.__name__: f for f in (lrn.lrn_forward, lrn.lrn_backward, dropout.kept_units, dropout.drop, loss.softmax_loss,
-                                 loss.softmax_loss_backward, optim.sgd_step)}  # fmt: skip
+PLAIN = {f.__name__: f for f in (
+    lrn.lrn_forward, lrn.lrn_backward, activation.relu_backward, dropout.kept_units, dropout.drop, loss.softmax_loss,
+    loss.softmax_loss_backward, optim.sgd_step,
+)}  # fmt: skip
 TOLERANCE = {np.float64: 1e-12, np.float32: 1e-5}
 EVERY_DTYPE = pytest.mark.parametrize("dtype", TOLERANCE)
 
@@ -83,6 +85,18 @@ def test_row_gives_no_dx_where_none_is_asked_for(way, row):
     device = ways.device(way)
     asked, here = (ask(operation, input_gradient=False, device=where) for where in (device, WHOLE))
     agree(run(row, asked, x_of(here), device), plain(here, x_of(here)), 1e-12)
+
+
+@pytest.mark.skipif(host.why_not() is not None, reason=f"kernels as host: {host.why_not()}")
+@EVERY_ROW
+def test_any_order_of_blocks_and_threads_gives_the_same_bits(operation, row, monkeypatch):
+    device = ways.device("host")
+    asked, here = both(operation, row, device, dtype=np.float32, size=(13, 11), c=6, k=6)
+    x, found = x_of(here, 4, np.float32), []
+    for order in (1, 2, 3):
+        monkeypatch.setattr(host.HostModule, "order", order)
+        found.append(run(row, asked, x, device))
+    assert all(np.array_equal(value, other[key]) for other in found[1:] for key, value in found[0].items())
 
 
 @EVERY_WAY
@@ -155,6 +169,19 @@ def test_lrn(way, dtype, window, beta):
     for of_dx in (device.empty(a.shape, dtype), there):  # also where the scale is
         kernel(device, "lrn_backward", dtype)(device.asarray(a), there, device.asarray(dout), 0.3, beta, window, of_dx, device.scratch())
         agree({"dx": device.to_numpy(of_dx)}, {"dx": dx}, TOLERANCE[dtype])
+
+
+@EVERY_WAY
+@EVERY_DTYPE
+def test_relu_backward(way, dtype):
+    device = ways.device(way)
+    out, dout, dx = np.maximum(values((3, 11, 5), 1, dtype), 0), values((3, 11, 5), 2, dtype), np.empty((3, 11, 5), dtype)
+    dout[0, 0] = np.inf, np.nan, -np.inf, 1, -1
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        activation.relu_backward(out, dout, dx)
+    there = device.empty(dx.shape, dtype)
+    kernel(device, "relu_backward", dtype)(device.asarray(out), device.asarray(dout), there, device.scratch())
+    assert np.array_equal(device.to_numpy(there), dx, equal_nan=True) and np.isnan(dx).any() and (dx[1:] == 0).any()
 
 
 @EVERY_WAY
@@ -245,7 +272,7 @@ def test_a_net_trains_on_kernels_as_on_a_cpu(way):
         model, criterion = net(where), ta.SoftmaxCrossEntropy(device=where, dtype=np.float64)
         sgd, losses = ta.SGD(model, lr=0.5), []
         for _ in range(3):
-            losses.append(float(criterion.forward(model.forward(where.asarray(x), train=True), labels, train=True)))
+            losses.append(float(where.to_numpy(criterion.forward(model.forward(where.asarray(x), train=True), labels, train=True))))
             model.backward(criterion.backward())
             sgd.step()
         results.append((losses, {name: where.to_numpy(w) for name, w in model.params.items()}))

@@ -28,7 +28,7 @@ extern "C" __global__ void col2im(const real* dcol, real* dx, int N, int C, int 
     if (index >= N * C * H * W) return;
     int w = index % W, h = index / W % H, c = index / (W * H) % C, n = index / (W * H * C);
     real sum = 0;
-    for (int z = last_window(w + left, sw, OW); z >= first_window(w + left, KW, sw); --z)  // so that j grows: the order of the plain function
+    for (int z = last_window(w + left, sw, OW); z >= first_window(w + left, KW, sw); --z)  // so j grows: the order of the plain function
         for (int y = last_window(h + top, sh, OH); y >= first_window(h + top, KH, sh); --y) {
             int i = h + top - sh * y, j = w + left - sw * z;
             sum += dcol[((((c * KH + i) * KW + j) * N + n) * OH + y) * OW + z];

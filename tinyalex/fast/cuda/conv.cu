@@ -1,5 +1,5 @@
-// The convolution without columns in memory; see tinyalex/layers/conv.py. With r = (c, i, j), q = (n, y, z) and R = C/G KH KW the convolution
-// is a product in each group:
+// The convolution without columns in memory; see tinyalex/layers/conv.py. With r = (c, i, j), q = (n, y, z) and R = C/G KH KW it is a
+// product in each group:
 //
 //     out[k, q] = bias[k] + sum over r of weight[k, r] col[r, q],    col[r, q] = sheet[n, c, sh y + i, sw z + j].
 //
@@ -13,8 +13,8 @@
 #define OWN 4    // a thread has OWN x OWN outputs, SIDE apart
 
 extern "C" __global__ void __launch_bounds__(SIDE* SIDE)
-    conv_forward(const real* x, const real* weight, const real* bias, real* out, int N, int C, int H, int W, int K, int KH, int KW, int sh, int sw,
-                 int top, int left, int OH, int OW, int G, int relu)
+    conv_forward(const real* x, const real* weight, const real* bias, real* out, int N, int C, int H, int W, int K, int KH, int KW, int sh,
+                 int sw, int top, int left, int OH, int OW, int G, int relu)
 {
     __shared__ real weights[STEP][TILE + 2];  // + 2: a warp writes 16 r of two filters, which then lie in 32 banks
     __shared__ real columns[STEP][TILE];

@@ -21,10 +21,11 @@ __device__ inline void philox(uint64 low, uint64 high, uint64 key0, uint64 key1,
 }
 
 // mask[u] = (the 32 bits of unit u are at least `least`, which is p 2^32).
-// One call of Philox gives bits for 8 units, so a thread has 8 units of the whole layer, which is (N, features, rest). NumPy counts before it
-// encrypts, so the first counter is 1; the step stands in the highest word. Of these units the mask has the features from `from` to `to` - 1.
-extern "C" __global__ void kept_units(unsigned char* mask, uint64 key0, uint64 key1, uint64 step, uint64 least, int N, int features, int rest,
-                                      int from, int to)
+// One call of Philox gives bits for 8 units, so a thread has 8 units of the whole layer, which is (N, features, rest). NumPy counts before
+// it encrypts, so the first counter is 1; the step stands in the highest word. Of these units the mask has the features from `from` to
+// `to` - 1.
+extern "C" __global__ void kept_units(unsigned char* mask, uint64 key0, uint64 key1, uint64 step, uint64 least, int N, int features,
+                                      int rest, int from, int to)
 {
     int index = own_index();
     if (index > (N * features * rest - 1) / 8) return;

@@ -1,7 +1,7 @@
 """Kernels for the functions that are no rows: each has the signature of its plain function, after the kernels and the plain function.
 
-The arguments and the results are those of the plain functions in `layers/lrn.py`, `layers/dropout.py`, `loss.py` and
-`optim.py`; `tinyalex.fast.table.function` chooses between the two.
+The arguments and the results are those of the plain functions in `layers/lrn.py`, `layers/activation.py`, `layers/dropout.py`,
+`loss.py` and `optim.py`; `tinyalex.fast.table.function` chooses between the two.
 """
 
 from __future__ import annotations
@@ -68,6 +68,13 @@ def _channels(a: Array, groups: int) -> tuple[tuple[int, int, int], int]:
     """The arguments groups (of all images), C (of a group) and pixels; and the number of threads."""
     n, c, h, w = a.shape
     return (n * groups, c // groups, h * w), n * groups * h * w
+
+
+def relu_backward(kernels: Kernels, plain: Plain, out: Array, dout: Array, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
+    """`layers.activation.relu_backward`."""
+    arrays = (contiguous(out, kernels.device), contiguous(dout, kernels.device), dx)
+    for part in _parts(math.prod(dx.shape)):
+        kernels.launch("bias.cu", "relu_backward", part.stop - part.start, *_flat(arrays, part), part.stop - part.start)
 
 
 def kept_units(

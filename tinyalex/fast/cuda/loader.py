@@ -56,6 +56,8 @@ class Kernels:
             try:
                 module = self.device.raw_module(code=source(file), options=options)
                 module.get_function(first_kernel(file))  # CuPy compiles only now
+            except MemoryError:
+                raise
             except Exception as error:  # of NVRTC, or of the driver that loads the module
                 self.failed[key] = first_error(error)
                 rule = f"{self.device.name}: {file} must compile, got {self.failed[key]}"

@@ -2,19 +2,18 @@
 
 #define ALL_LANES 0xffffffffu
 
+__device__ inline real joined(real a, real b, bool largest) { return !largest ? a + b : b > a ? b : a; }
+
 // The largest of the values of a block's threads, or their sum; every thread gets it. First the 32 lanes of a warp exchange theirs: after
 // steps of 16, 8, 4, 2 and 1 each has the result of its warp. Then the warps exchange theirs through shared memory.
 __device__ inline real of_block(real value, bool largest)
 {
     __shared__ real of_warp[32];
-    for (int step = 16; step > 0; step /= 2) {
-        real other = __shfl_xor_sync(ALL_LANES, value, step);
-        value = !largest ? value + other : other > value ? other : value;
-    }
+    for (int step = 16; step > 0; step /= 2) value = joined(value, __shfl_xor_sync(ALL_LANES, value, step), largest);
     if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = value;
     __syncthreads();  // all warps have written
     value = of_warp[0];
-    for (int warp = 1; warp < blockDim.x / 32; ++warp) value = !largest ? value + of_warp[warp] : of_warp[warp] > value ? of_warp[warp] : value;
+    for (int warp = 1; warp < blockDim.x / 32; ++warp) value = joined(value, of_warp[warp], largest);
     __syncthreads();  // all warps have read, so the next call may write
     return value;
 }

@@ -1,8 +1,8 @@
 // Local response normalization; see tinyalex/layers/lrn.py for the derivation and the names.
 //
-// The loader sets BEFORE and AFTER: the window of channel i reaches from i - BEFORE to i + AFTER. A thread has one pixel in one group of one
-// image, and goes through the C channels of the group. It holds the window in an array whose length is known to the compiler, so the array
-// lies in registers, and every activity is read from memory once. The threads of a warp have neighboring pixels.
+// The loader sets BEFORE and AFTER: the window of channel i reaches from i - BEFORE to i + AFTER. A thread has one pixel in one group of
+// one image, and goes through the C channels of the group. It holds the window in an array whose length is known to the compiler, so the
+// array lies in registers, and every activity is read from memory once. The threads of a warp have neighboring pixels.
 
 #ifndef BEFORE
 #define BEFORE 2
@@ -48,8 +48,8 @@ extern "C" __global__ void lrn_forward(const real* a, real* scale, real* b, int 
 
 // dx_i = dout_i s_i^-beta - 2 alpha beta a_i * (the sum of dout_j b_j / s_j for j from i - AFTER to i + BEFORE).
 // dx may be scale: this thread alone uses these elements, and it has read s_j of the whole window before it writes dx_i.
-extern "C" __global__ void lrn_backward(const real* a, const real* scale, const real* dout, real* dx, int groups, int C, int pixels, real alpha,
-                                        real beta)
+extern "C" __global__ void lrn_backward(const real* a, const real* scale, const real* dout, real* dx, int groups, int C, int pixels,
+                                        real alpha, real beta)
 {
     int index = own_index();
     if (index >= groups * pixels) return;

@@ -3,8 +3,8 @@
 // out = the largest cell of a window; winner = i + KH j of that cell.
 // A thread has one window. Of equal cells the leftmost wins, and of several leftmost cells the topmost, because j is the outer loop and
 // only a larger cell replaces the winner. A padded cell is skipped. NaN beats every number.
-extern "C" __global__ void max_pool(const real* x, real* out, int* winner, int planes, int H, int W, int KH, int KW, int sh, int sw, int top,
-                                    int left, int OH, int OW)
+extern "C" __global__ void max_pool(const real* x, real* out, int* winner, int planes, int H, int W, int KH, int KW, int sh, int sw,
+                                    int top, int left, int OH, int OW)
 {
     int index = own_index();
     if (index >= planes * OH * OW) return;
@@ -29,14 +29,14 @@ extern "C" __global__ void max_pool(const real* x, real* out, int* winner, int p
 // dx[h, w] = the sum of dout[y, z] over the windows in which the pixel won.
 // A thread has one pixel, and asks the windows that see it, of which 3x3 windows with stride 2 have at most four. Each sum is added by one
 // thread in one order, so two runs give the same bits. A scatter with atomicAdd would not.
-extern "C" __global__ void max_pool_backward(const real* dout, const int* winner, real* dx, int planes, int H, int W, int KH, int KW, int sh,
-                                             int sw, int top, int left, int OH, int OW)
+extern "C" __global__ void max_pool_backward(const real* dout, const int* winner, real* dx, int planes, int H, int W, int KH, int KW,
+                                             int sh, int sw, int top, int left, int OH, int OW)
 {
     int index = own_index();
     if (index >= planes * H * W) return;
     int w = index % W, h = index / W % H, plane = index / (W * H);
     real sum = 0;
-    for (int z = last_window(w + left, sw, OW); z >= first_window(w + left, KW, sw); --z)  // so that j grows: the order of the plain function
+    for (int z = last_window(w + left, sw, OW); z >= first_window(w + left, KW, sw); --z)  // so j grows: the order of the plain function
         for (int y = last_window(h + top, sh, OH); y >= first_window(h + top, KH, sh); --y) {
             int i = h + top - sh * y, j = w + left - sw * z, window = (plane * OH + y) * OW + z;
             if (winner[window] == i + KH * j) sum += dout[window];
@@ -51,8 +51,8 @@ __device__ inline int cells_on_image(int h, int w, int H, int W, int KH, int KW)
 }
 
 // out = (the sum of the cells of a window that lie on the image) / (the number of these cells).
-extern "C" __global__ void avg_pool(const real* x, real* out, int planes, int H, int W, int KH, int KW, int sh, int sw, int top, int left, int OH,
-                                    int OW)
+extern "C" __global__ void avg_pool(const real* x, real* out, int planes, int H, int W, int KH, int KW, int sh, int sw, int top, int left,
+                                    int OH, int OW)
 {
     int index = own_index();
     if (index >= planes * OH * OW) return;
