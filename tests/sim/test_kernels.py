@@ -216,3 +216,35 @@ def test_blocks_pass_barriers_at_different_times() -> None:
     wrong = code.replace("            __syncthreads();\n        }", "        }")
     with refuses(KernelError, "then a write by thread"):
         sim.RawModule(code=wrong).get_function("f")((7,), (50,), (y,))
+
+
+def test_shared_memory_of_the_kernel_and_of_the_launch() -> None:
+    code = """extern "C" __global__ void f(int* y) {
+        extern __shared__ int more[];
+        __shared__ int own[32];
+        __shared__ double wide[32];
+        int i = threadIdx.x;
+        more[i] = i; own[i] = 100 * i; wide[i] = 0.5 * i;
+        __syncthreads();
+        y[i] = more[i ^ 1] + own[i ^ 2] + (int)(2 * wide[i ^ 3]);
+    }"""
+    y = device().asarray(np.zeros(32, np.int32))
+    sim.RawModule(code=code).get_function("f")((1,), (32,), (y,), shared_mem=128)
+    i = np.arange(32)
+    assert np.array_equal(device().to_numpy(y), (i ^ 1) + 100 * (i ^ 2) + (i ^ 3))
+
+
+def test_shared_memory_of_a_function_is_one_for_all_calls() -> None:
+    code = """__device__ __noinline__ int turned(int v, int by) {
+        __shared__ int s[32];
+        s[threadIdx.x] = v;
+        __syncthreads();
+        int other = s[(threadIdx.x + by) % 32];
+        __syncthreads();
+        return other;
+    }
+    extern "C" __global__ void f(int* y) { y[threadIdx.x] = turned(turned(threadIdx.x, 1), 2); }"""
+    y, made = device().asarray(np.zeros(32, np.int32)), sim.RawModule(code=code).get_function("f")
+    made((1,), (32,), (y,))
+    assert made.shared_size_bytes == 128
+    assert np.array_equal(device().to_numpy(y), (np.arange(32) + 3) % 32)

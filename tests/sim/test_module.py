@@ -93,6 +93,16 @@ def test_launches_that_a_card_refuses() -> None:
 
 
 @needs_nvrtc
+def test_a_kernel_that_bounds_its_blocks() -> None:
+    code = 'extern "C" __global__ void __launch_bounds__(256) f(int* y) { y[0] = 1; }'
+    made, y = sim.RawModule(code=code).get_function("f"), device().asarray(np.zeros(1, np.int32))
+    assert made.max_threads_per_block == 256
+    made((1,), (16, 16), (y,))
+    with refuses(ShapeError, "f: threads of a block must be at most 256, got 512 in block (16, 32, 1)"):
+        made((1,), (16, 32), (y,))
+
+
+@needs_nvrtc
 def test_more_shared_memory_after_it_was_asked_for() -> None:
     code = 'extern "C" __global__ void f(int* y) { extern __shared__ int s[]; s[20000] = 5; *y = s[20000]; }'
     kernel, y = sim.RawModule(code=code).get_function("f"), device().asarray(np.zeros(1, np.int32))

@@ -70,6 +70,7 @@ $L__info_string0:
 def test_every_piece_is_found() -> None:
     text = parse(TEXT)
     k = text.functions["k"]
+    assert k.most_threads == 256
     assert (k.entry, k.defined, text.functions["vprintf"].defined) == (True, True, False)
     assert [(one.name, one.type, one.size, one.align) for one in k.parameters] == [
         ("k_param_0", "u64", 8, 8), ("k_param_1", "b8", 12, 4), ("k_param_2", "f32", 4, 4),

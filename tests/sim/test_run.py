@@ -169,6 +169,8 @@ def races(program: list[Any], blocks: int, shared: bool) -> bool:
 @given(programs, st.integers(1, 3))
 @example([Use(False, 1, 0, 0), Use(True, 1, 1, 0)], 1)
 @example([Use(True, 1, 0, 0), "barrier", Use(False, 1, 1, 0)], 1)
+@example([Use(False, 0, 0, 0), Use(True, 3, 2, 0)], 1)  # all threads read an element, and the last reader writes it
+@example([Use(False, 1, 0, 0), Use(False, 3, 2, 0), Use(True, 3, 2, 0)], 1)  # one after the other
 def test_races_are_found_where_two_accesses_race_and_nowhere_else(space: str, program: list[Any], blocks: int) -> None:
     """Every write stores another value, so no two writes are alike."""
     body, y = text_of(program, space), np.zeros(8, np.int32)
@@ -253,3 +255,40 @@ REFUSED = """
 def test_what_is_not_known_is_refused(line: str) -> None:
     with refuses(KernelError, line):
         module(kernel(f"    {line};", PREDICATE + " .reg .b16 %h;")).get_function("k")
+
+
+def test_a_pointer_that_is_either_a_parameter_or_read_from_memory() -> None:
+    body = """
+    mul.wide.u32 %rd3, %i, 4;
+    add.u64 %rd4, %rd1, %rd3;
+    mul.wide.u32 %rd5, %i, 8;
+    add.u64 %rd5, %rd0, %rd5;
+    st.global.u64 [%rd5], %rd4;
+    ld.global.u64 %rd6, [%rd5];
+    add.u64 %rd7, %rd2, %rd3;
+    setp.lt.u32 %p, %i, 4;
+    selp.b64 %rd7, %rd6, %rd7, %p;
+    st.global.u32 [%rd7], 9;"""
+    table, x, y = (device().asarray(np.zeros(8, dtype)) for dtype in (np.int64, np.int32, np.int32))
+    module(kernel(body, PREDICATE, arrays=3)).get_function("k")((1,), (8,), (table, x, y))
+    assert (device().to_numpy(x).tolist(), device().to_numpy(y).tolist()) == ([9] * 4 + [0] * 4, [0] * 4 + [9] * 4)
+
+
+SHUFFLE = ADDRESS + """
+    setp.ge.u32 %p, %i, 4;
+    @%p bra far;
+    shfl.sync.bfly.b32 %n, %i, DISTANCE, 31, -1;
+    st.global.u32 [%rd1], %n;
+    ret;
+far:
+    st.global.u32 [%rd1], 7;"""
+
+
+def test_a_warp_waits_no_longer_for_threads_that_have_ended() -> None:
+    """Threads 4 to 7 are in the mask; the others wait at the shuffle until they end."""
+    assert run(SHUFFLE.replace("DISTANCE", "1"), np.zeros(8, np.int32)) == [1, 0, 3, 2, 7, 7, 7, 7]
+
+
+def test_a_shuffle_from_a_thread_that_has_ended() -> None:
+    with refuses(KernelError, "a shuffle must read from a thread that takes part in it, got lane 4 of the warp, by thread (0, 0, 0)"):
+        run(SHUFFLE.replace("DISTANCE", "4"), np.zeros(8, np.int32))

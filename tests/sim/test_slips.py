@@ -215,6 +215,22 @@ def test_a_barrier_orders_the_threads_of_one_block_in_global_memory() -> None:
 
 
 @needs_nvrtc
+def test_a_barrier_of_one_block_does_not_help_another() -> None:
+    code = """extern "C" __global__ void f(int* y) {
+        __shared__ int s[64];
+        s[threadIdx.x] = threadIdx.x;
+        __syncthreads();
+        int v = s[threadIdx.x ^ 1];
+        if (blockIdx.x <= LAST) __syncthreads();
+        s[threadIdx.x] = v + 1;
+        y[blockIdx.x * 64 + threadIdx.x] = s[threadIdx.x]; }"""
+    (y,) = card_arrays(np.zeros(128, np.int32))
+    run(code.replace("LAST", "1"), 2, 64, y)
+    with refuses(KernelError, "then a write by thread (0, 0, 0) of block (1, 0, 0); is a __syncthreads() missing?"):
+        run(code.replace("LAST", "0"), 2, 64, y)
+
+
+@needs_nvrtc
 def test_a_barrier_of_a_warp_orders_the_threads_of_the_warp() -> None:
     code = """extern "C" __global__ void f(int* y) {
         __shared__ int s[64];

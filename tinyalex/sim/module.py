@@ -144,8 +144,8 @@ class RawKernel:
 
     @property
     def max_threads_per_block(self) -> int:
-        """1024."""
-        return MOST_THREADS
+        """1024, or fewer if the kernel says so with `__launch_bounds__`."""
+        return self.kernel.most_threads or MOST_THREADS
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: Iterable[Any], *, shared_mem: int = 0, **others: Any) -> None:
         """Run the kernel.
@@ -163,8 +163,8 @@ class RawKernel:
             raise TypeError(f"{who}: keywords of a launch must be shared_mem, got {', '.join(others)}")
         sizes = _sizes(who, "grid", grid, MOST_GRID), _sizes(who, "block", block, MOST_BLOCK)
         threads = math.prod(sizes[1])
-        if threads > MOST_THREADS:
-            raise ShapeError(f"{who}: threads of a block must be at most {MOST_THREADS}, got {threads} in block {sizes[1]}")
+        if threads > self.max_threads_per_block:
+            raise ShapeError(f"{who}: threads of a block must be at most {self.max_threads_per_block}, got {threads} in block {sizes[1]}")
         if kernel.shared + shared_mem > max(MOST_SHARED, self.max_dynamic_shared_size_bytes):
             raise ShapeError(f"{who}: shared memory of a block must be at most {MOST_SHARED:,} bytes, got {kernel.shared + shared_mem:,}")
         values, pointers, memory, device = _arguments(kernel, tuple(args), self.module._globals)
@@ -258,7 +258,7 @@ def _check_floats(kernel: Kernel, pointers: dict[str, Allocation]) -> None:
     """Raise where the kernel reads or writes float32 in an array of float64, or the reverse."""
     for position, access in kernel.accesses.items():
         found = [pointers[name] for name in kernel.origins[position] if name in pointers]
-        if access.kind not in ("f32", "f64") or len(found) != 1 or len(kernel.origins[position]) < 1:
+        if access.kind not in ("f32", "f64") or len(found) != 1:
             continue
         own = found[0].dtype
         if own is not None and own.kind == "f" and own != TYPES[access.kind]:

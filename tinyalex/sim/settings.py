@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Settings:
-    """races: whether accesses are logged, which takes about as long as the kernel itself. profile: where to count, or None."""
+    """races: whether accesses are logged, which makes a kernel up to three times as slow. profile: where to count, or None."""
 
     races: bool = True
     profile: Profile | None = None

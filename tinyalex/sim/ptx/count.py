@@ -145,8 +145,7 @@ class Profile:
         one.requests += len(warps)
         one.nbytes += group.n * nbytes
         if space == "global":
-            pieces = max(1, nbytes // SECTOR)
-            one.sectors += distinct(warp, address // SECTOR) * pieces
+            one.sectors += distinct(warp, address // SECTOR)  # no access is larger than 16 bytes, and each begins at a multiple
             one.lines += distinct(warp, address // LINE)
             different = np.bincount(np.searchsorted(warps, _firsts(warp, address)), minlength=len(warps))
             one.fewest += int((-(-different * nbytes // SECTOR)).sum())

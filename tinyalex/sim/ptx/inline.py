@@ -39,11 +39,13 @@ def _add(out: Function, body: Function, text: Text, suffix: str, places: dict[st
     marks: dict[int, list[str]] = {}
     for label, position in body.labels.items():
         marks.setdefault(position, []).append(label)
-    own = {name: name + suffix for name in (*body.registers, *body.labels, *(variable.name for variable in body.variables))}
+    local = [variable for variable in body.variables if variable.space == "local"]  # shared memory is the same in all calls
+    own = {name: name + suffix for name in (*body.registers, *body.labels, *(variable.name for variable in local))}
     end = f"$end{suffix}"
     if suffix:
         out.registers.update({own[name]: kind for name, kind in body.registers.items()})
-        out.variables += [replace(variable, name=own[variable.name]) for variable in body.variables]
+        out.variables += [replace(variable, name=own[variable.name]) for variable in local]
+        out.variables += [variable for variable in body.variables if variable not in local and variable not in out.variables]
     for position, instruction in enumerate(body.instructions):
         out.labels.update({own[label]: len(out.instructions) for label in marks.get(position, ())})
         opcode = instruction.parts[0]

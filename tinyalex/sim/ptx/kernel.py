@@ -22,12 +22,15 @@ class Kernel:
 
     Attributes
     ----------
-    parameters: of the kernel. blocks: its basic blocks. registers: how many it has in PTX. shared: bytes of shared memory, without
-    those that a launch adds. unused: the numbers of instructions whose result nobody reads.
+    parameters: of the kernel. blocks: its basic blocks. types: of its registers. most_threads: of a block, 0 if the kernel does not
+    say it. shared: bytes of shared memory, without those that a launch adds. local: bytes of memory of each thread. variables: by
+    their names, with their first byte in shared or local memory. origins: see `origins_of`. accesses: by the number of the
+    instruction. unused: the numbers of instructions whose result nobody reads.
     """
 
     def __init__(self, function: Function, text: Text, symbols: dict[str, int]) -> None:
         self.name, self.parameters, self.files = function.name, function.parameters, text.files
+        self.most_threads = function.most_threads
         flat = inline(function, text)
         self.instructions: list[Instruction] = flat.instructions
         self.variables: dict[str, tuple[Variable, int]] = {}

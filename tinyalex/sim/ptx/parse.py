@@ -36,6 +36,7 @@ VARIABLE = re.compile(
     re.DOTALL,
 )
 REGISTER = re.compile(r"(%?[\w$]+)(?:<(\d+)>)?")
+MOST_THREADS = re.compile(r"\.maxntid\s+(\d+)")  # NVRTC writes the product of the three directions into x
 FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"([^"]*)"', re.MULTILINE)
 
 
@@ -79,7 +80,10 @@ class Instruction:
 
 @dataclass
 class Function:
-    """A kernel (entry), or a function that kernels call. labels: the number of the instruction behind each label."""
+    """A kernel (entry), or a function that kernels call.
+
+    labels: the number of the instruction behind each label. most_threads: of a block, as `__launch_bounds__` says; 0 if it does not.
+    """
 
     name: str
     entry: bool
@@ -90,6 +94,7 @@ class Function:
     labels: dict[str, int] = field(default_factory=dict)
     instructions: list[Instruction] = field(default_factory=list)
     defined: bool = False
+    most_threads: int = 0
 
 
 @dataclass
@@ -178,7 +183,9 @@ def _header(statement: str) -> Function:
         inner, _, rest = rest[1:].partition(")")
         results = _parameters(inner)
     name, _, inner = rest.partition("(")
-    return Function(name.strip(), kind[1] == "entry", _parameters(inner.partition(")")[0]), results)
+    inner, _, directives = inner.partition(")")
+    most = MOST_THREADS.search(directives)
+    return Function(name.strip(), kind[1] == "entry", _parameters(inner), results, most_threads=int(most[1]) if most else 0)
 
 
 def _parameters(text: str) -> list[Parameter]:

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyalex.sim.ptx.decode import Access
+from tinyalex.sim.ptx.group import WARP, Group, unravel
 from tinyalex.sim.ptx.memory import Fault
 from tinyalex.sim.ptx.types import Values
 
 if TYPE_CHECKING:
     from tinyalex.sim.ptx.access import Area
-    from tinyalex.sim.ptx.group import Group
     from tinyalex.sim.ptx.run import Launch
 
 ATOMIC, PLACE, THREAD, TIME = 0, 1, 15, 41  # the first bits of the fields
@@ -35,7 +35,7 @@ def granule(accesses: Iterable[Access], space: str) -> int:
 
 def _moment(group: Group, position: int, atomic: bool) -> int:
     """The fields of an entry that do not depend on the thread."""
-    return ((position & PLACE_MASK) << PLACE) | int(atomic) | (group.chunk.clock << TIME)
+    return (int(atomic) << ATOMIC) | ((position & PLACE_MASK) << PLACE) | (group.chunk.clock << TIME)
 
 
 class Log:
@@ -152,7 +152,7 @@ class Log:
             racing &= before != 0
         else:
             racing = before != 0
-        racing = racing & (((before ^ entry) >> THREAD) & THREAD_MASK != 0) & ((before & entry & 1) == 0)
+        racing = racing & (((before ^ entry) >> THREAD) & THREAD_MASK != 0) & ((before & entry & (1 << ATOMIC)) == 0)
         if changed is not None:
             racing &= changed
         if not racing.any():
@@ -162,15 +162,13 @@ class Log:
         thread, time = (before >> THREAD) & THREAD_MASK, before >> TIME
         number = group.number[at] if isinstance(threads, slice) else group.number[threads][at]
         same_block = thread // chunk.threads == number // chunk.threads
-        same_warp = same_block & (thread % chunk.threads // 32 == number % chunk.threads // 32)
+        same_warp = same_block & (thread % chunk.threads // WARP == number % chunk.threads // WARP)
         ordered = (same_block & (time < chunk.block_clock[mine])) | (same_warp & (time < chunk.warp_clock[mine]))
         if not ordered.all():
             k = int(np.flatnonzero(~ordered)[0])
             self._raise(group, threads, int(at[k]), int(before[k]), now, then)
 
     def _raise(self, group: Group, threads: Any, at: int, before: int, now: str, then: str) -> None:
-        from tinyalex.sim.ptx.group import unravel
-
         launch = self.launch
         thread, position = (before >> THREAD) & THREAD_MASK, (before >> PLACE) & PLACE_MASK
         block, inside = divmod(thread, launch.threads)
@@ -182,7 +180,7 @@ class Log:
         lane = at if isinstance(threads, slice) else int(np.flatnonzero(threads)[at])
         where = launch.kernel.where(position)
         rule = f"an {self.label} that one thread writes must not be used by another without a barrier between"
-        if then == "a write" and before & 1:
+        if then == "a write" and before >> ATOMIC & 1:
             then = "an atomic operation"
         remedy = "is a __syncthreads() missing?" if near else "two blocks need two launches, or atomic operations"
         raise Fault(lane, rule, f"{then} by {other}{where}, then {now}", remedy, by=" by")

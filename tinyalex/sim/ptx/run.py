@@ -157,7 +157,8 @@ class Launch:
             return self._at(group, number + 1, others)
         if block.end.parts[0] == "trap":
             first = group.chunk.position(int(group.lanes[0]))
-            raise KernelError(f"{self.kernel.name}{self.kernel.where(block.first)}: trap must not be reached, got {first}")
+            where = self.kernel.where(block.first + len(block.steps))
+            raise KernelError(f"{self.kernel.name}{where}: trap must not be reached, got {first}")
         target = block.target if block.end.parts[0] == "bra" else None
         if block.guard is None:
             return self._at(group, target, others)
