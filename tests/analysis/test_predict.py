@@ -110,6 +110,15 @@ def test_the_efficiency_is_that_of_the_published_timing_and_of_nothing_else():
     assert factors == pytest.approx([1.34, 2.97], abs=0.01)  # what is printed: other software uses a card better
 
 
+def test_by_the_lower_clock_of_the_reference_the_prediction_is_shorter(monkeypatch):
+    slower = replace(CARDS["titanblack"], clock=889e6, operations=5.121e12)
+    monkeypatch.setitem(CARDS, "titanblack", slower)
+    efficiency = EFFICIENCY * predicted_seconds(REFERENCE) / REFERENCE.seconds
+    assert efficiency == pytest.approx(0.399, abs=1e-3)
+    least, most = (days / predict(on(2), GTX, 128, efficiency=efficiency).days() for days in (5, 6))
+    assert (f"{least:.2f}", f"{most:.2f}") == ("1.08", "1.30")
+
+
 @pytest.mark.parametrize("card", CARDS.values(), ids=lambda card: card.name)
 @pytest.mark.parametrize("factor", [1e-3, 1 / 8, 8, 1e3])
 def test_a_wrong_unit_is_noticed(card, factor):
