@@ -65,6 +65,18 @@ def test_row_takes_any_order_in_memory_and_any_number_of_images_at_once(way, ope
     agree({key: device.to_numpy(value) for key, value in (found | {"out": out, "dx": dx}).items()}, expected, 1e-12)
 
 
+@pytest.mark.skipif(host.why_not() is not None, reason=f"kernels as host: {host.why_not()}")
+def test_columns_are_made_of_as_many_images_as_memory_allows(monkeypatch):
+    row = table.KERNELS["convolution"][1]
+    for memory, blocks in ((1 << 30, {2}), (1 << 18, range(5, 32))):  # forward and backward; the columns of all 16 images take 123 kB
+        device, launched = host.HostDevice(9, memory), []
+        asked, here = both("convolution", row, device, **SIZES[0])
+        kernels = table.kernels_of(device)
+        monkeypatch.setattr(kernels, "launch", lambda *a, own=kernels.launch, to=launched, **k: (to.append(a[1]), own(*a, **k)))
+        agree(run(row, asked, x_of(here, 16), device), plain(here, x_of(here, 16)), 1e-12)
+        assert launched.count("im2col") in blocks
+
+
 @EVERY_WAY
 @EVERY_ROW
 def test_row_applies_a_function_and_relu_is_part_of_its_kernel(way, operation, row):
