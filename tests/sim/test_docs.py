@@ -17,7 +17,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", PAGE, re.DOTALL)
 @needs_nvrtc
 def test_the_examples_print_what_the_page_shows() -> None:
     names: dict[str, Any] = {}
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) >= 3
     for code, expected in EXAMPLES:
         out = io.StringIO()
         with contextlib.redirect_stdout(out):

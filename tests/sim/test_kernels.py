@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +249,44 @@ def test_shared_memory_of_a_function_is_one_for_all_calls() -> None:
     made((1,), (32,), (y,))
     assert made.shared_size_bytes == 128
     assert np.array_equal(device().to_numpy(y), (np.arange(32) + 3) % 32)
+
+
+def test_a_text_without_optimization_runs_too() -> None:
+    """-G keeps every call, and passes vectors through memory."""
+    x, results = rng().uniform(0, 1, (64, 4)).astype(np.float32), []
+    line = np.array((2.0, 0.5, 3), np.dtype([("slope", "f4"), ("offset", "f4"), ("power", "i4")]))[()]
+    card = device()
+    for options in ((), ("-G",)):
+        y = card.asarray(np.zeros((64, 4), np.float32))
+        kernel = sim.RawModule(code=CODE, options=options).get_function("language")
+        kernel((2,), (32,), (card.asarray(x), y, line, np.int64(9), np.bool_(True), np.int32(64)))
+        results.append(card.to_numpy(y))
+    assert np.allclose(*results, rtol=1e-6)
+
+
+LIBRARY: dict[str, Any] = {  # the function in C++, in Python, and the type; each must be right to two units in the last place
+    "sin": (np.sin, "float"), "cos": (np.cos, "double"), "tan": (np.tan, "double"), "erf": (np.vectorize(math.erf), "float"),
+    "tgamma": (np.vectorize(math.gamma), "float"), "atan": (np.arctan, "float"), "cbrt": (np.cbrt, "double"),
+    "exp2": (np.exp2, "float"), "log1p": (np.log1p, "double"), "rint": (np.rint, "float"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIBRARY)
+def test_the_library_of_the_compiler(name: str) -> None:
+    """Also sines of large angles, which are reduced with 1024 bits of 2 / pi, in functions that NVRTC does not write inline."""
+    f, kind = LIBRARY[name]
+    code = f"""extern "C" __global__ void f(const {kind}* x, {kind}* y, int n) {{
+        int i = blockIdx.x * blockDim.x + threadIdx.x;
+        if (i < n) y[i] = {name}(x[i]);
+    }}"""
+    dtype = np.float32 if kind == "float" else np.float64
+    x = rng().uniform(0.1, 5, 1000)
+    if name in ("sin", "cos", "tan"):
+        x = np.concatenate((rng().uniform(-1e6, 1e6, 500), 10.0 ** rng(1).uniform(3, 35, 500)))
+    x = x.astype(dtype)
+    card = device()
+    y = card.asarray(np.zeros_like(x))
+    sim.RawModule(code=code).get_function("f")((8,), (128,), (card.asarray(x), y, np.int32(1000)))
+    expected = f(x.astype(np.float64))
+    error = np.abs(card.to_numpy(y) - expected) / np.spacing(np.abs(expected).astype(dtype))
+    assert error.max() <= 2

@@ -75,7 +75,7 @@ def test_every_piece_is_found() -> None:
     assert [(one.name, one.type, one.size, one.align) for one in k.parameters] == [
         ("k_param_0", "u64", 8, 8), ("k_param_1", "b8", 12, 4), ("k_param_2", "f32", 4, 4),
     ]  # fmt: skip
-    assert list(k.registers) == ["%p0", "%p1", "%p2", "%r0", "%r1", "%r2", "%r3", "%x", "temp"]
+    assert list(k.registers) == ["%p0", "%p1", "%p2", "%r0", "%r1", "%r2", "%r3", "%x", "temp$s8"]
     assert [".".join(one.parts) for one in k.instructions] == [
         "mov.u32", "setp.lt.and.u32", "bra", "ld.global.v2.u32", "st.param.b32", "call.uni", "ret",
     ]  # fmt: skip
@@ -92,6 +92,26 @@ def test_every_piece_is_found() -> None:
     }  # fmt: skip
     values = {one.name: one.init for one in text.variables}
     assert values["weights"] == bytes([0, 0, 128, 63, 1]) and np.frombuffer(values["pi"]) == np.pi
+
+
+def test_registers_in_braces_hide_those_outside() -> None:
+    body = """
+    mov.u32 %n, 5;
+    {
+        .reg .b32 %n, %m;
+        mov.u32 %n, 7;
+        {
+            .reg .b32 %n;
+            mov.u32 %n, 9;
+        }
+        mov.u32 %m, %n;
+        add.u32 %n, %n, %m;
+        st.global.u32 [%rd0+4], %n;
+    }
+    st.global.u32 [%rd0], %n;"""
+    y = device().asarray(np.zeros(2, np.int32))
+    module(kernel(body)).get_function("k")((1,), (1,), (y,))
+    assert device().to_numpy(y).tolist() == [5, 14]
 
 
 def test_operands_are_cut_at_commas_outside_of_brackets() -> None:

@@ -118,15 +118,15 @@ def test_one_address_for_all_threads() -> None:
 
 
 class Use(NamedTuple):
-    """Each thread t of block b uses the element (times * t + plus + far * b) % 8."""
+    """Each thread t of block b uses the element (times * t + plus + far * b) % 8. way: read, write or atomic."""
 
-    write: bool
+    way: str
     times: int
     plus: int
     far: int
 
 
-uses = st.builds(Use, st.booleans(), st.integers(0, 3), st.integers(0, 3), st.integers(0, 4))
+uses = st.builds(Use, st.sampled_from(("read", "write", "atomic")), st.integers(0, 3), st.integers(0, 3), st.integers(0, 4))
 programs = st.lists(uses | st.just("barrier"), min_size=1, max_size=8)
 THREADS = 3
 
@@ -141,7 +141,11 @@ def text_of(program: list[Any], space: str) -> str:
         value += 1
         lines += [f"mad.lo.u32 %n, %t, {step.times}, {step.plus};", f"mad.lo.u32 %n, %b, {step.far}, %n;", "and.b32 %n, %n, 7;"]
         lines += ["mul.wide.u32 %rd1, %n, 4;", f"add.u64 %rd1, {base}, %rd1;"]
-        lines += [f"add.u32 %n, %i, {100 * value};", f"st.{space}.u32 [%rd1], %n;"] if step.write else [f"ld.{space}.u32 %n, [%rd1];"]
+        lines += {
+            "write": [f"add.u32 %n, %i, {100 * value};", f"st.{space}.u32 [%rd1], %n;"],
+            "read": [f"ld.{space}.u32 %n, [%rd1];"],
+            "atomic": [f"red.{space}.add.u32 [%rd1], 100000;"],
+        }[step.way]
     return "\n".join(f"    {line}" for line in ["mov.u64 %rd2, tile;", *lines])
 
 
@@ -154,9 +158,9 @@ def races(program: list[Any], blocks: int, shared: bool) -> bool:
             continue
         for thread in range(THREADS):
             for block in range(blocks):
-                every.append((step.write, (step.times * thread + step.plus + step.far * block) % 8, thread, block, phase))
-    for (write, cell, thread, block, when), (other_write, other_cell, other, other_block, other_when) in combinations(every, 2):
-        if cell != other_cell or not (write or other_write) or (thread, block) == (other, other_block):
+                every.append((step.way, (step.times * thread + step.plus + step.far * block) % 8, thread, block, phase))
+    for (way, cell, thread, block, when), (other_way, other_cell, other, other_block, other_when) in combinations(every, 2):
+        if cell != other_cell or way == other_way != "write" or (thread, block) == (other, other_block):
             continue
         if block == other_block and when != other_when:
             continue
@@ -167,10 +171,10 @@ def races(program: list[Any], blocks: int, shared: bool) -> bool:
 
 @pytest.mark.parametrize("space", ["shared", "global"])
 @given(programs, st.integers(1, 3))
-@example([Use(False, 1, 0, 0), Use(True, 1, 1, 0)], 1)
-@example([Use(True, 1, 0, 0), "barrier", Use(False, 1, 1, 0)], 1)
-@example([Use(False, 0, 0, 0), Use(True, 3, 2, 0)], 1)  # all threads read an element, and the last reader writes it
-@example([Use(False, 1, 0, 0), Use(False, 3, 2, 0), Use(True, 3, 2, 0)], 1)  # one after the other
+@example([Use("read", 1, 0, 0), Use("write", 1, 1, 0)], 1)
+@example([Use("write", 1, 0, 0), "barrier", Use("read", 1, 1, 0)], 1)
+@example([Use("read", 0, 0, 0), Use("write", 3, 2, 0)], 1)  # all threads read an element, and the last reader writes it
+@example([Use("read", 1, 0, 0), Use("read", 3, 2, 0), Use("write", 3, 2, 0)], 1)  # one after the other
 def test_races_are_found_where_two_accesses_race_and_nowhere_else(space: str, program: list[Any], blocks: int) -> None:
     """Every write stores another value, so no two writes are alike."""
     body, y = text_of(program, space), np.zeros(8, np.int32)

@@ -21,6 +21,7 @@ from tinyalex.sim.ptx.types import TYPES
 MOST_THREADS = 1024  # of a block
 MOST_SHARED = 48 * 1024  # bytes of shared memory of a block, unless the kernel asks for more
 PYTHON: dict[type, Any] = {bool: np.bool_, int: np.int64, float: np.float64, complex: np.complex128}
+FLOATS = {"f32": np.dtype("f4"), "b32": np.dtype("f4"), "f64": np.dtype("f8")}
 MOST_GRID = (2**31 - 1, 65535, 65535)
 MOST_BLOCK = (1024, 1024, 64)
 
@@ -255,12 +256,16 @@ def _number(who: str, i: int, parameter: Parameter, value: Any) -> bytes:
 
 
 def _check_floats(kernel: Kernel, pointers: dict[str, Allocation]) -> None:
-    """Raise where the kernel reads or writes float32 in an array of float64, or the reverse."""
+    """Raise where the kernel reads or writes float32 in an array of float64, or the reverse.
+
+    Some versions of NVRTC say f32 for a float and s32 for an integer, others b32 for both; b32 is taken for a float here. But b64
+    may also be two floats at once, so nothing is said about it.
+    """
     for position, access in kernel.accesses.items():
         found = [pointers[name] for name in kernel.origins[position] if name in pointers]
-        if access.kind not in ("f32", "f64") or len(found) != 1:
+        if access.kind not in FLOATS or len(found) != 1:
             continue
-        own = found[0].dtype
-        if own is not None and own.kind == "f" and own != TYPES[access.kind]:
+        own, wanted = found[0].dtype, FLOATS[access.kind]
+        if own is not None and own.kind == "f" and own != wanted:
             who, label = f"{kernel.name}{kernel.where(position)}", found[0].label.partition(" (")[0]
-            raise TypeError(f"{who}: {label} must be {TYPES[access.kind].name}, got {own}; a card does not convert arrays")
+            raise TypeError(f"{who}: {label} must be {wanted}, got {own}; a card does not convert arrays")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.sim.ptx.decode import Access, Decoder, Read, Run, operation, vector
+from tinyalex.sim.ptx.decode import Access, Decoder, Read, Run, operation
 from tinyalex.sim.ptx.flow import narrow
 from tinyalex.sim.ptx.group import Group
 from tinyalex.sim.ptx.memory import LOCAL_WINDOW, SHARED_WINDOW, Allocation, Fault, crooked_address, distance
-from tinyalex.sim.ptx.parse import Instruction
+from tinyalex.sim.ptx.parse import Instruction, vector
 from tinyalex.sim.ptx.types import TYPES, Unknown, Values
 
 SPACES = ("global", "shared", "local", "const", "param")

@@ -20,7 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinyalex.sim.ptx.group import Group
-from tinyalex.sim.ptx.parse import Function, Instruction, split
+from tinyalex.sim.ptx.parse import Function, Instruction
 from tinyalex.sim.ptx.types import TYPES, Unknown, Values, constant
 
 Run: TypeAlias = Callable[[Group], None]
@@ -211,8 +211,3 @@ def _seen_as(values: Values, dtype: np.dtype[Any]) -> Values:
     if values.itemsize == dtype.itemsize:
         return values.view(dtype)
     return values.view(f"u{values.itemsize}").astype(f"u{dtype.itemsize}").view(dtype)
-
-
-def vector(operand: str) -> list[str]:
-    """The parts of {%f1, %f2}, or the one operand."""
-    return split(operand[1:-1]) if operand.startswith("{") else [operand]

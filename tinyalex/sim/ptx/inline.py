@@ -15,11 +15,10 @@ import re
 from dataclasses import replace
 
 from tinyalex.errors import KernelError
-from tinyalex.sim.ptx.parse import Function, Instruction, Text, split
+from tinyalex.sim.ptx.parse import WORD, Function, Instruction, Text, split, vector
 from tinyalex.sim.ptx.types import TYPES
 
 DEPTH = 16  # calls inside of calls; more are taken for a function that calls itself
-WORD = re.compile(r"[%$\w]+(?:\.[xyz]\b)?")
 PLACE = re.compile(r"\[([\w$]+)(?:\+(\d+))?\]")
 
 
@@ -54,7 +53,7 @@ def _add(out: Function, body: Function, text: Text, suffix: str, places: dict[st
         elif suffix and opcode == "ret":
             out.instructions.append(replace(instruction, parts=("bra",), operands=(end,), guard=_guard(instruction, own)))
         elif opcode in ("ld", "st") and "param" in instruction.parts:
-            out.instructions.append(_through_register(out, instruction, own, places, suffix))
+            out.instructions += _through_register(out, instruction, own, places, suffix)
         else:
             names = tuple(WORD.sub(lambda word: own.get(word[0], word[0]), operand) for operand in instruction.operands)
             out.instructions.append(replace(instruction, operands=names, guard=_guard(instruction, own)))
@@ -67,25 +66,28 @@ def _guard(instruction: Instruction, own: dict[str, str]) -> str | None:
     return None if instruction.guard is None else WORD.sub(lambda word: own.get(word[0], word[0]), instruction.guard)
 
 
-def _through_register(out: Function, instruction: Instruction, own: dict[str, str], places: dict[str, str], suffix: str) -> Instruction:
-    """A load or store of an argument or result as a `mov`; a load of a kernel's own parameter stays as it is."""
+def _through_register(
+    out: Function, instruction: Instruction, own: dict[str, str], places: dict[str, str], suffix: str
+) -> list[Instruction]:
+    """A load or store of arguments or results as a `mov` for each; a load of a kernel's own parameter stays as it is."""
     load = instruction.parts[0] == "ld"
     found = PLACE.fullmatch(instruction.operands[1 if load else 0])
     if found is None:
         raise KernelError(f"{out.name}: an argument of a call must be at a fixed place, got {instruction.text}")
-    name, offset = found[1], int(found[2] or 0)
-    kernels = {parameter.name for parameter in out.parameters}
-    values = instruction.operands[0 if load else 1]
-    if name in kernels and not suffix:
-        return instruction
-    kind = instruction.parts[-1]
+    name, offset, kind = found[1], int(found[2] or 0), instruction.parts[-1]
+    if not suffix and any(name == parameter.name for parameter in out.parameters):
+        names = tuple(WORD.sub(lambda word: own.get(word[0], word[0]), operand) for operand in instruction.operands)
+        return [replace(instruction, operands=names)]
     bits = 8 * max(TYPES[kind].itemsize, 2)
-    target = f"{places.get(name, name + suffix)}+{offset}:{bits}"  # two calls may use one name for places of different sizes
-    if values.startswith("{"):
-        raise KernelError(f"{out.name}: arguments of a call must be passed one by one, got {instruction.text}")
-    out.registers.setdefault(target, f"b{bits}")
-    value = own.get(values, values)
-    return replace(instruction, parts=("mov", kind), operands=(value, target) if load else (target, value), guard=_guard(instruction, own))
+    moves = []
+    for k, value in enumerate(vector(instruction.operands[0 if load else 1])):
+        at = offset + k * TYPES[kind].itemsize
+        place = f"{places.get(name, name + suffix)}+{at}:{bits}"  # two calls may use one name for places of different sizes
+        out.registers.setdefault(place, f"b{bits}")
+        register = own.get(value, value)
+        operands = (register, place) if load else (place, register)
+        moves.append(replace(instruction, parts=("mov", kind), operands=operands, guard=_guard(instruction, own)))
+    return moves
 
 
 def _call(out: Function, call: Instruction, text: Text, suffix: str, own: dict[str, str], calls: list[str]) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.sim.ptx.decode import Decoder, Run, operation, vector
+from tinyalex.sim.ptx.decode import Decoder, Run, operation
 from tinyalex.sim.ptx.group import Group
-from tinyalex.sim.ptx.parse import Instruction
+from tinyalex.sim.ptx.parse import Instruction, vector
 from tinyalex.sim.ptx.types import TYPES, WIDER, Unknown, Values, type_of
 
 Function = Callable[..., Values]

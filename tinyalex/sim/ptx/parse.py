@@ -35,6 +35,7 @@ VARIABLE = re.compile(
     r"\.(?P<type>\w+)\s+(?P<name>[\w$]+)(?P<dims>(?:\[\d*\])*)(?:\s*=\s*(?P<init>.*))?$",
     re.DOTALL,
 )
+WORD = re.compile(r"[%$\w]+(?:\.[xyz]\b)?")  # the name of a register, variable, parameter or label
 REGISTER = re.compile(r"(%?[\w$]+)(?:<(\d+)>)?")
 MOST_THREADS = re.compile(r"\.maxntid\s+(\d+)")  # NVRTC writes the product of the three directions into x
 FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"([^"]*)"', re.MULTILINE)
@@ -111,26 +112,30 @@ def parse(text: str) -> Text:
     functions: dict[str, Function] = {}
     variables: list[Variable] = []
     inside: Function | None = None
-    depth, source = 0, None
+    scopes: list[dict[str, str]] = []  # one for each open brace: registers that hide those of the same name outside, with new names
+    source = None
     for statement, line in _statements(_without_comments(text)):
         if statement == "{":
-            depth += 1
+            scopes.append({})
         elif statement == "}":
-            depth -= 1
-            inside = inside if depth else None
+            scopes.pop()
+            inside = inside if scopes else None
         elif HEADER.match(statement):
             inside = _header(statement.rstrip("{;"))
             inside.defined = statement.endswith("{")
             if inside.defined or inside.name not in functions:
                 functions[inside.name] = inside
-            depth, inside, source = (1, inside, None) if inside.defined else (0, None, None)
+            scopes, inside, source = ([{}], inside, None) if inside.defined else ([], None, None)
         elif statement.split()[0] == ".loc":
             number, row = statement.split()[1:3]
             source = (int(number), int(row)) if int(row) else source
         elif found := VARIABLE.match(statement):
             (variables if inside is None else inside.variables).append(_variable(found))
         elif inside is not None and statement.startswith(".reg"):
-            inside.registers.update(_registers(statement))
+            found_registers = _registers(statement)
+            if len(scopes) > 1:
+                scopes[-1].update({name: f"{name}$s{len(inside.registers)}" for name in found_registers})
+            inside.registers.update({scopes[-1].get(name, name): kind for name, kind in found_registers.items()})
         elif inside is not None and statement.startswith(".param"):
             pass  # the place of an argument of a call; `inline` gives it a register
         elif statement.startswith("."):
@@ -138,7 +143,8 @@ def parse(text: str) -> Text:
         elif inside is not None and statement.endswith(":"):
             inside.labels[statement[:-1]] = len(inside.instructions)
         elif inside is not None:
-            inside.instructions.append(_instruction(statement, line, source))
+            hidden = {name: new for scope in scopes for name, new in scope.items()}
+            inside.instructions.append(_instruction(statement, line, source, hidden))
     return Text(functions, variables, {int(number): name for number, name in FILE.findall(text)})
 
 
@@ -229,11 +235,11 @@ def _variable(found: re.Match[str]) -> Variable:
     return Variable(found["name"], found["space"], size, int(found["align"] or dtype.itemsize), init, "" in dims)
 
 
-def _instruction(statement: str, line: int, source: tuple[int, int] | None) -> Instruction:
+def _instruction(statement: str, line: int, source: tuple[int, int] | None, hidden: dict[str, str]) -> Instruction:
     text = " ".join(statement.split())
-    guard, rest = None, text
+    guard, rest = None, WORD.sub(lambda word: hidden.get(word[0], word[0]), text) if hidden else text
     if text.startswith("@"):
-        word, rest = text[1:].split(None, 1)
+        word, rest = rest[1:].split(None, 1)
         guard = word[1:] if word.startswith("!!") else word
     opcode, _, operands = rest.partition(" ")
     return Instruction(text, tuple(opcode.replace("::", ".").split(".")), tuple(split(operands)), guard, line, source)
@@ -248,3 +254,8 @@ def split(operands: str) -> list[str]:
             parts.append(operands[start:i].strip())
             start = i + 1
     return [*parts, operands[start:].strip()] if operands.strip() else []
+
+
+def vector(operand: str) -> list[str]:
+    """The parts of {%f1, %f2}, or the one operand."""
+    return split(operand[1:-1]) if operand.startswith("{") else [operand]

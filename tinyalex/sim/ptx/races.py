@@ -44,6 +44,9 @@ class Log:
     writer: the last write to each cell. reader: the last read, and second: a read by another thread than that one.
     Reads are only noted; `_settle` enters them when there is a write that they could race with. Nor are they compared with the
     writer if nothing was written since all threads passed a barrier. So the reads between two barriers cost little.
+
+    Of three or more readers the last two are known. That is enough, because one of them is not the thread that writes, unless a
+    barrier of a warp orders just these two: then a race with an earlier reader of another warp is missed.
     """
 
     def __init__(self, launch: Launch, nbytes: int, size: int, label: str, within_block: bool) -> None:
