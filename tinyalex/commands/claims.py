@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
     families = _families(args, claims)
     if args.list:
         return _list(args, claims, families)
-    device, dataset = _device(args), _dataset(args, families)
     folder = out_folder("claims", args.out, "claims")
+    device, dataset = _device(args), _dataset(args, families)
     seeds = args.seeds or (QUICK_SEEDS if args.quick else SEEDS)
     work = Work(claims, seeds, families, _again(args, folder))
     open_folder(folder)
