@@ -88,7 +88,7 @@ def test_list_shows_every_claim_and_trains_nothing(tmp_path, monkeypatch, capsys
         (["--epochs", "0"], "claims: --epochs must be an integer of at least 1, got 0"),
         (["--epochs", "3", "pair"], "claims: --epochs for pair must be an integer of at least 4, got 3"),
         (["--train-images", "4"], "claims: --train-images must be an integer of at least 5, got 4"),
-        (["--data", "synthetic"], "synthetic: number of train images must be an integer from 1 to 200, got 10000"),
+        (["--data", "synthetic"], "synthetic: number of train images must be an integer from 1 to 200, got 5000"),
         (["--data", "nowhere"], "got 'nowhere'; correct it, or run `tinyalex data cifar10` and use cifar10"),
         (["--out", ""], "claims: --out must be the name of a folder, got ''; use . for the current one"),
         (["--quick", "--data", "auto"], "claims: --data must be synthetic with --quick, got 'auto'; leave --quick out"),

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, metavar="N", help=f"runs of each net, each with its own seed (default: {SEEDS}; {QUICK_SEEDS} with --quick)")
     default = ", ".join(f"{family.epochs} for {name}" for name, family in FAMILIES.items())
     add("--epochs", type=int, metavar="N", help=f"epochs of each run (default: {default}); 160 is the authors' schedule of the pair")
-    add("--train-images", type=int, metavar="N", help="the first N training images (default: 10,000 for claims, all for pair and towers)")
+    add("--train-images", type=int, metavar="N", help="the first N training images (default: 5,000 for claims, all for pair and towers)")
     add("--out", metavar="FOLDER", help="where to write; runs in this folder are continued (default: tinyalex-runs/NAME-DATE)")
     add("--device", default=DEFAULTS["device"], help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
     add("--workers", type=int, metavar="K", help="how many threads the device cpu uses (default: all cores)")

@@ -17,7 +17,7 @@ from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMea
 from tinyalex.devices import Device
 from tinyalex.errors import CheckpointError, DivergedError, show
 from tinyalex.experiments.claims.nets import CROP
-from tinyalex.experiments.claims.plan import BATCH, MOMENTUM, Family, Variant
+from tinyalex.experiments.claims.plan import MOMENTUM, Family, Variant
 from tinyalex.experiments.claims.runs import Color, Outcome, Run, name_of, read_run, write_run
 from tinyalex.experiments.figure1.runs import images_of
 from tinyalex.files.atomic import make_folder, write_json
@@ -32,6 +32,7 @@ from tinyalex.training.log import NAME as LOG, read_epochs
 from tinyalex.training.probabilities import probabilities
 
 COLORS, WEIGHTS, VIEWS = "colors.json", "weights.safetensors", 10
+AT_ONCE = 640  # inputs that the net reads together in testing
 SEEDS_APART = 2**32  # the second stage of a run draws its crops with another seed than the first
 KEPT_SEED = 0  # the weights of this seed are kept; of the others their digest
 
@@ -59,7 +60,7 @@ class Training:
         """All that decides the outcome of a run, as JSON."""
         own = {"crops": variant.crops, "color": variant.color, "weight_decay": variant.weight_decay, "text": variant.text}
         stages = [asdict(stage) | {"after": list(stage.after)} for stage in self.stages]
-        known = {"batch_size": BATCH, "momentum": MOMENTUM, "lr": self.family.lr, "segment": self.family.segment}
+        known = {"batch_size": self.family.batch_size, "momentum": MOMENTUM, "lr": self.family.lr, "segment": self.family.segment}
         return {"run": name_of(variant.name, seed), "family": variant.family, **own, **known, "stages": stages, "images": self.images}
 
     def finished(self, variant: Variant, seed: int) -> Run | None:
@@ -120,7 +121,7 @@ class Training:
             prepare=self.prepare(variant),
             folder=folder,
             config={"experiment": "claims", "stage": number, **self.settings(variant, seed)},
-            batch_size=BATCH,
+            batch_size=self.family.batch_size,
             seed=seed + SEEDS_APART * number,
             segment=self.family.segment,
             evaluate_train=self.family.evaluate_train,
@@ -178,7 +179,7 @@ class Training:
         test = self.dataset.test_images, self.dataset.test_labels
         ten = None
         if self.family.ten_views and diverged is None:
-            found = probabilities(net, test, self.prepare(variant), VIEWS, batch_size=5 * BATCH)
+            found = probabilities(net, test, self.prepare(variant), VIEWS, AT_ONCE)
             ten = float((found.argmax(axis=1) != test[1]).mean())
         return Outcome(
             tuple(epoch.loss for epoch in epochs),

@@ -141,9 +141,9 @@ def _budgets(document: Mapping[str, Any]) -> str:
         return f"{family['train_images']:,} training and {family['test_images']:,} test images" if known else "images (no run is finished)"
 
     of_claims = f"""- *claims*: AlexNet's five convolutions and one hidden layer of 512 units, 206,986 parameters, on 24x24 crops.
-        {claims["epochs"]} epochs of {images(claims)}, batches of 128, rate {claims["lr"]:g}, a tenth of it after 70 % of the epochs and a
-        hundredth after 90 %, momentum 0.9, weight decay 0.0005. The test error is that of the center of each test image after the last
-        epoch; no epoch is chosen."""
+        {claims["epochs"]} epochs of {images(claims)}{_ratio(claims)}. Batches of {claims["batch_size"]}, rate {claims["lr"]:g}, a
+        tenth of it after 70 % of the epochs and a hundredth after 90 %, momentum 0.9, weight decay 0.0005. The test error is that of
+        the center of each test image after the last epoch; no epoch is chosen."""
     of_pair = f"""- *pair*: the authors' net with two locally connected layers, 1,116,490 parameters. {pair["epochs"]} epochs instead of
         their {sum(PARTS)}, in the same proportions {":".join(map(str, PARTS))}: on four fifths of {images(pair)}, then on all, then
         at a tenth and at a hundredth of the rate. The order of batches is theirs: of each 10,000 images 78 batches of 128 and one
@@ -155,6 +155,13 @@ def _budgets(document: Mapping[str, Any]) -> str:
         rate {towers["lr"]:g}, which falls as that of the claims."""
     lists = "\n".join(_filled(text, "  ") for text in (of_claims, of_pair, of_towers))
     return f"## The budget, the same for all nets of a family\n\n{lists}"
+
+
+def _ratio(family: Mapping[str, Any]) -> str:
+    """How many parameters there are for an image, beside the paper's net."""
+    if "train_images" not in family:
+        return ""
+    return f", {206_986 / family['train_images']:.0f} parameters an image (the paper's net: 60,965,224 for 1.2 million, 51)"
 
 
 def _runs(document: Mapping[str, Any]) -> str:

@@ -114,7 +114,7 @@ def _of_run(run: Run) -> dict[str, Any]:
 def _of_family(family: Family, runs: Iterable[Run]) -> dict[str, Any]:
     """The budget of a family, and the images and stages of its finished runs."""
     mine = next((run.settings for run in runs if VARIANTS[run.variant].family == family.name), None)
-    known: dict[str, Any] = {"epochs": family.epochs, "lr": family.lr}
+    known: dict[str, Any] = {"epochs": family.epochs, "lr": family.lr, "batch_size": family.batch_size}
     if mine is not None:
         images = mine["images"]
         known |= {"stages": mine["stages"], "train_images": images["train_images"], "test_images": images["val_images"]}
