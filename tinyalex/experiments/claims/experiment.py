@@ -58,7 +58,7 @@ class Training:
 
     def settings(self, variant: Variant, seed: int) -> dict[str, Any]:
         """All that decides the outcome of a run, as JSON."""
-        own = {"crops": variant.crops, "color": variant.color, "weight_decay": variant.weight_decay, "text": variant.text}
+        own = {"crops": variant.crops, "color": variant.color, "weight_decay": variant.weight_decay}
         stages = [asdict(stage) | {"after": list(stage.after)} for stage in self.stages]
         known = {"batch_size": self.family.batch_size, "momentum": MOMENTUM, "lr": self.family.lr, "segment": self.family.segment}
         return {"run": name_of(variant.name, seed), "family": variant.family, **own, **known, "stages": stages, "images": self.images}

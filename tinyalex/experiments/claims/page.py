@@ -128,9 +128,9 @@ no effect, "the other way" if it lies on the other side, and else "not seen". "N
 seeds only large effects can be seen. Of twenty claims without an effect one would be "seen" or "the other way" by chance. All claims of
 the first family share one base net, so they are not independent of each other.
 
-For the iterations, the error to reach is the training error that the net with dropout has when its learning rate falls for the first
-time. For the towers, the value is the difference of the mean gray shares of the two halves of conv1's filters after the last epoch, with
-the split minus without it, in hundredths; `tinyalex filters` says what a gray share is."""
+For the iterations, the error to reach is the mean training error that the net with dropout has in the last three epochs before its
+learning rate falls for the first time. For the towers, the value is the difference of the mean gray shares of the two halves of conv1's
+filters after the last epoch, with the split minus without it, in hundredths; `tinyalex filters` says what a gray share is."""
 
 
 def _budgets(document: Mapping[str, Any]) -> str:

@@ -77,7 +77,7 @@ class Family:
 FAMILIES = {
     "claims": Family("claims", 30, 5_000, 0.02, batch_size=64, evaluate_train=True, ten_views=True),
     "pair": Family("pair", 16, None, 0.001, segment=10_000, ten_views=True),
-    "towers": Family("towers", 6, None, 0.01, colors=True),
+    "towers": Family("towers", 8, None, 0.01, colors=True),
 }
 QUICK = {"claims": (2, 256), "pair": (4, 256), "towers": (2, 256)}  # epochs and synthetic images, so few that all takes under a minute
 

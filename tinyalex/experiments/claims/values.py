@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import fmean
 
 from tinyalex.experiments.claims.plan import Claim
 from tinyalex.experiments.claims.runs import Outcome
 from tinyalex.experiments.figure1.runs import epochs_to
+
+LAST = 3  # epochs over which the training error to reach is averaged, as single epochs at a high rate are noisy
 
 
 @dataclass(frozen=True)
@@ -32,12 +35,12 @@ def _gap(outcome: Outcome) -> float:
 def _iterations(better: Outcome, worse: Outcome) -> float:
     """How many times as many epochs `better` needs to a training error, while the rate is the first one.
 
-    The error to reach is the one that `better` has when its rate falls. If the other net has not reached it by then, it counts with
-    all epochs at the first rate, so the number is then too large.
+    The error to reach is the mean that `better` has in the last three epochs at this rate. A net that does not reach it at this rate
+    counts with all epochs of it.
     """
     epochs = sum(lr == better.lr[0] for lr in better.lr)
-    target = better.train_error[epochs - 1]
-    needed = [epochs_to(outcome.train_error[:epochs], target) for outcome in (better, worse)]
+    last = better.train_error[max(0, epochs - LAST) : epochs]
+    needed = [epochs_to(outcome.train_error[:epochs], fmean(last)) for outcome in (better, worse)]
     own, other = (float(epochs) if found is None else found for found in needed)
     return own / other
 
