@@ -75,7 +75,7 @@ class Family:
 
 
 FAMILIES = {
-    "claims": Family("claims", 30, 5_000, 0.02, batch_size=64, evaluate_train=True, ten_views=True),
+    "claims": Family("claims", 30, 5_000, 0.01, batch_size=64, evaluate_train=True, ten_views=True),
     "pair": Family("pair", 16, None, 0.001, segment=10_000, ten_views=True),
     "towers": Family("towers", 8, None, 0.01, colors=True),
 }
