@@ -40,7 +40,7 @@ def test_a_stopped_work_exits_130_and_the_same_command_gives_the_same_numbers(tm
     def stops(trainer, images, labels):
         step(trainer, images, labels)
         count[0] += 1
-        if count[0] == 3:  # the first step of the second run
+        if count[0] == 4:  # the first step of the second run
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
@@ -53,7 +53,7 @@ def test_a_stopped_work_exits_130_and_the_same_command_gives_the_same_numbers(tm
     assert cli.main(again) == 0
     assert outcomes(parts) == outcomes(whole) and len(outcomes(whole)) == 4 and read(parts)["finished"] is True
     err = capsys.readouterr().err
-    assert "trains 3 of 4 runs, about " in err and "run 2 of 4: no-conv4-seed0, conv4 left out; 1 epochs" in err
+    assert "trains 3 of 4 runs, about " in err and "run 2 of 4: no-conv4-seed0, conv4 left out; 1 epoch; about " in err
 
 
 def test_what_is_told_and_printed(tmp_path, capsys):

@@ -83,7 +83,7 @@ class Job:
                     if left[key] or of[variant.family].finished(variant, seed) is None:
                         rest = sum(left[other.name, k] * seconds[other.family] for other, k in queue[number - 1 :])
                         run = f"run {number} of {len(queue)}: {name_of(*key)}, {variant.text}"
-                        self.tell(f"{run}; {left[key]} epochs; about {time_in_words(rest)} to the end")
+                        self.tell(f"{run}; {_epochs(left[key])}; about {time_in_words(rest)} to the end")
                     trained = of[variant.family].train(variant, seed)
                     if trained.outcome.diverged:
                         self.tell(trained.outcome.diverged)
@@ -111,5 +111,9 @@ class Job:
             data = training.dataset
             if seconds[name]:
                 images = f"{len(data.train_labels):,} training images ({data.name}: {data.note})"
-                self.tell(f"{name}: {training.epochs} epochs a run, of {images}; an epoch takes {seconds[name]:.2g} s")
+                self.tell(f"{name}: {_epochs(training.epochs)} a run, of {images}; an epoch takes {seconds[name]:.2g} s")
         return seconds
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'' if number == 1 else 's'}"

@@ -16,6 +16,7 @@ BLUE, RED, GREEN, GRAY = "#0072B2", "#D55E00", "#009E73", "0.45"
 LOOKS = {SEEN: (BLUE, "o"), OTHER_WAY: (RED, "s"), NOT_SEEN: (GRAY, "D")}  # a verdict's color and mark
 FONT: Any = {"font.size": 13, "lines.linewidth": 2.2}
 DPI = 130
+TICKS = (-20, -5, -2, -1, 0, 1, 2, 5, 20)
 
 
 def draw(document: Mapping[str, Any], runs: Mapping[tuple[str, int], Run], folder: Path) -> list[str]:
@@ -53,9 +54,10 @@ def figure_of_claims(document: Mapping[str, Any]) -> Any:
             panel.plot([claim["low"] + shift, claim["high"] + shift], [place, place], color=color)
         panel.plot(claim["mean"] + shift, place, mark, color=color, markersize=9)
     panel.axvline(0, color="0.2", linewidth=1)
-    panel.set_yticks(range(len(claims)), [f"{_short(claim)}\n{claim['verdict']}" for claim in reversed(claims)], fontsize=10.5)
+    panel.set_yticks(range(len(claims)), [f"{claim['title']}\n{claim['verdict']}" for claim in reversed(claims)], fontsize=10.5)
     panel.set_xscale("symlog", linthresh=2)
-    panel.set_xticks([-10, -5, -2, -1, 0, 1, 2, 5, 10, 20], ["−10", "−5", "−2", "−1", "0", "1", "2", "5", "10", "20"])
+    panel.set_xticks(TICKS, [f"{tick}".replace("-", "−") for tick in TICKS])
+    panel.set_xlim(TICKS[0] * 1.4, TICKS[-1] * 1.4)  # an interval of two seeds may reach further
     panel.set_xlabel("points in the paper's direction\n(iterations: times, minus 1)", fontsize=11)
     panel.set_ylim(-0.7, len(claims) - 0.3)
     _caption(figure, document)
@@ -68,7 +70,7 @@ def figure_of_dropout(document: Mapping[str, Any], runs: Mapping[tuple[str, int]
     for name, text, color in (("base", "with dropout", BLUE), ("no-dropout", "without dropout", RED)):
         _curve(panel, _of(runs, name), lambda run: run.test_error, color, "-", f"{text}: test error")
         _curve(panel, _of(runs, name), lambda run: run.train_error, color, (0, (4, 2)), f"{text}: training error")
-    _finish(panel, "error")
+    _finish(panel, "error, %")
     _caption(figure, document)
     return figure
 
@@ -80,9 +82,9 @@ def figure_of_pair(document: Mapping[str, Any], runs: Mapping[tuple[str, int], R
         outcomes = _of(runs, name)
         _curve(panel, outcomes, lambda run: run.test_error, color, "-", f"{text}: one view")
         last = max(len(outcome.test_error) for outcome in outcomes)
-        ten = [outcome.ten_views for outcome in outcomes if outcome.ten_views is not None]
+        ten = [100 * outcome.ten_views for outcome in outcomes if outcome.ten_views is not None]
         panel.plot([last + 0.4] * len(ten), ten, mark, color=color, markersize=8, label=f"{text}: ten views, each seed")
-    _finish(panel, "test error")
+    _finish(panel, "test error, %")
     _caption(figure, document)
     return figure
 
@@ -99,6 +101,7 @@ def figure_of_towers(document: Mapping[str, Any], runs: Mapping[tuple[str, int],
             panel.plot(epochs, [found.null for found in outcome.colors], color=GRAY, linestyle=(0, (1, 1.5)), linewidth=1.2, **null)
     _finish(panel, "difference of the gray shares")
     panel.set_xlim(left=0)
+    panel.set_ylim(bottom=0)
     _caption(figure, document)
     return figure
 
@@ -113,8 +116,8 @@ def _canvas(width: float, height: float) -> tuple[Any, Any]:
 
 
 def _curve(panel: Any, outcomes: Sequence[Outcome], of: Callable[[Outcome], Sequence[float]], color: str, line: Any, label: str) -> None:
-    """A curve of the mean over the seeds, and a band from the lowest to the highest seed."""
-    values = np.array([of(outcome) for outcome in outcomes])  # (seeds, epochs)
+    """A curve of the mean over the seeds in percent, and a band from the lowest to the highest seed."""
+    values = 100 * np.array([of(outcome) for outcome in outcomes])  # (seeds, epochs)
     epochs = np.arange(1, values.shape[1] + 1)
     panel.plot(epochs, values.mean(axis=0), color=color, linestyle=line, label=label)
     if len(values) > 1:
@@ -123,7 +126,6 @@ def _curve(panel: Any, outcomes: Sequence[Outcome], of: Callable[[Outcome], Sequ
 
 def _finish(panel: Any, what: str) -> None:
     panel.set(xlabel="epochs", ylabel=what)
-    panel.set_ylim(bottom=0)
     panel.xaxis.get_major_locator().set_params(integer=True)
     panel.legend(frameon=False, fontsize=11)
 
@@ -133,10 +135,6 @@ def _caption(figure: Any, document: Mapping[str, Any]) -> None:
     what = "synthetic images, whose numbers say nothing about photographs" if data["synthetic"] else f"{data['name']}, {data['note']}"
     state = "" if document["finished"] else f"; {document['runs_done']} of {document['runs_planned']} runs finished"
     figure.supxlabel(f"{what}{state}", fontsize=10, color="0.35")
-
-
-def _short(claim: Mapping[str, Any]) -> str:
-    return str(claim["title"])
 
 
 def _of(runs: Mapping[tuple[str, int], Run], variant: str) -> list[Outcome]:
