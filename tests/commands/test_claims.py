@@ -70,6 +70,26 @@ def test_what_is_told_and_printed(tmp_path, capsys):
     assert json.loads(out) == read(tmp_path) and "trains" not in err
 
 
+def test_page_shows_the_runs_that_there_are_and_trains_nothing(tmp_path, monkeypatch, capsys):
+    assert cli.main(["claims", *SMALL, "--seeds", "1", "--out", str(tmp_path)]) == 0
+    capsys.readouterr()
+    monkeypatch.setattr(Trainer, "run", lambda *args, **kw: pytest.fail("it trains"))
+    assert cli.main(["claims", "depth", "halves", "--page", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "on synthetic (synthetic shapes, seed 0), 2 of 9 runs finished:" in out and "running, 1 of 3 seeds" in out
+    again = f"tinyalex claims depth halves --out {tmp_path}"
+    assert out.splitlines()[-1] == f"next: `{again}` trains the runs that are missing" and read(tmp_path)["command"] == again
+    assert "**Still running: 2 of 9 runs are finished.**" in (tmp_path / "README.md").read_text()
+
+
+def test_page_without_runs_exits_2(tmp_path, capsys):
+    assert cli.main(["claims", "--page"]) == 2
+    assert "claims: --out must name the folder of the runs with --page, got nothing; add --out FOLDER" in capsys.readouterr().err
+    assert cli.main(["claims", "--page", "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path}: the folder must hold finished runs of claims, got none; run tinyalex claims --out" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_list_shows_every_claim_and_trains_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert cli.main(["claims", "--list"]) == 0

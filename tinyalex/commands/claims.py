@@ -6,16 +6,18 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tinyalex.commands.shared import command_of, out_folder, tell
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
 from tinyalex.devices import CpuDevice, Device, get_device
-from tinyalex.errors import ShapeError, require_choice, require_int, show
+from tinyalex.errors import CheckpointError, ShapeError, require_choice, require_int, show
 from tinyalex.experiments.claims.job import Job, open_folder
 from tinyalex.experiments.claims.page import FILES, sentences
 from tinyalex.experiments.claims.plan import FAMILIES, LEAST, QUICK, VARIANTS, Claim, Family, chosen_claims
 from tinyalex.experiments.claims.result import Work
+from tinyalex.experiments.claims.runs import read_runs
 from tinyalex.experiments.resumable import resumable
 
 HELP = "what the paper says of its net, re-run on CIFAR-10: each part taken away in turn, with seeds and intervals"
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="claims to run, see --list (default: all)")
     add("--list", action="store_true", help="list the claims and their runs, and train nothing")
+    add("--page", action="store_true", help="write the page and the pictures of the runs that --out has so far, and train nothing")
     add("--quick", action="store_true", help="show the whole way on synthetic images, in under a minute; the numbers mean nothing")
     add("--data", default=DEFAULTS["data"], help="cifar10, auto, synthetic, or a folder with CIFAR-10 (default: cifar10)")
     add("--seeds", type=int, metavar="N", help=f"runs of each net, each with its own seed (default: {SEEDS}; {QUICK_SEEDS} with --quick)")
@@ -57,27 +60,48 @@ def run(args: argparse.Namespace) -> int:
     if args.list:
         return _list(args, claims, families)
     folder = out_folder("claims", args.out, "claims")
-    device, dataset = _device(args), _dataset(args, families)
     seeds = args.seeds or (QUICK_SEEDS if args.quick else SEEDS)
     work = Work(claims, seeds, families, _again(args, folder))
-    open_folder(folder)
-    tell(f"claims writes to {folder}")
-    job = Job(folder, work, tell)
-    with resumable("claims", folder, work.command):
-        job.train(dataset, device)
-        document = job.write()
+    if args.page:
+        document = _page(args, folder, work)
+    else:
+        device, dataset = _device(args), _dataset(args, families)
+        open_folder(folder)
+        tell(f"claims writes to {folder}")
+        job = Job(folder, work, tell)
+        with resumable("claims", folder, work.command):
+            job.train(dataset, device)
+            document = job.write()
     if args.json:
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
-    print(f"on {dataset.name} ({dataset.note}), {document['runs_done']} of {document['runs_planned']} runs finished:")
+    data = document["dataset"]
+    print(f"on {data['name']} ({data['note']}), {document['runs_done']} of {document['runs_planned']} runs finished:")
     for sentence in sentences(document):
         print(f"  {sentence}")
     for name in FILES:
         if (folder / name).is_file():
             print(f"wrote {folder / name}")
     after = "`tinyalex data cifar10` downloads the real images; `tinyalex claims` then trains on them, for hours"
-    print(f"next: {after if args.quick else f'`{_again(args, folder, seeds + 2)}` adds two seeds'}")
+    more = f"`{_again(args, folder, seeds + 2)}` adds two seeds"
+    missing = f"`{work.command}` trains the runs that are missing"
+    print(f"next: {missing if not document['finished'] else after if args.quick else more}")
     return 0
+
+
+def _page(args: argparse.Namespace, folder: Path, work: Work) -> dict[str, Any]:
+    """Write the page of the runs in `folder`.
+
+    Raises
+    ------
+    ShapeError: --out is not given. CheckpointError: the folder has no finished run.
+    """
+    if args.out is None:
+        raise ShapeError("claims: --out must name the folder of the runs with --page, got nothing; add --out FOLDER")
+    if not read_runs(folder):
+        raise CheckpointError(f"{folder}: the folder must hold finished runs of claims, got none; run {work.command}")
+    open_folder(folder)
+    return Job(folder, work, tell).write()
 
 
 def _list(args: argparse.Namespace, claims: tuple[Claim, ...], families: dict[str, Family]) -> int:
@@ -95,7 +119,7 @@ def _list(args: argparse.Namespace, claims: tuple[Claim, ...], families: dict[st
 
 def _again(args: argparse.Namespace, folder: Path, seeds: int | None = None) -> str:
     """The command that continues the work in `folder`; `seeds` replaces the number of seeds of this call."""
-    command = command_of("claims", args, DEFAULTS, folder, names=None, seeds=seeds or args.seeds)
+    command = command_of("claims", args, DEFAULTS, folder, names=None, page=None, seeds=seeds or args.seeds)
     return " ".join(["tinyalex claims", *args.names, *filter(None, [command.removeprefix("tinyalex claims").strip()])])
 
 

@@ -24,7 +24,7 @@ def make_run(variant="base", seed=0, outcome=None, **settings):
     """A finished run."""
     stages = [{"images": 10_000, "epochs": 3, "after": [2]}]
     family = VARIANTS[variant].family
-    known = {"run": name_of(variant, seed), "family": family, "stages": stages, "images": IMAGES}
+    known = {"run": name_of(variant, seed), "family": family, "stages": stages, "images": IMAGES, "lr": 0.01, "batch_size": 64}
     return Run(variant, seed, known | settings, outcome or make_outcome(), 60.0, HOW)
 
 

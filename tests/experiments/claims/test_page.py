@@ -112,6 +112,13 @@ def test_page_says_which_images_and_no_number_of_it_is_typed(tmp_path):
     assert max(len(line) for line in page.splitlines() if not line.startswith(("|", "!"))) <= 140
 
 
+def test_budget_is_that_of_the_finished_runs(tmp_path):
+    plant(tmp_path, make_run("base", 0, lr=0.5, batch_size=32))
+    page = plain(page_of(document_of(tmp_path)))
+    assert "3 epochs of 10,000 training and 10,000 test images, 21 parameters an image" in page and "Batches of 32, rate 0.5," in page
+    assert "8 epochs of images (no run is finished)" in page
+
+
 def test_table_of_runs_has_every_run(tmp_path):
     plant(tmp_path, make_run("base", 0), make_run("split", 1, make_outcome(0.25, train=(), ten=None, colors=(0.1, 0.2, 0.35))))
     page = page_of(document_of(tmp_path))

@@ -111,7 +111,7 @@ class Job:
             data = training.dataset
             if seconds[name]:
                 images = f"{len(data.train_labels):,} training images ({data.name}: {data.note})"
-                self.tell(f"{name}: {_epochs(training.epochs)} a run, of {images}; an epoch takes {seconds[name]:.2g} s")
+                self.tell(f"{name}: {_epochs(training.epochs)} a run, of {images}; an epoch takes about {time_in_words(seconds[name])}")
         return seconds
 
 

@@ -112,13 +112,13 @@ def _of_run(run: Run) -> dict[str, Any]:
 
 
 def _of_family(family: Family, runs: Iterable[Run]) -> dict[str, Any]:
-    """The budget of a family, and the images and stages of its finished runs."""
+    """The budget: that of the finished runs where there are some, else the one of this call."""
     mine = next((run.settings for run in runs if VARIANTS[run.variant].family == family.name), None)
-    known: dict[str, Any] = {"epochs": family.epochs, "lr": family.lr, "batch_size": family.batch_size}
-    if mine is not None:
-        images = mine["images"]
-        known |= {"stages": mine["stages"], "train_images": images["train_images"], "test_images": images["val_images"]}
-    return known
+    if mine is None:
+        return {"epochs": family.epochs, "lr": family.lr, "batch_size": family.batch_size}
+    images, epochs = mine["images"], sum(stage["epochs"] for stage in mine["stages"])
+    known = {"epochs": epochs, "lr": mine["lr"], "batch_size": mine["batch_size"], "stages": mine["stages"]}
+    return known | {"train_images": images["train_images"], "test_images": images["val_images"]}
 
 
 def _place(key: tuple[str, int]) -> tuple[int, int, int]:
