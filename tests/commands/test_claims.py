@@ -10,6 +10,7 @@ import pytest
 from tinyalex import cli
 from tinyalex.commands import claims
 from tinyalex.experiments.claims.plan import CLAIMS
+from tinyalex.files.atomic import alone_in
 from tinyalex.training import Trainer
 
 SMALL = ["depth", "--data", "synthetic", "--train-images", "130", "--epochs", "1", "--workers", "1"]
@@ -140,6 +141,12 @@ def test_other_settings_exit_2(tmp_path, capsys):
     err = capsys.readouterr().err
     assert "a finished run must have the settings of this call, got stages = " in err
     assert "use its settings and data, or another folder" in err
+
+
+def test_folder_in_which_another_process_works_exits_2(tmp_path, capsys):
+    with alone_in(tmp_path):
+        assert cli.main(["claims", *SMALL, "--out", str(tmp_path)]) == 2
+    assert f"{tmp_path}: processes that train in it must be one, got a second; wait for the first" in capsys.readouterr().err
 
 
 def test_out_that_is_a_file_exits_2(tmp_path, capsys):
