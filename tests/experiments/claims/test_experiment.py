@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.contract import refuses
+from tinyalex.data.prepare import Standardize
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import CheckpointError, Interrupted
@@ -114,6 +115,32 @@ def test_pair_is_trained_as_its_authors_trained_it(dataset, tmp_path):
     mean = dataset.train_images.mean(axis=0)[:, 4:28, 4:28]
     assert np.allclose(x, dataset.test_images[:2, :, 4:28, 4:28] - mean, atol=1e-4)
     assert mine.prepare(VARIANTS["pair-norm"]).variants == 2 * 81
+
+
+def test_variants_are_trained_as_they_say(dataset, tmp_path):
+    mine, images = training("claims", dataset, tmp_path), dataset.train_images[:40]
+
+    def prepared(name, seed):
+        return mine.prepare(VARIANTS[name])(images, np.random.default_rng(seed))
+
+    center = mine.prepare(VARIANTS["base"])(images)
+    assert center.shape == (40, 3, 24, 24) and np.abs(center.mean()) < 1
+    shift = prepared("no-crops", 1) - center  # one color for all pixels of an image
+    assert np.allclose(shift, shift[:, :, :1, :1], atol=1e-4) and np.ptp(shift) > 0.1
+    assert np.array_equal(prepared("no-dropout", 1), prepared("base", 1)) and not np.array_equal(prepared("base", 1), prepared("base", 2))
+    difference = prepared("base", 1) - center
+    assert not np.allclose(difference, difference[:, :, :1, :1], atol=1e-4)
+    plain = prepared("no-color", 1)
+    assert {float(value) for value in plain.ravel()} <= {float(value) for value in _standardized(mine, images).ravel()}
+    assert not {float(value) for value in prepared("base", 1).ravel()} <= {float(value) for value in _standardized(mine, images).ravel()}
+    decays = {name: mine.parts(VARIANTS[name], 0)[1].weight_decay for name in ("base", "no-decay", "no-crops")}
+    assert decays == {"base": 5e-4, "no-decay": 0, "no-crops": 5e-4}
+    _, sgd = mine.parts(VARIANTS["base"], 0)
+    assert set(sgd.factors.values()) == {(1, 1)} and not sgd.constant and sgd.lr == 0.01
+
+
+def _standardized(mine, images):
+    return Standardize.fit(mine.dataset.train_images)(images)
 
 
 def test_second_stage_begins_with_weights_and_velocity_of_the_first(dataset, tmp_path, monkeypatch):

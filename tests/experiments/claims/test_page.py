@@ -61,6 +61,8 @@ def test_a_run_that_diverged_gives_no_value(tmp_path):
     plant(tmp_path, *pairs("base", "mean-pools", [1.0, 2.0]), make_run("base", 2), make_run("mean-pools", 2, make_outcome(diverged="x")))
     claim = document_of(tmp_path, "average")["claims"]["average"]
     assert claim["diverged_seeds"] == [2] and list(claim["values"]) == ["0", "1"]
+    assert f"| {claim['verdict']}; diverged with seed 2 |" in page_of(document_of(tmp_path, "average"))
+    assert f"mean-pools-seed2 | {VARIANTS['mean-pools'].text} (diverged) |" in page_of(document_of(tmp_path, "average"))
 
 
 @pytest.mark.parametrize(
