@@ -142,7 +142,7 @@ class Claim:
     kind: str = "test error"
 
 
-OVERFITS = "no figure: “substantial overfitting” without"
+OVERFITS = "no figure; “substantial overfitting” without it"
 CLAIMS = {
     claim.name: claim
     for claim in (
