@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,6 +91,23 @@ def test_page_without_runs_exits_2(tmp_path, capsys):
     assert cli.main(["claims", "--page", "--out", str(tmp_path)]) == 2
     assert f"{tmp_path}: the folder must hold finished runs of claims, got none; run tinyalex claims --out" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_expected_time_follows_the_runs_that_were_trained(tmp_path, monkeypatch, capsys):
+    now = [0.0]
+    monkeypatch.setattr(job, "seconds_an_epoch", lambda trainer: 1000.0)
+    monkeypatch.setattr(job, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    own = job.Training.train
+
+    def train(training, variant, seed):
+        now[0] += 100.0
+        return own(training, variant, seed)
+
+    monkeypatch.setattr(job.Training, "train", train)
+    assert cli.main(["claims", *SMALL, "--seeds", "2", "--out", str(tmp_path)]) == 0
+    told = [line.rpartition("about ")[2] for line in capsys.readouterr().err.splitlines() if line.startswith(("trains", "run "))]
+    assert told[0].startswith("1.6 h; after a stop, ")
+    assert told[1:] == ["1.6 h to the end", "5 min to the end", "3 min to the end", "2 min to the end"]
 
 
 def test_list_shows_every_claim_and_trains_nothing(tmp_path, monkeypatch, capsys):

@@ -84,7 +84,11 @@ class Job:
                         rest = sum(left[other.name, k] * seconds[other.family] for other, k in queue[number - 1 :])
                         run = f"run {number} of {len(queue)}: {name_of(*key)}, {variant.text}"
                         self.tell(f"{run}; {_epochs(left[key])}; about {time_in_words(rest)} to the end")
+                    began = time.monotonic()
                     trained = of[variant.family].train(variant, seed)
+                    if left[key]:  # a run that was just trained is the best guess for the next one
+                        seconds[variant.family] = (time.monotonic() - began) / left[key]
+                    left[key] = 0
                     if trained.outcome.diverged:
                         self.tell(trained.outcome.diverged)
                     if time.monotonic() - self._written >= WRITE_EVERY_S:
