@@ -98,7 +98,7 @@ def test_page_says_what_is_running_and_what_was_not_run(tmp_path):
 
 def test_page_of_no_run_at_all(tmp_path):
     document = document_of(tmp_path)
-    assert "0 of 39 runs are finished" in page_of(document) and "no run is finished" in plain(page_of(document))
+    assert "0 of 39 runs are finished" in page_of(document) and "30 epochs of the training images" in plain(page_of(document))
     Job(tmp_path, make_work(), lambda line: None).write()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "result.json"]
 
@@ -117,14 +117,15 @@ def test_page_says_which_images_and_no_number_of_it_is_typed(tmp_path):
 def test_budget_is_that_of_the_finished_runs(tmp_path):
     plant(tmp_path, make_run("base", 0, lr=0.5, batch_size=32))
     page = plain(page_of(document_of(tmp_path)))
-    assert "3 epochs of 10,000 training and 10,000 test images, 21 parameters an image" in page and "Batches of 32, rate 0.5," in page
-    assert "8 epochs of images (no run is finished)" in page
+    assert "3 epochs of 10,000 training images (and 10,000 for testing), 21 parameters an image" in page
+    assert "Batches of 32, rate 0.5," in page
+    assert "8 epochs of the training images" in page and "short: 939 steps, where" in page
 
 
 def test_table_of_runs_has_every_run(tmp_path):
     plant(tmp_path, make_run("base", 0), make_run("split", 1, make_outcome(0.25, train=(), ten=None, colors=(0.1, 0.2, 0.35))))
     page = page_of(document_of(tmp_path))
-    assert "| base-seed0 | everything that the paper describes | 35.00 % | 40.00 % | 38.00 % | – |" in page
+    assert "| base-seed0 | the base net, with all parts | 35.00 % | 40.00 % | 38.00 % | – |" in page
     assert f"| split-seed1 | {VARIANTS['split'].text} | – | 25.00 % | – | 0.750, 0.400 (0.500) |" in page
 
 

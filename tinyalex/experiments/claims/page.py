@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -138,12 +139,13 @@ def _budgets(document: Mapping[str, Any]) -> str:
 
     def images(family: Mapping[str, Any]) -> str:
         known = "train_images" in family
-        return f"{family['train_images']:,} training and {family['test_images']:,} test images" if known else "images (no run is finished)"
+        return f"{family['train_images']:,} training images (and {family['test_images']:,} for testing)" if known else "the training images"
 
     of_claims = f"""- *claims*: AlexNet's five convolutions and one hidden layer of 512 units, 206,986 parameters, on 24x24 crops.
         {claims["epochs"]} epochs of {images(claims)}{_ratio(claims)}. Batches of {claims["batch_size"]}, rate {claims["lr"]:g}, a
         tenth of it after 70 % of the epochs and a hundredth after 90 %, momentum 0.9, weight decay 0.0005. The test error is that of
-        the center of each test image after the last epoch; no epoch is chosen."""
+        the center of each test image after the last epoch; no epoch is chosen. The training is short{_steps(claims)}. Parts that
+        work against overfitting, such as dropout and color noise, pay after long training, so here they may look useless."""
     of_pair = f"""- *pair*: the authors' net with two locally connected layers, 1,116,490 parameters. {pair["epochs"]} epochs instead of
         their {sum(PARTS)}, in the same proportions {":".join(map(str, PARTS))}: on four fifths of {images(pair)}, then on all, then
         at a tenth and at a hundredth of the rate. The order of batches is theirs: of each 10,000 images 78 batches of 128 and one
@@ -162,6 +164,14 @@ def _ratio(family: Mapping[str, Any]) -> str:
     if "train_images" not in family:
         return ""
     return f", {206_986 / family['train_images']:.0f} parameters an image (the paper's net: 60,965,224 for 1.2 million, 51)"
+
+
+def _steps(family: Mapping[str, Any]) -> str:
+    """How many steps a run takes, beside the paper's."""
+    if "stages" not in family:
+        return ""
+    steps = sum(stage["epochs"] * math.ceil(stage["images"] / family["batch_size"]) for stage in family["stages"])
+    return f": {steps:,} steps, where the paper's net took about 900,000"
 
 
 def _runs(document: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 Three families, each with one budget for all of its runs:
 
 - "claims": the small AlexNet of `nets.py` on the first 5,000 images. So it has 41 parameters an image, as the paper's net has 51,
-  and can overfit. The base net has everything that the paper describes; every other variant differs from it in one thing.
+  and can overfit. The base net has all parts that the claims are about; every other variant differs from it in one.
 - "pair": the authors' 13 % net with and without response normalization, on all images, with their order of batches and their
   schedule, shortened in the same proportions.
 - "towers": the small AlexNet of `tinyalex/models/cifar_alexnet.py` with two towers and, as a control, without the split.
@@ -108,7 +108,7 @@ JOINED = joined(ROWS)
 VARIANTS = {
     variant.name: variant
     for variant in (
-        _edited("base", "everything that the paper describes"),
+        _edited("base", "the base net, with all parts"),
         _edited("separate-pools", "pooling windows of 2x2 with stride 2, which do not overlap", nets.SEPARATE_POOLS),
         _edited("mean-pools", "average pooling in the place of max pooling", nets.MEAN_POOLS),
         _edited("no-dropout", "no dropout", nets.NO_DROPOUT),

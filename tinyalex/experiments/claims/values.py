@@ -57,7 +57,7 @@ KINDS = {
     "test error": Kind("points", 0, "test error, lower by", lambda a, b: _points(b.test_error[-1], a.test_error[-1])),
     "training error": Kind("points", 0, "training error, lower by", lambda a, b: _points(b.train_error[-1], a.train_error[-1])),
     "gap": Kind("points", 0, "gap between training and test error, smaller by", lambda a, b: _points(_gap(b), _gap(a))),
-    "iterations": Kind("times", 1, "epochs to the same training error, times as many", _iterations),
+    "iterations": Kind("times as many", 1, "epochs to the same training error:", _iterations),
     "views": Kind("points", 0, "test error of the same net, lower by", _views),
     "ten views": Kind("points", 0, "test error with ten views, lower by", lambda a, b: _points(b.ten_views or 0.0, a.ten_views or 0.0)),
     "color": Kind("points", 0, "difference of the halves' gray shares, larger by", _colors),
