@@ -1,4 +1,4 @@
-"""`python -m lessons`: build notebooks, the book and the student's edition."""
+"""`python -m lessons`: build notebooks, the book, the student's edition and the sheet for paper."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tinyalex.commands.lessons import BOOK
 from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
+SHEETS = BOOK.parent / "sheet"
 SEED = """with --student: other random inputs for the proofs of lessons 00, 03, 06, 09 and 10, and the salt of the predictions' hashes.
 The other inputs stay, because the lessons say what comes of them (default: the lessons' inputs and a new salt)"""
 EPILOG = """\
@@ -23,6 +24,7 @@ examples:
   python -m lessons build 03 --check  run lesson 03 and compare with its notebook; write nothing
   python -m lessons book              the book, in build/book
   python -m lessons build --student --out build/student
+  python -m lessons sheet --seed 7    AlexNet on paper: a sheet to print, and its answers, in build/sheet
 
 exit codes: 0 done, 1 a lesson fails or is out of step, 2 bad input, 130 interrupted.
 """
@@ -33,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "python -m lessons", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="build | book")
+    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | sheet")
     build = commands.add_parser("build", help="run lessons and write their notebooks beside them", allow_abbrev=False)
     build.add_argument("numbers", nargs="*", metavar="NN", help="such as 03 (default: all)")
     build.add_argument("--check", action="store_true", help="run and compare with the notebooks that are there; write nothing")
@@ -43,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     book = commands.add_parser("book", help="write the book: static pages that need no network", allow_abbrev=False)
     build.add_argument("--out", metavar="DIR", type=Path, help="the folder of --student")
     book.add_argument("--out", metavar="DIR", type=Path, default=BOOK, help="the book's folder (default: build/book)")
+    sheet = commands.add_parser("sheet", help="write a net of two towers to compute on paper, and its answers", allow_abbrev=False)
+    sheet.add_argument("--seed", type=int, default=0, metavar="S", help="other numbers for each class (default: 0)")
+    sheet.add_argument("--out", metavar="DIR", type=Path, default=SHEETS, help="the folder (default: build/sheet)")
     for one in (build, book):
         one.add_argument("--from", metavar="DIR", type=Path, default=FOLDER, dest="folder", help=argparse.SUPPRESS)
     return top
@@ -71,6 +76,12 @@ def run(args: argparse.Namespace) -> int:
 
         count = write_book(args.folder, args.out)
         print(f"{count} pages; open {args.out / 'index.html'}")
+        return 0
+    if args.command == "sheet":
+        from lessons.sheet.page import write_sheet
+
+        for path in write_sheet(args.seed, args.out):
+            print(f"wrote {path}")
         return 0
     if args.student:
         return _student(args)
