@@ -104,7 +104,10 @@ def run(args: argparse.Namespace) -> int:
         wrong += fault is not None
         print(fault or f"{lesson.name}: {'in step' if args.check else 'built'} in {time.perf_counter() - start:.0f} s", flush=True)
     if not args.check:
+        from lessons.teacher.page import write_teaching
+
         write_overview(lessons_in(args.folder), args.folder)
+        write_teaching(lessons_in(args.folder), args.folder)
     return 1 if wrong else 0
 
 

@@ -73,7 +73,7 @@ class Net:
     def changed(self, change: Callable[[Array], Array]) -> Net:
         """A net whose arrays are changed, each by itself."""
         both = {key: value if isinstance(value, tuple) else (value,) for key, value in vars(self).items()}
-        made = {key: tuple(map(change, value)) for key, value in both.items()}
+        made: dict[str, Any] = {key: tuple(map(change, value)) for key, value in both.items()}
         return Net(**{key: value if len(value) == 2 else value[0] for key, value in made.items()})
 
 

@@ -35,6 +35,11 @@ def to_fill() -> int:
     return pen.blanks
 
 
+def of_the_image() -> int:
+    """How many of these belong to the last step, the gradient of the image: a part of each tower, and their sum."""
+    return 3 * drawn(0).x.size
+
+
 def written(number: Any) -> str:
     """A number as it stands on a sheet: "−3", "2½". Raises ValueError for any that is not a whole number or a half."""
     value = Fraction(number)

@@ -59,7 +59,7 @@ def test_every_gradient_is_the_measured_slope_exactly(nets):
     for name, gradient in gradients.items():
         pair = isinstance(gradient, tuple)
         for tower, slopes in enumerate(gradient if pair else (gradient,)):
-            for at in list(np.ndindex(slopes.shape))[:: 3 if slopes.size > 8 else 1]:
+            for at in np.ndindex(slopes.shape):
                 losses = []
                 for step in (h, -h):
                     numbers = getattr(net, name)
