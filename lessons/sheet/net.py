@@ -27,7 +27,8 @@ from tinyalex.layers.pool import max_pool, max_pool_backward
 from tinyalex.tutor.exercises.e12 import exchange, exchange_backward
 
 Array = np.ndarray[Any, Any]
-CONV = windows_of("conv", (5, 5), 3)  # 3 x 3 windows
+IMAGE = (1, 2, 5, 5)
+CONV = windows_of("conv", IMAGE[2:], 3)  # 3 x 3 windows
 POOL = windows_of("pool", (3, 3), 2)  # 2 x 2 windows, stride 1: they overlap
 HALF = POOL.out[0] * POOL.out[1]  # what one tower sends over the link: 4 numbers
 PIXELS, WEIGHTS, SMALL, ERRORS = (0, 1, 2, 3), (0, 0, 1, -1), (-1, 1), (-2, -1, 1, 2)  # what numbers of a sheet are drawn from
@@ -170,22 +171,28 @@ def _relu_backward(dout: Array, out: Array) -> Array:
 
 
 def drawn(seed: int) -> Net:
-    """The net of a seed, the same on every machine. Its answers are small whole numbers, but for the loss, which may end in a half.
+    """The net of a seed, the same on every machine. Its answers are small whole numbers, but for the loss, which ends in a half.
 
-    Numbers are drawn until the sheet has something to show: each tower has a winner that wins in several windows, one hidden unit is
-    off, both towers send a gradient to each other, no window has two winners, and nothing is exactly 0 before a ReLU.
+    Numbers are drawn until the sheet has something to show: each tower has a winner that wins in two windows and gets two gradients, one
+    hidden unit is off, each tower adds a gradient that came over the link to one of its own, the outputs have other weights, no window
+    has two winners, and nothing is exactly 0 before a ReLU.
 
     Raises ShapeError unless the seed is an integer of at least 0.
     """
     die = _Die(require_int("sheet", "seed", seed, least=0))
-    x = die.draw((1, 2, 5, 5), PIXELS)
+    x = die.draw(IMAGE, PIXELS)
     (filter_a, bias_a), (filter_b, bias_b) = _twice(lambda _: _drawn_filter(die, x))
-    filters, conv_bias = (filter_a, filter_b), (bias_a, bias_b)
+    maps = [np.maximum(conv2d(x, *one, CONV), 0) for one in ((filter_a, bias_a), (filter_b, bias_b))]
+    read = np.concatenate([max_pool(one, POOL)[0].reshape(1, HALF) for one in maps], axis=1)
     while True:
         hidden, hidden_bias = _twice(lambda _: die.draw((2, 2 * HALF), WEIGHTS)), _twice(lambda _: die.draw((2,), SMALL))
         weight, bias, error = die.draw((2, 4), SMALL), die.draw((2,), SMALL), die.draw((1, 2), ERRORS)
-        net = Net(x, filters, conv_bias, hidden, hidden_bias, weight, bias, np.zeros((1, 2)))
-        net = Net(**vars(net) | {"target": solved(net).out - error})
+        before = np.concatenate([linear(read, hidden[t], hidden_bias[t]) for t in (0, 1)], axis=1)
+        alike = abs(weight[0] @ weight[1]) == weight.shape[1]  # the weights of both outputs, but for a sign
+        if alike or (before < 0).sum() != 1 or (before == 0).any():
+            continue
+        target = linear(np.maximum(before, 0), weight, bias) - error
+        net = Net(x, (filter_a, filter_b), (bias_a, bias_b), hidden, hidden_bias, weight, bias, target)
         if _worth_it(solved(net)):
             return net
 
@@ -221,15 +228,12 @@ def _map_shows(conv: Array) -> bool:
 
 
 def _worth_it(answers: Answers) -> bool:
-    """Whether the hidden units and the gradients have something to show, and all numbers are small."""
-    before = np.concatenate(answers.before, axis=1)
-    crossing = answers.dboth[0][0, HALF:], answers.dboth[1][0, :HALF]
+    """Whether the gradients have something to show, and all numbers are small."""
+    from_a, from_b = answers.dboth
     return bool(
         max(abs(one).max() for _, one in answers.arrays()) <= LARGEST
-        and (before < 0).sum() == 1
-        and (before != 0).all()
         and (answers.dafter != 0).all()
-        and all(one.any() for one in crossing)
-        and all((one != 0).sum() >= 3 for one in answers.dpool)
-        and all((one != 0).sum() >= 2 for one in answers.dconv)
+        and all((from_a[0, half] * from_b[0, half]).any() for half in (slice(HALF), slice(HALF, None)))
+        and all((one != 0).all() for one in answers.dpool)
+        and all((one[wins == 2] != 0).all() for one, wins in zip(answers.dconv, answers.wins, strict=True))
     )

@@ -40,12 +40,12 @@ def test_three_cells_by_hand(nets):
     assert net.filters[0].tolist() == [[[[-1, 1, 0], [1, 1, 0], [1, -1, 0]], [[-1, 1, 0], [0, 1, 0], [-1, -1, 0]]]]
     assert answers.conv[0][0, 0, 0, 0] == (-3 + 3 + 1 + 3 + 3 - 2) + (0 + 1 + 3 - 0 - 2) - 1 == 6
 
-    assert answers.dconv[0][0, 0].tolist() == [[0, 0, 0], [4, 0, 0], [0, 0, -3]]
-    assert (net.x[0, 1, 2, 1], net.x[0, 1, 3, 3]) == (2, 0)  # what the middle of the filter sees in these two windows
-    assert answers.dfilters[0][0, 1, 1, 1] == 4 * 2 + (-3) * 0 == 8
+    assert answers.dconv[0][0, 0].tolist() == [[0, 0, 0], [-4, 0, 2], [0, 0, -3]]
+    assert (net.x[0, 1, 2, 1], net.x[0, 1, 2, 3], net.x[0, 1, 3, 3]) == (2, 3, 0)  # what the middle of the filter sees in these windows
+    assert answers.dfilters[0][0, 1, 1, 1] == -4 * 2 + 2 * 3 - 3 * 0 == -2
 
-    assert answers.dboth[0][0, HALF + 2] == -1 and answers.dboth[1][0, HALF + 2] == -3  # of A, sent to B; and B's own
-    assert answers.dpool[1][0, 0, 1, 0] == -1 + -3 == -4
+    assert answers.dboth[0][0, HALF:].tolist() == [1, -1, 1, -1] and answers.dboth[1][0, HALF:].tolist() == [-3, 4, -2, 3]
+    assert answers.dpool[1][0, 0].tolist() == [[1 - 3, -1 + 4], [1 - 2, -1 + 3]]
 
 
 def test_every_gradient_is_the_measured_slope_exactly(nets):
@@ -116,6 +116,22 @@ def test_sheet_has_something_to_show_and_no_ugly_number(nets, seed):
     assert sum(int((one < 0).sum()) for one in answers.before) == 1
     assert answers.dboth[0][0, HALF:].any() and answers.dboth[1][0, :HALF].any()  # both towers send something back
     assert all(2 <= (conv < 0).sum() <= 4 and (conv != 0).all() for conv in answers.conv)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_two_mistakes_of_the_lessons_give_other_numbers(nets, seed):
+    """`=` for `+=` at a winner, and a half that is not sent back: whoever makes one of them finds other sums on the sheet."""
+    net, answers = nets[seed], solved(nets[seed])
+    assert (abs(net.weight[0]) != abs(net.weight[1])).any() or 0 < (net.weight[0] == net.weight[1]).sum() < 4
+    for t in (0, 1):
+        own = answers.dboth[t][0, t * HALF : (t + 1) * HALF]
+        assert (own != answers.dpool[t].ravel()).any()
+        _, won = sheet.max_pool(answers.relu[t], sheet.POOL)
+        overwritten = np.zeros((3, 3))
+        for y, z in np.ndindex(2, 2):
+            j, i = divmod(int(won[0, 0, y, z]), 2)
+            overwritten[y + i, z + j] = answers.dpool[t][0, 0, y, z]
+        assert (overwritten != answers.dconv[t][0, 0]).any() and overwritten.sum() != answers.dconv[t].sum()
 
 
 @pytest.mark.parametrize(

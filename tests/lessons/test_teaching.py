@@ -136,9 +136,9 @@ def test_lesson_without_its_two_questions_is_refused():
         questions_of(lessons_in(SMALL)[0])
 
 
-def test_folder_that_says_nothing_for_teachers_gets_no_page(folder):
-    write_teaching(lessons_in(folder), folder)
-    assert not (folder / NAME).exists()
+def test_folder_that_says_nothing_for_teachers_gets_no_page(tmp_path):
+    write_teaching(lessons_in(SMALL), tmp_path)
+    assert not (tmp_path / NAME).exists()
 
 
 def test_page_of_the_book():
