@@ -12,6 +12,7 @@ from lessons.book.markup import toml
 from lessons.extra import LessonError
 from lessons.sheet.page import of_the_image, to_fill
 from tinyalex.files.atomic import write_bytes
+from tinyalex.tutor.exercise import Function
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.result import POINTS
 from tinyalex.tutor.syllabus import Lesson
@@ -19,6 +20,7 @@ from tinyalex.units import time_in_words
 
 HERE = Path(__file__).parent
 NAME = "TEACHING.md"
+LIKELY = 3  # mistakes that the page names where nobody counted: the first ones of the exercise's list, which has the likeliest first
 MOST_SEEN = 4  # counted mistakes that the page names of a lesson; all of them are in MISCONCEPTIONS.md
 WRITTEN, SHEET = 2, 10  # points of a written question, and of the by-hand sheet
 EXPERIMENT = "8. Experiment"
@@ -119,6 +121,8 @@ def _link(lesson: Lesson) -> str:
 
 def _seen(lesson: Lesson) -> str:
     """The commonest mistakes of the lesson's exercises that were counted, with their counts."""
+    if not lesson.exercises:
+        return "this lesson has no exercise."
     counts: dict[tuple[str, tuple[int, int]], str] = {}  # ways to one mistake have one count
     known = 0
     for function in (function for key in lesson.exercises for function in EXERCISES[key].functions):
@@ -128,7 +132,14 @@ def _seen(lesson: Lesson) -> str:
             counts.setdefault((function.name, seen), _in_words(key))
     most = sorted(counts.items(), key=lambda pair: -pair[0][1][0] / pair[0][1][1])[:MOST_SEEN]
     text = "; ".join(f"`{name}`: {words}, {count} of {every}" for (name, (count, every)), words in most)
-    return f"{text or 'not counted'}. The tutor knows {known} mistakes here."
+    if not most:
+        functions = [EXERCISES[key].functions[0] for key in lesson.exercises]
+        text = "; ".join(["not counted", *(f"likely `{one.name}`: {_likely(one)}" for one in functions)])
+    return f"{text}. The tutor knows {known} mistakes here."
+
+
+def _likely(function: Function) -> str:
+    return ", ".join(list(dict.fromkeys(one.key.partition("/")[0] for one in function.mistakes))[:LIKELY])
 
 
 def _in_words(key: str) -> str:

@@ -4,6 +4,7 @@ import math
 import re
 import shutil
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,12 @@ def test_counts_of_mistakes_are_those_of_the_tutor(text):
         not any(f.seen or any(one.seen for one in f.mistakes) for key in lesson.exercises for f in EXERCISES[key].functions)
         for lesson in LESSONS
     )
+
+
+def test_lesson_without_an_exercise():
+    lesson = replace(LESSONS[0], exercises=())
+    assert page._seen(lesson) == "this lesson has no exercise."
+    assert page._Plan(lesson, ENTRIES["00"]).row().endswith("|  |  | 0 |")
 
 
 def test_page_speaks_only_of_what_is_there(text):
