@@ -359,13 +359,28 @@ def test_batches_are_uploaded_beside_the_computation(cupy):
 def test_a_larger_batch_or_another_dtype_gets_new_memory(cupy):
     card = CudaDevice(0)
     upload = card.uploader()
-    shapes = [(2, 3), (2, 3), (5, 3), (5, 3), (4, 3), (4, 4)]
+    shapes = [(2, 3), (2, 3), (5, 3), (5, 3), (4, 3), (4, 4), (2, 1), (2, 1), (5, 1)]
     for n, shape in enumerate(shapes):
         for dtype in (np.float32, np.float64):
             assert np.array_equal(card.to_numpy(upload(np.full(shape, n), np.dtype(dtype))), np.full(shape, n, dtype))
-    slots = upload._slots
+            assert cupy.faults == []
+
+
+def test_pinned_memory_outlives_the_copies_out_of_it(cupy):
+    card = CudaDevice(0)
+    upload = card.uploader()
+    x = upload(np.ones((2, 3)), np.dtype(np.float32))
     del upload
-    assert all(slot.on_card.dtype in (np.float32, np.float64) for slot in slots)
+    gc.collect()
+    assert cupy.faults == [] and card.to_numpy(x).sum() == 6
+
+
+def test_memory_of_smaller_batches_is_freed_before_that_of_larger_ones_is_taken(cupy):
+    card = CudaDevice(0)
+    upload = card.uploader()
+    card.limit_memory(4 * 310)  # room for a batch of 100 and one of 200, but not for two of 100 and one of 200
+    for n in (100, 100, 200):
+        assert card.to_numpy(upload(np.ones(n), np.dtype(np.float32))).sum() == n
 
 
 @pytest.mark.parametrize(
