@@ -44,6 +44,8 @@ class Memory:
     def __del__(self):
         if self.card is not None:
             self.stub.used[self.card] -= self.nbytes
+        elif not all(self.stub.host.knows(access) for access in self.readers.items()):
+            self.stub.faults.append("pinned memory is freed before the copy out of it has ended")
 
 
 def cupy():
