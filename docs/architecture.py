@@ -18,14 +18,17 @@ KEY = "imports"  # under which the picture holds them
 LEARNING, WORDS = "loss, optim, schedule", "errors, units, shown"  # modules that share a box
 LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bottom: a box imports only from below; its place across
     {"commands": (5, "the command line")},
-    {"experiments": (3.6, "Figure 1"), "explore": (7.6, "a net as a page")},
+    {"experiments": (3.6, "Figure 1, claims"), "explore": (7.6, "a net as a page")},
     {"analysis": (8.9, "counts, Figure 2")},
     {"training": (3.6, "loop, checkpoints"), "tutor": (0.2, "twelve exercises")},
     {"models": (2.6, "nets as rows"), "gradcheck": (9, "the numerical proof")},
     {"data": (1.8, "images, batches"), "towers": (4.3, "two devices"), LEARNING: (6.9, "what a step needs")},
     {"layers": (5, "what the paper says")},
-    {"fast": (5, "the same, faster"), "parameters": (7.6, "arrays by name"), "init": (10, "first weights")},
-    {"files": (0.2, "bytes in and out"), "geometry": (3.2, "where windows lie"), "devices": (5.7, "arrays, threads")},
+    {
+        "files": (0.2, "bytes in and out"), "sim": (2.6, "runs CUDA kernels"), "fast": (5, "the same, faster"),
+        "parameters": (7.6, "arrays by name"), "init": (10, "first weights"),
+    },
+    {"geometry": (3.9, "where windows lie"), "devices": (6.3, "arrays, threads")},
     {WORDS: (5, "what a user reads")},
 )
 UPWARD = ("fast", "layers")  # fast/fuse.py alone looks back: it decides which activation works inside the block of another layer

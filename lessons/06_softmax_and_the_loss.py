@@ -278,8 +278,8 @@ print("the same logits moved by 1,000, -1,000 and 10,000 have the same loss")
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's loss is the class `SoftmaxCrossEntropy` in `tinyalex/loss.py`. Its `forward` returns the loss and keeps p and the one-hot
-# rows. Its `backward` is the one line `(probs - one_hot) / len(probs)`.
+# The engine's loss is the class `SoftmaxCrossEntropy` in `tinyalex/loss.py`. Its `forward` returns the loss and keeps p and the labels.
+# Its `backward` calls `softmax_loss_backward`, which ends with the line `(probs - one_hot) / len(probs)`.
 
 # %%
 from tinyalex.loss import SoftmaxCrossEntropy

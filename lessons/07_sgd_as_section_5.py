@@ -543,7 +543,7 @@ def train(x, std, lr, bias, steps, seed):
         grads = [None] * 8
         for k in (3, 2, 1, 0):  # backward, lesson 02
             grads[2 * k], grads[2 * k + 1] = d.T @ h[k], d.sum(axis=0)
-            d = (d @ params[2 * k]) * (h[k] > 0)  # of k = 0 nothing is used: there h[0] is the batch
+            d = (d @ params[2 * k]) * (h[k] > 0)  # the last d, at k = 0, is not used
         params = [sgd_step(p, g, v, lr, 0.9, 0.0) for p, g, v in zip(params, grads, velocities, strict=True)]
     return np.array(losses), np.array(positive)
 

@@ -351,8 +351,8 @@ show(fig, alt="Bars of five probabilities. The geometric mean of 1,024 nets and 
 
 # %% [markdown]
 # With two hidden layers and a mask in each, the halved net is no longer exactly the geometric mean. Layers of 6 and 7 units have 64 and 128
-# masks. Together this makes 64 · 128 = 8,192 nets. In the code `below` holds the outputs of the first layer, and `middle` the weights
-# between them. `first` and `second` are the masks of the two layers.
+# masks. Together this makes 64 · 128 = 8,192 nets. In the code `below` holds the outputs of the first layer, and `middle` the weights of
+# the second. `first` and `second` are the masks of the two layers.
 
 # %%
 below, middle = np.abs(rng.standard_normal(6)) * 2, rng.standard_normal((7, 6))
@@ -670,8 +670,8 @@ say("ten views of the last net: 29 %", value=ten_error, within=0.03, full_only=T
 # - **Scaled by the other probability: 4.** They divide by p where 1 - p belongs. At p = 0.5 nobody can see it.
 # - **Scaled again at test time: 3.** They divide by 1 - p while training *and* multiply by it at test time.
 #
-# At p = 0.5, the value of the paper, 5 of the 19 are right: the 4 with the other probability, and one more. So a test with this value does
-# not see them. And among the 99 are two who draw **one mask for the whole batch**, and one whose mask **never drops** anything.
+# At p = 0.5, the value of the paper, 5 of the 19 are right, among them the 4 with the other probability. So a test with this value does
+# not see them. And among the 99 are two who draw **one mask for the whole batch**; the mask of one of these two **never drops** anything.
 
 # %%
 p, many = 0.25, rng.random((4, 100_000))

@@ -6,9 +6,16 @@ import pytest
 import tinyalex as ta
 from tests.blocks import MeetingDevice, one_image_blocks
 from tests.contract import ROWS, refuses
+from tests.places import PLACES, device_of, host
 
 every_layer = pytest.mark.parametrize("row", ROWS, ids=str)
 ONE, THREE = ta.CpuDevice(workers=1), ta.CpuDevice(workers=3)
+
+
+@pytest.fixture(params=PLACES)
+def device(request):
+    """A CPU, and a GPU: each test that takes it has one body for both."""
+    return device_of(request.param)
 
 
 def close(a, b):
@@ -66,33 +73,32 @@ def test_every_public_layer_has_a_row():
 @every_layer
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("train", [False, True])
-def test_output_has_the_promised_shape_the_dtype_and_the_device(row, dtype, train):
-    layer = row.build(dtype=dtype)
+def test_output_has_the_promised_shape_the_dtype_and_the_device(row, device, dtype, train):
+    layer = row.build(device, dtype)
     x = row.x(dtype=dtype)
-    out = layer.forward(x, train=train)
+    out = layer.forward(device.asarray(x), train=train)
     assert out.shape == (len(x), *layer.output_shape(row.in_shape))
-    assert out.dtype == dtype and layer.device.owns(out)
-    assert np.isfinite(out).all() and out.any()
+    assert out.dtype == dtype and device.owns(out)
+    assert np.isfinite(host(device, out)).all() and host(device, out).any()
 
 
 @every_layer
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_dx_has_the_shape_and_dtype_of_x(row, dtype):
-    layer = row.build(dtype=dtype)
-    layer.forward(row.x(dtype=dtype), train=True)
-    dx = layer.backward(row.dout(dtype=dtype))
+def test_dx_has_the_shape_and_dtype_of_x(row, device, dtype):
+    layer = row.build(device, dtype)
+    layer.forward(device.asarray(row.x(dtype=dtype)), train=True)
+    dx = layer.backward(device.asarray(row.dout(dtype=dtype)))
     assert (dx.shape == (3, *row.in_shape) and dx.dtype == dtype) if layer.gives_dx else dx is None
     assert {array.dtype for array in (*layer.params.values(), *layer.grads.values())} <= {np.dtype(dtype)}
 
 
 @every_layer
-def test_x_and_dout_are_untouched(row):
-    layer, x, dout = row.build(), row.x(), row.dout()
-    before = x.tobytes(), dout.tobytes()
+def test_x_and_dout_are_untouched(row, device):
+    layer, x, dout = row.build(device), device.asarray(row.x()), device.asarray(row.dout())
     layer.forward(x)
     layer.forward(x, train=True)
     layer.backward(dout)
-    assert (x.tobytes(), dout.tobytes()) == before
+    assert np.array_equal(host(device, x), row.x()) and np.array_equal(host(device, dout), row.dout())
 
 
 @every_layer
@@ -106,92 +112,93 @@ def test_layout_in_memory_does_not_matter(row, layout):
 
 @every_layer
 @pytest.mark.parametrize("n", [2, 19])
-def test_batch_is_the_stack_of_its_singles(row, n):
-    layer, x = row.build(), row.x(n)
-    close(layer.forward(x), np.concatenate([layer.forward(x[i : i + 1]) for i in range(n)]))
+def test_batch_is_the_stack_of_its_singles(row, device, n):
+    layer, x = row.build(device), device.asarray(row.x(n))
+    close(host(device, layer.forward(x)), np.concatenate([host(device, layer.forward(x[i : i + 1])) for i in range(n)]))
 
 
 @every_layer
-def test_forward_without_train_keeps_nothing(row):
-    layer = row.build()
-    layer.forward(row.x())
+def test_forward_without_train_keeps_nothing(row, device):
+    layer = row.build(device)
+    layer.forward(device.asarray(row.x()))
     assert all(leaf._cache is None for leaf in layer.leaves())
     with refuses(ta.CallOrderError, "backward must follow a forward(train=True) of its own, got none since the last backward"):
-        layer.backward(row.dout())
+        layer.backward(device.asarray(row.dout()))
 
 
 @every_layer
-def test_forward_without_train_between_forward_and_backward_changes_nothing(row):
-    layer, x, dout = row.build(), row.x(), row.dout()
+def test_forward_without_train_between_forward_and_backward_changes_nothing(row, device):
+    layer, x, dout = row.build(device), row.x(), row.dout()
     expected = round_trip(layer, x, dout)
     rewind(layer)
     layer.zero_grad()
+    layer.forward(device.asarray(x), train=True)
+    layer.forward(device.asarray(row.x(5, seed=9)))
+    assert np.array_equal(host(device, dx_of(layer, device.asarray(dout))), expected[1])
+    assert all(np.array_equal(host(device, a), b) for a, b in zip(layer.grads.values(), expected[2:], strict=True))
+
+
+@every_layer
+def test_backward_first_or_twice_raises(row, device):
+    layer, x, dout = row.build(device), device.asarray(row.x()), device.asarray(row.dout())
+    text = "backward must follow a forward(train=True) of its own, got none since the last backward"
+    with refuses(ta.CallOrderError, text):
+        layer.backward(dout)
     layer.forward(x, train=True)
-    layer.forward(row.x(5, seed=9))
-    assert np.array_equal(dx_of(layer, dout), expected[1])
-    assert all(np.array_equal(a, b) for a, b in zip(layer.grads.values(), expected[2:], strict=True))
+    layer.backward(dout)
+    with refuses(ta.CallOrderError, text):
+        layer.backward(dout)
 
 
 @every_layer
-def test_backward_first_or_twice_raises(row):
-    layer, text = row.build(), "backward must follow a forward(train=True) of its own, got none since the last backward"
-    with refuses(ta.CallOrderError, text):
-        layer.backward(row.dout())
-    layer.forward(row.x(), train=True)
-    layer.backward(row.dout())
-    with refuses(ta.CallOrderError, text):
-        layer.backward(row.dout())
-
-
-@every_layer
-def test_two_rounds_add_up_to_twice_the_gradient(row):
-    layer, x, dout = row.build(), row.x(), row.dout()
+def test_two_rounds_add_up_to_twice_the_gradient(row, device):
+    layer, x, dout = row.build(device), row.x(), row.dout()
     _, first, *once = round_trip(layer, x, dout)
     rewind(layer)
-    layer.forward(x, train=True)
-    assert np.array_equal(dx_of(layer, dout), first)
+    layer.forward(device.asarray(x), train=True)
+    assert np.array_equal(host(device, dx_of(layer, device.asarray(dout))), first)
     for grad, value in zip(layer.grads.values(), once, strict=True):
-        close(grad, 2 * value)
+        close(host(device, grad), 2 * value)
         assert value.any()
     layer.zero_grad()
-    assert not any(grad.any() for grad in layer.grads.values())
+    assert not any(host(device, grad).any() for grad in layer.grads.values())
 
 
 @every_layer
-def test_parameters_and_gradients_are_the_same_arrays_for_life(row):
-    layer = row.build()
+def test_parameters_and_gradients_are_the_same_arrays_for_life(row, device):
+    layer = row.build(device)
     if not layer.params:
         with pytest.raises(ta.ShapeError, match="sgd: net must have parameters"):
             ta.SGD(layer)
         return
     sgd = ta.SGD(layer, lr=0.1)
     arrays = [*layer.params.items(), *layer.grads.items()]
-    before = [value.copy() for value in layer.params.values()]
-    layer.forward(row.x(), train=True)
-    layer.backward(row.dout())
+    before = [host(device, value) for value in layer.params.values()]
+    layer.forward(device.asarray(row.x()), train=True)
+    layer.backward(device.asarray(row.dout()))
     sgd.step()
     assert all(a is b for (_, a), b in zip(arrays, [*layer.params.values(), *layer.grads.values()], strict=True))
     assert [key for key, _ in arrays] == [*layer.params, *layer.grads]
-    assert not any(np.array_equal(a, b) for a, b in zip(before, layer.params.values(), strict=True))
+    assert not any(np.array_equal(a, host(device, b)) for a, b in zip(before, layer.params.values(), strict=True))
 
 
 @every_layer
 @pytest.mark.parametrize("train", [False, True])
-def test_second_forward_leaves_the_first_result(row, train):
-    layer = row.build()
-    first = layer.forward(row.x(), train=train)
-    before = first.tobytes()
-    second = layer.forward(row.x(seed=5), train=train)
-    assert first.tobytes() == before and second.tobytes() != before
+def test_second_forward_leaves_the_first_result(row, device, train):
+    layer = row.build(device)
+    first = layer.forward(device.asarray(row.x()), train=train)
+    before = host(device, first).tobytes()
+    second = layer.forward(device.asarray(row.x(seed=5)), train=train)
+    assert host(device, first).tobytes() == before and host(device, second).tobytes() != before
 
 
 @every_layer
-def test_backward_leaves_the_output(row):
-    layer = row.build()
-    out = layer.forward(row.x(), train=True)
-    before = out.tobytes()
-    layer.backward(row.dout())
-    assert out.tobytes() == before
+def test_backward_leaves_the_output(row, device):
+    layer = row.build(device)
+    out = layer.forward(device.asarray(row.x()), train=True)
+    before = host(device, out).tobytes()
+    layer.backward(device.asarray(row.dout()))
+    assert host(device, out).tobytes() == before
 
 
 @every_layer
@@ -218,9 +225,9 @@ def test_one_image_blocks_agree_with_one_block_and_with_themselves_on_more_worke
 
 @every_layer
 @pytest.mark.parametrize("n", [1, 2, 19])
-def test_simulated_device_agrees(row, n):
+def test_gpu_agrees_with_the_cpu(row, n):
     x, dout = row.x(n), row.dout(n)
-    for got, value in zip(round_trip(row.build("sim:0"), x, dout), round_trip(row.build(ONE), x, dout), strict=True):
+    for got, value in zip(round_trip(row.build(device_of("card")), x, dout), round_trip(row.build(ONE), x, dout), strict=True):
         close(got, value)
 
 
@@ -255,42 +262,42 @@ def test_array_of_another_device_raises(row):
 
 @every_layer
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int64", "uint8", "bool", "complex128"])
-def test_x_of_another_dtype_raises(row, dtype):
+def test_x_of_another_dtype_raises(row, device, dtype):
     x = np.ones((2, *row.in_shape), dtype)
     remedy = "prepare images first, see tinyalex.data" if dtype == "uint8" else "use x.astype('float64')"
     with refuses(ta.ShapeError, f"x must be float64, got {dtype} array of shape {x.shape}; {remedy}"):
-        row.build().forward(x)
+        row.build(device).forward(device.asarray(x))
 
 
 @every_layer
-def test_x_that_is_empty_raises(row):
+def test_x_that_is_empty_raises(row, device):
     text = "x must have at least 2 axes and no axis of length 0, got float64 array of shape "
     for shape in ((0, *row.in_shape), (2, *row.in_shape[:-1], 0)):
         with refuses(ta.ShapeError, text + str(shape)):
-            row.build().forward(np.ones(shape))
+            row.build(device).forward(device.asarray(np.ones(shape)))
 
 
 @pytest.mark.parametrize(("row", "shape", "text"), [(row, *foreign) for row in ROWS for foreign in row.foreign], ids=str)
-def test_x_of_a_wrong_shape_raises(row, shape, text):
+def test_x_of_a_wrong_shape_raises(row, device, shape, text):
     for train in (False, True):
-        layer = row.build()
+        layer = row.build(device)
         with refuses(ta.ShapeError, text):
-            layer.forward(np.ones(shape), train=train)
+            layer.forward(device.asarray(np.ones(shape)), train=train)
         assert all(leaf._cache is None for leaf in layer.leaves())
 
 
 @every_layer
-def test_wrong_dout_raises_and_the_right_one_is_still_taken(row):
-    layer, x, dout = row.build(), row.x(), row.dout()
+def test_wrong_dout_raises_and_the_right_one_is_still_taken(row, device):
+    layer, x, dout = row.build(device), row.x(), row.dout()
     expected = round_trip(layer, x, dout)
     rewind(layer)
     layer.zero_grad()
-    layer.forward(x, train=True)
+    layer.forward(device.asarray(x), train=True)
     for wrong in (dout[:-1], dout.astype(np.float32), dout[..., None]):
         with refuses(ta.ShapeError, f"dout must be a float64 array of shape {dout.shape}, got {wrong.dtype} array of shape {wrong.shape}"):
-            layer.backward(wrong)
-    assert np.array_equal(dx_of(layer, dout), expected[1])
-    assert all(np.array_equal(a, b) for a, b in zip(layer.grads.values(), expected[2:], strict=True))
+            layer.backward(device.asarray(wrong))
+    assert np.array_equal(host(device, dx_of(layer, device.asarray(dout))), expected[1])
+    assert all(np.array_equal(host(device, a), b) for a, b in zip(layer.grads.values(), expected[2:], strict=True))
 
 
 @every_layer

@@ -9,7 +9,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
-from tinyalex.devices.sim import current_device
+from tinyalex.devices.sim import SimDevice, current_device
 
 
 def linear(name="fc", device="cpu", dtype=np.float64):
@@ -313,3 +313,14 @@ def test_layer_with_a_single_parameter_is_trained():
     layer.grads["gain"].fill(2)
     ta.SGD(layer, lr=0.5, weight_decay=0).step()
     assert layer.params["gain"].tolist() == [2.0]
+
+
+def test_every_device_of_three_is_activated():
+    devices = [SimDevice(i) for i in range(1, 4)]
+    layers = [linear(f"fc{i}", device) for i, device in enumerate(devices)]
+    sgd = ta.SGD(ta.Sequential([ta.Pair(ta.Pair(*layers[:2]), layers[2])]), lr=0.1, multipliers={"*.bias": (0, 0)})
+    for layer in layers:
+        layer.grads["bias"].fill(1)
+    with devices[0].limits(activated=True), devices[1].limits(activated=True), devices[2].limits(activated=True):
+        sgd.step()
+    assert not any(float(layer.grads["bias"].sum()) for layer in layers)

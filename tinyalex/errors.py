@@ -76,6 +76,18 @@ class OutOfMemory(DeviceError, MemoryError):  # noqa: N818 - the usual term
         return self
 
 
+class KernelError(DeviceError):
+    """A kernel that cannot run, or that does what is undefined on a card: an access outside of its arrays, a race, a lost barrier."""
+
+
+class CompileError(KernelError):
+    """The text of a kernel has an error. The message has the first one, with its line; `log` is all that the compiler says."""
+
+    def __init__(self, message: object = "", remedy: str | None = None, log: str = "") -> None:
+        super().__init__(message, remedy)
+        self.log = log
+
+
 def cut_off(error: BaseException) -> bool:
     """Whether `error` may have stopped a layer in the middle of its work. A layer that refuses its input has not begun."""
     return isinstance(error, OutOfMemory) or not isinstance(error, TinyalexError)

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
 from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, TinyalexError, show
+from tinyalex.fast.table import function
 from tinyalex.parameters import require_dtype
 
 
@@ -27,7 +28,7 @@ class SoftmaxCrossEntropy:
     DataError: labels that are not N integers from 0 to classes - 1, or are a masked array.
     CallOrderError: `backward` without a `forward(train=True)` before it.
 
-    Cache: probs (N, classes), and the labels as an array (N, classes) of zeros and ones. Only `forward(train=True)` fills the slot, so
+    Cache: probs (N, classes), and the labels (N,) on the device. Only `forward(train=True)` fills the slot, so
     a `forward(train=False)` before `backward` does not change the gradient.
 
     Gradient: d/dz_j of (log sum_i exp(z_i) - z_label) is p_j - [j = label]; the mean divides this by N.
@@ -58,25 +59,21 @@ class SoftmaxCrossEntropy:
             raise ShapeError(f"{self.name}: logits must be a {self.dtype} array (N, classes) with N of at least 1, got {show(logits)}")
         n, classes = logits.shape
         labels = self._checked(labels, n, classes)
-        one_hot = self.device.asarray((labels[:, None] == np.arange(classes)).astype(self.dtype))  # (N, classes)
-        with self.device.activate(), np.errstate(over="ignore"):  # z may be -inf, which is correct
-            z = logits - logits.max(axis=1, keepdims=True)
-            probs = xp.exp(z)
-            total = probs.sum(axis=1, keepdims=True)  # (N, 1)
-            probs /= total
+        there = self.device.asarray(labels.astype(np.int32))
+        with self.device.activate():
+            loss, probs = function(softmax_loss, self.device, self.dtype)(logits, there, xp)
             if train:
-                self._cache = (probs, one_hot)
-            z_label = xp.where(one_hot > 0, z, 0).sum(axis=1)  # not z * one_hot, because -inf * 0 is NaN
-            return (xp.log(total[:, 0]) - z_label).mean()
+                self._cache = (probs, there)
+            return loss.mean()
 
     def backward(self) -> Array:
         """The gradient of the loss with respect to the logits, (N, classes)."""
         if self._cache is None:
             text = "backward must follow a forward(train=True) of its own, got none since the last backward"
             raise CallOrderError(f"{self.name}: {text}; call forward(logits, labels, train=True) first")
-        (probs, one_hot), self._cache = self._cache, None
+        (probs, labels), self._cache = self._cache, None
         with self.device.activate():
-            return (probs - one_hot) / len(probs)
+            return function(softmax_loss_backward, self.device, self.dtype)(probs, labels, self.device.xp)
 
     def _checked(self, labels: Any, n: int, classes: int) -> np.ndarray[Any, Any]:
         labels = plain(f"{self.name}: labels", labels, DataError)
@@ -91,6 +88,28 @@ class SoftmaxCrossEntropy:
             bad = labels[(labels < 0) | (labels >= classes)][0]
             raise DataError(f"{self.name}: labels must be from 0 to {classes - 1}, got {bad}")
         return labels
+
+
+def softmax_loss(logits: Array, labels: Array, xp: Any = np) -> tuple[Array, Array]:
+    """-log p_label of each image, (N,), and the probabilities p, (N, classes). logits (N, classes), labels (N,) int32."""
+    with np.errstate(over="ignore"):  # z may be -inf, which is correct
+        z = logits - logits.max(axis=1, keepdims=True)
+    probs = xp.exp(z)
+    total = probs.sum(axis=1, keepdims=True)  # (N, 1)
+    probs /= total
+    z_label = xp.where(is_label(labels, probs, xp), z, 0).sum(axis=1)  # not a product, because -inf * 0 is NaN
+    return xp.log(total[:, 0]) - z_label, probs
+
+
+def softmax_loss_backward(probs: Array, labels: Array, xp: Any = np) -> Array:
+    """(p_j - [j = label]) / N: the gradient of the mean of the losses with respect to the logits, (N, classes)."""
+    one_hot = is_label(labels, probs, xp).astype(probs.dtype)
+    return (probs - one_hot) / len(probs)
+
+
+def is_label(labels: Array, probs: Array, xp: Any) -> Array:
+    """[j = label], bools (N, classes)."""
+    return labels[:, None] == xp.arange(probs.shape[1], dtype=labels.dtype)
 
 
 class SquaredError:

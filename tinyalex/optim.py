@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
 
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
 from tinyalex.errors import CallOrderError, ShapeError, require_float, show
+from tinyalex.fast.table import function
 from tinyalex.layers.base import Layer
 from tinyalex.layers.leaves import require_leaves
 from tinyalex.parameters import require_thawed
@@ -156,7 +160,7 @@ class SGD:
             )
 
     def step(self) -> None:
-        """Update every parameter and set its gradient to zero. Two devices compute at the same time."""
+        """Update every parameter and set its gradient to zero. Devices compute at the same time."""
         self.require_whole()
         for _, leaf, _ in self._parameters:
             require_thawed("sgd", leaf)
@@ -169,12 +173,18 @@ class SGD:
         self.whole, self.steps = True, self.steps + 1
 
     def _step(self) -> None:
-        here = self._parameters[0][1].device
-        there = [parameter for parameter in self._parameters if parameter[1].device is not here]
-        if there:
-            at_once(lambda: self._update_all([p for p in self._parameters if p[1].device is here]), lambda: self._update_all(there))
+        of_device: dict[int, list[tuple[str, Layer, str]]] = {}
+        for parameter in self._parameters:
+            of_device.setdefault(id(parameter[1].device), []).append(parameter)
+        self._update_groups(list(of_device.values()))
+
+    def _update_groups(self, groups: list[list[tuple[str, Layer, str]]]) -> None:
+        """Update the parameters of every device, each on a thread of its own."""
+        first, *others = groups
+        if others:
+            at_once(lambda: self._update_all(first), lambda: self._update_groups(others))
         else:
-            self._update_all(self._parameters)
+            self._update_all(first)
 
     def _update_all(self, parameters: list[tuple[str, Layer, str]]) -> None:
         with parameters[0][1].device.activate():  # once for all parameters, which are on one device
@@ -187,22 +197,27 @@ class SGD:
                     leaf.grads[key].fill(0)
 
     def _update(self, leaf: Layer, key: str, velocity: Array, lr: float, decay: float) -> None:
-        xp = leaf.device.xp
+        update = function(sgd_step, leaf.device, leaf.dtype)
         w, grad, v = (array.reshape(-1) for array in (leaf.params[key], leaf.grads[key], velocity))
 
         def block(piece: slice, scratch: Scratch) -> None:
-            change = grad[piece]
-            change *= lr
-            v[piece] *= self.momentum
-            v[piece] -= change
-            if decay > 0:
-                xp.multiply(w[piece], lr * decay, out=change)  # paper 5: the present rate multiplies the decay and the gradient
-                v[piece] -= change
-            w[piece] += v[piece]
-            change.fill(0)
+            update(w[piece], grad[piece], v[piece], lr, self.momentum, decay, scratch.xp)
 
         size = leaf.device.block_size(w.size, 3 * w.dtype.itemsize)  # a block reads three arrays
         leaf.device.map_blocks(block, w.size, size=max(size, LEAST))
+
+
+def sgd_step(w: Array, dw: Array, v: Array, lr: float, momentum: float, decay: float, xp: Any = np) -> None:
+    """v <- momentum v - lr dw - lr decay w, w <- w + v, dw <- 0, all in place. Arrays (F,); paper 5."""
+    change = dw
+    change *= lr
+    v *= momentum
+    v -= change
+    if decay > 0:
+        xp.multiply(w, lr * decay, out=change)  # paper 5: the present rate multiplies the decay and the gradient
+        v -= change
+    w += v
+    change.fill(0)
 
 
 def _at_least_0(quantity: str, value: float) -> float:

@@ -99,7 +99,7 @@ def test_peak_of_a_real_step(variant, towers):
 def test_parameters_gradients_and_velocities_are_apart():
     (need,) = training_needs(alexnet(devices=DryDevice("card", "cuda")), 128).values()
     assert [need.parts[kind] for kind in ("parameters", "gradients", "velocities")] == [4 * 60_965_224] * 3
-    assert need.parts["input"] == 128 * 224 * 224 * 3 * 4
+    assert need.parts["input"] == 2 * 128 * 224 * 224 * 3 * 4  # this batch and the next one
     assert need.at == "backward of fc6"  # whose gradient the plain function makes in an array of its own
 
 
@@ -235,6 +235,16 @@ def test_gradient_of_flattened_maps_is_there_while_the_layer_in_front_of_them_wo
     (peak,) = peaks_of_a_step(net(OneImageAtATime(0)), 2).values()
     (need,) = training_needs(net(DryDevice("sim:0", "sim")), 2).values()
     assert need.at == "backward of conv1" and peak <= need.peak <= 1.02 * peak
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+def test_card_holds_the_next_batch_too(towers):
+    sim, cuda = (
+        training_needs(alexnet(towers=towers, devices=[DryDevice(f"card {i}", kind) for i in range(towers)], **SMALL), 5)
+        for kind in ("sim", "cuda")
+    )
+    more = [cuda[name].peak - need.peak for name, need in sim.items()]
+    assert more == [5 * 3 * SMALL["input_size"] ** 2 * 4, 0][:towers]
 
 
 def test_batch_whose_peak_is_exactly_the_memory_fits():

@@ -1,6 +1,7 @@
 """The other libraries' sides, on tiny inputs: each must give tinyalex's answer."""
 
 import importlib.util
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from benchmarks import child
 from benchmarks.agreement import DisagreementError, worst_error
 from benchmarks.alexnet import folded
 from benchmarks.contestants import RIVALS
+from benchmarks.gpu import rival
+from benchmarks.gpu.plan import Context
 from benchmarks.measure import measure
 from benchmarks.table import WORKLOADS
 from benchmarks.torch_side import compiled, from_torch, to_torch
@@ -88,3 +91,17 @@ def test_torch_compile_works_or_is_said_not_to():
     result = measure(WORKLOADS["pool-27"], [who], QUICK, lambda n: None)
     assert set(result.absent) | set(result.errors) == {who.name}
     assert (result.fastest() is None) == bool(result.absent) and all(result.absent.values())
+
+
+def test_stage_beside_torch_gives_times_and_notices_another_answer(monkeypatch):
+    """The stage for a card, with PyTorch on the CPU in the place of PyTorch on a card."""
+    monkeypatch.setattr(rival, "PLACE", "cpu")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    context = Context(("cpu",), True, False, time.monotonic() + 60)
+    for batch, train in ((4, True), (2, False)):
+        found = rival.beside(context, torch, batch, train, 0.01)
+        assert found.ok is None and "times as fast as PyTorch in float32" in found.said
+        assert {"tinyalex", "PyTorch float32", "PyTorch by default"} <= set(found.numbers["times"])
+    monkeypatch.setattr(rival, "folded", lambda weights: weights)  # the factor of dropout at test time is forgotten
+    assert rival.beside(context, torch, 2, False, 0.01).ok is False
+    assert rival.torch_on_card(context)[1].endswith("finds no CUDA card") or torch.cuda.is_available()

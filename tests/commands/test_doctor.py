@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.devices import cupy_stub
 from tinyalex import cli
 from tinyalex.commands import doctor
 from tinyalex.devices.blas import OneBlasThread
@@ -55,9 +56,63 @@ def test_failed_self_test_exits_1(capsys, monkeypatch):
     assert out.endswith("the self-test failed: do not trust results from this machine before it is mended\n")
 
 
-def test_card_is_named_where_there_is_one(monkeypatch):
-    monkeypatch.setattr(doctor, "why_no_cuda", lambda: None)
-    assert found(doctor.devices)["device cuda:0"].found == "there is one"
+@pytest.fixture
+def cupy(monkeypatch):
+    """Two GPUs of a stand-in for CuPy."""
+    monkeypatch.setenv("TINYALEX_KERNELS", "0")
+    yield cupy_stub.install(room=80 * GIB)
+    cupy_stub.remove()
+
+
+def test_gpus_are_named_with_all_that_matters_and_their_gradients_are_checked(cupy, monkeypatch, capsys):
+    monkeypatch.setattr("tinyalex.devices.cards.wheels", lambda: {"cupy-cuda12x": "14.2.0"})
+    monkeypatch.setattr("tinyalex.devices._devices", {})
+    relu = [case for case in table.CASES if case.layer == "ReLU"]
+    monkeypatch.setattr(table, "CASES", relu)
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "ok       cupy           14.2.0 (cupy-cuda12x), driver for CUDA 13.1, runtime 12.9, compiler 12.9\n" in out
+    for number in range(2):
+        line = f"ok       device cuda:{number}  NVIDIA Stand-in, 80.00 GiB, compute capability 9.0; a kernel compiles and runs\n"
+        assert line in out
+    assert "ok       peer access    cuda:0 reads cuda:1, cuda:1 reads cuda:0\n" in out
+    assert "ok       self-test      gradients on cuda:0: 1 layers, worst error " in out
+
+
+def test_gpus_that_do_not_read_each_other_copy_through_the_host(cupy):
+    cupy.cuda.runtime.deviceCanAccessPeer = lambda a, b: 0
+    assert found(doctor.gpus)["peer access"].found == "none: copies between two GPUs go through the memory of the host"
+    cupy.cuda.runtime.getDeviceCount = lambda: 1
+    assert set(found(doctor.gpus)) == {"cupy", "device cuda:0"} and found(doctor.gpus)["cupy"].found.startswith("14.2.0, driver")
+
+
+def raises(error):
+    def raising(*args, **keywords):
+        raise error
+
+    return raising
+
+
+def test_gpu_on_which_a_kernel_fails_is_a_problem(cupy):
+    cupy.matmul = raises(ImportError("libcublas"))
+    finding = found(doctor.gpus)["device cuda:0"]
+    assert finding.found.endswith("compute capability 9.0; cuBLAS must multiply, got ImportError: libcublas")
+    assert finding.remedy == "install CuPy anew with its toolkit, such as pip install --force-reinstall 'cupy-cuda12x[ctk]'"
+
+
+@pytest.mark.parametrize(
+    "reason, found_text, remedy",
+    [
+        ("CuPy finds no driver; install NVIDIA's driver (CuPy: why)", "none: CuPy finds no driver", "install NVIDIA's driver (CuPy: why)"),
+        ("CuPy finds 0 GPUs and can use none", "none: CuPy finds 0 GPUs and can use none", doctor.REINSTALL),
+    ],
+)
+def test_cupy_that_can_use_no_gpu_is_a_problem_and_no_cupy_is_none(monkeypatch, reason, found_text, remedy):
+    monkeypatch.setattr(doctor, "why_no_cuda", lambda: reason)
+    monkeypatch.setattr(doctor, "wheels", lambda: {"cupy-cuda12x": "14.2.0"})
+    assert found(doctor.gpus) == {"device cuda:0": doctor.Finding("device cuda:0", found_text, remedy)}
+    monkeypatch.setattr(doctor, "wheels", dict)
+    assert found(doctor.gpus) == {"device cuda:0": doctor.Finding("device cuda:0", f"none: {reason}")}
 
 
 def test_what_decided_the_workers_is_named(monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import re
 import shlex
 import shutil
 from types import SimpleNamespace
@@ -17,7 +18,8 @@ from tinyalex import cli
 from tinyalex.commands import train, train_plan
 from tinyalex.commands.shared import command_of
 from tinyalex.data import Dataset, Standardize, synthetic_dataset
-from tinyalex.devices.sim import SimDevice
+from tinyalex.devices import get_device
+from tinyalex.devices.sim import GTX_580, SimDevice
 from tinyalex.errors import Interrupted
 from tinyalex.files.tensors import write_tensors
 from tinyalex.models.pretrained import trained_figure1
@@ -177,6 +179,29 @@ def test_out_of_memory_exits_1(tmp_path, monkeypatch, capsys):
     assert "bytes does not fit" in capsys.readouterr().err
 
 
+@pytest.fixture
+def sim_8():
+    """A simulated GPU that other tests do not use, with all its memory again at the end."""
+    device = get_device("sim:8")
+    yield device
+    device.limit_memory(GTX_580)
+
+
+def test_memory_limit_is_that_of_each_device(tmp_path, sim_8, capsys):
+    command = [*SMALL[:-2], "--devices", "sim:8", "--epochs", "1", "--out", str(tmp_path), "--memory-limit", "6MB"]
+    assert cli.main(command) == 1
+    err = capsys.readouterr().err
+    assert re.search(r"error: [\w ]+: sim:8: an array of [\d,]+ bytes does not fit, [\d,]+ of 6,000,000 bytes are left; use a smaller", err)
+
+
+def test_tf32_is_asked_of_each_device(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(SimDevice, "use_tf32", lambda self: asked.append(self.name))
+    command = ["train", "--net", "cifar-alexnet", "--towers", "2", "--devices", "sim:0,sim:1", "--data", "synthetic", "--train-images", "4"]
+    assert cli.main([*command, "--test-images", "4", "--epochs", "1", "--batch-size", "4", "--tf32", "--out", str(tmp_path)]) == 0
+    assert asked == ["sim:0", "sim:1"]
+
+
 def on_card(device):
     """The small card that stands in for sim:0; the plan without arrays stays what it is."""
     return SimDevice(0, memory=6_000_000) if device == "sim:0" else device
@@ -191,6 +216,9 @@ def on_card(device):
         (["--towers", "3"], "cifar-alexnet: towers must be 1 or 2, got 3"),
         (["--towers", "2", "--devices", "cpu:0,sim:0"], "cifar-alexnet: devices must be of one kind, got cpu:0 and sim:0"),
         (["--devices", "gpu"], "cifar-alexnet: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got 'gpu'"),
+        (["--memory-limit", "3GiB"], "cpu:0: the memory limit must be of a GPU, simulated or real, got cpu:0; use sim:0 or cuda:0"),
+        (["--memory-limit", "much", "--devices", "sim:8"], "train: --memory-limit: memory must be a number with one of B, KB, "),
+        (["--tf32"], "cpu:0: TF32 must be used on a GPU, got cpu:0; use cuda:0"),
         (["--epochs", "0"], "train: --epochs must be an integer of at least 1, got 0"),
         (["--train-images", "0"], "train: --train-images must be an integer of at least 1, got 0"),
         (["--batch-size", "0"], "train: --batch-size must be an integer of at least 1, got 0"),

@@ -1,138 +1,38 @@
-"""The CUDA device against a stand-in for CuPy. No test here needs or uses a card.
+"""The CUDA device against a stand-in for CuPy, see `cupy_stub.py`. No test here needs or uses a GPU."""
 
-The stand-in keeps its arrays in NumPy, knows the current card of each thread, and writes down in `calls` what a card
-would have to do in order: events recorded and waited for, copies, synchronizations.
-"""
-
+import gc
 import re
-import sys
 import threading
-import types
+import weakref
 
 import numpy as np
 import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
-from tinyalex.devices.cuda import CudaDevice, why_no_cuda
+from tests.devices import cupy_stub
+from tests.devices.cupy_stub import CUDARuntimeError, card_now
+from tinyalex.devices import cards
+from tinyalex.devices.cards import why_no_cuda
+from tinyalex.devices.cuda import CudaDevice
 
-CARDS = 2
 MEMORY = 1 << 20
 
 
-class CUDARuntimeError(RuntimeError):
-    pass
-
-
-class OutOfMemoryError(MemoryError):
-    pass
-
-
-class StubArray(np.ndarray):
-    """A NumPy array with the number of the card that was current when it was made."""
-
-    def __array_finalize__(self, other):
-        self.card = getattr(other, "card", getattr(state, "card", 0))
-
-    @property
-    def device(self):
-        return types.SimpleNamespace(id=self.card)
-
-
-state = threading.local()
-
-
-def make_cupy(available=True, error=None):
-    calls = []
-    cupy = types.ModuleType("cupy")
-    cupy.calls, cupy.free, cupy.kept, cupy.limit = calls, MEMORY, 0, 0
-
-    def card():
-        return getattr(state, "card", 0)
-
-    def fresh(a):
-        if a.nbytes > cupy.free:
-            raise OutOfMemoryError(f"Out of memory allocating {a.nbytes:,} bytes (allocated so far: 0 bytes).")
-        out = a.view(StubArray)
-        out.card = card()
-        return out
-
-    class Device:
-        def __init__(self, number):
-            self.id = number
-
-        def __enter__(self):
-            self.before, state.card = card(), self.id
-
-        def __exit__(self, *_):
-            state.card = self.before
-
-        def synchronize(self):
-            calls.append(("synchronize", self.id))
-
-    class Event:
-        def __init__(self, disable_timing=False):
-            assert disable_timing, "an event that takes the time delays the card"
-            self.card = card()
-
-        def record(self, stream):
-            assert stream.card == self.card == card(), "an event belongs to the card it was made on"
-            calls.append(("record", self.card, id(self)))
-
-    class Stream:
-        def __init__(self):
-            self.card = card()
-
-        def wait_event(self, event):
-            calls.append(("wait", self.card, id(event)))
-
-    def device_count():
-        if error:
-            raise error
-        return CARDS if available else 0
-
-    def array(x):
-        calls.append(("copy", getattr(x, "card", "host"), card()))
-        assert not isinstance(x, StubArray) or x.flags.c_contiguous, "made contiguous only after the event"
-        return fresh(np.array(x))
-
-    def asarray(x, dtype=None):
-        if isinstance(x, StubArray) and x.card == card() and dtype in (None, x.dtype):
-            return x
-        return fresh(np.array(x, dtype))
-
-    def ascontiguousarray(x):
-        assert x.card == card()
-        return x if x.flags.c_contiguous else fresh(np.ascontiguousarray(x))
-
-    cupy.ndarray, cupy.array, cupy.asarray, cupy.ascontiguousarray = StubArray, array, asarray, ascontiguousarray
-    cupy.empty = lambda shape, dtype=float: fresh(np.full(shape, np.nan, dtype))
-    cupy.zeros = lambda shape, dtype=float: fresh(np.zeros(shape, dtype))
-    cupy.full = lambda shape, value, dtype=float: fresh(np.full(shape, value, dtype))
-    cupy.asnumpy = lambda x: np.array(x.view(np.ndarray))
-    cupy.add, cupy.matmul, cupy.multiply = np.add, np.matmul, np.multiply
-    cupy.is_available = lambda: available
-    pool = types.SimpleNamespace(free_bytes=lambda: cupy.kept, get_limit=lambda: cupy.limit, used_bytes=lambda: 0)
-    cupy.get_default_memory_pool = lambda: pool
-    runtime = types.SimpleNamespace(getDeviceCount=device_count, memGetInfo=lambda: (cupy.free, MEMORY))
-    memory = types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
-    cupy.cuda = types.SimpleNamespace(Device=Device, Event=Event, get_current_stream=Stream, runtime=runtime, memory=memory)
-    return cupy
+@pytest.fixture
+def make_cupy(monkeypatch):
+    """The function that puts a stand-in into `sys.modules`, which the end of the test takes out again."""
+    monkeypatch.setenv("TINYALEX_KERNELS", "0")
+    yield cupy_stub.install
+    cupy_stub.remove()
 
 
 @pytest.fixture
-def cupy(monkeypatch):
-    stub = make_cupy()
-    monkeypatch.setitem(sys.modules, "cupy", stub)
-    return stub
-
-
-def card_now():
-    return getattr(state, "card", 0)
+def cupy(make_cupy):
+    return make_cupy(room=MEMORY)
 
 
 def test_without_cupy_the_reason_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", None)
     monkeypatch.setattr("builtins.__import__", missing("cupy", ModuleNotFoundError("No module named 'cupy'", name="cupy")))
     assert why_no_cuda() == "cupy is not installed; pip install 'tinyalex[cuda12]'"
     monkeypatch.setattr("tinyalex.devices._devices", {})
@@ -161,23 +61,60 @@ def missing(module, error, plain=__import__):
     return importing
 
 
-def test_without_a_driver_the_reason_is_cupys(monkeypatch):
-    message = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
-    monkeypatch.setitem(sys.modules, "cupy", make_cupy(available=False, error=CUDARuntimeError(message)))
-    assert why_no_cuda() == f"CuPy finds no driver: {message}"
-    text = "cuda:1: the device must be a GPU that CuPy can use, got none; CuPy finds no driver: "
-    with refuses(ta.DeviceError, text + message):
+MESSAGE = "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version"
+
+
+def raiser(error):
+    def raising(*_):
+        raise error
+
+    return raising
+
+
+@pytest.mark.parametrize("driver", [lambda: 0, raiser(CUDARuntimeError("no driver"))])
+def test_without_a_driver_the_reason_says_so(make_cupy, driver):
+    make_cupy(available=False, error=CUDARuntimeError(MESSAGE)).cuda.runtime.driverGetVersion = driver
+    reason = f"CuPy finds no driver; install NVIDIA's driver, and see that `nvidia-smi` lists a GPU (CuPy: {MESSAGE})"
+    assert why_no_cuda() == reason
+    with refuses(ta.DeviceError, f"cuda:1: the device must be a GPU that CuPy can use, got none; {reason}"):
         CudaDevice(1)
 
 
-def test_without_a_card_the_reason_says_so(monkeypatch):
-    monkeypatch.setitem(sys.modules, "cupy", make_cupy(available=False))
+def test_an_old_driver_is_told_from_none(make_cupy):
+    make_cupy(available=False, error=CUDARuntimeError(MESSAGE)).cuda.runtime.driverGetVersion = lambda: 11040
+    use = "install a newer driver, or a CuPy for an older CUDA"
+    assert why_no_cuda() == f"the driver knows CUDA 11.4, and this CuPy needs CUDA 12.9; {use} (CuPy: {MESSAGE})"
+
+
+def test_cupy_without_its_toolkit_says_which_extra_to_install(make_cupy, monkeypatch):
+    error = RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file\nand more')
+    make_cupy().cuda.nvrtc.getVersion = raiser(error)
+    first = 'Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file'
+    for wheel, named in (({}, "cupy-cuda12x"), ({"cupy-cuda13x": "14.2.0"}, "cupy-cuda13x")):
+        monkeypatch.setattr(cards, "wheels", lambda wheel=wheel: wheel)
+        use = f"pip install '{named}[ctk]' (CuPy: {first})"
+        with refuses(ta.DeviceError, f"got none; CuPy finds no toolkit, whose compiler makes its kernels; {use}"):
+            CudaDevice(0)
+
+
+def test_two_packages_of_cupy_are_refused_before_one_is_imported(monkeypatch):
+    monkeypatch.setattr("builtins.__import__", missing("cupy", AssertionError("imported")))
+    installed = {"cupy-cuda12x": "14.2.0", "cupy-cuda13x": "14.1.0"}
+    monkeypatch.setattr(cards, "version", lambda name: installed.get(name) or raiser(cards.PackageNotFoundError(name))())
+    assert cards.wheels() == installed
+    text = "two packages have written the same files, cupy-cuda12x and cupy-cuda13x; pip uninstall -y cupy-cuda12x cupy-cuda13x, then pip"
+    with refuses(ta.DeviceError, f"cuda:0: the device must be a GPU that CuPy can use, got none; {text} install 'tinyalex[cuda12]'"):
+        CudaDevice(0)
+
+
+def test_without_a_card_the_reason_says_so(make_cupy):
+    make_cupy(available=False)
     assert why_no_cuda() == "CuPy finds 0 GPUs and can use none"
 
 
 def test_a_card_that_is_not_there_raises(cupy):
     assert why_no_cuda() is None
-    with pytest.raises(ta.DeviceError, match="^cuda:3: number must be below 2, the GPUs there are, got 3$"):
+    with pytest.raises(ta.DeviceError, match="^cuda:3: number must be below 2, the GPUs there are, got 3; use cuda:0 or cuda:1$"):
         CudaDevice(3)
     with pytest.raises(ta.ShapeError, match="cuda: number must be an integer of at least 0, got -1"):
         CudaDevice(-1)
@@ -215,6 +152,7 @@ def test_a_copy_between_cards_waits_for_the_producer_and_holds_the_memory(cupy, 
     x = x.T if transposed else x
     cupy.calls.clear()
     got = consumer.copy_from(x, producer, "conv3")
+    cupy.calls[:] = [entry for entry in cupy.calls if entry[0] != "upload"]
     made, copied = cupy.calls[0][2], cupy.calls[3][2]
     assert cupy.calls == [
         ("record", 0, made),  # the producer has made x
@@ -241,7 +179,7 @@ def test_a_copy_from_itself_is_a_new_array(cupy):
     card = CudaDevice(0)
     x = card.zeros((2,))
     got = card.copy_from(x, card)
-    assert got is not x and not np.shares_memory(got, x)
+    assert got is not x and not cupy_stub.share_memory(got, x)
 
 
 @pytest.mark.parametrize(
@@ -255,25 +193,75 @@ def test_a_copy_from_itself_is_a_new_array(cupy):
     ids=["empty", "zeros", "asarray", "block"],
 )
 def test_the_end_of_the_memory_names_the_card_and_what_is_left(cupy, ask):
-    card, cupy.kept = CudaDevice(1), 24
+    card = CudaDevice(1)
+    kept = card.zeros((6,))
     text = re.escape(
-        "cuda:1: an array does not fit, 1,048,600 of 1,048,576 bytes are left; use a smaller batch or split the net "
-        "over two devices (CuPy: Out of memory allocating 4,000,000 bytes (allocated so far: 0 bytes).)"
+        "cuda:1: an array does not fit, 1,048,552 of 1,048,576 bytes are left; use a smaller batch or split the net "
+        "over two devices (CuPy: Out of memory allocating 4,000,000 bytes (allocated so far: 24 bytes).)"
     )
     with pytest.raises(ta.OutOfMemory, match=text):
         ask(card, cupy)
-    assert card_now() == 0
+    assert card_now() == 0 and kept.nbytes == 24
 
 
 def test_a_block_takes_a_quarter_of_what_is_free(cupy):
-    card, cupy.free, cupy.kept = CudaDevice(0), 3000, 1000
+    card = CudaDevice(0)
+    cupy.elsewhere = MEMORY - 4000  # what other programs take
     assert [card.block_size(64, nbytes) for nbytes in (0, 1, 100, 400, 5000)] == [64, 64, 10, 2, 1]
-    cupy.limit = 2000  # set by the user on the pool
+    kept = card.zeros((500,), np.float32)
     assert card.block_size(64, 100) == 5
-    cupy.limit, pool = 1500, cupy.get_default_memory_pool()
-    pool.used_bytes = lambda: 2000  # the limit was set when more was in use already
-    with pytest.raises(ta.OutOfMemory, match="cuda:0: an array does not fit, 0 of 1,048,576 bytes are left"):
-        card.zeros((1000, 1000))
+    del kept  # CuPy's pool keeps the memory, which is free for this program
+    gc.collect()
+    assert card.block_size(64, 100) == 10
+    card.limit_memory(2000)
+    assert card.block_size(64, 100) == 5
+    kept = card.zeros((200,))
+    assert card.block_size(64, 100) == 3 and kept.nbytes == 800
+    del kept
+    gc.collect()
+    with pytest.raises(ta.OutOfMemory, match="cuda:0: an array does not fit, 2,000 of 1,048,576 bytes are left"):
+        card.zeros((501,))
+
+
+def test_the_driver_is_asked_for_free_memory_only_when_the_pool_has_grown(cupy):
+    card, asked = CudaDevice(0), []
+    memory = cupy.cuda.runtime.memGetInfo
+    cupy.cuda.runtime.memGetInfo = lambda: asked.append(card_now()) or memory()
+    for _ in range(3):
+        card.block_size(64, 100)
+    kept = card.zeros((500,))
+    for _ in range(3):
+        card.block_size(64, 100)
+    assert asked == [0, 0] and kept.nbytes == 2000
+
+
+def test_memory_is_limited_on_its_own_card(cupy):
+    cards = CudaDevice(0), CudaDevice(1)
+    cards[1].limit_memory(1000)
+    assert cupy.limits == [0, 1000] and cards[0].zeros((500,)).nbytes == 2000
+    with pytest.raises(ta.OutOfMemory, match="cuda:1: an array does not fit, 1,000 of 1,048,576 bytes are left"):
+        cards[1].zeros((500,))
+    with refuses(ta.ShapeError, "cuda:1: memory must be an integer of at least 1, got 0"):
+        cards[1].limit_memory(0)
+
+
+def test_tf32_is_used_only_when_it_is_asked_for(cupy):
+    card = CudaDevice(1)
+    assert cupy.compute_types == {}
+    card.use_tf32()
+    assert cupy.compute_types == {"float32": 7}
+    cupy.cuda.runtime.getDeviceProperties = lambda number: {"major": 8, "minor": 0}
+    card.use_tf32()
+    cupy.cuda.runtime.getDeviceProperties = lambda number: {"major": 7, "minor": 5}
+    with refuses(ta.DeviceError, "cuda:1: TF32 must be used on a GPU of compute capability 8.0 or more, got 7.5; leave it out"):
+        card.use_tf32()
+    for name in ("cpu", "sim:0"):
+        with refuses(ta.DeviceError, f"{name}: TF32 must be used on a GPU, got {name}; use cuda:0"):
+            ta.get_device(name).use_tf32()
+
+
+def test_kernels_are_compiled_by_cupy(cupy):
+    assert CudaDevice(0).raw_module is cupy.RawModule
 
 
 def test_synchronize_waits_for_its_own_card(cupy):
@@ -313,3 +301,125 @@ def test_convolution_agrees_with_the_cpu(cupy, stride):
 def test_get_device_finds_cards(cupy, monkeypatch):
     monkeypatch.setattr("tinyalex.devices._devices", {})
     assert ta.get_device("cuda:1") is ta.get_device("cuda:1") and ta.get_device("cuda:1").number == 1
+
+
+def test_all_work_is_on_the_stream_of_the_device(cupy):
+    cards = CudaDevice(0), CudaDevice(1)
+    with cards[0].activate():
+        assert cupy_stub.stream_now() is cards[0].stream
+        with cards[1].activate():
+            assert cupy_stub.stream_now() is cards[1].stream and card_now() == 1
+            with cards[1].activate():
+                assert cupy_stub.stream_now() is cards[1].stream
+        assert cupy_stub.stream_now() is cards[0].stream and card_now() == 0
+    assert cupy_stub.stream_now().is_null
+    seen = []
+    thread = threading.Thread(target=lambda: cards[1].map_blocks(lambda rows, scratch: seen.append(cupy_stub.stream_now()), 1))
+    thread.start()
+    thread.join()
+    assert seen == [cards[1].stream] and not cards[1].stream.non_blocking
+
+
+def no_wait(self, event):
+    pass
+
+
+@pytest.mark.parametrize("forgets, race", [(1, "a copy does not wait until its operand"), (0, "fill does not wait until what it")])
+def test_a_forgotten_wait_between_cards_is_a_race(cupy, monkeypatch, forgets, race):
+    a, b = CudaDevice(0), CudaDevice(1)
+
+    def copy_and_change():
+        x = a.zeros((3,))
+        there = b.copy_from(x, a)
+        with a.activate():
+            x.fill(1)
+        return b.to_numpy(there)
+
+    assert copy_and_change().tolist() == [0, 0, 0]
+    a.synchronize(), b.synchronize()
+    waits = cupy_stub.Stream.wait_event
+    monkeypatch.setattr(cupy_stub.Stream, "wait_event", lambda self, event: None if self.card == forgets else waits(self, event))
+    with pytest.raises(AssertionError, match=f"race: {race}"):
+        copy_and_change()
+
+
+BATCHES = [np.full((n, 2, 3), value, np.float32) for value, n in enumerate((4, 4, 4, 2, 4))]
+
+
+def test_batches_are_uploaded_beside_the_computation(cupy):
+    card = CudaDevice(1)
+    upload, results = card.uploader(), []
+    for batch in BATCHES:
+        cupy.calls.clear()
+        x = upload(batch, np.dtype(np.float32))
+        assert card.owns(x) and x.shape == batch.shape and not any(entry[0] in ("synchronize", "to host") for entry in cupy.calls)
+        with card.activate():
+            results.append(x * 2)  # this is queued, and has not been computed when the next batch is copied
+    waits = [entry[0] for entry in cupy.calls]
+    assert waits == ["record", "host waits", "wait", "upload", "record", "wait"]
+    for batch, result in zip(BATCHES, results, strict=True):
+        assert np.array_equal(card.to_numpy(result), 2 * batch)
+    copies = upload._copies
+    assert copies.non_blocking and copies.card == 1 and copies is not card.stream
+
+
+def test_a_larger_batch_or_another_dtype_gets_new_memory(cupy):
+    card = CudaDevice(0)
+    upload = card.uploader()
+    shapes = [(2, 3), (2, 3), (5, 3), (5, 3), (4, 3), (4, 4), (2, 1), (2, 1), (5, 1)]
+    for n, shape in enumerate(shapes):
+        for dtype in (np.float32, np.float64):
+            assert np.array_equal(card.to_numpy(upload(np.full(shape, n), np.dtype(dtype))), np.full(shape, n, dtype))
+            assert cupy.faults == []
+
+
+def test_pinned_memory_outlives_the_copies_out_of_it(cupy):
+    card = CudaDevice(0)
+    upload = card.uploader()
+    x, there = upload(np.ones((2, 3)), np.dtype(np.float32)), weakref.ref(upload)
+    del upload
+    gc.collect()
+    assert there() is None and cupy.faults == [] and card.to_numpy(x).sum() == 6
+
+
+def test_pinned_memory_of_smaller_batches_is_freed_when_it_has_been_read(cupy):
+    upload = CudaDevice(0).uploader()
+    for n in (2, 2, 5, 5):
+        upload(np.ones((n, 3)), np.dtype(np.float32))
+        assert cupy.faults == []
+
+
+def test_memory_of_smaller_batches_is_freed_before_that_of_larger_ones_is_taken(cupy):
+    card = CudaDevice(0)
+    upload = card.uploader()
+    card.limit_memory(4 * 310)  # room for a batch of 100 and one of 200, but not for two of 100 and one of 200
+    for n in (100, 100, 200):
+        assert card.to_numpy(upload(np.ones(n), np.dtype(np.float32))).sum() == n
+
+
+@pytest.mark.parametrize(
+    "slip, race",
+    [
+        (lambda patch: patch.setattr("tinyalex.devices.uploads._wait_for_copies", lambda slots: None), "pinned memory is filled before"),
+        (lambda patch: patch.setattr(cupy_stub.Stream, "wait_event", no_wait), "does not wait until"),
+        (lambda patch: patch.setattr(CudaDevice, "record", lambda self, stream=None: cupy_stub.Event(True)), "race: "),
+    ],
+    ids=["host", "streams", "events"],
+)
+def test_a_forgotten_wait_of_an_upload_is_a_race(cupy, monkeypatch, slip, race):
+    card = CudaDevice(0)
+    upload = card.uploader()
+    slip(monkeypatch)
+    with pytest.raises(AssertionError, match=race), card.activate():
+        for batch in BATCHES:
+            upload(batch, np.dtype(np.float32)) * 2
+
+
+def test_memory_that_ends_in_an_upload_leaves_the_uploader_usable(cupy):
+    card = CudaDevice(0)
+    upload = card.uploader()
+    card.limit_memory(100)
+    with pytest.raises(ta.OutOfMemory, match="cuda:0: an array does not fit"):
+        upload(np.zeros((100, 2)), np.dtype(np.float32))
+    card.limit_memory(10_000)
+    assert card.to_numpy(upload(np.ones((100, 2)), np.dtype(np.float32))).sum() == 200

@@ -1,8 +1,7 @@
-"""Two towers on `cuda:0,cuda:1`, on the stand-in for CuPy: NumPy computes, the cards and the copies are counted."""
+"""Two towers on `cuda:0,cuda:1`, on the stand-in for CuPy: NumPy computes; copies are counted, and streams that do not wait are races."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 
 import numpy as np
@@ -10,51 +9,25 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import values
-from tests.devices.test_cuda import StubArray, card_now, make_cupy
+from tests.devices import cupy_stub
+from tests.devices.cupy_stub import card_now
+from tinyalex.data.batches import SubtractMean
 from tinyalex.devices.cuda import CudaDevice
 from tinyalex.models import join_state
 from tinyalex.models.cifar_alexnet import cifar_alexnet
+from tinyalex.training import Trainer, parameters_sha256
 
 N, STEPS = 4, 3
 BYTES = 12_032  # an image and direction as float32: conv3 64*36 and fc6 576, both ways; fc8 128, one way; 4 bytes each
 
 
-class OneCard:
-    """A NumPy function as CuPy has it: it takes arrays of the current card alone, and leaves its results there."""
-
-    def __init__(self, f):
-        self.f = f
-
-    def __call__(self, *args, **keywords):
-        for array in (*args, keywords.get("out")):
-            assert not isinstance(array, np.ndarray) or (isinstance(array, StubArray) and array.card == card_now()), self.f
-        result = self.f(*args, **keywords)
-        if isinstance(result, np.ndarray) and result is not keywords.get("out"):
-            result = result.view(StubArray)
-            result.card = card_now()
-        return result
-
-    def __getattr__(self, name):
-        return OneCard(getattr(self.f, name))
-
-
 @pytest.fixture
 def cards(monkeypatch):
-    """Both cards of a stand-in that has every function of NumPy, and as much memory as the net takes."""
-    stub = make_cupy()
-    stub.free = 1 << 30
-
-    def other(name):
-        value = getattr(np, name)
-        return OneCard(value) if callable(value) and not isinstance(value, type) else value
-
-    floats = stub.empty
-    stub.empty = lambda shape, dtype=float: (floats if np.dtype(dtype).kind == "f" else stub.zeros)(shape, dtype)  # NaN is no integer
-    stub.__getattr__ = other
-    for name in ("add", "matmul", "multiply"):
-        setattr(stub, name, OneCard(getattr(np, name)))
-    monkeypatch.setitem(sys.modules, "cupy", stub)
-    return stub, [CudaDevice(0), CudaDevice(1)]
+    """Both cards of a stand-in with as much memory as the net takes."""
+    monkeypatch.setenv("TINYALEX_KERNELS", "0")
+    stub = cupy_stub.install()
+    yield stub, [CudaDevice(0), CudaDevice(1)]
+    cupy_stub.remove()
 
 
 def on_host(net, what):
@@ -100,8 +73,53 @@ def test_layers_stand_on_their_card_and_the_thread_goes_back(cards):
 
 
 def test_room_that_ends_on_one_card_names_layer_and_card(cards):
-    cupy, devices = cards
+    _, devices = cards
     net = cifar_alexnet(2, devices=devices)
-    cupy.free = 1 << 16
-    with pytest.raises(ta.OutOfMemory, match=r"^\w+: cuda:[01]: an array does not fit, 65,536 of [\d,]+ bytes are left; use a smaller"):
+    for device in devices:
+        device.limit_memory(sum(a.nbytes for leaf in net.leaves() if leaf.device is device for a in leaf.params.values()) * 2 + (1 << 17))
+    with pytest.raises(ta.OutOfMemory, match=r"^\w+: cuda:[01]: an array does not fit, [\d,]+ of [\d,]+ bytes are left; use a smaller"):
         net.forward(values((N, 3, 24, 24), dtype=np.float32), train=True)
+
+
+def trainer_on(devices, steps):
+    rng = np.random.default_rng(0)
+    data = rng.integers(0, 256, (steps, 3, 24, 24), np.uint8), rng.integers(0, 10, steps)
+    net, prepare = cifar_alexnet(len(devices), devices=devices if len(devices) > 1 else devices[0]), SubtractMean.fit(data[0])
+    return Trainer(net, ta.SGD(net), train=data, prepare=prepare, batch_size=1, progress=False, hints=False)
+
+
+@pytest.mark.parametrize("towers", [1, 2])
+def test_a_run_on_cards_waits_for_them_every_few_steps_and_is_that_of_a_cpu(cards, monkeypatch, towers):
+    monkeypatch.setattr("tinyalex.training.trainer.READ_EVERY", 3)
+    cupy, devices = cards
+    trainer, waits = trainer_on(devices[:towers], 5), []
+    step = trainer._step
+
+    def counted(images, labels):
+        cupy.calls.clear()
+        step(images, labels)
+        waits.append(Counter(entry[0] for entry in cupy.calls))
+
+    trainer._step = counted
+    (card,), (cpu,) = trainer.run(1), trainer_on([ta.CpuDevice(workers=1)] * towers, 5).run(1)
+    assert [count["to host"] for count in waits] == [0, 0, 1, 0, 1] and not any(count["synchronize"] for count in waits)
+    assert [count["host waits"] for count in waits] == [0, 0, 1, 1, 1]  # for the copy of two batches ago, not for the computation
+    assert card.loss == pytest.approx(cpu.loss, rel=1e-5) and card.train_error == cpu.train_error
+
+
+@pytest.mark.parametrize("part", [0.5, 0.2, 0])
+def test_memory_that_ends_in_the_middle_of_a_step_leaves_the_parameters(cards, part):
+    cupy, devices = cards
+    trainer_on(devices, 1).run(1)
+    most = list(cupy.held)
+    cupy_stub.remove()
+    stub = cupy_stub.install()
+    trainer = trainer_on([CudaDevice(0), CudaDevice(1)], 1)
+    start, used = parameters_sha256(trainer.net), list(stub.used)
+    stub.limits[:] = [used[i] + int(part * (most[i] - used[i])) for i in range(2)]
+    with pytest.raises(ta.OutOfMemory, match=r"^[\w ]+: cuda:[01]: an array does not fit, [\d,]+ of [\d,]+ bytes are left; use") as caught:
+        trainer.run(1)
+    assert caught.value.layer is not None and parameters_sha256(trainer.net) == start and trainer.position.step == 0
+    stub.limits[:] = [0, 0]
+    trainer.run(1)
+    assert trainer.position.epoch == 1

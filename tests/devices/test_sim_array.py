@@ -223,6 +223,11 @@ def test_results_are_numpys(sim, x, f):
 def test_views_write_through_and_copies_do_not(sim, x):
     x[0][1] = 9
     x.T[2, 1] = 8
+    x[0, 0] += 1
+    element = x[0, 0]
+    element *= 5
+    assert element.shape == () and float(x[0, 0]) == 5
+    x[0, 0] = 0
     copied, deep = x.copy(), copy.deepcopy(x)
     copied[...] = deep[...] = 0
     x[1] += 1

@@ -11,6 +11,7 @@ import pytest
 import tinyalex as ta
 from tests.blocks import MeetingDevice, one_image_blocks
 from tests.contract import refuses
+from tests.places import card
 from tinyalex import gradcheck
 from tinyalex.fast import products
 from tinyalex.fast.table import BLOCKS, CPU
@@ -19,7 +20,7 @@ from tinyalex.gradcheck.builders import geometry, of_each_row
 from tinyalex.gradcheck.table import CASES
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
-DEVICES = {"cpu": ta.get_device("cpu"), "sim:0": ta.get_device("sim:0")}
+DEVICES = {"cpu": ta.get_device("cpu"), "card": card()}
 FLOAT64 = {"dtype": np.float64}
 
 
@@ -238,7 +239,7 @@ def test_float32_is_refused():
         check_layer(ta.ReLU(**FLOAT64), np.ones((2, 3), np.float32))
 
 
-@pytest.mark.parametrize("device", ["cpu", "sim:0"])
+@pytest.mark.parametrize("device", DEVICES.values(), ids=DEVICES.keys())
 def test_layer_is_left_as_it_was(device):
     device = ta.get_device(device)
     layers = [linear(device=device), ta.Dropout(seed=1, device=device, **FLOAT64)]

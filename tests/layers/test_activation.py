@@ -94,3 +94,14 @@ def test_sigmoid_keeps_small_values_exact():
     x = np.array([[-80.0, -40.0, -18.0, -10.0, 0.0, 10.0, 80.0]])
     out = ta.Sigmoid().forward(x.astype(np.float32))
     assert out == pytest.approx(1 / (1 + np.exp(-x)), rel=1e-6)
+
+
+def test_subclass_of_relu_has_its_own_derivative():
+    class Leaky(ta.ReLU):
+        def derivative(self, out, dx, scratch):
+            super().derivative(out, dx, scratch)
+            dx += 0.5
+
+    layer, x = Leaky(dtype=np.float64), np.array([[-1.0, 2.0]])
+    layer.forward(x, train=True)
+    assert layer.backward(np.array([[3.0, 3.0]])).tolist() == [[1.5, 4.5]]

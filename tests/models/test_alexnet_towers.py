@@ -5,14 +5,15 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import values
+from tests.places import card
 from tinyalex.devices.sim import SimDevice
 from tinyalex.models import alexnet, join_state
 
 PLACES = {
     "cpu:0,cpu:1": lambda: (ta.CpuDevice("cpu:0", workers=1), ta.CpuDevice("cpu:1", workers=1)),
     "one cpu": lambda: (ta.CpuDevice("cpu", workers=2),) * 2,
-    "sim:0,sim:1": lambda: (SimDevice(0), SimDevice(1)),
-    "one sim": lambda: (SimDevice(0),) * 2,
+    "sim:0,sim:1": lambda: (card(0), card(1)),
+    "one sim": lambda: (card(),) * 2,
 }
 LINKS = [None, (), ("fc6", "fc7"), ("conv4", "fc6", "fc7"), ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7"), ("conv3",)]
 

@@ -7,16 +7,16 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import values
+from tests.places import card
 from tinyalex.analysis.count import count, totals
 from tinyalex.devices.dry import DryDevice
-from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import DeviceError, ShapeError
 from tinyalex.models import join_state
 from tinyalex.models.cifar_alexnet import WIDTHS, cifar_alexnet
 
 TWO = {
     "cpu:0,cpu:1": lambda: (ta.CpuDevice("cpu:0", workers=1), ta.CpuDevice("cpu:1", workers=1)),
-    "sim:0,sim:1": lambda: (SimDevice(0), SimDevice(1)),
+    "sim:0,sim:1": lambda: (card(0), card(1)),
     "one cpu": lambda: (ta.CpuDevice("cpu", workers=1),) * 2,
 }
 

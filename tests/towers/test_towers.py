@@ -7,6 +7,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
+from tests.places import card
 from tinyalex.devices.sim import SimDevice
 from tinyalex.gradcheck import check_layer
 from tinyalex.layers import Layer
@@ -20,7 +21,7 @@ every_place = pytest.mark.parametrize("places", PLACES)
 def two(places):
     """New devices of these names, so that nobody else's copies are in their logs."""
     names = places.split(",")
-    made = {name: SimDevice(int(name[4:])) if "sim" in name else ta.CpuDevice(name, workers=1) for name in names}
+    made = {name: card(int(name[4:])) if "sim" in name else ta.CpuDevice(name, workers=1) for name in names}
     return tuple(made[name] for name in names)
 
 
@@ -108,7 +109,7 @@ def test_pair_makes_each_device_the_current_one_of_its_thread():
             seen[self.name] = current_device()
             return x
 
-    devices = two("sim:0,sim:1")
+    devices = SimDevice(0), SimDevice(1)
     Pair(Asking("a", devices[0]), Asking("b", devices[1])).forward(put(devices, values((1, 2)), values((1, 2))))
     assert seen == {"a": devices[0], "b": devices[1]} and current_device() is None
 
@@ -252,7 +253,8 @@ def test_zero_grad_reaches_both_devices():
     net = small(two("sim:0,sim:1"))
     for leaf in net.leaves():
         for grad in leaf.grads.values():
-            grad.fill(1)
+            with leaf.device.activate():
+                grad.fill(1)
     net.zero_grad()
     assert not any(leaf.device.to_numpy(grad).any() for leaf in net.leaves() for grad in leaf.grads.values())
 

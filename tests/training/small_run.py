@@ -10,14 +10,26 @@ import time
 import numpy as np
 
 import tinyalex as ta
+from tests.places import device_of
 from tinyalex.data.batches import SubtractMean
 from tinyalex.training import Trainer, parameters_sha256
 
 PER_EPOCH = 7  # batches: six of 8 images and one of 3
+PLACE = "cpu"  # or "card", where a test asks for it
+
+
+def head(net):
+    """The loss on the device of the net."""
+    return ta.SoftmaxCrossEntropy(device=net.device)
+
+
+def on_host(net, array):
+    """An array of the net's device as a NumPy array."""
+    return net.device.to_numpy(array)
 
 
 def make_net(width=4, seed=0, dtype=np.float32, init=None, drop=None, act=ta.ReLU):
-    rng, device = np.random.default_rng(seed), ta.CpuDevice(workers=2)
+    rng, device = np.random.default_rng(seed), device_of(PLACE, workers=2)
     common = {"device": device, "dtype": dtype}
     init = {"rng": rng, "weight_init": init or ta.FanIn(), **common}
     return ta.Sequential(

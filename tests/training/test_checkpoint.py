@@ -13,20 +13,21 @@ from safetensors.numpy import load_file, save_file
 
 import tinyalex as ta
 from tests.contract import refuses
-from tests.training.small_run import make_net
+from tests.training.small_run import make_net, on_host
 from tinyalex.errors import CheckpointError, DiskFull, ShapeError
 from tinyalex.files.tensors import read_tensors, write_tensors
 from tinyalex.training import Position, latest_checkpoint, load_checkpoint, load_weights, parameters_sha256, save_checkpoint, save_weights
 from tinyalex.training.checkpoint import checkpoint_files, checkpoint_path, prune_checkpoints
 
 POSITION = Position(epoch=2, batch=3, step=17, wall_s=1.25, loss_sum=0.1 + 0.2, errors=5, images=24, train_s=0.5)
+on_each_place = pytest.mark.usefixtures("place")
 CONFIG = {"net": "small", "sizes": [1, 2], "none": None, "text": 'a "quoted" \u00e9'}
 
 
 def with_velocity(net, seed=1):
     sgd = ta.SGD(net, lr=0.5)
     for number, velocity in enumerate(sgd.velocity.values()):
-        velocity[...] = np.random.default_rng(seed + number).standard_normal(velocity.shape)
+        velocity[...] = net.device.asarray(np.random.default_rng(seed + number).standard_normal(velocity.shape), net.dtype)
     return sgd
 
 
@@ -36,6 +37,7 @@ def saved(path, net=None, schedule=None):
     return net
 
 
+@on_each_place
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_everything_comes_back_to_the_bit(tmp_path, dtype):
     path, schedule = tmp_path / "c", ta.Plateau(0.1, patience=1)
@@ -49,11 +51,13 @@ def test_everything_comes_back_to_the_bit(tmp_path, dtype):
     other["fc2"].grads["bias"].fill(3)
     assert checkpoint.restore(other, sgd, after) == POSITION
     assert parameters_sha256(other) == parameters_sha256(net)
-    assert all(np.array_equal(sgd.velocity[name], value) for name, value in with_velocity(net).velocity.items())
+    wanted = with_velocity(net).velocity
+    assert all(np.array_equal(on_host(other, sgd.velocity[name]), on_host(net, value)) for name, value in wanted.items())
     assert after.state() == schedule.state() and sgd.lr == schedule.lr
-    assert not other["fc2"].grads["bias"].any()
+    assert not on_host(other, other["fc2"].grads["bias"]).any()
 
 
+@on_each_place
 def test_restore_keeps_the_identity_of_parameters_and_velocities(tmp_path):
     net = saved(tmp_path / "c")
     sgd = ta.SGD(net)
@@ -62,11 +66,12 @@ def test_restore_keeps_the_identity_of_parameters_and_velocities(tmp_path):
     assert all(a is b for a, b in zip(arrays, [*net.params.values(), *sgd.velocity.values()], strict=True))
 
 
+@on_each_place
 def test_file_is_plain_safetensors(tmp_path):
     net = saved(tmp_path / "c")
     tensors = load_file(tmp_path / "c")
     assert sorted(tensors) == sorted(f"{kind}/{name}" for kind in ("param", "velocity") for name in net.params)
-    assert np.array_equal(tensors["param/conv1.weight"], net["conv1"].params["weight"])
+    assert np.array_equal(tensors["param/conv1.weight"], on_host(net, net["conv1"].params["weight"]))
 
 
 def test_one_altered_byte_is_found_anywhere(tmp_path):
@@ -161,9 +166,10 @@ def restored(path, net, schedule=None):
     try:
         load_checkpoint(path).restore(net, sgd, ta.Steps(0.1, (1,)) if schedule is None else schedule)
     finally:
-        assert parameters_sha256(net) == before and not any(velocity.any() for velocity in sgd.velocity.values())
+        assert parameters_sha256(net) == before and not any(on_host(net, velocity).any() for velocity in sgd.velocity.values())
 
 
+@on_each_place
 def test_other_architecture_is_refused_before_anything_is_written(tmp_path):
     saved(tmp_path / "c")
     with refuses(CheckpointError, "param conv1.weight must have shape (6, 3, 3, 3), got (4, 3, 3, 3)"):
@@ -178,12 +184,14 @@ def test_other_architecture_is_refused_before_anything_is_written(tmp_path):
         restored(tmp_path / "c", fewer)
 
 
+@on_each_place
 def test_other_schedule_is_refused_before_anything_is_written(tmp_path):
     saved(tmp_path / "c")
     with refuses(CheckpointError, "the schedule's state must hold epochs, lr, best, waited, divided, finished, as Plateau does"):
         restored(tmp_path / "c", make_net(seed=2), ta.Plateau(0.1))
 
 
+@on_each_place
 @pytest.mark.parametrize(
     ("schedule", "key", "value"), [(ta.Steps(0.1, (1,)), "epochs", 1.5), (ta.Plateau(0.1), "divided", 4), (ta.Plateau(0.1), "lr", 0)]
 )
@@ -269,18 +277,20 @@ def test_failed_replace_keeps_the_old_file_and_leaves_no_other(tmp_path, monkeyp
     assert (tmp_path / "c").read_bytes() == before and os.listdir(tmp_path) == ["c"]
 
 
+@on_each_place
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_weights_alone_come_back(tmp_path, dtype):
     net, other = make_net(), make_net(seed=3)
     save_weights(tmp_path / "w", net, dtype)
     load_weights(tmp_path / "w", other)
     for name, array in net.params.items():
-        assert np.array_equal(other.params[name], array.astype(dtype).astype(np.float32))
+        assert np.array_equal(on_host(other, other.params[name]), on_host(net, array).astype(dtype).astype(np.float32))
     assert other.params["conv1.weight"].dtype == np.float32
     sizes = {"float32": 4, "float16": 2}
     assert sum(array.nbytes for array in load_file(tmp_path / "w").values()) == sizes[dtype] * sum(a.size for a in net.params.values())
 
 
+@on_each_place
 def test_weights_of_another_network_or_out_of_range_are_refused(tmp_path):
     net = make_net()
     save_weights(tmp_path / "w", net)
@@ -306,6 +316,7 @@ def test_path_may_be_a_str_and_must_name_a_file(tmp_path, monkeypatch):
                 use(path)
 
 
+@on_each_place
 def test_sha256_of_parameters_tells_names_and_bits_apart():
     net = make_net()
     first = parameters_sha256(net)
@@ -314,6 +325,7 @@ def test_sha256_of_parameters_tells_names_and_bits_apart():
     assert parameters_sha256(net) != first
 
 
+@on_each_place
 @pytest.mark.parametrize("kind", ["param", "velocity"])
 def test_another_dtype_is_refused_in_parameters_and_in_velocities(tmp_path, kind):
     saved(tmp_path / "c")
@@ -325,6 +337,7 @@ def test_another_dtype_is_refused_in_parameters_and_in_velocities(tmp_path, kind
         restored(tmp_path / "c", make_net(seed=2))
 
 
+@on_each_place
 def test_restored_optimizer_may_step_again_and_its_rate_is_not_one_that_was_chosen(tmp_path):
     net = saved(tmp_path / "c")
     sgd = ta.SGD(net)

@@ -10,16 +10,19 @@ from tests.training.small_run import make_net
 from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
 
 X = np.ones((2, 3, 8, 8), np.float32)
+pytestmark = pytest.mark.usefixtures("place")
 
 
 def test_good_network_leaves_only_the_loss():
-    assert first_bad(make_net(), X) == "the loss, whose logits are too far apart"
+    net = make_net()
+    assert first_bad(net, net.device.asarray(X)) == "the loss, whose logits are too far apart"
 
 
 def test_bad_batch_is_told():
     x = X.copy()
     x[1, 2, 3, 4] = np.inf
-    assert first_bad(make_net(), x) == "the batch itself"
+    net = make_net()
+    assert first_bad(net, net.device.asarray(x)) == "the batch itself"
 
 
 @pytest.mark.parametrize(("layer", "key"), [("conv1", "weight"), ("conv1", "bias"), ("fc2", "weight")])
@@ -27,7 +30,7 @@ def test_bad_parameter_is_named(layer, key):
     net = make_net()
     net["fc2"].params["bias"].fill(np.nan)
     net[layer].params[key].reshape(-1)[-1] = np.nan
-    assert first_bad(net, X) == f"{key} of {layer}"
+    assert first_bad(net, net.device.asarray(X)) == f"{key} of {layer}"
 
 
 def test_bad_output_of_finite_parameters_is_named_inside_a_network_in_a_network():

@@ -5,7 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
-from tests.training.small_run import make_net, random_data
+from tests.training.small_run import head, make_net, on_host, random_data
 from tinyalex.data.batches import Batches, SubtractMean
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.errors import DataError, ShapeError
@@ -14,15 +14,18 @@ from tinyalex.training import evaluate
 from tinyalex.training.evaluate import ranks
 from tinyalex.training.inputs import check_input
 
+on_each_place = pytest.mark.usefixtures("place")
 
+
+@on_each_place
 @pytest.mark.parametrize("batch_size", [1, 7, 50])
 def test_equals_a_naive_computation(batch_size):
     net, (images, labels) = make_net(), random_data(23)
     prepare = SubtractMean.fit(images)
-    found = evaluate(net, ta.SoftmaxCrossEntropy(), (images, labels), prepare, batch_size)
+    found = evaluate(net, head(net), (images, labels), prepare, batch_size)
     loss, wrong, wrong5 = 0.0, 0, 0
     for image, label in zip(images, labels, strict=True):
-        logits = net.forward(prepare(image[None]))[0].astype(np.float64)
+        logits = on_host(net, net.forward(net.device.asarray(prepare(image[None]))))[0].astype(np.float64)
         loss -= np.log(np.exp(logits - logits.max())[label] / np.exp(logits - logits.max()).sum())
         best = np.argsort(-logits)
         wrong += best[0] != label
@@ -31,22 +34,25 @@ def test_equals_a_naive_computation(batch_size):
     assert (found.error, found.top5_error, found.images) == (wrong / 23, wrong5 / 23, 23)
 
 
+@on_each_place
 def test_batches_already_prepared_give_the_same():
     net, (images, labels) = make_net(), random_data(23)
-    prepare, loss = SubtractMean.fit(images), ta.SoftmaxCrossEntropy()
+    prepare, loss = SubtractMean.fit(images), head(net)
     batches = Batches(images, labels, 5, prepare=prepare, shuffle=False)
     assert evaluate(net, loss, batches.of_epoch(0)) == evaluate(net, loss, (images, labels), prepare, 5)
 
 
+@on_each_place
 def test_images_are_counted_after_each_batch():
     net, data, counts = make_net(), random_data(11), []
-    evaluate(net, ta.SoftmaxCrossEntropy(), data, SubtractMean.fit(data[0]), 4, counts.append)
+    evaluate(net, head(net), data, SubtractMean.fit(data[0]), 4, counts.append)
     assert counts == [4, 4, 3]
 
 
+@on_each_place
 def test_batch_holds_256_images_unless_one_asks_for_others():
     net, data, counts = make_net(), random_data(300), []
-    evaluate(net, ta.SoftmaxCrossEntropy(), data, SubtractMean.fit(data[0]), after_batch=counts.append)
+    evaluate(net, head(net), data, SubtractMean.fit(data[0]), after_batch=counts.append)
     assert counts == [256, 44]
 
 
@@ -103,9 +109,10 @@ def test_sixth_guess_is_a_top5_error_and_the_fifth_is_none():
     assert (found.error, found.top5_error, found.images) == (0.9, 0.5, 10)
 
 
+@on_each_place
 def test_labels_in_a_list_and_a_list_of_two_are_data():
-    net, (images, labels), loss = make_net(), random_data(6), ta.SoftmaxCrossEntropy()
-    prepare = SubtractMean.fit(images)
+    net, (images, labels) = make_net(), random_data(6)
+    prepare, loss = SubtractMean.fit(images), head(net)
     expected = evaluate(net, loss, (images, labels), prepare)
     assert evaluate(net, loss, [images, labels], prepare) == expected
     assert evaluate(net, loss, (images, labels.tolist()), prepare) == expected
@@ -125,6 +132,7 @@ def test_test_part_of_a_dataset_is_evaluated():
 X = np.zeros((2, 3, 8, 8), np.float32)
 
 
+@on_each_place
 @pytest.mark.parametrize(
     ("data", "error", "text"),
     [
@@ -144,8 +152,9 @@ X = np.zeros((2, 3, 8, 8), np.float32)
     ids=str,
 )
 def test_other_data_is_refused_with_a_sentence(data, error, text):
+    net = make_net()
     with refuses(error, text):
-        evaluate(make_net(), ta.SoftmaxCrossEntropy(), data)
+        evaluate(net, head(net), data)
 
 
 def test_forgotten_loss_and_wrong_prepare_are_named():
@@ -163,16 +172,18 @@ def test_large_finite_images_whose_sum_is_not_finite_are_taken():
     check_input("evaluate", make_net(), np.full((2, 3, 8, 8), 1e308))
 
 
+@on_each_place
 def test_evaluation_between_forward_and_backward_leaves_the_gradient():
-    net, (images, labels), loss = make_net(), random_data(6), ta.SoftmaxCrossEntropy()
-    logits = values((2, 10), dtype=np.float32)
+    net, (images, labels) = make_net(), random_data(6)
+    loss, logits = head(net), net.device.asarray(values((2, 10), dtype=np.float32))
     loss.forward(logits, [1, 2], train=True)
     evaluate(net, loss, (images, labels), SubtractMean.fit(images))
-    found = loss.backward()
+    found = on_host(net, loss.backward())
     loss.forward(logits, [1, 2], train=True)
-    assert np.array_equal(found, loss.backward())
+    assert np.array_equal(found, on_host(net, loss.backward()))
 
 
+@on_each_place
 def test_nothing_random_is_asked_of_prepare():
     given = []
 
@@ -180,5 +191,6 @@ def test_nothing_random_is_asked_of_prepare():
         given.append(rng)
         return images.astype(np.float32)
 
-    evaluate(make_net(), ta.SoftmaxCrossEntropy(), random_data(6), prepare, 4)
+    net = make_net()
+    evaluate(net, head(net), random_data(6), prepare, 4)
     assert given == [None, None]

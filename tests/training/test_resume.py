@@ -23,6 +23,7 @@ from tinyalex.training.config import LATER
 from tinyalex.training.resume import run_config
 
 ROOT = Path(__file__).parents[2]
+on_each_place = pytest.mark.usefixtures("place")
 
 
 def start(folder, epochs, save_every_s=0.0, slow_write_s=0.0, workers=0):
@@ -56,12 +57,14 @@ def log_without_times(folder):
     return [{key: value for key, value in line.items() if key not in times} for line in RunLog(Path(folder) / "log.jsonl").read()]
 
 
+@on_each_place
 def test_finished_run_is_returned_again_without_training(whole):
     trainer = make_trainer(whole[0])
     assert trainer.run(2) == whole[1]
     assert parameters_sha256(trainer.net) == whole[2]
 
 
+@on_each_place
 def test_longer_run_goes_on_from_a_shorter_one(whole, tmp_path):
     assert make_trainer(tmp_path).run(1)[0].epoch == 1
     trainer = make_trainer(tmp_path)
@@ -70,6 +73,7 @@ def test_longer_run_goes_on_from_a_shorter_one(whole, tmp_path):
     assert log_without_times(tmp_path) == log_without_times(whole[0])
 
 
+@on_each_place
 @pytest.mark.parametrize("steps", [1, 3, PER_EPOCH, PER_EPOCH + 1])
 def test_run_interrupted_after_any_step_goes_on_exactly(whole, tmp_path, steps):
     with refuses_run(Interrupted, f"stopped by Ctrl-C after step {steps} and saved in {tmp_path}") as caught:
@@ -82,6 +86,7 @@ def test_run_interrupted_after_any_step_goes_on_exactly(whole, tmp_path, steps):
     assert log_without_times(tmp_path) == log_without_times(whole[0])
 
 
+@on_each_place
 def test_stop_during_evaluation_repeats_only_the_evaluation(whole, tmp_path):
     trainer = make_trainer(tmp_path, save_every_s=1e9)
     forward = trainer.net.forward
@@ -101,6 +106,7 @@ def test_stop_during_evaluation_repeats_only_the_evaluation(whole, tmp_path):
     assert parameters_sha256(again.net) == whole[2]
 
 
+@on_each_place
 def test_stop_while_the_last_epoch_is_saved_is_not_lost(whole, tmp_path, monkeypatch):
     trainer, replace, sent = make_trainer(tmp_path, save_every_s=1e9), os.replace, []
 
@@ -114,6 +120,18 @@ def test_stop_while_the_last_epoch_is_saved_is_not_lost(whole, tmp_path, monkeyp
         with refuses_run(Interrupted, f"stopped by SIGTERM after step {2 * PER_EPOCH} and saved in {tmp_path}"):
             trainer.run(2)
     assert without_times(make_trainer(tmp_path).run(2)) == without_times(whole[1])
+
+
+def test_run_in_the_authors_order_goes_on_in_it_and_in_no_other(tmp_path):
+    whole = make_trainer(segment=20)
+    wanted = whole.run(2)
+    assert [len(whole.batches.order(1)[whole.batches.part(batch)]) for batch in range(8)] == [8, 8, 4, 8, 8, 4, 8, 3]
+    make_trainer(tmp_path, segment=20).run(1)
+    for other in ({}, {"segment": 10}):
+        with refuses(CheckpointError, "the config of a run that goes on must be the first run's, got trainer.segment = "):
+            make_trainer(tmp_path, **other)
+    again = make_trainer(tmp_path, segment=20)
+    assert without_times(again.run(2)) == without_times(wanted) and parameters_sha256(again.net) == parameters_sha256(whole.net)
 
 
 def test_wall_time_adds_up_over_a_resume(tmp_path):
@@ -135,6 +153,7 @@ def test_speed_of_an_epoch_is_taken_from_its_own_steps():
     assert seconds == [0.0, 0.0]
 
 
+@on_each_place
 def test_interrupted_without_a_folder_says_that_nothing_is_saved():
     with refuses_run(Interrupted, "nothing is saved without a folder") as caught:
         stop_after(make_trainer(), 2).run(1)
@@ -171,6 +190,7 @@ def as_made_before(*parts):
     return {**whole, "trainer": {key: value for key, value in whole["trainer"].items() if key not in LATER}}
 
 
+@on_each_place
 def test_run_of_an_older_config_goes_on_and_has_all_of_it_then(whole, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("tinyalex.training.trainer.run_config", as_made_before)
@@ -210,6 +230,7 @@ def swapped(net):
     return ta.Sequential([conv, pool, relu, *rest], in_shape=(3, 8, 8))
 
 
+@on_each_place
 @pytest.mark.parametrize(
     ("first", "other", "text"),
     [
@@ -328,6 +349,7 @@ def test_twenty_kills_change_nothing(tmp_path):
     assert not list(killed.glob(".*")) and len(checkpoint_files(killed)) == 2
 
 
+@on_each_place
 def test_signal_before_a_run_with_no_epoch_left_to_train_is_not_lost(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path)
     trainer.run(1)
@@ -337,6 +359,7 @@ def test_signal_before_a_run_with_no_epoch_left_to_train_is_not_lost(tmp_path, m
         trainer.run(1)
 
 
+@on_each_place
 def test_signal_while_an_epoch_is_saved_stops_the_run_before_the_next_step(tmp_path, monkeypatch):
     trainer = make_trainer(tmp_path)
     end = trainer._end_epoch

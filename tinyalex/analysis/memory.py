@@ -144,6 +144,8 @@ class _Step:
             for array in leaf.params.values()
             for kind in ("parameters", "gradients", "velocities")
         ]
+        if net.device.kind == "cuda":  # the batch that is copied there while this one trains, see devices/uploads.py
+            for_life.append(self.array(net.device, "input", self._bytes(net, in_shape)))
         split = any(isinstance(leaf, Split) for leaf in net.leaves())
         x = None if split else self.array(net.device, "input", self._bytes(net, in_shape))  # a Split copies the images itself
         logits = self.forward(net, x, in_shape)

@@ -19,16 +19,18 @@ import numpy as np
 from tinyalex import Conv2d, __version__
 from tinyalex.commands.shared import tell_expected
 from tinyalex.devices import get_device
-from tinyalex.devices.cuda import why_no_cuda
+from tinyalex.devices.cards import describe, wheels, why_no_cuda, why_no_kernel
 from tinyalex.devices.workers import VARIABLE, allowed, processors
 from tinyalex.errors import DeviceError
 from tinyalex.gradcheck import table
+from tinyalex.units import bytes_in_words
 
 HELP = "say what this machine has, what is missing, and how to mend it"
 EXAMPLE = "tinyalex doctor --json"
 
 LIBRARIES = ("pillow", "matplotlib", "tqdm", "safetensors", "threadpoolctl")
 SLOW_KERNELS = ("Katmai", "Northwood", "Prescott", "Core2")  # the kernels that OpenBLAS chooses for a processor that it does not know
+REINSTALL = "install CuPy anew with its toolkit, such as pip install --force-reinstall 'cupy-cuda12x[ctk]'"
 GIB = 2**30
 
 
@@ -132,8 +134,29 @@ def devices() -> Iterator[Finding]:
     except DeviceError as error:
         yield Finding("device cpu", str(error), f"correct {VARIABLE}, or unset it")
     yield Finding("device sim:0", "a simulated GPU of 3 GiB")
+    yield from gpus()
+
+
+def gpus() -> Iterator[Finding]:
+    """CuPy, the driver, the toolkit and each GPU, on which a kernel is compiled and run. No CuPy is no problem: nothing needs it."""
     reason = why_no_cuda()
-    yield Finding("device cuda:0", "there is one" if reason is None else f"none: {reason}")  # it is no problem, because nothing needs a GPU
+    if reason is not None:
+        error = DeviceError(f"none: {reason}")
+        yield Finding("device cuda:0", error.sentence, error.remedy or REINSTALL) if wheels() else Finding("device cuda:0", str(error))
+        return
+    about = describe()
+    wheel = f" ({about['wheel']})" if about["wheel"] else ""
+    versions = f"driver for CUDA {about['driver']}, runtime {about['runtime']}, compiler {about['nvrtc']}"
+    yield Finding("cupy", f"{about['cupy']}{wheel}, {versions}")
+    for number, card in enumerate(about["cards"]):
+        found = f"{card['name']}, {bytes_in_words(card['memory'])}, compute capability {card['capability']}"
+        fault = why_no_kernel(number)
+        if fault is None:
+            yield Finding(f"device {card['device']}", f"{found}; a kernel compiles and runs")
+        else:
+            yield Finding(f"device {card['device']}", f"{found}; {fault}", REINSTALL)
+    if len(about["cards"]) > 1:
+        yield Finding("peer access", ", ".join(about["peers"]) or "none: copies between two GPUs go through the memory of the host")
 
 
 def data() -> Iterator[Finding]:
@@ -159,9 +182,9 @@ def disk() -> Iterator[Finding]:
 
 
 def self_test() -> Iterator[Finding]:
-    """The first gradient check of every layer on two devices; the speed of a convolution and of a plain matrix product."""
+    """The first gradient check of every layer on each kind of device that is there; the speed of a convolution and of a matrix product."""
     first = list({case.layer: case for case in reversed(table.CASES) if case.layer != "network"}.values())
-    for name in ("cpu", "sim:0"):
+    for name in ("cpu", "sim:0", *(["cuda:0"] if why_no_cuda() is None else [])):
         try:
             device = get_device(name)
             checks = [(case, check) for case in first for check in case.run(device)]

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import command_of, out_folder, path, tell
+from tinyalex.commands.shared import add_card_options, command_of, out_folder, path, set_cards, tell
 from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
 from tinyalex.devices import CpuDevice, Device, get_device
@@ -57,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FOLDER", help="where to write; runs in this folder are continued (default: tinyalex-runs/NAME-DATE)")
     add("--plot-only", type=path, metavar="FOLDER", help="train nothing, and draw the runs that FOLDER holds, finished or not")
     add("--device", default=DEFAULTS["device"], help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
+    add_card_options(add)
     add("--workers", type=int, metavar="K", help="how many threads the device cpu uses (default: all cores)")
     add("--json", action="store_true", help="print what result.json holds instead of the sentences")
     parser.epilog = f"{parser.epilog}\n\n{RULE}"
@@ -179,9 +180,12 @@ def _target(args: argparse.Namespace) -> float:
 
 def _device(args: argparse.Namespace) -> Device:
     if args.workers is None:
-        return get_device(args.device, "figure1")
-    require_choice("figure1", "--device with --workers", args.device, ("cpu",))
-    return CpuDevice(workers=args.workers)
+        device = get_device(args.device, "figure1")
+    else:
+        require_choice("figure1", "--device with --workers", args.device, ("cpu",))
+        device = CpuDevice(workers=args.workers)
+    set_cards("figure1", [device], args)
+    return device
 
 
 def _dataset(args: argparse.Namespace) -> Dataset:

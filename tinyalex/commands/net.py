@@ -14,6 +14,9 @@ from tinyalex.analysis.card import SCALED, SCALED_BATCH, Failure, Plan, fail_in_
 from tinyalex.analysis.count import Row, count, totals
 from tinyalex.analysis.figures import PAPER_BATCH, figures
 from tinyalex.analysis.memory import KINDS, Need, training_needs
+from tinyalex.analysis.predict import predict
+from tinyalex.analysis.predict_cards import CARDS, CHECKS, Card, Timing, parse_cards
+from tinyalex.analysis.predict_report import PAPERS_CARD, Story, document_of, text_of
 from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.analysis.table import notes, table, windows_in
 from tinyalex.commands.shared import path
@@ -41,6 +44,7 @@ class Counted:
     differences: between an AlexNet and the paper's. published: errors that the makers report, if no option changed their net.
     rows, fields: counts and receptive fields of the layers. needs: the memory of each device, with --memory.
     plans, failure: with --card. one_card: why there is no plan for two cards, "" if there is one. choices: with --algorithms.
+    story: with --predict.
     """
 
     net: Sequential
@@ -54,6 +58,7 @@ class Counted:
     one_card: str
     failure: Failure | None
     choices: list[Choice]
+    story: Story | None
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(MODELS))
     parser.add_argument("--list", action="store_true", help="print what each NAME is, and count nothing")
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
-    parser.add_argument("--batch", type=int, help=f"images for which bytes and memory are counted (default: 1; {PAPER_BATCH} with --card)")
+    parser.add_argument("--batch", type=int, help=f"images that are counted (default: 1; {PAPER_BATCH} with --card and --predict)")
     parser.add_argument("--variant", help=f"of alexnet: {', '.join(VARIANTS)} (default: paper)")
     parser.add_argument("--exchange", metavar="LAYERS", help="of alexnet: layers that read both towers, such as conv3,fc6,fc7, or none")
     parser.add_argument("--num-classes", type=int, help="outputs of the last layer of alexnet (default: 1000)")
@@ -76,6 +81,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory", action="store_true", help="print the memory that a training step of the batch needs")
     parser.add_argument("--algorithms", action="store_true", help="print by which algorithm each layer is computed on a CPU, for the batch")
     parser.add_argument("--card", metavar="SIZE", help="print the largest batch that trains on cards of SIZE, such as 3GiB, and a failure")
+    parser.add_argument(
+        "--predict", metavar="CARD",
+        help=f"predict the time of a training step, layer by layer, on a card: {', '.join(CARDS)}; or on two, as in --predict gtx580x2",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the table")
     parser.add_argument("--png", type=path, metavar="FILE", help=f"draw the network as the paper's Figure 2, {PIXELS} pixels wide")
     parser.add_argument("--svg", type=path, metavar="FILE", help="the same drawing as SVG")
@@ -92,15 +101,19 @@ def run(args: argparse.Namespace) -> int:
     if batch > MOST_IMAGES:
         raise ShapeError(f"net: --batch must be at most {MOST_IMAGES:,}, got {show(batch)}")
     card = None if args.card is None else parse_bytes("net", args.card)
+    cards = None if args.predict is None else parse_cards(args.predict)
+    if cards is not None:
+        args.towers = max(args.towers, cards[1])
     settings = _settings(args)
     make = partial(build, args.name, **settings)
     net = make(towers=args.towers, devices=_places(args.towers))
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
     large = args.name.startswith("alexnet")
-    cards = ([], "", None) if card is None else _cards(make, card, args.batch or PAPER_BATCH, SCALED if large else {})
+    plans = ([], "", None) if card is None else _cards(make, card, args.batch or PAPER_BATCH, SCALED if large else {})
     apart, published = _compared(args, settings) if large else ([], ())
     choices = algorithms(net, batch) if args.algorithms else []
-    counted = Counted(net, apart, published, batch, count(net), receptive_fields(net), needs, *cards, choices)
+    story = None if cards is None else _story(args, make, settings, *cards)
+    counted = Counted(net, apart, published, batch, count(net), receptive_fields(net), needs, *plans, choices, story)
     if args.json:
         print(json.dumps(_document(counted), indent=1, allow_nan=False))
     else:
@@ -182,8 +195,29 @@ def _cards(make: Any, memory: int, batch: int, scaled: dict[str, Any]) -> tuple[
     return plans, "", fail_in_small(make, scaled)
 
 
+def _story(args: argparse.Namespace, make: Any, settings: dict[str, Any], card: Card, number: int) -> Story:
+    """The prediction for one card or two; for the paper's net on two, also that for the paper's smaller net on one."""
+    batch, places = args.batch or PAPER_BATCH, [DryDevice(f"cuda:{i}", stands_for="cuda") for i in range(number)]
+    net = make(towers=args.towers, devices=[places[0], places[-1]] if args.towers > 1 else places[0])
+    needs = {name: need.peak for name, need in training_needs(net, batch).items()}
+    papers_net = args.name in ("alexnet", "alexnet-authors") and not settings and number == 2
+    papers = papers_net and batch == PAPER_BATCH and card.name == PAPERS_CARD
+    one = predict(build(args.name, half=True, devices=places[0]), card, batch) if papers_net else None
+    checks = tuple((timing, predicted_seconds(timing)) for timing in CHECKS)
+    return Story(predict(net, card, batch), needs, args.name.startswith("alexnet"), papers, one, checks)
+
+
+def predicted_seconds(timing: Timing) -> float:
+    """The predicted time of the two passes of a published timing."""
+    net = build(timing.net, devices=DryDevice("cuda:0", stands_for="cuda"), **timing.settings)
+    found = predict(net, CARDS[timing.card], timing.batch)
+    return found.forward + found.backward
+
+
 def _text(of: Counted) -> list[str]:
     lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}"]
+    if of.story is not None:
+        lines += ["", *text_of(of.story)]
     for plan in of.plans:
         lines += ["", *_plan(plan)]
     if of.one_card:
@@ -257,6 +291,8 @@ def _document(of: Counted) -> dict[str, Any]:
         document["algorithms"] = [asdict(choice) for choice in of.choices]
     if of.needs is not None:
         document["memory"] = {name: {"peak": need.peak, "at": need.at, "parts": need.parts} for name, need in of.needs.items()}
+    if of.story is not None:
+        document["prediction"] = document_of(of.story)
     if of.plans:
         document["cards"] = [
             {

@@ -7,10 +7,12 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tinyalex.analysis.card import parse_bytes
+from tinyalex.devices import Device
 from tinyalex.errors import ShapeError
 from tinyalex.units import time_in_words
 
@@ -34,6 +36,21 @@ def tell(line: str) -> None:
 def tell_expected(work: str, seconds: float | None = None) -> None:
     """Say on stderr what the command does and how long it will take; it is the first line that a command prints."""
     tell(work if seconds is None else f"{work}; about {time_in_words(seconds)}")
+
+
+def add_card_options(add: Callable[..., Any]) -> None:
+    """The options about GPUs of a command that trains; `add` is the `add_argument` of its parser."""
+    add("--memory-limit", metavar="SIZE", help="let each GPU, real or simulated, use only SIZE of its memory, such as 3GiB in 2012")
+    add("--tf32", action="store_true", help="let real GPUs round the factors of matrix products to TF32 (default: float32 throughout)")
+
+
+def set_cards(who: str, devices: Iterable[Device], args: argparse.Namespace) -> None:
+    """Do what the options about GPUs ask for, before anything is made on the devices. Raises DeviceError, ShapeError."""
+    for device in dict.fromkeys(devices):
+        if args.memory_limit is not None:
+            device.limit_memory(parse_bytes(f"{who}: --memory-limit", args.memory_limit))
+        if args.tf32:
+            device.use_tf32()
 
 
 def go_on(command: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import command_of, go_on, out_folder, tell, tell_expected
+from tinyalex.commands.shared import add_card_options, command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.commands.train_plan import (
     FIELDS,
     YES_OR_NO,
@@ -63,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     net("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     places = "one device, or one for each tower, such as cpu:0,cpu:1 (default: cpu, with two towers cpu:0,cpu:1)"
     net("--devices", help=places, metavar="NAMES")
+    add_card_options(net)
     net("--input-size", type=int, help="of alexnet: height and width of a crop (default: the net's own, 224 or 227)", metavar="N")
     net("--width", type=float, help="of alexnet: a factor for the numbers of filters and units", metavar="F")
     net("--weight-std", help="of alexnet: standard deviation of the initial weights, or fan-in", metavar="S")

@@ -7,13 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tinyalex.commands.shared import path, tell
+from tinyalex.commands.shared import path, set_cards, tell
 from tinyalex.data.dataset import Sources
 from tinyalex.data.find import open_data
 from tinyalex.data.source import Source
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int
 from tinyalex.layers import Layer, Sequential
+from tinyalex.models.build import places_of
 from tinyalex.models.registry import MODELS, build, require_name
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
@@ -118,6 +119,8 @@ def options_of(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
 
 def net_of(args: argparse.Namespace, recipe: Recipe, classes: int) -> Sequential:
     """The net with an output for each class."""
+    if args.memory_limit is not None or args.tf32:
+        set_cards("train", places_of(recipe.net, args.towers, args.devices), args)
     options = options_of(args, recipe) | ({"classes": classes} if recipe.net == "figure1" else {"num_classes": classes})
     return build(recipe.net, towers=args.towers, devices=args.devices, seed=args.seed, **options)
 

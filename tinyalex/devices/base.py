@@ -16,6 +16,8 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from tinyalex.errors import DeviceError
+
 Array: TypeAlias = Any  # numpy.ndarray, cupy.ndarray or the simulated device's array
 KINDS = ("cpu", "sim", "cuda")
 Block: TypeAlias = Callable[[slice, "Scratch"], "tuple[Array, ...] | None"]
@@ -81,6 +83,8 @@ class Device(ABC):
     name: str
     kind: str
     xp: Any
+    raw_module: Any = None  # the class that compiles kernels, with CuPy's calls; None where there is none
+    kernels: Any = None  # of `tinyalex.fast.cuda.loader.kernels_of`, which fills it when it is first asked for
     made_by_name = False  # whether `get_device` made it
 
     def __init__(self) -> None:
@@ -145,6 +149,21 @@ class Device(ABC):
     @abstractmethod
     def block_size(self, n: int, nbytes: int) -> int:
         """How many of n rows a block has, if each row needs `nbytes` bytes of scratch."""
+
+    def uploader(self) -> Callable[[Any, Any], Array]:
+        """A function (host array, dtype) -> array of this device, for one batch after the other.
+
+        On a GPU it copies while earlier work is still computed. An array that it returned is valid until its next but one call.
+        """
+        return self.asarray
+
+    def limit_memory(self, nbytes: int) -> None:
+        """Let the arrays of this device take at most `nbytes` bytes together, as if it were a smaller GPU. DeviceError: it is no GPU."""
+        raise DeviceError(f"{self.name}: the memory limit must be of a GPU, simulated or real, got {self.name}; use sim:0 or cuda:0")
+
+    def use_tf32(self) -> None:
+        """Let matrix products round their factors to TF32, which is faster on some GPUs. DeviceError: it is no GPU."""
+        raise DeviceError(f"{self.name}: TF32 must be used on a GPU, got {self.name}; use cuda:0")
 
     def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
         """The same for work that is faster in few long blocks. summed: whether the blocks return arrays that are added."""

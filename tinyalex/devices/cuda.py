@@ -1,37 +1,22 @@
 """A GPU, used through CuPy 14. This file was never run on a GPU: its tests replace CuPy by an imitation made of NumPy.
 
-No other file uses CuPy. All work of a device goes to its default stream, so it is done in order. CuPy's pool keeps freed memory.
+Only this file, `uploads.py` and `cards.py` use CuPy. All work of a device goes to its stream, so it is done in order; only the copies of
+batches have a stream of their own. The stream is a blocking one: it also waits for work that a user gives to CuPy outside of tinyalex, and
+that work waits for it. CuPy's pool keeps freed memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices.base import Array, Device, Scratch, Transfer
+from tinyalex.devices.cards import why_no_cuda
+from tinyalex.devices.uploads import Uploads
 from tinyalex.errors import DeviceError, OutOfMemory, require_int
-
-
-def why_no_cuda() -> str | None:
-    """The reason why no CUDA device can be used here; None if one can be used."""
-    try:
-        import cupy
-    except ModuleNotFoundError as error:
-        if error.name != "cupy":
-            return f"CuPy does not import: {error}"
-        return "cupy is not installed; pip install 'tinyalex[cuda12]'"
-    except ImportError as error:  # installed, but one of its libraries does not load
-        return f"CuPy does not import: {error}"
-    if cupy.is_available():
-        return None
-    try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except RuntimeError as error:  # CUDARuntimeError is one
-        return f"CuPy finds no driver: {error}"
-    return f"CuPy finds {count} GPUs and can use none"
 
 
 class CudaDevice(Device):
@@ -40,6 +25,10 @@ class CudaDevice(Device):
     Parameters
     ----------
     number: K of "cuda:K", below the number of GPUs.
+
+    Attributes
+    ----------
+    stream: the stream of all its work, which `activate` makes the current one.
 
     Raises
     ------
@@ -60,15 +49,42 @@ class CudaDevice(Device):
         self.xp = cupy
         count = cupy.cuda.runtime.getDeviceCount()
         if self.number >= count:
-            raise DeviceError(f"{self.name}: number must be below {count}, the GPUs there are, got {self.number}")
+            use = " or ".join(f"cuda:{k}" for k in sorted({0, count - 1}))
+            raise DeviceError(f"{self.name}: number must be below {count}, the GPUs there are, got {self.number}; use {use}")
+        self.raw_module = cupy.RawModule
+        with cupy.cuda.Device(self.number):
+            self.stream = cupy.cuda.Stream()
+        self._measured = (-1, 0)  # the bytes of CuPy's pool, and the bytes that were free beside it
 
     def settings(self) -> dict[str, Any]:
         return {"number": self.number}
 
+    def limit_memory(self, nbytes: int) -> None:
+        nbytes = require_int(self.name, "memory", nbytes)
+        with self.activate():
+            self.xp.get_default_memory_pool().set_limit(size=nbytes)
+
+    def use_tf32(self) -> None:
+        """Let matrix products round their factors to TF32, 10 bits of mantissa instead of 23, which is faster on GPUs since 2020.
+
+        It holds for all GPUs of this process. Without this call products are float32 throughout, as long as CUPY_TF32 is not set.
+        """
+        from cupy._core import _routines_linalg as products
+
+        about = self.xp.cuda.runtime.getDeviceProperties(self.number)
+        if about["major"] < 8:  # CuPy would give a warning and use float32
+            rule = f"{self.name}: TF32 must be used on a GPU of compute capability 8.0 or more"
+            raise DeviceError(f"{rule}, got {about['major']}.{about['minor']}; leave it out")
+        with self.activate():
+            products.set_compute_type(np.dtype(np.float32), products.COMPUTE_TYPE_TF32)
+
+    def uploader(self) -> Callable[[Any, Any], Array]:
+        return Uploads(self)
+
     @contextmanager
     def activate(self) -> Iterator[None]:
-        """Make this GPU the current one of the thread, on which CuPy allocates and computes. Errors about memory name the GPU."""
-        with self.xp.cuda.Device(self.number):  # a new object each time, because it stores the GPU that was current before
+        """Make this GPU and its stream current in this thread: CuPy allocates and computes there. Errors about memory name the GPU."""
+        with self.xp.cuda.Device(self.number), self.stream:  # a new Device each time: it stores the GPU that was current before
             try:
                 yield
             except self.xp.cuda.memory.OutOfMemoryError as error:
@@ -80,7 +96,9 @@ class CudaDevice(Device):
     def _free(self) -> int:
         """Bytes that can still be allocated. This GPU must be the current one."""
         pool = self.xp.get_default_memory_pool()
-        free, limit = self.xp.cuda.runtime.memGetInfo()[0] + pool.free_bytes(), pool.get_limit()
+        if (held := pool.total_bytes()) != self._measured[0]:  # to ask the driver takes long, and only the pool takes memory
+            self._measured = held, self.xp.cuda.runtime.memGetInfo()[0]
+        free, limit = self._measured[1] + pool.free_bytes(), pool.get_limit()
         return max(0, min(free, limit - pool.used_bytes()) if limit else free)
 
     def asarray(self, x: Any, dtype: Any = None) -> Array:
@@ -109,22 +127,20 @@ class CudaDevice(Device):
         """A copy by CuPy, directly or, if the GPUs cannot do that, through the host. Only the two streams wait for each other."""
         with source.activate():
             x = self.xp.ascontiguousarray(x)  # before the event is recorded; CuPy would do it after that
-            made = source._record()
+            made = source.record()
         with self.activate():
-            self._wait_for(made)
+            self.stream.wait_event(made)
             out = self.xp.array(x)  # this always makes a new array, on the current GPU
-            copied = self._record()
+            copied = self.record()
         with source.activate():
-            source._wait_for(copied)  # after that x may be overwritten, and its memory used again
+            source.stream.wait_event(copied)  # after that x may be overwritten, and its memory used again
         return out
 
-    def _record(self) -> Any:
+    def record(self, stream: Any = None) -> Any:
+        """An event after all work that this device, which must be activated, or another stream of the GPU has been given so far."""
         event = self.xp.cuda.Event(disable_timing=True)
-        event.record(self.xp.cuda.get_current_stream())
+        event.record(self.stream if stream is None else stream)
         return event
-
-    def _wait_for(self, event: Any) -> None:
-        self.xp.cuda.get_current_stream().wait_event(event)
 
     def owns(self, x: Any) -> bool:
         return isinstance(x, self.xp.ndarray) and x.device.id == self.number

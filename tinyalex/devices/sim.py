@@ -1,41 +1,36 @@
 """A simulated GPU: NumPy computes, with the limited memory and the strict rules of a real GPU.
 
-With it a machine without a GPU can run the code for a GPU. Two mistakes show as on a real GPU: to use too much memory, and to
-mix arrays of the host with arrays of the GPU. The simulation cannot show the time of a real GPU, nor the order in which a real
-GPU adds. Its `xp` has no submodules.
+With it a machine without a GPU can run the code for a GPU. Mistakes show as on a real GPU, or sooner: to use too much memory, to mix
+arrays of the host with arrays of the GPU, to use what CuPy does not have, and indices that CuPy would take without a word. It counts
+launches, copies and how often the host waits, and `limits` sets bounds for them. The simulation cannot show the time of a real GPU, nor
+the order in which a real GPU adds. Its `xp` has no submodules. docs/SIM_ARRAYS.md shows how another project tests
+its code with it.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import math
 import threading
+import weakref
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
+from tinyalex.devices import sim_counts
 from tinyalex.devices.base import Array, Device, Scratch, Transfer
-from tinyalex.devices.sim_array import (
-    API,
-    CUPY,
-    UFUNC_KEYWORDS,
-    Block,
-    Life,
-    SimArray,
-    check_keywords,
-    finish,
-    operand,
-    raw,
-    read,
-    wrap,
-)
+from tinyalex.devices.sim_array import Block, Life, SimArray, operand, read, wrap
+from tinyalex.devices.sim_counts import Counter, Counts, current_device, set_current
+from tinyalex.devices.sim_namespace import Namespace
 from tinyalex.errors import DeviceError, OutOfMemory, require_int
 
+__all__ = ["GTX_580", "Counts", "SimDevice", "current_device"]
+
 GTX_580 = 3 * 2**30  # bytes of the GPU in the paper
-_current = threading.local()
 
 
 class SimDevice(Device):
@@ -49,7 +44,8 @@ class SimDevice(Device):
     Attributes
     ----------
     used: bytes that arrays take now. peak: the largest number of bytes since the device was made or `peak` was set.
-    synchronizations: how often the host had to wait for a result, in to_numpy, float, bool, item or printing.
+    counter: counts launches, synchronizations and copies; `counts()` returns them. The host has to wait for a result in to_numpy, float,
+        bool, item, printing, and where the shape of a result depends on values, as with a boolean mask.
 
     Raises
     ------
@@ -66,11 +62,69 @@ class SimDevice(Device):
         self.xp = Namespace(self)
         self._lives: set[Life] = set()  # one for each block that `used` counts
         self._ended: deque[Life] = deque()  # of freed blocks; a block may be freed in the middle of any operation
-        self.peak = self.synchronizations = 0
+        self.peak = 0
+        self.counter = Counter(self.name)
         self._used, self._lock = 0, threading.Lock()
 
     def settings(self) -> dict[str, Any]:
         return {"number": self.number, "memory": self.memory}
+
+    @property
+    def raw_module(self) -> Any:
+        """`tinyalex.sim.RawModule`, which runs CUDA kernels on this device; None where the compiler NVRTC is not installed."""
+        try:
+            sim = importlib.import_module("tinyalex.sim")  # by its name, because that package stands above this one
+        except ModuleNotFoundError:
+            return None
+        return None if sim.why_no_nvrtc() else sim.RawModule
+
+    @property
+    def synchronizations(self) -> int:
+        """How often the host had to wait for a result."""
+        return self.counter.synchronizations
+
+    def counts(self) -> Counts:
+        """The launches, synchronizations and copies since the device was made."""
+        return self.counter.counts()
+
+    def count_launch(self) -> None:
+        """Count a kernel that is launched on this device; the functions of `xp` do so by themselves."""
+        self.counter.launch()
+
+    def limits(
+        self, *, synchronizations: int | None = None, float64: bool = True, activated: bool = False
+    ) -> AbstractContextManager[sim_counts.Block]:
+        """A block of code in which this device allows less. `with device.limits(...) as block:`, and `block.counts` is what it counted.
+
+        Parameters
+        ----------
+        synchronizations: how often the host may wait for a result; None sets no bound.
+        float64: False allows no array of float64, such as one that a NumPy scalar has made of a float32 array.
+        activated: True demands that every operation is inside `with device.activate()`, as on the second GPU of a real machine.
+
+        Raises
+        ------
+        DeviceError: inside of the block, where something is not allowed.
+        """
+        if synchronizations is not None:
+            synchronizations = require_int(self.name, "synchronizations", synchronizations, least=0)
+        return self.counter.block(synchronizations, float64, activated)
+
+    def uploader(self) -> Callable[[Any, Any], Array]:
+        """`asarray`, which fills the batch of two calls ago with NaN where somebody still holds it: a real GPU has a new one there."""
+        earlier: deque[weakref.ref[Any]] = deque(maxlen=2)
+
+        def upload(host: Any, dtype: Any) -> Array:
+            if len(earlier) == 2 and (old := earlier[0]()) is not None:
+                old.fill(np.nan)
+            out = self.asarray(np.asarray(host), dtype)
+            earlier.append(weakref.ref(out._a))
+            return out
+
+        return upload
+
+    def limit_memory(self, nbytes: int) -> None:
+        self.memory = require_int(self.name, "memory", nbytes)
 
     @property
     def used(self) -> int:
@@ -115,7 +169,9 @@ class SimDevice(Device):
         host = np.array(x, dtype)
         if host.dtype.kind not in "biufc":
             raise TypeError(f"{self.name}: Unsupported dtype {host.dtype}; arrays of a GPU hold numbers")
-        return wrap(host, self)
+        out = SimArray(host, self, Block(self, host.nbytes))
+        self.counter.sent(host.nbytes)
+        return out
 
     def to_numpy(self, x: Array) -> np.ndarray[Any, Any]:
         self._check(x, self)
@@ -123,9 +179,12 @@ class SimDevice(Device):
 
     def copy_from(self, x: Array, source: Device, label: str = "") -> Array:
         self._check(x, source)
-        host = x._a if isinstance(source, SimDevice) else source.to_numpy(x)  # between two GPUs the host does not wait
+        between = isinstance(source, SimDevice)
+        host = x._a if between else source.to_numpy(x)  # between two GPUs the host does not wait
         out = self.empty(host.shape, host.dtype)
         out._a[...] = host
+        if not between:
+            self.counter.sent(host.nbytes)
         self.received.add(Transfer(source.name, self.name, host.nbytes, label))
         return out
 
@@ -152,123 +211,18 @@ class SimDevice(Device):
     def activate(self) -> Iterator[SimDevice]:
         """Make this the `current_device()` of the calling thread. Operations do not need it, because their operands have a device."""
         before = current_device()
-        _current.device = self
+        set_current(self)
         try:
             with np.errstate(under="ignore"):  # as on a real GPU and on a `CpuDevice`
                 yield self
         finally:
-            _current.device = before
+            set_current(before)
 
     def synchronize(self) -> None:
-        self.synchronizations += 1
+        self.counter.synchronize("synchronize()")
 
     def scratch(self) -> Scratch:
         return Scratch(self.xp)
 
     def block_size(self, n: int, nbytes: int) -> int:
         return max(1, min(n, (self.memory - self.used) // 4 // nbytes)) if nbytes else max(1, n)
-
-
-def current_device() -> SimDevice | None:
-    """The device that the calling thread has activated last and not left yet; None if there is none."""
-    return getattr(_current, "device", None)
-
-
-class Namespace:
-    """The module `xp` of one device. It has the names that NumPy and CuPy share; each is made when it is first used."""
-
-    def __init__(self, device: SimDevice) -> None:
-        self._device = device
-
-    def __getattr__(self, name: str) -> Any:
-        device = self._device
-        if name in API["values"]:
-            value = getattr(np, name)
-        elif name == "ndarray":
-            value = SimArray
-        elif name in API["ufuncs"]:
-            value = Ufunc(device, name, getattr(np, name), API["ufuncs"][name])
-        elif name in API["functions"]:
-            value = _function(device, name)
-        else:
-            raise AttributeError(f"{device.name}: a name in xp must be one that NumPy and {CUPY} share, got {name!r}")
-        setattr(self, name, value)
-        return value
-
-    def empty(self, shape: Any, dtype: Any = float) -> Any:
-        """An uninitialized array."""
-        return self._device.empty(shape, dtype)
-
-    def zeros(self, shape: Any, dtype: Any = float) -> Any:
-        """An array of zeros."""
-        return self._device.zeros(shape, dtype)
-
-    def asarray(self, a: Any, dtype: Any = None) -> Any:
-        """`a`, an array of the host or of this device, as an array of this device."""
-        return self._device.asarray(a, dtype)
-
-    def array(self, a: Any, dtype: Any = None) -> Any:
-        """A new array with the contents of `a`."""
-        out = self._device.asarray(a, dtype)
-        return out.copy() if out is a else out
-
-    def __repr__(self) -> str:
-        return f"<xp of {self._device.name}>"
-
-
-class Ufunc:
-    """A universal function of a device, with only the methods (`reduce`, `at`, ...) that CuPy has."""
-
-    def __init__(self, device: SimDevice, name: str, f: np.ufunc, methods: list[str]) -> None:
-        self._device, self._name, self._f, self._methods = device, name, f, methods
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        device, f = self._device, self._f
-        operands = [operand(x, device) for x in args]
-        if not keywords:
-            out = args[f.nin :] or None
-            return finish(f(*operands), out, device, ())
-        check_keywords(device, self._name, keywords, UFUNC_KEYWORDS)
-        out = keywords.get("out")
-        return finish(f(*operands, **_raw_values(keywords, device)), out, device, ())
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        if name not in self._methods:
-            raise NotImplementedError(
-                f"{self._device.name}: the method of {self._name} must be one that {CUPY} has ({', '.join(self._methods)}), got {name!r}"
-            )
-        method, device = getattr(self._f, name), self._device
-
-        def call(*args: Any, **keywords: Any) -> Any:
-            check_keywords(device, f"{self._name}.{name}", keywords, frozenset(("axis", "dtype", "out", "keepdims")))
-            return finish(method(*raw(args, device), **_raw_values(keywords, device)), keywords.get("out"), device, ())
-
-        return call
-
-
-TAKES_ARRAY = {"a", "arr", "ary", "m", "x"}  # names of a first parameter that must be an array of the device
-TAKES_ANYTHING = {"min_scalar_type", "ndim", "shape", "size"}
-RETURNS_ARRAY = {"allclose", "array_equal", "array_equiv", "count_nonzero"}  # they return Python numbers in NumPy, arrays in CuPy
-
-
-def _function(device: SimDevice, name: str) -> Any:
-    f, keywords_of = getattr(np, name), API["functions"][name]
-    allowed = frozenset(keywords_of)
-    array_first = name not in TAKES_ANYTHING and bool(keywords_of) and keywords_of[0] in TAKES_ARRAY
-
-    def function(*args: Any, **keywords: Any) -> Any:
-        check_keywords(device, name, keywords, allowed)
-        if array_first and args and type(args[0]) is not SimArray:
-            raise TypeError(f"{device.name}: Unsupported type {type(args[0])}; {name} needs an array of the device, see device.asarray")
-        result = f(*raw(args, device), **_raw_values(keywords, device))
-        if name in RETURNS_ARRAY:
-            result = np.asarray(result)
-        return finish(result, keywords.get("out"), device, (*args, *keywords.values()))
-
-    return function
-
-
-def _raw_values(keywords: dict[str, Any], device: SimDevice) -> dict[str, Any]:
-    return {key: raw(value, device) for key, value in keywords.items()}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 
+from tinyalex.devices.sim_index import arrays_in, check_repeats, count_masks, refused_if_outside
 from tinyalex.errors import DeviceError
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ class SimArray:
 
     def __init__(self, a: HostArray, device: SimDevice, block: Block) -> None:
         self._a, self.device, self._block = a, device, block
+        if device.counter.float32_only:
+            device.counter.check_dtype(a)
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError(f"{self.device.name}: implicit conversion to a NumPy array is not allowed; use device.to_numpy(x)")
@@ -74,10 +77,26 @@ class SimArray:
         raise AttributeError(f"{self.device.name}: an attribute of an array must be one that NumPy and {CUPY} share, got {name!r}")
 
     def __getitem__(self, key: Any) -> Any:
-        return wrap(self._a[raw(key, self.device)], self.device, (self,))
+        key = raw(key, self.device)
+        if not (arrays := arrays_in(key)):
+            part = self._a[key]
+            if isinstance(part, np.generic):  # in CuPy one element is a view too, with no axes
+                part = self._a[(*(key if type(key) is tuple else (key,)), ...)]
+            return wrap(part, self.device, (self,))
+        count_masks(self.device, arrays)
+        with refused_if_outside(self.device, "an array"):
+            return wrap(self._a[key], self.device, (self,))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._a[raw(key, self.device)] = operand(value, self.device)
+        key, value = raw(key, self.device), operand(value, self.device)
+        launched(self.device)
+        if arrays := arrays_in(key):
+            count_masks(self.device, arrays)
+            with refused_if_outside(self.device, "an assignment"):
+                self._a[key]
+            if isinstance(value, np.ndarray):
+                check_repeats(self.device, self.shape, key, arrays)
+        self._a[key] = value
 
     def __len__(self) -> int:
         return len(self._a)
@@ -134,6 +153,14 @@ def operand(x: Any, device: SimDevice) -> Any:
     raise TypeError(f"{device.name}: Unsupported type {type(x)}; an operand must be a number or an array of the device, see device.asarray")
 
 
+def launched(device: SimDevice) -> None:
+    """Count a call that computes. DeviceError: a block demands that its device is activated, and it is not."""
+    counter = device.counter
+    if counter.activated_only:
+        counter.check_activated(device)
+    counter.launch()
+
+
 def raw(x: Any, device: SimDevice) -> Any:
     """`x` with each array of the device replaced by its NumPy array, also in tuples and lists. Arrays of the host are refused."""
     kind = type(x)
@@ -147,11 +174,13 @@ def wrap(result: Any, device: SimDevice, sources: tuple[Any, ...] = ()) -> Any:
     if isinstance(result, np.ndarray):
         base = result.base
         if base is None:
+            launched(device)
             return SimArray(result, device, Block(device, result.nbytes))
         base = owner(base)
         for source in sources:
             if type(source) is SimArray and (source._a is base or owner(source._a) is base):
                 return SimArray(result, device, source._block)
+        launched(device)
         return SimArray(result, device, Block(device, getattr(base, "nbytes", result.nbytes)))
     if isinstance(result, np.generic):
         return wrap(np.array(result), device)
@@ -169,7 +198,7 @@ def owner(a: Any) -> Any:
 
 def read(x: SimArray) -> HostArray:
     """The elements on the host. It counts as a synchronization, because on a GPU the host would wait."""
-    x.device.synchronizations += 1
+    x.device.counter.fetched(x._a.nbytes)
     return x._a
 
 
@@ -183,7 +212,10 @@ def check_keywords(device: SimDevice, name: str, keywords: dict[str, Any], allow
 def finish(result: Any, out: Any, device: SimDevice, sources: tuple[Any, ...]) -> Any:
     """The array that was passed as `out`, or if there was none, the wrapped result."""
     if out is None:
+        if result is None:  # it changed an array in place
+            launched(device)
         return wrap(result, device, sources)
+    launched(device)
     return out[0] if type(out) is tuple and len(out) == 1 else out
 
 
@@ -196,6 +228,7 @@ def _operator(name: str, f: np.ufunc) -> Any:
 
     def in_place(self: SimArray, other: Any) -> Any:
         f(self._a, operand(other, self.device), out=self._a)
+        launched(self.device)
         return self
 
     def unary(self: SimArray) -> Any:
@@ -212,7 +245,10 @@ def _method(name: str, allowed: frozenset[str]) -> Any:
     def method(self: SimArray, *args: Any, **keywords: Any) -> Any:
         device = self.device
         check_keywords(device, name, keywords, allowed)
-        result = f(self._a, *raw(args, device), **{key: raw(value, device) for key, value in keywords.items()})
+        if name in API["synchronizing"]["methods"]:
+            device.counter.synchronize(name)
+        with refused_if_outside(device, name):
+            result = f(self._a, *raw(args, device), **{key: raw(value, device) for key, value in keywords.items()})
         return finish(result, keywords.get("out"), device, (self,))
 
     def synchronizing(self: SimArray, *args: Any, **keywords: Any) -> Any:

@@ -134,6 +134,7 @@ class Row:
         to `grads`.
     pays: (asked, n) -> whether measurements found this row faster for n images than the rows below it in the table.
     fits: asked -> whether the row can serve the request at all. needs: the condition of `fits` in words, for a message.
+    file: the .cu file whose kernels the row launches; "" for a row of array functions.
     keeps: asked -> a description of `kept`. scratch: (asked, n, backward, workers) -> bytes of working memory for all blocks that
         `workers` threads compute at the same time; workers=None counts one block of one image.
     """
@@ -146,6 +147,7 @@ class Row:
     pays: Callable[[Any, int], bool] = always
     fits: Callable[[Any], bool] = always
     needs: str = ""
+    file: str = ""
 
 
 def apply(then: Then | None, out: Array, scratch: Scratch) -> None:

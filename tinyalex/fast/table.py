@@ -1,17 +1,22 @@
 """The table of algorithms, and the one function that chooses a row for a request.
 
 On a CPU `choose` takes the first row whose `pays` is true. The bounds in these conditions are constants of `machine.py`, where each
-names the benchmark that found it. On every other kind of device the plain function comes first. The setting `algorithm` of a layer
-names a row, and then nothing is chosen. A test compares every row of this table with its plain function, also rows that are new.
+names the benchmark that found it. A device that runs kernels takes the first row of `KERNELS` that pays and whose file compiles; on
+every other device the plain function comes first. The setting `algorithm` of a layer names a row, and then nothing is chosen. A test
+compares every row of this table with its plain function, also rows that are new.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, require_choice, show_pair
 from tinyalex.fast import averaging, columns, lines, plain, pooling, pooling_innermost, products, strips, winograd
+from tinyalex.fast.cuda import convolution as cuda_convolution, functions, pooling as cuda_pooling, product as cuda_product
+from tinyalex.fast.cuda.loader import kernels_of
 from tinyalex.fast.request import Convolution, Grads, Keeps, Pooling, Product, Row, keeps_x
 
 Request: TypeAlias = Convolution | Pooling | Product
@@ -73,6 +78,35 @@ CPU: dict[str, tuple[Row, ...]] = {
     "average pooling": (MATRICES, AVG_POOL),
     "product": (BLOCKS, LINEAR),
 }
+
+# The rows of kernels. Their .cu files stand in `fast/cuda/`; each row needs all files that it names.
+CUDA_TILES = Row("tiles", cuda_convolution.forward_tiles, cuda_convolution.backward, keeps_x, cuda_convolution.scratch_tiles,
+                 cuda_convolution.tiles_pay, cuda_convolution.fits, file="conv.cu columns.cu")
+CUDA_COLUMNS = Row("columns", cuda_convolution.forward_columns, cuda_convolution.backward, keeps_x, cuda_convolution.scratch_columns,
+                   fits=cuda_convolution.fits, file="columns.cu bias.cu")
+CUDA_POOL = Row("gather", cuda_pooling.forward, cuda_pooling.backward, plain.pool_keeps, cuda_pooling.scratch_bytes,
+                fits=cuda_pooling.fits, file="pool.cu")
+CUDA_AVG_POOL = Row("gather", cuda_pooling.forward, cuda_pooling.backward, _keeps_nothing, cuda_pooling.scratch_bytes,
+                    fits=cuda_pooling.fits, file="pool.cu")
+CUDA_PRODUCT = Row("in place", cuda_product.forward, plain.product_backward, keeps_x, plain.product_scratch,
+                   fits=cuda_product.fits, file="bias.cu")
+
+KERNELS: dict[str, tuple[Row, ...]] = {
+    "convolution": (CUDA_TILES, CUDA_COLUMNS),
+    "max pooling": (CUDA_POOL,),
+    "average pooling": (CUDA_AVG_POOL,),
+    "product": (CUDA_PRODUCT,),
+}
+FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {  # by the name of the plain function: the .cu file, and what launches its kernel
+    "lrn_forward": ("lrn.cu", functions.lrn_forward),
+    "lrn_backward": ("lrn.cu", functions.lrn_backward),
+    "relu_backward": ("bias.cu", functions.relu_backward),
+    "kept_units": ("dropout.cu", functions.kept_units),
+    "drop": ("dropout.cu", functions.drop),
+    "softmax_loss": ("loss.cu", functions.softmax_loss),
+    "softmax_loss_backward": ("loss.cu", functions.softmax_loss_backward),
+    "sgd_step": ("sgd.cu", functions.sgd_step),
+}
 # fmt: on
 OTHERS = {operation: (rows[-1], *rows[:-1]) for operation, rows in CPU.items()}  # the plain function first
 
@@ -86,12 +120,36 @@ def operation_of(asked: Request) -> str:
     return "max pooling" if asked.remembers else "average pooling"
 
 
-def choose(asked: Request, n: int, kind: str, algorithm: str = "auto") -> Row:
-    """The row that serves the request for n images on a device of this kind: the row named `algorithm`, or for "auto" one that pays."""
-    rows = (CPU if kind == "cpu" else OTHERS)[operation_of(asked)]
+def choose(asked: Request, n: int, device: Device | str, algorithm: str = "auto") -> Row:
+    """The row that serves the request for n images on a device: the row named `algorithm`, or for "auto" one that pays.
+
+    device: a device, or its kind; a kind alone has no kernels.
+    """
+    kind = device if isinstance(device, str) else device.kind
+    operation = operation_of(asked)
+    rows = (CPU if kind == "cpu" else OTHERS)[operation]
     if algorithm != "auto":
         return next(row for row in rows if row.name == algorithm)
+    kernels = None if isinstance(device, str) else kernels_of(device)
+    if kernels is not None:
+        for row in KERNELS[operation]:
+            if row.pays(asked, n) and row.fits(asked) and all(kernels.ready(file, dtype_of(asked)) for file in row.file.split()):
+                return row
     return next(row for row in rows if row.pays(asked, n))
+
+
+def function(plain: Callable[..., Any], device: Device, dtype: Any) -> Callable[..., Any]:
+    """A kernel with the arguments of the plain function, where the device runs one for this dtype; otherwise the plain function."""
+    kernels = kernels_of(device)
+    if kernels is None:
+        return plain
+    file, launches = FUNCTIONS[plain.__name__]
+    return partial(launches, kernels, plain) if kernels.ready(file, dtype) else plain
+
+
+def dtype_of(asked: Request) -> Any:
+    """The dtype of the images of a request."""
+    return ("float32" if asked.itemsize == 4 else "float64") if isinstance(asked, Pooling) else asked.weight.dtype
 
 
 def check_algorithm(who: str, operation: str, algorithm: Any) -> str:

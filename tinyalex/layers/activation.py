@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyalex.devices import Array, Device, Scratch
+from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import require_float
 from tinyalex.fast.request import Keeps
+from tinyalex.fast.table import function
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
 
@@ -36,6 +37,11 @@ class Activation(Layer):
     def derivative(self, kept: Array, dx: Array, scratch: Scratch, /) -> None:
         raise NotImplementedError
 
+    def gradient(self, kept: Array, dout: Array, dx: Array, scratch: Scratch) -> None:
+        """Fill `dx` with dout * f'(x)."""
+        self.derivative(kept, dx, scratch)
+        dx *= dout
+
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x)
         out = self.device.empty(x.shape, self.dtype)
@@ -60,11 +66,16 @@ class Activation(Layer):
         dx = self.device.empty(dout.shape, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
-            self.derivative(kept[images], dx[images], scratch)
-            dx[images] *= dout[images]
+            self.gradient(kept[images], dout[images], dx[images], scratch)
 
         self.device.map_blocks(block, len(dout), size=self.device.few_blocks(len(dout), dx[:1].nbytes))
         return dx
+
+
+def relu_backward(out: Array, dout: Array | int, dx: Array, scratch: Scratch = NEW_ARRAYS) -> None:
+    """Fill dx with dout where out > 0, and with 0 elsewhere."""
+    scratch.xp.greater(out, 0, out=dx)
+    dx *= dout
 
 
 class ReLU(Activation):
@@ -88,8 +99,16 @@ class ReLU(Activation):
     def function(self, x: Array, out: Array, scratch: Scratch) -> None:
         scratch.xp.maximum(x, 0, out=out)
 
+    function.kernel = "relu"  # type: ignore[attr-defined]  # so kernels know it; a subclass with a function of its own has no such mark
+
     def derivative(self, out: Array, dx: Array, scratch: Scratch) -> None:
-        scratch.xp.greater(out, 0, out=dx)
+        relu_backward(out, 1, dx, scratch)
+
+    def gradient(self, out: Array, dout: Array, dx: Array, scratch: Scratch) -> None:
+        if type(self).derivative is ReLU.derivative:
+            function(relu_backward, self.device, self.dtype)(out, dout, dx, scratch)
+        else:  # a subclass with a derivative of its own
+            super().gradient(out, dout, dx, scratch)
 
 
 class Tanh(Activation):

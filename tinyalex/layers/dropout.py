@@ -13,6 +13,7 @@ import numpy as np
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
 from tinyalex.fast.request import Keeps
+from tinyalex.fast.table import function
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
 
@@ -32,14 +33,44 @@ def dropout_mask(seed: int, name: str, step: int, shape: tuple[int, ...], p: flo
 
     Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1.
     """
+    return kept_units(*mask_key(seed, name, step), shape, threshold(p))
+
+
+def mask_key(seed: Any, name: str, step: Any) -> tuple[int, int]:
+    """The key of Philox, 128 bits that depend on seed and name, and the step.
+
+    Raises ShapeError unless seed is an integer of at least 0 and step an integer from 0 to 2^64 - 1.
+    """
     seed, step = require_int(name, "seed", seed, least=0), require_int(name, "step", step, least=0)
     if step >= 2**64:
         raise ShapeError(f"{name}: step must be below 2**64, got {step}")
-    key = hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest()
-    philox = np.random.Philox(key=int.from_bytes(key, "little"), counter=step << 192)
-    size = math.prod(shape)
+    return int.from_bytes(hashlib.blake2b(f"{seed} {layer_of(name)}".encode(), digest_size=16).digest(), "little"), step
+
+
+def threshold(p: float) -> int:
+    """The least value of the 32 bits of a unit that is kept."""
+    return round(p * 2**32)
+
+
+def kept_units(key: int, step: int, shape: tuple[int, ...], least: int, part: tuple[int, int] = (0, 1)) -> Array:
+    """The mask that Philox gives with this key at this step: a unit is kept if its 32 bits are at least `least`.
+
+    shape: of the part `part` of the layer, see `Dropout`; the mask is drawn for the whole layer.
+    """
+    (n, *features), (index, parts) = shape, part
+    if features:
+        features[0] *= parts
+    size = math.prod((n, *features))
+    philox = np.random.Philox(key=key, counter=step << 192)
     words = philox.random_raw(-(-size // 2)).astype("<u8", copy=False).view("<u4")[:size]  # 32 bits for each unit
-    return (words >= round(p * 2**32)).reshape(shape)
+    whole = (words >= least).reshape(n, *features)
+    return whole if parts == 1 else np.ascontiguousarray(whole[:, index * shape[1] : (index + 1) * shape[1]])
+
+
+def drop(x: Array, mask: Array, factor: float, out: Array, xp: Any = np) -> None:
+    """Fill out with mask * factor * x."""
+    xp.multiply(x, factor, out=out)
+    out *= mask
 
 
 class Dropout(Layer):
@@ -114,9 +145,8 @@ class Dropout(Layer):
 
     def mask(self, shape: tuple[int, ...]) -> Array:
         """The mask of this part of the layer at the present `step`, for an input of `shape`, on the device."""
-        (n, features, *rest), (index, parts) = shape, self.part
-        whole = dropout_mask(self.seed, self.name, self.step, (n, features * parts, *rest), self.p)
-        return self.device.asarray(np.ascontiguousarray(whole[:, index * features : (index + 1) * features]))
+        make = function(kept_units, self.device, self.dtype)
+        return self.device.asarray(make(*mask_key(self.seed, self.name, self.step), shape, threshold(self.p), self.part))
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x)
@@ -134,12 +164,13 @@ class Dropout(Layer):
 
     def _multiply(self, x: Array, mask: Array | None, factor: float) -> Array:
         """mask * factor * x, or without a mask factor * x, in a new array."""
-        xp, out = self.device.xp, self.device.empty(x.shape, self.dtype)
+        xp, out, multiply = self.device.xp, self.device.empty(x.shape, self.dtype), function(drop, self.device, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
-            part = xp.multiply(x[images], factor, out=out[images])
-            if mask is not None:
-                part *= mask[images]
+            if mask is None:
+                xp.multiply(x[images], factor, out=out[images])
+            else:
+                multiply(x[images], mask[images], factor, out[images], xp)
 
         self.device.map_blocks(block, len(x), out[:1].nbytes)
         return out

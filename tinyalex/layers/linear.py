@@ -181,7 +181,7 @@ class Linear(Layer):
 
     def row(self, asked: Product, n: int) -> Row:
         """The row of `fast.table` that serves the request for n images."""
-        return choose(asked, n, self.device.kind, self.algorithm)
+        return choose(asked, n, self.device, self.algorithm)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.in_features is None:

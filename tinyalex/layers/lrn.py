@@ -32,6 +32,7 @@ import numpy as np
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_bool, require_float, require_int, show
 from tinyalex.fast.request import Keeps
+from tinyalex.fast.table import function
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts, elements
 
@@ -72,6 +73,20 @@ def lrn_scale(a: Array, k: float, alpha: float, window: Window, out: Array, scra
 def lrn(a: Array, scale: Array, beta: float, out: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
     """Fill out with b_i = a_i s_i^-beta and return it. a, scale, out: (B, C, H, W)."""
     return scratch.xp.divide(a, power(scale, beta, scratch), out=out)
+
+
+def lrn_forward(
+    a: Array,
+    k: float,
+    alpha: float,
+    beta: float,
+    window: Window,
+    scale: Array,
+    out: Array,
+    scratch: Scratch = NEW_ARRAYS,
+) -> None:
+    """Fill scale with s_i, and out with b_i: `lrn_scale` and `lrn` one after the other. a, scale, out: (B, C, H, W)."""
+    lrn(a, lrn_scale(a, k, alpha, window, scale, scratch), beta, out, scratch)
 
 
 def lrn_backward(
@@ -159,11 +174,12 @@ class LocalResponseNorm(Layer):
         self.output_shape(x.shape[1:])
         out = self.device.empty(x.shape, self.dtype)
         scales = self.device.empty(x.shape, self.dtype) if train else None
+        forward = function(lrn_forward, self.device, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
             a = x[images]
             scale = scratch(a.shape, self.dtype) if scales is None else scales[images]
-            lrn(a, lrn_scale(a, self.k, self.alpha_each, self.window, scale, scratch), self.beta, out[images], scratch)
+            forward(a, self.k, self.alpha_each, self.beta, self.window, scale, out[images], scratch)
 
         self.device.map_blocks(block, len(x), 4 * out[:1].nbytes)
         if train:
@@ -172,10 +188,11 @@ class LocalResponseNorm(Layer):
 
     def backward(self, dout: Array) -> Array:
         x, scales = self.take(dout)  # nothing else refers to `scales`, so dx is written over it
+        backward = function(lrn_backward, self.device, self.dtype)
 
         def block(images: slice, scratch: Scratch) -> None:
             scale = scales[images]
-            lrn_backward(x[images], scale, dout[images], self.alpha_each, self.beta, self.window, scale, scratch)
+            backward(x[images], scale, dout[images], self.alpha_each, self.beta, self.window, scale, scratch)
 
         self.device.map_blocks(block, len(x), 6 * scales[:1].nbytes)
         return scales

@@ -141,7 +141,7 @@ class Pool2d(Layer):
 
     def row(self, asked: Pooling, n: int) -> Row:
         """The row of `fast.table` that serves the request for n images."""
-        return choose(asked, n, self.device.kind, self.algorithm)
+        return choose(asked, n, self.device, self.algorithm)
 
     def windows(self, in_shape: tuple[int, ...]) -> Windows:
         """The windows of this layer on an input of shape (C, H, W)."""

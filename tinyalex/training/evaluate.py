@@ -76,11 +76,11 @@ def evaluate(
     """
     if not callable(getattr(loss, "forward", None)) or isinstance(loss, Layer):
         raise ShapeError(f"evaluate: loss must be a loss such as SoftmaxCrossEntropy(), got {show(loss)}; call evaluate(net, loss, data)")
-    total, wrong, wrong5, count = 0.0, 0, 0, 0
+    total, wrong, wrong5, count, upload = 0.0, 0, 0, 0, net.device.uploader()
     with np.errstate(under="ignore"):
         for x, labels in _batches(data, prepare, batch_size, workers):
             check_input("evaluate", net, x)
-            logits = net.forward(net.device.asarray(x, net.dtype), train=False)
+            logits = net.forward(upload(x, net.dtype), train=False)
             total += float(loss.forward(logits, labels, train=False)) * len(labels)
             before = ranks(loss.device.to_numpy(logits), labels)
             wrong, wrong5, count = wrong + int((before > 0).sum()), wrong5 + int((before > 4).sum()), count + len(labels)

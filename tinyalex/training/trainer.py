@@ -16,7 +16,17 @@ import numpy as np
 from tinyalex.data.batches import Batches, Prepare
 from tinyalex.data.loader import Loader
 from tinyalex.devices import Array
-from tinyalex.errors import CheckpointError, DataError, DivergedError, Interrupted, LoaderError, ShapeError, require_float, require_int
+from tinyalex.errors import (
+    CheckpointError,
+    DataError,
+    DivergedError,
+    Interrupted,
+    LoaderError,
+    OutOfMemory,
+    ShapeError,
+    require_float,
+    require_int,
+)
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy
@@ -32,6 +42,7 @@ from tinyalex.training.log import NAME, EpochResult, RunLog, describe_run
 from tinyalex.training.report import bar_of, epoch_line
 from tinyalex.training.resume import run_config, stored_run
 from tinyalex.training.signals import NAMES, StopSignals
+from tinyalex.training.unread import Unread, read, unread
 from tinyalex.training.watch import Watch
 
 READ_EVERY = 10  # steps between two reads of the loss on a GPU, where each read waits until the GPU has finished
@@ -55,6 +66,7 @@ class Trainer:
     config: JSON values that describe the run. The trainer adds all that decides the result: data, batches, prepare, layers
         and their settings, optimizer and schedule. It continues a run only if both configs are equal.
     batch_size: images in a batch. seed: of the order of the images, and of `prepare` where that is random.
+    segment: None shuffles the images in each epoch; 10,000 is the order of the authors' CIFAR-10 nets, see `tinyalex.data.batches.Batches`.
     evaluate_train: whether to compute the error of all training images after each epoch.
     save_every_s: seconds between two checkpoints inside an epoch; 0 saves after each step.
     progress: True shows a bar on stderr, False shows nothing. None shows a bar if stderr is a terminal, else it writes a line
@@ -85,6 +97,7 @@ class Trainer:
         config: Mapping[str, Any] | None = None,
         batch_size: int = 128,
         seed: int = 0,
+        segment: int | None = None,
         evaluate_train: bool = True,
         save_every_s: float = 60.0,
         progress: bool | None = None,
@@ -96,7 +109,7 @@ class Trainer:
         check_parts(net, sgd, self.schedule, prepare)
         self.net, self.sgd, self.prepare = net, sgd, prepare
         self.loss = SoftmaxCrossEntropy(device=net.gives[0], dtype=net.dtype) if loss is None else loss
-        self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed)
+        self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed, segment=segment)
         self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
         require_about("trainer", about, net)
@@ -114,7 +127,8 @@ class Trainer:
         self.position = Position()
         self.results: list[EpochResult] = []
         self._with_step: list[Any] = [leaf for leaf in net.leaves() if hasattr(leaf, "step")]  # dropout: its mask depends on the step
-        self._pending: list[tuple[Array, Array, np.ndarray[Any, Any]]] = []
+        self._pending: list[Unread] = []
+        self._upload = net.device.uploader()
         self._stop = StopSignals()
         self._bar: Any = None
         self._started = False
@@ -217,29 +231,36 @@ class Trainer:
         check_input("trainer", self.net, images)
         for leaf in self._with_step:
             leaf.step = self.position.step
-        x = self.net.device.asarray(images, self.net.dtype)
-        logits = self.net.forward(x, train=True)
-        self._pending.append((self.loss.forward(logits, labels, train=True), logits, labels))
         last = self.position.batch + 1 == len(self.batches)
-        if self.loss.device.kind == "cpu" or last or len(self._pending) == READ_EVERY:
-            self._read_losses(x)
-        self.net.backward(self.loss.backward())
+        part = "the batch"
+        try:
+            x = self._upload(images, self.net.dtype)
+            part = "the loss"
+            logits = self.net.forward(x, train=True)
+            self._pending.append(unread(self.loss.device, self.loss.forward(logits, labels, train=True), logits, labels))
+            if self.loss.device.kind == "cpu" or last or len(self._pending) == READ_EVERY:
+                self._read_losses(x)
+            self.net.backward(self.loss.backward())
+        except OutOfMemory as error:
+            raise error.inside(part) from None  # a layer has given its own name already
 
     def _read_losses(self, x: Array | None = None) -> None:
-        """Add the losses and errors of the steps since the last read to the epoch's sums.
+        """Add the losses and errors of the steps since the last read to the epoch's sums. A GPU is waited for once.
 
         x: the batch of the last step, in which the first bad element is looked for if a loss is not finite.
         """
         position = self.position
         total, errors, images = position.loss_sum, position.errors, position.images
-        for loss_on_device, logits, labels in self._pending:
-            loss = float(loss_on_device)
+        steps = read(self.loss.device, self._pending, self.net.dtype)
+        for later, (loss, wrong, size) in zip(reversed(range(len(steps))), steps, strict=True):
             if not math.isfinite(loss):
-                at, bad = f"step {position.step + 1}, epoch {position.epoch + 1}", "unknown" if x is None else first_bad(self.net, x)
-                self._diverged(f"loss must be finite, got {loss} at {at}; the first bad elements are in {bad}")
-            total += loss * len(labels)
-            errors += int((self.loss.device.to_numpy(logits).argmax(axis=1) != labels).sum())
-            images += len(labels)
+                step, bad = position.step + (x is not None) - later, "unknown" if x is None else first_bad(self.net, x)
+                when = f" {later} step{'s' * (later > 1)} later" if later else ""  # which have spread them
+                at = f"step {step}, epoch {position.epoch + 1}"
+                self._diverged(f"loss must be finite, got {loss} at {at}; the first bad elements{when} are in {bad}")
+            total += loss * size
+            errors += wrong
+            images += size
         position.loss_sum, position.errors, position.images = total, errors, images
         self._pending.clear()
         self._bar.set_postfix(loss=f"{total / images:.4f}", error=f"{errors / images:.4f}", refresh=False)
