@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1] / "tinyalex"
 PICTURE = Path(__file__).with_name("architecture.png")
 KEY = "imports"  # under which the picture holds them
 
-LEARNING, WORDS = "loss, optim, schedule", "errors, units, shown"  # modules that share a box
+LEARNING, RANDOM, WORDS = "loss, optim, schedule", "init, masks", "errors, units, shown"  # modules that share a box
 LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bottom: a box imports only from below; its place across
     {"commands": (5, "the command line")},
     {"experiments": (3.6, "Figure 1, claims"), "explore": (7.6, "a net as a page")},
@@ -26,7 +26,7 @@ LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bott
     {"layers": (5, "what the paper says")},
     {
         "files": (0.2, "bytes in and out"), "sim": (2.6, "runs CUDA kernels"), "fast": (5, "the same, faster"),
-        "parameters": (7.6, "arrays by name"), "init": (10, "first weights"),
+        "parameters": (7.6, "arrays by name"), RANDOM: (10, "random numbers"),
     },
     {"geometry": (3.9, "where windows lie"), "devices": (6.3, "arrays, threads")},
     {WORDS: (5, "what a user reads")},
@@ -59,7 +59,7 @@ def _taken(node: ast.AST) -> set[str]:
 
 def boxes(found: dict[str, list[str]]) -> set[tuple[str, str]]:
     """Each import as a pair of boxes, the box that imports first."""
-    box = {unit: next((shared for shared in (LEARNING, WORDS) if unit in shared.split(", ")), unit) for unit in found}
+    box = {unit: next((shared for shared in (LEARNING, RANDOM, WORDS) if unit in shared.split(", ")), unit) for unit in found}
     return {(box[unit], box[taken]) for unit, all_taken in found.items() for taken in all_taken if box[unit] != box[taken]}
 
 

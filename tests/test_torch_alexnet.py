@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.contract import values
-from tinyalex.layers.dropout import dropout_mask
+from tinyalex.masks import dropout_mask
 from tinyalex.models import alexnet
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: install the extra 'bench' to compare")

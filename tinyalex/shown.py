@@ -1,14 +1,20 @@
-"""A network as a table of text: what `print(net)` shows."""
+"""A network as a table of text, which is what `print(net)` shows, and the names in it."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinyalex.layers.base import Layer
 
 Line = tuple[str, str, str, str]
+
+
+def layer_of(name: str) -> str:
+    """`name` without the suffix of a tower, which is an a or b after a digit: the layer of fc6a and of fc6b is fc6."""
+    return re.sub(r"(?<=\d)[ab]$", "", name)
 
 
 def table_of(net: Layer, in_shape: Any) -> str:

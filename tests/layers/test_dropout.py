@@ -5,7 +5,8 @@ from tests import reference
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import CallOrderError, ShapeError
 from tinyalex.layers import Dropout
-from tinyalex.layers.dropout import dropout_mask, layer_of
+from tinyalex.masks import dropout_mask
+from tinyalex.shown import layer_of
 
 
 def test_mask_is_a_function_of_seed_name_and_step():

@@ -15,10 +15,10 @@ from tinyalex.devices import Device
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import OutOfMemory, ShapeError, show
 from tinyalex.layers import Layer, Sequential
-from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.optim import SGD
+from tinyalex.shown import layer_of
 
 Build = Callable[[Any], Sequential]  # makes a network on the given devices
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}

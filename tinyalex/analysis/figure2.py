@@ -15,7 +15,7 @@ from tinyalex.analysis.count import sent_bytes
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.errors import ShapeError, show_pair
 from tinyalex.layers import Layer
-from tinyalex.layers.dropout import layer_of
+from tinyalex.shown import layer_of
 
 TOWERS = ("#56B4E9", "#E69F00")  # sky blue and orange
 DARK_TOWERS = ("#0072B2", "#9A6700")  # for text

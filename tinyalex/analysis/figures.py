@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyalex.analysis.count import Row, totals
-from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
+from tinyalex.shown import layer_of
 
 PAPER_BATCH = 128
 FLOAT32 = 4  # bytes

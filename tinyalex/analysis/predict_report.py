@@ -17,7 +17,7 @@ from tinyalex.analysis.predict import (
     Prediction,
 )
 from tinyalex.analysis.predict_cards import CARDS, REFERENCE, Timing
-from tinyalex.layers.dropout import layer_of
+from tinyalex.shown import layer_of
 from tinyalex.units import bytes_in_words
 
 HEAD = ("layer", "forward ms", "by", "backward ms", "by", "update ms", "link ms", "GFLOP", "MB")

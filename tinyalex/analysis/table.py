@@ -10,9 +10,8 @@ from tinyalex.analysis.figures import PAPER_BATCH, by_layer, figures
 from tinyalex.analysis.receptive import Field
 from tinyalex.errors import show_pair
 from tinyalex.layers import Sequential
-from tinyalex.layers.dropout import layer_of
 from tinyalex.layers.facts import elements
-from tinyalex.shown import show_shape
+from tinyalex.shown import layer_of, show_shape
 from tinyalex.units import bytes_in_words
 
 PAPER_PARAMETERS = 60_965_224

@@ -21,8 +21,8 @@ from tinyalex.errors import CheckpointError, ShapeError, require_choice, show
 from tinyalex.files.atomic import require_path
 from tinyalex.files.tensors import Tensor, raw_bytes, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
-from tinyalex.layers.dropout import layer_of
 from tinyalex.parameters import require_thawed
+from tinyalex.shown import layer_of
 
 if TYPE_CHECKING:  # a net that is built and trained in memory needs neither the description of files nor the data sets
     from tinyalex.models.saved_net import SavedNet

@@ -15,8 +15,8 @@ import numpy as np
 from tinyalex.errors import ShapeError, show
 from tinyalex.files.tensors import raw_bytes
 from tinyalex.layers.base import Layer
-from tinyalex.layers.dropout import layer_of
 from tinyalex.optim import SGD
+from tinyalex.shown import layer_of
 
 # Keys of "trainer" that the configs of older runs lack. They are compared only if both configs have them.
 LATER = ("train_sha256", "val_sha256", "layers", "order", "in_halves", "multipliers", "schedule_settings", "prepare_settings", "loss")

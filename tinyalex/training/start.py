@@ -16,9 +16,9 @@ from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMea
 from tinyalex.data.source import ArraySource, Source, cut
 from tinyalex.errors import ShapeError, did_you_mean, require_float, show
 from tinyalex.layers.base import Layer
-from tinyalex.layers.dropout import layer_of
 from tinyalex.models.weights import check_tensors, copy_parameters, match_state, parameters
 from tinyalex.parameters import require_thawed
+from tinyalex.shown import layer_of
 from tinyalex.training.recipes import Recipe
 
 

@@ -80,7 +80,7 @@ def relu_backward(kernels: Kernels, plain: Plain, out: Array, dout: Array, dx: A
 def kept_units(
     kernels: Kernels, plain: Plain, key: int, step: int, shape: tuple[int, ...], least: int, part: tuple[int, int] = (0, 1)
 ) -> Array:
-    """`layers.dropout.kept_units`, made on the card."""
+    """`masks.kept_units`, made on the card."""
     (n, *features), (index, parts) = shape, part
     of_part, rest = math.prod(features[:1]), math.prod(features[1:])
     units = n * of_part * parts * rest
