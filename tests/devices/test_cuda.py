@@ -249,7 +249,7 @@ def test_tf32_is_used_only_when_it_is_asked_for(cupy):
     with refuses(ta.DeviceError, "cuda:1: TF32 must be used on a GPU of compute capability 8.0 or more, got 7.5; leave it out"):
         card.use_tf32()
     for name in ("cpu", "sim:0"):
-        with refuses(ta.DeviceError, f"{name}: TF32 must be used on a GPU, got {name}; use cuda:0"):
+        with refuses(ta.DeviceError, f"{name}: TF32 must be used on a real GPU, got {name}; use cuda:0"):
             ta.get_device(name).use_tf32()
 
 
