@@ -178,6 +178,7 @@ def install(cards=2, room=ROOM, available=True, error=None):
     stub, wide, core, linalg = (types.ModuleType(name) for name in ("cupy", "cupyx", "cupy._core", "cupy._core._routines_linalg"))
     stub.calls, stub.streams, stub.host, stub.used, stub.held = [], [], Clock(), [0] * cards, [0] * cards
     stub.limits, stub.elsewhere, stub.compute_types, stub.__version__ = [0] * cards, 0, {}, "14.2.0"
+    stub.freed_early = []
     nulls = {}
 
     def null(card):
@@ -298,10 +299,11 @@ class Ufunc:
 
 
 def remove():
-    """Take the stand-in out of `sys.modules` again."""
+    """Take the stand-in out of `sys.modules` again. What only the end of an array can show is checked now."""
     for name in ("cupy", "cupyx", "cupy._core", "cupy._core._routines_linalg"):
         with suppress(KeyError):
             del sys.modules[name]
+    assert not any(stub.freed_early for stub in installed), installed[-1].freed_early
 
 
 if __name__ == "__main__":  # python -m tests.devices.cupy_stub PATHS runs these tests with the stand-in's two GPUs

@@ -3,6 +3,7 @@
 import gc
 import re
 import threading
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.devices.cupy_stub import CUDARuntimeError, card_now
 from tinyalex.devices import cards
 from tinyalex.devices.cards import why_no_cuda
 from tinyalex.devices.cuda import CudaDevice
+from tinyalex.devices.uploads import Uploads
 
 MEMORY = 1 << 20
 
@@ -384,6 +386,50 @@ def test_a_forgotten_wait_of_an_upload_is_a_race(cupy, monkeypatch, slip, race):
     with pytest.raises(AssertionError, match=race), card.activate():
         for batch in BATCHES:
             upload(batch, np.dtype(np.float32)) * 2
+    del upload
+    cupy.freed_early.clear()  # an event that is never recorded is not waited for at the end either
+
+
+def test_memory_of_a_larger_batch_waits_for_what_the_stream_did_with_it_before(cupy, monkeypatch):
+    card = CudaDevice(0)
+    upload = card.uploader()
+
+    def larger_each_time():
+        for n in (2, 2, 3, 3, 4, 4):
+            x = upload(np.ones((n, 3)), np.dtype(np.float32))
+            with card.activate():
+                x * 2
+
+    larger_each_time()
+    make = Uploads._make
+
+    def made_with_the_old_event(self, slot, *what):
+        before = slot.computed
+        make(self, slot, *what)
+        slot.computed = before or slot.computed
+
+    monkeypatch.setattr(Uploads, "_make", made_with_the_old_event)
+    with pytest.raises(AssertionError, match="race: a copy from the host does not wait until its operand is written"):
+        upload = card.uploader()
+        larger_each_time()
+
+
+@pytest.mark.parametrize("slip", ["in a larger batch", "at the end"])
+def test_pinned_memory_that_is_freed_too_early_is_noticed(cupy, monkeypatch, slip):
+    card = CudaDevice(0)
+    if slip == "at the end":
+        monkeypatch.setattr("weakref.finalize", lambda *_: types.SimpleNamespace())
+    upload = card.uploader()
+    for n in (2, 2):
+        upload(np.ones((n, 3)), np.dtype(np.float32))
+    if slip == "in a larger batch":
+        monkeypatch.setattr("tinyalex.devices.uploads._wait_for_copies", lambda slots: None)
+        upload(np.ones((3, 3)), np.dtype(np.float32))
+    else:
+        del upload
+    gc.collect()
+    assert cupy.freed_early == ["race: pinned memory is freed before the copy out of it has ended"] * (1 if slip[0] == "i" else 2)
+    cupy.freed_early.clear()
 
 
 def test_memory_that_ends_in_an_upload_leaves_the_uploader_usable(cupy):
