@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import types
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.sim.ptx_text import needs_nvrtc
 from tinyalex import cli
 from tinyalex.commands import doctor
 from tinyalex.devices.blas import OneBlasThread
+from tinyalex.devices.sim import SimDevice
 from tinyalex.errors import CompileError
 from tinyalex.gradcheck import compare, table
 from tinyalex.gradcheck.builders import Case, rng
@@ -139,15 +141,16 @@ def test_cupy_that_can_use_no_gpu_is_a_problem_and_no_cupy_is_none(monkeypatch, 
 
 def test_kernels_on_the_simulated_gpu_are_tried(monkeypatch):
     monkeypatch.delenv("TINYALEX_KERNELS", raising=False)
-    monkeypatch.setattr("tinyalex.sim.why_no_nvrtc", lambda: "sim: NVRTC must be installed")
-    assert doctor.kernels() == doctor.Finding("kernels", "the simulated GPU runs none: sim: NVRTC must be installed")
-    monkeypatch.setattr("tinyalex.sim.why_no_nvrtc", lambda: None)
-    monkeypatch.setattr("tinyalex.sim.RawKernel", raises(CompileError("kernel.cu: the kernels must compile, got no log")))
+    module = None
+    monkeypatch.setattr(SimDevice, "raw_module", property(lambda self: module))
+    missing = "the simulated GPU runs none: NVRTC is not installed, or does not load; pip install 'tinyalex[kernels]'"
+    assert doctor.kernels() == doctor.Finding("kernels", missing)
+    module = raises(CompileError("kernel.cu: the kernels must compile, got no log"))
     assert doctor.kernels() == doctor.Finding("kernels", "kernel.cu: the kernels must compile, got no log", doctor.REINSTALL_NVRTC, True)
     for by, failed in ((2, False), (3, True)):
-        monkeypatch.setattr("tinyalex.sim.RawKernel", lambda code, name, by=by: lambda grid, block, args: args[0].__imul__(by))
-        finding = doctor.kernels()
-        words = "for twice 0, 1, 2, 3" if failed else "runs one; TINYALEX_KERNELS is auto"
+        twice = types.SimpleNamespace(get_function=lambda name, by=by: lambda grid, block, args: args[0].__imul__(by))
+        module = lambda code, twice=twice: twice  # noqa: E731
+        finding, words = doctor.kernels(), "for twice 0, 1, 2, 3" if failed else "runs one; TINYALEX_KERNELS is auto"
         assert finding.failed == failed and finding.found.endswith(words)
 
 

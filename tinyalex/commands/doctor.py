@@ -32,6 +32,7 @@ EXAMPLE = "tinyalex doctor --json"
 LIBRARIES = ("pillow", "matplotlib", "tqdm", "safetensors", "threadpoolctl")
 SLOW_KERNELS = ("Katmai", "Northwood", "Prescott", "Core2")  # the kernels that OpenBLAS chooses for a processor that it does not know
 REINSTALL = "install CuPy anew with its toolkit, such as pip install --force-reinstall 'cupy-cuda12x[ctk]'"
+INSTALL_NVRTC = "pip install 'tinyalex[kernels]'"
 REINSTALL_NVRTC = "pip install --force-reinstall 'tinyalex[kernels]'"
 GIB = 2**30
 
@@ -142,19 +143,16 @@ def devices() -> Iterator[Finding]:
 
 def kernels() -> Finding:
     """Whether the simulated GPU can compile and run kernels, and whether TINYALEX_KERNELS has a value that it may have."""
-    from tinyalex import sim
-
     try:
         chosen = setting()
     except TinyalexError as error:
         return Finding("kernels", error.sentence, f"correct {KERNELS}, or unset it")
-    reason = sim.why_no_nvrtc()
-    if reason is not None:
-        return Finding("kernels", f"the simulated GPU runs none: {reason}")
     device = get_device("sim:0")
-    x = device.asarray(np.arange(4, dtype=np.float32))
+    module, x = device.raw_module, device.asarray(np.arange(4, dtype=np.float32))
+    if module is None:
+        return Finding("kernels", f"the simulated GPU runs none: NVRTC is not installed, or does not load; {INSTALL_NVRTC}")
     try:
-        sim.RawKernel(DOUBLE, "twice")((1,), (4,), (x,))
+        module(code=DOUBLE).get_function("twice")((1,), (4,), (x,))
     except TinyalexError as error:
         return Finding("kernels", error.sentence, REINSTALL_NVRTC, failed=True)
     found = device.to_numpy(x).tolist()
