@@ -18,7 +18,7 @@ KEY = "imports"  # under which the picture holds them
 LEARNING, WORDS = "loss, optim, schedule", "errors, units, shown"  # modules that share a box
 LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bottom: a box imports only from below; its place across
     {"commands": (5, "the command line")},
-    {"experiments": (3.6, "Figure 1"), "explore": (7.6, "a net as a page")},
+    {"experiments": (3.6, "Figure 1, claims"), "explore": (7.6, "a net as a page")},
     {"analysis": (8.9, "counts, Figure 2")},
     {"training": (3.6, "loop, checkpoints"), "tutor": (0.2, "twelve exercises")},
     {"models": (2.6, "nets as rows"), "gradcheck": (9, "the numerical proof")},

@@ -1,4 +1,4 @@
-"""`python -m lessons`: build notebooks, the book, the student's edition and the page of the paper's numbers."""
+"""`python -m lessons`: notebooks, the book, the student's edition, the page of the paper's numbers and the sheet for paper."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tinyalex.commands.lessons import BOOK
 from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
+SHEETS = BOOK.parent / "sheet"
 SEED = """with --student: other random inputs for the proofs of lessons 00, 03, 06, 09 and 10, and the salt of the predictions' hashes.
 The other inputs stay, because the lessons say what comes of them (default: the lessons' inputs and a new salt)"""
 EPILOG = """\
@@ -24,6 +25,7 @@ examples:
   python -m lessons book              the book, in build/book
   python -m lessons build --student --out build/student
   python -m lessons numbers --check   whether every number of the paper is still what the page says; a few seconds
+  python -m lessons sheet --seed 7    AlexNet on paper: a sheet to print, and its answers, in build/sheet
 
 exit codes: 0 done, 1 a lesson or a number fails or is out of step, 2 bad input, 130 interrupted.
 """
@@ -34,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "python -m lessons", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | numbers")
+    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | numbers | sheet")
     build = commands.add_parser("build", help="run lessons and write their notebooks beside them", allow_abbrev=False)
     build.add_argument("numbers", nargs="*", metavar="NN", help="such as 03 (default: all)")
     build.add_argument("--check", action="store_true", help="run and compare with the notebooks that are there; write nothing")
@@ -46,6 +48,9 @@ def parser() -> argparse.ArgumentParser:
     book.add_argument("--out", metavar="DIR", type=Path, default=BOOK, help="the book's folder (default: build/book)")
     numbers = commands.add_parser("numbers", help="compute every number of the paper, and write lessons/NUMBERS.md", allow_abbrev=False)
     numbers.add_argument("--check", action="store_true", help="compute and compare with the page that is there; write nothing")
+    sheet = commands.add_parser("sheet", help="write a net of two towers to compute on paper, and its answers", allow_abbrev=False)
+    sheet.add_argument("--seed", type=int, default=0, metavar="S", help="other numbers for each class (default: 0)")
+    sheet.add_argument("--out", metavar="DIR", type=Path, default=SHEETS, help="the folder (default: build/sheet)")
     for one in (build, book):
         one.add_argument("--from", metavar="DIR", type=Path, default=FOLDER, dest="folder", help=argparse.SUPPRESS)
     return top
@@ -80,6 +85,12 @@ def run(args: argparse.Namespace) -> int:
 
         print(write(args.check))
         return 0
+    if args.command == "sheet":
+        from lessons.sheet.page import write_sheet
+
+        for path in write_sheet(args.seed, args.out):
+            print(f"wrote {path}")
+        return 0
     if args.student:
         return _student(args)
     if args.out is not None or args.seed is not None:
@@ -101,7 +112,10 @@ def run(args: argparse.Namespace) -> int:
         wrong += fault is not None
         print(fault or f"{lesson.name}: {'in step' if args.check else 'built'} in {time.perf_counter() - start:.0f} s", flush=True)
     if not args.check:
+        from lessons.teacher.page import write_teaching
+
         write_overview(lessons_in(args.folder), args.folder)
+        write_teaching(lessons_in(args.folder), args.folder)
     return 1 if wrong else 0
 
 

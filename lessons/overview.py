@@ -29,11 +29,12 @@ experiment, what people get wrong.
     .venv/bin/python -m lessons book                   # the book: pages that need no network, in build/book
     .venv/bin/python -m lessons build                  # runs what changed, and writes the notebooks
     .venv/bin/python -m lessons build --student --out build/student   # an edition without solutions
+    .venv/bin/python -m lessons sheet                  # a net to compute on paper, and its answers, in build/sheet
 
 `NN_name.py` is the source of a lesson and `NN_name.ipynb` is built from it. `mine.py` is the file for the exercises, `solutions/` holds
 the answers, and [MISCONCEPTIONS.md](MISCONCEPTIONS.md) the mistakes that the tutor knows. [NUMBERS.md](NUMBERS.md) is a table of every
-number of the paper with ours beside it; `python -m lessons numbers --check` computes them again. `python -m lessons build` writes this
-page.
+number of the paper with ours beside it; `python -m lessons numbers --check` computes them again. [TEACHING.md](TEACHING.md) is for
+teachers. `python -m lessons build` writes this page.
 """
 
 

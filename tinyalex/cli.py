@@ -36,6 +36,10 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "explore": ("tinyalex.commands.explore", "a net on your pictures, unit by unit, forward and backward: one page that opens anywhere"),
     "doctor": ("tinyalex.commands.doctor", "say what this machine has, what is missing, and how to mend it"),
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
+    "claims": (
+        "tinyalex.commands.claims",
+        "what the paper says of its net, re-run on CIFAR-10: each part taken away in turn, with seeds and intervals",
+    ),
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),
     "check": ("tinyalex.commands.check", "check your functions of the lessons' exercises: which mistake it is, and where to look"),
     "lessons": ("tinyalex.commands.lessons", "list the lessons, and open one: a notebook, or a page of the book"),

@@ -1,4 +1,4 @@
-"""Writes the book: an index, the lessons with their slides, the glossary, what articles get wrong, numbers, and the engine's files."""
+"""Writes the book: an index, lessons and slides, glossary, mistakes of articles, numbers, the teacher's page, the engine's files."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import re
 from html import escape
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
 from lessons.book.markup import lesson_link, rendered, table, toml
 from lessons.extra import BOOK, LessonError, progress, require_extra
 from lessons.notebooks import PACKAGE, convert, out_of_step, read
+from lessons.teacher.page import data_of, teaching
 from tinyalex.files.atomic import make_folder, write_bytes
 from tinyalex.tutor.syllabus import Lesson, chosen
 from tinyalex.units import time_in_words
+
+if TYPE_CHECKING:  # it needs the packages of the extra, for which write_book asks in one sentence
+    from lessons.book.engine import Engine
 
 HERE = Path(__file__).parent
 GLOSSARY, MISTAKES = HERE.parent / "glossary.toml", HERE.parent / "mistakes.toml"
@@ -47,7 +52,9 @@ def write_book(folder: Path, out: Path) -> int:
             mistakes[lesson.number] = next((f"#{name}" for name, words in page.parts if words.endswith(MISTAKES_PART)), "")
             files[f"{lesson.name}.slides.html"] = _page(f"{title}, slides", page.slides, kind="slides", back=pages[lesson.number])
             bar.update()
-    files["index.html"] = _page("AlexNet by hand", _index(lessons, pages))
+    if teacher := _teacher(lessons, folder, engine, pages):
+        files["teacher.html"] = _page("For the teacher", teacher)
+    files["index.html"] = _page("AlexNet by hand", _index(lessons, pages, bool(teacher)))
     files["glossary.html"] = _page("Glossary", glossary.page(pages))
     files["mistakes.html"] = _page("What the blog posts get wrong", _mistakes(pages, mistakes))
     files["numbers.html"] = _page(TITLE, html(engine, pages))
@@ -89,7 +96,19 @@ def _around(lessons: list[Lesson], at: int) -> str:
     return f'<nav class="around" aria-label="Other lessons">{"".join(links)}</nav>'
 
 
-def _index(lessons: list[Lesson], pages: dict[str, str]) -> str:
+def _teacher(lessons: list[Lesson], folder: Path, engine: Engine, pages: dict[str, str]) -> str:
+    """The teacher's page, "" where the folder has none. No term is explained in it: a class of a school is not one of images."""
+    from lessons.book.glossary import Glossary
+    from lessons.book.text import Text
+
+    if not data_of(folder).is_file():
+        return ""
+    text = Text("TEACHING.md", engine, Glossary([]), pages, lambda source: source)
+    blocks = "".join(block.html for block in text.blocks(teaching(lessons, folder)))
+    return f'<section class="row"><div class="text all">{blocks}</div></section>'
+
+
+def _index(lessons: list[Lesson], pages: dict[str, str], teacher: bool) -> str:
     rows = [
         f'<tr><td>{lesson.number}</td><th scope="row"><a href="{pages[lesson.number]}">{escape(lesson.title)}</a></th>'
         f"<td>{escape(lesson.section.removeprefix('section ').removeprefix('sections '))}</td><td>{lesson.minutes}</td>"
@@ -98,7 +117,10 @@ def _index(lessons: list[Lesson], pages: dict[str, str]) -> str:
     ]
     made = table(("", "Lesson", "Section", "Minutes", "Needs", "Exercises", "Aim"), rows, "index")
     minutes = sum(lesson.minutes for lesson in lessons)
-    return Template((HERE / "index.html").read_text("utf-8")).substitute(table=made, time=time_in_words(60 * minutes), count=len(lessons))
+    link = '<p>For a class there is <a href="teacher.html">a page for the teacher</a>.</p>' if teacher else ""
+    return Template((HERE / "index.html").read_text("utf-8")).substitute(
+        table=made, time=time_in_words(60 * minutes), count=len(lessons), teacher=link
+    )
 
 
 def _mistakes(pages: dict[str, str], parts: dict[str, str]) -> str:

@@ -97,31 +97,11 @@ def raises(error):
     return raising
 
 
-SPOILED = {  # a name of the stand-in and what it becomes, or of its module; and what is said
-    "RawModule": (raises(OSError("no libnvrtc\nmore")), "a kernel must compile, got OSError: no libnvrtc"),
-    "tests.devices.cupy_stub.stream_now": (raises(RuntimeError("illegal")), "a kernel must run, got RuntimeError: illegal"),
-    "asarray": (lambda x: cupy_stub.fresh(x + 1), "a kernel must run, got [2.0, 4.0, 6.0, 8.0] for twice 0, 1, 2, 3"),
-    "matmul": (raises(ImportError("libcublas")), "cuBLAS must multiply, got ImportError: libcublas"),
-    "dot": (None, "a kernel compiles and runs"),
-}
-
-
-@pytest.mark.parametrize("name", SPOILED)
-def test_gpu_on_which_a_kernel_fails_is_a_problem(cupy, monkeypatch, name):
-    becomes, fault = SPOILED[name]
-    if "." in name:
-        monkeypatch.setattr(name, becomes)
-    else:
-        setattr(cupy, name, becomes)
+def test_gpu_on_which_a_kernel_fails_is_a_problem(cupy):
+    cupy.matmul = raises(ImportError("libcublas"))
     finding = found(doctor.gpus)["device cuda:0"]
-    assert f"compute capability 9.0; {fault}" in finding.found
-    use = "install CuPy anew with its toolkit, such as pip install --force-reinstall 'cupy-cuda12x[ctk]'"
-    assert finding.remedy == (None if name == "dot" else use)
-
-
-def test_gpu_that_multiplies_wrong_is_a_problem(cupy):
-    cupy.matmul = lambda a, b: a
-    assert "cuBLAS must multiply, got [[0.0, 2.0], [4.0, 6.0]] for a product of two matrices" in found(doctor.gpus)["device cuda:0"].found
+    assert finding.found.endswith("compute capability 9.0; cuBLAS must multiply, got ImportError: libcublas")
+    assert finding.remedy == "install CuPy anew with its toolkit, such as pip install --force-reinstall 'cupy-cuda12x[ctk]'"
 
 
 @pytest.mark.parametrize(

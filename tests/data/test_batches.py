@@ -49,6 +49,21 @@ def test_order_stays_the_same_over_versions():
     assert numbered(8, seed=2**64 - 1).order(5).tolist() == [0, 2, 1, 5, 7, 6, 4, 3]
 
 
+def test_segments_are_the_authors_order_of_batches():
+    batches = Batches(np.zeros((50_000, 1, 1, 1), np.uint8), np.arange(50_000), prepare=SubtractMean(np.zeros((1, 1, 1))), segment=10_000)
+    of_epoch = labels_of(batches, 3)
+    assert [len(labels) for labels in of_epoch] == ([128] * 78 + [16]) * 5 and len(batches) == 395
+    assert sum(of_epoch, []) == list(range(50_000)) and of_epoch == labels_of(batches, 0)
+    assert [len(labels) for _, labels in batches.in_order()] == ([128] * 78 + [16]) * 5
+    assert labels_of(batches, 0, start=78) == of_epoch[78:]
+
+
+def test_last_segment_may_be_short():
+    assert labels_of(numbered(9, segment=5), 0) == [[0, 1, 2, 3], [4], [5, 6, 7, 8]] and len(numbered(9, segment=5)) == 3
+    with refuses(ShapeError, "batches: segment must be an integer of at least 1, got 0"):
+        numbered(9, segment=0)
+
+
 def test_order_without_shuffle_is_that_of_the_arrays():
     assert labels_of(numbered(5, shuffle=False), 7) == [[0, 1, 2, 3], [4]]
 

@@ -151,6 +151,12 @@ def test_every_preparation_and_number_of_workers_gives_the_same(workers, prepare
         assert same(loader.of_epoch(1), batches.of_epoch(1)) and same(loader.in_order(), batches.in_order())
 
 
+def test_segments_are_cut_into_the_same_batches():
+    batches = batches_of(segment=20)
+    with Loader(batches, workers=1) as loader:
+        assert same(loader.of_epoch(1, 2), batches.of_epoch(1, 2)) and same(loader.in_order(), batches.in_order())
+
+
 @pytest.mark.parametrize("start", range(6))
 def test_an_epoch_goes_on_from_any_batch(start):
     batches = batches_of()

@@ -36,7 +36,7 @@ class Memory:
     """The memory of an array, or of pinned memory on the host: its GPU, its bytes, its last writer, and its readers since then.
 
     CuPy gives memory that was freed to the next array of the same stream. So all earlier work of the stream counts as a write to it.
-    Pinned memory that is freed may be filled by others at once; what still reads it then is noted in `freed_early`.
+    Pinned memory that is freed may be filled by others at once; what still reads it then is noted in `faults`.
     """
 
     def __init__(self, card=None, nbytes=0):
@@ -50,7 +50,7 @@ class Memory:
         if self.card is not None:
             self.stub.used[self.card] -= self.nbytes
         elif not all(self.stub.host.knows(access) for access in self.readers.items()):
-            self.stub.freed_early.append("race: pinned memory is freed before the copy out of it has ended")
+            self.stub.faults.append("pinned memory is freed before the copy out of it has ended")
 
 
 def cupy():

@@ -176,9 +176,9 @@ def install(cards=2, room=ROOM, available=True, error=None):
     room: bytes of each GPU. available, error: what `is_available` and the counting of GPUs say of a machine without one.
     """
     stub, wide, core, linalg = (types.ModuleType(name) for name in ("cupy", "cupyx", "cupy._core", "cupy._core._routines_linalg"))
+    stub.faults = []
     stub.calls, stub.streams, stub.host, stub.used, stub.held = [], [], Clock(), [0] * cards, [0] * cards
     stub.limits, stub.elsewhere, stub.compute_types, stub.__version__ = [0] * cards, 0, {}, "14.2.0"
-    stub.freed_early = []
     nulls = {}
 
     def null(card):
@@ -234,7 +234,11 @@ def install(cards=2, room=ROOM, available=True, error=None):
         def get_function(self, name):
             if name != "twice":
                 raise CUDARuntimeError(f'k.cu(1): error: "{name}" is no kernel that the stand-in has')
-            return lambda grid, block, args: call(lambda x: np.multiply(x, 2, out=x), name, args, {}, writes_first=True)
+            return twice
+
+    def twice(grid, block, args):
+        assert (grid, block) == ((1,), (4,)) and args[0].size == 4 and args[0].dtype == np.float32
+        call(lambda x: np.multiply(x, 2, out=x), "twice", args, {}, writes_first=True)
 
     def missing(name):
         if name in API["functions"] or name in API["ufuncs"]:
@@ -299,11 +303,10 @@ class Ufunc:
 
 
 def remove():
-    """Take the stand-in out of `sys.modules` again. What only the end of an array can show is checked now."""
+    """Take the stand-in out of `sys.modules` again."""
     for name in ("cupy", "cupyx", "cupy._core", "cupy._core._routines_linalg"):
         with suppress(KeyError):
             del sys.modules[name]
-    assert not any(stub.freed_early for stub in installed), installed[-1].freed_early
 
 
 if __name__ == "__main__":  # python -m tests.devices.cupy_stub PATHS runs these tests with the stand-in's two GPUs

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-TESTED = {"memorize.py", "small_imagenet.py"}
+TESTED = {"memorize.py", "results_page.py", "small_imagenet.py"}  # results_page.py in a file of its own
 
 
 def run(script, *words):

@@ -174,6 +174,8 @@ def races(program: list[Any], blocks: int, shared: bool) -> bool:
 @example([Use("read", 1, 0, 0), Use("write", 1, 1, 0)], 1)
 @example([Use("write", 1, 0, 0), "barrier", Use("read", 1, 1, 0)], 1)
 @example([Use("read", 0, 0, 0), Use("write", 3, 2, 0)], 1)  # all threads read an element, and the last reader writes it
+@example([Use("atomic", 0, 3, 0), Use("read", 1, 1, 0)], 1)  # the last of those that add to an element reads it
+@example([Use("write", 3, 2, 0), Use("atomic", 3, 2, 0), Use("atomic", 0, 0, 0)], 1)  # a write, covered by the thread's own addition
 @example([Use("read", 1, 0, 0), Use("read", 3, 2, 0), Use("write", 3, 2, 0)], 1)  # one after the other
 def test_races_are_found_where_two_accesses_race_and_nowhere_else(space: str, program: list[Any], blocks: int) -> None:
     """Every write stores another value, so no two writes are alike."""

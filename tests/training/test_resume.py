@@ -122,6 +122,18 @@ def test_stop_while_the_last_epoch_is_saved_is_not_lost(whole, tmp_path, monkeyp
     assert without_times(make_trainer(tmp_path).run(2)) == without_times(whole[1])
 
 
+def test_run_in_the_authors_order_goes_on_in_it_and_in_no_other(tmp_path):
+    whole = make_trainer(segment=20)
+    wanted = whole.run(2)
+    assert [len(whole.batches.order(1)[whole.batches.part(batch)]) for batch in range(8)] == [8, 8, 4, 8, 8, 4, 8, 3]
+    make_trainer(tmp_path, segment=20).run(1)
+    for other in ({}, {"segment": 10}):
+        with refuses(CheckpointError, "the config of a run that goes on must be the first run's, got trainer.segment = "):
+            make_trainer(tmp_path, **other)
+    again = make_trainer(tmp_path, segment=20)
+    assert without_times(again.run(2)) == without_times(wanted) and parameters_sha256(again.net) == parameters_sha256(whole.net)
+
+
 def test_wall_time_adds_up_over_a_resume(tmp_path):
     (first,) = make_trainer(tmp_path).run(1)
     second = make_trainer(tmp_path).run(2)[1]

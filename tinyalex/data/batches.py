@@ -29,6 +29,8 @@ class Batches:
     prepare: called with the images of each batch and a generator that is a function of (seed, epoch, batch).
     seed: 0 to 2**64 - 1.
     shuffle: False keeps the order of the arrays in every epoch.
+    segment: the order of the authors' CIFAR-10 nets: the arrays are never shuffled, and each `segment` of their images (the authors'
+        data batches have 10,000) is cut into batches by itself. So each ends with a smaller batch: 10,000 = 78 * 128 + 16.
 
     Raises
     ------
@@ -43,7 +45,15 @@ class Batches:
     """
 
     def __init__(
-        self, images: Any, labels: Any = None, batch_size: int = 128, *, prepare: Prepare, seed: int = 0, shuffle: bool = True
+        self,
+        images: Any,
+        labels: Any = None,
+        batch_size: int = 128,
+        *,
+        prepare: Prepare,
+        seed: int = 0,
+        shuffle: bool = True,
+        segment: int | None = None,
     ) -> None:
         self.source: Source = images if labels is None and is_source(images) else ArraySource(images, labels, who="batches")
         self.labels = self.source.labels
@@ -52,10 +62,18 @@ class Batches:
         self.seed = require_int("batches", "seed", seed, least=0)
         if self.seed >= 2**64:
             raise DataError(f"batches: seed must be below 2**64, got {seed}")
+        self.segment = None if segment is None else require_int("batches", "segment", segment)
+        self.shuffle = self.shuffle and segment is None
+        n, whole = len(self.source), self.segment or max(1, len(self.source))
+        self._starts = [k for first in range(0, n, whole) for k in range(first, min(first + whole, n), self.batch_size)] + [n]
 
     def __len__(self) -> int:
         """The number of batches of an epoch."""
-        return -(-len(self.source) // self.batch_size)
+        return len(self._starts) - 1
+
+    def part(self, batch: int) -> slice:
+        """Where the images of the batch with this index stand in the order of an epoch."""
+        return slice(self._starts[batch], self._starts[batch + 1])
 
     def order(self, epoch: int) -> npt.NDArray[np.int64]:
         """The indices of the images in the order of this epoch, (N,)."""
@@ -79,13 +97,14 @@ class Batches:
     def _from(self, epoch: int, start: int) -> Iterator[tuple[Floats, npt.NDArray[Any]]]:
         order = self.order(epoch)
         for batch in range(start, len(self)):
-            chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            chosen = order[self.part(batch)]
             yield self.prepared(self.read(chosen), epoch, batch), self.labels[chosen]
 
     def in_order(self) -> Iterator[tuple[Floats, npt.NDArray[Any]]]:
         """All batches in the order of the source, prepared for testing: without a generator."""
-        for start in range(0, len(self.source), self.batch_size):
-            rows = np.arange(start, min(start + self.batch_size, len(self.source)))
+        every = np.arange(len(self.source))
+        for batch in range(len(self)):
+            rows = every[self.part(batch)]
             yield self.prepared(self.read(rows), 0, None), self.labels[rows]
 
     def read(self, chosen: npt.NDArray[np.int64]) -> Images:

@@ -191,7 +191,7 @@ class Loader:
     def _iterate(self, part: int, epoch: int, start: int, order: npt.NDArray[np.int64], rng: bool) -> Labeled:
         """The batches from `start` on, in order."""
         batches = self.parts[part]
-        size, count = batches.batch_size, len(batches)
+        count = len(batches)
         self._turn += 1
         self._drop_ready()
         turn, sent = self._turn, start
@@ -202,13 +202,13 @@ class Loader:
                     rule = "loader: a loader must be entered, and gives the batches of one loop at a time"
                     raise CallOrderError(f"{rule}, got another loop or a loader that is closed; use `with Loader(...)`, one for each loop")
                 while sent < count and memory.free:
-                    chosen = order[sent * size : (sent + 1) * size]
+                    chosen = order[batches.part(sent)]
                     self._send(Task(turn, part, epoch, sent, rng, memory.free.pop(0), chosen))
                     sent += 1
                 if batch in self._ready:
                     break
                 self._collect()
-            chosen = order[batch * size : (batch + 1) * size]
+            chosen = order[batches.part(batch)]
             yield self._take(memory, batch), batches.labels[chosen]
 
     def _take(self, memory: Memory, batch: int) -> Floats:

@@ -45,6 +45,7 @@ def run_config(
         "prepare_settings": described(prepare),
         "loss": type(loss).__name__,
         **net_config(net, sgd),
+        **({"segment": batches.segment} if batches.segment is not None else {}),
     }
     return as_json({**config, "trainer": own})
 

@@ -66,6 +66,7 @@ class Trainer:
     config: JSON values that describe the run. The trainer adds all that decides the result: data, batches, prepare, layers
         and their settings, optimizer and schedule. It continues a run only if both configs are equal.
     batch_size: images in a batch. seed: of the order of the images, and of `prepare` where that is random.
+    segment: None shuffles the images in each epoch; 10,000 is the order of the authors' CIFAR-10 nets, see `tinyalex.data.batches.Batches`.
     evaluate_train: whether to compute the error of all training images after each epoch.
     save_every_s: seconds between two checkpoints inside an epoch; 0 saves after each step.
     progress: True shows a bar on stderr, False shows nothing. None shows a bar if stderr is a terminal, else it writes a line
@@ -96,6 +97,7 @@ class Trainer:
         config: Mapping[str, Any] | None = None,
         batch_size: int = 128,
         seed: int = 0,
+        segment: int | None = None,
         evaluate_train: bool = True,
         save_every_s: float = 60.0,
         progress: bool | None = None,
@@ -107,7 +109,7 @@ class Trainer:
         check_parts(net, sgd, self.schedule, prepare)
         self.net, self.sgd, self.prepare = net, sgd, prepare
         self.loss = SoftmaxCrossEntropy(device=net.gives[0], dtype=net.dtype) if loss is None else loss
-        self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed)
+        self.batches = Batches(source_of("trainer: train", train, "train"), None, batch_size, prepare=prepare, seed=seed, segment=segment)
         self.val = None if val is None else source_of("trainer: val", val, "test")
         check_data(net, prepare, self.batches, self.val)
         require_about("trainer", about, net)

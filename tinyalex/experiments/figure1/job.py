@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Device
-from tinyalex.errors import CheckpointError, DiskFull, DivergedError, Interrupted
+from tinyalex.errors import CheckpointError, DivergedError, Interrupted
 from tinyalex.experiments.figure1.experiment import Figure1
 from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.rates import with_record
 from tinyalex.experiments.figure1.result import RESULT, read_plans, result, write_result
 from tinyalex.experiments.figure1.runs import read_runs
 from tinyalex.experiments.figure1.time import epochs_left, seconds_an_epoch, usual_epochs
+from tinyalex.experiments.resumable import resumable
 from tinyalex.files.atomic import make_folder
 from tinyalex.models.cifar import SETUPS
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.log import NAME as LOG
-from tinyalex.training.signals import NAMES, Terminated, sigterm_raises
 from tinyalex.units import time_in_words
 
 FIGURE, FACTOR, RATES = "figure1.png", "factor.png", "rates.json"
@@ -119,19 +119,6 @@ class Job:
         about = f"about {time_in_words(likely * seconds)}, " if likely < most else ""
         self.tell(f"this takes {about}at most {time_in_words(most * seconds)}; after a stop, go on with: {self.command}")
 
-    @contextlib.contextmanager
-    def resumable(self) -> Iterator[None]:
-        """While entered, every error that stops the work names the command that continues it. SIGTERM stops the work as Ctrl-C does."""
-        try:
-            with sigterm_raises():
-                yield
-        except Interrupted as stop:  # it came during a run, and the run is saved
-            text, code = stop.sentence, stop.exit_code
-        except KeyboardInterrupt as stop:
-            number = 15 if isinstance(stop, Terminated) else 2
-            text, code = f"figure1: the work was stopped by {NAMES[number]}", 128 + number
-        except DiskFull as full:
-            raise DiskFull(full.sentence, f"make room and go on with: {self.command}") from None
-        else:
-            return
-        raise Interrupted(text, code, self.folder, f"go on with: {self.command}")
+    def resumable(self) -> contextlib.AbstractContextManager[None]:
+        """A context in which every error that stops the work names the command that continues it."""
+        return resumable("figure1", self.folder, self.command)

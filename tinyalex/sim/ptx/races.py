@@ -11,7 +11,7 @@ counts barriers and stands in front, so that entries from before a barrier are s
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from tinyalex.sim.ptx.access import Area
     from tinyalex.sim.ptx.run import Launch
 
-ATOMIC, PLACE, THREAD, TIME = 0, 1, 15, 41  # the first bits of the fields
+PLACE, THREAD, TIME = 1, 15, 41  # the first bits of the fields; the lowest bit says whether the access was atomic
 PLACE_MASK, THREAD_MASK = (1 << 14) - 1, (1 << 26) - 1
+Logs: TypeAlias = "tuple[Values | None, Values | None]"
 
 
 def granule(accesses: Iterable[Access], space: str) -> int:
@@ -35,13 +36,29 @@ def granule(accesses: Iterable[Access], space: str) -> int:
 
 def _moment(group: Group, position: int, atomic: bool) -> int:
     """The fields of an entry that do not depend on the thread."""
-    return (int(atomic) << ATOMIC) | ((position & PLACE_MASK) << PLACE) | (group.chunk.clock << TIME)
+    return int(atomic) | ((position & PLACE_MASK) << PLACE) | (group.chunk.clock << TIME)
+
+
+def _enter(last: Values, second: Values, cells: Values, entry: Values) -> None:
+    """Write the entries into the cells of `last`, and an entry of another thread into those of `second` if there is one.
+
+    A plain access of the same thread is kept too if the new one is atomic, because an atomic operation of another thread races with it.
+    """
+    before = last.take(cells)
+    other = ((before ^ entry) >> THREAD & THREAD_MASK != 0) | (before & 1 < entry & 1)
+    other &= before > second.take(cells)
+    second[cells[other]] = before[other]
+    last[cells] = entry
+    lost = last.take(cells) != entry
+    if lost.any():
+        second[cells[lost]] = entry[lost]
 
 
 class Log:
     """The log of one array, or of the shared memory of all blocks of a chunk.
 
-    writer: the last write to each cell. reader: the last read, and second: a read by another thread than that one.
+    writer: the last write to each cell. reader: the last read. second reader: a read by another thread than that one. second writer:
+    the same for atomic operations, of which several threads may do one in turn.
     Reads are only noted; `_settle` enters them when there is a write that they could race with. Nor are they compared with the
     writer if nothing was written since all threads passed a barrier. So the reads between two barriers cost little.
 
@@ -54,7 +71,8 @@ class Log:
         self.cells = -(-nbytes // size) + 1
         self.writer = np.zeros(self.cells, np.int64)
         self._reader: Values | None = None
-        self._second: Values | None = None
+        self._second_reader: Values | None = None
+        self._second_writer: Values | None = None
         self._reads: list[tuple[Values, Values, int]] = []
         self._written = False  # since all threads passed a barrier
 
@@ -66,7 +84,8 @@ class Log:
         """Note that each thread reads the element at its index. Raises Fault if another thread has written it."""
         for cells in self._cells(cell, index, size):
             if self._written:
-                self._check(group, threads, cells, self._entry(group, threads, position, loose), self.writer, "a read", "a write")
+                entry = self._entry(group, threads, position, loose)
+                self._check(group, threads, cells, entry, (self.writer, self._second_writer), "a read", "a write")
             number = group.number if isinstance(threads, slice) else group.number[threads]
             self._reads.append((cells, number, _moment(group, position, loose)))
         if len(self._reads) > 64:
@@ -81,10 +100,8 @@ class Log:
         changed = elements.take(index) != new
         self._settle()
         for cells in self._cells(area.cell, index, size):
-            self._check(group, threads, cells, entry, self.writer, "a write", "a write", changed)
-            if self._reader is not None and self._second is not None:
-                self._check(group, threads, cells, entry, self._reader, "a write", "a read", changed)
-                self._check(group, threads, cells, entry, self._second, "a write", "a read", changed)
+            self._check(group, threads, cells, entry, (self.writer, self._second_writer), "a write", "a write", changed)
+            self._check(group, threads, cells, entry, (self._reader, self._second_reader), "a write", "a read", changed)
             self.writer[cells] = entry
         self._written = True
         elements[index] = new
@@ -96,12 +113,12 @@ class Log:
         """Note an atomic operation of each thread, which races only with plain reads and writes."""
         entry = self._entry(group, threads, position, True)
         self._settle()
+        if self._second_writer is None:
+            self._second_writer = np.zeros(self.cells, np.int64)
         for cells in self._cells(cell, index, size):
-            self._check(group, threads, cells, entry, self.writer, "an atomic operation", "a write")
-            if self._reader is not None and self._second is not None:
-                self._check(group, threads, cells, entry, self._reader, "an atomic operation", "a read")
-                self._check(group, threads, cells, entry, self._second, "an atomic operation", "a read")
-            self.writer[cells] = entry
+            self._check(group, threads, cells, entry, (self.writer, self._second_writer), "an atomic operation", "a write")
+            self._check(group, threads, cells, entry, (self._reader, self._second_reader), "an atomic operation", "a read")
+            _enter(self.writer, self._second_writer, cells, entry)
         self._written = True
 
     def forget(self, group: Group) -> None:
@@ -124,28 +141,23 @@ class Log:
         """Enter the reads that were noted."""
         if not self._reads:
             return
-        if self._reader is None or self._second is None:
-            self._reader, self._second = np.zeros(self.cells, np.int64), np.zeros(self.cells, np.int64)
-        reader, second = self._reader, self._second
+        if self._reader is None or self._second_reader is None:
+            self._reader, self._second_reader = np.zeros(self.cells, np.int64), np.zeros(self.cells, np.int64)
         for cells, number, moment in self._reads:
             entry = ((number & THREAD_MASK) << THREAD) | moment
-            cells = np.broadcast_to(cells, entry.shape)
-            before = reader.take(cells)
-            other = ((before ^ entry) >> THREAD & THREAD_MASK != 0) & (before > second.take(cells))
-            second[cells[other]] = before[other]
-            reader[cells] = entry
-            lost = reader.take(cells) != entry
-            if lost.any():
-                second[cells[lost]] = entry[lost]
+            _enter(self._reader, self._second_reader, np.broadcast_to(cells, entry.shape), entry)
         self._reads.clear()
 
     def _check(
-        self, group: Group, threads: Any, cells: Values, entry: Values, log: Values, now: str, then: str, changed: Values | None = None
+        self, group: Group, threads: Any, cells: Values, entry: Values, logs: Logs, now: str, then: str, changed: Values | None = None
     ) -> None:
-        """Raise Fault if an entry of the log races with the entry of a thread now."""
-        before = log.take(cells)
-        if not before.any():
-            return
+        """Raise Fault if an entry of the logs races with the entry of a thread now."""
+        for log in logs:
+            if log is not None and (before := log.take(cells)).any():
+                self._compare(group, threads, before, entry, now, then, changed)
+
+    def _compare(self, group: Group, threads: Any, before: Values, entry: Values, now: str, then: str, changed: Values | None) -> None:
+        """Raise Fault if an older entry races with the entry of the same place."""
         chunk = group.chunk
         lanes = group.lanes if isinstance(threads, slice) else group.lanes[threads]
         if self.within_block:  # all entries are of threads of the same block: those from before its last barrier cannot race
@@ -155,7 +167,7 @@ class Log:
             racing &= before != 0
         else:
             racing = before != 0
-        racing = racing & (((before ^ entry) >> THREAD) & THREAD_MASK != 0) & ((before & entry & (1 << ATOMIC)) == 0)
+        racing = racing & (((before ^ entry) >> THREAD) & THREAD_MASK != 0) & ((before & entry & 1) == 0)
         if changed is not None:
             racing &= changed
         if not racing.any():
@@ -183,7 +195,7 @@ class Log:
         lane = at if isinstance(threads, slice) else int(np.flatnonzero(threads)[at])
         where = launch.kernel.where(position)
         rule = f"an {self.label} that one thread writes must not be used by another without a barrier between"
-        if then == "a write" and before >> ATOMIC & 1:
+        if then == "a write" and before & 1:
             then = "an atomic operation"
         remedy = "is a __syncthreads() missing?" if near else "two blocks need two launches, or atomic operations"
         raise Fault(lane, rule, f"{then} by {other}{where}, then {now}", remedy, by=" by")
