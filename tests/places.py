@@ -1,6 +1,6 @@
 """The devices of tests that have one body for all: a CPU and a simulated GPU, or the real GPUs that TINYALEX_TEST_DEVICES names.
 
-    TINYALEX_TEST_DEVICES=cuda:0 python -m pytest tests/test_contract.py tests/training tests/models tests/towers tests/layers
+    TINYALEX_TEST_DEVICES=cuda:0 python -m pytest tests/test_contract.py tests/training tests/models tests/towers tests/gradcheck
 """
 
 from __future__ import annotations

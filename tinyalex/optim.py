@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyalex.devices import Array, Scratch
 from tinyalex.devices.threads import at_once
-from tinyalex.errors import CallOrderError, ShapeError, require_float, show
+from tinyalex.errors import CallOrderError, OutOfMemory, ShapeError, require_float, show
 from tinyalex.fast.table import function
 from tinyalex.layers.base import Layer
 from tinyalex.layers.leaves import require_leaves
@@ -90,7 +90,10 @@ class SGD:
         for leaf in net.leaves():
             for key, weight in leaf.params.items():
                 name = f"{leaf.name}.{key}"
-                self.velocity[name] = leaf.device.zeros(weight.shape, leaf.dtype)
+                try:
+                    self.velocity[name] = leaf.device.zeros(weight.shape, leaf.dtype)
+                except OutOfMemory as error:
+                    raise error.inside(leaf.name) from None
                 self._parameters.append((name, leaf, key))
                 self.factors[name] = (1.0, 1.0)
         if not self.velocity:

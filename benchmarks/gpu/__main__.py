@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("gpu: interrupted; what was finished is written", file=sys.stderr)
         return 130
     except TinyalexError as error:
-        print(f"gpu: error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     print(job.path.with_suffix(".md").read_text(), end="")
     print(f"wrote {job.path} and {job.path.with_suffix('.md').name}", file=sys.stderr)
@@ -79,7 +79,10 @@ def prepared(args: argparse.Namespace) -> tuple[Job, dict[str, object]]:
 
         devices = tuple(f"cuda:{i}" for i in range(min(2, cupy.cuda.runtime.getDeviceCount())))
     facts = header(args.stub)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ShapeError(f"gpu: --out must be a folder that can be made, got {folder}; {error.strerror}") from None
     name = re.sub(r"[^a-z0-9]+", "-", f"{facts['date'][:10]} {facts['card']}{' quick' if args.quick else ''}".lower())
     os.chdir(ROOT)
     return Job(stages, devices, args.quick, args.stub, args.seconds, folder.resolve() / f"{name}.json", tell), facts

@@ -13,7 +13,18 @@ import pytest
 from tests.contract import refuses
 from tinyalex import cli
 from tinyalex.analysis.count import count, totals
-from tinyalex.analysis.predict import EFFICIENCY, LAUNCH, Kernel, backward_kernels, forward_kernels, predict, update_kernels
+from tinyalex.analysis.predict import (
+    EFFICIENCY,
+    LAUNCH,
+    Kernel,
+    LayerTime,
+    Pass,
+    _end,
+    backward_kernels,
+    forward_kernels,
+    predict,
+    update_kernels,
+)
 from tinyalex.analysis.predict_cards import CARDS, CHECKS, REFERENCE, Card, parse_cards
 from tinyalex.analysis.walk import visit
 from tinyalex.commands.net import predicted_seconds
@@ -164,6 +175,15 @@ def test_each_card_has_its_own_clock(two):
     both = predict(alexnet(towers=2, devices=[place, place]), GTX, 128)
     assert both.cards == 1 and both.linked == 0 and 1.9 < both.forward / two.forward < 2
     assert [len(layer.backward.kernels) for layer in both.layers if layer.name == "fc6_link"] == [2]
+
+
+def test_a_link_waits_for_the_later_card():
+    def layer(name, cards, seconds, link=0.0):
+        return LayerTime(name, None, cards, Pass(seconds=seconds), Pass(), Pass(), link)
+
+    a, b = "cuda:0", "cuda:1"
+    layers = [layer("short", (a,), 1.0), layer("long", (b,), 3.0), layer("link", (a, b), 0.5, 1.0), layer("last", (b,), 2.0)]
+    assert _end(layers, "forward", (a, b)) == 3 + 1.5 + 2 and _end(layers[:2], "forward", (a, b)) == 3
 
 
 def test_what_the_paper_reports_within_the_printed_factor(two, half):

@@ -114,7 +114,8 @@ def test_where_there_are_cards_they_are_named_and_two_are_used(tmp_path, monkeyp
         ([], "gpu: a CUDA card must be there, got none; "),
         (["--seconds", "1"], "gpu: --seconds must be 5 to 86400, got 1.0"),
         (["--stub", "--out", str(RESULTS)], "gpu: --out must be outside of benchmarks/ with --stub, which gives no result, got "),
-        (["--only", "step"], "gpu: --only must be of suite, "),
+        (["--only", "step"], "error: gpu: --only must be of suite, "),
+        (["--stub", "--out", __file__], f"gpu: --out must be a folder that can be made, got {__file__}; File exists"),
     ],
 )
 def test_bad_input_is_one_sentence(options, words, capsys, monkeypatch):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import types
 
 import pytest
 
 from tests.devices import cupy_stub
+from tests.sim.ptx_text import needs_nvrtc
 from tinyalex import cli
 from tinyalex.commands import doctor
 from tinyalex.devices.blas import OneBlasThread
+from tinyalex.devices.sim import SimDevice
+from tinyalex.errors import CompileError
 from tinyalex.gradcheck import compare, table
 from tinyalex.gradcheck.builders import Case, rng
 
@@ -113,6 +117,34 @@ def test_cupy_that_can_use_no_gpu_is_a_problem_and_no_cupy_is_none(monkeypatch, 
     assert found(doctor.gpus) == {"device cuda:0": doctor.Finding("device cuda:0", found_text, remedy)}
     monkeypatch.setattr(doctor, "wheels", dict)
     assert found(doctor.gpus) == {"device cuda:0": doctor.Finding("device cuda:0", f"none: {reason}")}
+
+
+def test_kernels_on_the_simulated_gpu_are_tried(monkeypatch):
+    monkeypatch.delenv("TINYALEX_KERNELS", raising=False)
+    module = None
+    monkeypatch.setattr(SimDevice, "raw_module", property(lambda self: module))
+    missing = "the simulated GPU runs none: NVRTC is not installed, or does not load; pip install 'tinyalex[kernels]'"
+    assert doctor.kernels() == doctor.Finding("kernels", missing)
+    module = raises(CompileError("kernel.cu: the kernels must compile, got no log"))
+    assert doctor.kernels() == doctor.Finding("kernels", "kernel.cu: the kernels must compile, got no log", doctor.REINSTALL_NVRTC, True)
+    for by, failed in ((2, False), (3, True)):
+        twice = types.SimpleNamespace(get_function=lambda name, by=by: lambda grid, block, args: args[0].__imul__(by))
+        module = lambda code, twice=twice: twice  # noqa: E731
+        finding, words = doctor.kernels(), "for twice 0, 1, 2, 3" if failed else "runs one; TINYALEX_KERNELS is auto"
+        assert finding.failed == failed and finding.found.endswith(words)
+
+
+@needs_nvrtc
+def test_the_kernel_that_is_tried_runs():
+    assert doctor.kernels().remedy is None and "compiles and runs one" in doctor.kernels().found
+
+
+def test_a_wrong_setting_of_the_kernels_is_a_problem_and_not_the_end(monkeypatch, capsys):
+    monkeypatch.setenv("TINYALEX_KERNELS", "2")
+    assert cli.main(["doctor"]) == 1
+    out = capsys.readouterr().out
+    assert "problem  kernels        kernels: TINYALEX_KERNELS must be 0, auto or 1, got '2'" in out
+    assert "-> correct TINYALEX_KERNELS, or unset it" in out and "not run: kernels: TINYALEX_KERNELS must be" in out
 
 
 def test_what_decided_the_workers_is_named(monkeypatch):

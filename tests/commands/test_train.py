@@ -218,7 +218,7 @@ def on_card(device):
         (["--devices", "gpu"], "cifar-alexnet: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got 'gpu'"),
         (["--memory-limit", "3GiB"], "cpu:0: the memory limit must be of a GPU, simulated or real, got cpu:0; use sim:0 or cuda:0"),
         (["--memory-limit", "much", "--devices", "sim:8"], "train: --memory-limit: memory must be a number with one of B, KB, "),
-        (["--tf32"], "cpu:0: TF32 must be used on a GPU, got cpu:0; use cuda:0"),
+        (["--tf32"], "cpu:0: TF32 must be used on a real GPU, got cpu:0; use cuda:0"),
         (["--epochs", "0"], "train: --epochs must be an integer of at least 1, got 0"),
         (["--train-images", "0"], "train: --train-images must be an integer of at least 1, got 0"),
         (["--batch-size", "0"], "train: --batch-size must be an integer of at least 1, got 0"),

@@ -33,13 +33,18 @@ class Clock(dict):
 
 
 class Memory:
-    """The memory of an array, or of pinned memory on the host: its GPU, its bytes, its last writer, and its readers since then."""
+    """The memory of an array, or of pinned memory on the host: its GPU, its bytes, its last writer, and its readers since then.
+
+    CuPy gives memory that was freed to the next array of the same stream. So all earlier work of the stream counts as a write to it.
+    Pinned memory that is freed may be filled by others at once; what still reads it then is noted in `faults`.
+    """
 
     def __init__(self, card=None, nbytes=0):
         self.stub, self.card, self.nbytes, self.writer, self.readers = cupy(), None, nbytes, None, {}
         if card is not None:
             self.stub.take(card, nbytes)
-            self.card = card
+            self.card, stream = card, stream_now()
+            self.writer = (stream.id, stream.clock.get(stream.id, 0))
 
     def __del__(self):
         if self.card is not None:
@@ -111,7 +116,7 @@ class Stream:
 class Event:
     def __init__(self, disable_timing=False):
         assert disable_timing, "an event that takes the time delays the GPU"
-        self.card, self.clock = card_now(), Clock()
+        self.stub, self.card, self.clock = cupy(), card_now(), Clock()
 
     def record(self, stream):
         assert stream.card == self.card == card_now(), "an event belongs to the GPU it was made on"
@@ -119,8 +124,9 @@ class Event:
         self.clock = Clock(stream.clock)
 
     def synchronize(self):
-        cupy().calls.append(("host waits", self.card, id(self)))
-        cupy().host.merge(self.clock)
+        """Its own stand-in notes it: what a test leaves behind may be freed, and waited for, during the next test."""
+        self.stub.calls.append(("host waits", self.card, id(self)))
+        self.stub.host.merge(self.clock)
 
 
 class Device:

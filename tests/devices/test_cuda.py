@@ -15,6 +15,7 @@ from tests.devices.cupy_stub import CUDARuntimeError, card_now
 from tinyalex.devices import cards
 from tinyalex.devices.cards import why_no_cuda
 from tinyalex.devices.cuda import CudaDevice
+from tinyalex.devices.uploads import Uploads
 
 MEMORY = 1 << 20
 
@@ -256,7 +257,7 @@ def test_tf32_is_used_only_when_it_is_asked_for(cupy):
     with refuses(ta.DeviceError, "cuda:1: TF32 must be used on a GPU of compute capability 8.0 or more, got 7.5; leave it out"):
         card.use_tf32()
     for name in ("cpu", "sim:0"):
-        with refuses(ta.DeviceError, f"{name}: TF32 must be used on a GPU, got {name}; use cuda:0"):
+        with refuses(ta.DeviceError, f"{name}: TF32 must be used on a real GPU, got {name}; use cuda:0"):
             ta.get_device(name).use_tf32()
 
 
@@ -413,6 +414,30 @@ def test_a_forgotten_wait_of_an_upload_is_a_race(cupy, monkeypatch, slip, race):
     with pytest.raises(AssertionError, match=race), card.activate():
         for batch in BATCHES:
             upload(batch, np.dtype(np.float32)) * 2
+
+
+def test_memory_of_a_larger_batch_waits_for_what_the_stream_did_with_it_before(cupy, monkeypatch):
+    card = CudaDevice(0)
+    upload = card.uploader()
+
+    def larger_each_time():
+        for n in (2, 2, 3, 3, 4, 4):
+            x = upload(np.ones((n, 3)), np.dtype(np.float32))
+            with card.activate():
+                x * 2
+
+    larger_each_time()
+    make = Uploads._make
+
+    def made_with_the_old_event(self, slot, *what):
+        before = slot.computed
+        make(self, slot, *what)
+        slot.computed = before or slot.computed
+
+    monkeypatch.setattr(Uploads, "_make", made_with_the_old_event)
+    with pytest.raises(AssertionError, match="race: a copy from the host does not wait until its operand is written"):
+        upload = card.uploader()
+        larger_each_time()
 
 
 def test_memory_that_ends_in_an_upload_leaves_the_uploader_usable(cupy):

@@ -229,3 +229,15 @@ def test_batch_that_is_held_too_long_is_no_longer_there(sim):
     assert np.isnan(sim.to_numpy(part)).all() and float(second.sum()) == 6 and float(third.sum()) == 3
     del part, second
     assert sim.used == 12  # the uploader itself holds nothing
+
+
+def test_memory_that_does_not_hold_a_parameter_or_its_velocity_names_the_layer():
+    def linear(sim):
+        return ta.Linear(4, 6, rng=np.random.default_rng(0), device=sim, name="fc1")
+
+    with pytest.raises(ta.OutOfMemory, match="^fc1: sim:0: an array of 96 bytes does not fit, 4 of 100 bytes are left"):
+        linear(SimDevice(0, memory=100))
+    net = linear(SimDevice(0))
+    net.device.limit_memory(net.device.used + 100)
+    with pytest.raises(ta.OutOfMemory, match="^fc1: sim:0: an array of 24 bytes does not fit, 4 of 340 bytes are left"):
+        ta.SGD(net)

@@ -69,8 +69,16 @@ def test_vectors_of_four_and_bytes() -> None:
         y[threadIdx.x] = v.x + v.y + v.z + v.w > 0;
     }"""
     read, write = counts(code, (1,), (64,), np.ones((64, 4), np.float32), np.zeros(64, np.uint8)).traffic
-    assert (read.requests, read.nbytes, read.sectors, read.lines) == (2, 1024, 32, 8)
-    assert (write.requests, write.nbytes, write.sectors, write.lines) == (2, 64, 2, 2)
+    assert (read.requests, read.nbytes, read.sectors, read.lines, read.fewest) == (2, 1024, 32, 8, 32)
+    assert (write.requests, write.nbytes, write.sectors, write.lines, write.fewest) == (2, 64, 2, 2, 2)
+
+
+@needs_nvrtc
+@pytest.mark.parametrize(("step", "sectors"), [(1, 8), (2, 16), (8, 32)])
+def test_doubles_need_twice_the_sectors_of_floats(step: int, sectors: int) -> None:
+    code = COPY.replace("float", "double")
+    read, _ = counts(code, (1,), (32,), np.ones(32 * step), np.zeros(32), *np.int32([32, step, 0])).traffic
+    assert (read.sectors, read.fewest, read.efficiency) == (sectors, 8, 8 / sectors)
 
 
 SHARED = """extern "C" __global__ void f(float* y, int step) {

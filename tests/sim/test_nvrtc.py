@@ -45,6 +45,14 @@ def test_errors_are_one_sentence() -> None:
         sim.compile_ptx('#include "none.h"')
 
 
+@needs_nvrtc
+def test_a_header_that_is_not_found_says_how_to_name_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "mma.h").write_text("typedef float tile;")
+    with refuses(CompileError, 'options=("-I/usr/local/cuda/include",)'):
+        sim.compile_ptx("#include <mma.h>")
+    assert "tile" not in sim.compile_ptx("#include <mma.h>\n__global__ void f(tile* x) { *x = 1; }", (f"-I{tmp_path}",))
+
+
 def test_a_log_without_an_error() -> None:
     assert nvrtc._sentence("k.cu", "\n  \n") == "k.cu: the kernels must compile, got no log"
 

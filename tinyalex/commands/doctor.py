@@ -19,9 +19,10 @@ import numpy as np
 from tinyalex import Conv2d, __version__
 from tinyalex.commands.shared import tell_expected
 from tinyalex.devices import get_device
-from tinyalex.devices.cards import describe, wheels, why_no_cuda, why_no_kernel
+from tinyalex.devices.cards import DOUBLE, describe, wheels, why_no_cuda, why_no_kernel
 from tinyalex.devices.workers import VARIABLE, allowed, processors
-from tinyalex.errors import DeviceError
+from tinyalex.errors import DeviceError, TinyalexError
+from tinyalex.fast.cuda.loader import VARIABLE as KERNELS, setting
 from tinyalex.gradcheck import table
 from tinyalex.units import bytes_in_words
 
@@ -31,6 +32,8 @@ EXAMPLE = "tinyalex doctor --json"
 LIBRARIES = ("pillow", "matplotlib", "tqdm", "safetensors", "threadpoolctl")
 SLOW_KERNELS = ("Katmai", "Northwood", "Prescott", "Core2")  # the kernels that OpenBLAS chooses for a processor that it does not know
 REINSTALL = "install CuPy anew with its toolkit, such as pip install --force-reinstall 'cupy-cuda12x[ctk]'"
+INSTALL_NVRTC = "pip install 'tinyalex[kernels]'"
+REINSTALL_NVRTC = "pip install --force-reinstall 'tinyalex[kernels]'"
 GIB = 2**30
 
 
@@ -135,6 +138,27 @@ def devices() -> Iterator[Finding]:
         yield Finding("device cpu", str(error), f"correct {VARIABLE}, or unset it")
     yield Finding("device sim:0", "a simulated GPU of 3 GiB")
     yield from gpus()
+    yield kernels()
+
+
+def kernels() -> Finding:
+    """Whether the simulated GPU can compile and run kernels, and whether TINYALEX_KERNELS has a value that it may have."""
+    try:
+        chosen = setting()
+    except TinyalexError as error:
+        return Finding("kernels", error.sentence, f"correct {KERNELS}, or unset it")
+    device = get_device("sim:0")
+    module, x = device.raw_module, device.asarray(np.arange(4, dtype=np.float32))
+    if module is None:
+        return Finding("kernels", f"the simulated GPU runs none: NVRTC is not installed, or does not load; {INSTALL_NVRTC}")
+    try:
+        module(code=DOUBLE).get_function("twice")((1,), (4,), (x,))
+    except TinyalexError as error:
+        return Finding("kernels", error.sentence, REINSTALL_NVRTC, failed=True)
+    found = device.to_numpy(x).tolist()
+    if found != [0, 2, 4, 6]:
+        return Finding("kernels", f"the simulated GPU computes {found} for twice 0, 1, 2, 3", REINSTALL_NVRTC, failed=True)
+    return Finding("kernels", f"the simulated GPU compiles and runs one; {KERNELS} is {chosen}")
 
 
 def gpus() -> Iterator[Finding]:
@@ -191,7 +215,7 @@ def self_test() -> Iterator[Finding]:
         except ImportError as error:
             yield Finding("self-test", f"not run: {error}", "pip install --force-reinstall tinyalex", failed=True)
             return
-        except DeviceError as error:
+        except TinyalexError as error:
             yield Finding("self-test", f"not run: {error}", "mend the device first", failed=True)
             return
         wrong = [f"{case.layer} {check.what}" for case, check in checks if not check.passed]

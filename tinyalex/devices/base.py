@@ -162,8 +162,8 @@ class Device(ABC):
         raise DeviceError(f"{self.name}: the memory limit must be of a GPU, simulated or real, got {self.name}; use sim:0 or cuda:0")
 
     def use_tf32(self) -> None:
-        """Let matrix products round their factors to TF32, which is faster on some GPUs. DeviceError: it is no GPU."""
-        raise DeviceError(f"{self.name}: TF32 must be used on a GPU, got {self.name}; use cuda:0")
+        """Let matrix products round their factors to TF32, which is faster on some GPUs. DeviceError: it is no real GPU."""
+        raise DeviceError(f"{self.name}: TF32 must be used on a real GPU, got {self.name}; use cuda:0")
 
     def few_blocks(self, n: int, nbytes: int, summed: bool = False) -> int:
         """The same for work that is faster in few long blocks. summed: whether the blocks return arrays that are added."""

@@ -81,7 +81,7 @@ CPU: dict[str, tuple[Row, ...]] = {
 
 # The rows of kernels. Their .cu files stand in `fast/cuda/`; each row needs all files that it names.
 CUDA_TILES = Row("tiles", cuda_convolution.forward_tiles, cuda_convolution.backward, keeps_x, cuda_convolution.scratch_tiles,
-                 cuda_convolution.tiles_pay, cuda_convolution.fits, file="conv.cu columns.cu")
+                 cuda_convolution.tiles_pay, cuda_convolution.fits_tiles, file="conv.cu columns.cu")
 CUDA_COLUMNS = Row("columns", cuda_convolution.forward_columns, cuda_convolution.backward, keeps_x, cuda_convolution.scratch_columns,
                    fits=cuda_convolution.fits, file="columns.cu bias.cu")
 CUDA_POOL = Row("gather", cuda_pooling.forward, cuda_pooling.backward, plain.pool_keeps, cuda_pooling.scratch_bytes,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
-from tinyalex.errors import CallOrderError, ShapeError, show
+from tinyalex.errors import CallOrderError, OutOfMemory, ShapeError, show
 from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.init import Init
 from tinyalex.layers.facts import Facts, elements
@@ -241,7 +241,11 @@ class Layer:
         values = value if any(value.strides) else value[(slice(1),) * value.ndim]  # one element stands for all of a net that is counted
         if value.shape == () or not np.all(np.isfinite(values)):
             raise ShapeError(f"{self.name}: {key} must hold finite numbers only, got {show(value)} with NaN or infinity")
-        for arrays, new in ((self.params, self.device.filled(value, self.dtype)), (self.grads, self.device.zeros(value.shape, self.dtype))):
+        try:
+            made = self.device.filled(value, self.dtype), self.device.zeros(value.shape, self.dtype)
+        except OutOfMemory as error:
+            raise error.inside(self.name) from None
+        for arrays, new in zip((self.params, self.grads), made, strict=True):
             assert isinstance(arrays, Parameters)
             arrays.add(key, new, self)
 

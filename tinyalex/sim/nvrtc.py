@@ -17,6 +17,7 @@ from tinyalex.errors import CompileError, KernelError
 ARCHITECTURE = "compute_80"  # PTX for which cards, unless the options say another
 LIBRARIES = ("nvidia/cu13/lib/libnvrtc.so.13", "nvidia/cuda_nvrtc/lib/libnvrtc.so.12", "nvidia/cu13/bin/x86_64/nvrtc64_130_0.dll")
 INSTALL = 'pip install "tinyalex[kernels]"'
+NO_HEADERS = 'the wheel of NVRTC has no headers of CUDA; name the folder that has it, as in options=("-I/usr/local/cuda/include",)'
 FIRST_ERROR = re.compile(r"^(?P<file>[^\n(]*)\((?P<line>\d+)\): (?:catastrophic )?error: (?P<text>[^\n]*)", re.MULTILINE)
 
 
@@ -94,7 +95,7 @@ def _compile(code: str, options: tuple[str, ...], name: str, result: str, archit
         failed = nvrtc.nvrtcCompileProgram(program, len(options), words)
         log = _get(nvrtc, program, "ProgramLog").rstrip(b"\0").decode()
         if failed:
-            raise CompileError(_sentence(name, log), log=log)
+            raise CompileError(_sentence(name, log), NO_HEADERS if "open source file" in log else None, log=log)
         return _get(nvrtc, program, result), log
     finally:
         nvrtc.nvrtcDestroyProgram(ctypes.byref(program))

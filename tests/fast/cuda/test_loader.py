@@ -188,3 +188,10 @@ def test_an_error_that_nvrtc_finds_is_told_with_its_file_and_line(monkeypatch):
     text = 'sim:9: sgd.cu must compile, got an error in line 1: identifier "missing" is undefined; set TINYALEX_KERNELS=0'
     with refuses(ta.DeviceError, text):
         loader.kernels_of(device).function("sgd.cu", "f", np.float32)
+
+
+@pytest.mark.parametrize(("groups", "row"), [(65535, "tiles"), (65536, "columns")])
+def test_more_groups_than_a_grid_has_layers_are_for_another_row(groups, row):
+    card = Card()
+    conv = ta.Conv2d(groups, groups, 1, groups=groups, rng=np.random.default_rng(0), device=card)
+    assert conv.row(conv.asked((groups, 1, 1)), 1).name == row

@@ -14,7 +14,7 @@ from tests.fast.test_table import SIZES, WHOLE, agree, ask, asked_for, plain, ru
 from tests.strategies import geometries
 from tinyalex import loss, optim
 from tinyalex.fast import table
-from tinyalex.fast.cuda import functions
+from tinyalex.fast.cuda import functions, loader
 from tinyalex.layers import activation, dropout, lrn
 
 ROWS = [(operation, row) for operation, rows in table.KERNELS.items() for row in rows]
@@ -88,6 +88,11 @@ def test_row_applies_a_function_and_relu_is_part_of_its_kernel(way, operation, r
     assert np.allclose(device.to_numpy(within), np.tanh(out), rtol=0, atol=1e-12)
     relu, _ = row.forward(asked, device.asarray(x), device, ta.ReLU(device=device).function)
     assert np.allclose(device.to_numpy(relu), np.maximum(out, 0), rtol=0, atol=1e-12)
+    x[0] = np.nan  # ReLU of NaN is NaN, so that a net that has diverged shows it
+    relu, _ = row.forward(asked, device.asarray(x), device, ta.ReLU(device=device).function)
+    with np.errstate(invalid="ignore"):
+        expected = np.maximum(plain(here, x)["out"], 0)
+    assert np.isnan(expected[0]).any() and np.array_equal(np.isnan(device.to_numpy(relu)), np.isnan(expected))
 
 
 @EVERY_WAY
@@ -209,6 +214,15 @@ def test_masks_of_dropout_are_those_of_the_host_bit_for_bit(way, shape, part, p)
 
 
 @EVERY_WAY
+def test_a_unit_whose_bits_are_the_threshold_is_kept(way):
+    device, key, shape = ways.device(way), 5, (2, 9)
+    bits = np.random.Philox(key=key).random_raw(9).astype("<u8").view("<u4").reshape(shape)
+    for least in (int(bits[0, 3]), int(bits[1, 8])):
+        made = device.to_numpy(kernel(device, "kept_units", np.float32)(key, 0, shape, least))
+        assert np.array_equal(made, bits >= least) and not np.array_equal(made, bits > least)
+
+
+@EVERY_WAY
 @EVERY_DTYPE
 @pytest.mark.parametrize("shape", [(1, 1), (4, 77)], ids=str)
 def test_drop(way, dtype, shape):
@@ -255,6 +269,33 @@ def test_sgd_step(way, dtype, size, decay):
     for found, expected in zip(there, here, strict=True):
         agree({"array": device.to_numpy(found)}, {"array": expected}, TOLERANCE[dtype])
     assert not device.to_numpy(there[1]).any()
+
+
+MANY = [  # with more elements than a kernel is given at once: some are launched in parts, for others the plain function computes
+    ("lrn_forward", lambda way: test_lrn(way, np.float64, (2, 2, 1), 0.75)),
+    ("lrn_backward", lambda way: test_lrn(way, np.float64, (2, 2, 2), 0.75)),
+    ("relu_backward", lambda way: test_relu_backward(way, np.float64)),
+    ("kept_units", lambda way: test_masks_of_dropout_are_those_of_the_host_bit_for_bit(way, (5, 33, 2, 3), (1, 2), 0.5)),
+    ("drop", lambda way: test_drop(way, np.float64, (4, 77))),
+    ("softmax_loss", lambda way: test_softmax_with_the_loss(way, np.float64, (5, 300), "plain")),
+    ("softmax_loss_backward", lambda way: test_softmax_with_the_loss(way, np.float64, (3, 10), "plain")),
+    ("sgd_step", lambda way: test_sgd_step(way, np.float64, 700, 0.1)),
+]
+
+
+@EVERY_WAY
+@pytest.mark.parametrize(("name", "check"), MANY, ids=[name for name, _ in MANY])
+def test_a_kernel_is_never_given_more_elements_than_its_indices_can_count(way, name, check, monkeypatch):
+    sizes, start = [], loader.Kernels.start
+
+    def noted(self, file, kernel, grid, threads, *arguments, **others):
+        sizes.append(max([argument.size for argument in arguments if hasattr(argument, "size") and argument.ndim]))
+        start(self, file, kernel, grid, threads, *arguments, **others)
+
+    monkeypatch.setattr(loader.Kernels, "start", noted)
+    monkeypatch.setattr(functions, "MOST", 16)
+    check(way)
+    assert all(size <= 16 for size in sizes), (name, sizes)
 
 
 @EVERY_WAY

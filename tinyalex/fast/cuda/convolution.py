@@ -12,6 +12,7 @@ from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.geometry import Windows
 
 TILE, SIDE = 64, 16  # of conv.cu: filters and windows of a tile, and the square root of the threads of a block
+MOST_LAYERS = 65535  # of a grid of blocks, along y and z
 
 
 def geometry(shape: tuple[int, ...], windows: Windows) -> tuple[int, ...]:
@@ -124,6 +125,11 @@ def fits(asked: Convolution) -> bool:
     p = math.prod(asked.windows.out)
     largest = max(_columns(asked), asked.channels * math.prod(asked.windows.size), asked.filters * p, size_of(asked.weight))
     return asked.bias is not None and largest <= MOST
+
+
+def fits_tiles(asked: Convolution) -> bool:
+    """`fits`, and the grid of blocks, which has a layer for each group, may be so large."""
+    return fits(asked) and asked.groups <= MOST_LAYERS and -(-(asked.filters // asked.groups) // TILE) <= MOST_LAYERS
 
 
 def scratch_columns(asked: Convolution, n: int, backward: bool, workers: int | None) -> int:

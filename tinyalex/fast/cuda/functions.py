@@ -102,8 +102,11 @@ def drop(kernels: Kernels, plain: Plain, x: Array, mask: Array, factor: float, o
 
 def softmax_loss(kernels: Kernels, plain: Plain, logits: Array, labels: Array, xp: Any = np) -> tuple[Array, Array]:
     """`loss.softmax_loss`."""
-    logits = contiguous(logits, kernels.device)
     n, classes = logits.shape
+    if n * classes > MOST:
+        each: tuple[Array, Array] = plain(logits, labels, xp)
+        return each
+    logits = contiguous(logits, kernels.device)
     loss, probs = kernels.device.empty((n,), logits.dtype), kernels.device.empty(logits.shape, logits.dtype)
     kernels.start("loss.cu", "softmax_loss", (n,), THREADS // 2, logits, labels, loss, probs, classes)
     return loss, probs
@@ -111,6 +114,8 @@ def softmax_loss(kernels: Kernels, plain: Plain, logits: Array, labels: Array, x
 
 def softmax_loss_backward(kernels: Kernels, plain: Plain, probs: Array, labels: Array, xp: Any = np) -> Array:
     """`loss.softmax_loss_backward`."""
+    if math.prod(probs.shape) > MOST:
+        return plain(probs, labels, xp)
     dlogits = kernels.device.empty(probs.shape, probs.dtype)
     kernels.launch("loss.cu", "softmax_loss_backward", math.prod(probs.shape), probs, labels, dlogits, *probs.shape)
     return dlogits
