@@ -17,10 +17,7 @@ from tinyalex.init import Init
 from tinyalex.layers.facts import Facts, elements
 from tinyalex.parameters import Parameters, check_dtype, check_owner, generator, require_dtype, require_rng
 
-
-@cache
-def _signature(make: Callable[..., None]) -> inspect.Signature:
-    return inspect.signature(make)
+_signature = cache(inspect.signature)
 
 
 class Layer:

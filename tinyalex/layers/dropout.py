@@ -32,7 +32,7 @@ class Dropout(Layer):
     p: the probability that a unit is dropped, 0 <= p < 1.
     scale: "test" as in the paper: outputs are multiplied by 1 - p at test time. "train" ("inverted" dropout, as in Caffe and
         PyTorch): outputs are divided by 1 - p while training, and nothing is done at test time.
-    seed: an integer of at least 0. The mask depends on the seed, the layer's name and `step`, see `dropout_mask`.
+    seed: an integer of at least 0. The mask depends on the seed, the layer's name and `step`, see `tinyalex.masks`.
     part: (index, parts) with 0 <= index < parts: the features on axis 1 are divided into equal parts, and x is the part `index`. The
         mask is drawn for the whole layer, so fc6a with part=(0, 2) and fc6b with part=(1, 2) together drop the units that fc6 drops.
 

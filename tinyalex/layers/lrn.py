@@ -76,14 +76,7 @@ def lrn(a: Array, scale: Array, beta: float, out: Array, scratch: Scratch = NEW_
 
 
 def lrn_forward(
-    a: Array,
-    k: float,
-    alpha: float,
-    beta: float,
-    window: Window,
-    scale: Array,
-    out: Array,
-    scratch: Scratch = NEW_ARRAYS,
+    a: Array, k: float, alpha: float, beta: float, window: Window, scale: Array, out: Array, scratch: Scratch = NEW_ARRAYS
 ) -> None:
     """Fill scale with s_i, and out with b_i: `lrn_scale` and `lrn` one after the other. a, scale, out: (B, C, H, W)."""
     lrn(a, lrn_scale(a, k, alpha, window, scale, scratch), beta, out, scratch)
