@@ -10,7 +10,6 @@ import os
 import threading
 import warnings
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -130,6 +129,8 @@ def kernels_of(device: Device) -> Kernels | None:
 
 def source(file: str) -> str:
     """The text that is compiled for a .cu file of this folder, after `common.cuh`. The compiler names lines of the file itself."""
+    from importlib.resources import files  # it imports much, which only a device with kernels needs
+
     folder = files("tinyalex.fast.cuda")
     return "\n".join(f'#line 1 "{name}"\n{folder.joinpath(name).read_text("utf-8")}' for name in ("common.cuh", file))
 
