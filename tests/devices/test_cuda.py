@@ -360,7 +360,7 @@ def test_batches_are_uploaded_beside_the_computation(cupy):
     assert waits == ["record", "host waits", "wait", "upload", "record", "wait"]
     for batch, result in zip(BATCHES, results, strict=True):
         assert np.array_equal(card.to_numpy(result), 2 * batch)
-    copies = upload._copies
+    (copies,) = upload._copies
     assert copies.non_blocking and copies.card == 1 and copies is not card.stream
 
 
@@ -448,3 +448,55 @@ def test_memory_that_ends_in_an_upload_leaves_the_uploader_usable(cupy):
         upload(np.zeros((100, 2)), np.dtype(np.float32))
     card.limit_memory(10_000)
     assert card.to_numpy(upload(np.ones((100, 2)), np.dtype(np.float32))).sum() == 200
+
+
+def test_two_cards_get_a_batch_out_of_one_pinned_memory_beside_the_computation(cupy):
+    cards = CudaDevice(0), CudaDevice(1)
+    upload, results = cards[0].uploader(cards[1]), []
+    for batch in BATCHES:
+        cupy.calls.clear()
+        both = upload(batch, np.dtype(np.float32))
+        assert all(card.owns(x) and x.shape == batch.shape for card, x in zip(cards, both, strict=True))
+        assert not any(entry[0] in ("synchronize", "to host", "copy") for entry in cupy.calls)
+        for card, x in zip(cards, both, strict=True):
+            with card.activate():
+                results.append((card, x * 2, 2 * batch))
+    calls = [entry[:2] for entry in cupy.calls]
+    of_a_card = ["wait", "upload", "record", "wait"]
+    assert calls[:4] == [("record", 0), ("record", 1), ("host waits", 0), ("host waits", 1)]
+    assert calls[4:] == [(call, card) for card in (0, 1) for call in of_a_card]
+    for card, result, expected in results:
+        assert np.array_equal(card.to_numpy(result), expected)
+
+
+@pytest.mark.parametrize("forgets", [0, 1])
+@pytest.mark.parametrize("wait", ["host", "copy", "computation"])
+def test_a_wait_that_is_forgotten_on_one_of_two_cards_is_a_race(cupy, monkeypatch, wait, forgets):
+    cards = CudaDevice(0), CudaDevice(1)
+    upload = cards[0].uploader(cards[1])
+    waits, host_waits = cupy_stub.Stream.wait_event, cupy_stub.Event.synchronize
+
+    def forgotten(stream, event):
+        if stream.card != forgets or stream.non_blocking != (wait == "copy"):
+            waits(stream, event)
+
+    if wait == "host":
+        monkeypatch.setattr(cupy_stub.Event, "synchronize", lambda event: None if event.card == forgets else host_waits(event))
+    else:
+        monkeypatch.setattr(cupy_stub.Stream, "wait_event", forgotten)
+    with pytest.raises(AssertionError, match="race: pinned memory is filled before" if wait == "host" else "race: .* does not wait until"):
+        for batch in BATCHES:
+            for card, x in zip(cards, upload(batch, np.dtype(np.float32)), strict=True):
+                with card.activate():
+                    x * 2
+
+
+def test_memory_that_ends_on_the_second_card_leaves_the_uploader_usable_and_holds_none_of_the_first(cupy):
+    cards = CudaDevice(0), CudaDevice(1)
+    upload = cards[0].uploader(cards[1])
+    cards[1].limit_memory(100)
+    with pytest.raises(ta.OutOfMemory, match="cuda:1: an array does not fit"):
+        upload(np.zeros((100, 2)), np.dtype(np.float32))
+    assert cupy.used == [0, 0] and cupy.faults == []
+    cards[1].limit_memory(10_000)
+    assert [card.to_numpy(x).sum() for card, x in zip(cards, upload(np.ones((100, 2)), np.dtype(np.float32)), strict=True)] == [200, 200]

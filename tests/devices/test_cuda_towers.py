@@ -103,7 +103,9 @@ def test_a_run_on_cards_waits_for_them_every_few_steps_and_is_that_of_a_cpu(card
     trainer._step = counted
     (card,), (cpu,) = trainer.run(1), trainer_on([ta.CpuDevice(workers=1)] * towers, 5).run(1)
     assert [count["to host"] for count in waits] == [0, 0, 1, 0, 1] and not any(count["synchronize"] for count in waits)
-    assert [count["host waits"] for count in waits] == [0, 0, 1, 1, 1]  # for the copy of two batches ago, not for the computation
+    assert [count["upload"] for count in waits] == [towers] * 5  # from the host to each card
+    assert [count["host waits"] for count in waits] == [0, 0, *[towers] * 3]  # for the copy of two batches ago, not for the computation
+    assert not any(entry.label == "split" for device in devices for entry in device.received.entries)  # and none from card to card
     assert card.loss == pytest.approx(cpu.loss, rel=1e-5) and card.train_error == cpu.train_error
 
 

@@ -77,3 +77,13 @@ def test_half_on_the_other_device_raises():
         link.forward((b.asarray(x), a.asarray(x)))
     with refuses(ta.DeviceError, "split: x must be on sim:0, got an array on sim:1"):
         Split(devices, **F64).forward(b.asarray(x))
+
+
+def test_split_refuses_copies_that_are_no_copies_of_one_batch():
+    a, b = devices = ta.get_device("sim:0"), ta.get_device("sim:1")
+    split, x = Split(devices), np.zeros((2, 3), np.float32)
+    text = "x must be two copies of one batch, got float32 array of shape (2, 3) and float32 array of shape (2, 4)"
+    with refuses(ta.ShapeError, f"split: {text}"):
+        split.forward((a.asarray(x), b.asarray(np.zeros((2, 4), np.float32))))
+    with refuses(ta.DeviceError, "split: x must be on sim:0 and sim:1, got an array on sim:1 and an array on sim:0"):
+        split.forward((b.asarray(x), a.asarray(x)))

@@ -183,6 +183,17 @@ def test_split_brings_a_batch_of_the_host_to_each_device_from_there():
     assert b.received.nbytes == x.nbytes and b.received.entries[0].label == "split"
 
 
+@every_place
+def test_split_passes_on_the_copies_that_are_on_both_devices(places):
+    devices = two(places)
+    split, (a, b) = Split(devices, **F64), put(devices, values((2, 3, 4)), values((2, 3, 4)))
+    left, right = split.forward((a, b), train=True)
+    assert left is a and right is b and not any(device.received.entries for device in devices)
+    da, db = values(a.shape, 1), values(a.shape, 2)
+    assert np.array_equal(devices[0].to_numpy(split.backward(put(devices, da, db))), da + db)
+    assert split.reads == ta.Sequential([split], in_shape=(3, 4)).reads == tuple(dict.fromkeys(devices))
+
+
 def test_split_without_input_gradient_returns_none():
     split = Split(("cpu:0", "cpu:1"), input_gradient=False)
     split.forward(values((2, 3), dtype=np.float32), train=True)

@@ -60,6 +60,21 @@ def test_a_step_waits_once_where_losses_are_read_and_else_never(towers):
     assert len({count.launches for step in seen[:9] for count in step[:1]}) == 1  # every step does the same
 
 
+def test_each_of_two_cards_gets_the_batch_from_the_host_and_the_run_is_the_one_with_a_copy_between_them(monkeypatch):
+    def run(devices):
+        trainer = trainer_on(devices, 3, val=(np.zeros((2, 3, 24, 24), np.uint8), [0, 1]))
+        seen, (result,) = counts_by_step(trainer, devices), trainer.results
+        labels = {entry.label for device in devices for entry in device.received.entries}
+        return [[count.bytes_to_device for count in step] for step in seen], labels, result.loss, parameters_sha256(trainer.net)
+
+    links, image = {"conv3_link", "fc6_link", "fc8_link"}, 3 * 24 * 24 * 4
+    sent, labels, *found = run([SimDevice(3), SimDevice(4)])
+    assert labels == links and all(a > b >= image for a, b in sent)  # the labels go to the first device too
+    monkeypatch.setattr(SimDevice, "uploader", lambda self, *others: self.asarray)  # then Split copies
+    less, labels, *expected = run([SimDevice(3), SimDevice(4)])
+    assert labels == {"split", *links} and [[a, b - image] for a, b in sent] == less and found == expected
+
+
 def slip_synchronization(monkeypatch):
     forward = SoftmaxCrossEntropy.forward
     monkeypatch.setattr(SoftmaxCrossEntropy, "forward", lambda *args, **keywords: (loss := forward(*args, **keywords), float(loss))[0])
@@ -80,7 +95,10 @@ def slip_where(monkeypatch):
 
 
 def slip_forgotten_copy(monkeypatch):
-    monkeypatch.setattr(ta.Split, "bring", lambda self, x, to: x)
+    def to_one_alone(self, *others):
+        return lambda host, dtype: (x := self.asarray(host, dtype), x)
+
+    monkeypatch.setattr(SimDevice, "uploader", to_one_alone)
 
 
 def slip_forgotten_copy_at_a_link(monkeypatch):
@@ -97,7 +115,7 @@ SLIPS = {
     slip_float64: (ta.DeviceError, "arrays must be float32 in this block, got float64 array of shape"),
     slip_numpy_operand: (TypeError, "Unsupported type <class 'numpy.ndarray'>"),
     slip_where: (TypeError, "keywords of multiply must be among casting, dtype, out, as in CuPy 14"),
-    slip_forgotten_copy: (ta.DeviceError, "conv1b: x must be on sim:4, got an array on sim:3"),
+    slip_forgotten_copy: (ta.DeviceError, "split: x must be on sim:3 and sim:4, got an array on sim:3 and an array on sim:3"),
     slip_forgotten_copy_at_a_link: (ta.DeviceError, "an operand must be on sim:3, got an array on sim:4"),
     slip_not_activated: (ta.DeviceError, "the current device must be sim:4, got sim:9"),
 }
@@ -106,8 +124,8 @@ SLIPS = {
 @pytest.mark.parametrize("slip", SLIPS, ids=lambda slip: slip.__name__)
 def test_a_planted_slip_is_caught(slip, monkeypatch):
     devices = [SimDevice(3), SimDevice(4)]
+    slip(monkeypatch)  # before the trainer asks for the function that uploads its batches
     trainer = trainer_on(devices)
-    slip(monkeypatch)
     error, text = SLIPS[slip]
     with pytest.raises(error) as caught:
         counts_by_step(trainer, devices, **STRICT)
@@ -148,8 +166,9 @@ def test_losses_that_are_read_together_are_those_of_the_steps():
     assert card.loss == pytest.approx(cpu.loss, rel=1e-6) and card.running_error == cpu.running_error
 
 
-def test_a_loss_that_is_not_finite_is_reported_at_its_own_step():
-    trainer = trainer_on([SimDevice(0)], STEPS)
+@towers
+def test_a_loss_that_is_not_finite_is_reported_at_its_own_step(towers):
+    trainer = trainer_on([SimDevice(i) for i in range(towers)], STEPS)
     step = trainer.sgd.step
 
     def spoiled():

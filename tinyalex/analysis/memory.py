@@ -144,10 +144,11 @@ class _Step:
             for array in leaf.params.values()
             for kind in ("parameters", "gradients", "velocities")
         ]
-        if net.device.kind == "cuda":  # the batch that is copied there while this one trains, see devices/uploads.py
-            for_life.append(self.array(net.device, "input", self._bytes(net, in_shape)))
+        for device in net.reads:
+            if device.kind == "cuda":  # the batch that is copied there while this one trains, see devices/uploads.py
+                for_life.append(self.array(device, "input", self._bytes(net, in_shape)))
         split = any(isinstance(leaf, Split) for leaf in net.leaves())
-        x = None if split else self.array(net.device, "input", self._bytes(net, in_shape))  # a Split copies the images itself
+        x = None if split else self.array(net.device, "input", self._bytes(net, in_shape))  # a Split counts its own
         logits = self.forward(net, x, in_shape)
         loss = [self.array(net.device, "caches", logits.nbytes) for _ in range(2)]  # the probabilities, and the labels as one-hot vectors
         dlogits = self.array(net.device, "gradients of outputs", logits.nbytes)

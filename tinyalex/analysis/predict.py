@@ -93,8 +93,7 @@ class Prediction:
     cards: how many cards of this kind there are. layers: in the order of forward.
     forward, backward, update: the passes; with two cards, those of the card that ends last.
     upload: the copy of the next batch from the host to each card, at the same time as the step; it counts only if it takes longer.
-        In 2012 each card got its batch from the host. `Trainer` uploads to the first card alone, from which `Split` copies the batch to
-        the other card; this second copy is not counted.
+        Each card gets its batch from the host, as in 2012, and both copies are made at the same time.
     """
 
     card: Card

@@ -150,10 +150,11 @@ class Device(ABC):
     def block_size(self, n: int, nbytes: int) -> int:
         """How many of n rows a block has, if each row needs `nbytes` bytes of scratch."""
 
-    def uploader(self) -> Callable[[Any, Any], Array]:
+    def uploader(self, *others: Device) -> Callable[[Any, Any], Any]:
         """A function (host array, dtype) -> array of this device, for one batch after the other.
 
         On a GPU it copies while earlier work is still computed. An array that it returned is valid until its next but one call.
+        With other GPUs of its kind it returns a tuple, a copy on each of them. Every CPU reads the array where it is.
         """
         return self.asarray
 

@@ -78,8 +78,8 @@ class CudaDevice(Device):
         with self.activate():
             products.set_compute_type(np.dtype(np.float32), products.COMPUTE_TYPE_TF32)
 
-    def uploader(self) -> Callable[[Any, Any], Array]:
-        return Uploads(self)
+    def uploader(self, *others: Device) -> Callable[[Any, Any], Any]:
+        return Uploads(self, *(device for device in others if isinstance(device, CudaDevice)))
 
     @contextmanager
     def activate(self) -> Iterator[None]:

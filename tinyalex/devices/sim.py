@@ -110,8 +110,11 @@ class SimDevice(Device):
             synchronizations = require_int(self.name, "synchronizations", synchronizations, least=0)
         return self.counter.block(synchronizations, float64, activated)
 
-    def uploader(self) -> Callable[[Any, Any], Array]:
+    def uploader(self, *others: Device) -> Callable[[Any, Any], Any]:
         """`asarray`, which fills the batch of two calls ago with NaN where somebody still holds it: a real GPU has a new one there."""
+        if others:
+            uploads = [device.uploader() for device in (self, *others)]
+            return lambda host, dtype: tuple(upload(host, dtype) for upload in uploads)
         earlier: deque[weakref.ref[Any]] = deque(maxlen=2)
 
         def upload(host: Any, dtype: Any) -> Array:

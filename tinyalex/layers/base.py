@@ -38,6 +38,7 @@ class Layer:
     params, grads: the arrays by the names "weight" and "bias", see `Parameters`. Each array is allocated once and stays the same.
         `backward` adds to `grads`. `layer.weight = w` copies w, as `layer.params["weight"] = w` does.
     takes, gives: the devices that must hold the input and that hold the output: one, or two that hold one half each.
+    reads: the devices to which a batch is copied from the host, if the layer is the first one: `device`, or both of a `Split`.
     needs_dout: whether `backward` reads its argument.
     frozen: whether the parameters are read-only, see `freeze`. prepared: what a frozen layer has computed from its parameters alone.
     unbuilt: whether the parameters still have to be drawn, see `begin`.
@@ -67,6 +68,7 @@ class Layer:
         self.dtype = require_dtype(name, dtype)
         self.takes: tuple[Device, ...] = (self.device,)
         self.gives: tuple[Device, ...] = (self.device,)
+        self.reads: tuple[Device, ...] = (self.device,)
         self.params: dict[str, Array] = Parameters(self)
         self.grads: dict[str, Array] = Parameters(self, finite=False)
         self._waiting: tuple[np.random.Generator | None, dict[str, Init]] | None = None

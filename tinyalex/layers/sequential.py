@@ -84,7 +84,7 @@ class Sequential(Layer):
         for before, layer in pairwise(self.layers):
             self._check_link(before, layer)
         self._steps = steps_of(self.layers)
-        self.takes, self.gives = self.layers[0].takes, self.layers[-1].gives
+        self.takes, self.gives, self.reads = self.layers[0].takes, self.layers[-1].gives, self.layers[0].reads
         self.input_gradient, self.needs_dout = self.layers[0].gives_dx, self.layers[-1].needs_dout
         self.build(self.in_shape)
 

@@ -92,7 +92,8 @@ class Split(Crossing):
     """The start of two towers: each tower gets the whole image.
 
     Paper: section 3.2 and Figure 2, where the first layers on both devices see the whole image. As in 2012, a batch in the host's
-    memory is copied from there to each device. A batch that is on device a already is copied from there to b, and the log shows it.
+    memory is copied from there to each device. `Trainer` has done so before, and gives a pair, a copy on each device. A batch that is on
+    device a alone is copied from there to b, and the log shows it.
 
     Parameters
     ----------
@@ -101,7 +102,8 @@ class Split(Crossing):
 
     Raises
     ------
-    DeviceError: devices of different kinds, or an input that is neither on the host nor on device a.
+    DeviceError: devices of different kinds, or an input that is neither on the host nor on device a nor on both.
+    ShapeError: a pair of copies whose shapes differ.
 
     Cache: the shape of x.
 
@@ -116,17 +118,26 @@ class Split(Crossing):
     def __init__(self, devices: Devices, *, input_gradient: bool = True, name: str = "split", dtype: Any = np.float32) -> None:
         super().__init__(devices, name=name, dtype=dtype)
         self.input_gradient = self.needs_dout = require_bool(self.name, "input_gradient", input_gradient)
-        self.takes = self.devices[:1]
+        self.takes, self.reads = self.devices[:1], self.runs_on
 
-    def forward(self, x: Array, *, train: bool = False) -> Halves:
+    def forward(self, x: Array | Halves, *, train: bool = False) -> Halves:
+        on_a, on_b = self._checked_copies(x) if isinstance(x, tuple) else self._copies(x)
+        if train:
+            self.keep(on_a.shape)
+        return on_a, on_b
+
+    def _copies(self, x: Array) -> Halves:
         (a, b), from_host = self.devices, isinstance(x, np.ndarray)
         if from_host:
             check_dtype(self, x)
         on_a = a.asarray(x) if from_host else x
         self.check_x(on_a)
-        on_b = on_a if a is b else b.asarray(x) if from_host else self.bring(x, 1)
-        if train:
-            self.keep(x.shape)
+        return on_a, on_a if a is b else b.asarray(x) if from_host else self.bring(x, 1)
+
+    def _checked_copies(self, x: Halves) -> Halves:
+        on_a, on_b = self.check_halves("x", x)
+        if on_a.shape != on_b.shape:
+            raise ShapeError(f"{self.name}: x must be two copies of one batch, got {show(on_a)} and {show(on_b)}")
         return on_a, on_b
 
     def backward(self, dout: tuple[Array | None, Array | None]) -> Array | None:

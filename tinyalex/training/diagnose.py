@@ -21,12 +21,12 @@ def bad_parameter(net: Layer) -> str | None:
     return None
 
 
-def first_bad(net: Layer, x: Array) -> str:
+def first_bad(net: Layer, x: Array | tuple[Array, Array]) -> str:
     """The first array with a NaN or an infinity, in words: in the order of the forward pass, each layer's parameters, then its output.
 
-    x: the batch, which is passed through the net once more.
+    x: the batch, or its copies on two devices, which is passed through the net once more.
     """
-    if not _finite(net.device, x):
+    if not _finite(net.device, x[0] if isinstance(x, tuple) else x):
         return "the batch itself"
     with np.errstate(all="ignore"):
         for layer in _in_sequence(net):

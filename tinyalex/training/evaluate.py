@@ -76,7 +76,7 @@ def evaluate(
     """
     if not callable(getattr(loss, "forward", None)) or isinstance(loss, Layer):
         raise ShapeError(f"evaluate: loss must be a loss such as SoftmaxCrossEntropy(), got {show(loss)}; call evaluate(net, loss, data)")
-    total, wrong, wrong5, count, upload = 0.0, 0, 0, 0, net.device.uploader()
+    total, wrong, wrong5, count, upload = 0.0, 0, 0, 0, net.device.uploader(*net.reads[1:])
     with np.errstate(under="ignore"):
         for x, labels in _batches(data, prepare, batch_size, workers):
             check_input("evaluate", net, x)

@@ -15,7 +15,6 @@ import numpy as np
 
 from tinyalex.data.batches import Batches, Prepare
 from tinyalex.data.loader import Loader
-from tinyalex.devices import Array
 from tinyalex.errors import (
     CheckpointError,
     DataError,
@@ -128,7 +127,7 @@ class Trainer:
         self.results: list[EpochResult] = []
         self._with_step: list[Any] = [leaf for leaf in net.leaves() if hasattr(leaf, "step")]  # dropout: its mask depends on the step
         self._pending: list[Unread] = []
-        self._upload = net.device.uploader()
+        self._upload = net.device.uploader(*net.reads[1:])
         self._stop = StopSignals()
         self._bar: Any = None
         self._started = False
@@ -244,10 +243,10 @@ class Trainer:
         except OutOfMemory as error:
             raise error.inside(part) from None  # a layer has given its own name already
 
-    def _read_losses(self, x: Array | None = None) -> None:
+    def _read_losses(self, x: Any = None) -> None:
         """Add the losses and errors of the steps since the last read to the epoch's sums. A GPU is waited for once.
 
-        x: the batch of the last step, in which the first bad element is looked for if a loss is not finite.
+        x: the batch of the last step, or its copies, in which the first bad element is looked for if a loss is not finite.
         """
         position = self.position
         total, errors, images = position.loss_sum, position.errors, position.images
