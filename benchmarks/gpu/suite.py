@@ -20,7 +20,8 @@ ON_DEVICES = [
     "tests/test_contract.py", "tests/gradcheck/test_check.py", "tests/towers/test_towers.py", "tests/models/test_on_a_card.py",
     "tests/models/test_cifar_alexnet.py", "tests/models/test_alexnet_towers.py", "tests/training/test_step_on_a_card.py",
     "tests/training/test_trainer.py", "tests/training/test_checkpoint.py", "tests/training/test_evaluate.py",
-    "tests/training/test_diagnose.py", "tests/training/test_resume.py",
+    "tests/training/test_diagnose.py", "tests/training/test_resume.py", "tests/layers/test_conv.py", "tests/layers/test_pool.py",
+    "tests/layers/test_lrn.py", "tests/layers/test_linear.py", "tests/layers/test_dropout.py", "tests/layers/test_activation.py",
 ]  # fmt: skip
 SHORT = ["tests/training/test_step_on_a_card.py", "tests/models/test_on_a_card.py"]  # with --quick
 PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
