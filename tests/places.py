@@ -40,3 +40,38 @@ def two_devices_of(place: str) -> tuple[Device, Device]:
 def host(device: Device, x: Any) -> np.ndarray[Any, Any]:
     """A copy of an array of the device, as a NumPy array."""
     return np.array(device.to_numpy(x))
+
+
+class Hosted:
+    """A layer on any device; `forward` and `backward` take and return arrays of the host, and `params` and `grads` are copies there."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+
+    def forward(self, x: Any, train: bool = False) -> np.ndarray[Any, Any]:
+        device = self.layer.device
+        return host(device, self.layer.forward(device.asarray(x), train=train))
+
+    def backward(self, dout: Any) -> np.ndarray[Any, Any] | None:
+        device = self.layer.device
+        dx = self.layer.backward(device.asarray(dout))
+        return None if dx is None else host(device, dx)
+
+    @property
+    def params(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {key: host(self.layer.device, value) for key, value in self.layer.params.items()}
+
+    @property
+    def grads(self) -> dict[str, np.ndarray[Any, Any]]:
+        return {key: host(self.layer.device, value) for key, value in self.layer.grads.items()}
+
+    def set(self, **params: Any) -> None:
+        """Give parameters these values."""
+        with self.layer.device.activate():
+            for key, value in params.items():
+                self.layer.params[key][...] = self.layer.device.asarray(np.asarray(value, self.layer.dtype))
+
+
+def on(place: str, make: Any, *args: Any, **settings: Any) -> Hosted:
+    """A layer of this class on a device for "cpu" or "card"."""
+    return Hosted(make(*args, device=device_of(place), **settings))

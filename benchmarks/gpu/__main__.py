@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.gpu.header import header
 from benchmarks.gpu.plan import STAGES, choose
-from benchmarks.gpu.report import failures
+from benchmarks.gpu.report import failures, unfinished
 from benchmarks.gpu.run import Job
 from tinyalex.devices.cards import why_no_cuda
 from tinyalex.errors import DeviceError, ShapeError, TinyalexError, show
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The exit code is 0; 1 if a check failed; 2 for bad input or no card; 130 if interrupted."""
+    """The exit code is 0, also if time ran out; 1 if a check failed or a stage hung; 2 for bad input or no card; 130 if interrupted."""
     args = parser().parse_args(argv)
     try:
         job, facts = prepared(args)
@@ -58,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = failures(document)
     if failed:
         print(f"gpu: {len(failed)} failed: {'; '.join(failed)}", file=sys.stderr)
+    if rest := unfinished(document):
+        print(f"gpu: {rest[0].lower()}{rest[1:]}", file=sys.stderr)
     return 1 if failed else 0
 
 

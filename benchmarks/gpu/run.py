@@ -1,7 +1,8 @@
 """Runs the stages one after the other, each in a process of its own, and writes what is there after every finding.
 
 A kernel that hangs, a driver that ends the process and a stage that is too slow cost that stage alone: its process is ended when its
-time is over, and the findings that it had printed stay.
+time is over, and the findings that it had printed stay. A stage that is too slow is "out of time", which is no failed check. One whose
+process does not even end when it is asked to is "hung", which is.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.gpu import ending
 from benchmarks.gpu.plan import Stage, deadlines
-from benchmarks.gpu.report import markdown
+from benchmarks.gpu.report import HUNG, LATE, markdown
 from tinyalex.files.atomic import write_atomically
 
 GRACE = 2.0  # seconds for a process to end after its last line
@@ -44,7 +46,8 @@ class Job:
         """Run every stage for which there is time, and return the document."""
         document = facts | {"quick": self.quick, "seconds_given": self.seconds, "stages": []}
         began = time.monotonic()
-        for stage, end in zip(self.stages, deadlines(self.stages, self.seconds), strict=True):
+        spare = min(ending.PATIENCE, self.seconds / 4)  # for a last stage that hangs
+        for stage, end in zip(self.stages, deadlines(self.stages, self.seconds - spare), strict=True):
             entry: dict[str, Any] = {"name": stage.name, "title": stage.title, "state": "running", "findings": []}
             document["stages"].append(entry)
             self.one(stage, entry, began + end, document)
@@ -65,6 +68,10 @@ class Job:
             reader.start()
             try:
                 entry["state"] = self.listen(process, lines, entry, ends, document) or _reason(errors, process.returncode)
+            except KeyboardInterrupt:
+                entry["state"] = "interrupted"
+                self.write(document)
+                raise
             finally:
                 _end(process)
                 reader.join(GRACE)
@@ -79,7 +86,7 @@ class Job:
             try:
                 line = lines.get(timeout=max(0.0, ends - time.monotonic()))
             except queue.Empty:
-                return "out of time"
+                return LATE if ending.ends_when_asked(process, group=True) else f"{HUNG}, and did not end when asked to"
             if line is None:
                 process.wait(GRACE)
                 return "" if process.returncode else "finished"

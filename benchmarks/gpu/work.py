@@ -9,11 +9,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from benchmarks.gpu.ending import listen
 from benchmarks.gpu.plan import Context
 
 
 def main(argv: Sequence[str]) -> int:
     """argv: the stage, the seconds it has, the devices with commas between, and any of `quick` and `stub`."""
+    listen()
     stage, seconds, devices, *words = argv
     lines, sys.stdout = sys.stdout, sys.stderr  # whatever else prints must not come between the findings
     if "stub" in words:

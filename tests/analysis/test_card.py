@@ -21,8 +21,8 @@ GIB = 2**30
         ("3GiB", 3 * GIB),
         ("1.5 GiB", 3 * GIB // 2),
         ("500MB", 500_000_000),
-        ("1000", 1000),
-        ("1", 1),
+        ("1000B", 1000),
+        ("1 B", 1),
         ("8 KiB", 8192),
         ("7B", 7),
         ("2KB", 2000),
@@ -36,10 +36,16 @@ def test_bytes_in_words(text, nbytes):
     assert parse_bytes("net", text) == nbytes
 
 
-@pytest.mark.parametrize("text", ["", "GiB", "3 giga", "-1GiB", "0", "nan", "1e999", "1e20GiB", "3TiB", 5, None])
+@pytest.mark.parametrize("text", ["", "GiB", "3 giga", "-1GiB", "0", "nan", "1e999", "1e20GiB", "3TiB", "3", " 1000 ", "1e9", 5, None])
 def test_bad_bytes_raise(text):
     rule = "a number with one of B, KB, MB, GB, KiB, MiB, GiB, such as 3GiB, from 1B to 1,073,741,824GiB"
     with pytest.raises(ShapeError, match=f"net: memory must be {rule}, got {text!r}"):
+        parse_bytes("net", text)
+
+
+@pytest.mark.parametrize("text", ["3", " 1.5"])
+def test_a_number_alone_is_refused_with_the_unit_it_likely_lacks(text):
+    with pytest.raises(ShapeError, match=f"; write the unit too, {text.strip()}GiB$"):
         parse_bytes("net", text)
 
 

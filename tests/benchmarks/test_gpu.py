@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.gpu import figure1, oracles, parity, shares, suite
+from benchmarks.gpu import ending, figure1, oracles, parity, shares, suite
 from benchmarks.gpu.__main__ import RESULTS, main, parser, prepared
 from benchmarks.gpu.header import STUB, header
 from benchmarks.gpu.measure import copy_rate, difference, seconds_of, sgemm_rate
 from benchmarks.gpu.nets import net_on
 from benchmarks.gpu.plan import STAGES, Context, Finding, Stage, choose, deadlines
-from benchmarks.gpu.report import failures, markdown
+from benchmarks.gpu.report import failures, markdown, unfinished
 from benchmarks.gpu.run import Job
 from benchmarks.gpu.stub import Interpreted, constants
 from tests.contract import refuses
@@ -32,7 +32,17 @@ from tinyalex.fast.cuda import loader
 
 NVRTC = pytest.mark.skipif(sim.why_no_nvrtc() is not None, reason=f"kernels in the interpreter: {sim.why_no_nvrtc()}")
 ROOT = Path(__file__).resolve().parents[2]
-PRINTS = "import json,sys,time\ndef say(ok): print(json.dumps({'name': 'a', 'said': 'b', 'ok': ok, 'numbers': {}}), flush=True)\n"
+HANGS = """
+import ctypes
+listen()
+library, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+library.pthread_mutex_lock(lock), library.pthread_mutex_lock(lock)  # never comes back, as a call of a driver whose kernel hangs
+"""
+PRINTS = """
+import json, sys, time
+from benchmarks.gpu.ending import listen
+def say(ok): print(json.dumps({'name': 'a', 'said': 'b', 'ok': ok, 'numbers': {}}), flush=True)
+"""
 
 
 def context(seconds=60.0, **settings):
@@ -57,13 +67,64 @@ def job(tmp_path, monkeypatch, codes, seconds):
 
 
 def test_a_stage_that_hangs_or_fails_costs_itself_alone(tmp_path, monkeypatch):
-    codes = ["say(True); time.sleep(60)", "say(None); sys.exit('no kernel image')", "say(False)", "pass"]
+    codes = ["listen(); say(True); time.sleep(60)", "say(None); sys.exit('no kernel image')", "say(False)", "pass"]
     document = job(tmp_path, monkeypatch, codes, 8).run(header(stub=True))
     states = [stage["state"] for stage in document["stages"]]
     assert states == ["out of time", "failed with exit code 1: no kernel image", "finished", "finished"]
     assert [len(stage["findings"]) for stage in document["stages"]] == [1, 1, 1, 0] and document["seconds"] < 8
     assert failures(document) == ["2: a", "1"]
     assert json.loads((tmp_path / "found.json").read_text()) == document
+    assert unfinished(document) == "Not finished: 0 (out of time); 1 (failed with exit code 1)"
+    assert (tmp_path / "found.md").read_text().endswith("\n\nNot finished: 0 (out of time); 1 (failed with exit code 1).\n")
+
+
+def end_of(work, monkeypatch, capsys):
+    """The exit code of a run of this job, and the last line."""
+    monkeypatch.setattr("benchmarks.gpu.__main__.prepared", lambda args: (work, header(stub=True)))
+    return main(["--stub"]), capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_run_whose_time_is_over_has_no_failed_check_and_says_so_last(tmp_path, monkeypatch, capsys):
+    work = job(tmp_path, monkeypatch, ["say(True)", "listen(); say(True); time.sleep(60)"], 6)
+    assert end_of(work, monkeypatch, capsys) == (0, "gpu: not finished: 1 (out of time)")
+    assert "| **1** | stage 1 | out of time, " in work.path.with_suffix(".md").read_text()
+
+
+def test_a_stage_that_hangs_is_a_failed_check(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(ending, "PATIENCE", 1.0)
+    work = job(tmp_path, monkeypatch, ["say(True)\n" + HANGS, "say(True)"], 8)
+    assert end_of(work, monkeypatch, capsys) == (1, "gpu: not finished: 0 (hung)")
+    assert "| **0** | stage 0 | hung, and did not end when asked to, " in work.path.with_suffix(".md").read_text()
+    document = json.loads(work.path.read_text())
+    assert failures(document) == ["0"] and document["stages"][1]["state"] == "finished" and document["seconds"] < 8
+
+
+def test_a_finished_run_has_nothing_more_to_say(tmp_path, monkeypatch, capsys):
+    code, last = end_of(job(tmp_path, monkeypatch, ["say(True)"], 20), monkeypatch, capsys)
+    assert code == 0 and last.startswith("wrote ")
+
+
+def test_tests_and_figure1_that_hang_are_failed_checks(tmp_path, monkeypatch):
+    monkeypatch.setattr(ending, "PATIENCE", 0.5)
+    body = HANGS.replace("\n", "\n    ")
+    (tmp_path / "test_h.py").write_text(f"from benchmarks.gpu.ending import listen\ndef test_h():{body}")
+    found = suite.tests("h", [str(tmp_path / "test_h.py")], {}, context(suite.SPARE + 2))
+    assert found.ok is False and found.said.startswith("hung, and killed after ") and found.numbers["ended"]
+    done = figure1.within([sys.executable, "-c", "from benchmarks.gpu.ending import listen" + HANGS], 1.0)
+    assert done == (None, "") and figure1.told("", None, 30) == Finding(
+        "figure1", "no result after 30 s; hung, and was killed", False, {"ended": True}
+    )
+
+
+def test_an_interrupted_run_says_in_its_table_where(tmp_path, monkeypatch):
+    work = job(tmp_path, monkeypatch, ["say(True); time.sleep(60)"], 60)
+
+    def interrupt(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace(work, tell=interrupt).run(header(stub=True))
+    assert "| **0** | stage 0 | interrupted | |" in work.path.with_suffix(".md").read_text()
 
 
 def test_what_is_there_is_written_after_every_finding(tmp_path, monkeypatch):
@@ -259,7 +320,7 @@ def test_tests_run_with_their_devices_and_end_with_the_time(tmp_path):
     (tmp_path / "test_b.py").write_text("import time\ndef test_b(): time.sleep(60)\n")
     passed = suite.tests("a", [str(tmp_path / "test_a.py")], {suite.VARIABLE: "cuda:0,cuda:0"}, context())
     assert passed.ok and passed.said.startswith("1 passed in ")
-    ended = suite.tests("b", [str(tmp_path / "test_b.py")], {}, context(8))
+    ended = suite.tests("b", [str(tmp_path / "test_b.py")], {}, context(suite.SPARE + 3))
     assert ended.ok is None and "ended when the time was over" in ended.said
 
 
@@ -271,7 +332,9 @@ def test_places_for_two_towers():
 def test_figure1_without_a_result_says_so():
     assert figure1.within([sys.executable, "-c", "import time; time.sleep(60)"], 0.2) == (False, "")
     assert figure1.within([sys.executable, "-c", "print(7)"], 20) == (True, "7\n")
-    assert figure1.told("", False, 30) == Finding("figure1", "no result after 30 s")
+    late = Finding("figure1", "no result after 30 s; ended when its time was over", None, {"ended": True})
+    assert figure1.told("", False, 30) == late
+    assert unfinished({"stages": [{"name": "figure1", "state": "finished", "findings": [vars(late)]}]}) == "Not finished: figure1 (figure1)"
     assert figure1.told("", True, 30).ok is False
 
 

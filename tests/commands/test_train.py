@@ -194,6 +194,23 @@ def test_memory_limit_is_that_of_each_device(tmp_path, sim_8, capsys):
     assert re.search(r"error: [\w ]+: sim:8: an array of [\d,]+ bytes does not fit, [\d,]+ of 6,000,000 bytes are left; use a smaller", err)
 
 
+@pytest.mark.parametrize("towers", [1, 2])
+def test_memory_limit_below_what_the_net_itself_needs_says_this_need(towers, tmp_path, sim_8, capsys):
+    """The number is the least: with it the parameters, gradients and velocities fit, and only the images do not."""
+    before = sim_8.memory
+    command = [*SMALL[:-2], "--towers", str(towers), "--devices", "sim:8", "--epochs", "1", "--out", str(tmp_path), "--memory-limit"]
+    assert cli.main([*command, "3B"]) == 2
+    err = capsys.readouterr().err
+    found = re.search(r"error: train: --memory-limit must be at least (\d+)B \([\d.]+ MiB\), what the parameters, their gradients ", err)
+    assert found and err.endswith("on sim:8 before the first image, got 3B; use a higher limit; a smaller batch does not change this\n")
+    net = build("cifar-alexnet", towers=towers, devices="cpu")
+    assert int(found[1]) == 12 * sum(value.size for leaf in net.leaves() for value in leaf.params.values())
+    assert sim_8.memory == before
+    assert cli.main([*command, f"{int(found[1]) - 1}B"]) == 2
+    assert cli.main([*command, f"{found[1]}B"]) == 1
+    assert "an array of" in capsys.readouterr().err
+
+
 def test_tf32_is_asked_of_each_device(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(SimDevice, "use_tf32", lambda self: asked.append(self.name))
@@ -218,6 +235,8 @@ def on_card(device):
         (["--devices", "gpu"], "cifar-alexnet: device must be 'cpu', 'cpu:K', 'sim:K' or 'cuda:K' with K = 0, 1, ..., got 'gpu'"),
         (["--memory-limit", "3GiB"], "cpu:0: the memory limit must be of a GPU, simulated or real, got cpu:0; use sim:0 or cuda:0"),
         (["--memory-limit", "much", "--devices", "sim:8"], "train: --memory-limit: memory must be a number with one of B, KB, "),
+        (["--memory-limit", "3", "--devices", "sim:8"], "from 1B to 1,073,741,824GiB, got '3'; write the unit too, 3GiB"),
+        (["--memory-limit", "3B", "--devices", "sim:8", "--net", "figure1"], "train: --memory-limit must be at least "),
         (["--tf32"], "cpu:0: TF32 must be used on a real GPU, got cpu:0; use cuda:0"),
         (["--epochs", "0"], "train: --epochs must be an integer of at least 1, got 0"),
         (["--train-images", "0"], "train: --train-images must be an integer of at least 1, got 0"),

@@ -7,6 +7,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
+from tests.places import every_place, on
 
 POINTS = np.array([[-3.0, -0.5, 0.0, 1e-3, 0.7, 4.0]])
 
@@ -16,42 +17,47 @@ def slope(layer, x):
     return layer.backward(np.ones_like(x))
 
 
+@every_place
 @pytest.mark.parametrize(
-    ("layer", "f"),
+    ("make", "constants", "f"),
     [
-        (ta.ReLU(dtype=np.float64), lambda v: max(0.0, v)),
-        (ta.Tanh(dtype=np.float64), math.tanh),
-        (ta.Tanh(1.7159, 2 / 3, dtype=np.float64), lambda v: 1.7159 * math.tanh(2 / 3 * v)),
-        (ta.Tanh(-2, -0.5, dtype=np.float64), lambda v: 2 * math.tanh(0.5 * v)),
-        (ta.AbsTanh(dtype=np.float64), lambda v: abs(math.tanh(v))),
-        (ta.AbsTanh(-1.5, 0.5, dtype=np.float64), lambda v: 1.5 * abs(math.tanh(0.5 * v))),
-        (ta.Sigmoid(dtype=np.float64), lambda v: 1 / (1 + math.exp(-v))),
+        (ta.ReLU, (), lambda v: max(0.0, v)),
+        (ta.Tanh, (), math.tanh),
+        (ta.Tanh, (1.7159, 2 / 3), lambda v: 1.7159 * math.tanh(2 / 3 * v)),
+        (ta.Tanh, (-2, -0.5), lambda v: 2 * math.tanh(0.5 * v)),
+        (ta.AbsTanh, (), lambda v: abs(math.tanh(v))),
+        (ta.AbsTanh, (-1.5, 0.5), lambda v: 1.5 * abs(math.tanh(0.5 * v))),
+        (ta.Sigmoid, (), lambda v: 1 / (1 + math.exp(-v))),
     ],
-    ids=lambda value: repr(value) if isinstance(value, ta.Layer) else "",  # a function's repr is another in every process
+    ids=lambda value: value.__name__ if isinstance(value, type) else str(value) if isinstance(value, tuple) else "",
 )
-def test_value_and_slope(layer, f):
+def test_value_and_slope(make, constants, f, place):
+    layer = on(place, make, *constants, dtype=np.float64)
     assert layer.forward(POINTS)[0].tolist() == pytest.approx([f(v) for v in POINTS[0]], rel=1e-14)
     away = POINTS[np.abs(POINTS) > 1e-2][None]  # differences need room before a kink
     expected = [(f(v + 1e-6) - f(v - 1e-6)) / 2e-6 for v in away[0]]
     assert slope(layer, away)[0].tolist() == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("layer", [ta.ReLU(dtype=np.float64), ta.AbsTanh(dtype=np.float64)], ids=repr)
-def test_slope_at_the_kink_is_0(layer):
-    assert slope(layer, np.array([[0.0, -0.0]])).tolist() == [[0, 0]]
+@every_place
+@pytest.mark.parametrize("make", [ta.ReLU, ta.AbsTanh])
+def test_slope_at_the_kink_is_0(make, place):
+    assert slope(on(place, make, dtype=np.float64), np.array([[0.0, -0.0]])).tolist() == [[0, 0]]
 
 
-def test_slope_at_0_of_the_smooth_ones():
+@every_place
+def test_slope_at_0_of_the_smooth_ones(place):
     zero = np.zeros((1, 1))
-    assert slope(ta.Tanh(3, 0.5, dtype=np.float64), zero) == 1.5
-    assert slope(ta.Sigmoid(dtype=np.float64), zero) == 0.25
+    assert slope(on(place, ta.Tanh, 3, 0.5, dtype=np.float64), zero) == 1.5
+    assert slope(on(place, ta.Sigmoid, dtype=np.float64), zero) == 0.25
 
 
+@every_place
 @pytest.mark.parametrize("make", [ta.Tanh, ta.AbsTanh, ta.Sigmoid, ta.ReLU])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_huge_inputs_saturate_without_overflow(make, dtype):
+def test_huge_inputs_saturate_without_overflow(make, dtype, place):
     x = np.array([[-1e4, 1e4, -3e38, 3e38]], dtype)
-    layer = make(dtype=dtype)
+    layer = on(place, make, dtype=dtype)
     out = layer.forward(x, train=True)
     dx = layer.backward(np.ones_like(x))
     if make is ta.ReLU:
@@ -61,8 +67,9 @@ def test_huge_inputs_saturate_without_overflow(make, dtype):
         assert out.tolist() == [[low, 1, low, 1]] and not dx.any()
 
 
-def test_relu_passes_nan_on():
-    assert np.isnan(ta.ReLU(dtype=np.float64).forward(np.array([[np.nan]]))).all()
+@every_place
+def test_relu_passes_nan_on(place):
+    assert np.isnan(on(place, ta.ReLU, dtype=np.float64).forward(np.array([[np.nan]]))).all()
 
 
 @pytest.mark.parametrize("make", [ta.ReLU, ta.Tanh, ta.Sigmoid])
@@ -90,7 +97,8 @@ def test_scale_too_large_for_a_float_raises():
         ta.Tanh(10**400)
 
 
-def test_sigmoid_keeps_small_values_exact():
+@every_place
+def test_sigmoid_keeps_small_values_exact(place):
     x = np.array([[-80.0, -40.0, -18.0, -10.0, 0.0, 10.0, 80.0]])
     out = ta.Sigmoid().forward(x.astype(np.float32))
     assert out == pytest.approx(1 / (1 + np.exp(-x)), rel=1e-6)

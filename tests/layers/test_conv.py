@@ -5,6 +5,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, rng, values
+from tests.places import every_place, on
 
 
 def layer(*args, **settings):
@@ -16,10 +17,10 @@ def close(a, b):
     assert np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
 
 
-def test_one_window_by_hand():
-    conv = layer(1, 1, 2)
-    conv.params["weight"][...] = [[[[1, 2], [3, 4]]]]  # not turned: a correlation
-    conv.params["bias"][...] = 100
+@every_place
+def test_one_window_by_hand(place):
+    conv = on(place, layer, 1, 1, 2)
+    conv.set(weight=[[[[1, 2], [3, 4]]]], bias=[100])  # not turned: a correlation
     assert conv.forward(np.array([[[[1.0, 10], [100, 1000]]]])).tolist() == [[[[4421]]]]
 
 
@@ -53,21 +54,22 @@ def test_default_weights_are_the_paper_s():
     assert abs(conv.params["weight"].std() - 0.01) < 2e-4
 
 
-def test_groups_are_convolutions_apart():
-    whole, x = layer(4, 6, 3, groups=2, padding=1), values((2, 4, 5, 5))
+@every_place
+def test_groups_are_convolutions_apart(place):
+    whole, x = on(place, layer, 4, 6, 3, groups=2, padding=1), values((2, 4, 5, 5))
     halves = []
     for half in range(2):
-        conv = layer(2, 3, 3, padding=1)
-        conv.params["weight"][...] = whole.params["weight"][3 * half : 3 * half + 3]
-        conv.params["bias"][...] = whole.params["bias"][3 * half : 3 * half + 3]
+        conv = on(place, layer, 2, 3, 3, padding=1)
+        conv.set(**{key: value[3 * half : 3 * half + 3] for key, value in whole.params.items()})
         halves.append(conv.forward(x[:, 2 * half : 2 * half + 2]))
     close(whole.forward(x), np.concatenate(halves, axis=1))
 
 
-def test_first_layer_returns_no_input_gradient_and_the_same_others():
+@every_place
+def test_first_layer_returns_no_input_gradient_and_the_same_others(place):
     x, results = values((2, 3, 6, 6)), []
     for input_gradient in (True, False):
-        conv = layer(3, 4, 3, input_gradient=input_gradient)
+        conv = on(place, layer, 3, 4, 3, input_gradient=input_gradient)
         conv.forward(x, train=True)
         dx = conv.backward(values((2, 4, 4, 4), 2))
         assert (dx is not None) == input_gradient
@@ -83,8 +85,9 @@ def test_cache_is_x_itself_and_no_columns():
     assert len(arrays) == 1 and arrays[0] is x
 
 
-def test_cells_that_no_window_sees_get_gradient_0():
-    conv = layer(1, 1, 2, stride=2)
+@every_place
+def test_cells_that_no_window_sees_get_gradient_0(place):
+    conv = on(place, layer, 1, 1, 2, stride=2)
     conv.forward(values((1, 1, 5, 5)), train=True)
     dx = conv.backward(np.ones((1, 1, 2, 2)))
     assert not dx[..., 4].any() and not dx[..., 4, :].any() and dx[..., :4, :4].all()

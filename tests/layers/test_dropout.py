@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests import reference
+from tests.places import every_place, on
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import CallOrderError, ShapeError
 from tinyalex.layers import Dropout
@@ -51,11 +52,13 @@ def test_one_tower_suffix_after_a_digit_is_taken_off(name, layer):
     assert layer_of(name) == layer
 
 
+@every_place
 @pytest.mark.parametrize("shape", [(3, 8), (3, 6, 2, 2)])
-def test_two_halves_drop_what_the_whole_drops(shape):
+def test_two_halves_drop_what_the_whole_drops(shape, place):
     x, half = np.ones(shape, np.float32), shape[1] // 2
-    whole = Dropout(seed=5, name="drop6").forward(x, train=True)
-    halves = [Dropout(seed=5, name=f"drop6{tower}", part=(i, 2)).forward(x[:, :half].copy(), train=True) for i, tower in enumerate("ab")]
+    whole = on(place, Dropout, seed=5, name="drop6").forward(x, train=True)
+    layers = [on(place, Dropout, seed=5, name=f"drop6{tower}", part=(i, 2)) for i, tower in enumerate("ab")]
+    halves = [layer.forward(x[:, :half].copy(), train=True) for layer in layers]
     np.testing.assert_array_equal(np.concatenate(halves, axis=1), whole)
 
 
@@ -71,14 +74,15 @@ def test_training_multiplies_by_the_mask_on_any_number_of_workers(workers):
     device.close()
 
 
+@every_place
 @pytest.mark.parametrize("scale", ["test", "train"])
 @pytest.mark.parametrize("shape", [(4, 6), (2, 3, 2, 2)])
-def test_backward_equals_the_numerical_gradient(scale, shape):
-    layer, rng = Dropout(0.4, scale=scale, dtype=np.float64), np.random.default_rng(1)
+def test_backward_equals_the_numerical_gradient(scale, shape, place):
+    layer, rng = on(place, Dropout, 0.4, scale=scale, dtype=np.float64), np.random.default_rng(1)
     x, dout = rng.standard_normal(shape), rng.standard_normal(shape)
 
     def same_mask():
-        layer.step = 3
+        layer.layer.step = 3
         return layer.forward(x, train=True)
 
     numeric = reference.numerical_gradient(same_mask, x, dout)
@@ -87,14 +91,16 @@ def test_backward_equals_the_numerical_gradient(scale, shape):
     np.testing.assert_allclose(layer.backward(dout), numeric, rtol=0, atol=1e-8)
 
 
-def test_scale_test_multiplies_at_test_time_only():
-    layer, x = Dropout(0.2, dtype=np.float64), np.full((4, 100), 3.0)
+@every_place
+def test_scale_test_multiplies_at_test_time_only(place):
+    layer, x = on(place, Dropout, 0.2, dtype=np.float64), np.full((4, 100), 3.0)
     np.testing.assert_allclose(layer.forward(x), 0.8 * x, rtol=1e-15)
     assert set(np.unique(layer.forward(x, train=True))) == {0.0, 3.0}
 
 
-def test_scale_train_divides_while_training_only():
-    layer, x = Dropout(0.2, scale="train", dtype=np.float64), np.full((4, 100), 4.0)
+@every_place
+def test_scale_train_divides_while_training_only(place):
+    layer, x = on(place, Dropout, 0.2, scale="train", dtype=np.float64), np.full((4, 100), 4.0)
     np.testing.assert_array_equal(layer.forward(x), x)
     assert set(np.unique(layer.forward(x, train=True))) == {0.0, 5.0}
 
@@ -107,16 +113,17 @@ def test_output_at_test_time_is_a_new_array_of_the_mean_in_training(scale):
     np.testing.assert_allclose(layer.forward(x, train=True).mean(), out.mean(), atol=0.03)
 
 
-def test_step_grows_with_training_only_and_resumes_a_run():
-    x, layer = np.ones((3, 40), np.float32), Dropout(seed=1, name="drop6")
+@every_place
+def test_step_grows_with_training_only_and_resumes_a_run(place):
+    x, layer = np.ones((3, 40), np.float32), on(place, Dropout, seed=1, name="drop6")
     masks = []
     for _ in range(3):
         masks.append(layer.forward(x, train=True))
         layer.forward(x)
-    assert layer.step == 3
+    assert layer.layer.step == 3
     assert not np.array_equal(masks[0], masks[1])
-    resumed = Dropout(seed=1, name="drop6")
-    resumed.step = 2
+    resumed = on(place, Dropout, seed=1, name="drop6")
+    resumed.layer.step = 2
     np.testing.assert_array_equal(resumed.forward(x, train=True), masks[2])
 
 

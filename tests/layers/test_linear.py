@@ -6,6 +6,7 @@ import pytest
 import tinyalex as ta
 from tests import reference
 from tests.contract import refuses, rng, values
+from tests.places import every_place, on
 from tinyalex.devices.sim import SimDevice, current_device
 from tinyalex.devices.sim_array import SimArray
 from tinyalex.gradcheck import check_layer
@@ -20,10 +21,11 @@ def close(a, b):
     assert np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
 
 
+@every_place
 @pytest.mark.parametrize("shape", [(1, 1, 1), (3, 7, 5), (2, 40, 33)], ids=str)
-def test_forward_and_backward_agree_with_loops(shape):
+def test_forward_and_backward_agree_with_loops(shape, place):
     n, c, k = shape
-    linear, x, dout = layer(c, k), values((n, c), 1), values((n, k), 2)
+    linear, x, dout = on(place, layer, c, k), values((n, c), 1), values((n, k), 2)
     weight, bias = linear.params["weight"], linear.params["bias"]
     close(linear.forward(x, train=True), reference.linear(x, weight, bias))
     close(linear.backward(dout), reference.linear(dout, weight.T.copy(), np.zeros(c)))
@@ -48,8 +50,9 @@ def test_parameters():
     assert abs(linear.params["weight"].std() - 0.01) < 4e-4 and not linear.params["bias"].any()
 
 
-def test_first_layer_returns_no_input_gradient():
-    linear = layer(4, 3, input_gradient=False)
+@every_place
+def test_first_layer_returns_no_input_gradient(place):
+    linear = on(place, layer, 4, 3, input_gradient=False)
     linear.forward(values((2, 4)), train=True)
     assert linear.backward(values((2, 3))) is None
     assert linear.grads["weight"].any() and linear.grads["bias"].any()
@@ -83,10 +86,11 @@ def test_output_shape_refuses(in_shape, got):
         layer(4, 3).output_shape(in_shape)
 
 
-def test_flatten_goes_channel_by_channel_and_back():
-    flatten, x = ta.Flatten(dtype=np.float64), values((2, 3, 4, 5))
+@every_place
+def test_flatten_goes_channel_by_channel_and_back(place):
+    flatten, x = on(place, ta.Flatten, dtype=np.float64), values((2, 3, 4, 5))
     out = flatten.forward(x, train=True)
-    assert flatten.output_shape((3, 4, 5)) == (60,)
+    assert flatten.layer.output_shape((3, 4, 5)) == (60,)
     assert np.array_equal(out[1, 20:40], x[1, 1].ravel())
     assert np.array_equal(flatten.backward(out), x)
 

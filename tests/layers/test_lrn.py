@@ -8,6 +8,7 @@ import pytest
 import tinyalex as ta
 from tests import reference
 from tests.contract import refuses, values
+from tests.places import every_place, on
 from tinyalex.devices import NEW_ARRAYS
 from tinyalex.layers.lrn import lrn_scale, power, window_sum
 
@@ -17,10 +18,11 @@ def close(a, b):
     assert np.abs(a - b).max() <= 1e-12 * np.abs(b).max()
 
 
-def test_paper_s_constants_by_hand():
+@every_place
+def test_paper_s_constants_by_hand(place):
     x = np.array([1.0, 2, 3, 4, 5, 6]).reshape(1, 6, 1, 1) * 100
     scale = 2 + 1e-4 * 1e4 * np.array([1 + 4 + 9, 1 + 4 + 9 + 16, 55, 4 + 9 + 16 + 25 + 36, 9 + 16 + 25 + 36, 16 + 25 + 36])
-    out = ta.LocalResponseNorm(dtype=np.float64).forward(x)
+    out = on(place, ta.LocalResponseNorm, dtype=np.float64).forward(x)
     assert out.ravel().tolist() == pytest.approx((x.ravel() / scale**0.75).tolist(), rel=1e-14)
 
 
@@ -37,24 +39,27 @@ SETTINGS = [
 ]
 
 
+@every_place
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_forward_agrees_with_loops(settings):
+def test_forward_agrees_with_loops(settings, place):
     x = values((2, 6, 2, 3)) * 3
-    close(ta.LocalResponseNorm(**settings, dtype=np.float64).forward(x), reference.local_response_norm(x, **settings))
+    close(on(place, ta.LocalResponseNorm, **settings, dtype=np.float64).forward(x), reference.local_response_norm(x, **settings))
 
 
+@every_place
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_backward_agrees_with_the_derivative_of_the_loops(settings):
+def test_backward_agrees_with_the_derivative_of_the_loops(settings, place):
     """Complex steps would be exact, but the loops know real numbers; the scale of the differences' error is 1e-9."""
-    layer, x, dout = ta.LocalResponseNorm(**settings, dtype=np.float64), values((1, 6, 1, 2)), values((1, 6, 1, 2), 2)
+    layer, x, dout = on(place, ta.LocalResponseNorm, **settings, dtype=np.float64), values((1, 6, 1, 2)), values((1, 6, 1, 2), 2)
     layer.forward(x, train=True)
     expected = reference.numerical_gradient(lambda: reference.local_response_norm(x, **settings), x, dout)
     assert np.abs(layer.backward(dout) - expected).max() < 1e-8 * np.abs(expected).max()
 
 
-def test_window_stops_at_a_group_s_edge():
-    layer, x = ta.LocalResponseNorm(5, alpha=1.0, groups=2, dtype=np.float64), values((2, 8, 3, 3))
-    alone = ta.LocalResponseNorm(5, alpha=1.0, dtype=np.float64)
+@every_place
+def test_window_stops_at_a_group_s_edge(place):
+    layer, x = on(place, ta.LocalResponseNorm, 5, alpha=1.0, groups=2, dtype=np.float64), values((2, 8, 3, 3))
+    alone = on(place, ta.LocalResponseNorm, 5, alpha=1.0, dtype=np.float64)
     close(layer.forward(x), np.concatenate([alone.forward(x[:, :4]), alone.forward(x[:, 4:])], axis=1))
 
 
@@ -65,9 +70,11 @@ def test_even_n_looks_one_further_down():
     assert seen.tolist() == [1, 2, 2, 2, 2, 1]  # channel 2 is seen by 1 (one up) to 4 (two down)
 
 
-def test_alpha_over_n_is_alpha_divided():
+@every_place
+def test_alpha_over_n_is_alpha_divided(place):
     x = values((2, 6, 2, 2))
-    divided, plain = ta.LocalResponseNorm(alpha=1.0, alpha_over_n=True, dtype=np.float64), ta.LocalResponseNorm(alpha=0.2, dtype=np.float64)
+    divided = on(place, ta.LocalResponseNorm, alpha=1.0, alpha_over_n=True, dtype=np.float64)
+    plain = on(place, ta.LocalResponseNorm, alpha=0.2, dtype=np.float64)
     close(divided.forward(x), plain.forward(x))
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, values
+from tests.places import every_place, on
 
 BOTH = pytest.mark.parametrize("make", [ta.MaxPool2d, ta.AvgPool2d])
 
@@ -48,63 +49,72 @@ def test_output_shape(make, size, settings, out):
     assert make(3, **settings).output_shape((7, size, size)) == (7, out, out)
 
 
-def test_max_and_mean_by_hand():
+@every_place
+def test_max_and_mean_by_hand(place):
     x = np.array([[[[1.0, 2, 3], [4, 9, 6], [7, 8, 5]]]])
-    assert ta.MaxPool2d(2, stride=1, dtype=np.float64).forward(x).tolist() == [[[[9, 9], [9, 9]]]]
-    assert ta.AvgPool2d(2, stride=1, dtype=np.float64).forward(x).tolist() == [[[[4, 5], [7, 7]]]]
+    assert on(place, ta.MaxPool2d, 2, stride=1, dtype=np.float64).forward(x).tolist() == [[[[9, 9], [9, 9]]]]
+    assert on(place, ta.AvgPool2d, 2, stride=1, dtype=np.float64).forward(x).tolist() == [[[[4, 5], [7, 7]]]]
 
 
-def test_overlapping_maxima_add_up_in_the_cell_that_won():
+@every_place
+def test_overlapping_maxima_add_up_in_the_cell_that_won(place):
     x = np.array([[[[1.0, 2, 3], [4, 9, 6], [7, 8, 5]]]])
-    assert dx_of_ones(ta.MaxPool2d(2, stride=1, dtype=np.float64), x).tolist() == [[[[0, 0, 0], [0, 4, 0], [0, 0, 0]]]]
+    assert dx_of_ones(on(place, ta.MaxPool2d, 2, stride=1, dtype=np.float64), x).tolist() == [[[[0, 0, 0], [0, 4, 0], [0, 0, 0]]]]
 
 
-def test_ties_go_to_the_leftmost_column_and_in_it_the_topmost_row():
-    layer = ta.MaxPool2d(3, dtype=np.float64)
+@every_place
+def test_ties_go_to_the_leftmost_column_and_in_it_the_topmost_row(place):
+    layer = on(place, ta.MaxPool2d, 3, dtype=np.float64)
     assert dx_of_ones(layer, np.ones((1, 1, 3, 3))).tolist() == [[[[1, 0, 0], [0, 0, 0], [0, 0, 0]]]]
     x = np.zeros((1, 1, 3, 3))
     x[0, 0, 0, 2] = x[0, 0, 1, 1] = x[0, 0, 2, 1] = 5  # the top row holds one, yet column 1 is further left
     assert dx_of_ones(layer, x).tolist() == [[[[0, 0, 0], [0, 1, 0], [0, 0, 0]]]]
 
 
-def test_padded_cell_never_wins():
+@every_place
+def test_padded_cell_never_wins(place):
     x = values((2, 3, 5, 5)) - 100
-    out = ta.MaxPool2d(3, stride=2, padding=1, ceil_mode=True, dtype=np.float64).forward(x)
+    out = on(place, ta.MaxPool2d, 3, stride=2, padding=1, ceil_mode=True, dtype=np.float64).forward(x)
     assert out.max() < 0 and np.isfinite(out).all()
 
 
-def test_padded_cell_does_not_count_in_a_mean():
-    layer = ta.AvgPool2d(3, stride=2, padding=1, ceil_mode=True, dtype=np.float64)
+@every_place
+def test_padded_cell_does_not_count_in_a_mean(place):
+    layer = on(place, ta.AvgPool2d, 3, stride=2, padding=1, ceil_mode=True, dtype=np.float64)
     assert layer.forward(np.full((1, 1, 6, 6), 7.0)) == pytest.approx(7, rel=1e-14)
     assert dx_of_ones(layer, np.ones((1, 1, 2, 2))).tolist() == [[[[0.25, 0.75], [0.75, 2.25]]]]  # windows of 4, 2, 2 and 1 cells
 
 
+@every_place
 @BOTH
-def test_gradient_is_neither_lost_nor_made(make):
-    layer, x = make(3, stride=2, padding=(1, 0, 2, 1), ceil_mode=True, dtype=np.float64), values((2, 3, 8, 7))
+def test_gradient_is_neither_lost_nor_made(make, place):
+    layer, x = on(place, make, 3, stride=2, padding=(1, 0, 2, 1), ceil_mode=True, dtype=np.float64), values((2, 3, 8, 7))
     out = layer.forward(x, train=True)
     dout = values(out.shape, 2)
     assert layer.backward(dout).sum() == pytest.approx(dout.sum(), rel=1e-11)
 
 
+@every_place
 @BOTH
-def test_nan_spreads_to_every_window_that_sees_it_and_to_no_other(make):
+def test_nan_spreads_to_every_window_that_sees_it_and_to_no_other(make, place):
     x = np.zeros((2, 2, 4, 4))
     x[0, 1, 1, 1] = np.nan
-    nan = np.isnan(make(2, dtype=np.float64).forward(x))
+    nan = np.isnan(on(place, make, 2, dtype=np.float64).forward(x))
     assert nan[0, 1].ravel().tolist() == [True, False, False, False]
     assert nan.sum() == nan[0, 1].sum()
 
 
-def test_max_of_minus_infinity():
+@every_place
+def test_max_of_minus_infinity(place):
     x = np.full((1, 1, 2, 2), -np.inf)
-    assert ta.MaxPool2d(2, dtype=np.float64).forward(x, train=True) == -np.inf
+    assert on(place, ta.MaxPool2d, 2, dtype=np.float64).forward(x, train=True) == -np.inf
 
 
-def test_gradient_of_a_window_of_minus_infinity_goes_to_its_first_cell_and_is_lost_in_padding():
+@every_place
+def test_gradient_of_a_window_of_minus_infinity_goes_to_its_first_cell_and_is_lost_in_padding(place):
     x = np.full((1, 1, 2, 2), -np.inf)
-    assert dx_of_ones(ta.MaxPool2d(2, dtype=np.float64), x).tolist() == [[[[1, 0], [0, 0]]]]
-    assert not dx_of_ones(ta.MaxPool2d(2, padding=1, stride=3, dtype=np.float64), x).any()
+    assert dx_of_ones(on(place, ta.MaxPool2d, 2, dtype=np.float64), x).tolist() == [[[[1, 0], [0, 0]]]]
+    assert not dx_of_ones(on(place, ta.MaxPool2d, 2, padding=1, stride=3, dtype=np.float64), x).any()
 
 
 @pytest.mark.parametrize("cell", range(9))
@@ -160,11 +170,12 @@ def test_pixel_that_is_not_finite_stays_within_the_means_that_see_it(value, algo
     assert np.array_equal(dx[seen], np.full(9, value), equal_nan=True) and np.isfinite(dx[~seen]).all()
 
 
+@every_place
 @BOTH
-def test_window_of_the_whole_image(make):
+def test_window_of_the_whole_image(make, place):
     x = values((2, 3, 4, 5))
     expected = x.max(axis=(2, 3)) if make is ta.MaxPool2d else x.mean(axis=(2, 3))
-    assert make((4, 5), dtype=np.float64).forward(x)[:, :, 0, 0] == pytest.approx(expected, rel=1e-13)
+    assert on(place, make, (4, 5), dtype=np.float64).forward(x)[:, :, 0, 0] == pytest.approx(expected, rel=1e-13)
 
 
 @BOTH

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.contract import refuses
 from tests.sim.ptx_text import device, kernel, module
@@ -65,6 +66,37 @@ $L__info_string0:
 .b8 0
     }
 """
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("/home/__nv_nvrtc_builtin_header.h", 5),
+        ("__nv_nvrtc_builtin_header.h", 5),
+        ("/lib/nvidia/cu13/include/mma.h", 5),
+        ("/usr/local/cuda-13.1/targets/x86_64-linux/include/mma.h", 5),
+        ("C:\\\\CUDA\\\\v13.1\\\\include\\\\mma.h", 5),
+        ("/home/cuda-course/include/common.cuh", 5144),
+        ("own__nv_.h", 5144),
+    ],
+)
+def test_a_line_of_a_header_of_nvrtc_is_that_of_its_call(path: str, line: int) -> None:
+    """Through two calls within the header. A header of the user is named itself."""
+    locs = (
+        ".loc 1 7 3", ".loc 1 5 3, function_name $L__info_string0, inlined_at 1 7 3",
+        ".loc 2 5150 1, function_name $L__info_string1, inlined_at 1 5 3",
+        ".loc 2 5144 1, function_name $L__info_string2, inlined_at 2 5150 1",
+    )  # fmt: skip
+    body = "\n".join(locs) + "\n    mov.u32 %r1, 7;\n    .loc 1 8 1\n    mov.u32 %r1, 8;"
+    text = f'.visible .entry k()\n{{\n    .reg .b32 %r<2>;\n{body}\n    ret;\n}}\n    .file 1 "/a/k.cu"\n    .file 2 "{path}"\n'
+    sources = [instruction.source for instruction in parse(text).functions["k"].instructions]
+    assert sources[:2] == [(1 if line == 5 else 2, line), (1, 8)]
+
+
+def test_lines_whose_calls_go_in_a_circle_end() -> None:
+    locs = ".loc 2 1 1, function_name $L__a, inlined_at 2 2 2\n.loc 2 2 2, function_name $L__a, inlined_at 2 1 1"
+    text = f'.visible .entry k()\n{{\n{locs}\n    ret;\n}}\n    .file 2 "__nv_nvrtc_builtin_header.h"\n'
+    assert parse(text).functions["k"].instructions[0].source is not None
 
 
 def test_every_piece_is_found() -> None:

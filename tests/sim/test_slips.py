@@ -150,3 +150,18 @@ def test_arrays_are_unharmed_beside_a_faulty_write() -> None:
     with refuses(KernelError, "must be inside of argument 0 (float32, 32), got directly behind its end, by thread (32, 0, 0)"):
         run(code, 1, 64, whole[32:64])
     assert (device().to_numpy(whole)[64:] == 0).all()
+
+
+@needs_nvrtc
+def test_an_instruction_of_a_header_is_refused_with_the_line_of_the_user() -> None:
+    """A texture's access is written in a header of NVRTC, which calls itself; `value` is a function of the user's text."""
+    code = """#line 1 "textures.cu"
+__device__ float value(cudaTextureObject_t t, int i) {
+    return tex1Dfetch<float>(t, i);
+}
+extern "C" __global__ void k(cudaTextureObject_t t, float* out) {
+    out[threadIdx.x] = value(t, threadIdx.x);
+}"""
+    rule = "an instruction must be one that the simulated card knows, got tex.1d.v4.f32.s32 in "
+    with refuses(KernelError, f"k (textures.cu, line 2): {rule}"):
+        sim.RawModule(code=code).get_function("k")

@@ -29,16 +29,17 @@ SCALED_BATCH = 16
 
 
 def parse_bytes(who: str, text: str) -> int:
-    """The number of bytes that a text such as `3GiB`, `500 MB` or `1000000` names. ShapeError: another text, or not 1 B to 2**30 GiB."""
+    """The number of bytes that a text such as `3GiB` or `500 MB` names. ShapeError: another text, no unit, or not 1 B to 2**30 GiB."""
     nbytes = 0
     if isinstance(text, str):
         digits = text.strip().rstrip("KMGiB").rstrip()
-        unit = text.strip()[len(digits) :].strip() or "B"
+        unit = text.strip()[len(digits) :].strip()
         with contextlib.suppress(KeyError, ValueError, OverflowError):
             nbytes = round(float(digits) * UNITS[unit])
     if not 1 <= nbytes <= MOST_BYTES:
         rule = f"a number with one of {', '.join(UNITS)}, such as 3GiB, from 1B to {MOST_BYTES // UNITS['GiB']:,}GiB"
-        raise ShapeError(f"{who}: memory must be {rule}, got {show(text)}")
+        bare = isinstance(text, str) and text.strip().replace(".", "", 1).isdecimal()
+        raise ShapeError(f"{who}: memory must be {rule}, got {show(text)}", f"write the unit too, {text.strip()}GiB" if bare else None)
     return nbytes
 
 

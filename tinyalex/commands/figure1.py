@@ -19,6 +19,7 @@ from tinyalex.experiments.figure1.rates import load_record, record_of, recorded_
 from tinyalex.experiments.figure1.result import plans_in, read_plans, sentences
 from tinyalex.files.atomic import write_json
 from tinyalex.models.cifar import ACTIVATIONS, SETUPS
+from tinyalex.models.registry import build
 
 HELP = "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"
 EXAMPLE = "tinyalex figure1 --quick"
@@ -184,7 +185,7 @@ def _device(args: argparse.Namespace) -> Device:
     else:
         require_choice("figure1", "--device with --workers", args.device, ("cpu",))
         device = CpuDevice(workers=args.workers)
-    set_cards("figure1", [device], args)
+    set_cards("figure1", [device], args, lambda places: build("figure1", devices=places))
     return device
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tinyalex.analysis.card import parse_bytes
 from tinyalex.devices import Device
+from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.units import time_in_words
+from tinyalex.layers import Sequential
+from tinyalex.units import bytes_in_words, time_in_words
 
 
 def path(text: str | os.PathLike[str]) -> Path:
@@ -44,13 +47,33 @@ def add_card_options(add: Callable[..., Any]) -> None:
     add("--tf32", action="store_true", help="let real GPUs round the factors of matrix products to TF32 (default: float32 throughout)")
 
 
-def set_cards(who: str, devices: Iterable[Device], args: argparse.Namespace) -> None:
-    """Do what the options about GPUs ask for, before anything is made on the devices. Raises DeviceError, ShapeError."""
+def set_cards(who: str, devices: Sequence[Device], args: argparse.Namespace, build: Callable[[Any], Sequential]) -> None:
+    """Do what the options about GPUs ask for, before anything is made on the devices. Raises DeviceError, ShapeError.
+
+    build: makes the net that will be trained, on a device without memory that it gets, or on a list of two.
+    """
+    if args.memory_limit is not None:
+        limit = parse_bytes(f"{who}: --memory-limit", args.memory_limit)
+        if all(device.kind != "cpu" for device in devices):
+            _check_limit(who, limit, args.memory_limit, devices, build)
     for device in dict.fromkeys(devices):
         if args.memory_limit is not None:
-            device.limit_memory(parse_bytes(f"{who}: --memory-limit", args.memory_limit))
+            device.limit_memory(limit)
         if args.tf32:
             device.use_tf32()
+
+
+def _check_limit(who: str, limit: int, got: str, devices: Sequence[Device], build: Callable[[Any], Sequential]) -> None:
+    """Raise ShapeError if a device could not even hold what training needs without an image."""
+    places: dict[Device, Device] = {device: DryDevice(device.name, device.kind) for device in devices}
+    net = build([places[device] for device in devices] if len(devices) > 1 else places[devices[0]])
+    for place in places.values():
+        own = [array for leaf in net.leaves() if leaf.device is place for array in leaf.params.values()]
+        least = 3 * sum(math.prod(array.shape) * array.dtype.itemsize for array in own)
+        if limit < least:
+            rule = f"{who}: --memory-limit must be at least {least}B ({bytes_in_words(least)})"
+            what = f"what the parameters, their gradients and velocities take on {place.name} before the first image"
+            raise ShapeError(f"{rule}, {what}, got {got}", "use a higher limit; a smaller batch does not change this")
 
 
 def go_on(command: str) -> str:

@@ -119,10 +119,14 @@ def options_of(args: argparse.Namespace, recipe: Recipe) -> dict[str, Any]:
 
 def net_of(args: argparse.Namespace, recipe: Recipe, classes: int) -> Sequential:
     """The net with an output for each class."""
-    if args.memory_limit is not None or args.tf32:
-        set_cards("train", places_of(recipe.net, args.towers, args.devices), args)
     options = options_of(args, recipe) | ({"classes": classes} if recipe.net == "figure1" else {"num_classes": classes})
-    return build(recipe.net, towers=args.towers, devices=args.devices, seed=args.seed, **options)
+
+    def on(devices: Any) -> Sequential:
+        return build(recipe.net, towers=args.towers, devices=devices, seed=args.seed, **options)
+
+    if args.memory_limit is not None or args.tf32:
+        set_cards("train", places_of(recipe.net, args.towers, args.devices), args, on)
+    return on(args.devices)
 
 
 def input_shape(args: argparse.Namespace, recipe: Recipe) -> tuple[int, ...]:

@@ -97,15 +97,17 @@ KERNELS: dict[str, tuple[Row, ...]] = {
     "average pooling": (CUDA_AVG_POOL,),
     "product": (CUDA_PRODUCT,),
 }
-FUNCTIONS: dict[str, tuple[str, Callable[..., Any]]] = {  # by the name of the plain function: the .cu file, and what launches its kernel
-    "lrn_forward": ("lrn.cu", functions.lrn_forward),
-    "lrn_backward": ("lrn.cu", functions.lrn_backward),
-    "relu_backward": ("bias.cu", functions.relu_backward),
-    "kept_units": ("dropout.cu", functions.kept_units),
-    "drop": ("dropout.cu", functions.drop),
-    "softmax_loss": ("loss.cu", functions.softmax_loss),
-    "softmax_loss_backward": ("loss.cu", functions.softmax_loss_backward),
-    "sgd_step": ("sgd.cu", functions.sgd_step),
+# By the name of the plain function: the .cu file, what launches its kernel, and whether that asks itself if the kernel compiles: where
+# the arguments of a call decide how the file is compiled, only the launch knows.
+FUNCTIONS: dict[str, tuple[str, Callable[..., Any], bool]] = {
+    "lrn_forward": ("lrn.cu", functions.lrn_forward, True),
+    "lrn_backward": ("lrn.cu", functions.lrn_backward, True),
+    "relu_backward": ("bias.cu", functions.relu_backward, False),
+    "kept_units": ("dropout.cu", functions.kept_units, True),
+    "drop": ("dropout.cu", functions.drop, False),
+    "softmax_loss": ("loss.cu", functions.softmax_loss, False),
+    "softmax_loss_backward": ("loss.cu", functions.softmax_loss_backward, False),
+    "sgd_step": ("sgd.cu", functions.sgd_step, False),
 }
 # fmt: on
 OTHERS = {operation: (rows[-1], *rows[:-1]) for operation, rows in CPU.items()}  # the plain function first
@@ -143,8 +145,8 @@ def function(plain: Callable[..., Any], device: Device, dtype: Any) -> Callable[
     kernels = kernels_of(device)
     if kernels is None:
         return plain
-    file, launches = FUNCTIONS[plain.__name__]
-    return partial(launches, kernels, plain) if kernels.ready(file, dtype) else plain
+    file, launches, asks = FUNCTIONS[plain.__name__]
+    return partial(launches, kernels, plain) if asks or kernels.ready(file, dtype) else plain
 
 
 def dtype_of(asked: Request) -> Any:

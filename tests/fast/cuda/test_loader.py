@@ -26,12 +26,12 @@ class Nvrtc:
     def get_function(self, name):
         if short_of_memory:
             raise short_of_memory.pop()
-        if "broken" in self.code:
+        if "broken" in self.code or any(option in refused for option in self.options):
             raise RuntimeError('In file included from lrn.cu\nlrn.cu(7): error: identifier "broken" is undefined\n\n1 error detected')
         return lambda grid, block, args: started.append((name, grid, block, args, current_device()))
 
 
-started, short_of_memory = [], []
+started, short_of_memory, refused = [], [], set()
 
 
 class Card(SimDevice):
@@ -58,6 +58,13 @@ class Bare(SimDevice):
 def break_lrn(monkeypatch):
     own = loader.source
     monkeypatch.setattr(loader, "source", lambda file: own(file) + "broken" * (file == "lrn.cu"))
+
+
+@pytest.fixture
+def refuse():
+    """A function: from now on nothing compiles that has this option."""
+    yield refused.add
+    refused.clear()
 
 
 def layer(device):
@@ -142,6 +149,64 @@ def test_a_file_that_does_not_compile_is_named_once_and_the_array_functions_go_o
         assert loader.kernels_of(card).ready("pool.cu", np.float32)
 
 
+def there_and_back(layer, x):
+    """The output, the gradient, and what was said on the way."""
+    device = layer.device
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        out = device.to_numpy(layer.forward(device.asarray(x), train=True)).copy()
+        dx = device.to_numpy(layer.backward(device.asarray(np.ones_like(x))))
+    return out, dx, [str(each.message) for each in said]
+
+
+def test_a_window_that_alone_does_not_compile_is_computed_by_the_array_functions(refuse):
+    refuse("-DAFTER=3")
+    card, x = Card(2), values((1, 9, 2, 3), 1, np.float32)
+    started.clear()
+    out, dx, said = there_and_back(ta.LocalResponseNorm(7, alpha=1.0, device=card), x)
+    expected = there_and_back(ta.LocalResponseNorm(7, alpha=1.0), x)
+    assert np.allclose(out, expected[0]) and np.allclose(dx, expected[1]) and not started
+    assert len(said) == 1 and said[0].endswith("; the array functions compute in its place")
+    there_and_back(ta.LocalResponseNorm(5, device=card), x)
+    assert [name for name, *_ in started] == ["lrn_forward", "lrn_backward"]  # another window runs its kernels
+    assert {key[0] for key in loader.kernels_of(card)._modules} == {"lrn.cu"} and len(loader.kernels_of(card)._modules) == 1
+
+
+def test_a_mask_whose_kernel_alone_does_not_compile_is_made_by_the_array_functions(refuse):
+    """The file is compiled for float32 to make masks, also those of a layer of float64."""
+    refuse("-Dreal=float")
+    x = values((4, 9), 1)
+    card = Card(2)
+    expected, layer = (ta.Dropout(seed=3, device=place, dtype=np.float64) for place in ("cpu", card))
+    with pytest.warns(RuntimeWarning, match=r"dropout\.cu must compile.*; the array functions compute in its place") as said:
+        mask = layer.mask(x.shape)
+    assert np.array_equal(card.to_numpy(mask), expected.mask(x.shape)) and len(said) == 1
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file != "sgd.cu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_file_alone_may_fail_and_a_net_goes_on(file, dtype, monkeypatch):
+    """No kernel of this file starts, forward or backward, and nothing raises."""
+    own = loader.source
+    monkeypatch.setattr(loader, "source", lambda name: own(name) + "broken" * (name == file))
+    card, started[:] = Card(2), []
+    make = {"device": card, "dtype": dtype}
+    rng = np.random.default_rng(0)
+    rows = [
+        ta.Conv2d(3, 4, 3, rng=rng, **make), ta.ReLU(**make), ta.LocalResponseNorm(4, **make), ta.MaxPool2d(2, **make),
+        ta.Conv2d(4, 65, 1, rng=rng, **make), ta.Tanh(**make), ta.AvgPool2d(2, **make), ta.Flatten(**make), ta.Dropout(**make),
+        ta.Linear(65, 5, rng=rng, **make),
+    ]  # fmt: skip
+    net, loss = ta.Sequential(rows), ta.SoftmaxCrossEntropy(**make)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        logits = net.forward(card.asarray(values((2, 3, 6, 6), 1, dtype)), train=True)
+        loss.forward(logits, np.array([1, 2]), train=True)
+        net.backward(loss.backward())
+    assert not {name for name, *_ in started} & set(loader.kernels_in(file))
+    assert [text for text in map(str, (each.message for each in said)) if f" {file} must compile" in text] and started
+
+
 def test_with_kernels_demanded_a_file_that_does_not_compile_raises(break_lrn, monkeypatch):
     monkeypatch.setenv("TINYALEX_KERNELS", "1")
     card = Card(2)
@@ -170,7 +235,7 @@ def test_every_file_of_kernels_is_named_in_the_table_and_its_kernels_are_found()
     folder = loader.files("tinyalex.fast.cuda")
     assert sorted(FILES) == sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".cu"))
     rows = [row for rows in table.KERNELS.values() for row in rows]
-    named = {file for row in rows for file in row.file.split()} | {file for file, _ in table.FUNCTIONS.values()}
+    named = {file for row in rows for file in row.file.split()} | {file for file, _, _ in table.FUNCTIONS.values()}
     assert named == set(FILES)
     assert {file: loader.kernels_in(file) for file in ("conv.cu", "columns.cu")} == {
         "conv.cu": ["conv_forward"], "columns.cu": ["im2col", "col2im"],

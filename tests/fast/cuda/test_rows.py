@@ -335,7 +335,7 @@ def test_a_net_trains_on_kernels_as_on_a_cpu(way):
 
 
 def test_signatures():
-    for name, (_, launches) in table.FUNCTIONS.items():
+    for name, (_, launches, _) in table.FUNCTIONS.items():
         own = list(inspect.signature(launches).parameters)
         assert own == ["kernels", "plain", *inspect.signature(PLAIN[name]).parameters], name
         assert getattr(functions, name) is launches

@@ -15,7 +15,7 @@ import numpy as np
 from tinyalex.devices import NEW_ARRAYS, Array, Scratch
 from tinyalex.fast.cuda.loader import MOST, THREADS, Kernels, contiguous
 
-Plain: TypeAlias = Callable[..., Any]  # the plain function, for sizes that the kernel does not take
+Plain: TypeAlias = Callable[..., Any]  # the plain function, for sizes that the kernel does not take, or if its file does not compile
 WIDEST = 32  # channels of a window of `lrn.cu`, which holds them in registers
 
 
@@ -33,7 +33,7 @@ def lrn_forward(
 ) -> None:
     """`layers.lrn.lrn_forward`."""
     before, after, groups = window
-    if before + after > WIDEST or math.prod(a.shape) > MOST:
+    if not _takes(kernels, a, before, after):
         plain(a, k, alpha, beta, window, scale, out, scratch)
         return
     sizes, threads = _channels(a, groups)
@@ -55,13 +55,19 @@ def lrn_backward(
 ) -> None:
     """`layers.lrn.lrn_backward`."""
     before, after, groups = window
-    if before + after > WIDEST or math.prod(a.shape) > MOST:
+    if not _takes(kernels, a, before, after):
         plain(a, scale, dout, alpha, beta, window, dx, scratch)
         return
     device = kernels.device
     sizes, threads = _channels(a, groups)
     arguments = (contiguous(a, device), scale, contiguous(dout, device), dx, *sizes, float(alpha), float(beta))
     kernels.launch("lrn.cu", "lrn_backward", threads, *arguments, BEFORE=before, AFTER=after)
+
+
+def _takes(kernels: Kernels, a: Array, before: int, after: int) -> bool:
+    """Whether `lrn.cu` has a kernel for this array and this window, for which the file is compiled."""
+    fits = before + after <= WIDEST and math.prod(a.shape) <= MOST
+    return fits and kernels.ready("lrn.cu", a.dtype, BEFORE=before, AFTER=after)
 
 
 def _channels(a: Array, groups: int) -> tuple[tuple[int, int, int], int]:
@@ -84,7 +90,7 @@ def kept_units(
     (n, *features), (index, parts) = shape, part
     of_part, rest = math.prod(features[:1]), math.prod(features[1:])
     units = n * of_part * parts * rest
-    if units > MOST:
+    if units > MOST or not kernels.ready("dropout.cu", np.float32):  # the file has one kernel of masks for all dtypes
         return kernels.device.asarray(plain(key, step, shape, least, part))
     mask = kernels.device.empty(shape, np.bool_)
     words = (np.uint64(word) for word in (key & 2**64 - 1, key >> 64, step, least))

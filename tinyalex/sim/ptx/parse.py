@@ -38,6 +38,10 @@ VARIABLE = re.compile(
 WORD = re.compile(r"[%$\w]+(?:\.[xyz]\b)?")  # the name of a register, variable, parameter or label
 REGISTER = re.compile(r"(%?[\w$]+)(?:<(\d+)>)?")
 MOST_THREADS = re.compile(r"\.maxntid\s+(\d+)")  # NVRTC writes the product of the three directions into x
+INLINED = re.compile(r"\.loc\s+(\d+)\s+(\d+)\s+(\d+)(?:.*?inlined_at\s+(\d+)\s+(\d+)\s+(\d+))?")
+OF_NVRTC = re.compile(  # in the path of a header that is not the user's: built into NVRTC, or of NVIDIA's wheel or toolkit
+    r"(?:^|[/\\])(?:__nv_|(?:nvidia[/\\]cu\w*|cuda(?:-[\d.]+)?|CUDA[/\\]+v[\d.]+)[/\\]+(?:targets/[\w-]+/)?include[/\\])"
+)
 FILE = re.compile(r'^\s*\.file\s+(\d+)\s+"([^"]*)"', re.MULTILINE)
 
 
@@ -68,7 +72,8 @@ class Instruction:
     """One instruction.
 
     parts: the opcode, cut at its dots. operands: as in the text. guard: a predicate that must be true, with "!" in front for one
-    that must be false. line: in the PTX. source: the number of the file of the source, and the line; None if it is not known.
+    that must be false. line: in the PTX. source: the number of the file of the source, and the line; None if it is not known. For
+    what a header of NVRTC does, such as a texture's access, it is the line of the user's text that called it.
     """
 
     text: str
@@ -111,6 +116,9 @@ def parse(text: str) -> Text:
     """The functions and variables of a text in PTX."""
     functions: dict[str, Function] = {}
     variables: list[Variable] = []
+    files = {int(number): name for number, name in FILE.findall(text)}
+    headers = {number for number, name in files.items() if OF_NVRTC.search(name)}
+    callers: dict[tuple[int, ...], tuple[int, ...]] = {}  # file, line and column of what was written inline to those of its call
     inside: Function | None = None
     scopes: list[dict[str, str]] = []  # one for each open brace: registers that hide those of the same name outside, with new names
     source = None
@@ -127,8 +135,7 @@ def parse(text: str) -> Text:
                 functions[inside.name] = inside
             scopes, inside, source = ([{}], inside, None) if inside.defined else ([], None, None)
         elif statement.split()[0] == ".loc":
-            number, row = statement.split()[1:3]
-            source = (int(number), int(row)) if int(row) else source
+            source = _source(statement, callers, headers) or source
         elif found := VARIABLE.match(statement):
             (variables if inside is None else inside.variables).append(_variable(found))
         elif inside is not None and statement.startswith(".reg"):
@@ -145,7 +152,25 @@ def parse(text: str) -> Text:
         elif inside is not None:
             hidden = {name: new for scope in scopes for name, new in scope.items()}
             inside.instructions.append(_instruction(statement, line, source, hidden))
-    return Text(functions, variables, {int(number): name for number, name in FILE.findall(text)})
+    return Text(functions, variables, files)
+
+
+def _source(statement: str, callers: dict[tuple[int, ...], tuple[int, ...]], headers: set[int]) -> tuple[int, int] | None:
+    """File and line of a `.loc`; for a header, those of the call outside of all headers. `callers` grows. None: the line is 0."""
+    found = INLINED.match(statement)
+    if found is None:
+        return None
+    numbers = [int(number) for number in found.groups() if number]
+    at = tuple(numbers[:3])
+    if numbers[3:]:
+        callers[at] = tuple(numbers[3:])
+    else:
+        callers.pop(at, None)
+    seen = set()
+    while at[0] in headers and at in callers and at not in seen:
+        seen.add(at)
+        at = callers[at]
+    return (at[0], at[1]) if at[1] else None
 
 
 def _without_comments(text: str) -> str:
