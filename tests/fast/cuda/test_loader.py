@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -232,7 +233,7 @@ def test_first_error(message, first):
 
 
 def test_every_file_of_kernels_is_named_in_the_table_and_its_kernels_are_found():
-    folder = loader.files("tinyalex.fast.cuda")
+    folder = files("tinyalex.fast.cuda")
     assert sorted(FILES) == sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".cu"))
     rows = [row for rows in table.KERNELS.values() for row in rows]
     named = {file for row in rows for file in row.file.split()} | {file for file, _, _ in table.FUNCTIONS.values()}
