@@ -1,7 +1,9 @@
 """The published peaks of some graphics cards, and the published timing from which the one efficiency of `predict` comes.
 
-Every figure is a published one; none was measured here. Each peak is computed from two facts (cores and clock, width and rate of the
-memory) and compared with the peak that is published as one number, so a wrong unit in the table cannot stay unnoticed.
+None of the figures was measured here. They are published ones, but for those that `source` says were not found, the rates of PCIe, and
+whether the Titans and the 1080 Ti read each other's memory: these are what the authors know of such cards. Each peak is computed from two
+facts (cores and clock, width and rate of the memory) and compared with the peak that is published as one number, so a wrong unit in the
+table cannot stay unnoticed.
 
 Where a card raises its clock by itself, its highest published clock counts, as in the makers' own peaks. The choice matters: by the lower
 clock of the Titan Black, 889 MHz, the efficiency would be 0.399, and the paper's 5 to 6 days 1.08 to 1.30 times the prediction.
@@ -82,7 +84,7 @@ CARDS = {
         ),
         Card(
             "titanblack", "GeForce GTX Titan Black", 2880, 980e6, 384, 7.0e9, 6 * GIB, PCIE3, PCIE3, True, 5.645e12, 336e9,
-            "cores and memory: guru3d.com, GTX Titan Black review; clock and rate: NVIDIA's specification (boost clock)",
+            "cores and memory: guru3d.com, GTX Titan Black review; the boost clock and the memory's rate were not found in a source",
         ),
         Card(
             "titanx", "GeForce GTX Titan X (Maxwell)", 3072, 1075e6, 384, 7.01e9, 12 * GIB, PCIE3, PCIE3, True, 6.605e12, 336.5e9,
@@ -94,7 +96,7 @@ CARDS = {
         ),
         Card(
             "rtx3090", "GeForce RTX 3090", 10496, 1695e6, 384, 19.5e9, 24 * GIB, PCIE4, PCIE4, False, 35.58e12, 936e9,
-            "fudzilla.net, RTX 30 series specifications (boost clock); no card reads another's memory over PCIe",
+            "fudzilla.net, RTX 30 series specifications; not found in a source: the boost clock, and that no card reads another's memory",
         ),
         Card(
             "h100", "H100 SXM5", 16896, 1980e6, 5120, 5.234e9, 80 * GIB, PCIE5, 450e9, True, 66.9e12, 3.35e12,
