@@ -12,16 +12,6 @@ import tinyalex as ta
 from tinyalex.devices.sim import SimDevice, current_device
 
 
-@pytest.fixture
-def sim():
-    return SimDevice(0)
-
-
-@pytest.fixture
-def x(sim):
-    return sim.asarray(np.arange(6.0, dtype=np.float32).reshape(2, 3))
-
-
 def test_two_numbers_of_one_name_are_two_devices():
     with pytest.raises(ta.DeviceError):
         SimDevice(0).zeros((1,)) + SimDevice(0).zeros((1,))

@@ -11,17 +11,6 @@ import tinyalex as ta
 from tinyalex.devices import sim_array
 from tinyalex.devices.sim import SimDevice
 
-
-@pytest.fixture
-def sim():
-    return SimDevice(0)
-
-
-@pytest.fixture
-def x(sim):
-    return sim.asarray(np.arange(6.0, dtype=np.float32).reshape(2, 3))
-
-
 NUMPY = r"sim:0: Unsupported type <class 'numpy.ndarray'>"
 HOST = np.ones((2, 3), np.float32)
 
@@ -267,9 +256,7 @@ NEW_IN_NUMPY_2_1 = {"cumulative_prod", "cumulative_sum", "unstack"}  # all that 
 
 
 def test_every_name_of_the_table_can_be_had(sim, x):
-    missing = {
-        name for section in ("functions", "ufuncs", "values") for name in sim_array.API[section] if not hasattr(sim.xp, name)
-    }
+    missing = {name for section in ("functions", "ufuncs", "values") for name in sim_array.API[section] if not hasattr(sim.xp, name)}
     assert missing <= NEW_IN_NUMPY_2_1 and not any(hasattr(np, name) for name in missing)
     for name in [*sim_array.API["methods"], *sim_array.API["attributes"]]:
         assert hasattr(x.reshape(1, 6), name), name

@@ -12,16 +12,6 @@ from tests.contract import refuses
 from tinyalex.devices.sim import Counts, SimDevice
 
 
-@pytest.fixture
-def sim():
-    return SimDevice(0)
-
-
-@pytest.fixture
-def x(sim):
-    return sim.asarray(np.arange(6.0, dtype=np.float32).reshape(2, 3))
-
-
 def counted(sim, work):
     before = sim.counts()
     work()

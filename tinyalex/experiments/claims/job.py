@@ -9,13 +9,13 @@ from typing import Any
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Device
-from tinyalex.errors import CheckpointError, Interrupted
+from tinyalex.errors import Interrupted
+from tinyalex.experiments import resumable
 from tinyalex.experiments.claims.experiment import Training
 from tinyalex.experiments.claims.plan import VARIANTS, Variant
 from tinyalex.experiments.claims.result import RESULT, Work, result
 from tinyalex.experiments.claims.runs import name_of, read_runs
 from tinyalex.files.atomic import alone_in, make_folder, write_json
-from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.units import time_in_words
 
@@ -23,23 +23,10 @@ WRITE_EVERY_S = 15.0  # seconds; drawing the pictures takes some
 
 
 def open_folder(folder: Path) -> None:
-    """Make the folder.
-
-    Raises
-    ------
-    CheckpointError: the folder is there and holds files of something else, or a folder is in the place of a result.
-    """
+    """Make the folder. CheckpointError: it is there and holds files of something else, or a folder is in the place of a result."""
     from tinyalex.experiments.claims.page import FILES
 
-    there = [folder / name for name in FILES if (folder / name).exists()]
-    strange = [*checkpoint_files(folder), *(there if not (folder / "runs").is_dir() else [])]
-    if strange:
-        got = f"files of something else, such as {strange[0].name}"
-        raise CheckpointError(f"{folder}: --out must be a new folder or one of tinyalex claims, got {got}; name another")
-    for path in there:
-        if not path.is_file():
-            raise CheckpointError(f"{path}: the place of a result must be free or a file's, got a folder; move it away")
-    make_folder(folder)
+    resumable.open_folder("claims", folder, FILES, (folder / "runs").is_dir)
     make_folder(folder / "runs")
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from tinyalex.data.dataset import Dataset
 from tinyalex.devices import Device
-from tinyalex.errors import CheckpointError, DivergedError, Interrupted
+from tinyalex.errors import DivergedError, Interrupted
+from tinyalex.experiments import resumable as shared
 from tinyalex.experiments.figure1.experiment import Figure1
 from tinyalex.experiments.figure1.plan import Plan
 from tinyalex.experiments.figure1.rates import with_record
@@ -18,9 +19,7 @@ from tinyalex.experiments.figure1.result import RESULT, read_plans, result, writ
 from tinyalex.experiments.figure1.runs import read_runs
 from tinyalex.experiments.figure1.time import epochs_left, seconds_an_epoch, usual_epochs
 from tinyalex.experiments.resumable import resumable
-from tinyalex.files.atomic import make_folder
 from tinyalex.models.cifar import SETUPS
-from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.log import NAME as LOG
 from tinyalex.units import time_in_words
 
@@ -30,21 +29,8 @@ DRAW_EVERY_S = 15.0  # seconds; drawing the pictures takes a second
 
 
 def open_folder(folder: Path) -> None:
-    """Make the folder.
-
-    Raises
-    ------
-    CheckpointError: the folder is there and holds other files that the results would overwrite.
-    """
-    there = [folder / name for name in (*FILES, RATES) if (folder / name).exists()]
-    checkpoints = checkpoint_files(folder)  # of another command: those of figure1 are in the folders of its runs
-    if checkpoints or (there and not read_runs(folder)):
-        got = f"files of something else, such as {[*checkpoints, *there][0].name}"
-        raise CheckpointError(f"{folder}: --out must be a new folder or one of tinyalex figure1, got {got}; name another")
-    for path in there:
-        if not path.is_file():
-            raise CheckpointError(f"{path}: the place of a result must be free or a file's, got a folder; move it away")
-    make_folder(folder)
+    """Make the folder. CheckpointError: it is there and holds other files that the results would overwrite."""
+    shared.open_folder("figure1", folder, (*FILES, RATES), lambda: read_runs(folder))
 
 
 class Job:
