@@ -31,9 +31,10 @@ def on_host(net, what):
 def strengthen(net, factor):
     """Weights large enough that the image reaches the loss through a narrow net."""
     for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            if key == "weight":
-                array *= factor
+        with leaf.device.activate():
+            for key, array in leaf.params.items():
+                if key == "weight":
+                    array *= factor
 
 
 def check_equal(one, two, size, n, steps):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.devices import Array, Device
+from tinyalex.devices import Array, CpuDevice, Device
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import DeviceError, TinyalexError, require_choice
 
@@ -112,7 +112,7 @@ def setting() -> str:
 
 def kernels_of(device: Device) -> Kernels | None:
     """The kernels of a device; None if it runs none. Raises DeviceError where TINYALEX_KERNELS=1 and there is no compiler."""
-    if device.kind == "cpu" or isinstance(device, DryDevice):
+    if isinstance(device, CpuDevice | DryDevice):
         return None
     wanted = setting()
     if wanted == "0" or (wanted == "auto" and device.kind != "cuda"):
