@@ -265,10 +265,10 @@ def test_bad_input_is_one_sentence(argv, text, capsys, tmp_path):
 def test_a_file_of_another_architecture_names_the_tensor_and_both_shapes(capsys):
     about = SavedNet("cifar-alexnet", CLASSES, PREPARE, (3, 32, 32))
     from tinyalex.files.tensors import write_tensors
-    from tinyalex.models.weights import FORMAT, parameters_on_host
+    from tinyalex.models.weights import FORMAT, state_on_host
 
     text, arrays = about.stored()
-    write_tensors("wrong", parameters_on_host(build("figure1")) | arrays, FORMAT, 2, text)
+    write_tensors("wrong", state_on_host(build("figure1")) | arrays, FORMAT, 2, text)
     assert cli.main(["evaluate", "wrong", "--data", "synthetic"]) == 2
     said = capsys.readouterr().err
     assert "wrong: cifar-alexnet with 10 classes: param conv2.weight must have shape (64, 16, 5, 5), got (32, 32, 5, 5)" in said

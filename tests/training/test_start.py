@@ -12,7 +12,7 @@ from tinyalex.data.dataset import Sources
 from tinyalex.data.source import ArraySource, Subset, cut, fingerprint
 from tinyalex.errors import CheckpointError, DataError, ShapeError
 from tinyalex.models.registry import build
-from tinyalex.models.weights import parameters, parameters_on_host
+from tinyalex.models.weights import arrays_of, state_on_host
 from tinyalex.training.recipes import recipe_of
 from tinyalex.training.start import head_of, hold_out, input_of, load_start, rates_of
 
@@ -104,10 +104,10 @@ def test_a_stored_set_is_standardized_by_its_mean_image_and_colors():
 
 def test_weights_start_a_run_but_for_the_head_and_fit_both_towers():
     old, new = build("cifar-alexnet", seed=1), build("cifar-alexnet", towers=2, devices="cpu:0,cpu:1", num_classes=4, seed=2)
-    state, before = parameters_on_host(old), {name: array.copy() for name, array in parameters_on_host(new).items()}
+    state, before = state_on_host(old), {name: array.copy() for name, array in state_on_host(new).items()}
     left = load_start("file", state, new, frozenset({head_of(new)}))
     assert left == ("fc8.weight", "fc8.bias") and head_of(new) == head_of(old) == "fc8"
-    after = parameters_on_host(new)
+    after = state_on_host(new)
     assert np.array_equal(after["conv1a.weight"], state["conv1.weight"][:16]) and np.array_equal(
         after["conv1b.weight"], state["conv1.weight"][16:]
     )
@@ -125,7 +125,7 @@ def test_rates_by_layer_count_for_both_towers_and_with_the_recipes_biases():
     assert (
         sgd.factors["conv2a.weight"] == (0.1, 1)
         and sgd.factors["fc8.bias"] == (2, 0)
-        and set(sgd.factors) == {n for n, _ in parameters(net)}
+        and set(sgd.factors) == set(arrays_of(net))
     )
     with refuses(ShapeError, "rates: a layer must be one of conv1, conv2, conv3, conv4, conv5, fc6, fc8, got 'fc7'"):
         rates_of(net, {"fc7": 1}, recipe_of("paper"))

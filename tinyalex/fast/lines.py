@@ -52,13 +52,13 @@ def shifted_lines(sheet: Array, windows: Windows, groups: int, lines: slice, scr
     return shifted
 
 
-def line_weights(weight: Array, bias: Array, groups: int, device: Device) -> Array:
+def line_weights(weight: Array, bias: Array | None, groups: int, device: Device) -> Array:
     """The matrix (G, K/G, KH * (C/G * KW + 1)) that multiplies such lines: the weights, and the bias as a weight of the first line."""
     k, c, kh, kw = weight.shape
     with device.activate():
         both = device.zeros((groups, k // groups, kh, c * kw + 1), weight.dtype)
         both[..., :-1] = weight.transpose(0, 2, 1, 3).reshape(groups, k // groups, kh, c * kw)
-        both[:, :, 0, -1] = bias.reshape(groups, -1)
+        both[:, :, 0, -1] = 0 if bias is None else bias.reshape(groups, -1)
     return both.reshape(groups, k // groups, -1)
 
 

@@ -157,10 +157,11 @@ def apply(then: Then | None, out: Array, scratch: Scratch) -> None:
 
 
 def add_gradients(grads: Grads, dweight: Array, dbias: Array, device: Device) -> None:
-    """Add both to `grads`. Each gradient has as many elements as its parameter, in the same order."""
+    """Add both to `grads`; dbias only if there is a bias. Each gradient has as many elements as its parameter, in the same order."""
     with device.activate():
         grads["weight"] += dweight.reshape(grads["weight"].shape)
-        grads["bias"] += dbias.reshape(grads["bias"].shape)
+        if "bias" in grads:
+            grads["bias"] += dbias.reshape(grads["bias"].shape)
 
 
 def keeps_x(asked: Any) -> Keeps:

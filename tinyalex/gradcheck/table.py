@@ -64,6 +64,8 @@ CONVOLUTIONS = of_each_row(
     geometry("tiles of two sizes, groups 2", (1, 4, 9, 7), 4, 2, 3, padding=1, groups=2),
     geometry("lines cut tile by tile", (1, 1, 2, 37), 1, 1, 3, padding=1),
     geometry("17 images", (17, 1, 3, 2), 1, 2, 3, padding=1),
+    geometry("no bias", (3, 4, 5, 6), 4, 6, 3, padding=1, groups=2, bias=False),
+    geometry("no bias, no input gradient", (2, 2, 7, 5), 2, 4, 3, stride=2, bias=False, input_gradient=False),
     geometry("no input gradient", (2, 2, 4, 5), 2, 3, 3, input_gradient=False),
     geometry("no input gradient, N=1", (1, 2, 6, 5), 2, 3, 3, padding=1, input_gradient=False),
     geometry("no input gradient, padding 1", (3, 2, 5, 4), 2, 3, 3, padding=1, input_gradient=False),

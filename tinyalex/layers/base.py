@@ -37,6 +37,8 @@ class Layer:
     ----------
     params, grads: the arrays by the names "weight" and "bias", see `Parameters`. Each array is allocated once and stays the same.
         `backward` adds to `grads`. `layer.weight = w` copies w, as `layer.params["weight"] = w` does.
+    buffers: arrays that belong to the state of the layer, are saved and loaded with the parameters, and get no gradient, such as the
+        running mean of batch normalization.
     takes, gives: the devices that must hold the input and that hold the output: one, or two that hold one half each.
     reads: the devices to which a batch is copied from the host, if the layer is the first one: `device`, or both of a `Split`.
     needs_dout: whether `backward` reads its argument.
@@ -50,7 +52,7 @@ class Layer:
     """
 
     needs_dout = True
-    fixed: ClassVar[frozenset[str]] = frozenset({"name", "device", "dtype", "params", "grads"})
+    fixed: ClassVar[frozenset[str]] = frozenset({"name", "device", "dtype", "params", "grads", "buffers"})
     checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {}
     _named = True
 
@@ -71,6 +73,7 @@ class Layer:
         self.reads: tuple[Device, ...] = (self.device,)
         self.params: dict[str, Array] = Parameters(self)
         self.grads: dict[str, Array] = Parameters(self, finite=False)
+        self.buffers: dict[str, Array] = Parameters(self)
         self._waiting: tuple[np.random.Generator | None, dict[str, Init]] | None = None
         self.frozen = False
         self.prepared: dict[Any, Any] = {}
@@ -84,9 +87,10 @@ class Layer:
                 raise ShapeError(f"{self.name}: {key} must be given when the layer is made, {got}")
             if (waiting := own.get("_waiting")) is not None and key in waiting[1]:
                 self.require_built()
-            if key in own.get("params", ()):
-                self.params[key] = value
-                return
+            for arrays in (own.get("params", {}), own.get("buffers", {})):
+                if key in arrays:
+                    arrays[key] = value
+                    return
             if key in kind.checked:
                 value = kind.checked[key](self.name, value)
         object.__setattr__(self, key, value)
@@ -94,9 +98,9 @@ class Layer:
     if not TYPE_CHECKING:  # otherwise a type checker would accept every misspelled attribute
 
         def __getattr__(self, key: str) -> Array:
-            params = self.__dict__.get("params", ())
-            if key in params:
-                return params[key]
+            for arrays in (self.__dict__.get("params", {}), self.__dict__.get("buffers", {})):
+                if key in arrays:
+                    return arrays[key]
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {key!r}")
 
     def instead_of(self, key: str) -> str:
@@ -231,7 +235,7 @@ class Layer:
         for leaf in self.leaves():
             leaf.frozen = frozen
             leaf.prepared.clear()
-            for array in leaf.params.values():
+            for array in (*leaf.params.values(), *leaf.buffers.values()):
                 if isinstance(array, np.ndarray):  # arrays of a GPU cannot be read-only
                     array.flags.writeable = not frozen
 
@@ -247,6 +251,14 @@ class Layer:
         for arrays, new in zip((self.params, self.grads), made, strict=True):
             assert isinstance(arrays, Parameters)
             arrays.add(key, new, self)
+
+    def add_buffer(self, key: str, value: np.ndarray[Any, Any]) -> None:
+        """Add a buffer with these values, on the layer's device."""
+        assert isinstance(self.buffers, Parameters)
+        try:
+            self.buffers.add(key, self.device.filled(value, self.dtype), self)
+        except OutOfMemory as error:
+            raise error.inside(self.name) from None
 
     def check_x(self, x: Any, axes: str | None = None) -> None:
         """Raise unless `x` is on the layer's device, has the layer's dtype and the given axes ("N C H W"), and no axis of length 0."""
@@ -294,7 +306,7 @@ class Layer:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        for arrays in (state.get("params"), state.get("grads")):
+        for arrays in (state.get("params"), state.get("grads"), state.get("buffers")):
             if isinstance(arrays, Parameters):
                 arrays.belong(self)
         if state.get("frozen"):  # a copy of a read-only array is not read-only

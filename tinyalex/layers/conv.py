@@ -72,6 +72,7 @@ class Conv2d(Layer):
     kernel_size, stride: an integer, or (height, width), at least 1.
     padding: zeros around the image: an integer, "same", "valid" or (top, bottom, left, right).
     groups: G, at least 1; weight is (K, C/G, KH, KW).
+    bias: False for a convolution without biases, as in front of batch normalization, whose mean would take every bias away.
     ceil_mode: whether a last window that reaches beyond the edge counts, as in the authors' code of 2012.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
     rng: the generator that draws the weights; if None, a Sequential draws them from its seed.
@@ -98,7 +99,8 @@ class Conv2d(Layer):
     """
 
     fixed: ClassVar[frozenset[str]] = Layer.fixed | {
-        "in_channels", "out_channels", "groups", "kernel_size", "stride", "padding", "ceil_mode", "input_gradient", "algorithm",
+        "in_channels", "out_channels", "groups", "kernel_size", "stride", "padding", "ceil_mode", "has_bias", "input_gradient",
+        "algorithm",
     }  # fmt: skip
     before_pooling = False  # `fast.fuse` sets this to True if pooling follows directly: the output may then be CHWN in memory
 
@@ -113,6 +115,7 @@ class Conv2d(Layer):
         padding: Any = 0,
         groups: int = 1,
         ceil_mode: bool = False,
+        bias: bool = True,
         weight_init: Init = Gaussian(0.01),  # noqa: B008 - immutable
         bias_init: Init = zeros,
         algorithm: str = "auto",
@@ -128,15 +131,17 @@ class Conv2d(Layer):
         self.out_channels = multiple_of(self.groups, name, "out_channels", given[1])
         self.kernel_size, self.stride = pair(name, "kernel_size", given[2]), pair(name, "stride", stride)
         self.padding, self.ceil_mode = check_padding(name, padding), require_bool(name, "ceil_mode", ceil_mode)
+        self.has_bias = require_bool(name, "bias", bias)
         self.input_gradient = require_bool(name, "input_gradient", input_gradient)
         self.algorithm = check_algorithm(name, "convolution", algorithm)
         check_fits(name, self._asked(Windows((1, 1), self.kernel_size, self.stride, (0, 0), (1, 1))), self.algorithm)
-        self.begin(rng, weight=weight_init, bias=bias_init)
+        self.begin(rng, weight=weight_init, **({"bias": bias_init} if self.has_bias else {}))
 
     def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
         if self.in_channels is None:
             return None
-        return {"weight": (self.out_channels, self.in_channels // self.groups, *self.kernel_size), "bias": (self.out_channels,)}
+        shapes: dict[str, tuple[int, ...]] = {"weight": (self.out_channels, self.in_channels // self.groups, *self.kernel_size)}
+        return shapes | ({"bias": (self.out_channels,)} if self.has_bias else {})
 
     def fit(self, in_shape: tuple[int, ...]) -> None:
         if len(in_shape) != 3:
@@ -203,5 +208,5 @@ class Conv2d(Layer):
         padding = self.padding if isinstance(self.padding, str) or len(set(self.padding)) > 1 else self.padding[0]
         text += f", padding {padding}" if padding not in (0, "valid") else ""
         text += ", ceil" if self.ceil_mode else ""
-        text += f", groups {self.groups}" if self.groups > 1 else ""
+        text += (f", groups {self.groups}" if self.groups > 1 else "") + ("" if self.has_bias else ", no bias")
         return text + ("" if self.algorithm == "auto" else f", {self.algorithm}")

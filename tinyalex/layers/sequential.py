@@ -113,7 +113,7 @@ class Sequential(Layer):
         return not self._complete
 
     def build(self, in_shape: tuple[int, ...] | None = None, rng: np.random.Generator | int = 0) -> None:
-        """Build every layer, and compute all shapes if `in_shape` is known. Then `params` holds the parameters of all layers."""
+        """Build every layer, and compute all shapes if `in_shape` is known. Then `params` and `buffers` hold the arrays of all layers."""
         if self._complete and (in_shape is None or self.shapes or in_shape != self.in_shape):
             return
         shapes, rng = [], rng if self.seed is None else self.seed
@@ -127,7 +127,7 @@ class Sequential(Layer):
         if any(leaf.unbuilt for leaf in self.leaves()):
             return
         for leaf in self.leaves():
-            for mine, arrays in ((self.params, leaf.params), (self.grads, leaf.grads)):
+            for mine, arrays in ((self.params, leaf.params), (self.grads, leaf.grads), (self.buffers, leaf.buffers)):
                 assert isinstance(mine, Parameters) and isinstance(arrays, Parameters)
                 arrays.closed = mine.closed = True
                 for key, array in arrays.items():

@@ -79,22 +79,27 @@ def match_state(state: Mapping[str, np.ndarray[Any, Any]], names: Iterable[str])
     return join_state(state)
 
 
-def parameters(net: Layer) -> Iterator[tuple[str, Array]]:
-    """Each parameter: its name, such as "conv1.weight", and its array."""
+def state(net: Layer) -> Iterator[tuple[str, Layer, Array]]:
+    """What a file holds of a net: each parameter and then each buffer of a layer, by its name, such as "conv1.weight", with the layer."""
     for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            yield f"{leaf.name}.{key}", array
+        for key, array in (*leaf.params.items(), *leaf.buffers.items()):
+            yield f"{leaf.name}.{key}", leaf, array
 
 
-def parameters_on_host(net: Layer) -> dict[str, Tensor]:
-    """All parameters by name, as NumPy arrays."""
-    return {f"{leaf.name}.{key}": leaf.device.to_numpy(array) for leaf in net.leaves() for key, array in leaf.params.items()}
+def arrays_of(net: Layer) -> dict[str, Array]:
+    """The parameters and buffers of a net by name, each on its device."""
+    return {name: array for name, _, array in state(net)}
+
+
+def state_on_host(net: Layer) -> dict[str, Tensor]:
+    """The parameters and buffers of a net by name, as NumPy arrays."""
+    return {name: leaf.device.to_numpy(array) for name, leaf, array in state(net)}
 
 
 def parameters_sha256(net: Layer) -> str:
-    """SHA-256 over the names and bytes of all parameters. Two networks with exactly equal parameters have the same value."""
+    """SHA-256 over the names and bytes of all parameters and buffers. Two networks whose arrays are equal have the same value."""
     digest = hashlib.sha256()
-    for name, array in sorted(parameters_on_host(net).items()):
+    for name, array in sorted(state_on_host(net).items()):
         digest.update(f"{name} {array.dtype} {array.shape} ".encode())
         digest.update(raw_bytes(array))
     return digest.hexdigest()
@@ -114,7 +119,7 @@ def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str
     require_about("save_weights", about, net)
     require_choice("save_weights", "dtype", dtype, ("float16", "float32"))
     weights = {}
-    for name, array in parameters_on_host(net).items():
+    for name, array in state_on_host(net).items():
         with np.errstate(over="ignore", under="ignore"):
             weights[name] = array.astype(dtype)
         if not np.array_equal(np.isfinite(weights[name]), np.isfinite(array)):
@@ -144,12 +149,12 @@ def require_about(who: str, about: SavedNet | None, net: Layer) -> None:
 
     if not isinstance(about, SavedNet):
         raise CheckpointError(f"{who}: about must be a SavedNet or None, got {show(about)}")
-    here = dict(parameters(net))
+    here = arrays_of(net)
     halves = any(layer_of(name.rpartition(".")[0]) != name.rpartition(".")[0] for name in here)
     try:
-        there = dict(parameters(about.dry(2 if halves else 1)))
+        there = arrays_of(about.dry(2 if halves else 1))
     except ShapeError:  # the net that is described has no two towers
-        there = dict(parameters(about.dry()))
+        there = arrays_of(about.dry())
     check_tensors(f"{who}: about: param", there, here, exact=False, remedy="describe the net that is saved")
 
 
@@ -174,22 +179,21 @@ def load_weights(path: Path | str, net: Layer, skip: Iterable[str] = ()) -> tupl
     CheckpointError: there is no such file, it is altered, or its parameters have other names or shapes than the net's.
     ShapeError: a pattern matches nothing, or all patterns together match everything.
     """
-    path, wanted = require_path(path), dict(parameters(net))
+    path, wanted = require_path(path), arrays_of(net)
     weights = match_state(read_weights(path)[0], wanted)
     left_out = _matching((skip,) if isinstance(skip, str) else tuple(skip), dict.fromkeys([*wanted, *weights]))
     weights = {name: array for name, array in weights.items() if name not in left_out}
     check_tensors(f"{path}: param", {name: array for name, array in wanted.items() if name not in left_out}, weights, exact=False)
     require_thawed(str(path), net)
-    copy_parameters(net, weights)
+    copy_state(net, weights)
     return left_out
 
 
-def copy_parameters(net: Layer, arrays: Mapping[str, Tensor]) -> None:
-    """Copy arrays into the parameters of `net` that have their names; the others stay. The parameters keep their dtype."""
-    for leaf in net.leaves():
-        for key, array in leaf.params.items():
-            if (name := f"{leaf.name}.{key}") in arrays:
-                array[...] = leaf.device.asarray(arrays[name].astype(leaf.dtype))
+def copy_state(net: Layer, arrays: Mapping[str, Tensor]) -> None:
+    """Copy arrays into the parameters and buffers of `net` that have their names; the others stay. Those of `net` keep their dtype."""
+    for name, leaf, array in state(net):
+        if name in arrays:
+            array[...] = leaf.device.asarray(arrays[name].astype(leaf.dtype))
 
 
 def _matching(patterns: tuple[Any, ...], names: Iterable[str]) -> tuple[str, ...]:

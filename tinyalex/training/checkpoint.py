@@ -22,7 +22,7 @@ from tinyalex.files.atomic import require_folder, require_path
 from tinyalex.files.tensors import Tensor, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
 from tinyalex.models.saved_net import SavedNet
-from tinyalex.models.weights import PREFIX, check_tensors, match_state, parameters, parameters_on_host
+from tinyalex.models.weights import PREFIX, arrays_of, check_tensors, copy_state, match_state, state_on_host
 from tinyalex.optim import SGD
 from tinyalex.parameters import require_thawed
 from tinyalex.schedule import Schedule
@@ -60,8 +60,8 @@ class Position:
 class Checkpoint:
     """The contents of a checkpoint file.
 
-    params, velocity: arrays by parameter name, such as "conv1.weight". schedule: the state of the schedule. config: the
-    config of the run. tinyalex: the version of tinyalex that wrote the file.
+    params: the parameters and buffers by name, such as "conv1.weight". velocity: the velocities by the names of the parameters.
+    schedule: the state of the schedule. config: the config of the run. tinyalex: the version of tinyalex that wrote the file.
     about_text, about_arrays: what the file says about its net, as it is stored; `about` makes a `SavedNet` of them.
     """
 
@@ -90,17 +90,16 @@ class Checkpoint:
         ------
         CheckpointError: the parameters have other names, shapes or types, or the schedule is of another kind.
         """
-        wanted = dict(parameters(net))
-        params, velocity = match_state(self.params, wanted), match_state(self.velocity, wanted)
+        wanted = arrays_of(net)
+        params, velocity = match_state(self.params, wanted), match_state(self.velocity, sgd.velocity)
         check_tensors(f"{self.path}: param", wanted, params, exact=True)
         check_tensors(f"{self.path}: velocity", sgd.velocity, velocity, exact=True)
         require_thawed(str(self.path), net)
         self._load_schedule(schedule)
+        copy_state(net, params)
         for leaf in net.leaves():
             leaf.zero_grad()
-            for key, array in leaf.params.items():
-                name = f"{leaf.name}.{key}"
-                array[...] = leaf.device.asarray(params[name])
+            for name in (f"{leaf.name}.{key}" for key in leaf.params):
                 sgd.velocity[name][...] = leaf.device.asarray(velocity[name])
         sgd.follow(schedule.lr, schedule.base)
         sgd.whole = True
@@ -136,7 +135,7 @@ def save_checkpoint(
     ------
     DiskFull: there is no room for the file.
     """
-    tensors = {f"param/{name}": array for name, array in parameters_on_host(net).items()}
+    tensors = {f"param/{name}": array for name, array in state_on_host(net).items()}
     for leaf in net.leaves():
         for key in leaf.params:
             tensors[f"velocity/{leaf.name}.{key}"] = leaf.device.to_numpy(sgd.velocity[f"{leaf.name}.{key}"])

@@ -76,7 +76,7 @@ def load_net(
         if not np.isfinite(array).all():
             raise CheckpointError(f"{file}: {name} must be finite, got a NaN or an infinity; the training of this net has diverged")
     net = _build(file, saved, towers, devices, params)
-    weights.copy_parameters(net, weights.match_state(params, [name for name, _ in weights.parameters(net)]))
+    weights.copy_state(net, weights.match_state(params, weights.arrays_of(net)))
     return net, saved
 
 
@@ -109,7 +109,7 @@ def _shipped(towers: int, devices: Any) -> tuple[Sequential, SavedNet]:
     if devices is None and towers == 1:
         return trained.net, saved
     net = saved.build(towers, devices)
-    weights.copy_parameters(net, weights.parameters_on_host(trained.net))
+    weights.copy_state(net, weights.state_on_host(trained.net))
     return net, saved
 
 
@@ -124,7 +124,7 @@ def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | No
     """
     if is_shipped(path):
         net, saved = _shipped(1, None)
-        return Path(path), {name: net.device.to_numpy(array) for name, array in net.params.items()}, saved
+        return Path(path), weights.state_on_host(net), saved
     file = require_path(path if str(path) not in (".", "..") else Path(path).resolve())
     if not file.exists():
         remedy = did_you_mean(str(path), SHIPPED) or f"correct the name; {', '.join(SHIPPED)} comes with tinyalex"
@@ -150,7 +150,7 @@ def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | No
 def _build(file: Path, saved: SavedNet, towers: int, devices: Any, params: Mapping[str, Tensor]) -> Sequential:
     """The network, after a look at its shapes: arrays are made only if the file holds arrays of the same shapes."""
     try:
-        wanted = dict(weights.parameters(saved.dry(1)))
+        wanted = weights.arrays_of(saved.dry(1))
     except TinyalexError as error:  # the builder refuses an option that the description names
         raise CheckpointError(f"{file}: its network must be one that can be built, got {error}") from None
     who = f"{file}: {saved.net} with {len(saved.classes)} classes: param"

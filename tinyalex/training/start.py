@@ -16,7 +16,7 @@ from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMea
 from tinyalex.data.source import ArraySource, Source, cut
 from tinyalex.errors import ShapeError, did_you_mean, require_float, show
 from tinyalex.layers.base import Layer
-from tinyalex.models.weights import check_tensors, copy_parameters, match_state, parameters
+from tinyalex.models.weights import arrays_of, check_tensors, copy_state, match_state
 from tinyalex.parameters import require_thawed
 from tinyalex.shown import layer_of
 from tinyalex.training.recipes import Recipe
@@ -72,14 +72,14 @@ def load_start(path: Path, params: Mapping[str, np.ndarray[Any, Any]], net: Laye
     ------
     CheckpointError: another parameter has another shape, or is missing on one side.
     """
-    wanted = dict(parameters(net))
+    wanted = arrays_of(net)
     found = match_state(params, wanted)
     left = tuple(name for name in wanted if layer_of(name.rpartition(".")[0]) in fresh)
     here = {name: array for name, array in wanted.items() if name not in left}
     there = {name: array.astype(net.dtype) for name, array in found.items() if layer_of(name.rpartition(".")[0]) not in fresh}
     check_tensors(f"{path}: param", here, there, exact=True)
     require_thawed(str(path), net)
-    copy_parameters(net, there)
+    copy_state(net, there)
     return left
 
 
