@@ -93,6 +93,26 @@ def small_net(device: Any, dtype: Any) -> ta.Layer:
     return ta.Sequential([features, *head], in_shape=(2, 8, 8))
 
 
+def residual_block(device: Any = "cpu", dtype: Any = np.float64) -> ta.Layer:
+    """A residual block whose shortcut passes x on."""
+    where: dict[str, Any] = {"device": device, "dtype": dtype}
+    path = [
+        conv(3, 4, 3, padding=1, bias=False, name="conv1")(**where),
+        ta.BatchNorm2d(4, rng=rng(), name="bn1", **where),
+        ta.ReLU(name="relu1", **where),
+        conv(4, 3, 1, name="conv2")(**where),
+    ]
+    return ta.Sequential([ta.Branches([path, []], ta.Sum(**where))], in_shape=(3, 6, 5))
+
+
+def two_paths(device: Any = "cpu", dtype: Any = np.float64) -> ta.Layer:
+    """A module of two convolutions and a pooling, side by side."""
+    where: dict[str, Any] = {"device": device, "dtype": dtype}
+    pooling = [ta.MaxPool2d(3, stride=1, padding=1, **where), conv(3, 1, 1, name="conv3")(**where)]
+    paths = [[conv(3, 2, 1, name="conv1")(**where), ta.ReLU(**where)], [conv(3, 2, 3, padding=1, name="conv2")(**where)], pooling]
+    return ta.Sequential([ta.Branches(paths, ta.Concat(**where))], in_shape=(3, 6, 5))
+
+
 ROWS = [
     Row("conv", conv(4, 6, 3), (4, 7, 6), "Conv2d('conv', 4->6, kernel 3, stride 1, cpu)",
         (RANK_4, ((2, 3, 7, 6), "x must have 4 channels on axis 1 of (N, C, H, W), got ('N', 3, 7, 6)"),
@@ -159,6 +179,17 @@ ROWS = [
         "MaxPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
     Row("avg-pool-plain", lambda **w: ta.AvgPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 6),
         "AvgPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
+    Row("gap", ta.GlobalAvgPool2d, (3, 4, 5), "GlobalAvgPool2d('gap', cpu)", (RANK_4,)),
+    Row("bn", lambda **w: ta.BatchNorm2d(3, rng=rng(), weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), **w), (3, 4, 5),
+        "BatchNorm2d('bn', 3 channels, eps 1e-05, momentum 0.1 as in pytorch, cpu)",
+        (RANK_4, ((2, 4, 4, 5), "x must have 3 channels on axis 1 of (N, C, H, W), got ('N', 4, 4, 5)"))),
+    Row("bn-running", lambda **w: ta.BatchNorm2d(3, rng=rng(), convention="caffe", statistics="running", **w), (3, 4, 5),
+        "BatchNorm2d('bn', 3 channels, eps 1e-05, momentum 0.999 as in caffe, running statistics, cpu)", (RANK_4,)),
+    Row("gn", lambda **w: ta.GroupNorm(2, 6, rng=rng(), weight_init=ta.Gaussian(0.5), bias_init=ta.Gaussian(0.5), **w), (6, 4, 5),
+        "GroupNorm('gn', 2 groups of 6 channels, eps 1e-05, cpu)",
+        (RANK_4, ((2, 4, 4, 5), "x must have 6 channels on axis 1 of (N, C, H, W), got ('N', 4, 4, 5)"))),
+    Row("branches", residual_block, (3, 6, 5), "", (RANK_4,)),
+    Row("branches-side-by-side", two_paths, (3, 6, 5), "", (RANK_4,)),
     Row("net", small_net, (2, 8, 8), "", (RANK_4, ((2, 3, 8, 8), "net: x must hold images of the net's in_shape (2, 8, 8), got"),
                                          ((2, 2, 9, 8), "crop or resize them, or make the net with in_shape=(2, 9, 8)"))),
 ]  # fmt: skip

@@ -64,3 +64,4 @@ class FanIn:
 
 
 zeros = Constant(0.0)
+ones = Constant(1.0)

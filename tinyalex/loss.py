@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from tinyalex.devices import Array, Device, get_device
-from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, TinyalexError, show
+from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, TinyalexError, require_float, show
 from tinyalex.fast.table import function
 from tinyalex.parameters import require_dtype
 
@@ -110,6 +112,69 @@ def softmax_loss_backward(probs: Array, labels: Array, xp: Any = np) -> Array:
 def is_label(labels: Array, probs: Array, xp: Any) -> Array:
     """[j = label], bools (N, classes)."""
     return labels[:, None] == xp.arange(probs.shape[1], dtype=labels.dtype)
+
+
+class WeightedHeads:
+    """The loss of a net with auxiliary heads: that of the main output, and that of each head times its weight.
+
+    Paper: after AlexNet: GoogLeNet (Szegedy et al. 2014, section 5), whose two heads count 0.3 each while training.
+
+    Parameters
+    ----------
+    weights: one a head, in the order of `tinyalex.layers.Both`, at least 0.
+
+    Raises
+    ------
+    ShapeError: a weight outside its range, or, in training, another number of outputs than 1 + the number of weights.
+
+    Cache: that of a `SoftmaxCrossEntropy` for each output.
+
+    Gradient: the gradient of a sum is the sum of the gradients, so each output gets its own, times its weight.
+
+    Example
+    -------
+    >>> loss, zero = WeightedHeads([0.3]), np.zeros((1, 2), np.float32)
+    >>> round(float(loss.forward((zero, zero), np.array([0]), train=True)) / math.log(2), 4)
+    1.3
+    """
+
+    def __init__(self, weights: Sequence[float], *, name: str = "loss", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
+        if not isinstance(weights, (list, tuple)) or not weights:
+            raise ShapeError(f"{name}: weights must be a list of one number for each head, such as [0.3, 0.3], got {show(weights)}")
+        rule = "a finite number of at least 0"
+        self.weights = [1.0, *(require_float(name, "a head's weight", w, rule, lambda v: 0 <= v < math.inf) for w in weights)]
+        self.losses = [SoftmaxCrossEntropy(name=name, device=device, dtype=dtype) for _ in self.weights]
+        self.name, self.device, self.dtype = name, self.losses[0].device, self.losses[0].dtype
+
+    def forward(self, logits: Any, labels: Any, *, train: bool = False) -> Array:
+        """The weighted sum, as a 0-d array on the device; with train=False the loss of the main output alone.
+
+        logits: in training a tuple (main, head, ...) of arrays (N, classes), otherwise the main one or such a tuple.
+        """
+        if not train:
+            return self.losses[0].forward(main_of(logits), labels)
+        if not isinstance(logits, tuple) or len(logits) != len(self.weights):
+            rule = f"{self.name}: logits must be a tuple of {len(self.weights)}, the main output and {len(self.weights) - 1} heads"
+            raise ShapeError(f"{rule}, got {show(logits)}; a net with heads gives them in forward(train=True)")
+        terms = [loss.forward(part, labels, train=True) for loss, part in zip(self.losses, logits, strict=True)]
+        with self.device.activate():
+            total = terms[0]
+            for weight, term in zip(self.weights[1:], terms[1:], strict=True):
+                total = total + weight * term
+            return total
+
+    def backward(self) -> tuple[Array, ...]:
+        """The gradient with respect to each output, a tuple of arrays (N, classes)."""
+        gradients = [loss.backward() for loss in self.losses]
+        with self.device.activate():
+            for weight, gradient in zip(self.weights[1:], gradients[1:], strict=True):
+                gradient *= weight
+        return tuple(gradients)
+
+
+def main_of(outputs: Any) -> Array:
+    """The main output of a net, which may give a tuple of it and of auxiliary heads."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
 
 
 class SquaredError:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from tinyalex.devices import Array
 from tinyalex.layers.activation import Activation
 from tinyalex.layers.base import Layer
+from tinyalex.layers.batch_norm import BatchNorm2d
 from tinyalex.layers.conv import Conv2d
 from tinyalex.layers.pool import MaxPool2d, Pool2d
 
@@ -28,7 +29,7 @@ class Step:
             return layer.forward(x, train=train)
         if "forward" in vars(activation) or "forward" in vars(layer):  # a user has replaced `forward` of this object
             return activation.forward(layer.forward(x, train=train), train=train)
-        assert isinstance(layer, (Conv2d, Pool2d))
+        assert isinstance(layer, (Conv2d, Pool2d, BatchNorm2d))
         return activation.applied(layer.forward(x, train=train, then=activation.function), train)
 
 
@@ -52,6 +53,6 @@ def can_fuse(layer: Layer, activation: Activation) -> bool:
         activation.in_place
         and type(activation).forward is Activation.forward
         and type(activation).applied is Activation.applied
-        and type(layer).forward in (Conv2d.forward, Pool2d.forward)
+        and type(layer).forward in (Conv2d.forward, Pool2d.forward, BatchNorm2d.forward)
         and layer.dtype == activation.dtype
     )

@@ -16,13 +16,13 @@ from tinyalex.fast.table import CPU, operation_of
 from tinyalex.gradcheck.check import NETWORK_STEPS, STEP, check_layer, check_loss, check_network
 from tinyalex.gradcheck.difference import Check, Host, compare, kink_free
 from tinyalex.init import Gaussian
-from tinyalex.loss import SoftmaxCrossEntropy, SquaredError
+from tinyalex.loss import SoftmaxCrossEntropy, SquaredError, WeightedHeads
 
 Classes = Mapping[str, Any]  # the layers' classes by name
 
 CLASSES: Classes = MappingProxyType(
     {name: getattr(home, name) for home in (layers, towers) for name in home.__all__}
-    | {loss.__name__: loss for loss in (SoftmaxCrossEntropy, SquaredError)}
+    | {loss.__name__: loss for loss in (SoftmaxCrossEntropy, SquaredError, WeightedHeads)}
 )
 
 

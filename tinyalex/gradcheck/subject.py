@@ -58,6 +58,7 @@ class Subject:
         self.x, self.cotangent = self.device.asarray(x), np.array(1.0)
         self._forward, self._backward = forward, backward
         self._masks = [(leaf, leaf.step) for leaf in self._leaves if hasattr(leaf, "step")]
+        self._buffers = [(leaf, key, np.array(leaf.device.to_numpy(b))) for leaf in self._leaves for key, b in leaf.buffers.items()]
 
     def write(self, what: str, value: Host) -> None:
         """Set a tensor to `value`."""
@@ -69,12 +70,14 @@ class Subject:
             param[...] = device.asarray(value)
 
     def run(self) -> Host:
-        """The output for the present tensors. Each `step` of dropout is restored, so the masks are the same each time."""
+        """The output for the present tensors. Each `step` of dropout and each buffer is restored, so all runs compute the same."""
         try:
             return self.device.to_numpy(self._forward(self.x))
         finally:
             for leaf, step in self._masks:
                 leaf.step = step
+            for leaf, key, value in self._buffers:
+                leaf.buffers[key] = value
 
     def at(self, what: str, value: Host) -> Host:
         """The output after one tensor is set to `value`."""

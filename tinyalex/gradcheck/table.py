@@ -8,6 +8,7 @@ sums over blocks and the work of several threads are checked too.
 
 from __future__ import annotations
 
+from tinyalex.gradcheck.after import AFTER_ALEXNET
 from tinyalex.gradcheck.builders import (
     Case,
     exchange,
@@ -227,4 +228,5 @@ CASES: tuple[Case, ...] = (
     *FULLY_CONNECTED,
     *TOWERS,
     *NETWORKS,
+    *AFTER_ALEXNET,
 )

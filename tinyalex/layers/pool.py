@@ -17,10 +17,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyalex.devices import Array, Device
+from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, pair, require_bool, show, show_pair
 from tinyalex.fast.layout import is_chwn
-from tinyalex.fast.request import Pooling, Row, Then
+from tinyalex.fast.request import Keeps, Pooling, Row, Then
 from tinyalex.fast.table import check_algorithm, check_fits, choose
 from tinyalex.geometry import Windows, check_padding, windows_of
 from tinyalex.layers.base import Layer
@@ -204,3 +204,60 @@ class AvgPool2d(Pool2d):
     """
 
     operation, plain, remembers = "average pooling", (avg_pool, avg_pool_backward), False
+
+
+class GlobalAvgPool2d(Layer):
+    """The mean of each channel over all its places: (N, C, H, W) becomes (N, C).
+
+    Paper: after AlexNet: Lin, Chen and Yan 2013; GoogLeNet, ResNet and DenseNet end with it in the place of fully connected layers.
+
+    Raises
+    ------
+    ShapeError: an input that is not (N, C, H, W).
+
+    Cache: the shape of x.
+
+    Gradient: out_nc = 1/(H W) * sum over h, w of x_nchw, so each place gets dx_nchw = dout_nc / (H W).
+
+    Example
+    -------
+    >>> GlobalAvgPool2d().forward(np.array([[[[1.0, 2.0], [3.0, 6.0]]]], np.float32)).tolist()
+    [[3.0]]
+    """
+
+    def __init__(self, *, name: str = "gap", device: str | Device = "cpu", dtype: Any = np.float32) -> None:
+        super().__init__(name, device, dtype)
+
+    def forward(self, x: Array, *, train: bool = False) -> Array:
+        self.check_x(x, "N C H W")
+        out = self.device.empty(x.shape[:2], self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            out[images] = x[images].mean(axis=(2, 3))
+
+        self.device.map_blocks(block, len(x), x[:1].nbytes)
+        if train:
+            self.keep(out.shape, x.shape)
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        (shape,) = self.take(dout)
+        dx = self.device.empty(shape, self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            dx[images] = dout[images][:, :, None, None]
+            dx[images] /= shape[2] * shape[3]
+
+        self.device.map_blocks(block, len(dx), dx[:1].nbytes)
+        return dx
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps(), sees_all=True, draws="mean")
+
+    def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
+        return 0
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if len(in_shape) != 3:
+            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
+        return in_shape[:1]

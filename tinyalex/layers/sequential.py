@@ -126,13 +126,17 @@ class Sequential(Layer):
             self.settle(shapes=tuple(shapes))
         if any(leaf.unbuilt for leaf in self.leaves()):
             return
+        self._adopt()
+        self._complete = True
+
+    def _adopt(self) -> None:
+        """List the arrays of all layers in `params`, `grads` and `buffers`."""
         for leaf in self.leaves():
             for mine, arrays in ((self.params, leaf.params), (self.grads, leaf.grads), (self.buffers, leaf.buffers)):
                 assert isinstance(mine, Parameters) and isinstance(arrays, Parameters)
                 arrays.closed = mine.closed = True
                 for key, array in arrays.items():
                     mine.add(f"{leaf.name}.{key}", array, leaf)
-        self._complete = True
 
     def instead_of(self, key: str) -> str:
         return {

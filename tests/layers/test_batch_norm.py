@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses, rng, values
+from tests.places import PLACES, device_of, host
+
+every_place = pytest.mark.parametrize("place", PLACES)
+
+
+def loops(x, mean, var, weight, bias, eps):
+    """The formula of the paper, value by value."""
+    out = np.empty_like(x)
+    for n, c, h, w in np.ndindex(x.shape):
+        out[n, c, h, w] = weight[c] * (x[n, c, h, w] - mean[c]) / np.sqrt(var[c] + eps) + bias[c]
+    return out
+
+
+def of_batch(x):
+    """Mean, variance and number of the values of each channel, value by value."""
+    m = x.size // x.shape[1]
+    means = [sum(x[:, c].ravel().tolist()) / m for c in range(x.shape[1])]
+    return means, [sum((v - mean) ** 2 for v in x[:, c].ravel().tolist()) / m for c, mean in enumerate(means)], m
+
+
+def make(channels=3, device="cpu", **settings):
+    draw = {"weight_init": ta.Gaussian(0.5), "bias_init": ta.Gaussian(0.5), "rng": rng(), "dtype": np.float64}
+    return ta.BatchNorm2d(channels, device=device, **(draw | settings))
+
+
+@every_place
+@pytest.mark.parametrize("shape", [(4, 3, 5, 2), (1, 3, 2, 2), (7, 3, 1, 1)])
+def test_training_uses_the_batch_and_testing_the_running_statistics(place, shape):
+    device, x = device_of(place), 3 + 2 * values(shape)
+    bn = make(device=device, eps=0.1)
+    weight, bias = (host(device, bn.params[key]) for key in ("weight", "bias"))
+    mean, var, m = of_batch(x)
+    out = host(device, bn.forward(device.asarray(x), train=True))
+    np.testing.assert_allclose(out, loops(x, mean, var, weight, bias, 0.1), rtol=1e-12, atol=1e-12)
+    running = {key: host(device, value) for key, value in bn.buffers.items()}
+    np.testing.assert_allclose(running["running_mean"], 0.1 * np.array(mean), rtol=1e-12)
+    np.testing.assert_allclose(running["running_var"], 0.9 + 0.1 * np.array(var) * m / (m - 1), rtol=1e-12)
+    tested = loops(x, running["running_mean"], running["running_var"], weight, bias, 0.1)
+    np.testing.assert_allclose(host(device, bn.forward(device.asarray(x))), tested, rtol=1e-12, atol=1e-12)
+
+
+def follow(convention, momentum, batches):
+    """The running statistics after these batches, each by its own formula, written out."""
+    if convention == "caffe":  # a weighted mean of all batches
+        weights = [momentum**k for k in range(len(batches))][::-1]
+        parts = [of_batch(x) for x in batches]
+        mean = sum(w * np.array(p[0]) for w, p in zip(weights, parts, strict=True)) / sum(weights)
+        return mean, sum(w * np.array(p[1]) * p[2] / (p[2] - 1) for w, p in zip(weights, parts, strict=True)) / sum(weights)
+    mean, var = np.zeros(3), np.ones(3)
+    for x in batches:
+        new_mean, new_var, m = of_batch(x)
+        if convention == "pytorch":
+            mean = (1 - momentum) * mean + momentum * np.array(new_mean)
+            var = (1 - momentum) * var + momentum * np.array(new_var) * m / (m - 1)
+        else:
+            mean = momentum * mean + (1 - momentum) * np.array(new_mean)
+            var = momentum * var + (1 - momentum) * np.array(new_var)
+    return mean, var
+
+
+@pytest.mark.parametrize(("convention", "momentum", "default"), [("pytorch", 0.3, 0.1), ("tensorflow", 0.6, 0.9), ("caffe", 0.7, 0.999)])
+def test_momentum_means_what_the_convention_says(convention, momentum, default):
+    batches = [k + values((4, 3, 2, 2), k) for k in range(3)]
+    for settings, used in (({"momentum": momentum}, momentum), ({}, default)):
+        bn = make(convention=convention, **settings)
+        assert bn.momentum == used
+        for x in batches:
+            bn.forward(x, train=True)
+        mean, var = follow(convention, used, batches)
+        np.testing.assert_allclose(bn.running_mean, mean, rtol=1e-12)
+        np.testing.assert_allclose(bn.running_var, var, rtol=1e-12)
+
+
+@every_place
+def test_running_and_frozen_statistics_stay_and_get_no_gradient_through_them(place):
+    device, x, dout = device_of(place), values((4, 3, 2, 2)), values((4, 3, 2, 2), 1)
+    frozen, running = make(device=device), make(device=device, statistics="running")
+    frozen.forward(device.asarray(x), train=True)
+    frozen.backward(device.asarray(dout))
+    for key in frozen.buffers:
+        running.buffers[key] = host(device, frozen.buffers[key])
+    frozen.freeze()
+    before = host(device, frozen.running_mean)
+    results = []
+    for bn in (frozen, running):
+        bn.zero_grad()
+        out = bn.forward(device.asarray(x), train=True)
+        assert np.array_equal(host(device, out), host(device, bn.forward(device.asarray(x))))
+        results.append(host(device, bn.backward(device.asarray(dout))))
+        factor = host(device, bn.weight) / np.sqrt(host(device, bn.running_var) + 1e-5)
+        np.testing.assert_allclose(results[-1], dout * factor[:, None, None], rtol=1e-12)
+    assert np.array_equal(*results) and np.array_equal(before, host(device, frozen.running_mean))
+
+
+def test_gradient_has_no_part_along_a_shift_or_a_scale_of_the_batch():
+    bn, x = make(eps=1e-12), values((4, 3, 3, 2))
+    bn.forward(x, train=True)
+    dx = bn.backward(values(x.shape, 1))
+    assert np.abs(dx.sum(axis=(0, 2, 3))).max() < 1e-12 and np.abs((dx * x).sum(axis=(0, 2, 3))).max() < 1e-9
+
+
+@pytest.mark.parametrize("mean", [0, 1e3])
+def test_float32_is_close_to_float64_also_far_from_zero(mean):
+    x = mean + values((8, 3, 6, 6))
+    out = make(dtype=np.float32).forward(x.astype(np.float32), train=True)
+    assert np.abs(out - make().forward(x.astype(np.float32).astype(np.float64), train=True)).max() < (1e-5 if not mean else 2e-3)
+
+
+@pytest.mark.parametrize("cache", [1, 6 << 20])
+def test_any_number_of_workers_gives_the_same_bits(cache):
+    x, results = values((9, 3, 5, 4), dtype=np.float32), []
+    for workers in (1, 3):
+        bn = make(device=ta.CpuDevice(workers=workers, cache=cache), dtype=np.float32)
+        results.append([bn.forward(x, train=True), bn.backward(x), bn.running_var])
+        bn.device.close()
+    assert all(a.tobytes() == b.tobytes() for a, b in zip(*results, strict=True))
+
+
+def test_statistics_are_saved_loaded_and_split(tmp_path):
+    from tinyalex.models.weights import arrays_of, load_weights, parameters_sha256, save_weights
+
+    def net():
+        return ta.Sequential([ta.Conv2d(4, 1, bias=False), ta.BatchNorm2d()], in_shape=(3, 2, 2))
+
+    one, other = net(), net()
+    one.forward(values((5, 3, 2, 2), dtype=np.float32), train=True)
+    one.reset()
+    assert list(arrays_of(one)) == ["conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"]
+    assert parameters_sha256(one) != parameters_sha256(other)
+    save_weights(tmp_path / "net", one)
+    load_weights(tmp_path / "net", other)
+    assert parameters_sha256(one) == parameters_sha256(other)
+    x = values((2, 3, 2, 2), 5, np.float32)
+    assert np.array_equal(one.forward(x), other.forward(x))
+
+
+def test_one_value_a_channel_has_no_variance():
+    with refuses(ta.ShapeError, "bn: x must have at least 2 values a channel in training, got float64 array of shape (1, 3, 1, 1), whose"):
+        make().forward(values((1, 3, 1, 1)), train=True)
+    make(statistics="running").forward(values((1, 3, 1, 1)), train=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"momentum": 1.5}, "bn: momentum must be a number from 0 to 1, got 1.5"),
+        ({"eps": 0}, "bn: eps must be a finite number above 0, got 0"),
+        ({"convention": "keras"}, "bn: convention must be pytorch, tensorflow or caffe, got 'keras'"),
+        ({"statistics": "both"}, "bn: statistics must be batch or running, got 'both'"),
+        ({"channels": 0}, "bn: channels must be an integer of at least 1, got 0"),
+    ],
+)
+def test_bad_settings_raise(settings, text):
+    with refuses(ta.ShapeError, text):
+        ta.BatchNorm2d(**settings)

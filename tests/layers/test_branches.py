@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses, values
+
+
+def conv(k, kernel=1, **settings):
+    return ta.Conv2d(k, kernel, **settings)
+
+
+def test_value_read_in_three_places_gets_the_sum_of_three_gradients():
+    layer = ta.Branches([[], [], []], ta.Sum(dtype=np.float64))
+    x, dout = values((2, 3, 4, 5)), values((2, 3, 4, 5), 1)
+    assert np.array_equal(layer.forward(x, train=True), 3 * x)
+    np.testing.assert_allclose(layer.backward(dout), 3 * dout, rtol=1e-15)
+    assert np.array_equal(dout, values((2, 3, 4, 5), 1))
+
+
+def test_residual_block_is_f_of_x_plus_x():
+    path = [ta.Conv2d(3, 3, 3, padding=1, rng=np.random.default_rng(0), weight_init=ta.Gaussian(0.5), dtype=np.float64)]
+    block, alone = ta.Branches([path, []], ta.Sum(dtype=np.float64)), path[0]
+    x, dout = values((2, 3, 4, 5)), values((2, 3, 4, 5), 1)
+    assert np.array_equal(block.forward(x), alone.forward(x) + x)
+    block.forward(x, train=True)
+    dx = block.backward(dout)
+    alone.forward(x, train=True)
+    np.testing.assert_allclose(dx, alone.backward(dout) + dout, rtol=1e-12)
+
+
+def test_layers_of_all_paths_are_numbered_listed_and_sized_by_the_net():
+    module = ta.Branches([[conv(2), ta.ReLU()], [conv(3, 3, padding=1), ta.ReLU()], []], ta.Concat())
+    net = ta.Sequential([module, conv(5)], in_shape=(4, 6, 6))
+    assert [leaf.name for leaf in net.leaves()] == ["conv1", "relu1", "conv2", "relu2", "concat", "conv3"]
+    assert {name: array.shape for name, array in net.params.items()} == {
+        "conv1.weight": (2, 4, 1, 1), "conv1.bias": (2,), "conv2.weight": (3, 4, 3, 3), "conv2.bias": (3,),
+        "conv3.weight": (5, 9, 1, 1), "conv3.bias": (5,),
+    }  # fmt: skip
+    assert net.shapes == ((9, 6, 6), (5, 6, 6))
+    assert "Concat" in repr(net) and "path 2" in repr(net)
+
+
+def test_parameters_do_not_depend_on_what_stands_in_other_paths():
+    def net(*more):
+        return ta.Sequential([ta.Branches([[conv(2, name="a")], *more], ta.Concat())], in_shape=(4, 6, 6), seed=3)
+
+    assert np.array_equal(net().params["a.weight"], net([conv(2, name="b")]).params["a.weight"])
+
+
+def test_first_layer_of_a_net_may_be_branches_without_dx():
+    settings = {"input_gradient": False, "rng": np.random.default_rng(0)}
+    module = ta.Branches([[ta.Conv2d(3, 2, 1, name="a", **settings)], [ta.Conv2d(3, 2, 1, name="b", **settings)]], ta.Concat())
+    module.forward(values((2, 3, 4, 4), dtype=np.float32), train=True)
+    assert module.backward(values((2, 4, 4, 4), 1, np.float32)) is None
+    with refuses(ta.ShapeError, "branches: all paths or none must return the gradient of x, got input_gradient=False in path 1 alone"):
+        ta.Branches([[ta.Conv2d(3, 3, 1, name="c", **settings)], []], ta.Sum())
+
+
+@pytest.mark.parametrize(
+    ("paths", "merge", "text"),
+    [
+        ([], ta.Sum(), "branches: paths must be a list of at least 1, each a list of layers, which may be empty, got"),
+        ([[]], ta.Product(), "branches: paths must be a list of at least 2"),
+        ([ta.ReLU()], ta.Sum(), "branches: paths must be a list of at least 1"),
+        ([["relu"]], ta.Sum(), "path 1: layers must hold only layers, got 'relu'"),
+        ([[ta.ReLU()]], "sum", "branches: merge must be Concat(), Sum(), Product() or Both(), got 'sum'"),
+        ([[ta.ReLU(dtype=np.float64)]], ta.Sum(), "branches: layers must be of one dtype, float32 as the merge is, got float64 in path 1"),
+    ],
+)
+def test_what_is_no_path_is_refused(paths, merge, text):
+    with refuses(ta.ShapeError, text):
+        ta.Branches(paths, merge)
+
+
+def test_path_on_another_device_is_refused():
+    with refuses(ta.DeviceError, "branches: every path must be on cpu, as the merge is, got path 2 on cpu:1"):
+        ta.Branches([[], [ta.ReLU(device="cpu:1")]], ta.Sum())
+
+
+def test_shapes_that_do_not_join_are_refused_when_the_net_is_made():
+    with refuses(ta.ShapeError, "sum: outputs of paths must have one shape, (3, 3, 3) as path 1, got (4, 6, 6) from path 2"):
+        ta.Sequential([ta.Branches([[conv(3, stride=2)], []], ta.Sum())], in_shape=(4, 6, 6))
+
+
+def test_error_in_a_path_leaves_nothing_behind():
+    class Breaks(ta.ReLU):
+        def backward(self, dout):
+            raise ValueError("here")
+
+    net = ta.Sequential([ta.Branches([[conv(3)], [Breaks()]], ta.Concat()), conv(2)], in_shape=(3, 4, 4))
+    x = values((2, 3, 4, 4), dtype=np.float32)
+    net.forward(x, train=True)
+    with pytest.raises(ValueError, match="here"):
+        net.backward(values((2, 2, 4, 4), dtype=np.float32))
+    assert not any(grad.any() for grad in net.grads.values()) and all(leaf._cache is None for leaf in net.leaves())

@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+
+import tinyalex as ta
+from tests.contract import refuses, values
+from tests.places import PLACES, device_of, host
+
+every_place = pytest.mark.parametrize("place", PLACES)
+
+
+def on(device, *arrays):
+    return tuple(device.asarray(array) for array in arrays)
+
+
+@every_place
+@pytest.mark.parametrize("channels", [(2, 3), (1, 4, 2), (5,)])
+def test_concat_is_side_by_side_and_its_gradient_is_cut_apart(place, channels):
+    device = device_of(place)
+    parts = [values((3, c, 4, 5), c) for c in channels]
+    concat, dout = ta.Concat(device=device, dtype=np.float64), values((3, sum(channels), 4, 5), 9)
+    assert np.array_equal(host(device, concat.forward(on(device, *parts), train=True)), np.concatenate(parts, axis=1))
+    cut = np.split(dout, np.cumsum(channels)[:-1], axis=1)
+    for got, wanted in zip(concat.backward(device.asarray(dout)), cut, strict=True):
+        assert np.array_equal(host(device, got), wanted)
+
+
+@every_place
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_sum_adds_and_gives_every_path_the_whole_gradient(place, k):
+    device = device_of(place)
+    parts, dout = [values((2, 3, 4, 5), seed) for seed in range(k)], values((2, 3, 4, 5), 9)
+    layer = ta.Sum(device=device, dtype=np.float64)
+    there = on(device, *parts)
+    out = layer.forward(there, train=True)
+    np.testing.assert_allclose(host(device, out), np.sum(parts, axis=0), rtol=1e-14)
+    assert all(np.array_equal(host(device, a), b) for a, b in zip(there, parts, strict=True))  # a path's output may be read by others
+    grads = layer.backward(device.asarray(dout))
+    assert len(grads) == k and all(np.array_equal(host(device, grad), dout) for grad in grads)
+
+
+@every_place
+def test_gate_multiplies_its_channel(place):
+    device = device_of(place)
+    x, gate, dout = values((2, 3, 4, 5)), values((2, 3), 1), values((2, 3, 4, 5), 2)
+    layer = ta.Product(device=device, dtype=np.float64)
+    out = layer.forward(on(device, x, gate), train=True)
+    np.testing.assert_allclose(host(device, out), np.einsum("nchw,nc->nchw", x, gate), rtol=1e-14)
+    dx, dgate = layer.backward(device.asarray(dout))
+    np.testing.assert_allclose(host(device, dx), np.einsum("nchw,nc->nchw", dout, gate), rtol=1e-14)
+    np.testing.assert_allclose(host(device, dgate), np.einsum("nchw,nchw->nc", dout, x), rtol=1e-13)
+
+
+def heads_net():
+    def head(name):
+        return [ta.GlobalAvgPool2d(name=f"gap{name}"), ta.Linear(2, name=f"fc{name}")]
+
+    inner = ta.Branches([[ta.Conv2d(3, 1, name="conv2"), *head("")], head("2")], ta.Both(name="both2"))
+    return ta.Sequential([ta.Conv2d(4, 1, name="conv1"), ta.Branches([[inner], head("1")], ta.Both(name="both1"))], in_shape=(3, 5, 5))
+
+
+def test_heads_compute_while_training_alone_and_the_main_output_comes_first():
+    net, x = heads_net(), values((2, 3, 5, 5), dtype=np.float32)
+    outputs = net.forward(x, train=True)
+    assert isinstance(outputs, tuple) and [part.shape for part in outputs] == [(2, 2)] * 3
+    net.reset()
+    assert np.array_equal(net.forward(x), outputs[0]) and net.shapes[-1] == (2,)
+    assert all(leaf._cache is None for leaf in net.leaves())
+    fc = net["fc2"]
+    fc.weight = fc.weight * 2
+    assert np.array_equal(net.forward(x, train=True)[1], 2 * outputs[1])  # the order is main, inner head, outer head
+
+
+def test_loss_of_heads_is_the_weighted_sum():
+    net, loss, x = heads_net(), ta.WeightedHeads([0.3, 0.5]), values((2, 3, 5, 5), dtype=np.float32)
+    outputs, labels = net.forward(x, train=True), np.array([0, 1])
+    parts = [float(ta.SoftmaxCrossEntropy().forward(part, labels)) for part in outputs]
+    assert float(loss.forward(outputs, labels, train=True)) == pytest.approx(parts[0] + 0.3 * parts[1] + 0.5 * parts[2], rel=1e-6)
+    assert float(loss.forward(outputs, labels)) == float(loss.forward(outputs[0], labels)) == pytest.approx(parts[0])
+    net.backward(loss.backward())
+    assert all(grad.any() for grad in net.grads.values())
+
+
+def test_head_without_its_loss_is_named():
+    net = heads_net()
+    main = net.forward(values((2, 3, 5, 5), dtype=np.float32), train=True)[0]
+    with refuses(ta.ShapeError, "both1: dout must be a tuple of the gradients of the main output and of each head, got float32 array"):
+        net.backward(main)
+    with refuses(ta.ShapeError, "loss: logits must be a tuple of 2, the main output and 1 heads, got float32 array of shape (2, 2)"):
+        ta.WeightedHeads([0.3]).forward(main, np.array([0, 1]), train=True)
+    for weights in ([], 0.3, [-1], ["a"]):
+        with pytest.raises(ta.ShapeError, match="weight"):
+            ta.WeightedHeads(weights)
+
+
+@pytest.mark.parametrize(
+    ("merge", "shapes", "text"),
+    [
+        (ta.Sum, ((3, 4, 4), (4, 4, 4)), "sum: outputs of paths must have one shape, (3, 4, 4) as path 1, got (4, 4, 4) from path 2; a"),
+        (ta.Concat, ((3, 4, 4), (3, 4, 4), (3, 2, 2)), "must have one height and width, (3, 4, 4) as path 1, got (3, 2, 2) from path 3"),
+        (ta.Product, ((3, 4, 4), (4,)), "product: paths must be two, images (C, H, W) and a gate (C,), got (3, 4, 4) and (4,); end"),
+        (ta.Product, ((3, 4, 4), (3, 1, 1)), "got (3, 4, 4) and (3, 1, 1)"),
+    ],
+)
+def test_outputs_that_do_not_join_are_named(merge, shapes, text):
+    with refuses(ta.ShapeError, text):
+        merge().output_shape(shapes)
+    with refuses(ta.ShapeError, text):
+        merge().forward(tuple(np.zeros((2, *shape), np.float32) for shape in shapes))
+
+
+def test_what_is_no_tuple_of_arrays_is_refused():
+    with refuses(ta.ShapeError, "sum: x must be a tuple of at least 1 arrays, one a path, got float32 array of shape (2, 3)"):
+        ta.Sum().forward(np.zeros((2, 3), np.float32))
+    with refuses(ta.ShapeError, "product: x must be a tuple of at least 2 arrays"):
+        ta.Product().forward((np.zeros((2, 3, 1, 1), np.float32),))

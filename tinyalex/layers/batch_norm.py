@@ -1,0 +1,254 @@
+"""Batch normalization (Ioffe and Szegedy 2015): each channel of a batch gets mean 0 and variance 1, and then a scale and a shift.
+
+**Derivation.** Take one channel. Let i run over its m = N H W values: all places of all images. With
+
+    mean = (1/m) sum_i x_i,    d_i = x_i - mean,    var = (1/m) sum_i d_i^2,    s = (var + eps)^(-1/2),    y_i = d_i s,
+
+    out_i = weight y_i + bias.
+
+weight and bias are used at every place, so their gradients are sums:  dbias = sum_i dout_i,  dweight = sum_i dout_i y_i.
+
+Let dy_i = weight dout_i. A value x_j enters three times: in d_j itself, in the mean that every d_i contains, and in the variance that
+every y_i contains. From y_i = d_i s:
+
+    dy_i/dx_j = s dd_i/dx_j + d_i ds/dx_j,     dd_i/dx_j = [i = j] - 1/m,
+    ds/dx_j = -(1/2) (var + eps)^(-3/2) dvar/dx_j = -(1/2) s^3 (2/m) d_j = -(s^2/m) y_j,
+
+where dvar/dx_j = (2/m) sum_i d_i ([i = j] - 1/m) = (2/m) d_j, because the d_i sum to 0. So
+
+    dy_i/dx_j = s ([i = j] - 1/m - y_i y_j / m),        and with a sum over i, since a gradient adds where a value is used:
+
+    dx_j = s weight (dout_j - (1/m) sum_i dout_i - y_j (1/m) sum_i dout_i y_i)
+         = s weight (dout_j - dbias/m - y_j dweight/m).
+
+In words: take from dout its mean, and then what is left of it along y. A change of all x by one number, or by one factor, changes no
+y, so no gradient may point there. With running statistics, mean and s are constants, and dx_j = s weight dout_j alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
+from tinyalex.fast.request import Keeps, Then, apply
+from tinyalex.init import Constant, Init, ones, zeros
+from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts
+from tinyalex.parameters import last_given
+
+CONVENTIONS = ("pytorch", "tensorflow", "caffe")
+STATISTICS = ("batch", "running")
+
+
+def sums_of(x: Array, xp: Any = np) -> Array:
+    """The sum of each channel. x (B, C, H, W), result (C,)."""
+    return xp.sum(x, axis=(0, 2, 3))
+
+
+def squares_of(x: Array, mean: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
+    """The sum of (x_i - mean)^2 of each channel. x (B, C, H, W), mean (C,), result (C,)."""
+    d = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
+    d *= d
+    return sums_of(d, scratch.xp)
+
+
+def batch_norm(x: Array, mean: Array, s: Array, weight: Array, bias: Array, out: Array, xp: Any = np) -> None:
+    """Fill out with weight (x_i - mean) s + bias. x, out (B, C, H, W), the others (C,)."""
+    xp.subtract(x, mean[:, None, None], out=out)
+    out *= (s * weight)[:, None, None]
+    out += bias[:, None, None]
+
+
+def batch_norm_sums(x: Array, mean: Array, s: Array, dout: Array, scratch: Scratch = NEW_ARRAYS) -> tuple[Array, Array]:
+    """dweight = sum_i dout_i y_i and dbias = sum_i dout_i of a block, each (C,). x, dout (B, C, H, W), mean, s (C,)."""
+    y = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
+    y *= dout
+    return sums_of(y, scratch.xp) * s, sums_of(dout, scratch.xp)
+
+
+def batch_norm_backward(
+    x: Array, mean: Array, s: Array, weight: Array, dout: Array, dweight: Array, dbias: Array, m: int, dx: Array, xp: Any = np
+) -> None:
+    """Fill dx with s weight (dout_j - dbias/m - y_j dweight/m). x, dout, dx (B, C, H, W), the others (C,), m = N H W of the batch."""
+    xp.subtract(x, mean[:, None, None], out=dx)
+    dx *= (-s * dweight / m)[:, None, None]  # - y_j dweight/m
+    dx += dout
+    dx -= (dbias / m)[:, None, None]
+    dx *= (s * weight)[:, None, None]
+
+
+class BatchNorm2d(Layer):
+    """Give each channel of a batch mean 0 and variance 1, then a learned scale and shift.
+
+    Paper: after AlexNet: Ioffe and Szegedy 2015, sections 3 and 3.1. It took the place of response normalization.
+
+    While training, mean and variance are those of the batch, and the running mean and the running variance follow them. Otherwise the
+    running ones are used, so the output of an image does not depend on the batch that it is in.
+
+    Parameters
+    ----------
+    channels: C, at least 1. It may be left out: a Sequential with an `in_shape` finds it.
+    momentum: how fast the running statistics follow, in the words of `convention`; None for its default. From 0 to 1.
+    eps: is added to the variance, above 0. 1e-5 in PyTorch and in Caffe, 1e-3 in TensorFlow's nets.
+    convention: what momentum means, because the same word has three meanings:
+        "pytorch": running <- (1 - momentum) running + momentum batch; default 0.1.
+        "tensorflow": running <- momentum running + (1 - momentum) batch; default 0.9.
+        "caffe": running <- the weighted mean of all batches so far, in which a batch of k steps ago has the weight momentum^k;
+            default 0.999. This forgets the values from before the first batch.
+        The running variance is that of the batch times m / (m - 1), which estimates the variance of all images without bias, in "pytorch"
+        and "caffe"; in "tensorflow" it is that of the batch, as in Keras.
+    statistics: "batch" as above, or "running": training uses the running statistics too, and leaves them as they are, as for a part of a
+        net that only the last layers are trained of. May be assigned; a frozen layer always does this.
+    weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`; scale 1 and shift 0 by default.
+
+    Raises
+    ------
+    ShapeError: a setting outside its range, an input of another number of channels, or in training one value a channel: its variance is 0.
+
+    Buffers: running_mean (C,), from 0, running_var (C,), from 1, and batches (C,), for "caffe": the sum of the weights so far.
+
+    Cache: x (N, C, H, W), mean and s (C,). y is computed from them again.
+
+    Gradient: see the derivation above.
+
+    Example
+    -------
+    >>> BatchNorm2d(2).forward(np.array([[[[1.0, 3.0]], [[5.0, 5.0]]]], np.float32), train=True).round(3).tolist()
+    [[[[-1.0, 1.0]], [[0.0, 0.0]]]]
+    """
+
+    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"channels", "convention"}
+    checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
+        "momentum": lambda who, v: require_float(who, "momentum", v, "a number from 0 to 1", lambda v: 0 <= v <= 1),
+        "eps": lambda who, v: require_float(who, "eps", v, "a finite number above 0", lambda v: 0 < v < math.inf),
+        "statistics": lambda who, v: require_choice(who, "statistics", v, STATISTICS),
+    }
+
+    def __init__(
+        self,
+        channels: int | None = None,
+        *,
+        momentum: float | None = None,
+        eps: float = 1e-5,
+        convention: str = "pytorch",
+        statistics: str = "batch",
+        weight_init: Init = ones,
+        bias_init: Init = zeros,
+        rng: np.random.Generator | None = None,
+        name: str = "bn",
+        device: str | Device = "cpu",
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(name, device, dtype)
+        (given,) = last_given(name, channels=channels)
+        self.channels: Any = None if given is None else require_int(name, "channels", given)
+        self.convention = require_choice(name, "convention", convention, CONVENTIONS)
+        default = {"pytorch": 0.1, "tensorflow": 0.9, "caffe": 0.999}[self.convention]
+        self.momentum, self.eps, self.statistics = default if momentum is None else momentum, eps, statistics
+        self.begin(rng, weight=weight_init, bias=bias_init)
+        if isinstance(weight_init, Constant) and isinstance(bias_init, Constant):
+            self.build()  # nothing is drawn, so no generator is needed
+
+    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        return None if self.channels is None else {"weight": (self.channels,), "bias": (self.channels,)}
+
+    def fit(self, in_shape: tuple[int, ...]) -> None:
+        if len(in_shape) != 3:
+            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
+        self.settle(channels=require_int(self.name, "channels", in_shape[0]))
+
+    def build(self, in_shape: tuple[int, ...] | None = None, rng: np.random.Generator | int = 0) -> None:
+        """Draw the parameters and make the buffers, if that has not been done."""
+        super().build(in_shape, rng)
+        if not self.unbuilt and not self.buffers:
+            start = {"running_mean": 0, "running_var": 1} | ({"batches": 0} if self.convention == "caffe" else {})
+            for key, value in start.items():
+                self.add_buffer(key, np.full(self.channels, value))
+
+    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
+        self.check_x(x, "N C H W")
+        self.output_shape(x.shape[1:])
+        measures = train and self.statistics == "batch" and not self.frozen
+        mean, var = self._measure(x) if measures else (self.buffers["running_mean"], self.buffers["running_var"])
+        with self.device.activate():
+            s = 1 / self.device.xp.sqrt(var + self.eps)
+            if train and not measures:
+                mean = self.device.copy(mean)  # the running mean may move before backward reads it
+        out = self.device.empty(x.shape, self.dtype)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            batch_norm(x[images], mean, s, self.params["weight"], self.params["bias"], out[images], scratch.xp)
+            apply(then, out[images], scratch)
+
+        self.device.map_blocks(block, len(x), 2 * out[:1].nbytes)
+        if train:
+            self.keep(out.shape, x, mean, s, measures)
+        return out
+
+    def backward(self, dout: Array) -> Array:
+        x, mean, s, measures = self.take(dout)
+        dx, m = self.device.empty(x.shape, self.dtype), x.size // self.channels
+
+        def sums(images: slice, scratch: Scratch) -> tuple[Array, Array]:
+            return batch_norm_sums(x[images], mean, s, dout[images], scratch)
+
+        dweight, dbias = self.device.map_blocks(sums, len(x), 3 * dx[:1].nbytes)
+        self.add_grad("weight", dweight)
+        self.add_grad("bias", dbias)
+        with self.device.activate():  # running statistics do not depend on x, so nothing comes back through them
+            through = (dweight, dbias) if measures else (0 * dweight, 0 * dbias)
+
+        def block(images: slice, scratch: Scratch) -> None:
+            batch_norm_backward(x[images], mean, s, self.params["weight"], dout[images], *through, m, dx[images], scratch.xp)
+
+        self.device.map_blocks(block, len(x), 3 * dx[:1].nbytes)
+        return dx
+
+    def _measure(self, x: Array) -> tuple[Array, Array]:
+        """The mean and the variance of each channel of the batch; the running ones follow."""
+        m = x.size // self.channels
+        if m == 1:
+            use = "train on more images at a time, or with statistics='running'"
+            raise ShapeError(f"{self.name}: x must have at least 2 values a channel in training, got {show(x)}, whose variance is 0; {use}")
+        (total,) = self.device.map_blocks(lambda images, scratch: (sums_of(x[images], scratch.xp),), len(x), x[:1].nbytes)
+        with self.device.activate():
+            mean = total / m
+        (squares,) = self.device.map_blocks(lambda images, scratch: (squares_of(x[images], mean, scratch),), len(x), 2 * x[:1].nbytes)
+        with self.device.activate():
+            var = squares / m
+            self._follow(mean, var if self.convention == "tensorflow" else squares / (m - 1))
+        return mean, var
+
+    def _follow(self, mean: Array, var: Array) -> None:
+        """Move the running statistics towards those of a batch, each (C,)."""
+        if self.convention == "caffe":
+            batches = self.buffers["batches"]
+            batches *= self.momentum
+            batches += 1
+            share: Any = 1 / batches
+        else:
+            share = self.momentum if self.convention == "pytorch" else 1 - self.momentum
+        for running, of_batch in ((self.buffers["running_mean"], mean), (self.buffers["running_var"], var)):
+            running += share * (of_batch - running)
+
+    def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
+        return Facts(keeps=Keeps(x=True))
+
+    def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
+        return super().scratch_bytes(in_shape, n, backward, workers) + 6 * in_shape[0] * self.dtype.itemsize
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.channels is None:
+            self.require_built()
+        if len(in_shape) != 3 or in_shape[0] != self.channels:
+            raise ShapeError(f"{self.name}: x must have {self.channels} channels on axis 1 of (N, C, H, W), got {show(('N', *in_shape))}")
+        return in_shape
+
+    def settings(self) -> str:
+        text = f"{self.channels or '?'} channels, eps {self.eps:g}, momentum {self.momentum:g} as in {self.convention}"
+        return text + ("" if self.statistics == "batch" else ", running statistics")
