@@ -311,3 +311,27 @@ def test_forward_of_a_convolution_needs_less_working_memory_than_its_backward():
     layers += [ta.Flatten(device=a), ta.Linear(32, 3, device=a, rng=rng(), name="fc8")]
     need = training_needs(ta.Sequential(layers, in_shape=(3, 16, 16)), 1)["b"]
     assert need.at == "backward of conv1b"  # apart from that both take as much: the input, the output or its gradient
+
+
+def branching(device, kind):
+    def conv(k, size=3, **settings):
+        return ta.Conv2d(k, size, padding=size // 2, device=device, **settings)
+
+    where = {"device": device}
+    inner = [conv(8, bias=False), ta.BatchNorm2d(**where), ta.ReLU(**where), conv(8)]
+    if kind == "residual":
+        middle = ta.Branches([inner, []], ta.Sum(**where))
+    elif kind == "inception":
+        middle = ta.Branches([[conv(4, 1)], inner, [ta.MaxPool2d(3, stride=1, padding=1, **where), conv(4, 1)]], ta.Concat(**where))
+    else:
+        gate = [ta.GlobalAvgPool2d(**where), ta.Linear(8, **where), ta.Sigmoid(**where)]
+        middle = ta.Branches([[], gate], ta.Product(**where))
+    head = [ta.GlobalAvgPool2d(**where), ta.Linear(10, name="fc8", **where)]
+    return ta.Sequential([conv(8), ta.ReLU(**where), middle, ta.ReLU(**where), conv(8), *head], in_shape=(3, 24, 24))
+
+
+@pytest.mark.parametrize("kind", ["residual", "inception", "squeeze"])
+def test_peak_of_a_real_step_of_paths_that_meet(kind):
+    (real,) = peaks_of_a_step(branching(OneImageAtATime(0), kind), 32).values()
+    (need,) = training_needs(branching(DryDevice("sim:0", "sim"), kind), 32).values()
+    assert real <= need.peak <= 1.1 * real

@@ -11,6 +11,8 @@ from tinyalex.errors import ShapeError
 from tinyalex.init import Constant
 from tinyalex.layers import (
     AvgPool2d,
+    Branches,
+    Concat,
     Conv2d,
     Flatten,
     Linear,
@@ -21,6 +23,7 @@ from tinyalex.layers import (
     ReLU,
     Sequential,
     SpatialResponseNorm,
+    Sum,
 )
 from tinyalex.models import alexnet
 from tinyalex.towers import Pair, Split
@@ -152,3 +155,19 @@ def test_units_of_unequal_towers_see_what_their_own_tower_sees():
 def test_layer_that_sees_all_of_an_image_sees_its_height_and_its_width():
     layers = [Flatten(name="flat"), Linear(3 * 6 * 7, 2, name="fc", rng=np.random.default_rng(0))]
     assert receptive_fields(Sequential(layers, in_shape=(3, 6, 7)))["fc"].size == (6, 7)
+
+
+def test_paths_that_meet_see_what_any_of_them_sees():
+    wide, narrow = [Conv2d(2, 5, padding=2, name="wide")], [Conv2d(2, 1, name="narrow")]
+    net = Sequential([Conv2d(2, 3, stride=2, name="first"), Branches([narrow, wide], Concat())], in_shape=(1, 31, 31))
+    fields = receptive_fields(net)
+    assert fields["narrow"].size == (3, 3) and fields["wide"].size == fields["concat"].size == (11, 11)
+    assert fields["concat"].start == (-4, -4) and fields["concat"].jump == (2, 2)
+
+
+def test_bottleneck_sees_less_than_two_convolutions_of_3():
+    def net(*kernels):
+        path = [Conv2d(2, k, padding=k // 2) for k in kernels]
+        return receptive_fields(Sequential([Branches([path, []], Sum())], in_shape=(2, 9, 9)))["sum"].size
+
+    assert net(3, 3) == (5, 5) and net(1, 3, 1) == (3, 3)

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tinyalex.analysis.memory import Need, largest_batch, training_needs
+from tinyalex.analysis.memory import largest_batch, training_needs
+from tinyalex.analysis.need import Need
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.devices import Device
 from tinyalex.devices.dry import DryDevice

@@ -10,69 +10,14 @@ both use, what both need at most is added: no order of the two threads needs mor
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
+from tinyalex.analysis.need import KINDS, Ghost, Need
 from tinyalex.analysis.walk import Visit, input_shape
 from tinyalex.errors import require_int
-from tinyalex.layers import Layer, Sequential
+from tinyalex.layers import Both, Branches, Layer, Product, Sequential
 from tinyalex.layers.facts import elements
 from tinyalex.towers import Crossing, Gather, Pair, Split
-
-KINDS = ("parameters", "gradients", "velocities", "input", "outputs", "caches", "gradients of outputs", "scratch")
-
-
-@dataclass
-class Need:
-    """The memory that one device needs during a training step.
-
-    peak: the most bytes at one moment. at: that moment, such as "backward of norm1".
-    parts: bytes at that moment for each of `KINDS`. "outputs" are the outputs that backward still needs or a layer is reading;
-        "caches" are the other arrays that layers keep for backward.
-    now, moment: the bytes and the moment of the step that is being imitated.
-    outer: the peaks that were noted before `begin`, which `end` has not brought back yet.
-    """
-
-    device: str
-    peak: int = 0
-    at: str = "the start"
-    parts: dict[str, int] = field(default_factory=dict)
-    now: dict[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
-    moment: str = "the start"
-    outer: list[tuple[int, str, dict[str, int]]] = field(default_factory=list)
-
-    def change(self, kind: str, nbytes: int) -> None:
-        """Count an array of `nbytes` bytes that was made; negative bytes are those of an array that was freed."""
-        self.now[kind] += nbytes
-        self.note(self.now, self.moment)
-
-    def note(self, parts: dict[str, int], at: str) -> None:
-        """Take these bytes as the peak if they are more than the peak so far."""
-        if sum(parts.values()) > self.peak:
-            self.peak, self.at, self.parts = sum(parts.values()), at, dict(parts)
-
-    def begin(self) -> dict[str, int]:
-        """Note the peak from now on by itself, until `end`; return the bytes that are there now."""
-        self.outer.append((self.peak, self.at, self.parts))
-        self.peak, self.at, self.parts = sum(self.now.values()), "", dict(self.now)
-        return dict(self.now)
-
-    def end(self) -> tuple[dict[str, int], str]:
-        """Bring back the peak from before `begin`; return the one since then and its moment, "" if it was the beginning."""
-        parts, at = self.parts, self.at
-        self.peak, self.at, self.parts = self.outer.pop()
-        return parts, at
-
-
-class Ghost:
-    """Stands for an array, without its elements. Its bytes count on its device until the object is freed."""
-
-    def __init__(self, need: Need, kind: str, nbytes: int) -> None:
-        self.need, self.kind, self.nbytes = need, kind, nbytes
-        need.change(kind, nbytes)
-
-    def __del__(self) -> None:
-        self.need.change(self.kind, -self.nbytes)
 
 
 def training_needs(net: Layer, batch: int, in_shape: tuple[int, ...] | None = None, workers: int | None = None) -> dict[str, Need]:
@@ -127,6 +72,7 @@ class _Step:
         self.needs: dict[str, Need] = {}
         self.cached: dict[str, tuple[Any, ...]] = {}
         self.visits: dict[int, Visit] = {}
+        self.shapes: dict[int, tuple[int, ...]] = {}  # of what goes into `Branches`
 
     def need(self, device: Any) -> Need:
         return self.needs.setdefault(device.name, Need(device.name))
@@ -144,16 +90,18 @@ class _Step:
             for array in leaf.params.values()
             for kind in ("parameters", "gradients", "velocities")
         ]
+        for_life += [self.array(leaf.device, "parameters", array.nbytes) for leaf in net.leaves() for array in leaf.buffers.values()]
         for device in net.reads:
             if device.kind == "cuda":  # the batch that is copied there while this one trains, see devices/uploads.py
                 for_life.append(self.array(device, "input", self._bytes(net, in_shape)))
         split = any(isinstance(leaf, Split) for leaf in net.leaves())
         x = None if split else self.array(net.device, "input", self._bytes(net, in_shape))  # a Split counts its own
-        logits = self.forward(net, x, in_shape)
-        loss = [self.array(net.device, "caches", logits.nbytes) for _ in range(2)]  # the probabilities, and the labels as one-hot vectors
-        dlogits = self.array(net.device, "gradients of outputs", logits.nbytes)
+        given = self.forward(net, x, in_shape)
+        outputs = given if isinstance(given, tuple) else (given,)  # of the main head and of auxiliary ones
+        loss = [self.array(net.device, "caches", each.nbytes) for each in outputs for _ in range(2)]  # probabilities and one-hot labels
+        dout = tuple(self.array(net.device, "gradients of outputs", each.nbytes) for each in outputs)
         loss.clear()
-        self.backward(net, dlogits)
+        self.backward(net, dout if len(dout) > 1 else dout[0])
         del for_life, x
         return self.needs
 
@@ -169,6 +117,9 @@ class _Step:
             return x
         if isinstance(layer, Pair):
             return self.both(lambda: self.forward(layer.left, x[0], shape[0]), lambda: self.forward(layer.right, x[1], shape[1]))
+        if isinstance(layer, Branches):
+            self.shapes[id(layer)] = shape
+            return self._merged(layer, x, shape)
         at = self.visits[id(layer)] = Visit(layer, shape, layer.output_shape(shape))
         self._now(layer, "forward")
         if isinstance(layer, Crossing):
@@ -192,6 +143,8 @@ class _Step:
             return dx
         if isinstance(layer, Pair):
             return self.both(lambda: self.backward(layer.left, dout[0]), lambda: self.backward(layer.right, dout[1]))
+        if isinstance(layer, Branches):
+            return self._back_through(layer, dout, self.shapes[id(layer)])
         at = self.visits[id(layer)]
         self._now(layer, "backward")
         if isinstance(layer, Crossing):
@@ -207,6 +160,36 @@ class _Step:
             dx = self.array(layer.device, "gradients of outputs", self._bytes(layer, at.in_shape))
         self._scratch(at, backward=True)
         del taken
+        return dx
+
+    def _merged(self, layer: Branches, x: Any, shape: Any) -> Any:
+        """Imitate the paths, one after the other, and the merge of their outputs."""
+        outputs: Any = tuple(x if path is None else self.forward(path, x, shape) for path in layer.paths)
+        merge, shapes = layer.merge, layer.shapes_of(shape)
+        at = self.visits[id(merge)] = Visit(merge, shapes, merge.output_shape(shapes))  # type: ignore[arg-type]
+        self._now(merge, "forward")
+        if isinstance(merge, Both):
+            main = outputs[0]
+            return (*main, *outputs[1:]) if isinstance(main, tuple) else outputs
+        self.cached[merge.name] = outputs if isinstance(merge, Product) else ()
+        return self.array(merge.device, "outputs", self._bytes(merge, at.out_shape))
+
+    def _back_through(self, layer: Branches, dout: Any, shape: Any) -> Any:
+        """Imitate the gradients of the merge's inputs, the backward of all paths, and the sum of what they send back."""
+        merge, shapes = layer.merge, self.visits[id(layer.merge)].in_shape
+        self._now(merge, "backward")
+        parts: Any = (dout,) * len(layer.paths)  # the same array, or views of it
+        if isinstance(merge, Both):
+            heads = len(layer.paths) - 1
+            main = dout[: len(dout) - heads]
+            parts = (main[0] if len(main) == 1 else main, *dout[len(dout) - heads :])
+        elif isinstance(merge, Product):
+            parts = tuple(self.array(merge.device, "gradients of outputs", self._bytes(merge, each)) for each in shapes)
+            del self.cached[merge.name]
+        sent = [part if path is None else self.backward(path, part) for path, part in zip(layer.paths, parts, strict=True)]
+        del parts, dout
+        dx = self.array(merge.device, "gradients of outputs", self._bytes(merge, shape)) if layer.input_gradient else None
+        sent.clear()
         return dx
 
     def both(self, left: Callable[[], Any], right: Callable[[], Any]) -> tuple[Any, Any]:

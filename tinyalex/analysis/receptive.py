@@ -7,12 +7,14 @@ image, no unit sees them.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.errors import ShapeError
 from tinyalex.geometry import Pair
-from tinyalex.layers import Layer
+from tinyalex.layers import Both, Branches, Layer, Product, Sequential
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ def receptive_fields(net: Layer, in_shape: tuple[int, ...] | None = None) -> dic
 
         size becomes size + (k - 1) jump,     start becomes start - p jump,     jump becomes s jump.
 
-    A fully connected layer is a window over the whole grid.
+    A fully connected layer is a window over the whole grid. Where paths meet, a unit sees what it sees through any of them; the gate of a
+    `Product`, which sees the whole image, is left out.
 
     Raises
     ------
@@ -56,12 +59,38 @@ def receptive_fields(net: Layer, in_shape: tuple[int, ...] | None = None) -> dic
     if len(shape) != 3:
         raise ShapeError(f"{net.name}: in_shape must be (C, H, W) for receptive fields, got {shape}")
     image = Field((0, 0), (1, 1), (1, 1), (shape[1], shape[2]))
-    seen, now = {}, {0: image, 1: image}  # `now` is by tower
+    seen: dict[str, Field] = {}
+    _follow(net, shape, {0: image, 1: image}, seen)
+    return seen
+
+
+def _follow(net: Layer, shape: tuple[Any, ...], now: dict[int, Field], seen: dict[str, Field]) -> dict[int, Field]:
+    """Add the fields of all layers of `net` to `seen`. `now` are those of its input, by tower; those of its output are returned."""
+    if isinstance(net, Sequential):
+        for layer in net.layers:
+            now = _follow(layer, shape, now, seen)
+            shape = layer.output_shape(shape)
+        return now
+    if isinstance(net, Branches):
+        ends = [now if path is None else _follow(path, shape, now, seen) for path in net.paths]
+        seen[net.merge.name] = field = _union([end[0] for end in ends[: 1 if isinstance(net.merge, (Both, Product)) else None]])
+        return {0: field, 1: field}
     for at in visit(net, shape):
         field = _through(at, now[at.tower or 0])
         seen[at.layer.name] = field
         now = {0: field, 1: field} if at.tower is None else now | {at.tower: field}
-    return seen
+    return now
+
+
+def _union(fields: Sequence[Field]) -> Field:
+    """What a unit sees through any of these paths; all have one grid."""
+    start = _each(min, [field.start for field in fields])
+    end = _each(max, [_each(sum, [field.start, field.size]) for field in fields])
+    return replace(fields[0], start=start, size=(end[0] - start[0], end[1] - start[1]))
+
+
+def _each(function: Callable[[Any], Any], pairs: Sequence[Pair]) -> Pair:
+    return function([a for a, _ in pairs]), function([b for _, b in pairs])
 
 
 def _through(at: Visit, field: Field) -> Field:

@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import Any
 
 from tinyalex.errors import ShapeError, show
-from tinyalex.layers import Layer, Sequential
+from tinyalex.layers import Branches, Layer, Sequential
 from tinyalex.layers.sequential import require_shape
 from tinyalex.towers import Pair
 
@@ -17,7 +17,8 @@ from tinyalex.towers import Pair
 class Visit:
     """One layer of a network, with its shapes.
 
-    in_shape, out_shape: without the batch axis. On the split side of `Split`, `Exchange` and `Gather` it is a pair of shapes.
+    in_shape, out_shape: without the batch axis. On the split side of `Split`, `Exchange` and `Gather` it is a pair of shapes, and what
+        the merge of `Branches` takes is a tuple of the shapes that the paths give.
     tower: 0 or 1 for a layer inside a `Pair`, else None.
     """
 
@@ -28,7 +29,7 @@ class Visit:
 
 
 def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None) -> Iterator[Visit]:
-    """The layers of a network in order; the layers of two towers alternate: conv1a, conv1b, relu1a, relu1b, ...."""
+    """The layers of a network in order. Those of two towers alternate: conv1a, conv1b, relu1a, relu1b, ...; paths follow each other."""
     if isinstance(net, Sequential):
         for layer in net.layers:
             yield from visit(layer, in_shape, tower)
@@ -36,6 +37,11 @@ def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None) -> It
     elif isinstance(net, Pair):
         for both in zip_longest(visit(net.left, in_shape[0], 0), visit(net.right, in_shape[1], 1)):
             yield from (one for one in both if one is not None)
+    elif isinstance(net, Branches):
+        for path in net.paths:
+            if path is not None:
+                yield from visit(path, in_shape, tower)
+        yield from visit(net.merge, net.shapes_of(in_shape), tower)
     else:
         yield Visit(net, in_shape, net.output_shape(in_shape), tower)
 

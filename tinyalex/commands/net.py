@@ -13,7 +13,8 @@ from tinyalex.analysis.algorithms import Choice, algorithms, lines_of
 from tinyalex.analysis.card import SCALED, SCALED_BATCH, Failure, Plan, fail_in_small, parse_bytes, plan_cards
 from tinyalex.analysis.count import Row, count, totals
 from tinyalex.analysis.figures import PAPER_BATCH, figures
-from tinyalex.analysis.memory import KINDS, Need, training_needs
+from tinyalex.analysis.memory import training_needs
+from tinyalex.analysis.need import KINDS, Need
 from tinyalex.analysis.predict import predict
 from tinyalex.analysis.predict_cards import CARDS, CHECKS, Card, Timing, parse_cards
 from tinyalex.analysis.predict_report import PAPERS_CARD, Story, document_of, text_of
