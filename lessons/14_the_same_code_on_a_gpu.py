@@ -20,6 +20,7 @@
 
 # %%
 from contextlib import contextmanager
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -192,7 +193,7 @@ show(fig, alt="Twelve boxes in three blocks of four. In each block the threads a
 #
 # $$\frac{t_{\text{copy}}}{t_{\text{kernel}}} = \frac{4S / \beta}{8S / \gamma} = \frac{\gamma}{2\,\beta}$$
 #
-# S has gone. Only the card counts. The paper's card is a GeForce GTX 580. Its $\gamma$ is 192.4 GB in a second, which is published. Its
+# S cancels. Only the card counts. The paper's card is a GeForce GTX 580. Its $\gamma$ is 192.4 GB in a second, which is published. Its
 # $\beta$ is 8 GB in a second. (This is the peak of its connection, PCI Express 2 with 16 lanes, as the engine's authors know it.) In
 # practice neither peak is reached. We suppose that both are missed by the same factor. Then the factor cancels.
 #
@@ -226,8 +227,8 @@ show(fig, alt="Twelve boxes in three blocks of four. In each block the threads a
 # 4. wait for each other again, because the next step overwrites the tiles.
 #
 # To wait for each other is a **barrier**, `__syncthreads()` in CUDA C++. Without the first barrier a thread may read what nobody has
-# written yet. Without the second one a fast thread overwrites what a slow one still needs. A step reads 2 · 16² numbers, there are R / 16
-# steps, and M Q / 16² blocks:
+# written yet. Without the second one a fast thread overwrites what a slow one still needs. A step reads 2 · 16² numbers. If M, Q and R are
+# multiples of 16, there are R / 16 steps, and M Q / 16² blocks:
 #
 # $$2 \cdot 16^2 \cdot \frac{R}{16} \cdot \frac{M\,Q}{16^2} = \frac{2\,M\,Q\,R}{16} \quad \text{numbers are read}$$
 #
@@ -311,8 +312,8 @@ def needs_compiler():
         print('left out: the compiler of kernels is not installed; pip install "tinyalex[kernels]"')
 
 
-def kernel(code, name, real="float", *options):
-    return sim.RawModule(code=code, options=(f"-Dreal={real}", *options)).get_function(name)
+def kernel(code, name, real="float"):
+    return sim.RawModule(code=code, options=(f"-Dreal={real}",)).get_function(name)
 
 
 def start(found, size, *arguments, threads=256):
@@ -329,7 +330,7 @@ with needs_compiler():
         dx = card.empty((size,), np.float32)
         start(relu_backward, size, card.asarray(out), card.asarray(dout), dx, size)
         assert np.array_equal(card.to_numpy(dx), dout * (out > 0))
-        print(f"relu_backward, {size} elements in {-(-size // 256)} blocks: equal to the last bit")
+        print(f"relu_backward: elements {size}, blocks {-(-size // 256)}, equal to the last bit")
 
 # %% [markdown]
 # `card.empty` gives an array of NaN. So an element that no thread writes would be seen. Then `bias_backward`, and both against measured
@@ -469,13 +470,13 @@ with sim.profile() as counts:
         outs.append(layer.device.to_numpy(layer.forward(layer.device.asarray(images))))
 assert np.abs(outs[0] - outs[1]).max() < 1e-12
 print("the engine's convolution on the CPU and on sim:0 is equal to 1e-12; kernels:", {one.kernel for one in counts.traffic} or None)
-os.environ.pop("TINYALEX_KERNELS")
+del os.environ["TINYALEX_KERNELS"]
 
 # %% [markdown]
 # ### The same code, two devices
 #
 # Now the claim of part 1. Here is a whole step of training, from lessons 01, 06 and 07: two fully connected layers with ReLU, softmax, the
-# gradient, a step down. It gets `xp` and arrays of any kind. It keeps the four prohibitions: the loss stays an array of the card.
+# gradient, a step down. It gets `xp` and arrays of any kind. It obeys the four prohibitions: the loss stays an array of the card.
 
 
 # %%
@@ -533,15 +534,22 @@ print("the net of Figure 1 on the CPU and on sim:0 agree to 1e-12")
 LINES = ("x - mean", "x.sum(where=x > 0)", "xp.maximum(x, 0)", "x * np.sqrt(2)", "float(x.mean())")
 x, mean, xp = card.asarray(rng.standard_normal((4, 3), np.float32)), np.zeros(3, np.float32), card.xp
 failed = 0
+
+
+def tell(message):
+    """Print a long message in lines of 100 characters."""
+    print(fill(message, 100, subsequent_indent="    "))
+
+
 for line in LINES:
     before = card.counts()
     try:
         result = eval(line)
         waits = (card.counts() - before).synchronizations
-        print(f"{line:20} runs: {getattr(result, 'dtype', type(result).__name__)}, the host has waited {waits} times")
+        tell(f"{line} runs: {getattr(result, 'dtype', type(result).__name__)}, waits of the host: {waits}")
     except (TypeError, AttributeError) as error:
         failed += 1
-        print(f"{line:20} {type(error).__name__}: {error}")
+        tell(f"{line} raises {type(error).__name__}: {error}")
 say("2 of the five lines fail", value=failed, within=0)
 reveal("14-a")
 
@@ -556,9 +564,9 @@ for line in LINES[2:]:
     try:
         with card.limits(synchronizations=0, float64=False):
             eval(line)
-        print(f"{line:20} runs")
+        tell(f"{line} runs")
     except ta.TinyalexError as error:
-        print(f"{line:20} {error}")
+        tell(f"{line} raises {type(error).__name__}: {error}")
 
 # %% [markdown]
 # The step of part 7 passes both limits:
@@ -574,9 +582,9 @@ say("and copies 0 bytes", value=block.counts.bytes_to_device + block.counts.byte
 # %% [markdown]
 # ### What crosses
 #
-# How many bytes does the step need to copy? We count three ways of doing five steps. In the first, the images of a step are copied to the
-# card, and nothing comes back but the mean of the five losses at the end. In the second, each loss is read. In the third, a careless
-# program copies the weights to the card and back in every step.
+# How many bytes does the step need to copy? We count three ways of doing five steps. In all of them the images and labels of a step are
+# copied to the card. In the first way nothing comes back but the sum of the five losses, at the end. In the second way each loss is read.
+# The third way reads each loss too, and carelessly copies the weights to the host and back to the card in every step.
 
 
 # %%
@@ -791,7 +799,7 @@ def attempt(name, work):
     except sim.KernelError as error:
         if not sim.available():
             raise
-        print(f"{name}: {error}\n")
+        tell(f"{name}: {error}")
     else:
         raise AssertionError(f"{name} was not noticed")
 
@@ -822,9 +830,22 @@ with needs_compiler():
     attempt("scatter", lambda: start(kernel(SCATTER, "bias_scatter"), 105, floats(3, 5, 7), floats(5), 3, 5, 7))
 
 # %% [markdown]
-# Each message names the kernel, the file, the line, the element, and the threads. (The question at the end of the last one does not help: a
-# barrier would not order these additions.) Thread (232, 0, 0) of block (3, 0, 0) is the first one without an element: 3 · 256 + 232 is
-# 1000.
+# Each message names the kernel, the file, the line, the element, and the threads. Thread (232, 0, 0) of block (3, 0, 0) is the first one
+# without an element: 3 · 256 + 232 is 1000. In the second message, line 21 of the product reads what line 19 has written, and the barrier
+# of line 20 is missing between them. (The question at the end of the last message does not help: a barrier would not order these
+# additions.) What would the scatter give? We switch the log off, so that the kernel runs to its end:
+
+# %%
+dout = rng.standard_normal((3, 5, 7), np.float32)
+with needs_compiler():
+    dbias = card.zeros((5,))
+    with sim.races(False):
+        start(kernel(SCATTER, "bias_scatter"), 105, card.asarray(dout), dbias, 3, 5, 7)
+    print("right:  ", np.round(dout.sum(axis=(0, 2)), 2), "\nscatter:", np.round(card.to_numpy(dbias), 2))
+    assert np.array_equal(card.to_numpy(dbias), dout[-1, :, -1])
+
+# %% [markdown]
+# Of the 21 terms of each filter, one is left. On a real card more of them may be left, and not the same ones each time.
 #
 # ### Which order of the indices?
 #
@@ -977,7 +998,7 @@ with needs_compiler():
     try:
         start(kernel(EXAMPLE, "relu"), size, floats(size), floats(size), size, threads=2048)
     except ta.TinyalexError as error:
-        print(error)
+        tell(str(error))
 
 # %% [markdown]
 # **"Printing the loss costs nothing."** It is one number, but the host waits for everything that was launched before it (part 8).
@@ -989,7 +1010,7 @@ with needs_compiler():
 try:
     floats(4)[card.asarray(np.array([4]))]
 except IndexError as error:
-    print(error)
+    tell(str(error))
 
 # %% [markdown]
 # **"The simulated card passed, so the kernel is fast."** It counts what a card would move. It knows nothing of time. Nor does it prove that

@@ -81,6 +81,7 @@ def test_page_of_a_lesson(book):
     page = (book / "00_small.html").read_text("utf-8")
     solution = re.search(r'<details class="solution">.*?</details>', page, re.DOTALL)[0]
     assert "positive" in solution and "np" in solution and "zeros_like" not in page.replace(solution, "")
+    assert "Write your own first.</summary>" in solution  # no exercise: the tutor does not know this function
     assert page.count("The output is 0 for inputs from -2 to 0") == 2  # as alt text, and as the caption
     assert re.sub(r"<[^>]+>", "", page).count('show(fig, alt="...")') == 1  # the source of the cell leaves it out
     line = 1 + Path(notebooks.PACKAGE, "layers", "columns.py").read_text("utf-8").splitlines().index(
