@@ -326,11 +326,11 @@ CODE = my_kernels()
 with needs_compiler():
     relu_backward = kernel(CODE, "relu_backward")
     for size in (1, 255, 256, 257, 1000):  # no block full, one full, one element more
-        out, dout = np.maximum(rng.standard_normal((2, size), np.float32), 0)
+        out, dout = np.maximum(rng.standard_normal(size, np.float32), 0), rng.standard_normal(size, np.float32)
         dx = card.empty((size,), np.float32)
         start(relu_backward, size, card.asarray(out), card.asarray(dout), dx, size)
-        assert np.array_equal(card.to_numpy(dx), dout * (out > 0))
-        print(f"relu_backward: elements {size}, blocks {-(-size // 256)}, equal to the last bit")
+        assert np.array_equal(card.to_numpy(dx), np.where(out > 0, dout, 0))
+        print(f"relu_backward: elements {size}, blocks {-(-size // 256)}, equal to NumPy's")
 
 # %% [markdown]
 # `card.empty` gives an array of NaN. So an element that no thread writes would be seen. Then `bias_backward`, and both against measured
@@ -448,7 +448,7 @@ from tinyalex.layers import Conv2d
 from tinyalex.layers.activation import relu_backward as plain_relu_backward
 
 os.environ["TINYALEX_KERNELS"] = "1" if sim.available() else "0"
-out, dout = np.maximum(rng.standard_normal((2, 3, 5, 7), np.float32), 0)
+out, dout = np.maximum(rng.standard_normal((3, 5, 7), np.float32), 0), rng.standard_normal((3, 5, 7), np.float32)
 results = {}
 for name, chosen in (("plain", plain_relu_backward), ("row", function(plain_relu_backward, card, np.float32))):
     dx = card.empty(out.shape, np.float32)
@@ -460,7 +460,7 @@ with needs_compiler():
     dx = card.empty(out.shape, np.float32)
     start(kernel(CODE, "relu_backward"), out.size, card.asarray(out), card.asarray(dout), dx, out.size)
     assert np.array_equal(card.to_numpy(dx), results["row"])
-    print("and our kernel is equal to both, to the last bit")
+    print("and our kernel is equal to both")
 
 images = rng.standard_normal((2, 3, 9, 11))
 outs = []
@@ -851,7 +851,7 @@ with needs_compiler():
 #
 # The kernel `add` adds a bias to an array of (K, P) numbers. Each thread does one element, and there are two ways to find k and p from its
 # index. Both are right, and both give the same bits. In the first, neighboring threads have neighboring p. In the second they have
-# neighboring k, and P numbers lie between them. K is 96 and P is 27 · 27, as in conv1 behind its pooling.
+# neighboring k, and their numbers lie P places apart. K is 96 and P is 27 · 27, as in conv1 behind its pooling.
 
 # %%
 ADD = """#line 1 "add.cu"
