@@ -50,10 +50,11 @@ from tinyalex.tutor.lesson import say, show
 # as an argument. We call the argument `xp`. It is NumPy on the host and CuPy on a card, and the function stays the same. Only four things
 # are forbidden:
 #
-# 1. **No array of the host among arrays of the card**, and none converted in passing. A transfer must be written as one.
+# 1. **No array of the host in a computation with arrays of the card.** Nothing is copied by itself: a transfer must be written.
 # 2. **No function and no keyword that CuPy does not have.** NumPy has more of both.
 # 3. **No look at a number of the card** inside of a step: no `if`, no `float`, no `print`. Each makes the host wait.
-# 4. **No float64** where float32 is meant. A number such as `np.sqrt(2)` is a float64. An array of float32 times this number is float64.
+# 4. **No float64** where float32 is meant. `np.sqrt(2)` is a float64 of NumPy, and an array of float32 times it is float64. (Python's own
+#    numbers, such as 0.1, are allowed: they take the type of the array.)
 #
 # **No real card has run anything in this lesson.** `sim:0` is a **simulated card**: NumPy computes, and everything is refused that CuPy
 # refuses. It counts launches, transfers and synchronizations. It cannot measure time. Where this lesson speaks of seconds, they are
@@ -203,7 +204,8 @@ show(fig, alt="Twelve boxes in three blocks of four. In each block the threads a
 # ### 4.4 A warp and its sectors
 #
 # The 32 threads of a warp do one instruction together. Let the instruction be a read of one float32 for each thread, 128 bytes in all. If
-# the elements are neighbors, they fill four sectors. If they lie 32 bytes or more apart, each lies in a sector of its own:
+# the elements are neighbors, and the first one begins a sector, they fill four sectors. If they lie 32 bytes or more apart, each lies in
+# a sector of its own:
 #
 # $$\begin{array}{rll}
 # \text{neighbors:} & 32 \cdot 4 / 32 = 4 \text{ sectors} & \quad 128 \text{ bytes move} \\
@@ -218,12 +220,12 @@ show(fig, alt="Twelve boxes in three blocks of four. In each block the threads a
 # A convolution is a product of matrices (lesson 03): out = a b, (M, Q) = (M, R) (R, Q). A thread for each element of out reads R numbers of
 # a and R of b. So all threads read 2 M Q R numbers, and each number of a is read Q times.
 #
-# The threads of a block have a small fast memory together, the **shared memory**. Let a block have 16 x 16 threads, and a tile of 16 x 16
-# elements of out. It goes through r in steps of 16. In each step the threads
+# The threads of a block have a small fast memory together, the **shared memory**. Let a block have 16 x 16 threads, one for each element
+# of a square of out. The sum of an element has R terms, and the block adds 16 of them in each step. In a step the threads
 #
-# 1. bring 16 x 16 numbers of a and as many of b into shared memory, one of each for every thread,
+# 1. bring two **tiles** into shared memory, 16 x 16 numbers of a and as many of b; each thread brings one number of each tile,
 # 2. wait for each other,
-# 3. multiply and add: each thread reads 16 numbers of each tile, which other threads have brought,
+# 3. multiply and add: each thread reads 16 numbers of each tile, and other threads have brought most of them,
 # 4. wait for each other again, because the next step overwrites the tiles.
 #
 # To wait for each other is a **barrier**, `__syncthreads()` in CUDA C++. Without the first barrier a thread may read what nobody has
@@ -237,7 +239,8 @@ show(fig, alt="Twelve boxes in three blocks of four. In each block the threads a
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Here is a kernel in CUDA C++. It does what `relu_body` does. The first line says how messages call the text.
+# Here is a kernel in CUDA C++. It does what `relu_body` does. The first line gives the text a name, and numbers the lines below it from 1,
+# for messages. The words in front of the kernel's name say that the host may launch it. Copy them.
 
 # %% tags=["given"]
 EXAMPLE = """#line 1 "example.cu"
@@ -252,6 +255,7 @@ extern "C" __global__ void relu(const real* x, real* out, int size)
 # What you need of the language:
 #
 # - Each variable has a type: `int` for integers, `real` for the numbers of the arrays. The call decides whether `real` is float or double.
+#   Give each variable a value at once, as in `real sum = 0;`. Without one it holds anything, and no check of part 6 sees this.
 # - `const real* x` is an array of which the kernel only reads, and `real* out` one that it writes. An array has one axis here: element
 #   (n, k, p) of an array (N, K, P) is `dout[(n * K + k) * P + p]`.
 # - `c ? a : b` is a where c is true, and b elsewhere. Statements end with `;`. Braces `{ }` hold a block of lines.
@@ -262,7 +266,8 @@ extern "C" __global__ void relu(const real* x, real* out, int size)
 # - `relu_backward(out, dout, dx, size)`: a thread for each element; dx is dout where out > 0, and 0 elsewhere.
 # - `bias_backward(dout, dbias, N, K, P)`: a thread for each *filter*, which gathers its sum.
 #
-# This takes about 10 minutes. Do it before you open the next cell.
+# This takes about 10 minutes. Write it in a cell of your own, before you open the next cell. To check it, run your cell again after the
+# next one, and then the cells of part 6: they compile the kernels and compare them with NumPy.
 
 
 # %% tags=["solution"]
@@ -294,6 +299,7 @@ extern "C" __global__ void bias_backward(const real* dout, real* dbias, int N, i
 # NVIDIA's compiler NVRTC makes instructions of the text. It needs no card. `tinyalex.sim` runs the instructions in NumPy, on the arrays of
 # `sim:0`. NVRTC is an extra package, for Linux and Windows: `pip install "tinyalex[kernels]"`. Where it is missing, the cells below say so
 # in one sentence. The notebook in the repository shows what they print. `start` gives a kernel as many blocks as its elements need.
+# (`-(-a // b)` is a / b rounded up.)
 
 # %%
 from tinyalex import sim
@@ -329,7 +335,7 @@ with needs_compiler():
         out, dout = np.maximum(rng.standard_normal(size, np.float32), 0), rng.standard_normal(size, np.float32)
         dx = card.empty((size,), np.float32)
         start(relu_backward, size, card.asarray(out), card.asarray(dout), dx, size)
-        assert np.array_equal(card.to_numpy(dx), np.where(out > 0, dout, 0))
+        assert np.array_equal(card.to_numpy(dx), np.where(out > 0, dout, 0)), "relu_backward gives other numbers than NumPy"
         print(f"relu_backward: elements {size}, blocks {-(-size // 256)}, equal to NumPy's")
 
 # %% [markdown]
@@ -352,13 +358,14 @@ with needs_compiler():
     dx, dbias = card.empty((N, K, P), np.float64), card.empty((K,), np.float64)
     start(kernel(CODE, "relu_backward", "double"), N * K * P, out, card.asarray(dout), dx, N * K * P)
     start(kernel(CODE, "bias_backward", "double"), K, dx, dbias, N, K, P)
-    assert np.abs(card.to_numpy(dbias) - card.to_numpy(dx).sum(axis=(0, 2))).max() < 1e-12
-    assert np.abs(card.to_numpy(dbias) - measured).max() < 1e-7
+    assert np.abs(card.to_numpy(dbias) - card.to_numpy(dx).sum(axis=(0, 2))).max() < 1e-12, "bias_backward gives other sums than NumPy"
+    assert np.abs(card.to_numpy(dbias) - measured).max() < 1e-7, "the gradient is not the measured slope"
     print("both kernels agree with NumPy to 1e-12, and with the measured slopes")
 
 # %% [markdown]
-# Last comes the product in tiles of 4.5, beside the plain one. `threadIdx.y` and `blockIdx.y` are numbers in a second direction. Where a
-# tile reaches past the end of a matrix, the threads bring zeros.
+# Last comes the product in tiles of 4.5, beside the plain one. A thread and a block have up to three numbers, x, y and z, for three
+# directions. Here we use x and y. `__shared__` puts an array into shared memory, here with two axes. `&&` is and, `||` is or. Where a tile
+# reaches past the end of a matrix, the threads bring zeros. So we multiply matrices whose sizes are multiples of 16, and others.
 
 # %%
 PRODUCT = """#line 1 "product.cu"
@@ -398,11 +405,12 @@ def multiply(found, a, b):
     return card.to_numpy(out)
 
 
-a, b = rng.standard_normal((48, 80)), rng.standard_normal((80, 64))
 with needs_compiler():
-    for name in ("plain", "tiles"):
-        assert np.abs(multiply(kernel(PRODUCT, name, "double"), a, b) - a @ b).max() < 1e-12
-        print(f"{name}: equal to NumPy's product to 1e-12")
+    for M, R, Q in ((48, 80, 64), (20, 41, 27)):
+        a, b = rng.standard_normal((M, R)), rng.standard_normal((R, Q))
+        for name in ("plain", "tiles"):
+            assert np.abs(multiply(kernel(PRODUCT, name, "double"), a, b) - a @ b).max() < 1e-12
+            print(f"{name}, ({M}, {R}) ({R}, {Q}): equal to NumPy's product to 1e-12")
 
 # %% [markdown]
 # ## 7. The same as the engine
@@ -435,10 +443,10 @@ print(text[first : text.index("}", first) + 1])
 #
 # ### The rows of the engine's table
 #
-# `tinyalex/fast/table.py` is the list of the engine's algorithms. Its function `function` gives the kernel of a plain function, on a device
-# that runs kernels. With TINYALEX_KERNELS=1 simulated cards run them too. We compare our kernel, the engine's kernel and the engine's plain
-# function. And we compare the engine's convolution in tiles, in `conv.cu`, with its convolution on the CPU. `sim.profile()` tells which
-# kernels have run.
+# `tinyalex/fast/table.py` is the list of the engine's algorithms. `function(plain, device, dtype)` looks in it for the kernel that does the
+# same as the function `plain`. With TINYALEX_KERNELS=1 simulated cards run kernels too. We compare our kernel, the engine's kernel and the
+# engine's plain function. And we compare the engine's convolution in tiles, in `conv.cu`, with its convolution on the CPU. `sim.profile()`
+# tells which kernels have run.
 
 # %%
 import os
@@ -554,7 +562,7 @@ say("2 of the five lines fail", value=failed, within=0)
 reveal("14-a")
 
 # %% [markdown]
-# The first line breaks prohibition 1. The remedy is `x - card.asarray(mean)`, once, before the loop. The second breaks prohibition 2:
+# The first line breaks prohibition 1. The remedy is `mean = card.asarray(mean)`, once, before the loop. The second breaks prohibition 2:
 # `xp.where(x > 0, x, 0).sum()` does the same. The third is what we want. **The last two are worse than the first two, because they run.**
 # The fourth makes float64, and what is computed from its result becomes float64 too. The fifth makes the host wait. On a real card both
 # cost time, and no message says why. So the simulated card can refuse them too, in a block with limits:
@@ -633,7 +641,7 @@ say("in the time that a copy needs before it carries anything, it could carry 3,
 
 # %% [markdown]
 # (For $\alpha$ the package has 5 microseconds, which others report for a launch. We take the same for a copy, and that is a guess.) So the
-# copy of one loss takes about half as long as the copy of some thousands of numbers.
+# copy of one loss takes half as long as the copy of 3,640 numbers.
 #
 # Now AlexNet with a batch of 128. The net does not run here: a `DryDevice` has shapes and no numbers. We compare the time of a training
 # step with the times of two kinds of copies:
@@ -680,9 +688,9 @@ say("and the activities there and back take 2.2 steps", value=shares[1][-1], wit
 # are made on the CPU "while the GPU is training on the previous batch of images", so they are "in effect, computationally free". Activities
 # cannot be copied in this way, because the next layer waits for them. So the card needs *all* functions of a step, also the small ones.
 #
-# The factor 0.364 was found for kernels. If copies come nearer to their peak than kernels do, the orange and the hatched bars are shorter,
-# all of them by one factor. If newer programs come nearer to the peaks of newer cards, their steps are shorter, and the bars on the right
-# are longer.
+# The factor 0.364 was found for kernels, and we use it for copies too. If copies come nearer to their peak, the true orange and hatched
+# bars are shorter than ours. If kernels come nearer to the peaks of newer cards, the steps there are shorter. Then the true orange and
+# hatched bars of these cards are longer than ours.
 
 # %%
 oldest, newest = CARDS["gtx580"], CARDS["h200"]
@@ -774,7 +782,7 @@ with needs_compiler():
 # Another version of the compiler may make other instructions.) The first three rows are the number of the block, the number of threads in a
 # block, and the number of the thread. `mad` multiplies and adds: its row is the index, 0 to 11. `mul` computes N K, then N K P = 9. `setp`
 # is the bound check: 1 means true, and the last three lanes are 1. These three threads have ended, and the rows below have 9 lanes. `div`
-# and `rem` find the number of the filter, index / P % K.
+# and `rem` find the number of the filter, index / P % K. The last `mul` is P K, by which the index is divided for n.
 #
 # ### What the simulated card notices
 #
@@ -830,10 +838,10 @@ with needs_compiler():
     attempt("scatter", lambda: start(kernel(SCATTER, "bias_scatter"), 105, floats(3, 5, 7), floats(5), 3, 5, 7))
 
 # %% [markdown]
-# Each message names the kernel, the file, the line, the element, and the threads. Thread (232, 0, 0) of block (3, 0, 0) is the first one
-# without an element: 3 · 256 + 232 is 1000. In the second message, line 21 of the product reads what line 19 has written, and the barrier
-# of line 20 is missing between them. (The question at the end of the last message does not help: a barrier would not order these
-# additions.) What would the scatter give? We switch the log off, so that the kernel runs to its end:
+# Each message names the kernel, the file, the line, the array or the shared memory, and the threads by their x, y and z. Thread (232, 0, 0)
+# of block (3, 0, 0) is the first one without an element: 3 · 256 + 232 is 1000. In the second message, line 21 of the product reads what
+# line 19 has written, and the barrier of line 20 is missing between them. (The question at the end of the last message does not help: a
+# barrier would not order these additions.) What would the scatter give? We switch the log off, so that the kernel runs to its end:
 
 # %%
 dout = rng.standard_normal((3, 5, 7), np.float32)
@@ -911,22 +919,26 @@ show(fig, alt="Two rows of memory, 48 numbers each, cut by black lines into six 
      "cell, for the threads 0 to 5, and seven pale ones that are moved and not used.")  # fmt: skip
 
 # %% [markdown]
-# In the picture P is 9, so that it has room. In the tables, `ld` is a read, of x and of bias together, and `st` is the write. `sectors` is
-# how many have moved, and `fewest` how many could be enough. The rule is: **neighboring threads should use neighboring numbers.** For this
-# reason `im2col` in the engine's `columns.cu` gives neighboring threads neighboring windows.
+# In the picture P is 9, so that it has room. In the tables, `sectors` is how many have moved. (You need no other column here.) `st` is
+# the write, and its factor is 8. `ld` is the reads of x and of bias together: x has the factor 8, bias about 4, and both together 7.2. The
+# rule is: **neighboring threads should use neighboring numbers.** For this reason `im2col` in the engine's `columns.cu` gives neighboring
+# threads neighboring windows.
 #
-# And the tiles of 4.5? We count the bytes that both products of part 6 ask for.
+# And the tiles of 4.5? For both products of part 6 we count the bytes that the threads ask for, and the sectors that move. These are two
+# things: if some threads of a warp ask for the same number, its sector moves once.
 
 # %%
 a32, b32 = rng.standard_normal((48, 80), np.float32), rng.standard_normal((80, 64), np.float32)
 with needs_compiler():
-    asked = {}
+    asked, fetched = {}, {}
     for name in ("plain", "tiles"):
         with sim.profile() as counts:
             multiply(kernel(PRODUCT, name), a32, b32)
-        asked[name] = sum(one.nbytes for one in counts.traffic if one.space == "global" and one.text.startswith("ld"))
-        print(f"{name}: {asked[name]:,} bytes are read from the card's memory, {counts.barriers} barriers")
+        reads = [one for one in counts.traffic if one.space == "global" and one.text.startswith("ld")]
+        asked[name], fetched[name] = sum(one.nbytes for one in reads), sum(one.sectors for one in reads)
+        print(f"{name}: the threads ask the card's memory for {asked[name]:,} bytes, {fetched[name]:,} sectors move")
     say("the plain product asks for 16 times as many bytes", value=asked["plain"] / asked["tiles"], within=0)
+    say("and 8 times as many sectors move", value=fetched["plain"] / fetched["tiles"], within=0)
     assert asked["plain"] == 2 * 48 * 64 * 80 * 4  # 2 M Q R numbers of 4 bytes
 
 # %% [markdown]
@@ -980,7 +992,8 @@ with needs_compiler():
     attempt("two blocks of 32", lambda: start(mirror, 64, floats(64), floats(64), 64, threads=32))
 
 # %% [markdown]
-# The remedy is two kernels, one launched after the other. The second begins when all blocks of the first have ended.
+# The remedy is two kernels, one launched after the other. The second begins when all blocks of the first have ended. (An atomic operation
+# is a read, an addition and a write that no other thread can interrupt. The engine's kernels have none.)
 #
 # **"More threads are faster."** This is true until the card is busy. But ReLU moves the same bytes whatever the size of a block, and its
 # time comes from the bytes. With large blocks more threads have no element. And a block has at most 1,024 threads.
@@ -1003,8 +1016,8 @@ with needs_compiler():
 # %% [markdown]
 # **"Printing the loss costs nothing."** It is one number, but the host waits for everything that was launched before it (part 8).
 #
-# **"An index that is too large raises an error."** In a kernel such an index reads or writes whatever lies there. CuPy takes the indices of
-# an array modulo its length, without a word. The simulated card refuses both.
+# **"An index that is too large raises an error."** In a kernel such an index reads or writes whatever lies there. With an array of
+# indices, CuPy takes each index modulo the length, without a word. The simulated card refuses both.
 
 # %%
 try:
