@@ -100,7 +100,8 @@ def _code(lesson: Lesson, cell: Any) -> str:
     source = python(UNFORMATTED.sub("", DESCRIPTION.sub('alt="..."', cell.source)))
     outputs = "".join(_outputs(lesson, cell))
     if "solution" in tags:
-        summary = "<summary>A solution. Write your own first, and let the tutor check it.</summary>"
+        check = ", and let the tutor check it" if any(tag.startswith("exercise:") for tag in tags) else ""
+        summary = f"<summary>A solution. Write your own first{check}.</summary>"
         return f'<details class="solution">{summary}{source}{outputs}</details>'
     if "hide-input" in tags:
         return f"<details><summary>The code of what follows</summary>{source}</details>{outputs}"

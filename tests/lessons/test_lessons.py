@@ -1,6 +1,9 @@
 """Every lesson of the repository runs afresh, in fast mode, and its notebook is in step with it."""
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -47,8 +50,20 @@ def test_kernel_without_tinyalex_is_told_what_to_do(lesson):
 
 
 def test_all_lessons_are_there():
-    assert [lesson.number for lesson in LESSONS] == [f"{number:02}" for number in range(11)]
+    assert [lesson.number for lesson in LESSONS] == [*(f"{number:02}" for number in range(11)), "14"]
 
 
 def test_the_page_of_the_lessons_says_what_they_say():
     assert (FOLDER / "README.md").read_text("utf-8") == overview(LESSONS)
+
+
+@pytest.mark.slow
+def test_lesson_with_kernels_runs_without_their_compiler(tmp_path):
+    """The extra `kernels` is optional: each cell that needs it says what is missing, and the rest runs."""
+    (lesson,) = (one for one in LESSONS if one.number == "14")
+    code = f"import runpy, tinyalex.sim.nvrtc as n; n.LIBRARIES = (); runpy.run_path({str(lesson.path)!r})"
+    command = [sys.executable, "-W", "error", "-c", f"import matplotlib; matplotlib.use('agg'); {code}"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(FOLDER.parent)})
+    assert done.returncode == 0, done.stderr
+    blocks = lesson.path.read_text("utf-8").count("with needs_compiler():")
+    assert done.stdout.count("left out: the compiler of kernels is not installed") == blocks > 5

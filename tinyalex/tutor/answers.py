@@ -233,6 +233,40 @@ def _not_sent_back() -> float:
     return float(100 * np.linalg.norm(other) / np.linalg.norm(own + other))
 
 
+def _lines_that_fail() -> float:
+    """How many of five lines fail on a simulated card: those with an array of the host, and with a keyword that CuPy lacks."""
+    from tinyalex.devices.sim import SimDevice
+
+    device, mean = SimDevice(0), np.zeros(3, np.float32)
+    x = device.asarray(np.ones((4, 3), np.float32))
+    lines: list[Callable[[], object]] = [
+        lambda: x - mean,
+        lambda: x.sum(where=x > 0),
+        lambda: device.xp.maximum(x, 0),
+        lambda: x * np.sqrt(2),
+        lambda: float(x.mean()),
+    ]
+    failed = 0
+    for line in lines:
+        try:
+            line()
+        except TypeError:
+            failed += 1
+    return float(failed)
+
+
+def _copy_and_kernel() -> float:
+    from tinyalex.analysis.predict_cards import CARDS
+
+    card = CARDS["gtx580"]
+    return (1 / card.bus) / (2 / card.traffic)
+
+
+def _sectors(apart: int = 729) -> float:
+    lanes = np.arange(32)
+    return len(set(lanes * apart * 4 // 32)) / len(set(lanes * 4 // 32))
+
+
 ANSWERS: dict[str, Callable[[], float]] = {
     "00-a": _slope_of_the_difference,
     "00-b": _power_of_the_error,
@@ -270,4 +304,7 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "10-a": _sent_bytes,
     "10-b": _all_links,
     "10-c": _not_sent_back,
+    "14-a": _lines_that_fail,
+    "14-b": _copy_and_kernel,
+    "14-c": _sectors,
 }

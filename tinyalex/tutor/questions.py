@@ -123,4 +123,18 @@ PREDICTIONS = {
                        "the sum?",
                        PERCENT,
                        "Half of the square is lost. Nothing stops, and the loss still falls, so the mistake is easily overlooked."),
+    "14-a": Prediction("x is a float32 array on the simulated card sim:0, xp is the card's module, and mean is an array of the host:\n"
+                       "    x - mean\n"
+                       "    x.sum(where=x > 0)\n"
+                       "    xp.maximum(x, 0)\n"
+                       "    x * np.sqrt(2)\n"
+                       "    float(x.mean())\n"
+                       "How many of these five lines raise an error?",
+                       WHOLE, "The first two. The last two make float64 and make the host wait, and no error says so."),
+    "14-b": Prediction("An array lies on the host. A kernel on a GeForce GTX 580 reads such an array and writes another one.\n"
+                       "By the published peaks, copying the array to the card takes how many times as long as the kernel?",
+                       FACTOR, "The card's memory is 24 times as fast as the way from the host, and the kernel uses it twice."),
+    "14-c": Prediction("The 32 threads of a warp each read one float32 of an array. In one order of the indices they read neighbors. In\n"
+                       "another order they read numbers that lie 729 places apart. How many times as many bytes does the card move?",
+                       FACTOR, "Each number lies in a sector of its own: 32 sectors of 32 bytes instead of 4."),
 }  # fmt: skip
