@@ -324,6 +324,8 @@ def pool(a):
 z = rng.standard_normal((2, 3, 13, 13))
 assert (relu(pool(z)) == pool(relu(z))).all()
 print("ReLU after pooling, and ReLU before pooling: all numbers are equal")
+say("in the last stage there are 43,264 numbers before pooling", value=256 * 13 * 13, within=0)
+say("and 9,216 behind it", value=256 * 6 * 6, within=0)
 
 # %% [markdown]
 # In stage 5 the program has ReLU after pooling, too. There is no normalization in stage 5, so this is the same net. It is cheaper: ReLU
@@ -490,8 +492,9 @@ reveal("16-a")
 # %%
 first = {name: difference(stage1(z1, *FOUR["paper"]), stage1(z1, *switches)) for name, switches in FOUR.items()}
 ten = {name: difference(stage1(10 * z1, *FOUR["paper"]), stage1(10 * z1, *switches)) for name, switches in FOUR.items()}
+print("how far from the paper    first weights   ten times as large")
 for name in FOUR:
-    print(f"{name:20} differs from the paper by {first[name]:6.1%} at the first weights, {ten[name]:6.1%} with outputs ten times as large")
+    print(f"{name:25} {first[name]:13.1%} {ten[name]:19.1%}")
 
 # %% [markdown]
 # A part of such a difference may be a common factor: all numbers a little smaller. The next layer's weights can undo a common factor. So
@@ -505,10 +508,12 @@ def pattern(one, other):
 
 
 left = {name: pattern(stage1(10 * z1, *FOUR["paper"]), stage1(10 * z1, *switches)) for name, switches in FOUR.items()}
-print("what no common factor undoes, with outputs ten times as large:")
-print("  ".join(f"{name} {value:.0%}" for name, value in left.items()))
+print("what no common factor undoes, ten times as large")
+for name, value in left.items():
+    print(f"{name:25} {value:13.1%}")
 say("at the first weights both cases change the numbers by 7 %", value=first["both: the program"], within=0.015)
 say("ten times as large, by 70 %", value=ten["both: the program"], within=0.06)
+say("and case one alone by 85 %", value=ten["case 1: alpha / 5"], within=0.06)
 say("after the best common factor 30 % still differ", value=left["both: the program"], within=0.04)
 
 # %% [markdown]
@@ -516,9 +521,8 @@ say("after the best common factor 30 % still differ", value=left["both: the prog
 # times alpha are small beside k = 2. With larger numbers the paper's formula inhibits more than the program that made the paper's
 # results. In the picture case 2 pulls the other way, as 4.2 says, and the program ends nearer to the paper than case 1 alone.
 #
-# Behind the pooling this is less so. There only the winners of the windows are left. A winner is large and positive, and the largest
-# part of its scale is its own square, which both orders count. So the factor 2/5 of 4.2 holds for an average pixel, and not for a
-# winner. And what no common factor undoes does not become smaller when both cases come together: they cancel in loudness, not in pattern.
+# Behind the pooling it is the same, only weaker: 70 % for the program, and 85 % for case 1 alone. And what no common factor undoes does not
+# become smaller when both cases come together. They cancel in loudness, not in pattern: they disagree about *which* numbers to push down.
 #
 # Who wants the results of the paper needs alpha / 5 and ReLU at the end. Both witnesses say "0.0001". A number is not enough.
 
@@ -585,7 +589,7 @@ print("what conv2's normalization gives: rms", round(float((a2**2).mean() ** 0.5
 third = {t: (difference(t * a2, rnorm(t * a2, 5, 1.0, 0.001, 0.75)), pattern(t * a2, rnorm(t * a2, 5, 1.0, 0.001, 0.75)))
          for t in (1, 3, 10, 30)}  # fmt: skip
 for t, (all_of_it, rest) in third.items():
-    print(f"numbers {t:2} times as large: differs by {all_of_it:6.1%}, and by {rest:5.1%} after the best common factor")
+    print(f"numbers {t:2} times as large: differs by {all_of_it:6.1%}, after a common factor {rest:5.1%}")
 say("at the first weights the third layer changes the numbers by 1.6 %", value=third[1][0], within=0.005)
 say("thirty times as large, by 76 %", value=third[30][0], within=0.05)
 close(
@@ -895,9 +899,9 @@ say("AlexNet has 10,568 biases", value=sum(step.weight[0] for step in walk(PAPER
 
 # %% [markdown]
 # **The verdict.** The arithmetic differs much, and in the error nothing can be seen. There are few biases, and each of them only shifts a
-# sum. They move until the end. But the weights hardly move there, so the biases stay near the place where they are best for these
-# weights. "Nothing is seen" is no proof that there is nothing: with six seeds a
-# difference of a few tenths of a percentage point cannot be seen.
+# sum. Why do biases that move until the end do no harm? Our guess: the weights hardly move there, so the biases stay near the place where
+# they are best for these weights. "Nothing is seen" is no proof that there is nothing: with six seeds a difference of a few tenths of a
+# percentage point cannot be seen.
 #
 # ### The six cases
 
