@@ -267,6 +267,40 @@ def _sectors(apart: int = 729) -> float:
     return len(set(lanes * apart * 4 // 32)) / len(set(lanes * 4 // 32))
 
 
+def _left_by_the_program() -> float:
+    return float(100 * (2 + 1e-4 / 5 * 100**2) ** -0.75)
+
+
+def _squares_before_relu() -> float:
+    z = np.random.default_rng(0).standard_normal(1_000_000)
+    return float((z**2).mean() / (np.maximum(z, 0) ** 2).mean())
+
+
+def _map_of_tens() -> float:
+    window = np.full((5, 5), 10.0)
+    return float(10 / (1 + 0.001 / 25 * (window**2).sum()) ** 0.75)
+
+
+def _three_layers() -> float:
+    weights = np.random.default_rng(0).standard_normal((3, 20, 20))
+
+    def norm(factor: float) -> float:
+        h = np.ones(20)
+        for weight in weights:
+            h = np.maximum(factor * weight @ h, 0)
+        return float(np.linalg.norm(h))
+
+    return norm(3) / norm(1)
+
+
+def _noisy_and_divided() -> float:
+    return float(100 * np.sqrt(1 + 0.1**2) / (1 + 0.1))
+
+
+def _rates_at_the_end() -> float:
+    return 2 * 0.01 / (0.01 / 10**3)
+
+
 ANSWERS: dict[str, Callable[[], float]] = {
     "00-a": _slope_of_the_difference,
     "00-b": _power_of_the_error,
@@ -307,4 +341,12 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "14-a": _lines_that_fail,
     "14-b": _copy_and_kernel,
     "14-c": _sectors,
+
+
+    "16-a": _left_by_the_program,
+    "16-b": _squares_before_relu,
+    "16-c": _map_of_tens,
+    "16-d": _three_layers,
+    "16-e": _noisy_and_divided,
+    "16-f": _rates_at_the_end,
 }
