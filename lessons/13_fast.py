@@ -88,38 +88,38 @@ predict("13-d", -7)
 # We leave the bias out, because it costs nearly nothing. Each term needs one multiplication and one addition. We call them two
 # **operations**. In all there are
 #
-# $$F = 2 \; K \; C \; \text{KH} \; \text{KW} \; \text{OH} \; \text{OW} \qquad\qquad \text{operations for an image.}$$
+# $$\text{ops} = 2 \; K \; C \; \text{KH} \; \text{KW} \; \text{OH} \; \text{OW} \qquad\qquad \text{for one image.}$$
 #
 # A processor has two speeds, and they are very different things:
 #
 # | name | what it is | unit |
 # |---|---|---|
 # | P | how many operations it can do at most | operations a second |
-# | M | how many bytes can come from the memory or go there at most | bytes a second |
+# | S | how many bytes can come from the memory or go there at most | bytes a second |
 #
-# Suppose that some work needs F operations and must move D bytes. However clever the program is, the work takes at least as long as the
-# slower of the two:
+# Suppose that some work needs ops operations and must move bytes between memory and processor. However clever the program is, the work
+# takes at least as long as the slower of the two:
 #
-# $$\text{time} \;\ge\; \max\left( \frac{F}{P},\; \frac{D}{M} \right)$$
+# $$\text{time} \;\ge\; \max\left( \frac{\text{ops}}{P},\; \frac{\text{bytes}}{S} \right)$$
 #
-# Divide F by both sides, and write I for F / D, the **operations for each byte**:
+# Divide ops by both sides, and write I for ops / bytes, the **operations for each byte**:
 #
-# $$\frac{F}{\text{time}} \;\le\; \min\left( P,\; M\,I \right) \qquad\qquad I = \frac{F}{D}$$
+# $$\frac{\text{ops}}{\text{time}} \;\le\; \min\left( P,\; S\,I \right) \qquad\qquad I = \frac{\text{ops}}{\text{bytes}}$$
 #
-# The left side is the speed that one can see. The right side is a slope and a ceiling, and looks like a roof. So this is called the
-# **roofline**. If I is small, memory is the limit. If I is large, arithmetic is. In part 8 every layer of AlexNet becomes a dot below
-# this roof.
+# The left side is the speed that we can measure. Draw the right side over I: it rises as a slope, S I, and then stays at a ceiling, P. It
+# looks like a roof, so it is called the **roofline**. If I is small, memory is the limit. If I is large, arithmetic is. In part 8
+# each layer of AlexNet becomes a dot in this picture.
 #
-# So there are three ways to be faster: come closer to P, make D smaller, and make F smaller. Steps 1 and 2 do the first, step 3 does the
-# second, and step 4 does the third.
+# So there are three ways to be faster: come closer to P, move fewer bytes, and do fewer operations. Step 2 does the first, step 3 the
+# second, and step 4 the third.
 
 # %% [markdown]
 # ## 4. The derivation
 #
 # ### 4.1 One product in place of loops
 #
-# In a Python loop each multiplication of two numbers costs much more than the multiplication: Python looks up the names, makes the
-# indices, finds the type of each number, and makes a new object for the result. A matrix product does this once for the whole matrix.
+# In a Python loop the multiplication itself is the smallest part of the work. Python looks up the names, makes the indices, finds the type
+# of each number, and makes a new object for the result. A matrix product does this once for the whole matrix.
 #
 # There is a second reason, and it would hold in a fast language too. Let the product be (K, R) times (R, Q), as in lesson 03. It does
 # 2 K R Q operations on only K R + R Q + K Q numbers. So each number can be fetched once and used many times. A library for matrix products
@@ -130,12 +130,13 @@ predict("13-d", -7)
 #
 # ### 4.2 Blocks
 #
-# A **cache** is a small memory inside of the processor. It holds what was used last. It is many times as fast as the main memory, and has a
-# few megabytes. Suppose that im2col writes the columns of 64 images, 50 megabytes. When the product begins to read the first columns, they
-# have left the cache long ago, since later columns have taken their place. So every column goes to the main memory and comes back.
+# A **cache** is a small memory inside the processor, of some megabytes. It holds what was used last, and it is much faster than the main
+# memory. Suppose that im2col writes the columns of 64 images, some 50 megabytes. Later columns take the place of the first ones in the
+# cache. So when the product begins to read the first columns, they are no longer there. Every column goes to the main memory and
+# comes back.
 #
-# The remedy: take a **block** of few images, make its columns, multiply, and write the next block's columns *over the same array*. The
-# columns never leave the cache. Nothing else changes: the same copies and the same products, in another order.
+# The remedy is a **block** of few images. Make its columns and multiply. Then write the columns of the next block *into the same array*. So
+# the columns never leave the cache. The copies and the products are the same as before, in another order.
 #
 # ### 4.3 Fewer multiplications: two polynomials
 #
@@ -147,13 +148,13 @@ predict("13-d", -7)
 # s(p) = a(p)\,w(p) &= s_0 + s_1 p + s_2 p^2 + s_3 p^3 & \quad \text{4 coefficients}
 # \end{array}$$
 #
-# Multiply out, and each a meets each w. That takes six multiplications:
+# If we multiply out, each a is multiplied by each w. These are six multiplications:
 #
 # $$s_0 = a_0 w_0 \qquad s_1 = a_0 w_1 + a_1 w_0 \qquad s_2 = a_0 w_2 + a_1 w_1 \qquad s_3 = a_1 w_2$$
 #
 # There is a way with four. A polynomial with 4 coefficients is known if we know its value at 4 points, as a line is known from 2 points.
-# And the *value* of s at a point is one multiplication: s(p) = a(p) w(p). We take the points 0, 1 and -1, because their powers are easy. The
-# fourth "point" is infinity: for a very large p only the highest power counts, so the "value" there is the last coefficient.
+# And the *value* of s at a point is one multiplication: s(p) = a(p) w(p). We take the points 0, 1 and -1, because their powers are easy.
+# The fourth "point" is infinity: for a very large p only the highest power counts, so the "value" there is the last coefficient.
 #
 # $$\begin{array}{rll}
 # s(0) &= a_0 \cdot w_0 & = s_0 \\
@@ -199,8 +200,8 @@ print("four multiplications:", [at_0, (at_1 - at_minus_1) // 2 - at_infinity, (a
 #
 # $$a_0 y_0 + a_1 y_1 = \sum_{t,k} a_t\, w_k\, x_{t+k}$$
 #
-# Which terms have the pixel $x_2$? Those with t + k = 2. Their sum is $(a_0 w_2 + a_1 w_1)\,x_2$, and the bracket is the coefficient $s_2$ of
-# 4.3. It is so for each pixel:
+# Which terms have the pixel $x_2$? Those with t + k = 2. Their sum is $(a_0 w_2 + a_1 w_1)\,x_2$, and the bracket is the coefficient $s_2$
+# of 4.3. In the same way each pixel is multiplied by the coefficient with its number:
 #
 # $$a_0 y_0 + a_1 y_1 = s_0 x_0 + s_1 x_1 + s_2 x_2 + s_3 x_3$$
 #
@@ -231,8 +232,8 @@ print("four multiplications:", [at_0, (at_1 - at_minus_1) // 2 - at_infinity, (a
 # \qquad\qquad (2) = (2, 4)\,\left( (4, 3)\,(3) \cdot (4, 4)\,(4) \right)$$
 #
 # The dot multiplies number by number. Each of the four rows of G, $B^T$ and A belongs to a point: 0, 1, -1 and infinity. A computes the
-# four values of a polynomial with 2 coefficients, and G those of one with 3, with the halves in it. This is the line in the docstring of
-# `tinyalex/fast/winograd.py`.
+# four values of a polynomial with 2 coefficients. G computes those of a polynomial with 3 coefficients, and has the halves in it.
+# This is the line in the docstring of `tinyalex/fast/winograd.py`.
 
 # %%
 half = Fraction(1, 2)
@@ -265,8 +266,8 @@ for name, rows in EXACT.items():
 # \end{array}$$
 #
 # x is a square of 4 × 4 pixels, and Y a tile of 2 × 2 outputs. The dot has 16 multiplications for 4 outputs: **4 for each output in place
-# of 9**. In general a tile of m × m outputs with a kernel of r × r needs n × n points, n = m + r - 1. That is $(n/m)^2$ multiplications for an
-# output, in place of $r^2$.
+# of 9**. In general a tile of m × m outputs with a kernel of r × r needs n × n points, n = m + r - 1. That is $(n/m)^2$ multiplications for
+# an output, in place of $r^2$.
 #
 # The tiles lie side by side and fill the output. The squares of pixels overlap: each begins m pixels after the last one, and is n pixels
 # wide. Here are three of them:
@@ -276,20 +277,21 @@ fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), layout="constrained")
 for ax, (lines, wide, title) in zip(axes, ((4, 8, "sheet"), (2, 6, "out")), strict=True):
     ax.set(xlim=(0, wide), ylim=(lines, 0), xticks=range(wide + 1), yticks=range(lines + 1), title=title, aspect="equal")
     ax.grid(color="0.85")
-for tile, (color, inset) in enumerate((("#0072B2", 0.08), ("#C04A00", 0.2), ("#007A5A", 0.32))):
+for tile, (color, style) in enumerate((("#0072B2", "-"), ("#C04A00", "--"), ("#007A5A", "-"))):
     for ax, side in zip(axes, (4, 2), strict=True):
-        corner, length = (2 * tile + inset, inset), side - 2 * inset
-        ax.add_patch(plt.Rectangle(corner, length, length, fill=False, edgecolor=color, linewidth=2.2))
-        ax.text(2 * tile + side / 2, side / 2, tile, color=color, ha="center", va="center", fontsize=13, fontweight="bold")
-show(fig, alt="Left, the sheet of 4 lines and 8 columns: three squares of 4 x 4 pixels, numbered 0, 1 and 2, begin at columns 0, 2 and 4, so "
-     "each shares two columns with the next. Right, out, of 2 lines and 6 columns: the three tiles of 2 x 2 outputs lie side by side and "
-     "share nothing.")  # fmt: skip
+        corner, height = (2 * tile + 0.08, 0.08 + 0.1 * tile), side - 0.16 - 0.2 * tile
+        ax.add_patch(plt.Rectangle(corner, side - 0.16, height, fill=False, edgecolor=color, linestyle=style, linewidth=2.4))
+        ax.text(2 * tile + 0.5, 0.9, tile, color=color, ha="center", va="center", fontsize=13, fontweight="bold")
+show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares of 4 x 4 pixels, blue 0, dashed orange 1 and green 2. They "
+     "begin at columns 0, 2 and 4, so each shares two columns with the next. Right, out, of 2 lines and 6 columns: the three tiles "
+     "of 2 x 2 outputs lie side by side and share nothing.")  # fmt: skip
 
 # %% [markdown]
 # ### 4.6 Channels
 #
-# The sum over the channels c may be done before A, because A is linear. So A is used once for each filter k, and not once for each pair of
-# k and c. T is the number of tiles. At each of the 16 points (i, j) the sum is a matrix product:
+# With several channels there is a sum over c. It may be taken before A is applied, because A is linear. So A is used once for each
+# filter k, and not once for each pair of k and c. Let M be this sum of the dots, and T the number of tiles. At each of the 16 points
+# (i, j) it is a matrix product:
 #
 # $$M_{ij} = U_{ij} \; V_{ij} \qquad\qquad (K, T) = (K, C)\,(C, T)$$
 #
@@ -298,8 +300,9 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three squares of 4 x 4 
 #
 # ### 4.7 Backward
 #
-# y depends linearly on x, if w stays, and linearly on w, if x stays. Backward is the transpose, as in lesson 03. Read Y from the outside to
-# the inside: first A, then the dot, then $B^T$ or G. Let dY be the gradient of the loss with respect to Y.
+# Y is linear in x if w is constant, and linear in w if x is constant. So backward is the transpose, as in lesson 03. We go through
+# $Y = A^T (U \cdot V)\,A$ from the outside to the inside: first back through A, then through the dot, then through $B^T$ or G. Let dY be
+# the gradient of the loss with respect to Y, and dM the gradient with respect to the dot.
 #
 # $$\begin{array}{rll}
 # \text{dM} &= A\,\text{dY}\,A^T & \quad (4, 4) = (4, 2)\,(2, 2)\,(2, 4) \\
@@ -307,49 +310,50 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three squares of 4 x 4 
 # \text{dw} &= G^T (V \cdot \text{dM})\,G & \quad (3, 3)
 # \end{array}$$
 #
-# No new matrix is needed. A pixel lies in several squares, and a weight is used in all tiles. So over the tiles dx **adds** where squares
-# overlap, and dw adds over all tiles. It is the red thread of lessons 02 to 05 and 10.
+# No new matrix is needed. A pixel may lie in several squares, and a weight is used in all tiles. So the dx of the squares are **added**
+# where squares overlap, and the dw of all tiles are added. It is the rule of lesson 02: a gradient adds where a value is used twice.
 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write four functions. Each begins with `B_T, G, A = matrices(x.dtype)`, so that it works with float32, float64 and fractions.
+# Write four functions. Each begins with `b_t, g, a = matrices(x.dtype)`. These are $B^T$, G and A in the numbers of x, so that your
+# function works with float32, float64 and fractions.
 #
 # - `winograd_1d(x, w)`: x (4,) and w (3,). It returns y (2,), with 4.4.
 # - `winograd_tile(x, w)`: x (4, 4) and w (3, 3). It returns Y (2, 2), with 4.5.
 # - `winograd_tile_backward(dy, x, w)`: dy (2, 2). It returns dx (4, 4) and dw (3, 3), with 4.7.
 # - `winograd(sheet, weight)`: sheet (C, SH, SW) with even SH and SW, weight (K, C, 3, 3). It returns out (K, SH - 2, SW - 2), with 4.6.
 #
-# `*` multiplies number by number, and `@` is the matrix product. `@` works on the last two axes and goes through all others by itself. There is
-# no exercise of the tutor here. Part 6 proves your functions. Allow 25 minutes, and write them before you open the next cell.
+# `*` multiplies number by number, and `@` is the matrix product. `@` works on the last two axes and goes through all others by itself.
+# There is no exercise of the tutor here. Part 6 proves your functions. Allow 25 minutes, and write them before you open the next cell.
 
 
 # %% tags=["solution"]
 def winograd_1d(x, w):
-    B_T, G, A = matrices(x.dtype)
-    return A.T @ ((G @ w) * (B_T @ x))
+    b_t, g, a = matrices(x.dtype)
+    return a.T @ ((g @ w) * (b_t @ x))
 
 
 def winograd_tile(x, w):
-    B_T, G, A = matrices(x.dtype)
-    return A.T @ ((G @ w @ G.T) * (B_T @ x @ B_T.T)) @ A
+    b_t, g, a = matrices(x.dtype)
+    return a.T @ ((g @ w @ g.T) * (b_t @ x @ b_t.T)) @ a
 
 
 def winograd_tile_backward(dy, x, w):
-    B_T, G, A = matrices(x.dtype)
-    dm = A @ dy @ A.T
-    return B_T.T @ ((G @ w @ G.T) * dm) @ B_T, G.T @ ((B_T @ x @ B_T.T) * dm) @ G
+    b_t, g, a = matrices(x.dtype)
+    dm = a @ dy @ a.T
+    return b_t.T @ ((g @ w @ g.T) * dm) @ b_t, g.T @ ((b_t @ x @ b_t.T) * dm) @ g
 
 
 def winograd(sheet, weight):
-    B_T, G, A = matrices(sheet.dtype)
-    (k, c), (th, tw) = weight.shape[:2], (sheet.shape[1] // 2 - 1, sheet.shape[2] // 2 - 1)  # tiles along the height and the width
+    b_t, g, a = matrices(sheet.dtype)
+    th, tw = sheet.shape[1] // 2 - 1, sheet.shape[2] // 2 - 1  # tiles along the height and the width
     squares = np.stack([sheet[:, 2 * y : 2 * y + 4, 2 * z : 2 * z + 4] for y in range(th) for z in range(tw)], axis=1)  # (C, T, 4, 4)
-    u = (G @ weight @ G.T).transpose(2, 3, 0, 1)  # (4, 4, K, C)
-    v = (B_T @ squares @ B_T.T).transpose(2, 3, 0, 1)  # (4, 4, C, T)
+    u = (g @ weight @ g.T).transpose(2, 3, 0, 1)  # (4, 4, K, C)
+    v = (b_t @ squares @ b_t.T).transpose(2, 3, 0, 1)  # (4, 4, C, T)
     m = (u @ v).transpose(2, 3, 0, 1)  # 16 products, then (K, T, 4, 4)
-    tiles = (A.T @ m @ A).reshape(k, th, tw, 2, 2)
-    return tiles.transpose(0, 1, 3, 2, 4).reshape(k, 2 * th, 2 * tw)
+    tiles = (a.T @ m @ a).reshape(-1, th, tw, 2, 2)  # (K, TH, TW, 2, 2)
+    return tiles.transpose(0, 1, 3, 2, 4).reshape(-1, 2 * th, 2 * tw)
 
 
 # %% [markdown]
@@ -360,8 +364,8 @@ def winograd(sheet, weight):
 # elsewhere.
 
 # %%
-B_T, G, A = matrices(object)
-factors = np.einsum("pt,pk,pj->tkj", A, G, B_T)  # the factor of w[k] x[j] in y[t], summed over the points p
+b_t, g, a = matrices(object)
+factors = np.einsum("pt,pk,pj->tkj", a, g, b_t)  # the factor of w[k] x[j] in y[t], summed over the points p
 t, k, j = np.indices((2, 3, 4))
 print("y0 has the factors of w0 x0, w0 x1, ..., w2 x3:", *factors[0].ravel())
 print("a 1 where j = t + k, and 0 elsewhere:", bool((factors == (j == t + k)).all()))
@@ -451,14 +455,26 @@ print("the same three matrices:", all(np.array_equal(one, other) for one, other 
 # %%
 import tinyalex as ta
 
-image = rng.standard_normal((1, 3, 9, 13))
-for m, (h, w) in ((2, (10, 14)), (4, (11, 16))):
+for h, w in ((10, 14), (11, 16)):
     layer = ta.Conv2d(3, 5, 3, algorithm="winograd", rng=np.random.default_rng(0), dtype=np.float64)
     image = rng.standard_normal((1, 3, h, w))
     out = layer.forward(image)[0]
     mine = winograd(np.pad(image[0], ((0, 0), (0, h % 2), (0, w % 2))), layer.params["weight"])[:, : h - 2, : w - 2]
     assert np.abs(mine - out).max() < 1e-12
     print(f"{h} x {w} pixels: our tiles of 2 x 2 give what the engine's larger tiles give, to 1e-12")
+
+image = rng.standard_normal((1, 3, 10, 14))
+dout = rng.standard_normal(layer.forward(image, train=True).shape)
+layer.zero_grad()
+theirs, weight = layer.backward(dout), layer.params["weight"]
+dx, dweight = np.zeros_like(image), np.zeros_like(weight)
+for k, c, y, z in np.ndindex(5, 3, 4, 6):  # filters, channels, tiles along the height and along the width
+    square = image[0, c, 2 * y : 2 * y + 4, 2 * z : 2 * z + 4]
+    of_square, of_kernel = winograd_tile_backward(dout[0, k, 2 * y : 2 * y + 2, 2 * z : 2 * z + 2], square, weight[k, c])
+    dx[0, c, 2 * y : 2 * y + 4, 2 * z : 2 * z + 4] += of_square
+    dweight[k, c] += of_kernel
+assert np.abs(dx - theirs).max() < 1e-12 and np.abs(dweight - layer.grads["weight"]).max() < 1e-12
+print("backward: our dx and dweight, added over the tiles, are the engine's, to 1e-12")
 
 # %% [markdown]
 # ### Open `fast/table.py` and know your way
@@ -483,8 +499,8 @@ for operation, rows in table.CPU.items():
 # %% [markdown]
 # Read a row like this: `winograd` of the operation convolution stands in `tinyalex/fast/winograd.py` and must give what `conv2d` in
 # `tinyalex/layers/conv.py` gives. The test that ties them together is one for all rows: `test_row_is_its_plain_function` in
-# `tests/fast/test_table.py`. Who adds a row need not ask for a test, because the test goes through the table. We do the same for the
-# convolutions, in a few lines:
+# `tests/fast/test_table.py`. It goes through the table, so a new row is tested at once. We do the same for the convolutions, in a few
+# lines:
 
 # %%
 windows = windows_of("lesson 13", (9, 13), (3, 3), 1, 1)
@@ -498,7 +514,43 @@ for row in table.CPU["convolution"]:
     print(f"{row.name:9} is conv2d, to 1e-12")
 
 # %% [markdown]
-# The files of the convolution, in the order in which one reads them:
+# In a net nobody names a row. `choose` in `tinyalex/fast/table.py` takes the first row that pays for the shape and the number of images.
+# Here is its choice for AlexNet:
+
+
+# %%
+def conv(c, k, size, kernel, stride=1, padding=0, groups=1):
+    return {"c": c, "k": k, "size": size, "kernel": kernel, "stride": stride, "padding": padding, "groups": groups}
+
+
+CONVS = {
+    "conv1": conv(3, 96, 227, 11, stride=4),
+    "conv2": conv(96, 256, 27, 5, padding=2, groups=2),
+    "conv3": conv(256, 384, 13, 3, padding=1),
+    "conv4": conv(384, 384, 13, 3, padding=1, groups=2),
+    "conv5": conv(384, 256, 13, 3, padding=1, groups=2),
+}
+
+
+def layer_of(name, algorithm="auto", n=1):
+    """The engine's layer with weights, n images for it, and the shape of one image."""
+    one = CONVS[name]
+    settings = {"stride": one["stride"], "padding": one["padding"], "groups": one["groups"], "algorithm": algorithm}
+    layer = ta.Conv2d(one["c"], one["k"], one["kernel"], **settings, rng=np.random.default_rng(0), device=device)
+    shape = (one["c"], one["size"], one["size"])
+    return layer, rng.standard_normal((n, *shape), dtype=np.float32), shape
+
+
+print("images", *(f"{name:>9}" for name in CONVS))
+for n in (1, 2, 8, 128):
+    chosen = []
+    for name in CONVS:
+        layer, _, shape = layer_of(name)
+        chosen.append(table.choose(layer.asked(shape), n, device).name)
+    print(f"{n:6}", *(f"{name:>9}" for name in chosen))
+
+# %% [markdown]
+# The files of the convolution, in the order in which you can read them:
 #
 # | file in `tinyalex/fast/` | what stands there | where you met it |
 # |---|---|---|
@@ -506,25 +558,31 @@ for row in table.CPU["convolution"]:
 # | `plain.py` | `conv2d` itself, for blocks of images | lesson 03 |
 # | `columns.py` | im2col and col2im in blocks, images innermost | 4.1, 4.2 |
 # | `strips.py` | blocks smaller than an image: some lines of it | 4.2 |
-# | `lines.py` | a first layer whose columns share the memory of lines | 4.2 |
+# | `lines.py` | a first layer: some lines of all images at a time | 4.2 |
 # | `tiles.py` | the matrices $B^T$, G and A for any m and r | 4.3, 4.4 |
 # | `transforms.py`, `mosaic.py` | an image is cut into tiles; how many at a time | 4.5 |
 # | `winograd.py` | the products, and backward | 4.6, 4.7 |
-# | `phases.py` | a stride of 4 becomes 16 small images of stride 1 | here |
+# | `phases.py` | a channel with stride 4 becomes 16 small channels with stride 1 | here |
 # | `machine.py` | the measured bounds by which `pays` decides | part 8 |
 #
-# With the table open, find three things. Then open the cell:
+# With the table open, find three things. Then open the cell with the answers:
 #
-# 1. In which order are the rows of the convolution asked, and which one takes what no other wants?
-# 2. With one image conv3 goes by columns, with 32 images by Winograd. Which constants of `machine.py` decide this?
-# 3. In float32 the test allows the row winograd a larger difference than the others. How large?
+# 1. In which order are the rows of the convolution asked? Which row serves a request that no row before it has taken?
+# 2. With two images conv3 does not take the row winograd, with eight it does. Which constant of `machine.py` decides this? Begin at
+#    `pays` in `winograd.py`.
+# 3. In float32 the test allows the row winograd a larger difference than the others. How large are the two bounds?
 
 # %% tags=["solution"]
 from tinyalex.fast import machine
+from tinyalex.fast.mosaic import mosaic_of
 
-print("1.", " -> ".join(row.name for row in table.CPU["convolution"]), "(im2col always pays; plain runs if it is asked for by name)")
-print("2. LEAST_IMAGES =", machine.LEAST_IMAGES, "and LEAST_TILES =", machine.LEAST_TILES, "- conv3 has 9 tiles an image")
-print("3. 1e-4 of the largest output; the other rows 1e-5")
+print("1.", " -> ".join(row.name for row in table.CPU["convolution"]))
+print("   im2col serves what is left, as it has no condition; plain comes after it, and runs only if somebody names it")
+nine = mosaic_of(windows_of("conv3", (13, 13), (3, 3), 1, 1)).tiles
+print(f"2. LEAST_TILES = {machine.LEAST_TILES}: two images have {2 * nine} tiles, eight have {8 * nine}")
+tests = (Path(ta.__file__).parents[1] / "tests" / "fast" / "test_table.py").read_text("utf-8")
+assert '1e-4 if row.name == "winograd" else 1e-5' in tests
+print("3. 1e-4 of the largest output for winograd, 1e-5 for the others")
 
 # %% [markdown]
 # ## 8. Experiment
@@ -551,10 +609,10 @@ def seconds(function):
 # %% [markdown]
 # ### From loops to Winograd
 #
-# One image of 64 channels and 12 × 12 pixels, and 64 kernels of 3 × 3, in float32. In the first version every multiplication is a
-# step of Python. In the second NumPy multiplies a whole window and adds it up. (This is `equation` of part 6.) We
-# run the first two for a few outputs only, and multiply the time. The last bar is the engine's Winograd for many images, divided by their
-# number.
+# We take a layer with 64 channels, 64 kernels of 3 × 3 and 12 × 12 outputs, and one image, in float32. In the first version every
+# multiplication is a step of Python. In the second version NumPy multiplies a whole window and adds up the products. (This is `equation`
+# of part 6.) We run these two for a few outputs only, and multiply the time. The last bar is the engine's Winograd. It gets many images,
+# and its time is divided by their number.
 
 # %%
 sheet = rng.standard_normal((64, 14, 14), dtype=np.float32)
@@ -596,9 +654,9 @@ times = {
 }
 faster = {name: float(format(times["loops"] / spent, ".1g")) for name, spent in times.items()}  # rounded to one digit
 fig, ax = plt.subplots(figsize=(7, 2.6), layout="constrained")
-ax.barh(list(faster), list(faster.values()), left=0.5, color=["0.6", "0.6", "#0072B2", "#C04A00", "#C04A00"])
+ax.barh(list(faster), [number - 0.5 for number in faster.values()], left=0.5, color=["0.6", "0.6", "#0072B2", "#C04A00", "#C04A00"])
 for place, number in enumerate(faster.values()):
-    ax.text(1.2 * (number + 0.5), place, f"{number:,.0f}", va="center")
+    ax.text(1.2 * number, place, f"{number:,.0f}", va="center")
 ax.set(xscale="log", xlim=(0.5, 3e5), xlabel="times as fast as loops")
 ax.invert_yaxis()
 show(fig, alt="Five bars on a log scale, times as fast as loops: " + ", ".join(f"{name} {n:,.0f}" for name, n in faster.items()) + ".")
@@ -610,12 +668,23 @@ reveal("13-a")
 # im2col is thousands of times as fast as loops, and it saves not one multiplication. (On your computer the number is another one, but it
 # will hardly be below a thousand.)
 #
-# Our own Winograd has fewer than half of the multiplications, and it is *slower* than im2col. It goes through the memory many
-# times: squares, V, M, tiles, and four times it puts axes in another order. The engine's Winograd, with larger tiles and many images
-# at a time, is faster than im2col. How many multiplications are saved?
+# Our own Winograd has fewer than half of the multiplications, and it is *slower* than im2col. Which part takes the time? We measure the 16
+# products alone:
 
 # %%
-say("a tile of ours needs 4 multiplications for each output", value=(G @ kernel @ G.T).size / winograd_tile(tile, kernel).size, within=0)
+b_t, g, a = matrices(sheet.dtype)
+u, v = (rng.standard_normal((4, 4, 64, size), dtype=np.float32) for size in (64, 36))
+share = seconds(lambda: u @ v) / times["our Winograd"]
+print(f"the 16 products take about {share:.1g} of the time of our Winograd")
+assert share < 0.5
+
+# %% [markdown]
+# All the rest goes into the transforms. They are many products of 4 × 4 numbers, which are far too small for BLAS, and they write the
+# pixels again and again: as squares, as V, as M and as tiles. The engine uses larger tiles, transforms whole lines of many images in one
+# product, and works in blocks. So its Winograd is faster than im2col. How many multiplications are saved?
+
+# %%
+say("a tile of ours needs 4 multiplications for each output", value=(g @ kernel @ g.T).size / winograd_tile(tile, kernel).size, within=0)
 say("the definition needs 9", value=kernel.size, within=0)
 reveal("13-b")
 
@@ -659,42 +728,19 @@ show(fig, alt=f"A curve of the time over the megabytes of columns in a block, fr
      f"one to four images lie near 1. From there the curve rises to {slower[-1]:.1f} for all images at once.")  # fmt: skip
 
 # %% [markdown]
-# The work is the same at every point: the same copies, the same products. Only the distance between writing a column and reading it
-# changes. The smallest blocks need not be the fastest, because each call of NumPy costs a little.
+# The copies and the products are the same for all blocks. What changes is how many other columns are written between writing a column
+# and reading it. The smallest block need not be the fastest, because each call of NumPy takes some time too.
 #
 # ### The bytes of a stage
 #
-# How many bytes does a stage of AlexNet move? We count them for conv2, one image, float32. A tile in the engine has 4 × 4 outputs
-# here, with 8 × 8 points, because the kernel is 5 × 5.
+# How many bytes does a stage of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. U are the
+# weights after their transform, as in 4.5. The engine's tiles are larger than ours: up to 5 × 5 outputs for a kernel of 3.
 
 # %%
 from tinyalex.fast.mosaic import mosaic_of
 
-
-def conv(c, k, size, kernel, stride=1, padding=0, groups=1):
-    return {"c": c, "k": k, "size": size, "kernel": kernel, "stride": stride, "padding": padding, "groups": groups}
-
-
-CONVS = {
-    "conv1": conv(3, 96, 227, 11, stride=4),
-    "conv2": conv(96, 256, 27, 5, padding=2, groups=2),
-    "conv3": conv(256, 384, 13, 3, padding=1),
-    "conv4": conv(384, 384, 13, 3, padding=1, groups=2),
-    "conv5": conv(384, 256, 13, 3, padding=1, groups=2),
-}
-
-
-def layer_of(name, algorithm="auto", n=1):
-    """The engine's layer with weights, n images for it, and the shape of one image."""
-    one = CONVS[name]
-    settings = {"stride": one["stride"], "padding": one["padding"], "groups": one["groups"], "algorithm": algorithm}
-    layer = ta.Conv2d(one["c"], one["k"], one["kernel"], **settings, rng=np.random.default_rng(0), device=device)
-    shape = (one["c"], one["size"], one["size"])
-    return layer, rng.standard_normal((n, *shape), dtype=np.float32), shape
-
-
-print("         image  weights  columns   tiles  output      MACs  with tiles")
-print("           MB       MB       MB      MB      MB  millions    millions")
+print("         image  weights  columns    tiles        U   output      MACs  with tiles")
+print("            MB       MB       MB       MB       MB       MB  millions    millions")
 moved, fewer_by = {}, {}
 for name, one in CONVS.items():
     layer, _, shape = layer_of(name)
@@ -706,36 +752,42 @@ for name, one in CONVS.items():
         "weights": 4 * layer.params["weight"].size,
         "columns": place.column_bytes(one["c"], 4),
         "tiles": 4 * mosaic.products * (deep + one["k"]),
+        "U": 4 * mosaic.points * deep * one["k"] // one["groups"],
         "output": 4 * math.prod(layer.output_shape(shape)),
     }
     macs, fewer = layer.facts(shape).macs, mosaic.products * deep * one["k"] // one["groups"]
     fewer_by[name] = macs / fewer
     print(f"{name}  {'  '.join(f'{number / 1e6:7.2f}' for number in moved[name].values())}  {macs / 1e6:8.1f}  {fewer / 1e6:10.1f}")
 say("the columns of conv2 are 25 times its image", value=moved["conv2"]["columns"] / moved["conv2"]["image"], within=0.01)
+conv3 = moved["conv3"]
+assert conv3["U"] > sum(conv3.values()) - conv3["U"]
 assert min(fewer_by.values()) > 3.8 and all(one["tiles"] < one["columns"] for one in moved.values())
 
 # %% [markdown]
-# MACs are the multiplications with their additions (lesson 09), as the engine's layers count them. With the engine's tiles all five layers
-# need about a quarter of them, or less. And the tiles need fewer bytes than the columns.
+# A MAC is a multiplication with its addition (lesson 09). The engine's layers count their own MACs. With the engine's tiles all five layers
+# need about a quarter of them, or less, and the tiles have fewer bytes than the columns. But look at U: in conv3 it has more bytes than all
+# the rest together. It is made once for all images of a batch. So Winograd's algorithm needs many images, or it does not pay. Part 9
+# measures this.
 #
 # ### What small rounding errors become
 #
-# Larger tiles need more points, and the points after 0, 1 and -1 are 2, -2, -1/2 and 1/2. Their powers make large and small numbers in
-# $B^T$, which are added and mostly cancel. With fractions that does no harm. In float32 each sum is rounded to 7 digits of its *largest* part.
-# We measure the largest error, compared with float64, and divide it by the largest output.
+# Larger tiles need more points. The engine's points after 0, 1 and -1 are 2, -2, -1/2 and 1/2. Their powers are large and small numbers. So
+# the matrices make large numbers, which are added later and mostly cancel. With fractions that does no harm. In float32 every number
+# is rounded to about 7 digits, and the error of a large number stays when the number itself has cancelled. We measure the
+# largest difference from float64, and divide it by the largest output.
 
 # %%
 DEEP = 64
 errors, products = [], []
 for m in range(2, 7):
-    B_T, G, A = cook_toom(m, 3)
+    exact_matrices = cook_toom(m, 3)
     squares, kernels = rng.standard_normal((DEEP, fast(400, 100), m + 2, m + 2)), rng.standard_normal((8, DEEP, 3, 3))
     squares, kernels = squares.astype(np.float32), kernels.astype(np.float32)
     found = {}
     for dtype in (np.float32, np.float64):
-        b, g, a = (matrix.astype(dtype) for matrix in (B_T, G, A))
+        b_t, g, a = (matrix.astype(dtype) for matrix in exact_matrices)
         u = (g @ kernels.astype(dtype) @ g.T).transpose(2, 3, 0, 1)
-        v = (b @ squares.astype(dtype) @ b.T).transpose(2, 3, 0, 1)
+        v = (b_t @ squares.astype(dtype) @ b_t.T).transpose(2, 3, 0, 1)
         found[dtype] = a.T @ (u @ v).transpose(2, 3, 0, 1) @ a
     size = np.abs(found[np.float64]).max()
     errors.append(np.abs(found[np.float32] - found[np.float64]).max() / size)
@@ -768,26 +820,25 @@ reveal("13-d")
 #
 # ### The roof
 #
-# First the two speeds of this computer, P from a large matrix product in float32 (its name in BLAS is **sgemm**), and M from copying a large
-# array. We need only P / M, the operations for each byte at which the slope meets the ceiling.
+# First the two speeds of this computer, P from a large matrix product in float32 (its name in BLAS is **sgemm**), and S from copying a
+# large array. We need only P / S, the operations for each byte at which the slope meets the ceiling.
 
 # %%
 square = rng.standard_normal((1024, 1024), dtype=np.float32)
-source, target = np.ones(16_000_000, np.float32), np.zeros(16_000_000, np.float32)
+source, copy = np.ones(16_000_000, np.float32), np.zeros(16_000_000, np.float32)
 P = 2 * 1024**3 / seconds(lambda: square @ square)
-M = 2 * source.nbytes / seconds(lambda: np.copyto(target, source))  # each byte is read and written
-edge = P / M
+S = 2 * source.nbytes / seconds(lambda: np.copyto(copy, source))  # each byte is read and written
+edge = P / S
 print(f"in the time of moving one byte, this processor's core can do about {edge:.1g} operations")
 assert 0.5 < edge < 60
 
 # %% [markdown]
-# Then each layer of AlexNet, forward, with one image and with more images. The operations are the engine's own counts, two for each MAC, by the
-# definition. The bytes are the least that must be moved: images, weights and outputs, each once.
+# Then each layer of AlexNet, forward, with one image and with more images. The operations are the engine's own counts, two for each MAC, by
+# the definition. The bytes are the least that must be moved: images, weights and outputs, each once.
 
 # %%
 LINEAR = {"fc6": (9216, 4096), "fc7": (4096, 4096), "fc8": (4096, 1000)}
 MANY = fast(16, 4)
-del source, target
 dots = []
 for name in [*CONVS, *LINEAR]:
     for n in (1, MANY):
@@ -803,7 +854,7 @@ for name in [*CONVS, *LINEAR]:
         dots.append((name, n, operations / nbytes, share))
 del layer, images
 
-SIDES = {1: {"conv3": (8, -1), "conv4": (-13, -3), "conv5": (-3, -15)}, MANY: {"conv3": (8, -3), "conv4": (-1, -15), "conv5": (-13, -3)}}
+SIDES = {1: {"conv4": (-13, -3), "conv5": (-3, -15)}, MANY: {"conv1": (-4, 7), "conv4": (-1, -15), "conv5": (-13, -3)}}
 fig, ax = plt.subplots(figsize=(7, 4.4), layout="constrained")
 reach = np.array([0.2, edge, 1000])
 ax.loglog(reach, np.minimum(1, reach / edge), color="0.4", linewidth=2)
@@ -811,7 +862,7 @@ for n, color, mark, label in ((1, "#0072B2", "o", "1 image"), (MANY, "#C04A00", 
     mine = [(name, intensity, share) for name, count, intensity, share in dots if count == n]
     ax.plot([one[1] for one in mine], [one[2] for one in mine], mark, color=color, markersize=7, markeredgecolor="white", label=label)
     for name, intensity, share in mine:
-        if name != "fc6" and name != "fc8":
+        if name not in ("fc6", "fc8"):
             text = "6, 7, 8" if name == "fc7" else name[-1]
             ax.annotate(text, (intensity, share), SIDES[n].get(name, (8, -3)), textcoords="offset points", color=color, fontsize=10)
 ax.text(0.3, 0.45 / edge, "memory", rotation=45, fontsize=10, color="0.3")
@@ -822,12 +873,12 @@ ax.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1000"])
 ax.set_yticks([0.1, 1], ["0.1", "1"])
 lone = {name: (intensity, share) for name, n, intensity, share in dots if n == 1}
 more = {name: (intensity, share) for name, n, intensity, share in dots if n > 1}
-show(fig, alt="A gray roof: a slope up from the left, called memory, then a ceiling at 1, called sgemm. The dots have the numbers of AlexNet's "
-     "eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, on the slope or a "
-     f"little below it, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations "
-     "for each byte, under the ceiling. The layers 1 to 5 lie at the right. With one image they are at "
-     f"{min(lone[name][1] for name in CONVS):.1g} to {max(lone[name][1] for name in CONVS):.1g}, with {MANY} images at "
-     f"{min(more[name][1] for name in CONVS):.1g} to {max(more[name][1] for name in CONVS):.1g} of sgemm's speed.")  # fmt: skip
+spans = [f"{min(by[name][1] for name in CONVS):.2g} to {max(by[name][1] for name in CONVS):.2g}" for by in (lone, more)]
+show(fig, alt="A gray roof: a slope up from the left, called memory, then a ceiling at 1, called sgemm. The dots have the numbers of "
+     "AlexNet's eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, on the slope "
+     f"or a little below it, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations for "
+     f"each byte, under the ceiling. The layers 1 to 5 lie at the right, with one image at {spans[0]}, with {MANY} images at {spans[1]} "
+     "of sgemm's speed.")  # fmt: skip
 
 # %%
 for name, n, intensity, share in dots:
@@ -839,25 +890,25 @@ reveal("13-c")
 # %% [markdown]
 # Read the picture in three steps.
 #
-# 1. **With one image, fc6, fc7 and fc8 wait for memory.** Each weight has 4 bytes and is used for 2 operations, once. No algorithm for
-#    multiplying can help here. More images do: the same weights then serve all of them, and the dots move to the right. This is one reason
-#    why nets are trained in batches.
-# 2. **A convolution uses each weight in every window**, so it has far more operations for each byte, and lies under the ceiling. There,
+# 1. **With one image, fc6, fc7 and fc8 wait for memory.** Each weight has 4 bytes and is used for 2 operations, once. Fewer
+#    multiplications cannot help here. More images help: the same weights then serve all of them, and the dots move to the right and
+#    up. This is one reason why nets are trained in batches.
+# 2. **A convolution uses each weight in every window.** So it has far more operations for each byte, and its limit is the ceiling. Here
 #    fewer multiplications help.
-# 3. **A dot above the roof?** The ceiling is about operations that are done. We counted operations *by the definition*, and
-#    Winograd's algorithm does fewer. It goes around the ceiling, and not through it.
+# 3. **Why are there dots above the ceiling?** The ceiling holds for operations that are really done. We counted operations *by the
+#    definition*, and Winograd's algorithm does fewer.
 #
-# ReLU, pooling and normalization are not in the picture. They do a few operations on each number, and so they all wait for memory. The
-# engine makes ReLU in the block that has just made the numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
+# ReLU, pooling and normalization are not in the picture. They do a few operations on each number, so they wait for memory. The engine
+# applies ReLU in the same block that has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
 
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# A name with a number, such as BVLC/caffe#852, is a thread on GitHub. For the others we have counts or measure them here.
+# A name with a number, such as BVLC/caffe#852, is a thread on GitHub.
 #
-# **"Fewer multiplications are faster"** (bjin/mpv-prescalers#27: somebody expected 2.25 times as fast from F(2, 3) and got a slower
-# program). The transforms have few operations for each byte, and they must be repaid. Here is conv3 in the engine, with Winograd and
-# with columns:
+# **"Fewer multiplications are faster"** (bjin/mpv-prescalers#27: somebody hoped that F(2, 3) would make a program 2.25 times as fast, and
+# it became slower). The transforms have few operations for each byte, and the saved multiplications must pay for them. Our own Winograd in
+# part 8 shows it. Here is conv3 in the engine, with Winograd and with columns:
 
 # %%
 gains = {}
@@ -884,20 +935,21 @@ say("and 9 tiles", value=mosaic.tiles, within=0)
 assert share > 0.25
 
 # %% [markdown]
-# All these kernels are transformed for nine tiles. With more images the same transformed weights serve all tiles. So the engine asks for a
-# least number of tiles (`LEAST_TILES` in `tinyalex/fast/machine.py`). This number was measured.
+# All these kernels are transformed for nine tiles. With more images the same transformed weights serve more tiles. So the engine demands a
+# least number of tiles, `LEAST_TILES` in `tinyalex/fast/machine.py`, which was measured.
 #
-# **"im2col costs no memory"** (BVLC/caffe#852: 12 GB for a net of 2 GB). It copies each pixel once for each window that sees it. For all
-# 128 images of a batch, the columns of conv2 would have
+# **"im2col needs no memory of its own"** (BVLC/caffe#852: 12 GB, where the arrays of the net need about 2 GB). It copies each pixel once
+# for each window that sees it. For a batch of 128 images the columns of one layer are large:
 
 # %%
-say("896 MB", value=128 * moved["conv2"]["columns"] / 1e6, within=0.5)
+say("the columns of conv2 would have 896 MB", value=128 * moved["conv2"]["columns"] / 1e6, within=0.5)
 
 # %% [markdown]
-# and this is why the engine makes them in blocks and does not keep them for the backward pass, where it makes them again.
+# So the engine makes them in blocks. It does not keep them for the backward pass, but makes them again.
 #
-# **float64 comes in unseen.** Of 91 convolutions that students wrote, 89 gave float64 for float32 (lesson 03). NumPy's own arrays are
-# float64, and one such array in a sum is enough. Which of these keep float32?
+# **float64 comes in unseen.** Of 91 convolutions that students wrote, 89 gave float64 where float32 went in (lesson 03). Many NumPy
+# functions make float64 if nothing else is said, and one such array in a sum is enough. Which of these lines keep float32? Guess before
+# you look at the output.
 
 # %%
 single = np.ones(3, np.float32)
@@ -916,12 +968,12 @@ print(f"a product in float64 takes {ratio:.1g} times as long, and each number ha
 assert ratio > 1.3
 
 # %% [markdown]
-# A plain Python number such as 0.5 leaves the dtype alone. A number that comes out of a NumPy function, such as `np.sqrt(2)`, does not. (So
-# it is since NumPy 2.) The remedy is to say it: `np.zeros(shape, x.dtype)`, and to test the dtype of what comes out.
+# A plain Python number such as 0.5 does not change the dtype. Since NumPy 2, a number that comes out of a NumPy function does, such as
+# `np.sqrt(2)`. The remedy is to name the dtype, as in `np.zeros(shape, x.dtype)`, and to test the dtype of what comes out.
 #
-# **"Two threads are twice as fast"** (OpenMathLib/OpenBLAS#611: with 16 threads it was slower than with 8). Cores share the path to the
-# memory and a part of the cache. What waits for memory gains little. And some parts of the work cannot be shared. The results of the
-# engine's benchmark, a training step with 128 images, are in `benchmarks/results.json`:
+# **"Two threads are twice as fast"** (OpenMathLib/OpenBLAS#611: 16 threads were a little slower than 8). Cores share the path to the memory
+# and a part of the cache. So work that waits for memory gains little. And some parts of the work cannot be shared out. The results of the
+# engine's benchmark are in `benchmarks/results.json`. This is a training step of AlexNet with 128 images:
 
 # %%
 document = json.loads((Path(ta.__file__).parents[1] / "benchmarks" / "results.json").read_text("utf-8"))
@@ -931,12 +983,12 @@ on_two = np.median(np.array(pair["rival_s"]) / np.array(pair["tinyalex_s"]))
 say("two cores were 1.8 times as fast as one", value=on_two, within=0.03)
 
 # %% [markdown]
-# That is good, because nearly all of this work is large products. In the small net of Figure 1 the gain was less, 1.5 to 1.6 times
+# This is a good case, because most of the work is in large products. In the small net of Figure 1 the gain was 1.5 to 1.6 times
 # (`benchmarks/README.md`).
 #
-# **"A faster algorithm gives the same bits"** (uxlfoundation/oneDNN#748: "the result is different"; the answer: a known property, and no bug.
-# pytorch/pytorch#134908: another size of the batch changes the output). Rounding depends on the order of the sums, and each algorithm has
-# its own:
+# **"A faster algorithm gives the same bits"** (uxlfoundation/oneDNN#748: Winograd and direct convolution differ, and it was marked "not
+# a bug"; pytorch/pytorch#134908: the output depends on the size of the batch). Rounding depends on the order of the sums, and each
+# algorithm has its own order:
 
 # %%
 one, other = columns(sheet, weight), winograd(sheet, weight)
@@ -947,22 +999,23 @@ print("largest difference, over the largest output:", f"{np.abs(one - other).max
 assert same < 0.5
 
 # %% [markdown]
-# So tests compare with a tolerance that one can give a reason for: 1e-12 in float64, where only the formula can be wrong, and 1e-4 in float32
-# for Winograd. With fractions they are equal, as in part 6. The algorithms are the same mathematics, and only the rounding is not.
+# The mathematics is the same, as the fractions of part 6 have shown, and only the rounding differs. So a test needs a tolerance, and a
+# reason for it. In float64 1e-12 is enough, because rounding is smaller than that, and a wrong formula makes a larger error. In float32 the
+# engine allows Winograd 1e-4 of the largest output.
 #
 # More mistakes stand in `lessons/MISCONCEPTIONS.md`.
 #
 # ### Summary
 #
-# A convolution becomes fast in four steps. One large product in place of loops: thousands of times, with no multiplication saved. Blocks:
-# the columns stay in the cache. Winograd: values at n points in place of products of all pairs, 4 multiplications for an output in place
-# of 9, and its backward pass is its transpose. And the choice among them by measuring, because what counts is operations *and* bytes. A layer
-# with few operations for each byte waits for memory, and no saved multiplication helps it.
+# Three things make a convolution fast. One large product is thousands of times as fast as loops, and saves no multiplication. Blocks keep
+# the columns in the cache. Winograd's algorithm multiplies values at points, which takes 4 multiplications for an output in place of 9, and
+# its backward pass is its transpose. Operations *and* bytes count, so the engine measures and then chooses. A layer with few operations for
+# each byte waits for memory, and saved multiplications do not help it.
 #
 # ### Read on
 #
 # - The engine: `tinyalex/fast/table.py` first, then `cook_toom` in `tinyalex/fast/tiles.py` and `winograd_forward` and `winograd_backward`
-#   in `tinyalex/fast/winograd.py`. You have derived their docstrings. `tinyalex net alexnet --batch 128 --algorithms` prints the row that
+#   in `tinyalex/fast/winograd.py`. You have derived what they compute. `tinyalex net alexnet --batch 128 --algorithms` prints the row that
 #   each layer takes.
 # - `benchmarks/README.md` has what each step gained, what was tried and was not faster, and the same roof with two cores.
 # - Next: lesson 14, the same code on a GPU.
