@@ -124,7 +124,7 @@ PREDICTIONS = {
                        PERCENT,
                        "Half of the square is lost. Nothing stops, and the loss still falls, so the mistake is easily overlooked."),
     "13-a": Prediction("A layer is computed by Python loops, one multiplication at a time. Then it is computed by im2col and one matrix\n"
-                       "product. The second way is how many times as fast? Only the order of magnitude counts.",
+                       "product. How many times as fast is the second way, in its order of magnitude?",
                        "a power of ten: for 1,000 times write 3",
                        "Both do the same multiplications. It is measured on your computer, so another one may give one more or less."),
     "13-b": Prediction("Winograd's algorithm computes a tile of 2 x 2 outputs with a kernel of 3 x 3. How many multiplications does it\n"
