@@ -97,8 +97,8 @@ predict("13-d", -7)
 # | P | how many operations it can do at most | operations a second |
 # | S | how many bytes can come from the memory or go there at most | bytes a second |
 #
-# Suppose that some work needs ops operations and must move bytes between memory and processor. However clever the program is, the work
-# takes at least as long as the slower of the two:
+# Let ops be the number of operations of some work, and bytes the number of bytes that it must move between memory and processor. However
+# clever the program is, the work takes at least as long as the slower of the two:
 #
 # $$\text{time} \;\ge\; \max\left( \frac{\text{ops}}{P},\; \frac{\text{bytes}}{S} \right)$$
 #
@@ -256,8 +256,14 @@ for name, rows in EXACT.items():
 # %% [markdown]
 # ### 4.5 Two axes
 #
-# In an image a kernel of 3 × 3 goes over lines and columns. The rule of 4.4 may be used along one axis and then along the other. From the
-# left a matrix works on the columns, from the right its transpose works on the lines:
+# In an image a kernel of 3 × 3 goes over lines and columns, and an output is a sum over the lines i and the columns j of the kernel:
+#
+# $$y_{t,s} = \sum_i \left( \sum_j w_{i,j}\; x_{t+i,\,s+j} \right)$$
+#
+# The bracket is a filter along one line of the image, with line i of the kernel as its three weights. So 4.4 turns it into 4 products, one
+# at each point. What is left is the sum over i, at each of the 4 points. This sum is again a filter with three weights, now along
+# the height. So 4.4 turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left transforms the
+# columns, and B from the right transforms the lines.
 #
 # $$\begin{array}{rll}
 # U &= G\,w\,G^T & \quad (4, 4) = (4, 3)\,(3, 3)\,(3, 4) \\
@@ -300,14 +306,16 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 #
 # ### 4.7 Backward
 #
-# Y is linear in x if w is constant, and linear in w if x is constant. So backward is the transpose, as in lesson 03. We go through
-# $Y = A^T (U \cdot V)\,A$ from the outside to the inside: first back through A, then through the dot, then through $B^T$ or G. Let dY be
-# the gradient of the loss with respect to Y, and dM the gradient with respect to the dot.
+# Y is linear in x if w is constant, and linear in w if x is constant. So backward is the transpose, as in lesson 03. There a product with a
+# constant matrix, out = weight col, gave $\text{dcol} = \text{weight}^T\,\text{dout}$. With constant matrices on both sides, $Y = A^T M A$,
+# both are transposed. In the dot $M = U \cdot V$ each number of V is multiplied by its number of U, so its gradient is multiplied by the
+# same number. Let dY be the gradient of the loss with respect to Y, and dM, dU and dV those with respect to M, U and V:
 #
-# $$\begin{array}{rll}
-# \text{dM} &= A\,\text{dY}\,A^T & \quad (4, 4) = (4, 2)\,(2, 2)\,(2, 4) \\
-# \text{dx} &= B\,(U \cdot \text{dM})\,B^T & \quad (4, 4) \\
-# \text{dw} &= G^T (V \cdot \text{dM})\,G & \quad (3, 3)
+# $$\begin{array}{rlll}
+# Y &= A^T M A & \quad \text{dM} = A\,\text{dY}\,A^T & \quad (4, 4) = (4, 2)\,(2, 2)\,(2, 4) \\
+# M &= U \cdot V & \quad \text{dV} = U \cdot \text{dM}, \quad \text{dU} = V \cdot \text{dM} & \quad (4, 4) \\
+# V &= B^T x\,B & \quad \text{dx} = B\,\text{dV}\,B^T & \quad (4, 4) \\
+# U &= G\,w\,G^T & \quad \text{dw} = G^T \text{dU}\,G & \quad (3, 3) = (3, 4)\,(4, 4)\,(4, 3)
 # \end{array}$$
 #
 # No new matrix is needed. A pixel may lie in several squares, and a weight is used in all tiles. So the dx of the squares are **added**
@@ -316,8 +324,8 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write four functions. In each of them, first call `matrices(x.dtype)`. It returns $B^T$, G and A, in this order, in the dtype of x. So your
-# function works with float32, float64 and fractions.
+# Write four functions. In each of them, first call `matrices(x.dtype)`. It returns $B^T$, G and A, in this order, in the dtype of x. So
+# your function works with float32, float64 and fractions.
 #
 # - `winograd_1d(x, w)`: x (4,) and w (3,). It returns y (2,), with 4.4.
 # - `winograd_tile(x, w)`: x (4, 4) and w (3, 3). It returns Y (2, 2), with 4.5.
