@@ -61,7 +61,7 @@ one_core = threadpool_limits(1)  # matrix products use one core, so that all tim
 #
 # Run the cells, and replace each guess by your own before you read on. Some words of the questions:
 #
-# - The **order of magnitude** of a number is its power of ten. For 3,000 and for 1,000 it is 3.
+# - The **order of magnitude** of a number is the power of ten that is nearest. For 900, 1,000 and 2,000 it is 3.
 # - A **tile** is a small square of outputs that are computed together.
 # - **float32** numbers have 4 bytes each and about 7 digits.
 # - A layer **waits for memory** if the processor could compute faster than the numbers arrive.
@@ -250,8 +250,9 @@ def matrices(dtype):
     return [np.array([[Fraction(number) for number in row] for row in rows], object).astype(dtype) for rows in EXACT.values()]
 
 
-for name, rows in EXACT.items():
-    print(f"{name:4}", "     ".join(" ".join(f"{number!s:>4}" for number in row) for row in rows))
+print("point       row of B^T             row of G         row of A")
+for point, *rows in zip(("0", "1", "-1", "infinity"), *EXACT.values(), strict=True):
+    print(f"{point:8}", "    ".join(" ".join(f"{number!s:>4}" for number in row) for row in rows))
 
 # %% [markdown]
 # ### 4.5 Two axes
@@ -773,8 +774,8 @@ assert min(fewer_by.values()) > 3.8 and all(one["tiles"] < one["columns"] for on
 # %% [markdown]
 # A MAC is a multiplication with its addition (lesson 09). The engine's layers count their own MACs. With the engine's tiles all five layers
 # need about a quarter of them, or less, and the tiles have fewer bytes than the columns. But look at U: in conv3 it has more bytes than all
-# the rest together. It is made once for all images of a batch. So Winograd's algorithm needs many images, or it does not pay. Part 9
-# measures this.
+# the rest together. It is made once for all images of a batch. So in conv3, conv4 and conv5 Winograd's algorithm needs several images, or
+# it does not pay. Part 9 measures this.
 #
 # ### What small rounding errors become
 #
