@@ -724,7 +724,7 @@ spent = np.array([seconds(lambda size=size: in_blocks(size)) for size in sizes])
 slower = spent / spent.min()
 megabytes = np.array(sizes) * store[0].nbytes / 1e6
 for size, mb, ratio in zip(sizes, megabytes, slower, strict=True):
-    print(f"{size:2} images, {mb:5.1f} MB of columns in a block: {ratio:.1f} times the shortest time")
+    print(f"blocks of {size:2}: {mb:4.1f} MB of columns, {ratio:.1f} times the shortest time")
 
 # %%
 fig, ax = plt.subplots(figsize=(5.6, 3), layout="constrained")
@@ -732,8 +732,8 @@ ax.plot(megabytes, slower, "o-", color="#0072B2")
 ax.set(xscale="log", xlabel="megabytes of columns in a block", ylabel="time, over the shortest", ylim=(0, max(1.6, 1.1 * slower.max())))
 ax.set_xticks(megabytes[::2], [f"{mb:.2g}" for mb in megabytes[::2]])
 ax.minorticks_off()
-show(fig, alt=f"A curve of the time over the megabytes of columns in a block, from {megabytes[0]:.1f} to {megabytes[-1]:.0f} MB. Blocks of "
-     f"one to four images lie near 1. From there the curve rises to {slower[-1]:.1f} for all images at once.")  # fmt: skip
+show(fig, alt=f"A curve of the time over the megabytes of columns in a block, from {megabytes[0]:.1f} to {megabytes[-1]:.0f} MB. It lies "
+     f"near 1 for small blocks, and rises to {slower[-1]:.1f} for all images at once.")  # fmt: skip
 
 # %% [markdown]
 # The copies and the products are the same for all blocks. What changes is how many other columns are written between writing a column
@@ -747,8 +747,8 @@ show(fig, alt=f"A curve of the time over the megabytes of columns in a block, fr
 # %%
 from tinyalex.fast.mosaic import mosaic_of
 
-print("         image  weights  columns    tiles        U   output      MACs  with tiles")
-print("            MB       MB       MB       MB       MB       MB  millions    millions")
+print("                      MB of float32                   millions of")
+print("       image weights columns  tiles      U output   MACs, in tiles")
 moved, fewer_by = {}, {}
 for name, one in CONVS.items():
     layer, _, shape = layer_of(name)
@@ -765,7 +765,8 @@ for name, one in CONVS.items():
     }
     macs, fewer = layer.facts(shape).macs, mosaic.products * deep * one["k"] // one["groups"]
     fewer_by[name] = macs / fewer
-    print(f"{name}  {'  '.join(f'{number / 1e6:7.2f}' for number in moved[name].values())}  {macs / 1e6:8.1f}  {fewer / 1e6:10.1f}")
+    image, weights, cols, *others = (number / 1e6 for number in moved[name].values())
+    print(f"{name} {image:6.2f} {weights:7.2f} {cols:7.2f}", *(f"{mb:6.2f}" for mb in others), f"{macs / 1e6:6.1f} {fewer / 1e6:9.1f}")
 say("the columns of conv2 are 25 times its image", value=moved["conv2"]["columns"] / moved["conv2"]["image"], within=0.01)
 conv3 = moved["conv3"]
 assert conv3["U"] > sum(conv3.values()) - conv3["U"]
@@ -890,7 +891,7 @@ show(fig, alt="A gray roof: a slope up from the left, called memory, then a ceil
 
 # %%
 for name, n, intensity, share in dots:
-    print(f"{name}  {n:2} image{'s' if n > 1 else ' '}  {intensity:6.1f} operations for each byte   {share:.1f} of sgemm's speed")
+    print(f"{name:5} {n:2} image{'s' if n > 1 else ' '} {intensity:6.1f} operations for each byte, {share:.1f} of sgemm's speed")
 say("for one image fc6 has 0.5 operations for each byte", value=lone["fc6"][0], within=0.01)
 print("layers that wait for memory with one image:", *(name for name, (intensity, _) in lone.items() if intensity < edge))
 reveal("13-c")
