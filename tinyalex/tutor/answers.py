@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import process_time
 
 import numpy as np
 import numpy.typing as npt
@@ -301,6 +302,70 @@ def _rates_at_the_end() -> float:
     return 2 * 0.01 / (0.01 / 10**3)
 
 
+def _loops_to_columns() -> float:
+    """The order of magnitude, measured: how many times as fast one product is as one multiplication after the other."""
+    from threadpoolctl import threadpool_limits
+
+    rng = np.random.default_rng(0)
+    weight, sheet = rng.standard_normal((64, 576), dtype=np.float32), rng.standard_normal((64, 14, 14), dtype=np.float32)
+    columns = np.empty((64, 3, 3, 12, 12), np.float32)
+
+    def loops() -> None:
+        total = np.float32(0)
+        for c in range(64):
+            for i in range(3):
+                for j in range(3):
+                    total += weight[5, 9 * c + 3 * i + j] * sheet[c, 4 + i, 5 + j]
+
+    def product() -> None:
+        for i in range(3):
+            for j in range(3):
+                columns[:, i, j] = sheet[:, i : i + 12, j : j + 12]
+        weight @ columns.reshape(576, 144)
+
+    with threadpool_limits(1):
+        return float(round(np.log10(_seconds(loops) * 64 * 144 / _seconds(product))))
+
+
+def _seconds(function: Callable[[], None]) -> float:
+    """The time of a call, without the time that other programs took."""
+    shortest = np.inf
+    for _ in range(4):
+        calls, start = 0, process_time()
+        while (spent := process_time() - start) < 0.02:
+            function()
+            calls += 1
+        shortest = min(shortest, spent / calls)
+    return shortest
+
+
+def _products_of_a_tile() -> float:
+    return float((2 + 3 - 1) ** 2 / 2**2)
+
+
+def _waiting_for_memory() -> float:
+    """Layers with fewer operations for each byte of float32, for one image, than any processor can do while a byte arrives."""
+    parameters, windows = _alexnet()
+    inputs = np.array([224 * 224 * 3, 69_984, 43_264, 64_896, 64_896, 9216, 4096, 4096])
+    outputs = np.array([290_400, 186_624, 64_896, 64_896, 43_264, 4096, 4096, 1000])
+    bytes_moved = 4 * (inputs + parameters + outputs)
+    return float((2 * parameters * windows / bytes_moved < 1).sum())
+
+
+def _error_of_tiles() -> float:
+    """The order of magnitude of the largest error of tiles with 6 x 6 outputs, of 64 channels, in float32."""
+    from tinyalex.fast.tiles import cook_toom
+
+    rng = np.random.default_rng(0)
+    squares, kernels = rng.standard_normal((64, 200, 8, 8)).astype(np.float32), rng.standard_normal((8, 64, 3, 3)).astype(np.float32)
+    found = []
+    for dtype in (np.float32, np.float64):
+        b, g, a = (matrix.astype(dtype) for matrix in cook_toom(6, 3))
+        u, v = (g @ kernels.astype(dtype) @ g.T).transpose(2, 3, 0, 1), (b @ squares.astype(dtype) @ b.T).transpose(2, 3, 0, 1)
+        found.append(a.T @ (u @ v).transpose(2, 3, 0, 1) @ a)
+    return float(round(np.log10(np.abs(found[0] - found[1]).max() / np.abs(found[1]).max())))
+
+
 ANSWERS: dict[str, Callable[[], float]] = {
     "00-a": _slope_of_the_difference,
     "00-b": _power_of_the_error,
@@ -341,12 +406,16 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "14-a": _lines_that_fail,
     "14-b": _copy_and_kernel,
     "14-c": _sectors,
-
-
     "16-a": _left_by_the_program,
     "16-b": _squares_before_relu,
     "16-c": _map_of_tens,
     "16-d": _three_layers,
     "16-e": _noisy_and_divided,
     "16-f": _rates_at_the_end,
+
+
+    "13-a": _loops_to_columns,
+    "13-b": _products_of_a_tile,
+    "13-c": _waiting_for_memory,
+    "13-d": _error_of_tiles,
 }

@@ -155,4 +155,16 @@ PREDICTIONS = {
     "16-f": Prediction("In 2012 the rate of the weights began at 0.01 and was divided by 10 three times. The rate of the biases began at\n"
                        "twice 0.01 and stayed. How large was a bias's rate at the end, compared with a weight's?",
                        FACTOR, "0.02 over 0.00001. The paper speaks of an equal rate for all layers."),
+    "13-a": Prediction("A layer is computed by Python loops, one multiplication at a time. Then it is computed by im2col and one matrix\n"
+                       "product. How many times as fast is the second way, in its order of magnitude?",
+                       "a power of ten: for 1,000 times write 3",
+                       "Both do the same multiplications. It is measured on your computer, so another one may give one more or less."),
+    "13-b": Prediction("Winograd's algorithm computes a tile of 2 x 2 outputs with a kernel of 3 x 3. How many multiplications does it\n"
+                       "need for each output and channel, in place of 9?",
+                       NUMBER, "The tile has 4 x 4 points, and each of them is one multiplication."),
+    "13-c": Prediction("One image goes through AlexNet. How many of the eight layers with weights wait for memory, and not for arithmetic?",
+                       WHOLE, "These are the fully connected layers. For one image they use each weight once."),
+    "13-d": Prediction("Winograd's algorithm with the largest tiles of the engine, in float32: how large is the largest error, divided by\n"
+                       "the largest output?",
+                       POWER, "A plain product has an error of some 1e-7. What Winograd saves in time it costs in digits."),
 }  # fmt: skip
