@@ -111,7 +111,7 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
     answer = tutor.reveal("02-a")
     assert abs(answer - 6) < 1e-6 and answer._ipython_display_() is None  # a notebook does not show it again
     assert "You expected 3; it is 6." in capsys.readouterr().out
-    assert {name[:2] for name in questions.PREDICTIONS} == {f"{n:02}" for n in range(11)}
+    assert {name[:2] for name in questions.PREDICTIONS} == {f"{n:02}" for n in range(12)}
     assert questions.PREDICTIONS.keys() == answers.ANSWERS.keys()
 
 
@@ -149,7 +149,8 @@ def test_each_question_ends_as_one_and_says_what_form_its_answer_has(name, capsy
      ("03-b", 55, 0), ("03-c", 4, 0), ("04-b", 39.10, 1), ("04-c", 59.56, 1),  # see lesson 04: 39.10 and 59.56 are exact
      ("07-a", 10, 1e-6), ("07-b", 6.276, 0.001), ("07-c", 65.13, 0.01), ("08-a", 1234, 0), ("08-b", 2178, 0), ("08-c", 0, 0),
      ("08-d", 1483.0, 0.1), ("09-a", 96.17, 0.01), ("10-a", 1.558, 0.001),
-     ("09-b", 91.91, 0.01), ("09-c", 195, 0), ("10-b", 4.408, 0.001), ("10-c", 100 / 2**0.5, 0.5)],
+     ("09-b", 91.91, 0.01), ("09-c", 195, 0), ("10-b", 4.408, 0.001), ("10-c", 100 / 2**0.5, 0.5),
+     ("11-c", 74**2, 1e-6), ("11-d", 76.5, 0.2), ("11-a", 8, 6), ("11-b", 2, 1)],  # the last two are read from our runs
 )  # fmt: skip
 def test_each_prediction_comes_to_what_its_lesson_says(name, about, within):
     assert abs(answers.ANSWERS[name]() - about) <= within

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
+
+from tinyalex.errors import DataError
+from tinyalex.tutor.syllabus import FOLDER
 
 Array = npt.NDArray[np.float64]
 
@@ -233,6 +237,27 @@ def _not_sent_back() -> float:
     return float(100 * np.linalg.norm(other) / np.linalg.norm(own + other))
 
 
+def _factor_of_figure1(setup: str) -> float:
+    """How many times as many epochs tanh needs, by the runs that lie in the repository. Raises DataError where there are none."""
+    path = FOLDER.parent / "examples" / "results" / "figure1" / "result.json"
+    try:
+        return float(json.loads(path.read_text("utf-8"))["setups"][setup]["factor"]["tanh"]["train_error"]["value"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        got = f"{type(error).__name__} in reading it"
+        raise DataError(f"reveal: {path} must hold the factor of setup {setup}, got {got}; clone the whole repository") from None
+
+
+def _moves(std: float = 74.0, inputs: int = 75) -> float:
+    """How far a sum moves when its own image comes again after a step, compared with inputs of standard deviation 1."""
+    x = np.random.default_rng(0).standard_normal(inputs)
+    return float(((std * x) @ (std * x)) / (x @ x))
+
+
+def _saturated(std: float = 10.0) -> float:
+    z = std * np.random.default_rng(0).standard_normal(1_000_000)
+    return float(100 * (1 - np.tanh(z) ** 2 < 0.01).mean())
+
+
 ANSWERS: dict[str, Callable[[], float]] = {
     "00-a": _slope_of_the_difference,
     "00-b": _power_of_the_error,
@@ -270,4 +295,8 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "10-a": _sent_bytes,
     "10-b": _all_links,
     "10-c": _not_sent_back,
+    "11-a": lambda: _factor_of_figure1("2012"),
+    "11-b": lambda: _factor_of_figure1("fan-in"),
+    "11-c": _moves,
+    "11-d": _saturated,
 }
