@@ -11,6 +11,7 @@ from tinyalex import tutor
 from tinyalex.errors import ShapeError
 from tinyalex.tutor import answers, predictions, questions, session
 from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
+from tinyalex.tutor.syllabus import lessons_in
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +112,7 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
     answer = tutor.reveal("02-a")
     assert abs(answer - 6) < 1e-6 and answer._ipython_display_() is None  # a notebook does not show it again
     assert "You expected 3; it is 6." in capsys.readouterr().out
-    assert {name[:2] for name in questions.PREDICTIONS} == {f"{n:02}" for n in range(12)}
+    assert {f"{n:02}" for n in range(11)} <= {name[:2] for name in questions.PREDICTIONS} <= {lesson.number for lesson in lessons_in()}
     assert questions.PREDICTIONS.keys() == answers.ANSWERS.keys()
 
 
