@@ -44,7 +44,7 @@ from tinyalex.tutor.syllabus import FOLDER
 #
 # The caption goes on: "The magnitude of the effect demonstrated here varies with network architecture". The paper does not say which rates
 # it tried, how it scaled the inputs, or how the first weights were drawn. So whoever wants to repeat the figure must choose all of these.
-# We did it, and our logs lie in the repository. In this lesson you read them, and you find out what the six hangs on.
+# We did it, and our logs lie in the repository. In this lesson you read them, and you find out what the factor of six depends on.
 
 # %% [markdown]
 # ## 2. Predict
@@ -104,12 +104,13 @@ predict("11-d", 10)
 #
 # $$\text{variance of } z = D\, \sigma_w^2\, q$$
 #
-# So large inputs need small first weights, if the sums shall not be too large. In 2012 the inputs of conv1 had a standard deviation of
-# about 74, and the small nets of the same authors began with $\sigma_w = 0.0001$ in conv1, which has 5 × 5 windows of 3 colors.
+# So large inputs need small first weights, if the sums shall not be too large. An example: the inputs of AlexNet, pixels minus the mean
+# image, have a standard deviation of about 74 (lesson 05). The small nets of the same authors for CIFAR-10 have windows of 5 × 5 pixels of
+# 3 colors in conv1, and they began with $\sigma_w = 0.0001$ there. With both numbers:
 
 # %%
 D, std_w, std_x = 75, 1e-4, 74
-say("the sums then begin with a standard deviation of 0.064", value=D**0.5 * std_w * std_x, within=0.0005)
+say("the sums begin with a standard deviation of 0.064", value=D**0.5 * std_w * std_x, within=0.0005)
 
 # %% [markdown]
 # There the slope of tanh is nearly 1. So at the start nothing is wrong. The trouble comes with the first steps.
@@ -129,8 +130,9 @@ say("the sums then begin with a standard deviation of 0.064", value=D**0.5 * std
 # &= -\text{lr}\; g\, D\, q & \quad \text{because q is the mean of the squares}
 # \end{array}$$
 #
-# **The sums move in proportion to the square of the inputs.** The size of the first weights does not stand in the last line. Small weights
-# do not make the steps smaller. (Through the bias z moves by another -lr g. This is the 1 beside D q, and with pixels nobody notices it.)
+# **The sums move in proportion to the square of the inputs.** The first weights do not stand in the last line. So for the same g, small
+# first weights do not make the steps smaller. (The bias moves too, by -lr g. With it, the sums move by -lr g (D q + 1). Where the inputs
+# are pixels, nobody notices the 1.)
 
 # %%
 say("With pixels instead of unit variance the same g moves a sum 5,476 times as far", value=74**2 / 1**2, within=0)
@@ -143,8 +145,8 @@ reveal("11-c")
 #
 # ### 4.3 What happens to tanh when its sums are large
 #
-# The slope of tanh is $1 - \tanh^2 z$ (lesson 01). How small is it for a large z? We write it as a product, and use $\tanh z = 1 - 2 /
-# (e^{2z} + 1)$:
+# The slope of tanh is $1 - \tanh^2 z$ (lesson 01). How small is it for a large z? We write it as a product, and use
+# $\tanh z = 1 - 2 / (e^{2z} + 1)$:
 #
 # $$\begin{array}{rll}
 # 1 - \tanh^2 z &= (1 - \tanh z)\,(1 + \tanh z) & \\
@@ -212,8 +214,8 @@ show(fig, alt="The mean of the squared slope against the standard deviation s of
 # (M) = (M) \odot (M, M) \left( (M) \odot (M, M)\,(M) \right)$$
 #
 # Each layer multiplies by a matrix and by its slopes. If the slopes have nothing to do with the rest, then each layer multiplies the
-# variance of the gradient by $M \sigma_w^2$, from the matrix, and by the **mean of the squared slope**. For three layers whose sums have s
-# = 10, the slopes alone multiply by:
+# variance of the gradient by $M \sigma_w^2$, from the matrix, and by the **mean of the squared slope**. Suppose that the sums of three
+# layers all have the standard deviation 10. Then the slopes alone multiply the variance by:
 
 # %%
 of_tanh, of_relu = (tanh_slope(10 * normal) ** 2).mean() ** 3, 0.5**3
@@ -228,8 +230,8 @@ say("ReLU: 0.125", value=of_relu, within=0)
 # $$\text{relu}(c\,z) = c\; \text{relu}(z), \qquad \text{and its slope at } c\,z \text{ is its slope at } z .$$
 #
 # So if a step makes the sums of the first layer 1,000 times larger, the outputs become larger too, but no slope changes, and nothing that
-# the layer told about the image is lost. For tanh, $\tanh(c\,z)$ goes to 1 or -1: the layer tells only the sign, and its slopes are gone.
-# It can come back only slowly, because the way back leads through these slopes.
+# the layer told about the image is lost. For tanh, $\tanh(c\,z)$ goes to 1 or -1: the layer tells only the sign, and its slopes are almost
+# 0. The layer can leave this state only slowly, because the gradient that changes its weights is multiplied by these slopes.
 #
 # ReLU is not safe from everything. If a large step makes a sum negative for *all* images, its slope is 0 for all of them, and the unit
 # never learns again. It is **dead**. If all units of a layer are dead, the net says the same for every image, and the error stays at 0.9.
@@ -282,9 +284,9 @@ def loss_gradient(logits, labels):
 # %% [markdown]
 # Write `train(net, x, labels, lr, epochs, order, batch=64, goal=0.25)`. It returns two lists, `running` and `after`, with one error for
 # each epoch. It trains with momentum 0.9 and without weight decay (lesson 07). `order(epoch)` gives the order of the images in an epoch, an
-# array of indices. The last batch of an epoch may be smaller. The loop ends after `epochs` epochs, or after the first epoch with `after[-1]
-# <= goal`. All that it needs of a net: `forward(x, train=...)`, `backward(dlogits)`, and the dicts `params` and `grads`. The arrays of
-# `params` must be changed in place, so that the net sees it.
+# array of indices. The last batch of an epoch may be smaller. The loop ends after `epochs` epochs. It ends earlier if the error after an
+# epoch is at most `goal`. All that it needs of a net: `forward(x, train=...)`, `backward(dlogits)`, and the dicts `params` and `grads`. The
+# arrays of `params` must be changed in place, so that the net sees it.
 #
 # Write also `epochs_to(errors, goal)`, the T of part 3, or None if the goal is not reached. Do this before you open the next cell.
 
@@ -531,9 +533,9 @@ tell("fan-in", "train_error", "unit variance")
 reveal("11-b")
 
 # %% [markdown]
-# So the paper's sentence is true, and it is not the whole truth. Pictures, net and loop are the same in both panels. What the factor hangs
-# on most is not the activation function alone. It is the activation function **together with** the scale of inputs and first weights. With
-# the inputs of its time the factor is large. With inputs of unit variance it is small.
+# So the paper's sentence is true, and it is not the whole truth. Images, net and loop are the same in both panels. With inputs and first
+# weights of its time the factor is large. With inputs of unit variance, and weights that fit them, it is small. So the factor is not a
+# property of the two activation functions alone. It belongs to an activation function **together with** inputs and first weights.
 #
 # ### The same runs, another error
 #
@@ -697,20 +699,24 @@ for ax, (inputs, weights) in zip(axes, (("pixels", "2012"), ("unit", "fan-in")),
     ax.set(title=f"inputs: {inputs}, weights: {weights}", xscale="log", xlabel="learning rate", ylim=(0, 44))
     ax.legend(fontsize=9)
 axes[0].set_ylabel("epochs to 25 %")
-show(fig, alt="Epochs to 25 % against the learning rate, in two panels for our small net. An open triangle is a run that ended without "
-     "reaching 25 %. Left, pixels with the weights of 2012: ReLU, dots, needs 27 epochs at 0.001, 12 at 0.003 and 11 at 0.01; all "
+show(fig, alt="Epochs to 25 % against the learning rate, in two panels for our small net. An open triangle, large for ReLU and small for "
+     "tanh, is a run that ended without reaching 25 %. Left, pixels with the weights of 2012: ReLU, dots, needs 27 epochs at 0.001, 12 at 0.003 and 11 at 0.01; all "
      "six marks of tanh are open triangles at 40. Right, unit variance with fan-in weights: ReLU needs 18 and 10 epochs at 0.01 and "
-     "0.03, tanh, squares, 36, 17 and 14 at 0.01, 0.03 and 0.1. At higher rates both have open triangles.")  # fmt: skip
+     "0.03, tanh, squares, 36, 17 and 14 at 0.01, 0.03 and 0.1. At higher rates there are only open triangles.")  # fmt: skip
 print("best rates and their epochs:")
 for which, (lr, needed) in best.items():
     print(f"  {which[0]:4}  inputs {which[1]:6}  weights {which[2]:6}  rate {lr:<6g}", f"{needed:.1f}" if needed else f"not in {EPOCHS}")
-dead = sweeps["ReLU", "unit", "fan-in"][1.0][-1]
-say("ReLU with unit variance and the rate of one ends at an error of 0.9", value=dead, within=0.02)
+net = Net("ReLU", GAINS["2012"], seed=0)
+train(net, PIXELS, labels, 0.1, fast(10, 2), shuffled(0))
+answers = net.forward(PIXELS).argmax(axis=1)
+dead = (net.h[3].max(axis=0) == 0).mean()  # units that are 0 for every image
+say("ReLU with pixels at the highest rate: 100 % of the units of the third layer are dead", value=dead, within=0.02, full_only=True)
+say("the net gives 1 answer to all images", value=len(set(answers.tolist())), within=0, full_only=True)
 
 # %% [markdown]
 # Each curve has its own best rate. At an open triangle the run ended before it reached the goal. It had trained for 40 epochs, or as long
-# as the best rate needed, so that it could no longer win. At the highest rates of ReLU all images get the same answer: its units are dead.
-# With pixels, tanh reaches the goal in 40 epochs at none of the rates.
+# as the best rate needed, so that it could no longer win. With pixels, tanh reaches the goal in 40 epochs at none of the rates. A rate can
+# be too high for ReLU as well: with pixels, the highest one has killed a whole layer (4.5).
 #
 # What if we chose the rate after three epochs?
 
@@ -729,9 +735,16 @@ for inputs, weights in (("pixels", "2012"), ("unit", "fan-in")):
         print(f"{activation}, {inputs}: after three epochs the best rate is {early:g}; with it {text}; with {lr:g}:",
               f"{needed:.1f} epochs" if needed else f"not in {EPOCHS}")  # fmt: skip
 
+early = after_three(sweeps["ReLU", "unit", "fan-in"])
+say("for ReLU with unit variance the first rule chooses the rate 0.1", value=early, within=0, full_only=True)
+say("and the second rule chooses 0.03", value=best["ReLU", "unit", "fan-in"][0], within=0, full_only=True)
+early = after_three(sweeps["tanh", "pixels", "2012"])
+say("for tanh with pixels the first rule chooses 0.003", value=early, within=0, full_only=True)
+say("and the lowest error in the end belongs to 0.001", value=best["tanh", "pixels", "2012"][0], within=0, full_only=True)
+
 # %% [markdown]
-# So the cheap rule can take a rate that is too high, for either net, and the factor changes with it. In a table of results this does not
-# show. It shows in the sweep.
+# The cheap rule takes a rate that is too high for ReLU with unit variance, and one that is too high for tanh with pixels. So it changes the
+# factor, in one direction or the other. A table of results does not show this. The sweep shows it.
 #
 # ### Change one thing at a time
 #
@@ -769,6 +782,9 @@ say("unit variance, weights by fan-in: 1.4 times", value=quotient("unit", "fan-i
 # In our small net the **inputs** decide. With pixels tanh does not arrive, whatever the first weights are. With unit variance it is as fast
 # as ReLU, or nearly so. This is what 4.2 says: the square of the inputs stands in the step, and the first weights do not. The small first
 # weights make *both* nets slow at the start, because each layer then passes on small numbers.
+#
+# One thing is not fair yet. For tanh with pixels and fan-in weights the best of our rates is the highest one. Add 0.3 to the rates, and see
+# whether it changes the bar.
 #
 # Do not carry these numbers over to the paper's net. Ours has no convolutions, and its images are synthetic. The logs of the repository
 # hold only the first and the last of the four setups, so they cannot say which of the two things matters more there.
@@ -817,8 +833,8 @@ say("with fan-in weights and pixels 95 % are saturated before the first step", v
 # low for the other layers: with unit variance the best rate is a hundred times as high. ReLU has the same jumps in its first layer, but
 # they cost it no slope.
 #
-# The last line shows why the authors' small nets began with weights of 0.0001. With larger first weights the units would have been
-# saturated at once (4.1).
+# The last line shows what small first weights are good for. With pixels and larger first weights, nearly all units are saturated before
+# anything is learned (4.1).
 #
 # ### And the seed?
 #
@@ -855,9 +871,9 @@ say("the medians, with the rate that was best for ReLU after three epochs: 1.2 t
     full_only=True)  # fmt: skip
 
 # %% [markdown]
-# One pair of runs could have told us any factor between the second and the third line. Ten seeds tell more. Here every tanh is slower than
-# every ReLU at its best rate. So it is sure which of the two is faster, and how much faster is not so sharp. The last two lines differ only
-# in the rate of ReLU. This error does not become smaller with more seeds.
+# One pair of runs could have told us any factor between the second and the third line. Ten seeds tell more. With unit variance every tanh
+# is slower than every ReLU at its best rate. So here we are sure which of the two is faster. How much faster is less sure. The last two
+# lines differ only in the rate of ReLU. More seeds do not make this difference smaller.
 #
 # How many seeds do the runs of the repository have?
 
@@ -870,8 +886,8 @@ for setup, found in SETUPS.items():
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# We have no counts for these. The first comes from a translation of the paper, the second from an article on AlexNet. The last three are
-# mistakes of experiments, and the first version of this project made one of them itself.
+# We have no counts for these. The first comes from a translation of the paper, and the second from an article on AlexNet. The others are
+# mistakes of those who compare nets. The first version of this project made one itself: it chose the rates after three epochs.
 #
 # **"ReLU needs only 6 trainings to reach 25 %"** (a Chinese translation of the paper). The paper says six *times* as fast. In our runs with
 # inputs of the old kind:
@@ -885,8 +901,8 @@ steps = math.ceil(result["train_images"] / result["batch_size"])
 print(f"one epoch has {steps} steps, each with at most {result['batch_size']} images")
 
 # %% [markdown]
-# **"The learning rate was adapted during training"** (notes on the paper). The caption says that the rate of each *net* was chosen for
-# itself. In Figure 1 it stays the same during a run.
+# **"In Figure 1 the learning rate was adapted during training"** (the article). The caption says that the rate of each *net* was chosen by
+# itself, "independently". It says nothing of a change during a run. In our runs the rate stays the same.
 #
 # **"Everything else must be equal, so both get the same rate."** It sounds fair, and it is not. The same rate is good for one net and bad
 # for the other. With our small net, unit variance and one rate for both, the factor depends on which rate it is:
@@ -900,7 +916,7 @@ for lr in (0.01, 0.03, 0.1):
         print(f"rate {lr:g} for both: not both of them reach the goal in {EPOCHS} epochs")
 
 # %% [markdown]
-# The things that must be equal are the net, the images, the goal, the number of rates that were tried, and the rule that chooses one.
+# These things must be equal: the net, the images, the goal, the number of rates that were tried, and the rule that chooses one of them.
 #
 # **"One seed proves it."** Part 8 has the spread. One seed for each net gives one number out of a cloud.
 #
@@ -929,17 +945,18 @@ for setup, found in SETUPS.items():
 # **"ReLU is faster because max(0, x) is quicker to compute."** Figure 1 counts epochs, not seconds. A computer may need longer for tanh,
 # but this does not enter the figure.
 #
-# **"So tanh nets learn slowly"**, as a law. The caption itself says that the size of the effect varies with the net. With unit variance the
-# two are close in our runs, and in one of our four setups tanh was the faster one.
+# **"So nets with tanh learn slowly"**, as a law. The caption itself says that the size of the effect varies with the net. It also varies
+# with the inputs, and in one of the four setups of part 8 tanh was even a little faster.
 #
 # More of them stand in `lessons/MISCONCEPTIONS.md`.
 #
 # ### Summary
 #
 # Figure 1 compares how many epochs two nets need to the same training error, each at its own best rate. A step moves a sum in proportion to
-# the **square** of the inputs. Large sums cost tanh its slope, and they cost ReLU nothing. So with pixels as inputs tanh has no rate that
-# is good for all its layers, and the factor is large. With inputs of unit variance it is small. A fair comparison chooses the rate of each
-# net by the goal itself, with no best rate at an edge. It says which error it measures, and it repeats the run with several seeds.
+# the **square** of the inputs. Large sums take the slope of tanh away. They do not change the slope of ReLU. So with pixels as inputs tanh
+# has no rate that is good for all its layers, and the factor is large. With inputs of unit variance it is small. A fair comparison chooses
+# the rate of each net by the goal itself, with no best rate at an edge. It says which error it measures, and it repeats the run with
+# several seeds.
 #
 # ### Read on
 #
