@@ -700,9 +700,10 @@ for ax, (inputs, weights) in zip(axes, (("pixels", "2012"), ("unit", "fan-in")),
     ax.legend(fontsize=9)
 axes[0].set_ylabel("epochs to 25 %")
 show(fig, alt="Epochs to 25 % against the learning rate, in two panels for our small net. An open triangle, large for ReLU and small for "
-     "tanh, is a run that ended without reaching 25 %. Left, pixels with the weights of 2012: ReLU, dots, needs 27 epochs at 0.001, 12 at 0.003 and 11 at 0.01; all "
-     "six marks of tanh are open triangles at 40. Right, unit variance with fan-in weights: ReLU needs 18 and 10 epochs at 0.01 and "
-     "0.03, tanh, squares, 36, 17 and 14 at 0.01, 0.03 and 0.1. At higher rates there are only open triangles.")  # fmt: skip
+     "tanh, is a run that ended without reaching 25 %. Left, pixels with the weights of 2012: ReLU, dots, needs 27 epochs at 0.001, 12 "
+     "at 0.003 and 11 at 0.01; all six marks of tanh are open triangles at 40. Right, unit variance with fan-in weights: ReLU needs 18 "
+     "and 10 epochs at 0.01 and 0.03, tanh, squares, 36, 17 and 14 at 0.01, 0.03 and 0.1. At higher rates there are only open "
+     "triangles.")  # fmt: skip
 print("best rates and their epochs:")
 for which, (lr, needed) in best.items():
     print(f"  {which[0]:4}  inputs {which[1]:6}  weights {which[2]:6}  rate {lr:<6g}", f"{needed:.1f}" if needed else f"not in {EPOCHS}")

@@ -8,7 +8,7 @@ import pytest
 from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
-from tinyalex.errors import ShapeError
+from tinyalex.errors import DataError, ShapeError
 from tinyalex.tutor import answers, predictions, questions, session
 from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
 from tinyalex.tutor.syllabus import lessons_in
@@ -127,6 +127,18 @@ def test_reveal_writes_numbers_as_the_lessons_do(name, guess, says, capsys):
     tutor.predict(name, guess)
     tutor.reveal(name)
     assert says in capsys.readouterr().out.splitlines()
+
+
+def test_answer_that_is_read_from_a_result_needs_the_file(monkeypatch, tmp_path):
+    tutor.predict("11-a", 6)
+    monkeypatch.setattr(answers, "FOLDER", tmp_path / "lessons")
+    name = "examples/results/figure1/result.json"
+    with refuses(DataError, f"reveal: {name} must hold the factor of setup 2012, got FileNotFoundError in reading it; clone the whole"):
+        tutor.reveal("11-a")
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text('{"setups": {"2012": {"factor": {"tanh": {"train_error": {"value": null}}}}}}')
+    with refuses(DataError, "must hold the factor of setup 2012, got TypeError in reading it"):
+        tutor.reveal("11-a")
 
 
 @pytest.mark.parametrize("name", questions.PREDICTIONS)

@@ -239,12 +239,13 @@ def _not_sent_back() -> float:
 
 def _factor_of_figure1(setup: str) -> float:
     """How many times as many epochs tanh needs, by the runs that lie in the repository. Raises DataError where there are none."""
-    path = FOLDER.parent / "examples" / "results" / "figure1" / "result.json"
+    name = "examples/results/figure1/result.json"
     try:
-        return float(json.loads(path.read_text("utf-8"))["setups"][setup]["factor"]["tanh"]["train_error"]["value"])
+        document = json.loads((FOLDER.parent / name).read_text("utf-8"))
+        return float(document["setups"][setup]["factor"]["tanh"]["train_error"]["value"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         got = f"{type(error).__name__} in reading it"
-        raise DataError(f"reveal: {path} must hold the factor of setup {setup}, got {got}; clone the whole repository") from None
+        raise DataError(f"reveal: {name} must hold the factor of setup {setup}, got {got}", "clone the whole repository") from None
 
 
 def _moves(std: float = 74.0, inputs: int = 75) -> float:
