@@ -8,7 +8,7 @@ import pytest
 from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
-from tinyalex.errors import ShapeError
+from tinyalex.errors import DataError, ShapeError
 from tinyalex.tutor import answers, predictions, questions, session
 from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
@@ -129,6 +129,18 @@ def test_reveal_writes_numbers_as_the_lessons_do(name, guess, says, capsys):
     assert says in capsys.readouterr().out.splitlines()
 
 
+def test_answer_that_is_read_from_a_result_needs_the_file(monkeypatch, tmp_path):
+    tutor.predict("11-a", 6)
+    monkeypatch.setattr(answers, "FOLDER", tmp_path / "lessons")
+    name = "examples/results/figure1/result.json"
+    with refuses(DataError, f"reveal: {name} must hold the factor of setup 2012, got FileNotFoundError in reading it; clone the whole"):
+        tutor.reveal("11-a")
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text('{"setups": {"2012": {"factor": {"tanh": {"train_error": {"value": null}}}}}}')
+    with refuses(DataError, "must hold the factor of setup 2012, got TypeError in reading it"):
+        tutor.reveal("11-a")
+
+
 @pytest.mark.parametrize("name", questions.PREDICTIONS)
 def test_each_question_ends_as_one_and_says_what_form_its_answer_has(name, capsys):
     one = questions.PREDICTIONS[name]
@@ -153,7 +165,8 @@ def test_each_question_ends_as_one_and_says_what_form_its_answer_has(name, capsy
      ("09-b", 91.91, 0.01), ("09-c", 195, 0), ("10-b", 4.408, 0.001), ("10-c", 100 / 2**0.5, 0.5),
      ("14-a", 2, 0), ("14-b", 12.025, 0.001), ("14-c", 8, 0),
      ("16-a", 55.36, 0.01), ("16-b", 2, 0.01), ("16-c", 9.310, 0.001), ("16-d", 27, 1e-9), ("16-e", 91.36, 0.01), ("16-f", 2000, 1e-6),
-     ("13-a", 4, 1), ("13-b", 4, 0), ("13-c", 3, 0), ("13-d", -5, 0)],  # 13-a is measured
+     ("13-a", 4, 1), ("13-b", 4, 0), ("13-c", 3, 0), ("13-d", -5, 0),  # 13-a is measured
+     ("11-c", 74**2, 1e-6), ("11-d", 76.5, 0.2), ("11-a", 8, 6), ("11-b", 2, 1)],  # the last two are read from our runs
 )  # fmt: skip
 def test_each_prediction_comes_to_what_its_lesson_says(name, about, within):
     assert abs(answers.ANSWERS[name]() - about) <= within

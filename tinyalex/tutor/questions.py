@@ -167,4 +167,17 @@ PREDICTIONS = {
     "13-d": Prediction("Winograd's algorithm with the largest tiles of the engine, in float32: how large is the largest error, divided by\n"
                        "the largest output?",
                        POWER, "A plain product has an error of some 1e-7. What Winograd saves in time it costs in digits."),
+    "11-a": Prediction("The paper says that tanh needs six times as many epochs as ReLU. We repeated Figure 1 with inputs and first\n"
+                       "weights of the kind that the authors used in 2012. How many times as many epochs does tanh need in our runs?",
+                       FACTOR, "The paper's effect is there. How large it is depends on the inputs and on the first weights."),
+    "11-b": Prediction("The same net, the same images, but inputs of unit variance, and first weights that fit them. How many times\n"
+                       "as many epochs does tanh need in our runs?",
+                       FACTOR, "With such inputs the sums stay small, and tanh keeps its slope."),
+    "11-c": Prediction("A first layer gets inputs of standard deviation 74, and another one gets inputs of standard deviation 1. The same\n"
+                       "gradient comes back to a sum of each, and both make a step with the same rate. Then the same image comes again.\n"
+                       "How many times as far has the sum of the first layer moved?",
+                       FACTOR, "The input is in the gradient of the weight, and it multiplies the weight again: its square counts."),
+    "11-d": Prediction("The sums of a layer with tanh have a normal distribution with mean 0 and standard deviation 10. At how many of\n"
+                       "its units is the slope of tanh below 0.01?",
+                       PERCENT, "The slope is below 0.01 where a sum is above 3 or below -3."),
 }  # fmt: skip
