@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.data.synthetic import synthetic_dataset
+
 Array = npt.NDArray[np.float64]
 
 
@@ -233,6 +235,38 @@ def _not_sent_back() -> float:
     return float(100 * np.linalg.norm(other) / np.linalg.norm(own + other))
 
 
+def _shuffled_labels() -> float:
+    labels = np.arange(100_000) % 10
+    return float(100 * (np.random.default_rng(0).permutation(labels) == labels).mean())
+
+
+def _synthetic() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The images and labels of lesson 12: 3,000 for training, then 200 for testing. Images are (N, 3, 32, 32), of middle gray 0."""
+    data = synthetic_dataset(3000, 200, seed=1)
+    x, x_test = (images.astype(np.float32) - 128 for images in (data.train_images, data.test_images))
+    return x, data.train_labels, x_test, data.test_labels
+
+
+def _pixel_distances() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The distances of 200 test images from 3,000 training images, and where the classes are the same; both (200, 3000)."""
+    x, labels, x_test, own = _synthetic()
+    a, b = x_test.reshape(200, -1), x.reshape(3000, -1)
+    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(squares, 0)), own[:, None] == labels
+
+
+def _pixel_neighbors() -> float:
+    far, same = _pixel_distances()
+    return float(6 * np.take_along_axis(same, np.argsort(far, axis=1)[:, :6], axis=1).mean())
+
+
+def _moved_by_two() -> float:
+    far, same = _pixel_distances()
+    x_test = _synthetic()[2]
+    moved = np.pad(x_test, ((0, 0), (0, 0), (0, 0), (2, 0)), mode="edge")[..., :32]
+    return float(100 * np.median(np.sqrt(((x_test - moved) ** 2).sum(axis=(1, 2, 3)))) / np.median(far[~same]))
+
+
 ANSWERS: dict[str, Callable[[], float]] = {
     "00-a": _slope_of_the_difference,
     "00-b": _power_of_the_error,
@@ -270,4 +304,8 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "10-a": _sent_bytes,
     "10-b": _all_links,
     "10-c": _not_sent_back,
+    "12-a": _shuffled_labels,
+    "12-b": _pixel_neighbors,
+    "12-c": _moved_by_two,
+    "12-d": lambda: float(np.tanh(5.0)),
 }
