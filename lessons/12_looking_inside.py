@@ -142,8 +142,8 @@ def backward(p, dout, kept):
 def new_net(seed):
     rng = np.random.default_rng(seed)
     shapes = {"w1": ((24, 3, 9, 9), 0.01), "w2": ((64, 864), 0.05), "w3": ((10, 64), 0.1)}
-    net = {name: (std * rng.standard_normal(shape)).astype(np.float32) for name, (shape, std) in shapes.items()}
-    return net | {f"b{k}": np.zeros(n, np.float32) for k, n in ((1, 24), (2, 64), (3, 10))}
+    net = {name: std * rng.standard_normal(shape) for name, (shape, std) in shapes.items()}
+    return net | {f"b{k}": np.zeros(n) for k, n in ((1, 24), (2, 64), (3, 10))}
 
 
 def train(p, x, labels, epochs):
@@ -165,12 +165,12 @@ def train(p, x, labels, epochs):
 
 
 # %% [markdown]
-# We make three nets, which begin with the same random weights. One is not trained. One learns the synthetic images with their
+# We make three nets in float64, which begin with the same random weights. One is not trained. One learns the synthetic images with their
 # labels. One learns the same images with shuffled labels.
 
 # %%
 data = synthetic_dataset(3000, 600, seed=1)
-x_train, x_test = ((images.astype(np.float32) - 128) / 64 for images in (data.train_images, data.test_images))
+x_train, x_test = ((images - 128.0) / 64 for images in (data.train_images, data.test_images))
 y_train, y_test = data.train_labels, data.test_labels
 shuffled = np.random.default_rng(5).permutation(y_train)
 EPOCHS, COUNT = fast(12, 2), fast(3000, 1000)
@@ -385,21 +385,19 @@ def occlusion_map(p, x, k, fill=0.0, size=8, step=2):
 # %% [markdown]
 # ## 6. Prove it
 #
-# **The gradient.** First the measured slope of lesson 00, in float64, at twenty pixels of four test images. The step is small, 1e-6,
+# **The gradient.** First the measured slope of lesson 00, at twenty pixels of four test images. The step is small, 1e-6,
 # because a larger one may switch a ReLU.
 
 # %%
-p64 = {name: value.astype(np.float64) for name, value in net.items()}
-x64 = x_test[:4].astype(np.float64)
-classes = y_test[:4]
-g = image_gradient(p64, x64, classes)
+four, classes = x_test[:4], y_test[:4]
+g = image_gradient(net, four, classes)
 rng = np.random.default_rng(12)
 worst = 0.0
 for n, c, i, j in zip(rng.integers(4, size=20), rng.integers(3, size=20), *rng.integers(32, size=(2, 20)), strict=True):
-    up, down = x64[n : n + 1].copy(), x64[n : n + 1].copy()
+    up, down = four[n : n + 1].copy(), four[n : n + 1].copy()
     up[0, c, i, j] += 1e-6
     down[0, c, i, j] -= 1e-6
-    slope = (forward(p64, up)[0] - forward(p64, down)[0])[0, classes[n]] / 2e-6
+    slope = (forward(net, up)[0] - forward(net, down)[0])[0, classes[n]] / 2e-6
     worst = max(worst, abs(slope - g[n, c, i, j]))
 assert worst < 1e-6 < np.abs(g).max()
 print("20 measured slopes agree with the gradient")
@@ -418,15 +416,15 @@ def first_order(g, x, fill=0.0, size=8, step=2):
     return seen.sum(axis=(2, 3))
 
 
-one, k = x64[0], classes[:1]
+one, k = four[0], classes[:1]
 full = covered(one)[84]  # the square in the middle: line 6, column 6 of the map
 guess = first_order(g[0], one)[6, 6]
-little = (forward(p64, one[None])[0] - forward(p64, (one + 1e-5 * (full - one))[None])[0])[0, k[0]] / 1e-5
+little = (forward(net, one[None])[0] - forward(net, (one + 1e-5 * (full - one))[None])[0])[0, k[0]] / 1e-5
 assert abs(little - guess) < 1e-6
 t = (np.arange(fast(400, 50)) + 0.5) / fast(400, 50)
 path = one + t[:, None, None, None] * (full - one)
-integral = (image_gradient(p64, path, np.repeat(k, len(t))) * (one - full)).sum() / len(t)
-drop = occlusion_map(p64, one, k[0])[6, 6]
+integral = (image_gradient(net, path, np.repeat(k, len(t))) * (one - full)).sum() / len(t)
+drop = occlusion_map(net, one, k[0])[6, 6]
 assert abs(integral - drop) < fast(0.01, 0.1)
 print("covered by 0.001 %: drop / t =", f"{little:.4f}", "  first-order guess", f"{guess:.4f}")
 print("covered whole:      drop     =", f"{drop:.4f}", "  integral of the gradient", f"{integral:.4f}")
@@ -475,16 +473,16 @@ engine = Sequential([
     Linear(864, 64, name="fc2", **exact), ReLU(**exact), Linear(64, 10, name="fc3", **exact),
 ])  # fmt: skip
 for name, layer in (("1", "conv1"), ("2", "fc2"), ("3", "fc3")):
-    engine.params[f"{layer}.weight"][...] = p64[f"w{name}"]
-    engine.params[f"{layer}.bias"][...] = p64[f"b{name}"]
-theirs = engine.forward(x64, train=True)
-assert np.abs(theirs - forward(p64, x64)[0]).max() < 1e-12
+    engine.params[f"{layer}.weight"][...] = net[f"w{name}"]
+    engine.params[f"{layer}.bias"][...] = net[f"b{name}"]
+theirs = engine.forward(four, train=True)
+assert np.abs(theirs - forward(net, four)[0]).max() < 1e-12
 dx = engine.backward(np.eye(10)[classes])
 assert np.abs(dx - g).max() < 1e-12
 print("scores and image gradient are equal to the engine's, to 1e-12")
 
 # %%
-filters = p64["w1"]
+filters = net["w1"]
 assert np.abs(gray_shares(filters) - engine_special.gray_shares(filters)).max() < 1e-12
 scaled = filters / np.abs(filters).max(axis=(1, 2, 3), keepdims=True)
 assert np.abs(sheet(filters) - panels.mosaic(0.5 + 0.5 * scaled.transpose(0, 2, 3, 1), 12)).max() < 1e-12
@@ -563,13 +561,13 @@ show(fig, alt="Four rows of pictures: a light cross, three white stripes, a dark
 # Look at the middle of the cross. Its image is the one of part 6, and its middle square is the one that we covered slowly there.
 
 # %%
-say("The gradient expects a drop of 0.75", value=guesses[0][6, 6], within=0.25, full_only=True)
-say("the drop is 5.4", value=maps[0][6, 6], within=0.8, full_only=True)
+say("The gradient expects a drop of 0.01", value=guesses[0][6, 6], within=0.05, full_only=True)
+say("the drop is 4.9", value=maps[0][6, 6], within=0.2, full_only=True)
 
 # %% [markdown]
-# The gradient sees only a small change of the middle. But if the whole middle is covered, the net does not see a cross any more. On the way
-# the gradient has changed, as 4.2 says. How alike are the maps over 100 images? We take the correlation of two maps (1: one is the other
-# times a positive number plus a constant; 0: nothing in common), and its median over the images.
+# The gradient expects hardly any change if the middle is covered. But the score falls a lot: without its middle the net does not see a
+# cross any more. On the way the gradient has changed, as 4.2 says. How alike are the maps over 100 images? We take the correlation of two
+# maps (1: one is the other times a positive number plus a constant; 0: nothing in common), and its median over the images.
 
 
 # %%
@@ -579,7 +577,7 @@ def alike(first, second):
 
 size = np.stack([first_order(np.abs(g), np.ones_like(g)) for g in slopes])  # the sum of |g| over each square
 say("occlusion and the first-order guess: correlation 0.91", value=alike(maps, guesses), within=0.05, full_only=True)
-say("occlusion and the size of the gradient: 0.59", value=alike(maps, size), within=0.08, full_only=True)
+say("occlusion and the size of the gradient: 0.59", value=alike(maps, size), within=0.03, full_only=True)
 
 # %% [markdown]
 # So the gradient often points to the right places, **if** it is multiplied by what is covered. Its bare size does it less well. A test that
@@ -598,10 +596,10 @@ def top(maps):
 
 
 by_chance = np.mean([wrong_after(np.random.default_rng(seed).integers(169, size=len(good))) for seed in range(5)])
-say("by occlusion: 41 % are wrong", value=wrong_after(top(maps)), within=0.08, full_only=True)
-say("by the first-order guess: 37 %", value=wrong_after(top(guesses)), within=0.08, full_only=True)
-say("by the size of the gradient: 15 %", value=wrong_after(top(size)), within=0.08, full_only=True)
-say("a square by chance: 6 %", value=by_chance, within=0.04, full_only=True)
+say("by occlusion: 44 % are wrong", value=wrong_after(top(maps)), within=0.03, full_only=True)
+say("by the first-order guess: 30 %", value=wrong_after(top(guesses)), within=0.03, full_only=True)
+say("by the size of the gradient: 15 %", value=wrong_after(top(size)), within=0.03, full_only=True)
+say("a square by chance: 7 %", value=by_chance, within=0.04, full_only=True)
 
 # %% [markdown]
 # Occlusion is best here by its definition: it has tried all squares. It takes 169 forward passes, and the gradient takes one backward pass.
@@ -610,8 +608,8 @@ say("a square by chance: 6 %", value=by_chance, within=0.04, full_only=True)
 
 # %%
 fills = {fill: np.stack([occlusion_map(net, x, k, fill) for x, k in zip(x_good, y_good, strict=True)]) for fill in (-2.0, 2.0)}
-say("black and gray: correlation 0.10", value=alike(maps, fills[-2.0]), within=0.15, full_only=True)
-say("white and gray: -0.18", value=alike(maps, fills[2.0]), within=0.15, full_only=True)
+say("black and gray: correlation 0.06", value=alike(maps, fills[-2.0]), within=0.15, full_only=True)
+say("white and gray: -0.20", value=alike(maps, fills[2.0]), within=0.15, full_only=True)
 same_square = np.mean([(top(maps) == top(other)).mean() for other in fills.values()])
 say("the most important square is the same in 4 %", value=same_square, within=0.04, full_only=True)
 
@@ -634,7 +632,7 @@ gallery, queries = x_train.reshape(3000, -1), x_test[:200].reshape(200, -1)
 
 
 def code_of(p, x):
-    return forward(p, x)[1][3]
+    return np.concatenate([forward(p, some)[1][3] for some in np.split(x, len(x) // 200)])  # the tables of 3,000 images would be large
 
 
 def six(far):
@@ -646,9 +644,9 @@ far |= {name: distances(code_of(p, x_test[:200]), code_of(p, x_train)) for name,
 of_six = {name: 6 * (y_train[six(d)] == y_test[:200, None]).mean() for name, d in far.items()}
 print("of six, on average:", {name: round(float(n), 2) for name, n in of_six.items()}, " by chance: 0.6")
 reveal("12-b")
-say("by the codes of the trained net: 5.7 of six", value=of_six["trained"], within=0.15, full_only=True)
+say("by the codes of the trained net: 5.6 of six", value=of_six["trained"], within=0.15, full_only=True)
 say("by the codes of the untrained net: 1.6", value=of_six["untrained"], within=0.1)
-say("by those of the net with shuffled labels: 1.6", value=of_six["shuffled"], within=0.3, full_only=True)
+say("by those of the net with shuffled labels: 1.7", value=of_six["shuffled"], within=0.3, full_only=True)
 
 # %%
 chosen_queries = [0, 1, 2]
@@ -672,7 +670,7 @@ show(fig, alt="Three rows: a cross, stripes and a corner, each with six nearest 
      "crescent beside the cross. Two of six have a frame for the cross, one for the stripes, and five for the dark corner.")  # fmt: skip
 between = np.argsort(np.argsort(far["pixels"], axis=1), axis=1)
 rank = np.median(np.take_along_axis(between, six(far["trained"]), axis=1)) + 1
-say("The median neighbor by code has rank 540 of three thousand by pixels", value=rank, within=38, full_only=True)
+say("The median neighbor by code has rank 550 of three thousand by pixels", value=rank, within=20, full_only=True)
 
 # %% [markdown]
 # This is the paper's sentence, measured: the retrieved images are not close in pixels. Their color and their ground are others, and their
@@ -703,7 +701,7 @@ def as_far(change):
 ways = {
     "moved": moved(images),
     "lighter": as_far(np.ones_like(images)),
-    "noise": as_far(rng.standard_normal(images.shape).astype(np.float32)),
+    "noise": as_far(rng.standard_normal(images.shape)),
     "mixed": as_far(others - images),
 }
 other_class = y_test[:200, None] != y_train
@@ -733,10 +731,10 @@ show(fig, alt="Five small pictures. The image: a pale board of checks on green, 
      "same, two pixels to the right. Lighter: the same, paler. Noise: colored grains over everything, the bars are just seen. Mixed: a "
      "pink cross lies over the pale bars, and the green has become brown.")  # fmt: skip
 say("moved by two pixels: 0.42 in pixels", value=in_pixels["moved"], within=0.005)
-say("moved: 0.30 in code", value=in_code["moved"], within=0.06, full_only=True)
+say("moved: 0.31 in code", value=in_code["moved"], within=0.06, full_only=True)
 say("lighter: 0.08 in code", value=in_code["lighter"], within=0.04, full_only=True)
 say("noise: 0.10 in code", value=in_code["noise"], within=0.05, full_only=True)
-say("mixed: 0.46 in code", value=in_code["mixed"], within=0.08, full_only=True)
+say("mixed: 0.48 in code", value=in_code["mixed"], within=0.03, full_only=True)
 
 # %% [markdown]
 # The unit is the median distance of two images of different classes. In pixels all four changes are equally large: the distance in
@@ -846,18 +844,18 @@ say("among nets of random filters, 4 % have a p of at most one twentieth", value
 # which tower goes where, and the paper says so in brackets. Part 8 has one run, with p = 0.034, and random first weights with 0.032.
 #
 # **"The neighbors are the images that look alike."** That depends on the distance. By pixels 1.8 of six neighbors have the class, by the
-# code 5.7, and half of the neighbors by the code have a rank beyond 500 by pixels.
+# code 5.6, and half of the neighbors by the code have a rank beyond 500 by pixels.
 #
 # **"A bright filter is an important one."** ReLU passes a positive factor on: relu(10 a) is 10 relu(a), and pooling does so too. So we may
 # multiply a filter and its bias by 10, and divide the weights that read its channel by 10. The filter is ten times as bright, and the net
 # is the same:
 
 # %%
-louder = {name: value.copy() for name, value in p64.items()}
+louder = {name: value.copy() for name, value in net.items()}
 louder["w1"][5] *= 10
 louder["b1"][5] *= 10
 louder["w2"].reshape(64, 24, 36)[:, 5] /= 10
-assert np.abs(forward(louder, x64)[0] - forward(p64, x64)[0]).max() < 1e-12
+assert np.abs(forward(louder, four)[0] - forward(net, four)[0]).max() < 1e-12
 print("filter 5 is ten times as bright, and all scores are equal to 1e-12")
 
 # %% [markdown]
@@ -870,12 +868,12 @@ for m in range(24):
     less = net | {"w1": net["w1"].copy(), "b1": net["b1"].copy()}
     less["w1"][m], less["b1"][m] = 0, 0
     cost.append(right["trained"] - (forward(less, x_test)[0].argmax(axis=1) == y_test).mean())
-say("correlation of brightness and cost: 0.86", value=np.corrcoef(brightness, cost)[0, 1], within=0.25, full_only=True)
+say("correlation of brightness and cost: 0.81", value=np.corrcoef(brightness, cost)[0, 1], within=0.25, full_only=True)
 print(f"the most costly filter: {max(cost):.1%} of the test images; the median one: {np.median(cost):.1%}")
 
 # %% [markdown]
 # **"The occlusion map is a gradient map."** It is an integral of the gradient, times what was covered. In the middle of the cross the
-# gradient expects a drop of 0.75, and the drop is 5.4. Neither map is the wrong one: they answer two questions.
+# gradient expects a drop of 0.01, and the drop is 4.9. Neither map is the wrong one: they answer two questions.
 #
 # **"Where the map is 0, the net does not look."** In 4.3 a score that needs one of two patches has a map of zeros. And a gray square on a
 # gray place covers nothing.
@@ -885,11 +883,11 @@ print(f"the most costly filter: {max(cost):.1%} of the test images; the median o
 # order of the channels is arbitrary. Let us number the filters of conv1 in the opposite order:
 
 # %%
-turned = {name: value.copy() for name, value in p64.items()}
-turned["w1"], turned["b1"] = p64["w1"][::-1], p64["b1"][::-1]
-turned["w2"] = p64["w2"].reshape(64, 24, 36)[:, ::-1].reshape(64, 864)
-assert np.abs(forward(turned, x64)[0] - forward(p64, x64)[0]).max() < 1e-12
-first_three = [weights["w2"].reshape(64, 24, 6, 6)[0, :3] for weights in (p64, turned)]  # what would be red, green and blue
+turned = {name: value.copy() for name, value in net.items()}
+turned["w1"], turned["b1"] = net["w1"][::-1], net["b1"][::-1]
+turned["w2"] = net["w2"].reshape(64, 24, 36)[:, ::-1].reshape(64, 864)
+assert np.abs(forward(turned, four)[0] - forward(net, four)[0]).max() < 1e-12
+first_three = [weights["w2"].reshape(64, 24, 6, 6)[0, :3] for weights in (net, turned)]  # what would be red, green and blue
 print("the same scores, to 1e-12; the correlation of the two pictures:", f"{np.corrcoef(*[one.ravel() for one in first_three])[0, 1]:.2f}")
 
 # %% [markdown]

@@ -131,7 +131,7 @@ PREDICTIONS = {
                        NUMBER, "Chance gives 0.6. Pixels mostly compare the color of the ground and the light."),
     "12-c": Prediction("Synthetic images are moved two pixels to the right. How large is the distance in pixels between an image and\n"
                        "its moved copy, compared with the median distance between images of different classes?",
-                       PERCENT, "Nearly half of the way to another image, though nobody would call it another one."),
+                       PERCENT, "Nearly half of the way to an image of another class. And yet it is the same picture."),
     "12-d": Prediction("A unit gives y = tanh(5 x), and x is 1. The slope of y there is 0.0009. So the gradient expects that y falls by\n"
                        "0.0009 if x goes to 0. By how much does y fall?",
                        NUMBER, "The slope holds at the place where we stand. Occlusion goes all the way, and at its end y is 0."),
