@@ -79,8 +79,8 @@ predict("12-d", 0.1)
 #
 # ## 3. The equation
 #
-# We look into a small net with one convolution. You have written each of its layers. Its input is an image x, already centered: a pixel
-# has gone from 0 to 255, and now it is (pixel - 128) / 64. So 0 is a middle gray.
+# We look into a small net with one convolution. You have written each of its layers. Its input is an image x, already centered: from each
+# pixel, a number from 0 to 255, we subtract 128, and divide by 64. So 0 is a middle gray.
 #
 # | layer | shape of its output | what it is |
 # |---|---|---|
@@ -518,9 +518,9 @@ reveal("12-a")
 # by heart. The filters have still taken on the smoothness and the colors of the images. **Structure in the filters shows that gradients
 # have passed through them. It does not show that the net answers right.** Only a test shows this.
 #
-# Sheet 2 has hardly any color. In these images color says nothing about the class, because it is drawn at random. Light and dark do: an
-# edge belongs to a shape. So the net has found that it should look at brightness. Nobody has told it so. The gray share says it with a
-# number. It was one third at the beginning:
+# Sheet 2 has hardly any color. In these images color says nothing about the class, because it is drawn at random. But an edge between light
+# and dark belongs to a shape. So the net has found that it should look at brightness. Nobody has told it so. The gray share says it with a
+# number. At the beginning it was one third:
 
 # %%
 shares = {name: gray_shares(p["w1"]).mean() for name, p in nets.items()}
@@ -674,7 +674,7 @@ say("The median neighbor by code has rank 550 of three thousand by pixels", valu
 
 # %% [markdown]
 # This is the paper's sentence, measured: the retrieved images are not close in pixels. Their color and their ground are others, and their
-# shape is the same. Two more things are in the numbers. The codes of the *untrained* net are no better than the pixels: they are sums of
+# shape is the same. The numbers say two more things. The codes of the *untrained* net are no better than the pixels: they are sums of
 # pixels with random weights, and then ReLUs. And the net with shuffled labels has trained as long as the other one, and its codes are no
 # better either. **It is not the 64 numbers that make the codes good. It is the labels.**
 #
@@ -838,7 +838,7 @@ say("among nets of random filters, 4 % have a p of at most one twentieth", value
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# We have no counts for these. Most come from reading pictures of filters and maps as if they explained themselves.
+# We have no counts for these. Most come from looking at filters and maps without asking what was measured.
 #
 # **"Card 1 sees no color and card 2 does: it is a law."** Nothing in the equations tells the towers apart. Their first weights decide
 # which tower goes where, and the paper says so in brackets. Part 8 has one run, with p = 0.034, and random first weights with 0.032.
@@ -860,7 +860,7 @@ print("filter 5 is ten times as bright, and all scores are equal to 1e-12")
 
 # %% [markdown]
 # To know what a filter is worth, take it away. In our net the brightest filters are indeed those that cost most. Weight decay makes
-# small what is not needed. But this is a property of this training, and not of bright filters.
+# small what is not needed. But this comes from the training, and not from the brightness.
 
 # %%
 brightness, cost = np.abs(net["w1"]).max(axis=(1, 2, 3)), []
@@ -875,8 +875,8 @@ print(f"the most costly filter: {max(cost):.1%} of the test images; the median o
 # **"The occlusion map is a gradient map."** It is an integral of the gradient, times what was covered. In the middle of the cross the
 # gradient expects a drop of 0.01, and the drop is 4.9. Neither map is the wrong one: they answer two questions.
 #
-# **"Where the map is 0, the net does not look."** In 4.3 a score that needs one of two patches has a map of zeros. And a gray square on a
-# gray place covers nothing.
+# **"Where the map is 0, the net does not look."** In 4.3 the score of the third line needs one of two patches, and both drops are 0. And a
+# gray square on a gray place covers nothing.
 #
 # **"Filters of deeper layers can be drawn like those of conv1."** A filter of conv1 has three channels, and the eye has three colors. A
 # filter that reads conv1 has one channel for each filter of conv1, 24 here. Three of them as red, green and blue mean nothing: the
@@ -913,7 +913,7 @@ say("median correlation of a filter with its first weights: 0.75", value=np.medi
 # in them proves that a net was trained, and not that it is right. The gradient with respect to an image is one more step of the backward
 # pass. An occlusion map is its integral on the way to a covered patch, and depends on the fill. In pixels images of one class are as far
 # from each other as images of two classes. In the code of a net that has learned the labels the neighbors have the same class. A difference
-# of two towers means something only beside the differences that chance makes.
+# of two towers must be compared with the differences that chance makes.
 #
 # ### Read on
 #
