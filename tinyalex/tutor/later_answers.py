@@ -9,6 +9,7 @@ from time import process_time
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.errors import DataError
 from tinyalex.tutor.syllabus import FOLDER
 
@@ -177,11 +178,47 @@ def _saturated(std: float = 10.0) -> float:
     return float(100 * (1 - np.tanh(z) ** 2 < 0.01).mean())
 
 
+def _shuffled_labels() -> float:
+    labels = np.arange(100_000) % 10
+    return float(100 * (np.random.default_rng(0).permutation(labels) == labels).mean())
+
+
+def _synthetic() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """The images and labels of lesson 12: 3,000 for training, then 200 for testing. Images are (N, 3, 32, 32), of middle gray 0."""
+    data = synthetic_dataset(3000, 200, seed=1)
+    x, x_test = (images.astype(np.float32) - 128 for images in (data.train_images, data.test_images))
+    return x, data.train_labels, x_test, data.test_labels
+
+
+def _pixel_distances() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """The distances of 200 test images from 3,000 training images, and where the classes are the same; both (200, 3000)."""
+    x, labels, x_test, own = _synthetic()
+    a, b = x_test.reshape(200, -1), x.reshape(3000, -1)
+    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * a @ b.T
+    return np.sqrt(np.maximum(squares, 0)), own[:, None] == labels
+
+
+def _pixel_neighbors() -> float:
+    far, same = _pixel_distances()
+    return float(6 * np.take_along_axis(same, np.argsort(far, axis=1)[:, :6], axis=1).mean())
+
+
+def _moved_by_two() -> float:
+    far, same = _pixel_distances()
+    x_test = _synthetic()[2]
+    moved = np.pad(x_test, ((0, 0), (0, 0), (0, 0), (2, 0)), mode="edge")[..., :32]
+    return float(100 * np.median(np.sqrt(((x_test - moved) ** 2).sum(axis=(1, 2, 3)))) / np.median(far[~same]))
+
+
 ANSWERS: dict[str, Callable[[], float]] = {
     "11-a": lambda: _factor_of_figure1("2012"),
     "11-b": lambda: _factor_of_figure1("fan-in"),
     "11-c": _moves,
     "11-d": _saturated,
+    "12-a": _shuffled_labels,
+    "12-b": _pixel_neighbors,
+    "12-c": _moved_by_two,
+    "12-d": lambda: float(np.tanh(5.0)),
     "13-a": _loops_to_columns,
     "13-b": _products_of_a_tile,
     "13-c": _waiting_for_memory,

@@ -180,4 +180,16 @@ PREDICTIONS = {
     "11-d": Prediction("The sums of a layer with tanh have a normal distribution with mean 0 and standard deviation 10. At how many of\n"
                        "its units is the slope of tanh below 0.01?",
                        PERCENT, "The slope is below 0.01 where a sum is above 3 or below -3."),
+    "12-a": Prediction("A net learns 3,000 images of ten equally frequent classes, but their labels were shuffled. Then it sees new\n"
+                       "images, with their right labels. How many does it answer right?",
+                       PERCENT, "No more than a guess: the labels that it has learned say nothing about the images."),
+    "12-b": Prediction("For each test image of the synthetic set we search the six nearest of 3,000 training images, by pixels. How\n"
+                       "many of the six have the class of the test image, on average?",
+                       NUMBER, "Chance gives 0.6. Pixels mostly compare the color of the ground and the light."),
+    "12-c": Prediction("Synthetic images are moved two pixels to the right. How large is the distance in pixels between an image and\n"
+                       "its moved copy, compared with the median distance between images of different classes?",
+                       PERCENT, "Nearly half of the way to an image of another class. And yet it is the same picture."),
+    "12-d": Prediction("A unit gives y = tanh(5 x), and x is 1. The slope of y there is 0.0009. So the gradient expects that y falls by\n"
+                       "0.0009 if x goes to 0. By how much does y fall?",
+                       NUMBER, "The slope holds at the place where we stand. Occlusion goes all the way, and at its end y is 0."),
 }  # fmt: skip
