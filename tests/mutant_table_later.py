@@ -1,4 +1,4 @@
-"""The planted bugs in the layers of the networks after AlexNet; the gradient check must notice each."""
+"""The planted bugs in the layers of the networks after AlexNet; the gradient check or an oracle must notice each."""
 
 from tests.mutants import Mutant
 
@@ -25,9 +25,6 @@ LATER_BY_GRADIENTS = [
     Mutant("running statistics get the gradient of those of the batch", "BatchNorm2d", "layers.batch_norm",
            "through = (dweight, dbias) if measures else (0 * dweight, 0 * dbias)",
            "through = (dweight, dbias)"),
-    Mutant("eps is added to the root", "BatchNorm2d", "layers.batch_norm",
-           "s = 1 / self.device.xp.sqrt(var + self.eps)",
-           "s = 1 / (self.device.xp.sqrt(var) + self.eps)"),
     Mutant("the gradient through the mean is missing", "GroupNorm", "layers.group_norm",
            "g -= g.mean(axis=2, keepdims=True)",
            "pass"),
@@ -61,5 +58,23 @@ LATER_BY_GRADIENTS = [
     Mutant("the gradient of a head has no weight", "Both", "loss",
            "gradient *= weight",
            "pass"),
+]
+
+LATER_BY_ORACLES = [  # here forward and backward agree with each other, or no gradient depends on it
+    Mutant("eps is added to the root", "BatchNorm2d", "layers.batch_norm",
+           "s = 1 / self.device.xp.sqrt(var + self.eps)",
+           "s = 1 / (self.device.xp.sqrt(var) + self.eps)"),
+    Mutant("the running variance is that of the batch", "BatchNorm2d", "layers.batch_norm",
+           'self._follow(mean, var if self.convention == "tensorflow" else squares / (m - 1))',
+           "self._follow(mean, var)"),
+    Mutant("momentum is that of PyTorch in TensorFlow's convention", "BatchNorm2d", "layers.batch_norm",
+           'share = self.momentum if self.convention == "pytorch" else 1 - self.momentum',
+           "share = self.momentum"),
+    Mutant("the first batch does not count whole in Caffe's convention", "BatchNorm2d", "layers.batch_norm",
+           "batches += 1",
+           "batches += 2"),
+    Mutant("the mean is over the rows", "GlobalAvgPool2d", "layers.pool",
+           "out[images] = x[images].mean(axis=(2, 3))",
+           "out[images] = x[images].mean(axis=3).sum(axis=2)"),
 ]
 # fmt: on
