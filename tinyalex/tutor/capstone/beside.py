@@ -86,6 +86,7 @@ class EngineCalls:
         self._masks = masks
 
     def call(self, place: Place, function: str, *arguments: Any, only: Array | None = None) -> tuple[Any, ...]:
+        """What the engine gives; of dropout in training, with the student's mask."""
         if function == "dropout" and arguments[3]:
             mask = self._masks[place.tower]
             outputs: tuple[Any, ...] = with_mask(arguments[0], mask, arguments[1]), mask
@@ -95,6 +96,7 @@ class EngineCalls:
         return outputs
 
     def given(self, place: Place, *outputs: Array) -> None:
+        """See `Calls`."""
         self.notes.append(Note(place, "", outputs))
 
 
@@ -120,6 +122,7 @@ class StudentCalls:
         self.step, self.notes, self.masks = step, [], {}
 
     def call(self, place: Place, function: str, *arguments: Any, only: Array | None = None) -> tuple[Any, ...]:
+        """What the student's function gives, held against what the engine's gives for the same arguments."""
         right = ENGINE[function](*copy.deepcopy(arguments))
         outputs = self._outputs(place, function, arguments, right, only) if function in self.functions else right
         if function == "dropout" and arguments[3]:
@@ -128,6 +131,7 @@ class StudentCalls:
         return outputs
 
     def given(self, place: Place, *outputs: Array) -> None:
+        """See `Calls`."""
         self.notes.append(Note(place, "", outputs))
 
     def _outputs(
@@ -210,7 +214,7 @@ def run(functions: Mapping[str, Callable[..., Any]], fill: bool = True, told: Ca
     velocity, other_velocity = ({name: np.zeros_like(one) for name, one in net.weights().items()} for _ in range(2))
     student = StudentCalls(functions)
     losses: dict[str, list[float]] = {"yours": [], "engine": []}
-    rows: dict[tuple[str, str], list[float]] = {}
+    rows: dict[tuple[str, str], list[float | None]] = {}
     first: dict[str, Any] | None = None
     apart_at, places = set[tuple[str, str, str]](), set[tuple[str, str, str]]()
     for step in range(net.STEPS + 1):
@@ -221,8 +225,8 @@ def run(functions: Mapping[str, Callable[..., Any]], fill: bool = True, told: Ca
         losses["engine"].append(_one(beside, engine, other_velocity, x, labels, step))
         for at, (mine, its) in enumerate(zip(student.notes, beside.notes, strict=True)):
             most, parts = _apart(mine, its)
-            column = rows.setdefault((mine.place.layer, mine.place.direction), [0.0] * (net.STEPS + 1))
-            column[step] = max(column[step], most)
+            column = rows.setdefault((mine.place.layer, mine.place.direction), [None] * (net.STEPS + 1))
+            column[step] = max(column[step] or 0.0, most)
             places.add(mine.place)
             if parts:
                 apart_at.add(mine.place)
@@ -241,7 +245,7 @@ def run(functions: Mapping[str, Callable[..., Any]], fill: bool = True, told: Ca
         "wrong": [asdict(one) for one in wrong],
         "unwritten": student.unwritten,
         "calls": student.counts,
-        "largest": max(max(values) for values in rows.values()),
+        "largest": max(value for values in rows.values() for value in values if value is not None),
         "filters": {"yours": _filters(yours), "engine": _filters(engine)},
     }
 

@@ -99,7 +99,7 @@ def with_mask(x: Array, mask: Array, p: float) -> Array:
 
 
 def _dropout(x: Array, p: float, rng: np.random.Generator, train: bool) -> Outputs:
-    mask = rng.random(x.shape) >= p if train else np.ones(x.shape, bool)
+    mask: Array = np.asarray(rng.random(x.shape) >= p) if train else np.ones(x.shape, bool)
     return (with_mask(x, mask, p) if train else x.copy()), mask
 
 

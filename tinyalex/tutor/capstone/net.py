@@ -24,13 +24,14 @@ FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
 LR, MOMENTUM, DECAY = 0.05, 0.9, 5e-4  # five times the rate of the paper, so that 20 steps show something
 DROPPED = 0.3  # not the paper's 0.5, with which a p in the place of 1 - p would not be seen
 LRN = (5, 2.0, 1e-4, 0.75)  # n, k, alpha and beta of the paper
-SHAPES = {  # by layer: the shape of the weights in one tower
-    "conv1": (6, 3, 5, 5),
-    "conv2": (8, 3, 3, 3),
-    "conv3": (4, 16, 3, 3),
-    "fc6": (9, 48),
+# By layer and tower, the shape of the weights. The towers are not quite of one size, so that a mix-up of the two is seen.
+SHAPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "conv1": {"a": (6, 3, 5, 5), "b": (6, 3, 5, 5)},
+    "conv2": {"a": (8, 3, 3, 3), "b": (6, 3, 3, 3)},
+    "conv3": {"a": (4, 14, 3, 3), "b": (5, 14, 3, 3)},
+    "fc6": {"a": (9, 54), "b": (8, 54)},
 }
-CHAIN = {"fc7": (10, 18), "fc8": (CLASSES, 10), "short": (CLASSES, 18)}  # both towers together
+CHAIN = {"fc7": (10, 17), "fc8": (CLASSES, 10), "short": (CLASSES, 17)}  # both towers together
 
 
 class Place(NamedTuple):
@@ -56,8 +57,8 @@ class Calls(Protocol):
 def weights() -> dict[str, Array]:
     """New weights and biases by names such as "conv1a.weight", the same at each call."""
     rng, made = np.random.default_rng(2012), dict[str, Array]()
-    for layer, shape in SHAPES.items():
-        for tower in TOWERS:
+    for layer, towers in SHAPES.items():
+        for tower, shape in towers.items():
             made[f"{layer}{tower}.weight"] = rng.standard_normal(shape) * math.sqrt(2 / math.prod(shape[1:]))
             made[f"{layer}{tower}.bias"] = np.full(shape[0], 0.1)
     for layer, shape in CHAIN.items():
@@ -118,20 +119,20 @@ def backward(calls: Calls, w: Mapping[str, Array], dlogits: Array, kept: Mapping
     dboth, *of_chain = calls.call(Place("fc7-8", "", BACKWARD), "chain_backward", dlogits, *chain)
     grads |= {f"{layer}.weight": grad for layer, grad in zip(CHAIN, of_chain, strict=True)}
     dys: list[Array] = []
-    for t, dout in zip(TOWERS, np.split(dboth, 2, axis=1), strict=True):
+    for t, dout in zip(TOWERS, np.split(dboth, [SHAPES["fc6"]["a"][0]], axis=1), strict=True):
         (dout,) = calls.call(Place("drop6", t, BACKWARD), "dropout_backward", dout, kept[f"mask{t}"], DROPPED)
         (dout,) = calls.call(Place("tanh6", t, BACKWARD), "tanh_backward", dout, kept[f"tanh{t}"])
         dy, *own = calls.call(Place("fc6", t, BACKWARD), "linear_backward", dout, kept[f"y6{t}"], w[f"fc6{t}.weight"])
         grads |= _named("fc6", t, own)
         dys.append(dy)
-    douts = _link_backward(calls, "link6", dys, SHAPES["conv3"][0])
+    douts = _link_backward(calls, "link6", dys, SHAPES["conv3"]["a"][0])
     dys = []
     for t, dout in zip(TOWERS, douts, strict=True):
         (dout,) = calls.call(Place("relu3", t, BACKWARD), "relu_backward", dout, kept[f"z3{t}"])
         dy, *own = calls.call(Place("conv3", t, BACKWARD), "conv_backward", dout, kept[f"y3{t}"], w[f"conv3{t}.weight"], 1, 1)
         grads |= _named("conv3", t, own)
         dys.append(dy)
-    douts = _link_backward(calls, "link3", dys, SHAPES["conv2"][0])
+    douts = _link_backward(calls, "link3", dys, SHAPES["conv2"]["a"][0])
     for t, dout in zip(TOWERS, douts, strict=True):
         (dout,) = calls.call(Place("relu2", t, BACKWARD), "relu_backward", dout, kept[f"z2{t}"])
         given = (dout, kept[f"pooled{t}"], w[f"conv2{t}.weight"], 1, 1, 2)
@@ -151,9 +152,7 @@ def update(calls: Calls, w: dict[str, Array], velocity: dict[str, Array], grads:
     for name, grad in grads.items():
         layer = name.partition(".")[0]
         layer, tower = ("fc7-8", "") if layer in CHAIN else (layer[:-1], layer[-1])
-        w[name], velocity[name] = calls.call(
-            Place(layer, tower, UPDATE), "sgd_step", w[name], grad, velocity[name], LR, MOMENTUM, DECAY
-        )
+        w[name], velocity[name] = calls.call(Place(layer, tower, UPDATE), "sgd_step", w[name], grad, velocity[name], LR, MOMENTUM, DECAY)
 
 
 def _relu(calls: Calls, layer: str, tower: str, z: Array) -> Array:

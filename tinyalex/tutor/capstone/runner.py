@@ -49,4 +49,5 @@ def _is_empty(node: ast.stmt) -> bool:
     """Whether a statement is a function that only raises NotImplementedError, or of which only `pass` or `...` is written."""
     if not isinstance(node, ast.FunctionDef):
         return False
-    return is_stub(node) or all(isinstance(one, ast.Pass) or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant)) for one in node.body)
+    values = [one.value if isinstance(one, ast.Expr) else one for one in node.body]
+    return is_stub(node) or all(isinstance(one, (ast.Pass, ast.Constant)) for one in values)
