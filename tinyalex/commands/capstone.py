@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tinyalex.commands.check import PLACES
 from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell, tell_expected
 from tinyalex.devices.workers import processors
-from tinyalex.errors import Interrupted
+from tinyalex.errors import Interrupted, ShapeError
 from tinyalex.files.atomic import write_bytes
 from tinyalex.tutor.capstone.beside import FUNCTIONS
 from tinyalex.tutor.capstone.net import STEPS
@@ -29,7 +30,6 @@ from tinyalex.tutor.submission import read
 
 HELP = "your functions of the exercises as one small AlexNet, trained beside the engine's: where the two part, and a page"
 EXAMPLE = "tinyalex capstone lessons/mine.py"
-DEFAULT = "lessons/mine.py"
 LIMITS = Limits(exercise_s=300.0)
 MORE = """\
 The net has two towers, as section 3.2 of the paper: convolutions, ReLU, LRN, overlapping pooling, dropout, softmax, SGD. It calls your
@@ -44,7 +44,8 @@ exit codes: 0 both agree to 1e-10; 1 they part, or a function is wrong; 2 the fi
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("file", nargs="?", default=DEFAULT, metavar="FILE", help=f"a .py or a notebook (default: {DEFAULT})")
+    where = f"a .py or a notebook (default: {PLACES[0]}, or {PLACES[1]} where that is not there)"
+    add("file", nargs="?", metavar="FILE", help=where)
     add("--with-engine", action="store_true", help="let the engine's functions stand in for those that you have not written yet")
     add("--out", type=path, default=Path("capstone.html"), metavar="PAGE", help="the page that is written (default: capstone.html)")
     add("--lang", metavar="LANG", help="en or zh (default: TINYALEX_LANG, or en)")
@@ -54,9 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, limits: Limits = LIMITS) -> int:
     """Train both, write the page, say where they part, and return the exit code."""
-    file, language = path(args.file), language_of(args.lang)
+    usual = next((place for place in map(Path, PLACES) if place.is_file()), Path(PLACES[0]))
+    file, language = usual if args.file is None else path(args.file), language_of(args.lang)
     words = catalogue(language)
     require_place("capstone", args.out, "--out")
+    if args.out.exists() and file.exists() and args.out.samefile(file):
+        raise ShapeError(f"capstone: --out must name another file than {file}, got the same", "leave it out for capstone.html")
     try:
         submission = read(file, names_of_all(), str(file))
         tell_expected(filled(words, "capstone.expected", {"file": file, "steps": STEPS}))
@@ -69,7 +73,7 @@ def run(args: argparse.Namespace, limits: Limits = LIMITS) -> int:
     if isinstance(guesses, SubmissionError):
         tell(f"tinyalex: {guesses.said_in(language)}")
         guesses = {}
-    option = "" if str(file) == DEFAULT else f" --file {shlex.quote(str(file))}"
+    option = "" if file == usual else f" --file {shlex.quote(str(file))}"
     write_bytes(args.out, page_of(verdict, submission, guesses, language))
     if args.json:
         print(json.dumps(verdict.document() | {"page": str(args.out)}, indent=1, allow_nan=False))

@@ -3,7 +3,8 @@
     tower a   conv1, ReLU, LRN, pool   conv2 (2 groups), ReLU   link   conv3, ReLU   link   fc6, tanh, dropout
     tower b   the same                                          link                 link                        both: fc7-8, softmax
 
-fc7-8 is the chain of lesson 02, with a ReLU in the middle and a short way. Kernels are square as the paper's are; images are not.
+fc7-8 is the chain of lesson 02, with a ReLU in the middle and a short way. conv1 has padding 0, conv2 and
+conv3 have 1; images, and the kernel of conv3, are higher than wide: so lines and columns are not mixed up unseen.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tinyalex.tutor.arrays import Array
 
 STEPS = 20
 BATCHES = 4  # they come one after the other, again and again
-N, CLASSES, IMAGE = 7, 5, (3, 15, 12)
+N, CLASSES, IMAGE = 7, 5, (3, 17, 14)
 TOWERS = ("a", "b")
 FORWARD, BACKWARD, UPDATE = "forward", "backward", "update"
 LR, MOMENTUM, DECAY = 0.05, 0.9, 5e-4  # five times the rate of the paper, so that 20 steps show something
@@ -28,8 +29,8 @@ LRN = (5, 2.0, 1e-4, 0.75)  # n, k, alpha and beta of the paper
 SHAPES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "conv1": {"a": (6, 3, 5, 5), "b": (6, 3, 5, 5)},
     "conv2": {"a": (8, 3, 3, 3), "b": (6, 3, 3, 3)},
-    "conv3": {"a": (4, 14, 3, 3), "b": (5, 14, 3, 3)},
-    "fc6": {"a": (9, 54), "b": (8, 54)},
+    "conv3": {"a": (4, 14, 3, 2), "b": (5, 14, 3, 2)},
+    "fc6": {"a": (9, 81), "b": (8, 81)},
 }
 CHAIN = {"fc7": (10, 17), "fc8": (CLASSES, 10), "short": (CLASSES, 17)}  # both towers together
 
@@ -83,7 +84,7 @@ def forward(calls: Calls, w: Mapping[str, Array], x: Array, train: bool, number:
     kept: dict[str, Any] = {"x": x}
     second, third, sixth = [], [], []
     for t in TOWERS:
-        (z,) = calls.call(Place("conv1", t, FORWARD), "conv_forward", x, w[f"conv1{t}.weight"], w[f"conv1{t}.bias"], 2, 1, 1)
+        (z,) = calls.call(Place("conv1", t, FORWARD), "conv_forward", x, w[f"conv1{t}.weight"], w[f"conv1{t}.bias"], 2, 0, 1)
         out = _relu(calls, "relu1", t, z)
         (normed,) = calls.call(Place("norm1", t, FORWARD), "lrn", out, *LRN)
         (pooled,) = calls.call(Place("pool1", t, FORWARD), "max_pool", normed, 3, 2)
@@ -142,7 +143,7 @@ def backward(calls: Calls, w: Mapping[str, Array], dlogits: Array, kept: Mapping
         (dout,) = calls.call(Place("pool1", t, BACKWARD), "max_pool_backward", dout, kept[f"normed{t}"], 3, 2, only=alive)
         (dout,) = calls.call(Place("norm1", t, BACKWARD), "lrn_backward", dout, kept[f"out1{t}"], *LRN, only=alive)
         (dout,) = calls.call(Place("relu1", t, BACKWARD), "relu_backward", dout, kept[f"z1{t}"])
-        _, *own = calls.call(Place("conv1", t, BACKWARD), "conv_backward", dout, kept["x"], w[f"conv1{t}.weight"], 2, 1)
+        _, *own = calls.call(Place("conv1", t, BACKWARD), "conv_backward", dout, kept["x"], w[f"conv1{t}.weight"], 2, 0)
         grads |= _named("conv1", t, own)
     return grads
 
