@@ -268,7 +268,8 @@ def test_function_that_cannot_be_used_is_told_and_replaced(function, says):
     said = list(verdict.lines("en"))
     assert said[0].startswith(f"They part in step 1 of 20, relu3 of tower a, backward: your relu_backward. {says}"), said[0]
     if wrong["kind"] != "differs":
-        assert found["apart"] == 0 and said[-1] == "No other number of the net differs."
+        assert found["apart"] == 0
+        assert said[-1] == "No other number of the net differs."
     json.dumps(verdict.document(), allow_nan=False)
 
 
@@ -339,3 +340,21 @@ def test_rounding_that_grew_is_told_as_such():
     found["first"] = {"layer": "loss", "tower": "", "direction": "forward", "step": 4, "at": 9, "function": "", "difference": 3e-10}
     (said,) = Verdict("mine.py", found, {}, 10).lines("en")
     assert said.startswith("They part by 3e-10, in step 5 of 20, loss, forward, although each function agrees")
+
+
+def test_bytes_that_were_counted_wrong_change_nothing_else():
+    wrong = {"exchange_bytes": mistake_of("exchange_bytes", "elements")}
+    found = beside.run(wrong, steps=1)
+    assert found["first"] is None and found["apart"] == 0 and found["largest"] == 0
+    said = list(verdict_of(found, **wrong).lines("en"))
+    assert said[0].startswith("They part in step 1 of 20, link3, forward: your exchange_bytes.")
+    assert said[-1] == "No other number of the net differs."
+
+
+def test_why_is_said_of_the_function_from_which_the_rest_follows():
+    wrong = {"softmax_cross_entropy": lambda logits, labels: None, "tanh_backward": mistake_of("tanh_backward", "no square")}
+    found = beside.run(wrong, steps=1)
+    said = list(verdict_of(found, **wrong).lines("en"))
+    assert [one["function"] for one in found["wrong"]] == list(wrong) and said[0].startswith("They part in step 1 of 20, loss, forward")
+    why = "Why the rest differs: the forward pass of this step agrees. The gradient goes on to the layers in front of tanh6"
+    assert said[4].startswith(why)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tinyalex.errors import DiskFull
 from tinyalex.tutor import kept, predict, reveal
 from tinyalex.tutor.kept import NAME, kept_beside
 from tinyalex.tutor.source import SubmissionError
@@ -48,9 +49,17 @@ def test_unknown_names_are_left_out_and_a_folder_that_cannot_be_written_stops_no
     (folder / NAME).write_text(json.dumps({"format": 1, "predictions": {"99-z": {"guess": 1}, "<b>": {"guess": 2}}}))
     assert kept_beside(folder / "mine.py") == {}
 
-    def full(*given):
-        raise PermissionError
+    for error in (PermissionError, DiskFull):
 
-    monkeypatch.setattr(kept, "write_bytes", full)
+        def full(*given, error=error):
+            raise error
+
+        monkeypatch.setattr(kept, "write_bytes", full)
+        predict("04-a", 1)
+        assert "You expect 1 %." in capsys.readouterr().out
+    monkeypatch.undo()
+    monkeypatch.chdir(folder)
+    (folder / NAME).unlink()
+    (folder / NAME).mkdir()
     predict("04-a", 1)
     assert "You expect 1 %." in capsys.readouterr().out

@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from tinyalex.errors import TinyalexError
 from tinyalex.files.atomic import write_bytes
 from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.source import SubmissionError
@@ -27,7 +28,7 @@ def keep(name: str, **values: float) -> None:
         return
     kept = kept_beside(mine)
     known = ({} if isinstance(kept, SubmissionError) else kept) | {name: values}
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, TinyalexError):
         write_bytes(NAME, (json.dumps({"format": 1, "predictions": known}, indent=1) + "\n").encode())
 
 

@@ -54,7 +54,7 @@ class Verdict:
         for at, wrong in enumerate(found["wrong"]):
             yield self._headline(words, wrong, at > 0)
             yield self._finding(words, wrong, language, command)
-            if at == 0 and found["first"] is not None and wrong["kind"] == "differs":
+            if found["first"] is not None and all(wrong[key] == found["first"][key] for key in ("function", "step", "at")):
                 yield filled(words, f"capstone.why_{_way(wrong)}", {"place": place(words, wrong)})
         if found["wrong"] and found["first"] is None:
             yield words["capstone.alone"]
