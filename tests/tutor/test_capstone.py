@@ -315,6 +315,15 @@ def test_dropout_that_keeps_another_share_is_found_out(keeps):
     assert wrong["kind"] == "share" and wrong["function"] == "dropout"
 
 
+@pytest.mark.parametrize(("key", "kind"), [("fixed seed", "again"), ("one mask for the batch", "one_mask"), ("normal noise", "share")])
+def test_dropout_that_does_not_draw_anew_is_found_out(key, kind):
+    wrong = {"dropout": mistake_of("dropout", key)}
+    found = beside.run(wrong)
+    assert [(one["function"], one["kind"]) for one in found["wrong"]] == [("dropout", kind)] and found["first"] is None
+    said = list(verdict_of(found, **wrong).lines("en"))
+    assert "E10 dropout" in said[1] and said[-1] == "No other number of the net differs."
+
+
 def test_mask_of_other_numbers_is_told():
     (wrong,) = beside.run({"dropout": lambda x, p, rng, train: (x.copy(), 2 * np.ones(x.shape))}, steps=1)["wrong"]
     assert wrong["kind"] == "mask"

@@ -38,7 +38,8 @@ class Wrong:
     """A function that is wrong by itself, and where that is first seen.
 
     step: from 0; TEST is the forward pass after training. at: the number of the call in its step.
-    kind: "differs", "raised", "endless", "returned", "shape", "kind", "not_finite", "changed", "mask" or "share".
+    kind: "differs", "raised", "endless", "returned", "shape", "kind", "not_finite", "changed", "mask", "share",
+        "again" or "one_mask".
     difference: how far its output is from the engine's for the same arguments; 0 where there is nothing to compare.
     """
 
@@ -117,7 +118,8 @@ class StudentCalls:
         self.wrong: dict[str, Wrong] = {}
         self.unwritten: list[str] = []  # those that raise NotImplementedError when they are called
         self.counts: dict[str, int] = dict.fromkeys(self.functions, 0)
-        self.kept, self.drawn, self.step = 0, 0, 0
+        self.drawn: list[Array] = []  # the masks of all steps
+        self.step = 0
 
     def begin(self, step: int) -> None:
         """Forget the notes of the step before."""
@@ -176,7 +178,7 @@ class StudentCalls:
             x, p = arguments[:2]
             if not np.isin(outputs[1], (0, 1)).all():
                 return self._failed(place, function, "mask", right)
-            self.kept, self.drawn = self.kept + int(outputs[1].sum()), self.drawn + x.size
+            self.drawn.append(outputs[1] != 0)
             right = with_mask(x, outputs[1] != 0, p), outputs[1]
         for name, array, wanted in zip(names, outputs, right, strict=True):
             apart, is_wrong = difference(array, wanted, only)
@@ -197,14 +199,19 @@ class StudentCalls:
             key = FUNCTIONS[function][0].key
             self.wrong[function] = Wrong(function, key, self.step, len(self.notes), *place, kind, output, difference, numbers)
 
-    def judge_share(self) -> None:
-        """After the last step: whether dropout kept a share of 1 - p of the units, up to chance."""
-        if self.drawn == 0 or "dropout" in self.wrong:
+    def judge_masks(self) -> None:
+        """After the last step: whether the masks of dropout are drawn anew, for each image, and keep a share of 1 - p up to chance."""
+        if not self.drawn or "dropout" in self.wrong:
             return
-        share, wanted = self.kept / self.drawn, 1 - net.DROPPED
-        if abs(share - wanted) > SIGMAS * math.sqrt(wanted * (1 - wanted) / self.drawn):
-            place, self.step = Place("drop6", "a", net.FORWARD), 0
+        place, self.step, self.notes = Place("drop6", "a", net.FORWARD), 0, []
+        drawn = np.concatenate([mask.ravel() for mask in self.drawn])
+        share, wanted = float(drawn.mean()), 1 - net.DROPPED
+        if abs(share - wanted) > SIGMAS * math.sqrt(wanted * (1 - wanted) / drawn.size):
             self._note(place, "dropout", "share", output="mask", got=f"{share:.3g}", wanted=f"{wanted:g}")
+        elif all((mask == mask[:1]).all() for mask in self.drawn):
+            self._note(place, "dropout", "one_mask", output="mask")
+        elif len({mask.tobytes() for mask in self.drawn}) < len(self.drawn):  # 56 bits or more: no two are equal by chance
+            self._note(place, "dropout", "again", output="mask")
 
 
 def run(
@@ -247,7 +254,7 @@ def run(
         told(step)
         if student.unwritten and not fill:
             break
-    student.judge_share()
+    student.judge_masks()
     wrong = sorted(student.wrong.values(), key=lambda one: (one.step, one.at))
     return {
         "losses": losses,
