@@ -167,7 +167,8 @@ def test_all_solutions_agree():
     assert told == list(range(net.STEPS + 1)) and len(losses["yours"]) == net.STEPS + 1
     verdict = verdict_of(found)
     assert verdict.agree and verdict.exercise == ""
-    assert list(verdict.lines("en"))[0].startswith("Your AlexNet and the engine's agree: in 20 steps, no number differs by more than ")
+    (said,) = verdict.lines("en")
+    assert said.startswith("Your AlexNet and the engine's agree: in 20 steps and 1,277 calls of your functions, no number differs")
 
 
 # Wrong functions

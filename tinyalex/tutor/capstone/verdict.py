@@ -50,7 +50,8 @@ class Verdict:
             yield filled(words, "capstone.nothing", {"file": self.file})
             return
         if self.agree:
-            yield filled(words, "capstone.agree", {"steps": STEPS, "largest": largest, "aim": number(TOLERANCE)})
+            calls = f"{sum(found['calls'].values()):,}"
+            yield filled(words, "capstone.agree", {"steps": STEPS, "calls": calls, "largest": largest, "aim": number(TOLERANCE)})
         for at, wrong in enumerate(found["wrong"]):
             yield self._headline(words, wrong, at > 0)
             yield self._finding(words, wrong, language, command)
