@@ -368,3 +368,20 @@ def test_why_is_said_of_the_function_from_which_the_rest_follows():
     assert [one["function"] for one in found["wrong"]] == list(wrong) and said[0].startswith("They part in step 1 of 20, loss, forward")
     why = "Why the rest differs: the forward pass of this step agrees. The gradient goes on to the layers in front of tanh6"
     assert said[4].startswith(why)
+
+
+def test_rounding_of_large_products_is_no_mistake():
+    """Where a net has gone astray, sums of large products nearly cancel, and another order of adding gives other digits."""
+    a, b = np.random.default_rng(0).standard_normal((2, 7, 200)) * 1e6
+    dout, weight = np.concatenate([a, a], axis=1), np.concatenate([b, -b], axis=1).T
+
+    def backward(dout, x, weight):
+        return dout[:, ::-1] @ weight[::-1], dout.T @ x, dout.sum(axis=0)
+
+    calls = beside.StudentCalls({"linear_backward": backward})
+    calls.call(net.Place("fc6", "a", net.BACKWARD), "linear_backward", dout, np.ones((7, 7)), weight)
+    right, *_ = ENGINE["linear_backward"](dout, np.ones((7, 7)), weight)
+    assert calls.wrong == {} and beside.difference(calls.notes[0].outputs[0], right)[1]
+    calls = beside.StudentCalls({"linear_backward": lambda *given: tuple(one * (1 + 1e-3) for one in backward(*given))})
+    calls.call(net.Place("fc6", "a", net.BACKWARD), "linear_backward", dout, np.ones((7, 7)), weight)
+    assert list(calls.wrong) == ["linear_backward"]
