@@ -43,6 +43,10 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),
     "check": ("tinyalex.commands.check", "check your functions of the lessons' exercises: which mistake it is, and where to look"),
     "lessons": ("tinyalex.commands.lessons", "list the lessons, and open one: a notebook, or a page of the book"),
+    "capstone": (
+        "tinyalex.commands.capstone",
+        "your functions of the exercises as one small AlexNet, trained beside the engine's: where the two part, and a page",
+    ),
     "grade": ("tinyalex.commands.grade", "grade one student's file or a folder of them: marks, findings, a report on the class"),
 }
 
