@@ -36,7 +36,7 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > results."
 #
 # (Section 7.) If depth is important, then more depth should be better. In 2014 the nets of the ImageNet contest had 19 and 22 layers with
-# weights, where AlexNet has 8. And then it stopped: with 30 or 50 such layers, one after the other, a net became *worse*. It did not
+# weights, where AlexNet has 8. And then it stopped: with 34 or 56 layers, one after the other, a net became *worse*. It did not
 # overfit. Its **training** error was larger than that of the shallow net. This is called the **degradation problem**.
 #
 # It should not be possible. Take a shallow net that is good, and put layers behind it that change nothing. This deep net is as good as the
@@ -610,10 +610,18 @@ say("and our nets have 1.22 in each layer", value=one_layer, within=0.03, full_o
 # two sums of dx take something away, but little: two directions of 100, as the batch has 100 images. Our nets are narrow, so the measured
 # factor is not exactly this one.)
 #
-# In the residual net each sum adds variance, so after k blocks the variance of h is about k + 1 times as large. The normalization at the
-# beginning of the next branch then has a small s. So the branch has a small slope, and the 1 of the shortcut does the rest: it is the q of
-# part 4.3. In front of the first block the gradient is 10 times as large as behind the last one, and not 3,000 times. So one rate can fit
-# the first layers and the last ones.
+# In the residual net each sum adds variance to h. The more blocks lie in front of a normalization, the larger is the variance of what it
+# reads, and the smaller is its s. So the branches have small slopes (the q of part 4.3), and beside them there is the 1 of the shortcut.
+
+# %%
+state = forward(images[:100], new_net(20, 0), 20, True)[1]
+factors_s = [kept[0][1].mean() for kept in state[0]]  # weight is 1, so s * weight is s
+say("in the first branch s is 0.74", value=factors_s[0], within=0.01, full_only=True)
+say("behind the last block it is 0.27", value=factors_s[-1], within=0.01, full_only=True)
+say("so at the first block the gradient is only 10 times as large", value=grown["residual"][0], within=1, full_only=True)
+
+# %% [markdown]
+# One rate can fit the first layers and the last ones then.
 #
 # Is this the whole reason? We do not know. He et al. wrote that in their plain nets the gradients did not vanish either, and left the
 # reason open.
@@ -720,7 +728,8 @@ say("the residual net with fifty layers multiplies 5.6 times as often as AlexNet
 # ### Two slips of a lecture
 #
 # A widely read lecture goes from AlexNet to these nets in an hour, with many numbers. One slide compares the first layers of GoogLeNet, up
-# to maps of 28 x 28, with those of VGG-16. For GoogLeNet it says 418 million operations. A reader asked how. Count:
+# to maps of 28 x 28, with those of VGG-16. For GoogLeNet it says 418 million operations. The article from which we know the lecture asks
+# where this number comes from. We count:
 
 # %%
 stem = count(nets["GoogLeNet"])[:8]
@@ -747,7 +756,7 @@ say("without the third convolution of stage three: 7,485 million", value=left_ou
 # *multiplied*. The difference is what a gate is for: a gate of 0 closes the channel.
 
 # %%
-channel, gate = np.array([[[[3.0, -1.0]]]]), np.array([[0.0]])
+channel, gate = np.array([[[[3.0, 1.0]]]]), np.array([[0.0]])
 multiplied = Product(dtype=np.float64).forward((channel, gate))
 print("a gate of 0, multiplied:", multiplied.ravel(), "  added:", (channel + gate[:, :, None, None]).ravel())
 
@@ -758,7 +767,7 @@ print("a gate of 0, multiplied:", multiplied.ravel(), "  added:", (channel + gat
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# The counted course has no count for this layer. So each mistake has the place where it was seen: a name with a number, such as
+# We did not count solutions for this layer. So each mistake has the place where it was seen: a name with a number, such as
 # mlpack/mlpack#1327, is a thread on GitHub. For the numbers we take the arrays of part 6, and say how much of dx is wrong, as its relative
 # difference.
 
@@ -788,11 +797,11 @@ say("without the way through the variance 11 %", value=wrong_by(factor * (dout -
 # %%
 say("here 45 % of dx is wrong", value=wrong_by(dx / weight[:, None, None]), within=0.005)
 fresh = batch_norm_backward(dout, x, mean, s, np.ones(C))[0]
-print("with weight = 1 it is right:", np.array_equal(fresh / np.ones(C)[:, None, None], fresh))
+print("in a new layer it is right:", bool(difference(dx / weight[:, None, None], fresh) < 1e-12))
 
 # %% [markdown]
 # **Divided by N** (asked in pjreddie/darknet#1634). The papers write m for the number of values, and with fully connected layers that is N.
-# Behind a convolution it is N H W. Whoever divides by N takes away N H W / N = 10 times too much:
+# Behind a convolution it is N H W. Whoever divides by N takes away H W times as much as is right, 10 times here:
 
 # %%
 both = dbias[:, None, None] + y * dweight[:, None, None]
@@ -820,8 +829,8 @@ print(f"var = 0, eps = 0.00001:  inside of the root s = {1e-5**-0.5:.0f},  outsi
 # most libraries is multiplied by m / (m - 1), because it estimates the variance of all images. Our derivation has 1/m.
 #
 # **"Each image is normalized by itself."** The mean of a channel is one number for the whole batch. If one image changes, the outputs of
-# all others change a little, and this is why a batch of one image is a bad batch here. (Group normalization is computed within each image,
-# and has no such problem: `tinyalex/layers/group_norm.py`.)
+# all others change too. When the net is used this must not happen, and so the running statistics take over. (Group normalization is
+# computed within each image, and needs no running statistics: `tinyalex/layers/group_norm.py`.)
 
 # %%
 moved = x.copy()
@@ -832,8 +841,8 @@ print("the outputs of image 1 change when image 0 changes:", bool(np.abs(batch_n
 # **"Residual nets are better because they do not overfit."** It was the *training* error that was too large. **"They cure vanishing
 # gradients."** In our plain nets with batch normalization the gradients grow.
 #
-# **"The shortcut is a copy, so its gradient is ignored."** Then dx = df alone, and the net trains like a plain one, or worse. The gradient
-# adds:
+# **The gradient of the shortcut is forgotten.** Then dx is df alone. It is the mistake of lessons 02, 03, 04 and 10 once more: a use of x
+# sends back its gradient, and it is not added.
 
 # %%
 say("without dy, 78 % of dx is wrong in the block of part seven", value=np.linalg.norm(dy) / np.linalg.norm(dy + df), within=0.005)
