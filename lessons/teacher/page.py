@@ -39,6 +39,13 @@ def write_teaching(lessons: Sequence[Lesson], folder: Path) -> None:
         write_bytes(folder / NAME, teaching(lessons, folder).encode())
 
 
+def exit_questions(folder: Path) -> dict[str, tuple[str, str]]:
+    """By lesson, the question of its last minutes and the answer; empty for a folder without a file for teachers."""
+    if not data_of(folder).is_file():
+        return {}
+    return {number: (entry["exit"], entry["answer"]) for number, entry in toml(data_of(folder))["lesson"].items()}
+
+
 def teaching(lessons: Sequence[Lesson], folder: Path) -> str:
     """The text of the page.
 

@@ -105,13 +105,6 @@ def test_line_of_the_engine_is_marked_and_not_a_stop_of_the_keyboard(book):
     assert ".engine .code a:target + a .linenos" in (book / "book.css").read_text("utf-8")
 
 
-def test_slides_are_the_tagged_cells_else_headings_and_pictures(book):
-    tagged, untagged = ((book / f"{name}.slides.html").read_text("utf-8") for name in ("00_small", "01_next"))
-    assert tagged.count('class="slide"') == 2 and tagged.count("<figure>") == 1 and "<h2>3. A picture</h2>" in tagged
-    assert untagged.count('class="slide"') == 4 and "larger one of two numbers:</p>\n<div class=\"math block" in untagged
-    assert untagged.count("<figure>") == 1
-
-
 def test_command_writes_where_tinyalex_lessons_looks(built, tmp_path, capsys):
     assert BOOK == command.BOOK
     assert main(["book", "--from", str(built), "--out", str(tmp_path / "a" / "b")]) == 0
