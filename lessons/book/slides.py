@@ -29,7 +29,6 @@ PREDICT, EQUATION, DERIVATION, OWN, ENGINE, MISTAKES = 2, 3, 4, 5, 7, 9  # parts
 SENTENCE = re.compile(r"(?<=[.?!:])[\"*)]*\s+(?=[A-Z*`$\"(])")
 SAID = re.compile(r"You expected [^;\n]*; it is", re.DOTALL)
 QUIET = re.compile(r"\s*(say|reveal|print|assert|import|from|predict)\b")
-TURNED = re.compile(r"</?(?:table|thead|tbody)[^>]*>")
 ROW = re.compile(r"<tr>.*?</tr>", re.DOTALL)
 ENTRY = re.compile(r"<li>.*?</li>\s*", re.DOTALL)
 
