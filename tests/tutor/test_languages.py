@@ -170,8 +170,10 @@ def test_sentences_name_the_same_values_in_both_languages():
 
 # What a reader of the mainland calls otherwise, or what has two meanings where it would stand: the word, and what the tutor says for it.
 ONE_WORD = {
-    "滤镜": "滤波器", "过滤器": "滤波器", "步长数": "步幅", "陣列": "数组", "参量": "参数", "矢量": "向量", "补零": "填充", "汇聚": "池化",
-    "冲量": "动量", "权值": "权重", "偏差": "偏置", "缺省": "默认", "信息熵": "交叉熵", "字典数组": "字典", "列方向": "逐列", "行方向": "逐行",
+    "滤镜": "滤波器", "过滤器": "滤波器", "步长数": "步幅", "陣列": "数组", "参量": "参数", "矢量": "向量", "补零": "填充",
+    "汇聚": "池化",
+    "冲量": "动量", "权值": "权重", "偏差": "偏置", "缺省": "默认", "信息熵": "交叉熵", "字典数组": "字典", "列方向": "逐列",
+    "行方向": "逐行",
     "向下": "编号小的一侧", "转折点": "折点", "标准化": "归一化", "规范化": "归一化", "卷积核组": "滤波器",
 }  # fmt: skip
 ALLOWED = {"向下": {"取整", "移了一行"}}
@@ -194,7 +196,8 @@ def test_terms_are_those_of_the_glossary():
     terms = {term["en"]: term["zh"] for term in tomllib.loads(GLOSSARY.read_text("utf-8"))["term"]}
     for english_word, forms in (
         ("padding", ("填充", "`padding")), ("channel", ("通道",)), ("stride", ("步幅", "stride")), ("gradient", ("梯度",)),
-        ("mask", ("掩码", "mask")), ("weight decay", ("权重衰减",)), ("logarithm", ("对数",)), ("probability", ("概率",)), ("array", ("数组",)),
+        ("mask", ("掩码", "mask")), ("weight decay", ("权重衰减",)), ("logarithm", ("对数",)), ("probability", ("概率",)),
+        ("array", ("数组",)),
     ):  # fmt: skip
         assert any(form in terms[english_word] for form in forms), english_word
         pattern = re.compile(rf"(?<![\w`.]){english_word}s?(?![\w`(])")
