@@ -18,7 +18,7 @@ from tinyalex.training import Trainer, load_checkpoint, watch as watch_module
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.diagnose import entropy_of
 from tinyalex.training.fits import labels_fit
-from tinyalex.training.stall import examine, is_stalled
+from tinyalex.training.stall import are_mixed, examine, is_stalled
 from tinyalex.training.watch import LOOK_EVERY, Watch
 
 DATA = synthetic_dataset(600, 10)
@@ -59,7 +59,7 @@ def towers():
         (towers, PIXELS, 0.01, None, "the biases of conv2a are 1, larger than what the images add to them", "--hidden-bias 0.1"),
         (net, PIXELS / np.float32(255), 0.01, True, "the first weights are made for pixels of 0 to 255", "--pixels mean-image"),
         (dead, UNIT, 0.01, True, "the biases of conv3 are -1e+03, and without them", "biases that are not negative (--hidden-bias 0.1)"),
-        (empty, UNIT, 0.01, True, "all weights of conv3 are 0, so that all its units are alike", "FanIn(2**0.5)"),
+        (empty, UNIT, 0.01, True, "all weights of conv3 are 0, so that its outputs are the same for every image", "FanIn(2**0.5)"),
         (good, UNIT * 0, 0.01, True, "all inputs are one and the same number", "how the images are read"),
         (good, UNIT, 1e-7, True, "a step changes the weights of no layer by more than", "a higher learning rate, such as 1e-06 for 1e-07"),
         (good, UNIT * 400, 0.01, True, "times that of a guess, and the inputs have a standard deviation of", "--pixels standardize"),
@@ -143,7 +143,14 @@ def test_images_that_are_sorted_by_class_are_examined_in_all_classes(monkeypatch
     monkeypatch.setattr(watch_module, "examine", lambda *args: seen.append(args) or examine(*args))
     lines = Watch(made, trainer.loss, trainer.sgd, trainer.batches, prepare, True)._why("it guesses")
     assert len(seen[0][3]) == 64 and len(set(seen[0][3].tolist())) == 10 and seen[0][6] == pytest.approx(entropy_of(DATA.train_labels))
-    assert "times that of a guess" not in "".join(lines)
+    assert lines[1] == "  the images come sorted: each batch holds images of few classes; shuffle them in every epoch"
+
+
+@pytest.mark.parametrize(("classes", "batch"), [(10, 60), (10, 8), (1000, 128), (2, 4), (1000, 1)])
+def test_random_batches_are_mixed_and_sorted_ones_are_not(classes, batch):
+    labels = np.random.default_rng(0).integers(0, classes, 200 * classes)
+    assert are_mixed(labels, batch) and are_mixed(np.zeros(30, int), batch)
+    assert are_mixed(np.sort(labels), batch) == (batch == 1)
 
 
 def test_the_table_has_a_line_for_each_layer_and_the_numbers_of_a_layer_by_hand():

@@ -8,6 +8,7 @@ A net whose loss stays near that of a guess, ln(classes), looks the same from ou
   negative first biases and weights of 0, which no learning rate mends; they are told apart by the layer before the ReLU.
 - *The inputs have another scale than the weights were made for.* Pixels of 0 to 1 in a net for 0 to 255 are 255 times too small.
 - *The steps are too small* to move the weights.
+- *The images come sorted*, so that each batch asks for one class, and the next one for another.
 - *The labels do not belong to the images.* Then everything flows, and there is nothing to learn.
 """
 
@@ -91,6 +92,7 @@ def examine(
     lr: float,
     fits: bool | None = None,
     entropy: float | None = None,
+    mixed: bool = True,
 ) -> Examination:
     """Pass one batch forward and backward, and say why the net does not learn. No parameter is changed; gradients are zero afterwards.
 
@@ -100,6 +102,7 @@ def examine(
     fits: what `labels_fit` of tinyalex/training/fits.py found; None if it does not know.
     entropy: the loss of a guess, from all labels of the training; None for the entropy of these labels. Those of one batch may be
         of one class, and their own entropy is 0. A loss is called too large only where it is known and above 0.
+    mixed: whether each batch of the training has images of many classes; see `are_mixed`.
     """
     seen: list[tuple[Layer, float, float, float | None]] = []
     reach: dict[str, npt.NDArray[Any]] = {}  # by layer with a bias, the largest output of each unit without its bias
@@ -128,8 +131,17 @@ def examine(
             states = tuple(_state(*each) for each in seen)
         finally:
             net.zero_grad()
+    if not mixed:
+        return Examination(states, "the images come sorted: each batch holds images of few classes", "shuffle them in every epoch")
     guess = entropy_of(labels) if entropy is None else entropy
     return Examination(states, *_cause(net, states, reach, float(np.std(x)), found / guess if guess > 0 else 0.0, lr, fits))
+
+
+def are_mixed(labels: npt.NDArray[Any], batch: int) -> bool:
+    """Whether batches of so many labels, in this order, have nearly as many classes as batches in random order would have."""
+    blocks = [labels[at : at + batch] for at in range(0, len(labels) - batch + 1, batch)] or [labels]
+    mean = sum(map(entropy_of, blocks)) / len(blocks)
+    return mean >= 0.5 * min(entropy_of(labels), math.log(batch))
 
 
 def _walk(layer: Layer, x: Any, look: Callable[[Layer, Any], None]) -> Any:
@@ -175,7 +187,7 @@ def _cause(
     lost = next((state for state in states[:-1] if state.differs < LOST), None)
     slowest = [lr * state.gradient / state.weight for state in states if state.gradient is not None and state.weight]
     if empty is not None:
-        return f"all weights of {empty} are 0, so that all its units are alike and no image changes them", f"use {FAN_IN}"
+        return f"all weights of {empty} are 0, so that its outputs are the same for every image", f"use {FAN_IN}"
     if dead is not None:
         return _why_dead(net, states, dead, reach, lr)
     if lost is not None:
