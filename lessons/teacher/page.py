@@ -65,7 +65,8 @@ def teaching(lessons: Sequence[Lesson], folder: Path) -> str:
         total=_row("all", *(sum(plan.minutes[at] for plan in plans.values()) for at in range(3)), "", "", str(exercises)),
         details="\n\n".join(plan.details() for plan in plans.values()),
         routes="\n\n".join(_route(one, plans) for one in document["route"]),
-        least=min(sessions), most=max(sessions), first=_link(lessons[0]), cells=to_fill(), image=of_the_image(), lessons=len(lessons), points=POINTS, exercises=exercises,
+        first=_link(lessons[0]), least=min(sessions), most=max(sessions), cells=to_fill(), image=of_the_image(), lessons=len(lessons),
+        points=POINTS, exercises=exercises,
         written=written, sheet=SHEET, all=exercises + written + len(lessons) + SHEET, each=WRITTEN,
     )  # fmt: skip
 

@@ -72,6 +72,12 @@ def test_each_script_has_its_own_characters():
     assert of_another_script("反向传播", traditional=True) == "传" and of_another_script("反向傳播", traditional=False) == "傳"
 
 
+def test_rows_and_columns_are_exchanged_between_the_mainland_and_taiwan():
+    """The same two characters mean the opposite: whoever changes the script alone turns every matrix."""
+    by = {term.en: term for term in GLOSSARY.terms}
+    assert by["row"].zh == ("行",) and by["row"].tw == ("列", "橫列") and by["column"].zh == ("列",) and by["column"].tw == ("行", "直行")
+
+
 def test_taiwan_has_its_own_terms_and_the_mainland_too():
     for term in GLOSSARY.terms:
         for one in term.tw:
