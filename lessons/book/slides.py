@@ -23,6 +23,7 @@ WIDTH = 80  # characters in a line of text
 CODE_WIDTH, CODE_LINE = 92, 0.78  # characters in a line of code or output, and its height in lines of text
 LEAD, SHORT = 330, 240  # characters that are taken from the beginning of a paragraph, or from the end of the one before a formula
 MOST_CODE = 11  # lines of a cell whose code is shown
+MOST_OUTPUT = 16  # lines of an output on one slide
 PICTURE = 8.0  # lines that a picture needs at least
 BELOW = 3.1  # lines of an output, or of a sentence, that stand below a picture
 PREDICT, EQUATION, DERIVATION, OWN, ENGINE, MISTAKES = 2, 3, 4, 5, 7, 9  # parts of a lesson
@@ -148,8 +149,8 @@ class Slides:
             items.append(Item(re.sub(r"<figcaption.*?</figcaption>", "", figure, flags=re.DOTALL), PICTURE, picture=True))
         if kept := _answers(output):
             rows = kept.splitlines()
-            for at in range(0, len(rows), MOST_CODE):
-                some = "\n".join(rows[at : at + MOST_CODE])
+            for at in range(0, len(rows), MOST_OUTPUT):
+                some = "\n".join(rows[at : at + MOST_OUTPUT])
                 items.append(Item(f'<pre class="output">{escape(some)}</pre>', _height(some) + 0.7))
 
 
@@ -204,9 +205,9 @@ def _frame(words: str, most: int) -> str:
 
 
 def _answers(output: str) -> str:
-    """What a cell printed, without the questions and the guesses of predictions."""
+    """What a cell printed, without anybody's guesses at predictions; each question is in one line."""
     for one in PREDICTIONS.values():
-        output = output.replace(one.question + "\n", "")
+        output = output.replace(one.question, " ".join(one.question.split()))
     return SAID.sub("The answer is", output).strip()
 
 
