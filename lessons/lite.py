@@ -140,7 +140,7 @@ def read_runtime(folder: Path) -> Runtime:
         names = {name: (str(entry["file_name"]), list(entry["depends"])) for name, entry in packages.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{who} must hold Pyodide's list {LOCK}, got {type(error).__name__} when it is read; unpack it again") from None
-    wheels = {_plain(path.name.partition("-")[0]): path for path in sorted(folder.glob("*-py3-none-any.whl"))}
+    wheels = {_plain(path.name.partition("-")[0]): path for path in sorted(folder.glob("*py3-none-any.whl"))}
     listed = {file for file, _ in names.values()}
     files, extra, missing = {name: folder / name for name in (*CORE, LOCK)}, {}, []
     wanted, seen = list(PACKAGES), set[str]()
