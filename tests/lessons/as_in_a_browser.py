@@ -32,7 +32,7 @@ def take_away() -> None:
         raise RuntimeError("can't start new thread")
 
     def no_process(*args, **kwargs):
-        raise OSError(138, "Function not implemented")
+        raise OSError(138, "emscripten does not support processes.")
 
     import _thread
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lessons.__main__ import main
 from lessons.extra import LessonError
 from lessons.lite import CORE, FIRST, LOCK, PACKAGES, read_runtime, write_site
 from tests.contract import refuses
+from tests.lessons.browser import CHROMIUM, requests
 from tinyalex.errors import DataError, ShapeError
 
 ROOT = Path(__file__).parents[2]
@@ -185,6 +187,25 @@ def test_a_fault_of_jupyterlite_is_one_sentence(built, runtime, tmp_path):
     with refuses(LessonError, "lite: the site must be built without a fault, got exit code"):
         write_site(built, tmp_path / "site", runtime)
     assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
+def test_a_browser_opens_a_lesson_and_asks_only_for_pyodide(site, tmp_path):
+    """Here nothing answers for Pyodide's network, so no cell runs. The notebook with its outputs is there, and the kernel begins."""
+    from jupyterlite_pyodide_kernel.constants import PYODIDE_VERSION
+
+    from tests.lessons.lite_browser import opened
+
+    with opened(site, "lab/index.html?path=00_small.ipynb", tmp_path) as page:
+        first = page.wait_for("document.querySelector('.jp-Notebook .jp-Cell .cm-content')?.innerText", 120)
+        assert first.split("\n") == FIRST.split("\n")
+        page.wait_for("[...document.querySelectorAll('.jp-Notebook img')].some((image) => image.naturalWidth > 0)", 120)
+        page.wait_for("document.querySelector('.jp-NotebookPanel-toolbar')?.innerText.includes('Python (Pyodide)')", 120)
+        page.wait_for("performance.getEntriesByType('resource').some((one) => one.name.includes('worker'))", 120)
+        time.sleep(5)  # the worker now imports Pyodide
+    (outside,) = [url for url in requests(tmp_path / "net.json") if not url.startswith(page.origin)]
+    assert outside == f"https://cdn.jsdelivr.net/pyodide/v{PYODIDE_VERSION}/full/pyodide.mjs"
 
 
 @pytest.mark.slow
