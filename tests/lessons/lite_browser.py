@@ -62,7 +62,7 @@ def opened(site: Path, path: str, scratch: Path) -> Iterator[Page]:
     """The page `path` of a site, in Chromium; both end with the block. Then the net log of page and workers lies in scratch/net.json."""
     assert CHROMIUM is not None
     handler = functools.partial(Silent, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with contextlib.ExitStack() as ending, http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         files = f"--user-data-dir={scratch / 'profile'}", f"--log-net-log={scratch / 'net.json'}"
         command = [CHROMIUM, *FLAGS, *OPTIONS, *files, "about:blank"]
@@ -74,6 +74,7 @@ def opened(site: Path, path: str, scratch: Path) -> Iterator[Page]:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/json") as answer:
                     target = next(one for one in json.load(answer) if one["type"] == "page")
                 connection = websocket.create_connection(target["webSocketDebuggerUrl"], timeout=60)
+                ending.callback(connection.shutdown)
                 page = Page(connection, f"http://127.0.0.1:{server.server_port}/")
                 page.send("Page.navigate", url=page.origin + path)
                 yield page
