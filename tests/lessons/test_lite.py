@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -216,7 +217,7 @@ def test_lesson_03_and_the_gradient_check_run_as_in_a_browser():
     environment["PYTHONPATH"] = str(ROOT)
     done = subprocess.run([sys.executable, script, "--pretend", "03"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "03_convolution: " in done.stdout and "gradcheck: 259 cases" in done.stdout
+    assert "03_convolution: " in done.stdout and re.search(r"gradcheck: \d{3} cases, .* all at or below", done.stdout)
     assert done.stdout.splitlines()[-1].startswith("cpu: the system must start a thread for each worker")
 
 
