@@ -43,7 +43,7 @@ are in the site too, and a page asks for nothing outside of the site. FOLDER is 
 (jupyterlite_pyodide_kernel.constants.PYODIDE_VERSION is the version), with a wheel of each package that its list lacks, such as comm:
 pip download --no-deps -d FOLDER comm
 
-A browser starts no threads, so each step of training takes several times as long as here.
+A browser starts no threads, so one core does all the work, and a training takes longer than in an installed Python.
 
 exit codes: 0 done, 1 a notebook is out of step or a part cannot be built, 2 bad input, 130 interrupted.
 """
