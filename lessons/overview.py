@@ -31,6 +31,7 @@ experiment, what people get wrong.
     .venv/bin/python -m lessons build --student --out build/student   # an edition without solutions
     .venv/bin/python -m lessons sheet                  # a net to compute on paper, and its answers, in build/sheet
     .venv/bin/tinyalex capstone mine.py                # in the end: your functions as one AlexNet beside the engine's, and a page
+    .venv/bin/python -m lessons lite                   # a site that runs the lessons in the browser, in build/lite
 
 `NN_name.py` is the source of a lesson and `NN_name.ipynb` is built from it. `mine.py` is the file for the exercises, `solutions/` holds
 the answers, and [MISCONCEPTIONS.md](MISCONCEPTIONS.md) the mistakes that the tutor knows. [NUMBERS.md](NUMBERS.md) is a table of every
