@@ -173,9 +173,9 @@ PREDICTIONS = {
     "11-b": Prediction("The same net, the same images, but inputs of unit variance, and first weights that fit them. How many times\n"
                        "as many epochs does tanh need in our runs?",
                        FACTOR, "With such inputs the sums stay small, and tanh keeps its slope."),
-    "11-c": Prediction("A first layer gets inputs of standard deviation 74, and another one gets inputs of standard deviation 1. The same\n"
-                       "gradient comes back to a sum of each, and both make a step with the same rate. Then the same image comes again.\n"
-                       "How many times as far has the sum of the first layer moved?",
+    "11-c": Prediction("Net A has inputs of standard deviation 74, and net B has inputs of standard deviation 1. In both nets the same\n"
+                       "gradient comes back to a sum of layer 1. Both make a step with the same rate. Then the same image comes again.\n"
+                       "How many times as far has the sum moved in net A?",
                        FACTOR, "The input is in the gradient of the weight, and it multiplies the weight again: its square counts."),
     "11-d": Prediction("The sums of a layer with tanh have a normal distribution with mean 0 and standard deviation 10. At how many of\n"
                        "its units is the slope of tanh below 0.01?",
