@@ -54,7 +54,7 @@ one_core = threadpool_limits(1)  # matrix products use one core, so that all tim
 # 4. **Winograd's algorithm.** The same numbers with fewer multiplications. It is not in the paper. It is older than the paper, but came to
 #    convolutional nets only in 2015 (Lavin and Gray, arXiv:1509.09308).
 #
-# The engine has all four, and it chooses among them by itself.
+# The engine has the last three, and it chooses by itself.
 
 # %% [markdown]
 # ## 2. Predict
@@ -102,11 +102,12 @@ predict("13-d", -7)
 #
 # $$\text{time} \;\ge\; \max\left( \frac{\text{ops}}{P},\; \frac{\text{bytes}}{S} \right)$$
 #
-# Divide ops by both sides, and write I for ops / bytes, the **operations for each byte**:
+# So the speed, ops / time, is at most ops divided by ops / P, which is P. And it is at most ops divided by bytes / S. That is S I, where I
+# stands for ops / bytes, the **operations for each byte**:
 #
 # $$\frac{\text{ops}}{\text{time}} \;\le\; \min\left( P,\; S\,I \right) \qquad\qquad I = \frac{\text{ops}}{\text{bytes}}$$
 #
-# The left side is the speed that we can measure. Draw the right side over I: it rises as a slope, S I, and then stays at a ceiling, P. It
+# We can measure the left side. Draw the right side over I: it rises as a slope, S I, and then stays at a ceiling, P. It
 # looks like a roof, so it is called the **roofline**. If I is small, memory is the limit. If I is large, arithmetic is. In part 8
 # each layer of AlexNet becomes a dot in this picture.
 #
@@ -131,7 +132,7 @@ predict("13-d", -7)
 # ### 4.2 Blocks
 #
 # The **processor cache**, or cache, is a small memory inside the processor, of some megabytes. It holds what was used last, and it is much
-# faster than the main memory. Suppose that im2col writes the columns of 64 images, some 50 megabytes. Later columns take the place of the
+# faster than the main memory. In part 8 im2col writes the columns of 64 images, 52 megabytes. Later columns take the place of the
 # first ones in the cache. So when the product begins to read the first columns, they are no longer there. Every column goes to the main
 # memory and comes back.
 #
@@ -164,7 +165,7 @@ predict("13-d", -7)
 # \end{array}$$
 #
 # These are four multiplications, the four dots. The right column gives the coefficients back. Half the difference of the second and the
-# third line is $s_1 + s_3$. Half their sum is $s_0 + s_2$. So
+# third line is $s_1 + s_3$. Half their sum is $s_0 + s_2$. (We do not count the halves, because 4.4 moves them into the weights.) So
 #
 # $$\begin{array}{rl}
 # s_0 &= s(0) \\
@@ -225,8 +226,9 @@ print("four multiplications:", [at_0, (at_1 - at_minus_1) // 2 - at_infinity, (a
 #
 # $$y_0 = m_0 + m_1 + m_2 \qquad\qquad y_1 = m_1 - m_2 + m_3$$
 #
-# These are **four multiplications for two outputs**. The sums with w are made once for the whole image. This is called F(2, 3): two
-# outputs, three weights. All of it fits into three small matrices:
+# These are **four multiplications for two outputs**. The sums with w, and their halves, are made once for the whole image. The sums with x
+# and those of the outputs are extra work, and part 8 measures what they cost. This is called F(2, 3): two outputs, three weights. All of
+# it fits into three small matrices:
 #
 # $$y = A^T \left( (G\,w) \cdot (B^T x) \right)
 # \qquad\qquad (2) = (2, 4)\,\left( (4, 3)\,(3) \cdot (4, 4)\,(4) \right)$$
@@ -259,11 +261,12 @@ for point, *rows in zip(("0", "1", "-1", "infinity"), *EXACT.values(), strict=Tr
 #
 # In an image a kernel of 3 × 3 goes over lines and columns, and an output is a sum over the lines i and the columns j of the kernel:
 #
-# $$y_{t,s} = \sum_i \left( \sum_j w_{i,j}\; x_{t+i,\,s+j} \right)$$
+# $$y_{t,z} = \sum_i \left( \sum_j w_{i,j}\; x_{t+i,\,z+j} \right)$$
 #
 # The bracket is a filter along one line of the image, with line i of the kernel as its three weights. So 4.4 turns it into 4 products, one
-# at each point. What is left is the sum over i, at each of the 4 points. This sum is again a filter with three weights, now along
-# the height. So 4.4 turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left transforms the
+# at each point: a number from line i of the kernel, times a number from line t + i of the image. What is left is the sum over i. At each
+# of the 4 points it is again a filter with three weights, now along the height: its weights and its pixels are these numbers. So 4.4
+# turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left transforms the
 # columns, and B from the right transforms the lines.
 #
 # $$\begin{array}{rll}
@@ -286,7 +289,8 @@ for ax, (lines, wide, title) in zip(axes, ((4, 8, "sheet"), (2, 6, "out")), stri
     ax.grid(color="0.85")
 for tile, (color, style) in enumerate((("#0072B2", "-"), ("#C04A00", "--"), ("#007A5A", "-"))):
     for ax, side in zip(axes, (4, 2), strict=True):
-        corner, height = (2 * tile + 0.08, 0.08 + 0.1 * tile), side - 0.16 - 0.2 * tile
+        inset = 0.08 + (0.1 * tile if side == 4 else 0)  # so that the squares, which overlap, do not hide each other's edges
+        corner, height = (2 * tile + 0.08, inset), side - 2 * inset
         ax.add_patch(plt.Rectangle(corner, side - 0.16, height, fill=False, edgecolor=color, linestyle=style, linewidth=2.4))
         ax.text(2 * tile + 0.5, 0.9, tile, color=color, ha="center", va="center", fontsize=13, fontweight="bold")
 show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares of 4 x 4 pixels, blue 0, dashed orange 1 and green 2. They "
@@ -297,10 +301,11 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # ### 4.6 Channels
 #
 # With several channels there is a sum over c. It may be taken before A is applied, because A is linear. So A is used once for each
-# filter k, and not once for each pair of k and c. Let M be this sum of the dots, and T the number of tiles. At each of the 16 points
-# (i, j) it is a matrix product:
+# filter k, and not once for each pair of k and c. Let M be this sum of the dots, and T the number of tiles. Take one of the 16 points,
+# (p, q), with p along the height and q along the width. All numbers of U there, one for each k and c, are a matrix $U_{pq}$, and those
+# of V, one for each c and tile, are $V_{pq}$. Then the sum over c is a matrix product:
 #
-# $$M_{ij} = U_{ij} \; V_{ij} \qquad\qquad (K, T) = (K, C)\,(C, T)$$
+# $$M_{pq} = U_{pq} \; V_{pq} \qquad\qquad (K, T) = (K, C)\,(C, T)$$
 #
 # So Winograd's algorithm is three steps: transform the pixels, do **16 matrix products**, transform back. It gives BLAS what BLAS
 # does best.
@@ -333,8 +338,9 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # - `winograd_tile_backward(dy, x, w)`: dy (2, 2). It returns dx (4, 4) and dw (3, 3), with 4.7.
 # - `winograd(sheet, weight)`: sheet (C, SH, SW) with even SH and SW, weight (K, C, 3, 3). It returns out (K, SH - 2, SW - 2), with 4.6.
 #
-# `*` multiplies number by number, and `@` is the matrix product. `@` works on the last two axes and goes through all others by itself.
-# There is no exercise of the tutor here. Part 6 proves your functions. Allow 25 minutes, and write them before you open the next cell.
+# `*` multiplies number by number, and `@` is the matrix product. With more than two axes `@` multiplies the matrices in the last two axes,
+# for each index of the others. There is no exercise of the tutor here. Allow 25 minutes, and write the functions before you open the next
+# cell. That cell defines functions with the same names. So run it first and your own cell after it: then part 6 proves yours.
 
 
 # %% tags=["solution"]
@@ -408,7 +414,7 @@ print("winograd_tile:", *winograd_tile(tile, kernel).ravel(), "  exactly equal")
 # Now a whole convolution with channels. No two sizes are alike.
 
 # %%
-C, K, SH, SW = 3, 5, 8, 12
+C, K, SH, SW = 7, 5, 8, 12
 sheet, weight = exact(C, SH, SW), exact(K, C, 3, 3)
 assert (winograd(sheet, weight) == equation(sheet, weight)).all()
 print(f"{K} filters on {C} channels of {SH} x {SW} fractions: all {winograd(sheet, weight).size} outputs exactly equal")
@@ -446,8 +452,8 @@ print("dx and dw are exactly equal to the measured slopes")
 # ## 7. The same as the engine
 #
 # The engine makes its matrices for any m and r, with `cook_toom` in `tinyalex/fast/tiles.py`. (Cook and Toom multiplied polynomials in this
-# way in the 1960s. The name for filters is Winograd's.) It puts infinity first, and for the point 0 it has moved a minus sign
-# from $B^T$ to G. So we compare the matrices after we put our rows in its order and move the sign:
+# way in the 1960s. The name for filters is Winograd's.) It puts infinity first. And in the row of the point 0 both $B^T$ and G have the
+# other sign, which changes nothing in their product. So we do the same to our matrices before we compare:
 
 # %%
 from tinyalex.fast.tiles import cook_toom
@@ -518,7 +524,7 @@ asked = Convolution((conv2d, conv2d_backward), weight, bias, windows, input_grad
 device = ta.CpuDevice(workers=1)
 plain = conv2d(images, weight, bias, windows)
 for row in table.CPU["convolution"]:
-    out, _ = row.forward(asked, images, device, None)
+    out, _ = row.forward(asked, images, device, None)  # None: no ReLU follows
     assert np.abs(out - plain).max() < 1e-12
     print(f"{row.name:9} is conv2d, to 1e-12")
 
@@ -559,22 +565,25 @@ for n in (1, 2, 8, 128):
     print(f"{n:6}", *(f"{name:>9}" for name in chosen))
 
 # %% [markdown]
+# Winograd's algorithm takes other kernels than 3 × 3, too: conv2 uses matrices for r = 5. conv1 has a stride of 4. `phases.py` makes of it
+# a convolution with stride 1, a kernel of 3 × 3, and 16 times as many channels. The row `few` is im2col for fewer than four images.
+#
 # The files of the convolution, in the order in which you can read them:
 #
 # | file in `tinyalex/fast/` | what stands there | where you met it |
 # |---|---|---|
 # | `request.py` | what a layer asks for, and what a row is | here |
 # | `plain.py` | `conv2d` itself, for blocks of images | lesson 03 |
-# | `columns.py` | im2col and col2im in blocks, images innermost | 4.1, 4.2 |
+# | `columns.py` | im2col and col2im in blocks; the row `few` | 4.1, 4.2 |
 # | `strips.py` | blocks smaller than an image: some lines of it | 4.2 |
 # | `lines.py` | a first layer: some lines of all images at a time | 4.2 |
 # | `tiles.py` | the matrices $B^T$, G and A for any m and r | 4.3, 4.4 |
 # | `transforms.py`, `mosaic.py` | an image is cut into tiles; how many at a time | 4.5 |
 # | `winograd.py` | the products, and backward | 4.6, 4.7 |
-# | `phases.py` | a channel with stride 4 becomes 16 small channels with stride 1 | here |
+# | `phases.py` | a stride of 4 becomes a stride of 1 | here |
 # | `machine.py` | the measured bounds by which `pays` decides | part 8 |
 #
-# With the table open, find three things. Then open the cell with the answers:
+# With the table open, find three things before you read the next cell, which holds the answers:
 #
 # 1. In which order are the rows of the convolution asked? Which row serves a request that no row before it has taken?
 # 2. With two images conv3 does not take the row winograd, with eight it does. Which constant of `machine.py` decides this? Begin at
@@ -689,7 +698,8 @@ assert share < 0.5
 # %% [markdown]
 # All the rest goes into the transforms. They are many products of 4 × 4 numbers, which are far too small for BLAS, and they write the
 # pixels again and again: as squares, as V, as M and as tiles. The engine uses larger tiles, transforms whole lines of many images in one
-# product, and works in blocks. So its Winograd is faster than im2col. How many multiplications are saved?
+# product, and works in blocks. So its Winograd is faster than im2col, also than the engine's own (part 9). How many multiplications are
+# saved?
 
 # %%
 say("a tile of ours needs 4 multiplications for each output", value=(g @ kernel @ g.T).size / winograd_tile(tile, kernel).size, within=0)
@@ -741,14 +751,16 @@ show(fig, alt=f"A curve of the time over the megabytes of columns in a block, fr
 #
 # ### The bytes of a stage
 #
-# How many bytes does a stage of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. U are the
-# weights after their transform, as in 4.5. The engine's tiles are larger than ours: up to 5 × 5 outputs for a kernel of 3.
+# How many bytes does a stage of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. *Tiles* are
+# all numbers of V and M, and *U* are the weights after their transform (4.5, 4.6). The engine's tiles are larger than ours. Here they have
+# up to 5 × 5 outputs for a kernel of 3. The last two columns count MACs: plain, by the definition, and in the products of the tiles. A
+# MAC is a multiplication with its addition (lesson 09).
 
 # %%
 from tinyalex.fast.mosaic import mosaic_of
 
-print("                      MB of float32                   millions of")
-print("       image weights columns  tiles      U output   MACs, in tiles")
+print("                      MB of float32                  millions of MACs")
+print("       image weights columns  tiles      U output    plain  in tiles")
 moved, fewer_by = {}, {}
 for name, one in CONVS.items():
     layer, _, shape = layer_of(name)
@@ -766,17 +778,16 @@ for name, one in CONVS.items():
     macs, fewer = layer.facts(shape).macs, mosaic.products * deep * one["k"] // one["groups"]
     fewer_by[name] = macs / fewer
     image, weights, cols, *others = (number / 1e6 for number in moved[name].values())
-    print(f"{name} {image:6.2f} {weights:7.2f} {cols:7.2f}", *(f"{mb:6.2f}" for mb in others), f"{macs / 1e6:6.1f} {fewer / 1e6:9.1f}")
+    print(f"{name} {image:6.2f} {weights:7.2f} {cols:7.2f}", *(f"{mb:6.2f}" for mb in others), f"{macs / 1e6:8.1f} {fewer / 1e6:9.1f}")
 say("the columns of conv2 are 25 times its image", value=moved["conv2"]["columns"] / moved["conv2"]["image"], within=0.01)
 conv3 = moved["conv3"]
 assert conv3["U"] > sum(conv3.values()) - conv3["U"]
 assert min(fewer_by.values()) > 3.8 and all(one["tiles"] < one["columns"] for one in moved.values())
 
 # %% [markdown]
-# A MAC is a multiplication with its addition (lesson 09). The engine's layers count their own MACs. With the engine's tiles all five layers
-# need about a quarter of them, or less, and the tiles have fewer bytes than the columns. But look at U: in conv3 it has more bytes than all
-# the rest together. It is made once for all images of a batch. So in conv3, conv4 and conv5 Winograd's algorithm needs several images, or
-# it does not pay. Part 9 measures this.
+# With the engine's tiles all five layers need about a quarter of the MACs, or less, and the tiles have fewer bytes than the columns. But
+# look at U: in conv3 it has more bytes than all the rest together. It is made once for all images of a batch. So in conv3, conv4 and conv5
+# Winograd's algorithm needs several images, or it does not pay. Part 9 measures this.
 #
 # ### What small rounding errors become
 #
@@ -823,7 +834,7 @@ reveal("13-d")
 
 # %% [markdown]
 # With m = 2 the error is no larger than without Winograd: all numbers in the matrices are 0, 1, -1 or a half. From m = 3 on, digits are
-# lost. At the same time the left curve becomes flat: each step saves less than the last. So there is a largest tile that is worth it. The
+# lost. At the same time the left curve becomes flat: each step saves less than the last. So very large tiles do not pay. The
 # engine stops at 8 points, that is m = 6 for a kernel of 3. `benchmarks/README.md` reports that seven choices of a ninth point were
 # tried. With each of them the error was above the bound.
 #
@@ -907,8 +918,10 @@ reveal("13-c")
 # 3. **Why are there dots above the ceiling?** The ceiling holds for operations that are really done. We counted operations *by the
 #    definition*, and Winograd's algorithm does fewer.
 #
-# ReLU, pooling and normalization are not in the picture. They do a few operations on each number, so they wait for memory. The engine
-# applies ReLU in the same block that has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
+# A dot can lie far below the roof, because the roof is only a bound: a product with 16 columns does not reach the speed of a large one.
+#
+# ReLU is not in the picture. It does one operation on each number, so it waits for memory. The engine applies ReLU in the same block that
+# has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -916,7 +929,7 @@ reveal("13-c")
 # A name with a number, such as BVLC/caffe#852, is a thread on GitHub.
 #
 # **"Fewer multiplications are faster"** (bjin/mpv-prescalers#27: somebody hoped that F(2, 3) would make a program 2.25 times as fast, and
-# it became slower). The transforms have few operations for each byte, and the saved multiplications must pay for them. Our own Winograd in
+# the program became slower). The transforms take time, too, and the products must save more than this time. Our own Winograd in
 # part 8 shows it. Here is conv3 in the engine, with Winograd and with columns:
 
 # %%
@@ -943,8 +956,8 @@ say("conv3 has 98,304 kernels of three by three", value=layer.params["weight"].s
 say("and 9 tiles", value=mosaic.tiles, within=0)
 
 # %% [markdown]
-# All these kernels are transformed for nine tiles. With more images the same transformed weights serve more tiles. So the engine demands a
-# least number of tiles, `LEAST_TILES` in `tinyalex/fast/machine.py`, which was measured.
+# All these kernels are transformed for nine tiles. With more images the same transformed weights serve more tiles. So the engine asks
+# for at least `LEAST_TILES` tiles, or 16 images. Both bounds were measured (`tinyalex/fast/machine.py`).
 #
 # **"im2col needs no memory of its own"** (BVLC/caffe#852: 12 GB, where the arrays of the net need about 2 GB). It copies each pixel once
 # for each window that sees it. For a batch of 128 images the columns of one layer are large:
@@ -976,7 +989,7 @@ print(f"a product in float64 takes {ratio:.1g} times as long, and each number ha
 assert ratio > 1.3
 
 # %% [markdown]
-# A plain Python number such as 0.5 does not change the dtype. Since NumPy 2, a number that comes out of a NumPy function does, such as
+# A plain Python number such as 0.5 does not change the dtype. Since NumPy 2, a number of NumPy's type float64 does, such as
 # `np.sqrt(2)`. The remedy is to name the dtype, as in `np.zeros(shape, x.dtype)`, and to test the dtype of what comes out.
 #
 # **"Two threads are twice as fast"** (OpenMathLib/OpenBLAS#611: 16 threads were a little slower than 8). Cores share the path to the memory
