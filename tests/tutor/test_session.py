@@ -9,7 +9,7 @@ from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
 from tinyalex.errors import DataError, ShapeError
-from tinyalex.tutor import answers, predictions, questions, session
+from tinyalex.tutor import answers, later_answers, predictions, questions, session
 from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
@@ -161,7 +161,7 @@ def test_reveal_writes_numbers_as_the_lessons_do(name, guess, says, capsys):
 
 def test_answer_that_is_read_from_a_result_needs_the_file(monkeypatch, tmp_path):
     tutor.predict("11-a", 6)
-    monkeypatch.setattr(answers, "FOLDER", tmp_path / "lessons")
+    monkeypatch.setattr(later_answers, "FOLDER", tmp_path / "lessons")
     name = "examples/results/figure1/result.json"
     with refuses(DataError, f"reveal: {name} must hold the factor of setup 2012, got FileNotFoundError in reading it; clone the whole"):
         tutor.reveal("11-a")
