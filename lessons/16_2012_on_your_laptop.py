@@ -249,7 +249,7 @@ reveal("16-f")
 #   learning rate is twice `first_rate`.
 #
 # n is odd here. The tutor has no exercise for these; part 6 checks them. Write them in a cell of your own, before you open the next cell.
-# Do not run the next cell, or part 6 checks our functions and not yours.
+# Part 6 checks the functions that ran last. If you run the next cell, run your own cell again after it.
 
 
 # %% tags=["solution"]
@@ -969,8 +969,8 @@ assert len(CASES) == 6
 # The paper and its program differ in six places, and in none of them in a shape or a count. Two places change how strongly channels inhibit
 # each other. One adds a layer that the paper does not mention. One decides how much the last convolutions say about an image at the start.
 # One is a slip of the paper's formula, with a slip of the program behind it. And one gives the biases a rate of their own. The arithmetic
-# of all six can be measured on a laptop. The result can only be measured in small models, and there the effect of cases 5 and 6 is lost in
-# the scatter of the seeds.
+# of all six can be measured on a laptop. The result can only be measured in small models, and there, with six seeds, the effect of cases 5
+# and 6 is lost in their scatter.
 #
 # ### Read on
 #
