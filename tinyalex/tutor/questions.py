@@ -140,8 +140,8 @@ PREDICTIONS = {
     "16-a": Prediction("An activity is 100, and all its neighbors are 0. The paper's response normalization leaves 44 % of it.\n"
                        "The program of 2012 first divides alpha by n = 5. How much does the program leave?",
                        PERCENT, "2 + 0.00002 * 100**2 is 2.2, and 2.2 to the power of -0.75 is 0.55."),
-    "16-b": Prediction("The outputs of a convolution are noise with mean 0. The program of 2012 normalizes them before ReLU. How large is\n"
-                       "the sum of squares in a window then, on average, compared with ReLU before normalization?",
+    "16-b": Prediction("The outputs of a convolution are noise with mean 0. The program of 2012 normalizes them before ReLU, the paper\n"
+                       "after it. How large is the program's sum of squares in a window of five channels, compared with the paper's?",
                        FACTOR, "ReLU would have removed the negative half, and with it half of the squares."),
     "16-c": Prediction("A map is 10 everywhere. Normalization over windows of 5 x 5 pixels, with k = 1 and alpha = 0.001 divided by 25,\n"
                        "reads it. beta is 0.75. What does it give in the middle of the map?",
@@ -152,8 +152,8 @@ PREDICTIONS = {
     "16-e": Prediction("The program of 2012 adds color noise to an image in training, with a tenth of the colors' standard deviation, and\n"
                        "divides the sum by 1.1. How large is the standard deviation of the result, compared with an image without noise?",
                        PERCENT, "Variances add: the root of 1 + 0.01 is 1.005, and 1.005 / 1.1 is 0.914."),
-    "16-f": Prediction("In 2012 the rate of the weights began at 0.01 and was divided by 10 three times. The rate of the biases began at\n"
-                       "twice 0.01 and stayed. How large was a bias's rate at the end, compared with a weight's?",
+    "16-f": Prediction("In the run on the images of 2012 the rate of the weights began at 0.01 and was divided by 10 three times. At\n"
+                       "the end the rate of the biases was twice 0.01. How large was it then, compared with a weight's?",
                        FACTOR, "0.02 over 0.00001. The paper speaks of an equal rate for all layers."),
     "13-a": Prediction("A layer is computed by Python loops, one multiplication at a time. Then it is computed by im2col and one matrix\n"
                        "product. How many times as fast is the second way, in its order of magnitude?",
