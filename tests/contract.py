@@ -175,6 +175,8 @@ ROWS = [
         (RANK_4, ((2, 3, 7, 1), "input width with padding must be at least 2, the kernel's, got 1"))),
     Row("avg-pool-ceil", lambda **w: ta.AvgPool2d(3, stride=2, padding=(0, 1, 2, 0), ceil_mode=True, **w), (2, 6, 8),
         "AvgPool2d('pool', kernel 3, stride 2, padding (0, 1, 2, 0), ceil, cpu)", (RANK_4,)),
+    Row("avg-pool-counts", lambda **w: ta.AvgPool2d(3, stride=2, padding=1, ceil_mode=True, count_padding=True, **w), (2, 6, 8),
+        "AvgPool2d('pool', kernel 3, stride 2, padding 1, ceil, padding counts, cpu)", (RANK_4,)),
     Row("max-pool-plain", lambda **w: ta.MaxPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 9),
         "MaxPool2d('pool', kernel 3, stride 2, padding 1, plain, cpu)", (RANK_4,)),
     Row("avg-pool-plain", lambda **w: ta.AvgPool2d(3, stride=2, padding=1, algorithm="plain", **w), (3, 7, 6),

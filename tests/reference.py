@@ -139,9 +139,13 @@ def avg_pool2d(
     stride: tuple[int, int],
     padding: tuple[int, ...] = NO_PADDING,
     ceil: bool = False,
+    count_padding: bool = False,
 ) -> Array:
-    """The mean of the pixels that each window sees."""
+    """The mean of the pixels that each window sees. With count_padding the image is larger by a frame of zeros, and has no padding."""
     size, cells = pool_cells(x, kernel, stride, padding, ceil)
+    if count_padding:
+        x = np.pad(x, ((0, 0), (0, 0), padding[:2], padding[2:]))
+        _, cells = pool_cells(x, kernel, stride, NO_PADDING, ceil)
     out = np.zeros((*x.shape[:2], *size))
     for n, c, y, z in indices(*out.shape):
         seen = [x[n, c, line, column] for line, column in cells(y, z)]
