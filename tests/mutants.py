@@ -200,6 +200,14 @@ def linear_oracle(classes: Classes) -> list[Pair]:
     return found
 
 
+def shortcut_oracle(classes: Classes) -> list[Pair]:
+    x, found = _x(2, 3, 5, 4), []
+    for zeros, before in (("behind", 0), ("around", 1)):
+        out = classes["ZeroShortcut"](6, stride=2, zeros=zeros, **FLOAT64).forward(x)
+        found.append((out, reference.zero_shortcut(x, 6, 2, before)))
+    return found
+
+
 def activation_oracle(name: str, oracle: Callable[..., Any], *args: float) -> Callable[[Classes], list[Pair]]:
     return lambda classes: [(classes[name](*args, **FLOAT64).forward(_x(3, 7)), oracle(_x(3, 7), *args))]
 
@@ -245,6 +253,8 @@ ORACLES: dict[str, Callable[[Classes], list[Pair]]] = {
     "LocalContrastNorm": contrast_oracle,
     "MaxPool2d": pool_oracle("MaxPool2d", reference.max_pool2d),
     "AvgPool2d": avg_pool_oracle,
+    "Scale": activation_oracle("Scale", lambda x, factor: np.vectorize(lambda value: factor * value)(x), -0.3),
+    "ZeroShortcut": shortcut_oracle,
     "Conv2d": conv_oracle,
     "Linear": linear_oracle,
     "ReLU": activation_oracle("ReLU", reference.relu),

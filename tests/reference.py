@@ -153,6 +153,16 @@ def avg_pool2d(
     return out
 
 
+def zero_shortcut(x: Array, channels: int, stride: int, before: int) -> Array:
+    """Every stride-th pixel, behind `before` channels of zeros."""
+    n, c, h, w = x.shape
+    out = np.zeros((n, channels, (h + stride - 1) // stride, (w + stride - 1) // stride))
+    for i, k, y, z in indices(*out.shape):
+        if before <= k < before + c:
+            out[i, k, y, z] = x[i, k - before, stride * y, stride * z]
+    return out
+
+
 def window(i: int, n: int, size: int) -> range:
     """The indices from i - n // 2 to i - n // 2 + n - 1 that exist in an axis of this size."""
     return range(max(0, i - n // 2), min(size, i - n // 2 + n))
