@@ -560,7 +560,7 @@ for setup, words in (("2012", "inputs and weights of the old kind"), ("fan-in", 
 # - **epochs to the goal:** train each rate until it reaches 25 %, or until it can no longer win, and take the one with the fewest epochs.
 #
 # The first rule is much cheaper, and it is what the first version of this project did. The second is what the caption says. It needs longer
-# runs: a rate that was stopped after three epochs might still have won. The second cell says how many such rates we have. A **sweep**
+# runs: a rate that was stopped after three epochs might still have won. The second cell below says how many such rates we have. A **sweep**
 # trains one net with several rates. Here are the rates of our sweeps. "Stopped" means: the run ended before it reached 25 %.
 
 
