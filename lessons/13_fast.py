@@ -886,7 +886,7 @@ for n, color, mark, label in ((1, "#0072B2", "o", "1 image"), (MANY, "#C04A00", 
         if name not in ("fc6", "fc8"):
             text = "6, 7, 8" if name == "fc7" else name[-1]
             ax.annotate(text, (intensity, share), SIDES[n].get(name, (8, -3)), textcoords="offset points", color=color, fontsize=10)
-ax.text(0.3, 0.45 / edge, "memory", rotation=45, fontsize=10, color="0.3")
+ax.text(1.1, 1.5 / edge, "memory", rotation=45, fontsize=10, color="0.3")
 ax.text(10, 1.08, "sgemm", fontsize=10, color="0.3")
 ax.legend(loc="lower right")
 ax.set(xlabel="operations for each byte", ylabel="speed, over sgemm", xlim=(0.2, 1000), ylim=(0.03, 6))
@@ -896,8 +896,8 @@ lone = {name: (intensity, share) for name, n, intensity, share in dots if n == 1
 more = {name: (intensity, share) for name, n, intensity, share in dots if n > 1}
 spans = [f"{min(by[name][1] for name in CONVS):.2g} to {max(by[name][1] for name in CONVS):.2g}" for by in (lone, more)]
 show(fig, alt="A gray roof: a slope up from the left, called memory, then a ceiling at 1, called sgemm. The dots have the numbers of "
-     "AlexNet's eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, on the slope "
-     f"or a little below it, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations for "
+     "AlexNet's eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, near the "
+     f"slope, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations for "
      f"each byte, under the ceiling. The layers 1 to 5 lie at the right, with one image at {spans[0]}, with {MANY} images at {spans[1]} "
      "of sgemm's speed.")  # fmt: skip
 
@@ -920,6 +920,8 @@ reveal("13-c")
 #    definition*, and Winograd's algorithm does fewer.
 #
 # A dot can lie far below the roof, because the roof is only a bound: a product with 16 columns does not reach the speed of a large one.
+# fc8 may even lie above the slope. We call each layer many times, and in a large cache its 16 megabytes of weights stay until the next
+# call, so they do not come from the memory.
 #
 # ReLU is not in the picture. It does one operation on each number, so it waits for memory. The engine applies ReLU in the same block that
 # has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
