@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 11  Figure 1 and a fair comparison
 #
-# Paper section 3.1, about 60 minutes, needs lessons 01, 02, 05, 06 and 07, holds no exercise.
+# Paper section 3.1, about 75 minutes, needs lessons 01, 02, 05, 06 and 07, holds no exercise.
 #
 # Afterwards you can compare two nets fairly: you choose a learning rate for each, you say which error you measured, and you know how much
 # of a difference comes from the seed, and how much from inputs and first weights.
