@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 13  Fast
 #
-# Paper section 1, about 75 minutes, needs lessons 00, 03 and 09.
+# Paper section 1, about 100 minutes, needs lessons 00, 03 and 09.
 #
 # Afterwards you can say what makes a convolution fast: one large product, blocks that stay in the cache, and fewer multiplications. You can
 # derive Winograd's algorithm by hand, say whether a layer waits for arithmetic or for memory, and find your way in the engine's `fast/`.
@@ -54,7 +54,7 @@ one_core = threadpool_limits(1)  # matrix products use one core, so that all tim
 # 4. **Winograd's algorithm.** The same numbers with fewer multiplications. It is not in the paper. It is older than the paper, but came to
 #    convolutional nets only in 2015 (Lavin and Gray, arXiv:1509.09308).
 #
-# The engine has all four, and it chooses among them by itself.
+# The engine has the last three, and it chooses by itself.
 
 # %% [markdown]
 # ## 2. Predict
@@ -102,11 +102,12 @@ predict("13-d", -7)
 #
 # $$\text{time} \;\ge\; \max\left( \frac{\text{ops}}{P},\; \frac{\text{bytes}}{S} \right)$$
 #
-# Divide ops by both sides, and write I for ops / bytes, the **operations for each byte**:
+# So the speed, ops / time, is at most ops divided by ops / P, which is P. And it is at most ops divided by bytes / S. That is S I, where I
+# stands for ops / bytes, the **operations for each byte**:
 #
 # $$\frac{\text{ops}}{\text{time}} \;\le\; \min\left( P,\; S\,I \right) \qquad\qquad I = \frac{\text{ops}}{\text{bytes}}$$
 #
-# The left side is the speed that we can measure. Draw the right side over I: it rises as a slope, S I, and then stays at a ceiling, P. It
+# We can measure the left side. Draw the right side over I: it rises as a slope, S I, and then stays at a ceiling, P. It
 # looks like a roof, so it is called the **roofline**. If I is small, memory is the limit. If I is large, arithmetic is. In part 8
 # each layer of AlexNet becomes a dot in this picture.
 #
@@ -131,7 +132,7 @@ predict("13-d", -7)
 # ### 4.2 Blocks
 #
 # The **processor cache**, or cache, is a small memory inside the processor, of some megabytes. It holds what was used last, and it is much
-# faster than the main memory. Suppose that im2col writes the columns of 64 images, some 50 megabytes. Later columns take the place of the
+# faster than the main memory. In part 8 im2col writes the columns of 64 images, 52 megabytes. Later columns take the place of the
 # first ones in the cache. So when the product begins to read the first columns, they are no longer there. Every column goes to the main
 # memory and comes back.
 #
@@ -164,7 +165,7 @@ predict("13-d", -7)
 # \end{array}$$
 #
 # These are four multiplications, the four dots. The right column gives the coefficients back. Half the difference of the second and the
-# third line is $s_1 + s_3$. Half their sum is $s_0 + s_2$. So
+# third line is $s_1 + s_3$. Half their sum is $s_0 + s_2$. (We do not count the halves, because 4.4 moves them into the weights.) So
 #
 # $$\begin{array}{rl}
 # s_0 &= s(0) \\
@@ -205,7 +206,7 @@ print("four multiplications:", [at_0, (at_1 - at_minus_1) // 2 - at_infinity, (a
 #
 # $$a_0 y_0 + a_1 y_1 = s_0 x_0 + s_1 x_1 + s_2 x_2 + s_3 x_3$$
 #
-# Now put in the four lines of 4.3, and sort by the four values:
+# Now put in the last four lines of 4.3, those for $s_0$ to $s_3$, and sort by the four values:
 #
 # $$\begin{array}{rl}
 # a_0 y_0 + a_1 y_1 &= s(0)\,(x_0 - x_2) + s(1)\,\frac{x_1 + x_2}{2} + s(-1)\,\frac{x_2 - x_1}{2} + s(\infty)\,(x_3 - x_1)
@@ -225,8 +226,9 @@ print("four multiplications:", [at_0, (at_1 - at_minus_1) // 2 - at_infinity, (a
 #
 # $$y_0 = m_0 + m_1 + m_2 \qquad\qquad y_1 = m_1 - m_2 + m_3$$
 #
-# These are **four multiplications for two outputs**. The sums with w are made once for the whole image. This is called F(2, 3): two
-# outputs, three weights. All of it fits into three small matrices:
+# These are **four multiplications for two outputs**. The sums with w, and their halves, are made once for the whole image. The sums with x
+# and those of the outputs are extra work, and part 8 measures what they cost. This is called F(2, 3): two outputs, three weights. All of
+# it fits into three small matrices:
 #
 # $$y = A^T \left( (G\,w) \cdot (B^T x) \right)
 # \qquad\qquad (2) = (2, 4)\,\left( (4, 3)\,(3) \cdot (4, 4)\,(4) \right)$$
@@ -259,12 +261,13 @@ for point, *rows in zip(("0", "1", "-1", "infinity"), *EXACT.values(), strict=Tr
 #
 # In an image a kernel of 3 × 3 goes over lines and columns, and an output is a sum over the lines i and the columns j of the kernel:
 #
-# $$y_{t,s} = \sum_i \left( \sum_j w_{i,j}\; x_{t+i,\,s+j} \right)$$
+# $$y_{t,z} = \sum_i \left( \sum_j w_{i,j}\; x_{t+i,\,z+j} \right)$$
 #
 # The bracket is a filter along one line of the image, with line i of the kernel as its three weights. So 4.4 turns it into 4 products, one
-# at each point. What is left is the sum over i, at each of the 4 points. This sum is again a filter with three weights, now along
-# the height. So 4.4 turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left transforms the
-# columns, and B from the right transforms the lines.
+# at each point: a number from line i of the kernel, times a number from line t + i of the image. A is linear, so it can wait until the sum
+# over i is taken. At each of the 4 points this sum is again a filter with three weights, now along the height: its weights and its pixels
+# are these numbers. So 4.4 turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left
+# transforms the columns, and B from the right transforms the lines.
 #
 # $$\begin{array}{rll}
 # U &= G\,w\,G^T & \quad (4, 4) = (4, 3)\,(3, 3)\,(3, 4) \\
@@ -286,7 +289,8 @@ for ax, (lines, wide, title) in zip(axes, ((4, 8, "sheet"), (2, 6, "out")), stri
     ax.grid(color="0.85")
 for tile, (color, style) in enumerate((("#0072B2", "-"), ("#C04A00", "--"), ("#007A5A", "-"))):
     for ax, side in zip(axes, (4, 2), strict=True):
-        corner, height = (2 * tile + 0.08, 0.08 + 0.1 * tile), side - 0.16 - 0.2 * tile
+        inset = 0.08 + (0.1 * tile if side == 4 else 0)  # so that the squares, which overlap, do not hide each other's edges
+        corner, height = (2 * tile + 0.08, inset), side - 2 * inset
         ax.add_patch(plt.Rectangle(corner, side - 0.16, height, fill=False, edgecolor=color, linestyle=style, linewidth=2.4))
         ax.text(2 * tile + 0.5, 0.9, tile, color=color, ha="center", va="center", fontsize=13, fontweight="bold")
 show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares of 4 x 4 pixels, blue 0, dashed orange 1 and green 2. They "
@@ -297,10 +301,11 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # ### 4.6 Channels
 #
 # With several channels there is a sum over c. It may be taken before A is applied, because A is linear. So A is used once for each
-# filter k, and not once for each pair of k and c. Let M be this sum of the dots, and T the number of tiles. At each of the 16 points
-# (i, j) it is a matrix product:
+# filter k, and not once for each pair of k and c. Let M be this sum of the dots, and T the number of tiles. Take one of the 16 points,
+# (p, q), with p along the height and q along the width. All numbers of U there, one for each k and c, are a matrix $U_{pq}$, and those
+# of V, one for each c and tile, are $V_{pq}$. Then the sum over c is a matrix product:
 #
-# $$M_{ij} = U_{ij} \; V_{ij} \qquad\qquad (K, T) = (K, C)\,(C, T)$$
+# $$M_{pq} = U_{pq} \; V_{pq} \qquad\qquad (K, T) = (K, C)\,(C, T)$$
 #
 # So Winograd's algorithm is three steps: transform the pixels, do **16 matrix products**, transform back. It gives BLAS what BLAS
 # does best.
@@ -319,8 +324,9 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # U &= G\,w\,G^T & \quad \text{dw} = G^T \text{dU}\,G & \quad (3, 3) = (3, 4)\,(4, 4)\,(4, 3)
 # \end{array}$$
 #
-# No new matrix is needed. A pixel may lie in several squares, and a weight is used in all tiles. So the dx of the squares are **added**
-# where squares overlap, and the dw of all tiles are added. It is the rule of lesson 02: a gradient adds where a value is used twice.
+# No new matrix is needed. A pixel is used by all filters, and may lie in several squares. A weight is used in all tiles. So dx is **added**
+# over the filters and where squares overlap, and dw is added over the tiles. It is the rule of lesson 02: a gradient adds where a value is
+# used twice.
 
 # %% [markdown]
 # ## 5. Twenty lines of your own
@@ -333,8 +339,9 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # - `winograd_tile_backward(dy, x, w)`: dy (2, 2). It returns dx (4, 4) and dw (3, 3), with 4.7.
 # - `winograd(sheet, weight)`: sheet (C, SH, SW) with even SH and SW, weight (K, C, 3, 3). It returns out (K, SH - 2, SW - 2), with 4.6.
 #
-# `*` multiplies number by number, and `@` is the matrix product. `@` works on the last two axes and goes through all others by itself.
-# There is no exercise of the tutor here. Part 6 proves your functions. Allow 25 minutes, and write them before you open the next cell.
+# `*` multiplies number by number, and `@` is the matrix product. With more than two axes `@` multiplies the matrices in the last two axes,
+# for each index of the others. There is no exercise of the tutor here. Allow 25 minutes, and write the functions before you open the next
+# cell. That cell defines functions with the same names. So run it first and your own cell after it: then part 6 proves yours.
 
 
 # %% tags=["solution"]
@@ -408,7 +415,7 @@ print("winograd_tile:", *winograd_tile(tile, kernel).ravel(), "  exactly equal")
 # Now a whole convolution with channels. No two sizes are alike.
 
 # %%
-C, K, SH, SW = 3, 5, 8, 12
+C, K, SH, SW = 7, 5, 8, 12
 sheet, weight = exact(C, SH, SW), exact(K, C, 3, 3)
 assert (winograd(sheet, weight) == equation(sheet, weight)).all()
 print(f"{K} filters on {C} channels of {SH} x {SW} fractions: all {winograd(sheet, weight).size} outputs exactly equal")
@@ -445,9 +452,9 @@ print("dx and dw are exactly equal to the measured slopes")
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine makes its matrices for any m and r, with `cook_toom` in `tinyalex/fast/tiles.py`. (Cook and Toom multiplied polynomials in this
-# way in the 1960s. The name for filters is Winograd's.) It puts infinity first, and for the point 0 it has moved a minus sign
-# from $B^T$ to G. So we compare the matrices after we put our rows in its order and move the sign:
+# The engine makes its matrices for any m and r, with `cook_toom` in `tinyalex/fast/tiles.py`. (Toom and Cook multiplied long integers in
+# this way in the 1960s. The name for filters is Winograd's.) The engine puts infinity first. And in the row of the point 0 both $B^T$ and G
+# have the other sign, which changes nothing in their product. So we do the same to our matrices before we compare:
 
 # %%
 from tinyalex.fast.tiles import cook_toom
@@ -518,7 +525,7 @@ asked = Convolution((conv2d, conv2d_backward), weight, bias, windows, input_grad
 device = ta.CpuDevice(workers=1)
 plain = conv2d(images, weight, bias, windows)
 for row in table.CPU["convolution"]:
-    out, _ = row.forward(asked, images, device, None)
+    out, _ = row.forward(asked, images, device, None)  # None: no ReLU follows
     assert np.abs(out - plain).max() < 1e-12
     print(f"{row.name:9} is conv2d, to 1e-12")
 
@@ -559,22 +566,25 @@ for n in (1, 2, 8, 128):
     print(f"{n:6}", *(f"{name:>9}" for name in chosen))
 
 # %% [markdown]
+# Winograd's algorithm takes other kernels than 3 × 3, too: conv2 uses matrices for r = 5. conv1 has a stride of 4. `phases.py` makes of it
+# a convolution with stride 1, a kernel of 3 × 3, and 16 times as many channels. The row `few` is im2col for fewer than four images.
+#
 # The files of the convolution, in the order in which you can read them:
 #
 # | file in `tinyalex/fast/` | what stands there | where you met it |
 # |---|---|---|
 # | `request.py` | what a layer asks for, and what a row is | here |
 # | `plain.py` | `conv2d` itself, for blocks of images | lesson 03 |
-# | `columns.py` | im2col and col2im in blocks, images innermost | 4.1, 4.2 |
+# | `columns.py` | im2col and col2im in blocks; the row `few` | 4.1, 4.2 |
 # | `strips.py` | blocks smaller than an image: some lines of it | 4.2 |
 # | `lines.py` | a first layer: some lines of all images at a time | 4.2 |
 # | `tiles.py` | the matrices $B^T$, G and A for any m and r | 4.3, 4.4 |
 # | `transforms.py`, `mosaic.py` | an image is cut into tiles; how many at a time | 4.5 |
 # | `winograd.py` | the products, and backward | 4.6, 4.7 |
-# | `phases.py` | a channel with stride 4 becomes 16 small channels with stride 1 | here |
+# | `phases.py` | a stride of 4 becomes a stride of 1 | here |
 # | `machine.py` | the measured bounds by which `pays` decides | part 8 |
 #
-# With the table open, find three things. Then open the cell with the answers:
+# With the table open, find three things before you read the next cell, which holds the answers:
 #
 # 1. In which order are the rows of the convolution asked? Which row serves a request that no row before it has taken?
 # 2. With two images conv3 does not take the row winograd, with eight it does. Which constant of `machine.py` decides this? Begin at
@@ -689,7 +699,8 @@ assert share < 0.5
 # %% [markdown]
 # All the rest goes into the transforms. They are many products of 4 × 4 numbers, which are far too small for BLAS, and they write the
 # pixels again and again: as squares, as V, as M and as tiles. The engine uses larger tiles, transforms whole lines of many images in one
-# product, and works in blocks. So its Winograd is faster than im2col. How many multiplications are saved?
+# product, and works in blocks. So its Winograd is faster than our im2col, and with many images faster than the engine's im2col (part 9).
+# How many multiplications are saved?
 
 # %%
 say("a tile of ours needs 4 multiplications for each output", value=(g @ kernel @ g.T).size / winograd_tile(tile, kernel).size, within=0)
@@ -699,8 +710,8 @@ reveal("13-b")
 # %% [markdown]
 # ### Blocks
 #
-# Here is a layer as in the net of Figure 1: 64 images, 32 channels of 16 × 16 pixels, 32 kernels of 5 × 5. We make the columns of some
-# images at a time, in one array that is used again for each block, and multiply. For a block of 64 images there is only one block.
+# Here is a layer as in the small net of the paper's Figure 1: 64 images, 32 channels of 16 × 16 pixels, 32 kernels of 5 × 5. We make the
+# columns of some images at a time, in one array that each block uses again, and multiply. With 64 images in a block there is one block.
 
 # %%
 IMAGES = fast(64, 16)
@@ -739,16 +750,18 @@ show(fig, alt=f"A curve of the time over the megabytes of columns in a block, fr
 # The copies and the products are the same for all blocks. What changes is how many other columns are written between writing a column
 # and reading it. The smallest block need not be the fastest, because each call of NumPy takes some time too.
 #
-# ### The bytes of a stage
+# ### The bytes of a layer
 #
-# How many bytes does a stage of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. U are the
-# weights after their transform, as in 4.5. The engine's tiles are larger than ours: up to 5 × 5 outputs for a kernel of 3.
+# How many bytes does a convolution of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. *Tiles*
+# are all numbers of V and M, and *U* are the weights after their transform (4.5, 4.6). The engine's tiles are larger than ours. Here they
+# have up to 5 × 5 outputs for a kernel of 3. The last two columns count MACs: plain, by the definition, and in the products of the tiles. A
+# MAC is a multiplication with its addition (lesson 09).
 
 # %%
 from tinyalex.fast.mosaic import mosaic_of
 
-print("                      MB of float32                   millions of")
-print("       image weights columns  tiles      U output   MACs, in tiles")
+print("                      MB of float32                  millions of MACs")
+print("       image weights columns  tiles      U output    plain  in tiles")
 moved, fewer_by = {}, {}
 for name, one in CONVS.items():
     layer, _, shape = layer_of(name)
@@ -766,24 +779,23 @@ for name, one in CONVS.items():
     macs, fewer = layer.facts(shape).macs, mosaic.products * deep * one["k"] // one["groups"]
     fewer_by[name] = macs / fewer
     image, weights, cols, *others = (number / 1e6 for number in moved[name].values())
-    print(f"{name} {image:6.2f} {weights:7.2f} {cols:7.2f}", *(f"{mb:6.2f}" for mb in others), f"{macs / 1e6:6.1f} {fewer / 1e6:9.1f}")
+    print(f"{name} {image:6.2f} {weights:7.2f} {cols:7.2f}", *(f"{mb:6.2f}" for mb in others), f"{macs / 1e6:8.1f} {fewer / 1e6:9.1f}")
 say("the columns of conv2 are 25 times its image", value=moved["conv2"]["columns"] / moved["conv2"]["image"], within=0.01)
 conv3 = moved["conv3"]
 assert conv3["U"] > sum(conv3.values()) - conv3["U"]
 assert min(fewer_by.values()) > 3.8 and all(one["tiles"] < one["columns"] for one in moved.values())
 
 # %% [markdown]
-# A MAC is a multiplication with its addition (lesson 09). The engine's layers count their own MACs. With the engine's tiles all five layers
-# need about a quarter of them, or less, and the tiles have fewer bytes than the columns. But look at U: in conv3 it has more bytes than all
-# the rest together. It is made once for all images of a batch. So in conv3, conv4 and conv5 Winograd's algorithm needs several images, or
-# it does not pay. Part 9 measures this.
+# With the engine's tiles all five layers need about a quarter of the MACs, or less, and the tiles have fewer bytes than the columns. But
+# look at U: in conv3 it has more bytes than all the rest together. It is made once for all images of a batch. So in conv3, conv4 and conv5
+# Winograd's algorithm needs several images, or it does not pay. Part 9 measures this.
 #
 # ### What small rounding errors become
 #
 # Larger tiles need more points. The engine's points after 0, 1 and -1 are 2, -2, -1/2 and 1/2. Their powers are large and small numbers. So
 # the matrices make large numbers, which are added later and mostly cancel. With fractions that does no harm. In float32 every number
 # is rounded to about 7 digits, and the error of a large number stays when the number itself has cancelled. We measure the
-# largest difference from float64, and divide it by the largest output.
+# largest difference from float64, and divide it by the largest output. The first dots, m = 1, are im2col without Winograd.
 
 # %%
 DEEP = 64
@@ -822,8 +834,8 @@ assert errors[0] < 3 * direct and 5 * direct < errors[-1] < 1e-4
 reveal("13-d")
 
 # %% [markdown]
-# With m = 2 the error is no larger than without Winograd: all numbers in the matrices are 0, 1, -1 or a half. From m = 3 on, digits are
-# lost. At the same time the left curve becomes flat: each step saves less than the last. So there is a largest tile that is worth it. The
+# With m = 2 the error is no larger than without Winograd: all numbers in the matrices are 0, ±1 or ±1/2. From m = 3 on, digits are
+# lost. At the same time the left curve becomes flat: each step saves less than the last. So very large tiles do not pay. The
 # engine stops at 8 points, that is m = 6 for a kernel of 3. `benchmarks/README.md` reports that seven choices of a ninth point were
 # tried. With each of them the error was above the bound.
 #
@@ -874,7 +886,7 @@ for n, color, mark, label in ((1, "#0072B2", "o", "1 image"), (MANY, "#C04A00", 
         if name not in ("fc6", "fc8"):
             text = "6, 7, 8" if name == "fc7" else name[-1]
             ax.annotate(text, (intensity, share), SIDES[n].get(name, (8, -3)), textcoords="offset points", color=color, fontsize=10)
-ax.text(0.3, 0.45 / edge, "memory", rotation=45, fontsize=10, color="0.3")
+ax.text(1.1, 1.5 / edge, "memory", rotation=45, fontsize=10, color="0.3")
 ax.text(10, 1.08, "sgemm", fontsize=10, color="0.3")
 ax.legend(loc="lower right")
 ax.set(xlabel="operations for each byte", ylabel="speed, over sgemm", xlim=(0.2, 1000), ylim=(0.03, 6))
@@ -884,8 +896,8 @@ lone = {name: (intensity, share) for name, n, intensity, share in dots if n == 1
 more = {name: (intensity, share) for name, n, intensity, share in dots if n > 1}
 spans = [f"{min(by[name][1] for name in CONVS):.2g} to {max(by[name][1] for name in CONVS):.2g}" for by in (lone, more)]
 show(fig, alt="A gray roof: a slope up from the left, called memory, then a ceiling at 1, called sgemm. The dots have the numbers of "
-     "AlexNet's eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, on the slope "
-     f"or a little below it, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations for "
+     "AlexNet's eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, near the "
+     f"slope, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations for "
      f"each byte, under the ceiling. The layers 1 to 5 lie at the right, with one image at {spans[0]}, with {MANY} images at {spans[1]} "
      "of sgemm's speed.")  # fmt: skip
 
@@ -907,8 +919,12 @@ reveal("13-c")
 # 3. **Why are there dots above the ceiling?** The ceiling holds for operations that are really done. We counted operations *by the
 #    definition*, and Winograd's algorithm does fewer.
 #
-# ReLU, pooling and normalization are not in the picture. They do a few operations on each number, so they wait for memory. The engine
-# applies ReLU in the same block that has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
+# A dot can lie far below the roof, because the roof is only a bound: a product with 16 columns does not reach the speed of a large one.
+# fc8 may even lie above the slope. We call each layer many times, and in a large cache its 16 megabytes of weights stay until the next
+# call, so they do not come from the memory.
+#
+# ReLU is not in the picture. It does one operation on each number, so it waits for memory. The engine applies ReLU in the same block that
+# has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -916,7 +932,7 @@ reveal("13-c")
 # A name with a number, such as BVLC/caffe#852, is a thread on GitHub.
 #
 # **"Fewer multiplications are faster"** (bjin/mpv-prescalers#27: somebody hoped that F(2, 3) would make a program 2.25 times as fast, and
-# it became slower). The transforms have few operations for each byte, and the saved multiplications must pay for them. Our own Winograd in
+# the program became slower). The transforms take time, too, and the products must save more than this time. Our own Winograd in
 # part 8 shows it. Here is conv3 in the engine, with Winograd and with columns:
 
 # %%
@@ -943,8 +959,8 @@ say("conv3 has 98,304 kernels of three by three", value=layer.params["weight"].s
 say("and 9 tiles", value=mosaic.tiles, within=0)
 
 # %% [markdown]
-# All these kernels are transformed for nine tiles. With more images the same transformed weights serve more tiles. So the engine demands a
-# least number of tiles, `LEAST_TILES` in `tinyalex/fast/machine.py`, which was measured.
+# All these kernels are transformed for nine tiles. With more images the same transformed weights serve more tiles. So the engine asks
+# for at least `LEAST_TILES` tiles, or 16 images. Both bounds were measured (`tinyalex/fast/machine.py`).
 #
 # **"im2col needs no memory of its own"** (BVLC/caffe#852: 12 GB, where the arrays of the net need about 2 GB). It copies each pixel once
 # for each window that sees it. For a batch of 128 images the columns of one layer are large:
@@ -976,7 +992,7 @@ print(f"a product in float64 takes {ratio:.1g} times as long, and each number ha
 assert ratio > 1.3
 
 # %% [markdown]
-# A plain Python number such as 0.5 does not change the dtype. Since NumPy 2, a number that comes out of a NumPy function does, such as
+# A plain Python number such as 0.5 does not change the dtype. Since NumPy 2, a number of NumPy's type float64 does, such as
 # `np.sqrt(2)`. The remedy is to name the dtype, as in `np.zeros(shape, x.dtype)`, and to test the dtype of what comes out.
 #
 # **"Two threads are twice as fast"** (OpenMathLib/OpenBLAS#611: 16 threads were a little slower than 8). Cores share the path to the memory
@@ -991,7 +1007,7 @@ on_two = np.median(np.array(pair["rival_s"]) / np.array(pair["tinyalex_s"]))
 say("two cores were 1.8 times as fast as one", value=on_two, within=0.03)
 
 # %% [markdown]
-# This is a good case, because most of the work is in large products. In the small net of Figure 1 the gain was 1.5 to 1.6 times
+# This is a good case, because most of the work is in large products. In the net of Figure 1 the gain was 1.5 to 1.6 times
 # (`benchmarks/README.md`).
 #
 # **"A faster algorithm gives the same bits"** (uxlfoundation/oneDNN#748: Winograd and direct convolution differ, and it was marked "not
@@ -1017,8 +1033,8 @@ assert same < 0.5
 #
 # Three things make a convolution fast. One large product is thousands of times as fast as loops, and saves no multiplication. Blocks keep
 # the columns in the cache. Winograd's algorithm multiplies values at points, which takes 4 multiplications for an output in place of 9, and
-# its backward pass is its transpose. Operations *and* bytes count, so the engine measures and then chooses. A layer with few operations for
-# each byte waits for memory, and saved multiplications do not help it.
+# its backward pass is its transpose. Operations *and* bytes count, so the engine chooses by bounds that were measured. A layer with few
+# operations for each byte waits for memory, and saved multiplications do not help it.
 #
 # ### Read on
 #

@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -54,6 +55,7 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, by default the program's own, and return its exit code."""
     _allow_every_character()
+    warnings.filterwarnings("ignore", "tqdm:disabling monitor support")  # where no thread starts; bars need none
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # here the error of a closed pipe can be caught; when Python ends it cannot

@@ -9,7 +9,8 @@ from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
 from tinyalex.errors import DataError, ShapeError
-from tinyalex.tutor import answers, predictions, questions, session
+from tinyalex.tutor import answers, later_answers, predictions, questions, session
+from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
@@ -18,6 +19,7 @@ from tinyalex.tutor.syllabus import FOLDER, lessons_in
 def fresh(monkeypatch):
     for name in ("_checked", "_failed", "_findings", "_hinted"):
         monkeypatch.setattr(session, name, {})
+    monkeypatch.setattr(session, "_right", set())
     monkeypatch.setattr(predictions, "_guesses", {})
     monkeypatch.delenv("TINYALEX_LANG", raising=False)
 
@@ -31,6 +33,34 @@ def test_right_functions_are_told_what_comes_next(capsys):
     report = tutor.check("e06", named(loops, "max_pool"), named(loops_back, "max_pool_backward"))
     assert report and repr(report) == "<E06: right>" and report.checked == ("max_pool", "max_pool_backward")
     assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 28 calls. Next: E07")
+
+
+def test_what_comes_next_was_not_right_before(capsys):
+    """Each half by itself: after the second one comes the next exercise, and a half that is spoilt comes again."""
+
+    def said(function, name):
+        tutor.check("E06", named(function, name))
+        return capsys.readouterr().out.partition("Next: ")[2].split()[0]
+
+    assert said(loops, "max_pool") == "max_pool_backward"
+    assert said(loops_back, "max_pool_backward") == "E07" and said(loops, "max_pool") == "E07"
+    said(overwrites_the_winner, "max_pool_backward")
+    assert said(loops, "max_pool") == "max_pool_backward"
+    both = types.ModuleType("mine")
+    both.max_pool, both.max_pool_backward = loops, overwrites_the_winner
+    session._right.clear()
+    tutor.check("E06", both)  # the first one is right, the second one is not
+    capsys.readouterr()
+    assert said(loops_back, "max_pool_backward") == "E07"
+
+
+def test_exercises_that_were_right_are_passed_over(capsys):
+    session._right.update(function.name for function in EXERCISES["E07"].functions)
+    tutor.check("E06", named(loops, "max_pool"), named(loops_back, "max_pool_backward"))
+    assert "Next: E08" in capsys.readouterr().out
+    session._right.update(function.name for exercise in EXERCISES.values() for function in exercise.functions)
+    tutor.check("E06", named(loops, "max_pool"))
+    assert "Next" not in capsys.readouterr().out
 
 
 def test_first_finding_is_the_only_one(capsys):
@@ -131,7 +161,7 @@ def test_reveal_writes_numbers_as_the_lessons_do(name, guess, says, capsys):
 
 def test_answer_that_is_read_from_a_result_needs_the_file(monkeypatch, tmp_path):
     tutor.predict("11-a", 6)
-    monkeypatch.setattr(answers, "FOLDER", tmp_path / "lessons")
+    monkeypatch.setattr(later_answers, "FOLDER", tmp_path / "lessons")
     name = "examples/results/figure1/result.json"
     with refuses(DataError, f"reveal: {name} must hold the factor of setup 2012, got FileNotFoundError in reading it; clone the whole"):
         tutor.reveal("11-a")

@@ -47,10 +47,8 @@ def _lines_that_fail() -> float:
 
 
 def _copy_and_kernel() -> float:
-    from tinyalex.analysis.predict_cards import CARDS
-
-    card = CARDS["gtx580"]
-    return (1 / card.bus) / (2 / card.traffic)
+    bus, memory = 8e9, 192.4e9  # bytes a second of a GTX 580, as NVIDIA publishes them
+    return (1 / bus) / (2 / memory)
 
 
 def _sectors(apart: int = 729) -> float:
@@ -197,11 +195,6 @@ def _saturated(std: float = 10.0) -> float:
     return float(100 * (1 - np.tanh(z) ** 2 < 0.01).mean())
 
 
-def _shuffled_labels() -> float:
-    labels = np.arange(100_000) % 10
-    return float(100 * (np.random.default_rng(0).permutation(labels) == labels).mean())
-
-
 def _synthetic() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """The images and labels of lesson 12: 3,000 for training, then 200 for testing. Images are (N, 3, 32, 32), of middle gray 0."""
     data = synthetic_dataset(3000, 200, seed=1)
@@ -234,7 +227,7 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "11-b": lambda: _factor_of_figure1("fan-in"),
     "11-c": _moves,
     "11-d": _saturated,
-    "12-a": _shuffled_labels,
+    "12-a": lambda: 100 / 10,  # one class in ten
     "12-b": _pixel_neighbors,
     "12-c": _moved_by_two,
     "12-d": lambda: float(np.tanh(5.0)),

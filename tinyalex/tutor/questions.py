@@ -150,8 +150,8 @@ PREDICTIONS = {
     "16-a": Prediction("An activity is 100, and all its neighbors are 0. The paper's response normalization leaves 44 % of it.\n"
                        "The program of 2012 first divides alpha by n = 5. How much does the program leave?",
                        PERCENT, "2 + 0.00002 * 100**2 is 2.2, and 2.2 to the power of -0.75 is 0.55."),
-    "16-b": Prediction("The outputs of a convolution are noise with mean 0. The program of 2012 normalizes them before ReLU. How large is\n"
-                       "the sum of squares in a window then, on average, compared with ReLU before normalization?",
+    "16-b": Prediction("The outputs of a convolution are noise with mean 0. The program of 2012 normalizes them before ReLU, the paper\n"
+                       "after it. How large is the program's sum of squares in a window of five channels, compared with the paper's?",
                        FACTOR, "ReLU would have removed the negative half, and with it half of the squares."),
     "16-c": Prediction("A map is 10 everywhere. Normalization over windows of 5 x 5 pixels, with k = 1 and alpha = 0.001 divided by 25,\n"
                        "reads it. beta is 0.75. What does it give in the middle of the map?",
@@ -162,8 +162,8 @@ PREDICTIONS = {
     "16-e": Prediction("The program of 2012 adds color noise to an image in training, with a tenth of the colors' standard deviation, and\n"
                        "divides the sum by 1.1. How large is the standard deviation of the result, compared with an image without noise?",
                        PERCENT, "Variances add: the root of 1 + 0.01 is 1.005, and 1.005 / 1.1 is 0.914."),
-    "16-f": Prediction("In 2012 the rate of the weights began at 0.01 and was divided by 10 three times. The rate of the biases began at\n"
-                       "twice 0.01 and stayed. How large was a bias's rate at the end, compared with a weight's?",
+    "16-f": Prediction("In the run on the images of 2012 the rate of the weights began at 0.01 and was divided by 10 three times. At\n"
+                       "the end the rate of the biases was twice 0.01. How large was it then, compared with a weight's?",
                        FACTOR, "0.02 over 0.00001. The paper speaks of an equal rate for all layers."),
     "13-a": Prediction("A layer is computed by Python loops, one multiplication at a time. Then it is computed by im2col and one matrix\n"
                        "product. How many times as fast is the second way, in its order of magnitude?",
@@ -183,15 +183,15 @@ PREDICTIONS = {
     "11-b": Prediction("The same net, the same images, but inputs of unit variance, and first weights that fit them. How many times\n"
                        "as many epochs does tanh need in our runs?",
                        FACTOR, "With such inputs the sums stay small, and tanh keeps its slope."),
-    "11-c": Prediction("A first layer gets inputs of standard deviation 74, and another one gets inputs of standard deviation 1. The same\n"
-                       "gradient comes back to a sum of each, and both make a step with the same rate. Then the same image comes again.\n"
-                       "How many times as far has the sum of the first layer moved?",
+    "11-c": Prediction("Net A has inputs of standard deviation 74, and net B has inputs of standard deviation 1. In both nets the same\n"
+                       "gradient comes back to a sum of layer 1. Both make a step with the same rate. Then the same image comes again.\n"
+                       "How many times as far has the sum moved in net A?",
                        FACTOR, "The input is in the gradient of the weight, and it multiplies the weight again: its square counts."),
     "11-d": Prediction("The sums of a layer with tanh have a normal distribution with mean 0 and standard deviation 10. At how many of\n"
                        "its units is the slope of tanh below 0.01?",
                        PERCENT, "The slope is below 0.01 where a sum is above 3 or below -3."),
-    "12-a": Prediction("A net learns 3,000 images of ten equally frequent classes, but their labels were shuffled. Then it sees new\n"
-                       "images, with their right labels. How many does it answer right?",
+    "12-a": Prediction("A net learns 3,000 images of ten equally frequent classes, but their labels were shuffled. How many new\n"
+                       "images does it answer right afterwards?",
                        PERCENT, "No more than a guess: the labels that it has learned say nothing about the images."),
     "12-b": Prediction("For each test image of the synthetic set we search the six nearest of 3,000 training images, by pixels. How\n"
                        "many of the six have the class of the test image, on average?",
