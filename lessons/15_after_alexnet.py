@@ -491,8 +491,8 @@ for residual in (False, True):  # a quick proof, along one random direction
     assert abs((values[0] - values[1]) / 2e-6 - slope) < 1e-5 * abs(slope)
 
 # %% [markdown]
-# The loss is that of lesson 06 and the step that of lesson 07, with momentum 0.9 and without weight decay. After each epoch we count the
-# wrong answers on all **training** images. (The net normalizes with the statistics of all of them then.)
+# The loss is that of lesson 06 and the step that of lesson 07, with the rate 0.05, momentum 0.9 and no weight decay. After each epoch we
+# count the wrong answers on all **training** images. (The net normalizes with the statistics of all of them then.)
 
 
 # %%
@@ -544,11 +544,11 @@ say("the deep residual nets end at 4 %", value=last["residual, 22 layers"], with
 # **The deep plain net does not even learn its training images**, and the same layers with sums learn them better than the shallow net.
 # Chance is an error of 90 %. Nothing here is overfitting: no test image was looked at.
 #
-# Is the rate just too large for the deep net? With less than half of it, the deep plain net is no better:
+# Is the rate just too large for the deep net? With the rate 0.02, the first of the deep plain nets is no better:
 
 # %%
 slower = train(10, False, 0, EPOCHS, rate=0.02)[-1]
-say("with the rate two hundredths it ends at 81 %", value=slower, within=0.02, full_only=True)
+say("it ends at 81 %", value=slower, within=0.02, full_only=True)
 
 # %% [markdown]
 # These are small nets, one set of images and two rates. In 30 epochs the error of the deep plain net falls by some points: it learns, but
@@ -792,7 +792,7 @@ say("without the way through the variance 11 %", value=wrong_by(factor * (dout -
 
 # %% [markdown]
 # **weight is missing in dx** (denizyuret/Knet.jl#288). The library's tests had passed: in a new layer weight is 1, and they tested a new
-# layer. Test a layer with numbers that are not those of its first day.
+# layer. Test a layer with other numbers than those it begins with.
 
 # %%
 say("here 45 % of dx is wrong", value=wrong_by(dx / weight[:, None, None]), within=0.005)
