@@ -145,6 +145,15 @@ def images_innermost(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(x.transpose(1, 2, 3, 0)).transpose(3, 0, 1, 2)
 
 
+def avg_pool_oracle(classes: Classes) -> list[Pair]:
+    found, x = pool_oracle("AvgPool2d", reference.avg_pool2d)(classes), _x(2, 2, 6, 8)
+    windows = {"stride": (2, 2), "padding": (1, 1, 1, 1), "ceil": True, "count_padding": True}
+    for algorithm in ("auto", "plain"):
+        layer = classes["AvgPool2d"](4, stride=2, padding=1, ceil_mode=True, count_padding=True, algorithm=algorithm, **FLOAT64)
+        found.append((layer.forward(x[:, :, :5]), reference.avg_pool2d(x[:, :, :5], (4, 4), **windows)))
+    return found
+
+
 def pool_oracle(name: str, oracle: Callable[..., Any]) -> Callable[[Classes], list[Pair]]:
     def pairs(classes: Classes) -> list[Pair]:
         found = []
@@ -188,6 +197,14 @@ def linear_oracle(classes: Classes) -> list[Pair]:
             first = k // (4 // groups) * len(row)
             whole[k, first : first + len(row)] = row
         found.append((linear.forward(x), reference.linear(x, whole, linear.params["bias"])))
+    return found
+
+
+def shortcut_oracle(classes: Classes) -> list[Pair]:
+    x, found = _x(2, 3, 5, 4), []
+    for zeros, before in (("behind", 0), ("around", 1)):
+        out = classes["ZeroShortcut"](6, stride=2, zeros=zeros, **FLOAT64).forward(x)
+        found.append((out, reference.zero_shortcut(x, 6, 2, before)))
     return found
 
 
@@ -265,7 +282,9 @@ ORACLES: dict[str, Callable[[Classes], list[Pair]]] = {
     "SpatialResponseNorm": spatial_oracle,
     "LocalContrastNorm": contrast_oracle,
     "MaxPool2d": pool_oracle("MaxPool2d", reference.max_pool2d),
-    "AvgPool2d": pool_oracle("AvgPool2d", reference.avg_pool2d),
+    "AvgPool2d": avg_pool_oracle,
+    "Scale": activation_oracle("Scale", lambda x, factor: np.vectorize(lambda value: factor * value)(x), -0.3),
+    "ZeroShortcut": shortcut_oracle,
     "Conv2d": conv_oracle,
     "Linear": linear_oracle,
     "ReLU": activation_oracle("ReLU", reference.relu),

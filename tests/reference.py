@@ -139,13 +139,27 @@ def avg_pool2d(
     stride: tuple[int, int],
     padding: tuple[int, ...] = NO_PADDING,
     ceil: bool = False,
+    count_padding: bool = False,
 ) -> Array:
-    """The mean of the pixels that each window sees."""
+    """The mean of the pixels that each window sees. With count_padding the image is larger by a frame of zeros, and has no padding."""
     size, cells = pool_cells(x, kernel, stride, padding, ceil)
+    if count_padding:
+        x = np.pad(x, ((0, 0), (0, 0), padding[:2], padding[2:]))
+        _, cells = pool_cells(x, kernel, stride, NO_PADDING, ceil)
     out = np.zeros((*x.shape[:2], *size))
     for n, c, y, z in indices(*out.shape):
         seen = [x[n, c, line, column] for line, column in cells(y, z)]
         out[n, c, y, z] = sum(seen) / len(seen)
+    return out
+
+
+def zero_shortcut(x: Array, channels: int, stride: int, before: int) -> Array:
+    """Every stride-th pixel, behind `before` channels of zeros."""
+    n, c, h, w = x.shape
+    out = np.zeros((n, channels, (h + stride - 1) // stride, (w + stride - 1) // stride))
+    for i, k, y, z in indices(*out.shape):
+        if before <= k < before + c:
+            out[i, k, y, z] = x[i, k - before, stride * y, stride * z]
     return out
 
 

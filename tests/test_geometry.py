@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, settings, strategies as st
 
 import tinyalex as ta
 from tests import reference
@@ -97,12 +97,12 @@ def test_max_pool_breaks_ties_as_it_says(g):
 
 
 @many
-@given(g=geometries(pooling=True))
-def test_avg_pool_agrees_with_loops(g):
+@given(g=geometries(pooling=True), counts=st.booleans())
+def test_avg_pool_agrees_with_loops(g, counts):
     x, step = values(g.x_shape, 1), values(g.x_shape, 5)
-    out, dout, dx = run(ta.AvgPool2d(g.kernel, device=DEVICE, dtype=np.float64, **g.settings), x)
-    close(out, reference.avg_pool2d(x, g.kernel, **g.windows))
-    agree(inner(dx, step), inner(dout, reference.avg_pool2d(step, g.kernel, **g.windows)))
+    out, dout, dx = run(ta.AvgPool2d(g.kernel, count_padding=counts, device=DEVICE, dtype=np.float64, **g.settings), x)
+    close(out, reference.avg_pool2d(x, g.kernel, **g.windows, count_padding=counts))
+    agree(inner(dx, step), inner(dout, reference.avg_pool2d(step, g.kernel, **g.windows, count_padding=counts)))
 
 
 def windows_for(g):

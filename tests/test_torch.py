@@ -87,10 +87,11 @@ def test_max_pool(settings):
     compare(ta.MaxPool2d(**settings, dtype=np.float64), lambda x: F.max_pool2d(x, **settings), values((2, 3, 10, 11)) - 3)
 
 
+@pytest.mark.parametrize("counts", [False, True])
 @pytest.mark.parametrize("settings", POOLS, ids=str)
-def test_avg_pool(settings):
-    theirs = {"count_include_pad": False, **settings}
-    compare(ta.AvgPool2d(**settings, dtype=np.float64), lambda x: F.avg_pool2d(x, **theirs), values((2, 3, 10, 11)))
+def test_avg_pool(settings, counts):
+    theirs = {"count_include_pad": counts, **settings}
+    compare(ta.AvgPool2d(**settings, count_padding=counts, dtype=np.float64), lambda x: F.avg_pool2d(x, **theirs), values((2, 3, 10, 11)))
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 9])

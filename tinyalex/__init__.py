@@ -45,11 +45,13 @@ from tinyalex.layers import (
     MaxPool2d,
     Product,
     ReLU,
+    Scale,
     Sequential,
     Sigmoid,
     SpatialResponseNorm,
     Sum,
     Tanh,
+    ZeroShortcut,
 )
 from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
 from tinyalex.optim import SGD
@@ -105,6 +107,7 @@ __all__ = [
     "Product",
     "ReLU",
     "SGD",
+    "Scale",
     "Schedule",
     "Sequential",
     "Sigmoid",
@@ -116,6 +119,7 @@ __all__ = [
     "Tanh",
     "Trainer",
     "WeightedHeads",
+    "ZeroShortcut",
     "data",
     "errors",
     "evaluate",

@@ -24,6 +24,7 @@ class Windows:
     stride: the distance between neighboring windows.
     before: the padding above the image and to its left.
     out: (OH, OW), how many windows there are along each axis.
+    counted: (top, bottom, left, right), how many padded cells beyond each edge a mean counts as zeros; only average pooling reads this.
 
     The `sheet` is the image with its padding, as far as windows reach.
     """
@@ -33,6 +34,7 @@ class Windows:
     stride: Pair
     before: Pair
     out: Pair
+    counted: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     @property
     def sheet(self) -> Pair:
@@ -69,6 +71,17 @@ def check_padding(who: str, padding: Any) -> str | tuple[int, int, int, int]:
     return top, bottom, left, right
 
 
+def padding_of(size: Pair, kernel: Pair, stride: Pair, padding: str | tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """The padding of the four sides in pixels, (top, bottom, left, right), for a padding that `check_padding` returned."""
+    if padding == "valid":
+        return 0, 0, 0, 0
+    if not isinstance(padding, str):
+        return padding
+    totals = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, stride, strict=True)]
+    (above, below), (left, right) = ((total // 2, total - total // 2) for total in totals)
+    return above, below, left, right
+
+
 def windows_of(
     who: str, size: Pair, kernel: Any, stride: Any = 1, padding: Any = 0, ceil_mode: bool = False, inside: bool = False
 ) -> Windows:
@@ -91,11 +104,7 @@ def windows_of(
     kernel, stride, padding = pair(who, "kernel_size", kernel), pair(who, "stride", stride), check_padding(who, padding)
     before, out = [], []
     for axis, (n, k, s) in enumerate(zip(size, kernel, stride, strict=True)):
-        if padding == "same":
-            total = max((-(-n // s) - 1) * s + k - n, 0)
-            first, last = total // 2, total - total // 2
-        else:
-            first, last = (0, 0) if padding == "valid" else (int(padding[2 * axis]), int(padding[2 * axis + 1]))
+        first, last = padding_of(size, kernel, stride, padding)[2 * axis : 2 * axis + 2]
         extra = first + last + n - k
         side = ("height", "width")[axis]
         if extra < 0:

@@ -1,6 +1,7 @@
 """Every row of the table equals its plain function: a row that is added is tested here without anybody asking."""
 
 import inspect
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.strategies import geometries
 from tinyalex.devices import get_device
 from tinyalex.fast import table
 from tinyalex.fast.request import Convolution, Pooling, Product
-from tinyalex.geometry import windows_of
+from tinyalex.geometry import check_padding, padding_of, windows_of
 from tinyalex.layers.conv import conv2d, conv2d_backward
 from tinyalex.layers.linear import linear, linear_backward
 from tinyalex.layers.pool import avg_pool, avg_pool_backward, max_pool, max_pool_backward
@@ -41,6 +42,8 @@ def ask(operation, dtype=np.float64, device=WHOLE, size=(9, 8), kernel=(3, 2), s
         return Product(PLAIN[operation], put[2], put[1], groups, input_gradient)
     pools = operation != "convolution"
     windows = windows_of("layer", size, kernel, stride, sides, bool(ceil), inside=pools)
+    if sizes.get("counts"):
+        windows = replace(windows, counted=padding_of(size, kernel, stride, check_padding("layer", sides)))
     if pools:
         return Pooling(PLAIN[operation], windows, c, np.dtype(dtype).itemsize, operation == "max pooling")
     return Convolution(PLAIN[operation], put[0], put[1], windows, groups, input_gradient)
@@ -208,10 +211,13 @@ def test_plain_poolings_are_the_loops(g):
     for n, c, y, z in np.ndindex(*out.shape):
         back[(n, c, *where[n, c, y, z])] += dout[n, c, y, z]
     assert np.allclose(max_pool_backward(dout, winner, windows), back, rtol=1e-13, atol=1e-14)
-    assert np.allclose(avg_pool(x, windows), reference.avg_pool2d(x, g.kernel, **g.windows), rtol=1e-13, atol=0)
-    step = values(x.shape, 5)
-    there, here = dout * reference.avg_pool2d(step, g.kernel, **g.windows), avg_pool_backward(dout, windows) * step
-    assert abs(here.sum() - there.sum()) <= 1e-13 * (1 + np.abs(there).sum() + np.abs(here).sum())
+    for counts, seen in ((False, windows), (True, replace(windows, counted=g.sides))):
+        expected = reference.avg_pool2d(x, g.kernel, **g.windows, count_padding=counts)
+        assert np.allclose(avg_pool(x, seen), expected, rtol=1e-13, atol=0)
+        step = values(x.shape, 5)
+        there = dout * reference.avg_pool2d(step, g.kernel, **g.windows, count_padding=counts)
+        here = avg_pool_backward(dout, seen) * step
+        assert abs(here.sum() - there.sum()) <= 1e-13 * (1 + np.abs(there).sum() + np.abs(here).sum())
 
 
 def test_plain_product_is_the_loops():

@@ -86,6 +86,15 @@ def test_padded_cell_does_not_count_in_a_mean(place):
 
 
 @every_place
+@pytest.mark.parametrize("algorithm", ["plain", "matrices"])
+def test_padded_cell_counts_where_it_is_asked_for_but_no_cell_beyond(place, algorithm):
+    layer = on(place, ta.AvgPool2d, 4, stride=2, padding=1, ceil_mode=True, count_padding=True, algorithm=algorithm, dtype=np.float64)
+    out = layer.forward(np.ones((1, 1, 5, 5)))  # the sheet is 7x7, and the last window reaches an eighth line, which does not count
+    lines = np.array([3 / 4, 1, 2 / 3])
+    np.testing.assert_allclose(out[0, 0], np.outer(lines, lines), rtol=1e-14)
+
+
+@every_place
 @BOTH
 def test_gradient_is_neither_lost_nor_made(make, place):
     layer, x = on(place, make, 3, stride=2, padding=(1, 0, 2, 1), ceil_mode=True, dtype=np.float64), values((2, 3, 8, 7))

@@ -31,7 +31,7 @@ OF_CODE = {  # names of the exercises, which are the same in every language
 }
 NAMES = set(  # of tools, of functions of mathematics, of sizes and layers as the pages of the exercises write them
     "AlexNet NumPy Python Jupyter JSON UTF MiB Ctrl Nesterov ReLU relu tanh sigmoid softmax logit exp ln max min sinh cosh inf NaN"
-    " True False None SAME OH OW KH KW dA dB CA dsheet conv conv1 conv2 conv3 pool linear float32 float64 assert".split()
+    " True False None SAME OH OW KH KW dA dB CA dsheet var eps dy conv conv1 conv2 conv3 pool linear float32 float64 assert".split()
 )
 CODE = re.compile(r"`[^`]*`|\{[^}]*\}|\w+(?:\.\w+)+|\.\w+|\w+\([^()]*\)", re.ASCII)  # in backticks, a field, a.b, .py, a call
 
@@ -156,6 +156,8 @@ def test_hints_and_what_comes_next_are_chinese_as_a_whole(capsys):
     session.hint("E06", "max_pool_backward", "zh")
     out = capsys.readouterr().out
     assert re.match(r"max_pool_backward，提示 \d / 3：一个像素", out) and english(out) == []
+    last = EXERCISES["E13"]
+    assert session._following(last, list(last.functions)) == ""
     assert passed("zh", "E12", ["exchange"], 8, "exchange_backward") == "E12 exchange：全部 8 次调用都正确。接下来：exchange_backward"
 
 

@@ -27,11 +27,14 @@ def pays(asked: Pooling, n: int) -> bool:
 
 @lru_cache(maxsize=64)
 def means(windows: Windows, axis: int, dtype: Any) -> Any:
-    """T (OH, H) for axis 0, W (OW, W) for axis 1. Row o holds 1 / (the number of pixels that window o sees) at these pixels."""
+    """T (OH, H) for axis 0, W (OW, W) for axis 1. Row o holds 1 / (the number of cells that count in window o) at the pixels it sees."""
     found = np.zeros((windows.out[axis], windows.size[axis]))
     for to, at in shifts(windows, axis):
         found[range(*to.indices(windows.out[axis])), range(*at.indices(windows.size[axis]))] = 1
-    return (found / found.sum(axis=1, keepdims=True)).astype(dtype)
+    starts = windows.stride[axis] * np.arange(windows.out[axis]) - windows.before[axis]
+    before, after = windows.counted[2 * axis : 2 * axis + 2]
+    counts = np.minimum(starts + windows.kernel[axis], windows.size[axis] + after) - np.maximum(starts, -before)
+    return (found / counts[:, None]).astype(dtype)
 
 
 def _matrices(asked: Pooling, dtype: Any, device: Device) -> tuple[Array, Array]:

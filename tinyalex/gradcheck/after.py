@@ -65,6 +65,20 @@ def projection(a: Callable[..., Any]) -> Layer:
     return layer
 
 
+def scaled_block(a: Callable[..., Any]) -> Layer:
+    """A block of Inception-ResNet, of which a fifth is added."""
+    f = [a("Conv2d", 3, 4, 3, padding=1), a("Tanh"), a("Conv2d", 4, 3, 1), a("Scale", 0.2)]
+    layer: Layer = a("Branches", [[], f], a("Sum"))
+    return layer
+
+
+def without_projection(a: Callable[..., Any]) -> Layer:
+    """A residual block with a stride, whose shortcut has no parameters."""
+    f = [a("Conv2d", 3, 5, 3, padding=1, stride=2), a("Tanh"), a("Conv2d", 5, 5, 3, padding=1)]
+    layer: Layer = a("Branches", [f, [a("ZeroShortcut", 5, stride=2)]], a("Sum"))
+    return layer
+
+
 def three_times(a: Callable[..., Any]) -> Layer:
     """x + x + tanh(x)."""
     layer: Layer = a("Branches", [[], [], [a("Tanh")]], a("Sum"))
@@ -107,6 +121,13 @@ AFTER_ALEXNET = [
     of_layer("GroupNorm", "a group a channel, eps 0.5", (2, 3, 3, 2), 3, 3, eps=0.5),
     of_layer("GlobalAvgPool2d", "images", (3, 4, 2, 5)),
     of_layer("GlobalAvgPool2d", "one place, N=1", (1, 4, 1, 1)),
+    of_layer("Scale", "factor 0.1", (2, 3, 2, 3), 0.1),
+    of_layer("Scale", "factor -3, vectors", (4, 5), -3.0),
+    of_layer("ZeroShortcut", "zeros behind, stride 2", (2, 3, 5, 4), 5, stride=2),
+    of_layer("ZeroShortcut", "zeros around, stride 3", (2, 2, 5, 4), 5, stride=3, zeros="around"),
+    of_layer("ZeroShortcut", "no new channels, N=1", (1, 3, 4, 4), 3, stride=2),
+    of_branches("Sum", "scaled block of Inception-ResNet", (2, 3, 4, 3), scaled_block),
+    of_branches("Sum", "shortcut without parameters", (2, 3, 5, 4), without_projection),
     of_branches("Concat", "GoogLeNet's module", (2, 3, 4, 5), inception),
     of_branches("Concat", "DenseNet's layer", (3, 3, 3, 4), dense),
     of_branches("Sum", "residual block", (3, 3, 4, 3), residual),

@@ -109,7 +109,12 @@ TIED = (
     geometry("ties, overlap", (2, 3, 7, 6), 3, stride=2, tied=True),
     geometry("ties, padding 1", (2, 3, 5, 6), 3, stride=2, padding=1, tied=True),
 )
-POOLS = [*of_each_row("MaxPool2d", *POOLED, *TIED), *of_each_row("AvgPool2d", *POOLED)]
+COUNTED = (
+    geometry("padding counts", (2, 2, 5, 6), 3, stride=1, padding=1, count_padding=True),
+    geometry("padding counts, cells beyond do not", (2, 2, 5, 6), 4, stride=2, padding=1, ceil_mode=True, count_padding=True),
+    geometry("padding of four sides counts, N=1", (1, 2, 4, 5), 3, stride=2, padding=(0, 2, 1, 0), count_padding=True),
+)
+POOLS = [*of_each_row("MaxPool2d", *POOLED, *TIED), *of_each_row("AvgPool2d", *POOLED, *COUNTED)]
 
 NORMALIZATIONS = [  # with alpha 1e-4 the cross-channel term is only about 1e-4 of the gradient; with alpha 1 it is large
     of_layer("LocalResponseNorm", "paper's constants", (2, 7, 2, 3)),

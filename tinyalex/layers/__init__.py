@@ -13,7 +13,9 @@ from tinyalex.layers.local import LocallyConnected2d
 from tinyalex.layers.lrn import LocalResponseNorm
 from tinyalex.layers.merge import Both, Concat, Product, Sum
 from tinyalex.layers.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from tinyalex.layers.scale import Scale
 from tinyalex.layers.sequential import Sequential
+from tinyalex.layers.shortcut import ZeroShortcut
 from tinyalex.layers.spatial import SpatialResponseNorm
 
 __all__ = [
@@ -36,9 +38,11 @@ __all__ = [
     "MaxPool2d",
     "Product",
     "ReLU",
+    "Scale",
     "Sequential",
     "Sigmoid",
     "SpatialResponseNorm",
     "Sum",
     "Tanh",
+    "ZeroShortcut",
 ]

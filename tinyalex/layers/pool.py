@@ -5,14 +5,16 @@ change of any other cell does not change out. So the gradient of a window goes t
 windows gets the sum of their gradients. Ties: of equal cells the leftmost wins, and of several leftmost cells the topmost. Padding
 is -inf, not 0, because a padded cell must never win. A NaN beats every number, and of several NaNs the same rule chooses one.
 
-**The mean.** out = (the sum of the cells of a window that lie on the image) / (the number of these cells). The gradient of each of
-these cells is dout / (the number of these cells). Padded cells do not count.
+**The mean.** out = (the sum of the cells of a window that lie on the image) / (the number of cells that count). The gradient of each
+cell on the image is dout / (the number of cells that count). Those on the image always count. Padded cells, whose value is 0, count with
+`count_padding`, but not the cells beyond the padding, which only a last window of `ceil_mode` sees.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,7 +24,7 @@ from tinyalex.errors import ShapeError, pair, require_bool, show, show_pair
 from tinyalex.fast.layout import is_chwn
 from tinyalex.fast.request import Keeps, Pooling, Row, Then
 from tinyalex.fast.table import check_algorithm, check_fits, choose
-from tinyalex.geometry import Windows, check_padding, windows_of
+from tinyalex.geometry import Windows, check_padding, padding_of, windows_of
 from tinyalex.layers.base import Layer
 from tinyalex.layers.columns import cells, padded, unpadded
 from tinyalex.layers.facts import Facts
@@ -51,21 +53,23 @@ def max_pool_backward(dout: Array, winner: Array, windows: Windows, xp: Any = np
     return unpadded(dsheet, windows, xp)
 
 
-def cells_on_image(windows: Windows, dtype: Any, xp: Any = np) -> Array:
-    """How many cells of each window lie on the image: (OH, OW)."""
-    sheet = padded(xp.ones((1, 1, *windows.size), dtype), windows, 0, xp)
-    return sum(sheet[at] for _, _, at in cells(windows))[0, 0]
+def cells_that_count(windows: Windows, dtype: Any, xp: Any = np) -> Array:
+    """How many cells of each window count in its mean: those on the image, and those of the padding if it counts. (OH, OW)."""
+    (h, w), (y, x), (top, bottom, left, right) = windows.size, windows.before, windows.counted
+    sheet = xp.zeros(windows.sheet, dtype)
+    sheet[y - top : y + h + bottom, x - left : x + w + right] = 1
+    return sum(sheet[at] for _, _, at in cells(windows))
 
 
 def avg_pool(x: Array, windows: Windows, xp: Any = np) -> Array:
-    """The mean of the cells of each window that lie on the image. x (N, C, H, W), result (N, C, OH, OW)."""
+    """The mean of the cells of each window that count. x (N, C, H, W), result (N, C, OH, OW)."""
     sheet = padded(x, windows, 0, xp)
-    return sum(sheet[at] for _, _, at in cells(windows)) / cells_on_image(windows, x.dtype, xp)
+    return sum(sheet[at] for _, _, at in cells(windows)) / cells_that_count(windows, x.dtype, xp)
 
 
 def avg_pool_backward(dout: Array, windows: Windows, xp: Any = np) -> Array:
-    """dx: each cell on the image gets dout / (the number of such cells in its window). dout (N, C, OH, OW), result (N, C, H, W)."""
-    share = dout / cells_on_image(windows, dout.dtype, xp)
+    """dx: each cell on the image gets dout / (the number of cells that count). dout (N, C, OH, OW), result (N, C, H, W)."""
+    share = dout / cells_that_count(windows, dout.dtype, xp)
     dsheet = xp.zeros((*dout.shape[:2], *windows.sheet), dout.dtype)
     for _, _, at in cells(windows):
         dsheet[at] += share
@@ -192,18 +196,42 @@ class MaxPool2d(Pool2d):
 
 
 class AvgPool2d(Pool2d):
-    """The mean of the cells of each window that lie on the image; padded cells do not count.
+    """The mean of the cells of each window that lie on the image.
 
     Paper: not in AlexNet; the second and the third pooling layer of the authors' CIFAR-10 nets compute means.
 
-    Parameters, Raises: as in MaxPool2d, but `algorithm` is "plain", "matrices" or "auto".
+    Parameters
+    ----------
+    count_padding: whether the cells of `padding` count in the mean, as zeros: "count_include_pad" of PyTorch, where it is the default, and
+        the rule of Caffe. Cells beyond the padding, which a last window of `ceil_mode` sees, never count.
+    The others, Raises: as in MaxPool2d, but `algorithm` is "plain", "matrices" or "auto".
 
     Cache: nothing.
 
-    Gradient: each cell on the image gets dout / (the number of such cells in its window).
+    Gradient: each cell on the image gets dout / (the number of cells that count in its window).
+
+    Example
+    -------
+    >>> x = np.ones((1, 1, 2, 2), np.float32)
+    >>> AvgPool2d(2, stride=1, padding=(1, 0, 0, 0), count_padding=True).forward(x).ravel().tolist()
+    [0.5, 1.0]
     """
 
     operation, plain, remembers = "average pooling", (avg_pool, avg_pool_backward), False
+    fixed: ClassVar[frozenset[str]] = Pool2d.fixed | {"count_padding"}
+
+    def __init__(self, kernel_size: Any, *, count_padding: bool = False, name: str = "pool", **settings: Any) -> None:
+        self.count_padding = require_bool(name, "count_padding", count_padding)
+        super().__init__(kernel_size, name=name, **settings)
+
+    def windows(self, in_shape: tuple[int, ...]) -> Windows:
+        found = super().windows(in_shape)
+        if not self.count_padding:
+            return found
+        return replace(found, counted=padding_of(found.size, self.kernel_size, self.stride, self.padding))
+
+    def settings(self) -> str:
+        return super().settings() + (", padding counts" if self.count_padding else "")
 
 
 class GlobalAvgPool2d(Layer):

@@ -59,7 +59,7 @@ PLANTED = [
     Planted("pool.cu", "if (index >= planes * OH * OW) return;", "", "outside"),
     Planted("pool.cu", "if (h < 0 || h >= H || w < 0", "if (h >= H || w < 0", "outside or differs"),
     Planted("pool.cu", "int i = h + top - sh * y, j = w + left", "int i = h - sh * y, j = w + left", "differs"),
-    Planted("pool.cu", "return (min(h + KH, H) - max(h, 0))", "return (min(h + KH, H) - h)", "differs"),
+    Planted("pool.cu", "return (min(h + KH, H + below) - max(h, -above))", "return (min(h + KH, H + below) - h)", "differs"),
     Planted("lrn.cu", "real ratio[AFTER + 1 + BEFORE] = {0};", "real ratio[AFTER + BEFORE] = {0};", "outside or differs"),
     Planted("lrn.cu", "place < AFTER + 1 + BEFORE; ++place) sum", "place < BEFORE + 1; ++place) sum", "differs"),
     Planted("lrn.cu", "newest < C ? a[first + newest * pixels] : (real)0", "a[first + newest * pixels]", "outside or differs"),

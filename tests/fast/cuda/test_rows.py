@@ -129,11 +129,12 @@ def test_every_convolution_on_any_geometry(way, g, n):
 def test_every_pooling_on_any_geometry(way, g, n):
     check_geometry(way, "max pooling", g, n)
     check_geometry(way, "average pooling", g, n)
+    check_geometry(way, "average pooling", g, n, counts=True)
 
 
-def check_geometry(way, operation, g, n):
+def check_geometry(way, operation, g, n, **more):
     device = ways.device(way)
-    given_ = {"size": g.size, "kernel": g.kernel, "stride": g.stride, "sides": g.padding, "ceil": g.ceil, "groups": g.groups}
+    given_ = {"size": g.size, "kernel": g.kernel, "stride": g.stride, "sides": g.padding, "ceil": g.ceil, "groups": g.groups} | more
     for row in table.KERNELS[operation]:
         asked, here = both(operation, row, device, c=g.channels, k=g.out_channels, **given_)
         agree(run(row, asked, x_of(here, n), device), plain(here, x_of(here, n)), 1e-11)

@@ -44,15 +44,15 @@ extern "C" __global__ void max_pool_backward(const real* dout, const int* winner
     dx[index] = sum;
 }
 
-// How many cells of the window that begins at (h, w) lie on the image.
-__device__ inline int cells_on_image(int h, int w, int H, int W, int KH, int KW)
+// How many cells of the window that begins at (h, w) count: those on the image, and of the padding those that the last four arguments name.
+__device__ inline int cells_that_count(int h, int w, int H, int W, int KH, int KW, int above, int below, int before, int behind)
 {
-    return (min(h + KH, H) - max(h, 0)) * (min(w + KW, W) - max(w, 0));
+    return (min(h + KH, H + below) - max(h, -above)) * (min(w + KW, W + behind) - max(w, -before));
 }
 
-// out = (the sum of the cells of a window that lie on the image) / (the number of these cells).
+// out = (the sum of the cells of a window that lie on the image) / (the number of cells that count).
 extern "C" __global__ void avg_pool(const real* x, real* out, int planes, int H, int W, int KH, int KW, int sh, int sw, int top, int left,
-                                    int OH, int OW)
+                                    int OH, int OW, int above, int below, int before, int behind)
 {
     int index = own_index();
     if (index >= planes * OH * OW) return;
@@ -61,12 +61,12 @@ extern "C" __global__ void avg_pool(const real* x, real* out, int planes, int H,
     real sum = 0;
     for (int w = max(first_w, 0); w < min(first_w + KW, W); ++w)
         for (int h = max(first_h, 0); h < min(first_h + KH, H); ++h) sum += image[h * W + w];
-    out[index] = sum / cells_on_image(first_h, first_w, H, W, KH, KW);
+    out[index] = sum / cells_that_count(first_h, first_w, H, W, KH, KW, above, below, before, behind);
 }
 
-// dx[h, w] = the sum of dout[y, z] / (the number of cells on the image) over the windows that see the pixel.
+// dx[h, w] = the sum of dout[y, z] / (the number of cells that count) over the windows that see the pixel.
 extern "C" __global__ void avg_pool_backward(const real* dout, real* dx, int planes, int H, int W, int KH, int KW, int sh, int sw, int top,
-                                             int left, int OH, int OW)
+                                             int left, int OH, int OW, int above, int below, int before, int behind)
 {
     int index = own_index();
     if (index >= planes * H * W) return;
@@ -74,6 +74,7 @@ extern "C" __global__ void avg_pool_backward(const real* dout, real* dx, int pla
     real sum = 0;
     for (int z = last_window(w + left, sw, OW); z >= first_window(w + left, KW, sw); --z)
         for (int y = last_window(h + top, sh, OH); y >= first_window(h + top, KH, sh); --y)
-            sum += dout[(plane * OH + y) * OW + z] / cells_on_image(sh * y - top, sw * z - left, H, W, KH, KW);
+            sum += dout[(plane * OH + y) * OW + z]
+                   / cells_that_count(sh * y - top, sw * z - left, H, W, KH, KW, above, below, before, behind);
     dx[index] = sum;
 }

@@ -56,8 +56,9 @@ def scratch_bytes(asked: Pooling, n: int, backward: bool, workers: int | None) -
 
 
 def _sizes(asked: Pooling, n: int) -> tuple[int, ...]:
-    """The arguments of the kernels after the arrays: planes, H, W, KH, KW, sh, sw, top, left, OH, OW."""
-    return (n * asked.channels, *asked.windows.size, *geometry((), asked.windows))
+    """The arguments of the kernels after the arrays: planes, H, W, KH, KW, sh, sw, top, left, OH, OW, and for a mean what it counts."""
+    counted = () if asked.remembers else asked.windows.counted
+    return (n * asked.channels, *asked.windows.size, *geometry((), asked.windows), *counted)
 
 
 def _elements(asked: Pooling) -> int:

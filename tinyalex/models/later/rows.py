@@ -37,7 +37,11 @@ KINDS: Mapping[str, Any] = ACTIVATIONS | {
     "global_pool": classes.GlobalAvgPool2d,
     "dropout": classes.Dropout,
     "flatten": classes.Flatten,
+    "scale": classes.Scale,
+    "shortcut": classes.ZeroShortcut,
+    "contrast": classes.LocalContrastNorm,
 }
+WIDTHS = {"conv": "out_channels", "linear": "out_features", "shortcut": "channels"}  # which setting of a kind holds its maps or units
 
 
 def conv(name: str, filters: int, kernel: int | tuple[int, int], stride: int = 1, padding: Any = "same", **settings: Any) -> Row:
@@ -52,6 +56,16 @@ def conv(name: str, filters: int, kernel: int | tuple[int, int], stride: int = 1
 def row(kind: str, name: str, **settings: Any) -> Row:
     """A row of any kind of `KINDS` with the settings of its class."""
     return Row(kind, name, settings)
+
+
+def linear(name: str, units: int, *, relu: bool = False) -> Row:
+    """A fully connected layer. relu: whether a ReLU comes behind it, for which its weights are drawn."""
+    return row("linear", name, out_features=units, **({"weight_init": HE} if relu else {}))
+
+
+def hidden(number: str, units: int) -> Rows:
+    """A fully connected layer "fc" + number, a ReLU and dropout of half of the units, as in AlexNet."""
+    return linear(f"fc{number}", units, relu=True), row("relu", f"relu{number}"), row("dropout", f"drop{number}", p=0.5, scale="train")
 
 
 def conv_relu(name: str, filters: int, kernel: int | tuple[int, int], stride: int = 1, padding: Any = "same", **settings: Any) -> Rows:
@@ -85,13 +99,32 @@ def flat(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def build_net(
-    rows: Iterable[Row], in_shape: tuple[int, ...], name: str, device: Device | str = "cpu", *, seed: int = 0, dtype: Any = np.float32
+    rows: Iterable[Row],
+    in_shape: tuple[int, ...],
+    name: str,
+    device: Device | str = "cpu",
+    *,
+    seed: int = 0,
+    dtype: Any = np.float32,
+    input_gradient: bool = False,
 ) -> Sequential:
     """The net that these rows describe, on one device. Each layer draws its weights from a generator of the seed and its own name.
 
-    in_shape: (C, H, W) of one image. Raises ShapeError where layers do not fit, or the image is so small that a window does not fit.
+    in_shape: (C, H, W) of one image. input_gradient: whether backward returns the gradient of the images.
+    Raises ShapeError where layers do not fit, or the image is so small that a window does not fit.
     """
-    return Sequential(list(_layers(rows, device, seed, dtype)), in_shape, seed=seed, name=name)
+    made = _layers(rows if input_gradient else _without_input_gradient(tuple(rows)), device, seed, dtype)
+    return Sequential(list(made), in_shape, seed=seed, name=name)
+
+
+def _without_input_gradient(rows: Rows) -> Rows:
+    """The rows, whose first convolution, or that of every path if the net begins with paths, computes no gradient of the images."""
+    first = rows[0]
+    if first.kind == "conv":
+        return Row("conv", first.name, {**first.settings, "input_gradient": False}), *rows[1:]
+    if first.kind == "branches":
+        return first.having(paths=tuple(_without_input_gradient(path) for path in first["paths"])), *rows[1:]
+    return rows
 
 
 def _layers(rows: Iterable[Row], device: Device | str, seed: int, dtype: Any) -> Iterator[Layer]:
@@ -105,17 +138,31 @@ def _layers(rows: Iterable[Row], device: Device | str, seed: int, dtype: Any) ->
             yield KINDS[each.kind](**settings, name=each.name, device=device, dtype=dtype)
 
 
+def outputs(rows: Iterable[Row]) -> Iterator[str]:
+    """The names of the layers that give the classes: the last one with weights, of the main path and of each head or column."""
+    for each in reversed(tuple(rows)):
+        if each.kind == "branches":
+            for path in each["paths"]:
+                yield from outputs(path)
+            return
+        if each.kind in ("conv", "linear"):
+            yield each.name
+            return
+
+
 def narrow(rows: Iterable[Row], width: float) -> Rows:
-    """A copy of the rows in which every convolution and hidden layer has `width` times its filters, rounded to multiples of 8 from 8 on."""
-    return tuple(_narrow(each, width) for each in rows)
+    """A copy of the rows in which every layer, except those of `outputs`, has `width` times its maps or units, rounded, at least 1."""
+    rows = tuple(rows)
+    return _narrow(rows, width, frozenset(outputs(rows)))
 
 
-def _narrow(each: Row, width: float) -> Row:
-    if each.kind == "branches":
-        return each.having(paths=tuple(narrow(path, width) for path in each["paths"]))
-    key = {"conv": "out_channels", "linear": "out_features"}.get(each.kind)
-    if key is None or each.settings.get("classes"):
-        return each
-    return each.having(**{key: max(8, 8 * round(each[key] * width / 8))})
-
-
+def _narrow(rows: Rows, width: float, kept: frozenset[str]) -> Rows:
+    found: list[Row] = []
+    for each in rows:
+        if each.kind == "branches":
+            each = each.having(paths=tuple(_narrow(path, width, kept) for path in each["paths"]))
+        elif each.kind in WIDTHS and each.name not in kept:
+            key = WIDTHS[each.kind]
+            each = each.having(**{key: max(1, round(each[key] * width))})
+        found.append(each)
+    return tuple(found)
