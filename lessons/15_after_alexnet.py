@@ -669,9 +669,9 @@ ax.set_xticks([1, 2, 5, 10, 20, 50, 100, 200], ["1", "2", "5", "10", "20", "50",
 ax.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
 ax.minorticks_off()
 show(fig, alt="Seventeen nets by millions of parameters and billions of multiply-adds, both axes logarithmic. The nets without large fully "
-     "connected layers are blue dots on a broad rising band: SqueezeNet 1.1 at 1.2 and 0.35, GoogLeNet at 7 and 1.6, ResNet-50 at 26 "
-     "and 4.1, Inception-v4 at 43 and 12, ResNet-152 at 60 and 11.5. Four squares have such layers: AlexNet at 61 and 0.7 "
-     "and ZFNet at 62 and 1.2 lie far below the band, VGG-16 and VGG-19, near 140 and 15 to 20, to the right of its upper end.")  # fmt: skip
+     "connected layers are blue dots on a broad rising band: SqueezeNet 1.1 at 1.2 and 0.35, GoogLeNet at 7 and 1.6, ResNet-50 at "
+     "26 and 4.1, Inception-v4 at 43 and 12, ResNet-152 at 60 and 11.5. Four squares have such layers: AlexNet at 61 and 0.7 and "
+     "ZFNet at 62 and 1.2 lie far below the band, VGG-16 and VGG-19, near 140 and 15 to 20, to the right of its upper end.")  # fmt: skip
 
 # %% [markdown]
 # The four squares have three fully connected layers, and most of their parameters are there (lesson 09). VGG keeps these layers and makes
