@@ -400,6 +400,7 @@ def test_outputs_gradients_and_running_statistics_are_those_of_torch(name):
     assert len(net.buffers) == len(n.b) > 0 or not any(".bn" in key or "bn" in key for key in net.params)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FULL)
 def test_full_width_in_float32_gives_the_outputs_of_torch(name):
     net, x = build_later(name), values((FULL[name], 3, 224, 224), dtype=np.float32)
