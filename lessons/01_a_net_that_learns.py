@@ -639,7 +639,7 @@ say("sigmoid: 2 epochs", value=own["sigmoid"] or 0, within=1, full_only=True)
 # on the rate: in a net with one hidden layer, a larger rate makes up for small slopes. In the deep net above one rate cannot do this for
 # all layers, because there the gradient at the image is 13,000 times smaller than at layer 8. Our three nets are small, and the images are
 # synthetic. How large a factor is depends on the inputs and on the first weights too, so do not take it for a law. The README of this
-# project repeats the paper's own comparison, and there the factor is 9.5 or 1.7, depending on inputs and first weights.
+# project repeats the paper's own comparison: the factor depends on inputs and first weights. Lesson 11 reads those runs.
 
 # %% [markdown]
 # ## 9. What people get wrong

@@ -814,8 +814,9 @@ say("but it does 54 % of the multiplications", value=half_macs / macs, within=0.
 #   towers at the same time, and `build_rows` in `tinyalex/models/build.py`, which finds the links. `tinyalex net alexnet --towers 2` prints
 #   the bytes that both devices send together.
 # - Exercise: `tutor.check("E12", exchange, exchange_backward, exchange_bytes)`, 25 minutes.
-# - This was the last lesson. You have derived every backward pass of AlexNet. Next, read the engine from `tinyalex/models/alexnet.py`
-#   on, as if you had written it.
+# - You have derived every backward pass of AlexNet. `tinyalex capstone mine.py` trains a small AlexNet of your own functions beside the
+#   engine's. Then read the engine from `tinyalex/models/alexnet.py` on, as if you had written it.
+# - Next: lesson 11, Figure 1 and a fair comparison.
 #
 # Two questions to write about, a few sentences each:
 #

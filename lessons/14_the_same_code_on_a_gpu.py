@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 14  The same code on a GPU
 #
-# Paper section 1, about 60 minutes, needs lessons 01, 03, 04, 06, 07, 09 and 10, and holds no graded function.
+# Paper section 1, about 75 minutes, needs lessons 01, 03, 04, 06, 07, 09 and 10, and holds no graded function.
 #
 # Afterwards you can write array code that runs on a CPU and on a GPU, say what a copy and a wait cost there, and read a kernel of the
 # engine line by line and write one of your own.
@@ -103,9 +103,9 @@ predict("14-c", 1)
 #
 # ### How long?
 #
-# Let $\alpha$ be the time that every launch and every copy needs, however small it is. Let $\beta$ be the bytes that go from the host to
-# the card in a second, $\gamma$ the bytes that go between the card's processor and its memory in a second, and $\omega$ the operations that
-# the card does in a second. (These letters have nothing to do with those of lesson 05.)
+# Let $\alpha$ be the least time of a kernel. A copy needs $\alpha$ too, before it carries anything. Let $\beta$ be the bytes that go from
+# the host to the card in a second, $\gamma$ the bytes that go between the card's processor and its memory in a second, and $\omega$ the
+# operations that the card does in a second. (These letters have nothing to do with those of lesson 05.)
 #
 # $$\begin{array}{rl}
 # t_{\text{copy}} &= \alpha + \text{bytes} / \beta \\
@@ -195,7 +195,7 @@ show(fig, alt="Twelve boxes in three blocks of four. In each block the threads a
 # $$\frac{t_{\text{copy}}}{t_{\text{kernel}}} = \frac{4S / \beta}{8S / \gamma} = \frac{\gamma}{2\,\beta}$$
 #
 # S cancels. Only the card counts. The paper's card is a GeForce GTX 580. Its $\gamma$ is 192.4 GB in a second, which is published. Its
-# $\beta$ is 8 GB in a second. (This is the peak of its connection, PCI Express 2 with 16 lanes, as the engine's authors know it.) In
+# $\beta$ is 8 GB in a second: its connection to the host, PCI Express 2, has 16 lanes, and each carries 0.5 GB in a second. In
 # practice neither peak is reached. We suppose that both are missed by the same factor. Then the factor cancels.
 #
 # And the loss, one number of 4 bytes? Here bytes / $\beta$ is nothing, and $\alpha$ is all. In addition the host waits until the card has
@@ -258,8 +258,8 @@ extern "C" __global__ void relu(const real* x, real* out, int size)
 #   Give each variable a value at once, as in `real sum = 0;`. Without one it holds anything, and no check of part 6 sees this.
 # - `const real* x` is an array of which the kernel only reads, and `real* out` one that it writes. An array has one axis here: element
 #   (n, k, p) of an array (N, K, P) is `dout[(n * K + k) * P + p]`.
-# - `c ? a : b` is a where c is true, and b elsewhere. Statements end with `;`. Braces `{ }` hold a block of lines.
-# - `for (int n = 0; n < N; ++n)` is Python's `for n in range(N)`. `/` of two integers rounds down, and `%` is the rest.
+# - `c ? a : b` gives `a` where `c` is true, and `b` elsewhere. Statements end with `;`. Braces `{ }` hold a block of lines.
+# - `for (int n = 0; n < N; ++n)` is Python's `for n in range(N)`. `/` of two integers drops the fraction, and `%` is the rest.
 #
 # Write a function `my_kernels()`, which returns a text with two kernels:
 #
@@ -339,8 +339,9 @@ with needs_compiler():
         print(f"relu_backward: elements {size}, blocks {-(-size // 256)}, equal to NumPy's")
 
 # %% [markdown]
-# `card.empty` gives an array of NaN. So an element that no thread writes would be seen. Then `bias_backward`, and both against measured
-# slopes (lesson 00), in double precision. The loss multiplies ReLU(x + bias) by random numbers and adds. No two of N, K and P are alike.
+# `card.empty` gives an array of NaN. So an element that no thread writes would be seen. Next we check `bias_backward`, and then both
+# kernels against measured slopes (lesson 00), in double precision. The loss multiplies ReLU(x + bias) by random numbers and adds. No two
+# of N, K and P are alike.
 
 # %% tags=["seeded"]
 rng = np.random.default_rng(15)
@@ -364,8 +365,9 @@ with needs_compiler():
 
 # %% [markdown]
 # Last comes the product in tiles of 4.5, beside the plain one. A thread and a block have up to three numbers, x, y and z, for three
-# directions. Here we use x and y. `__shared__` puts an array into shared memory, here with two axes. `&&` is and, `||` is or. Where a tile
-# reaches past the end of a matrix, the threads bring zeros. So we multiply matrices whose sizes are multiples of 16, and others.
+# directions. Here we use x and y. `#define TILE 16` means: read 16 wherever TILE stands. `__shared__` puts an array into shared memory,
+# here with two axes. `&&` is and, `||` is or. Where a tile reaches past the end of a matrix, the threads bring zeros. So we multiply
+# matrices whose sizes are multiples of 16, and others.
 
 # %%
 PRODUCT = """#line 1 "product.cu"
@@ -444,9 +446,9 @@ print(text[first : text.index("}", first) + 1])
 # ### The rows of the engine's table
 #
 # `tinyalex/fast/table.py` is the list of the engine's algorithms. `function(plain, device, dtype)` looks in it for the kernel that does the
-# same as the function `plain`. With TINYALEX_KERNELS=1 simulated cards run kernels too. We compare our kernel, the engine's kernel and the
-# engine's plain function. And we compare the engine's convolution in tiles, in `conv.cu`, with its convolution on the CPU. `sim.profile()`
-# tells which kernels have run.
+# same as the function `plain`. On a simulated card the engine runs kernels only with TINYALEX_KERNELS=1. We compare our kernel, the
+# engine's kernel and the engine's plain function. And we compare the engine's convolution in tiles, in `conv.cu`, with its convolution on
+# the CPU. `sim.profile()` tells which kernels have run.
 
 # %%
 import os
@@ -919,10 +921,12 @@ show(fig, alt="Two rows of memory, 48 numbers each, cut by black lines into six 
      "cell, for the threads 0 to 5, and seven pale ones that are moved and not used.")  # fmt: skip
 
 # %% [markdown]
-# In the picture P is 9, so that it has room. In the tables, `sectors` is how many have moved. (You need no other column here.) `st` is
-# the write, and its factor is 8. `ld` is the reads of x and of bias together: x has the factor 8, bias about 4, and both together 7.2. The
-# rule is: **neighboring threads should use neighboring numbers.** For this reason `im2col` in the engine's `columns.cu` gives neighboring
-# threads neighboring windows.
+# In the picture P is 9, because 729 would not fit. Black lines bound the sectors. A dark cell is read by the thread whose number it holds.
+# A pale cell moves too, because its sector holds a dark one. In the tables, `sectors` is how many have moved. (You need no other column
+# here.) `st` is the write, and its factor is 8. `ld` is the reads of x and of bias together, and its factor is 7.2. The part of x is as
+# large as `st`. What remains is bias, (78,732 - 69,984) / (10,944 - 8,748), about 4: in the first order a warp reads one number of bias, in
+# the second 32 neighbors. The rule is: **neighboring threads should use neighboring numbers.** For this reason `im2col` in the engine's
+# `columns.cu` gives neighboring threads neighboring windows.
 #
 # And the tiles of 4.5? For both products of part 6 we count the bytes that the threads ask for, and the sectors that move. These are two
 # things: if some threads of a warp ask for the same number, its sector moves once.

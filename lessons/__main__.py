@@ -1,9 +1,10 @@
-"""`python -m lessons`: notebooks, the book, the student's edition, the paper's numbers, the sheet for paper, the wall of wrong curves."""
+"""`python -m lessons`: notebooks, book, student's edition, the paper's numbers, sheet for paper, wall of wrong curves, browser site."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from tinyalex.commands.lessons import BOOK
 from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
-SHEETS = BOOK.parent / "sheet"
+SHEETS, SITE = BOOK.parent / "sheet", BOOK.parent / "lite"
 SEED = """with --student: other random inputs for the proofs of lessons 00, 03, 06, 09 and 10, and the salt of the predictions' hashes.
 The other inputs stay, because the lessons say what comes of them (default: the lessons' inputs and a new salt)"""
 EPILOG = """\
@@ -27,8 +28,24 @@ examples:
   python -m lessons numbers --check   whether every number of the paper is still what the page says; a few seconds
   python -m lessons wall              train the runs with planted bugs and draw their curves; half a minute
   python -m lessons sheet --seed 7    AlexNet on paper: a sheet to print, and its answers, in build/sheet
+  python -m lessons lite              a site with the lessons, which runs them in the browser, in build/lite; half a minute
 
 exit codes: 0 done, 1 a lesson or a number fails or is out of step, 2 bad input, 130 interrupted.
+"""
+
+
+LITE = """\
+Build a site of static files in which the lessons run: JupyterLite, with Python in the page (Pyodide, which is WebAssembly). A reader
+needs a browser alone. The site holds the notebooks and this version of tinyalex."""
+LITE_EPILOG = """\
+Without --runtime the site takes about 25 MB, and a page loads Python, NumPy and matplotlib from Pyodide's network. With --runtime they
+are in the site too, and a page asks for nothing outside of the site. FOLDER is an unpacked pyodide-VERSION.tar.bz2 of Pyodide's releases
+(jupyterlite_pyodide_kernel.constants.PYODIDE_VERSION is the version), with a wheel of each package that its list lacks, such as comm:
+pip download --no-deps -d FOLDER comm
+
+A browser starts no threads, so one core does all the work, and a training takes longer than in an installed Python.
+
+exit codes: 0 done, 1 a notebook is out of step or a part cannot be built, 2 bad input, 130 interrupted.
 """
 
 
@@ -37,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         "python -m lessons", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | numbers | sheet | wall")
+    commands = top.add_subparsers(dest="command", required=True, metavar="build | book | numbers | sheet | wall | lite")
     build = commands.add_parser("build", help="run lessons and write their notebooks beside them", allow_abbrev=False)
     build.add_argument("numbers", nargs="*", metavar="NN", help="such as 03 (default: all)")
     build.add_argument("--check", action="store_true", help="run and compare with the notebooks that are there; write nothing")
@@ -53,7 +70,14 @@ def parser() -> argparse.ArgumentParser:
     sheet = commands.add_parser("sheet", help="write a net of two towers to compute on paper, and its answers", allow_abbrev=False)
     sheet.add_argument("--seed", type=int, default=0, metavar="S", help="other numbers for each class (default: 0)")
     sheet.add_argument("--out", metavar="DIR", type=Path, default=SHEETS, help="the folder (default: build/sheet)")
-    for one in (build, book):
+    lite = commands.add_parser(
+        "lite", help="build a site that runs the lessons in the browser", description=LITE, epilog=LITE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
+    )  # fmt: skip
+    dest = "a new folder, or an older site (default: build/lite)"
+    lite.add_argument("dest", nargs="?", metavar="DEST", type=Path, default=SITE, help=dest)
+    lite.add_argument("--runtime", metavar="FOLDER", type=Path, help="a folder with a whole release of Pyodide, to be copied into the site")
+    for one in (build, book, lite):
         one.add_argument("--from", metavar="DIR", type=Path, default=FOLDER, dest="folder", help=argparse.SUPPRESS)
     return top
 
@@ -98,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
         for path in write_sheet(args.seed, args.out):
             print(f"wrote {path}")
         return 0
+    if args.command == "lite":
+        return _lite(args)
     if args.student:
         return _student(args)
     if args.out is not None or args.seed is not None:
@@ -130,6 +156,17 @@ def _check(lesson: Lesson) -> str | None:
     from lessons import notebooks
 
     return notebooks.out_of_step(lesson, notebooks.run(lesson))
+
+
+def _lite(args: argparse.Namespace) -> int:
+    from lessons.lite import write_site
+
+    start = time.perf_counter()
+    names = write_site(args.folder, args.dest, args.runtime)
+    print(f"{len(names)} lessons in {args.dest}, built in {time.perf_counter() - start:.0f} s; go on with")
+    print(f"  python -m http.server --directory {shlex.quote(str(args.dest))} 8000")
+    print(f"and open http://localhost:8000/lab/index.html?path={names[0]}")
+    return 0
 
 
 def _student(args: argparse.Namespace) -> int:

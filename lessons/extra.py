@@ -21,14 +21,14 @@ class LessonError(TinyalexError, ValueError):
 
 
 class MissingExtra(TinyalexError, ImportError):  # noqa: N818 - the usual term
-    """A package of the extra `lessons` that is not installed."""
+    """A package of the extra `lessons` or `lite` that is not installed."""
 
 
-def require_extra(who: str, packages: tuple[str, ...]) -> None:
-    """Raise MissingExtra, with the remedy, unless all packages can be imported."""
+def require_extra(who: str, packages: tuple[str, ...], extra: str = "lessons") -> None:
+    """Raise MissingExtra, with the remedy, unless all packages of an extra can be imported."""
     missing = [name for name in packages if not _found(name)]
     if missing:
-        raise MissingExtra(f"{who}: packages must be installed, got no {', no '.join(missing)}; {INSTALL}")
+        raise MissingExtra(f"{who}: packages must be installed, got no {', no '.join(missing)}; {INSTALL.replace('lessons', extra)}")
 
 
 def _found(name: str) -> bool:

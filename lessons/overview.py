@@ -10,7 +10,7 @@ from tinyalex.tutor.syllabus import Lesson
 from tinyalex.units import time_in_words
 
 HEAD = """\
-# From the chain rule to AlexNet on two devices
+# From the chain rule to AlexNet, and what came of it
 
 Each lesson derives a backward pass by hand, proves it numerically, and compares it with the engine. You need Python, NumPy and school
 calculus. The notebooks show their outputs, so you can read them here. The code of a lesson computes its pictures and numbers, from
@@ -20,9 +20,9 @@ synthetic images and random numbers; nothing is downloaded.
 |---|---|--:|---|---|---|
 """
 FOOT = """
-All together: {time} with the exercises. Lesson 06 needs only the first three, so 06 to 08 may come before 03. Each lesson has the same
-nine parts: the paper's sentence, predict, the equation, the derivation, twenty lines of your own, prove it, the same as the engine, an
-experiment, what people get wrong.
+All together: {time} with the exercises. Lesson 06 needs only the first three, so 06 to 08 may come before 03; 11 to 16 may come
+in any order after 10. Each lesson has the same nine parts: the paper's sentence, predict, the equation, the derivation, twenty lines of
+your own, prove it, the same as the engine, an experiment, what people get wrong.
 
     .venv/bin/pip install -e ".[lessons]" jupyterlab   # on Windows: .venv\\Scripts\\pip
     .venv/bin/tinyalex lessons 03                      # opens lesson 03
@@ -30,6 +30,8 @@ experiment, what people get wrong.
     .venv/bin/python -m lessons build                  # runs what changed, and writes the notebooks
     .venv/bin/python -m lessons build --student --out build/student   # an edition without solutions
     .venv/bin/python -m lessons sheet                  # a net to compute on paper, and its answers, in build/sheet
+    .venv/bin/tinyalex capstone mine.py                # in the end: your functions as one AlexNet beside the engine's, and a page
+    .venv/bin/python -m lessons lite                   # a site that runs the lessons in the browser, in build/lite
 
 `NN_name.py` is the source of a lesson and `NN_name.ipynb` is built from it. `mine.py` is the file for the exercises, `solutions/` holds
 the answers, and [MISCONCEPTIONS.md](MISCONCEPTIONS.md) the mistakes that the tutor knows. [NUMBERS.md](NUMBERS.md) is a table of every

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import tinyalex
-from tests import reference
+from tests import reference, reference_later as later
 from tinyalex.devices import CpuDevice
 from tinyalex.fast.table import BY_COLUMNS, CPU
 from tinyalex.gradcheck import kink_free
@@ -247,8 +247,38 @@ def sgd_oracle(classes: Classes) -> list[Pair]:
     return [(linear.params["weight"], w)]
 
 
+def _drawn(classes: Classes, name: str, *args: Any, **settings: Any) -> Any:
+    draw = {"weight_init": Gaussian(0.5), "bias_init": Gaussian(0.5), "rng": np.random.default_rng(0), "dtype": np.float64}
+    return classes[name](*args, **draw, **settings)
+
+
+def batch_norm_oracle(classes: Classes) -> list[Pair]:
+    pairs = []
+    batches = [2 + np.random.default_rng(seed).standard_normal((3, 2, 4, 3)) for seed in range(3)]
+    for convention, momentum in (("pytorch", 0.3), ("tensorflow", 0.6), ("caffe", 0.7)):
+        bn = _drawn(classes, "BatchNorm2d", 2, eps=0.1, convention=convention, momentum=momentum)
+        weight, bias = bn.params["weight"], bn.params["bias"]
+        pairs += [(bn.forward(x, train=True), later.batch_norm(x, weight, bias, 0.1)) for x in batches]
+        wanted = [later.running(0, 1, [x[:, c] for x in batches], convention, momentum) for c in range(2)]
+        pairs.append((np.stack([bn.buffers["running_mean"], bn.buffers["running_var"]], axis=1), np.array(wanted)))
+    return pairs
+
+
+def group_norm_oracle(classes: Classes) -> list[Pair]:
+    x, gn = 2 + np.random.default_rng(1).standard_normal((3, 4, 2, 3)), _drawn(classes, "GroupNorm", 2, 4, eps=0.1)
+    return [(gn.forward(x), later.group_norm(x, 2, gn.params["weight"], gn.params["bias"], 0.1))]
+
+
+def global_pool_oracle(classes: Classes) -> list[Pair]:
+    x = np.random.default_rng(1).standard_normal((3, 4, 2, 3))
+    return [(classes["GlobalAvgPool2d"](dtype=np.float64).forward(x), later.global_avg_pool(x))]
+
+
 ORACLES: dict[str, Callable[[Classes], list[Pair]]] = {
     "LocalResponseNorm": lrn_oracle,
+    "BatchNorm2d": batch_norm_oracle,
+    "GroupNorm": group_norm_oracle,
+    "GlobalAvgPool2d": global_pool_oracle,
     "SpatialResponseNorm": spatial_oracle,
     "LocalContrastNorm": contrast_oracle,
     "MaxPool2d": pool_oracle("MaxPool2d", reference.max_pool2d),

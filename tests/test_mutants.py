@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.mutant_table import BY_BOTH, BY_GRADIENTS, BY_ORACLES, IN_BLOCKS, OF_THE_OPTIMIZER
+from tests.mutant_table_later import LATER_BY_GRADIENTS, LATER_BY_ORACLES
 from tests.mutants import ORACLES, Mutant, mutate, one_image_blocks, rows_touched
 from tinyalex.devices import CpuDevice
 from tinyalex.gradcheck import TOLERANCE
@@ -42,7 +43,7 @@ def oracle_error(layer, classes):
     return error
 
 
-@pytest.mark.parametrize("mutant", BY_GRADIENTS + BY_BOTH, ids=str)
+@pytest.mark.parametrize("mutant", BY_GRADIENTS + BY_BOTH + LATER_BY_GRADIENTS, ids=str)
 def test_gradient_check_catches(mutant, monkeypatch):
     assert gradient_error(mutant.layer, mutate(mutant, monkeypatch), algorithms=rows_touched(mutant.module)) > TOLERANCE
 
@@ -56,7 +57,7 @@ def test_gradient_check_in_one_image_blocks_catches(mutant, monkeypatch):
     device.close()
 
 
-@pytest.mark.parametrize("mutant", BY_ORACLES + BY_BOTH + OF_THE_OPTIMIZER, ids=str)
+@pytest.mark.parametrize("mutant", BY_ORACLES + BY_BOTH + OF_THE_OPTIMIZER + LATER_BY_ORACLES, ids=str)
 def test_oracle_catches(mutant, monkeypatch):
     assert oracle_error(mutant.layer, mutate(mutant, monkeypatch)) > 1e-6
 
@@ -93,6 +94,7 @@ ELSEWHERE = {  # layers whose loops stand with their own tests, and layers that 
     "LocallyConnected2d": "tests/layers/test_local.py",
     "Dropout": "tests/layers/test_dropout.py",
     "Flatten": "tests/layers/test_linear.py",
+    **dict.fromkeys(("Branches", "Concat", "Sum", "Product", "Both"), "tests/layers/test_merge.py"),
     **dict.fromkeys(("Split", "Pair", "Exchange", "Gather"), "tests/towers/test_towers.py"),
 }
 
@@ -101,7 +103,7 @@ def test_every_layer_is_compared_with_loops_and_has_a_planted_bug():
     kinds = {name for name, kind in CLASSES.items() if isinstance(kind, type) and issubclass(kind, Layer)}
     layers = kinds - {"Layer", "Sequential", "Crossing", *ELSEWHERE}
     assert layers <= set(ORACLES), f"write an oracle in tests/mutants.py for {layers - set(ORACLES)}"
-    planted = {mutant.layer for mutant in BY_GRADIENTS + BY_BOTH + BY_ORACLES}
+    planted = {mutant.layer for mutant in BY_GRADIENTS + BY_BOTH + BY_ORACLES + LATER_BY_GRADIENTS}
     assert layers <= planted, f"plant a bug in tests/mutant_table.py for {layers - planted}"
 
 

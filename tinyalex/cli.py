@@ -11,6 +11,7 @@ import errno
 import io
 import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any
@@ -43,6 +44,10 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),
     "check": ("tinyalex.commands.check", "check your functions of the lessons' exercises: which mistake it is, and where to look"),
     "lessons": ("tinyalex.commands.lessons", "list the lessons, and open one: a notebook, or a page of the book"),
+    "capstone": (
+        "tinyalex.commands.capstone",
+        "your functions of the exercises as one small AlexNet, trained beside the engine's: where the two part, and a page",
+    ),
     "grade": ("tinyalex.commands.grade", "grade one student's file or a folder of them: marks, findings, a report on the class"),
 }
 
@@ -50,6 +55,7 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, by default the program's own, and return its exit code."""
     _allow_every_character()
+    warnings.filterwarnings("ignore", "tqdm:disabling monitor support")  # where no thread starts; bars need none
     try:
         code = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()  # here the error of a closed pipe can be caught; when Python ends it cannot

@@ -12,6 +12,7 @@ from typing import Any
 
 from lessons.book.engine import Engine, Place, python
 from lessons.book.glossary import Glossary
+from lessons.book.slides import Slides
 from lessons.book.text import Block, Text
 from lessons.extra import LessonError
 from lessons.notebooks import well_described
@@ -42,28 +43,30 @@ class Page:
     parts: list[tuple[str, str]]
 
 
-def lesson_page(lesson: Lesson, notebook: Any, engine: Engine, glossary: Glossary, pages: dict[str, str]) -> Page:
-    """The page of a notebook with outputs."""
-    text = Text(lesson.name, engine, glossary, pages, lambda source: _embedded(lesson, source))
-    rows, shown = [Row()], []
+def lesson_page(
+    lesson: Lesson, notebook: Any, engine: Engine, glossary: Glossary, pages: dict[str, str], question: tuple[str, str] | None = None
+) -> Page:
+    """The page of a notebook with outputs, and its slides. question: the one that ends the lesson, and its answer."""
+    text, short = (Text(lesson.name, engine, glossary, pages, lambda source: _embedded(lesson, source)) for _ in range(2))
+    rows, slides = [Row()], Slides(lesson, short, question)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             if rows[-1].code:
                 rows.append(Row())
             blocks = text.blocks(cell.source)
-            shown.append((cell, "".join(block.html for block in blocks), blocks))
+            slides.markdown(cell.source)
             for block in blocks:
                 if block.heading and (rows[-1].text or rows[-1].code) and block.heading <= 2:
                     rows.append(Row())
                 rows[-1].text.append(block)
                 rows[-1].places += [place for place in block.places if place not in rows[-1].places]
         elif cell.cell_type == "code":
-            html = _code(lesson, cell)
-            rows[-1].code.append(html)
-            shown.append((cell, html, []))
+            rows[-1].code.append(_code(lesson, cell))
+            outputs = list(_outputs(lesson, cell))
+            slides.code(cell, [one for one in outputs if one.startswith("<figure")], _printed(cell))
     seen: set[Place] = set()
     body = "\n".join(_row(row, engine, seen) for row in rows if row.text or row.code)
-    return Page(body, "\n".join(_slides(lesson, shown)), text.parts)
+    return Page(body, slides.html(), text.parts)
 
 
 def _row(row: Row, engine: Engine, seen: set[Place]) -> str:
@@ -110,13 +113,24 @@ def _code(lesson: Lesson, cell: Any) -> str:
 
 def _outputs(lesson: Lesson, cell: Any) -> Iterator[str]:
     """The outputs as HTML. The sentence that `show` prints below a picture becomes the picture's caption."""
-    alts = [alt for output in cell.outputs if (alt := output.get("metadata", {}).get("image/png", {}).get("alt"))]
     for output in cell.outputs:
-        data = output.get("data", {})
-        if "image/png" in data:
+        if "image/png" in output.get("data", {}):
             yield _figure(lesson, cell, output)
-        elif (words := output.get("text") or data.get("text/plain")) and (kept := _without(ANSI.sub("", words), alts)):
+        elif kept := _words(cell, output):
             yield f'<pre class="output" tabindex="0">{"".join(_wrapped(kept))}</pre>'
+
+
+def _words(cell: Any, output: Any) -> str:
+    """The text of an output, without the sentences that describe pictures."""
+    alts = [alt for one in cell.outputs if (alt := one.get("metadata", {}).get("image/png", {}).get("alt"))]
+    data = output.get("data", {})
+    words = "" if "image/png" in data else output.get("text") or data.get("text/plain") or ""
+    return _without(ANSI.sub("", words), alts)
+
+
+def _printed(cell: Any) -> str:
+    """All text that a cell printed."""
+    return "\n".join(filter(None, (_words(cell, output) for output in cell.outputs)))
 
 
 def _wrapped(text: str) -> Iterator[str]:
@@ -151,31 +165,3 @@ def _embedded(lesson: Lesson, source: str) -> str:
         raise LessonError(f"{lesson.name}: picture must be a PNG or an SVG of the lessons' folder, got {source!r}; put it there")
     kind = "image/png" if path.suffix == ".png" else "image/svg+xml"
     return f"data:{kind};base64,{base64.b64encode(Path(path).read_bytes()).decode('ascii')}"
-
-
-def _slides(lesson: Lesson, shown: list[tuple[Any, str, list[Block]]]) -> Iterator[str]:
-    """The slides: cells with the tag "slide"; where no cell has it, headings with the paragraph after them,
-    formulas with the paragraph before them, and pictures."""
-    tagged = any("slide" in cell.metadata.get("tags", []) for cell, _, _ in shown)
-    facts = (f"Paper {lesson.section}, " if lesson.section else "") + f"about {lesson.minutes} minutes"
-    title = f"<h1>{lesson.number} {escape(lesson.title)}</h1>"
-    yield f'<section class="slide">{title}<p>{escape(lesson.goal)}</p><p>{facts}</p></section>'
-    part = ""
-    for cell, html, blocks in shown:
-        for at, block in enumerate(blocks):
-            if block.heading == 2:
-                part = re.sub(r"</?h2[^>]*>", "", block.html).strip()
-                after = next((other.html for other in blocks[at + 1 :] if not other.heading), "")
-                if not tagged:
-                    yield f'<section class="slide"><h2>{part}</h2>{after}</section>'
-            elif block.formula and not tagged:
-                before = blocks[at - 1].html if at and not blocks[at - 1].heading else ""
-                yield f'<section class="slide"><h2>{part}</h2>{before}{block.html}</section>'
-        if tagged and "slide" in cell.metadata.get("tags", []):
-            figures = "".join(re.findall(r"<figure>.*?</figure>", html, re.DOTALL))
-            content = re.sub(r' id="[^"]*"', "", html) if blocks else figures or html
-            heading = "" if any(block.heading for block in blocks) else f"<h2>{part}</h2>"
-            yield f'<section class="slide">{heading}{content}</section>'
-        elif not tagged and not blocks:
-            for figure in re.findall(r"<figure>.*?</figure>", html, re.DOTALL):
-                yield f'<section class="slide"><h2>{part}</h2>{figure}</section>'

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lessons.book.markup import lesson_link, rendered, table, toml
 from lessons.extra import BOOK, LessonError, progress, require_extra
 from lessons.notebooks import PACKAGE, convert, out_of_step, read
-from lessons.teacher.page import data_of, teaching
+from lessons.teacher.page import data_of, exit_questions, teaching
 from tinyalex.files.atomic import make_folder, write_bytes
 from tinyalex.tutor.syllabus import Lesson, chosen
 from tinyalex.units import time_in_words
@@ -42,12 +42,13 @@ def write_book(folder: Path, out: Path) -> int:
     engine, glossary = Engine(PACKAGE.parent), read_glossary(GLOSSARY)
     pages = {lesson.number: f"{lesson.name}.html" for lesson in lessons}
     files: dict[str, str] = {}
+    questions = exit_questions(folder)
     mistakes: dict[str, str] = {}  # by lesson, where it says what people get wrong
     with progress(len(lessons), "book") as bar:
         for at, lesson in enumerate(lessons):
             if (fault := out_of_step(lesson, convert(lesson))) is not None:
                 raise LessonError(fault)
-            page = lesson_page(lesson, read(lesson), engine, glossary, pages)
+            page = lesson_page(lesson, read(lesson), engine, glossary, pages, questions.get(lesson.number))
             title, body = f"{lesson.number} {lesson.title}", _parts(lesson, page.parts) + page.body + _around(lessons, at)
             files[pages[lesson.number]] = _page(title, body)
             mistakes[lesson.number] = next((f"#{name}" for name, words in page.parts if words.endswith(MISTAKES_PART)), "")

@@ -108,6 +108,10 @@ class Text:
             made.append(Block(html, len(re.sub(r"<[^>]+>", "", html)), heading, places))
         return made
 
+    def inline(self, source: str) -> str:
+        """Words of one line as HTML, without links to the glossary."""
+        return str(self.markdown.renderInline(source))
+
     def _heading(self, tokens: list[Token], level: int) -> None:
         words = tokens[1].content
         number = re.match(r"\d+", words)

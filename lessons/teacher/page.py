@@ -39,6 +39,13 @@ def write_teaching(lessons: Sequence[Lesson], folder: Path) -> None:
         write_bytes(folder / NAME, teaching(lessons, folder).encode())
 
 
+def exit_questions(folder: Path) -> dict[str, tuple[str, str]]:
+    """By lesson, the question of its last minutes and the answer; empty for a folder without a file for teachers."""
+    if not data_of(folder).is_file():
+        return {}
+    return {number: (entry["exit"], entry["answer"]) for number, entry in toml(data_of(folder))["lesson"].items()}
+
+
 def teaching(lessons: Sequence[Lesson], folder: Path) -> str:
     """The text of the page.
 
@@ -50,6 +57,7 @@ def teaching(lessons: Sequence[Lesson], folder: Path) -> str:
     for number in {one.number for one in lessons} ^ set(entries):
         raise LessonError(f"{NAME}: lessons.toml must have one entry for each lesson, got a difference in lesson {number}; mend the file")
     plans = {one.number: _Plan(one, entries[one.number]) for one in lessons}
+    sessions = [plan.minutes[0] + plan.minutes[2] for plan in plans.values()]
     exercises = POINTS * sum(len(one.exercises) for one in lessons)
     written = 2 * WRITTEN * len(lessons)
     return Template((HERE / "page.md").read_text("utf-8")).substitute(
@@ -57,7 +65,8 @@ def teaching(lessons: Sequence[Lesson], folder: Path) -> str:
         total=_row("all", *(sum(plan.minutes[at] for plan in plans.values()) for at in range(3)), "", "", str(exercises)),
         details="\n\n".join(plan.details() for plan in plans.values()),
         routes="\n\n".join(_route(one, plans) for one in document["route"]),
-        first=_link(lessons[0]), cells=to_fill(), image=of_the_image(), lessons=len(lessons), points=POINTS, exercises=exercises,
+        first=_link(lessons[0]), least=min(sessions), most=max(sessions), cells=to_fill(), image=of_the_image(), lessons=len(lessons),
+        points=POINTS, exercises=exercises,
         written=written, sheet=SHEET, all=exercises + written + len(lessons) + SHEET, each=WRITTEN,
     )  # fmt: skip
 

@@ -172,6 +172,16 @@ def test_missing_library_has_a_remedy(monkeypatch):
     assert found(doctor.software)["no-such-library"] == doctor.Finding("no-such-library", "not installed", "pip install no-such-library")
 
 
+@pytest.mark.parametrize("platform, remedy", [("emscripten", None), ("linux", "pip install safetensors")])
+def test_safetensors_is_missed_only_outside_of_a_browser(monkeypatch, platform, remedy):
+    def version(name):
+        raise doctor.PackageNotFoundError(name)
+
+    monkeypatch.setattr(doctor, "version", version)
+    monkeypatch.setattr(doctor.sys, "platform", platform)
+    assert found(doctor.software)["safetensors"].remedy == remedy
+
+
 @pytest.mark.parametrize(("kernel", "mended"), [("Prescott", False), ("SkylakeX", True)])
 def test_kernel_for_an_unknown_processor_is_a_problem(monkeypatch, kernel, mended):
     pool = {"user_api": "blas", "internal_api": "openblas", "version": "0.3", "architecture": kernel, "num_threads": 2}

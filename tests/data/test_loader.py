@@ -471,3 +471,14 @@ def test_a_class_that_a_worker_cannot_find_gets_one_sentence(monkeypatch):
 def test_errors_keep_their_remedy_over_pickle():
     error = pickle.loads(pickle.dumps(DataError("a: b must be c, got d", "do e")))
     assert (error.sentence, error.remedy) == ("a: b must be c, got d", "do e")
+
+
+@pytest.mark.parametrize("module", ["multiprocessing.shared_memory", "multiprocessing.connection"])
+def test_where_no_process_starts_zero_workers_work_and_more_are_refused(monkeypatch, module):
+    """As in WebAssembly, whose multiprocessing lacks these parts."""
+    monkeypatch.setitem(sys.modules, module, None)
+    batches = Batches(IMAGES, LABELS, 16, prepare=SubtractMean.fit(IMAGES))
+    with Loader(batches, workers=0) as loader:
+        assert [len(labels) for _, labels in loader.of_epoch(0)] == [16, 16, 5]
+    with refuses(LoaderError, "loader: workers must be 0 where the system starts no processes, got 2; use workers=0"):
+        Loader(batches, workers=2)

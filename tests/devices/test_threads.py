@@ -11,6 +11,7 @@ import pytest
 import threadpoolctl
 
 import tinyalex as ta
+from tinyalex.devices import threads
 from tinyalex.devices.threads import Threads, at_once, together
 
 
@@ -195,3 +196,70 @@ def test_no_more_threads_are_started_than_were_asked_for():
     assert len(set(threading.enumerate()) - before) == 2
     done.wait()
     threads.shutdown()
+
+
+@pytest.fixture
+def no_thread(monkeypatch):
+    """A system that starts no thread, as WebAssembly, and says so for the first time."""
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threads, "_said", [])
+
+
+SAID = "cpu: the system must start a thread for each worker, got \"can't start new thread\"; fewer threads do the same work"
+
+
+def test_without_threads_the_caller_makes_all_calls_and_it_is_said_once(no_thread):
+    helpers, made = Threads(2, "no"), []
+    with pytest.warns(RuntimeWarning, match="fewer threads") as warned:
+        for _ in range(2):
+            assert together(helpers, lambda: made.append(0) or 0, [lambda: 1, lambda: 2], stop=lambda: None) == [0, 1, 2]
+            assert at_once(lambda: 3, lambda: 4) == (3, 4)
+    assert [str(one.message) for one in warned] == [f"{SAID}, with the same results"] and made == [0, 0]
+
+
+def test_without_threads_an_error_ends_the_calls(no_thread, recwarn):
+    made = []
+
+    def fails():
+        made.append("fails")
+        raise StopError
+
+    for calls in ([fails, lambda: made.append(1)], [lambda: made.append(0), fails, lambda: made.append(2)]):
+        with pytest.raises(StopError):
+            together(Threads(2, "no"), calls[0], calls[1:], lambda: None)
+    assert made == ["fails", 0, "fails"]
+
+
+def test_without_threads_a_call_keeps_its_settings_of_numpy_to_itself(no_thread, recwarn):
+    at_once(lambda: None, lambda: np.seterr(over="raise"))
+    assert np.geterr()["over"] == "warn"
+
+
+def test_fewer_threads_than_wanted_do_all_the_work(monkeypatch):
+    real, started = threading.Thread.start, []
+
+    def start(thread):
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threads, "_said", [])
+    helpers = Threads(3, "few")
+    with pytest.warns(RuntimeWarning, match="must start a thread for each worker"):
+        assert together(helpers, lambda: 0, [lambda: 1, lambda: 2, lambda: 3], stop=lambda: None) == [0, 1, 2, 3]
+    assert helpers.count == 1
+    helpers.shutdown()
+
+
+def test_without_threads_four_workers_give_the_bits_of_one(no_thread, recwarn):
+    x = np.random.default_rng(0).normal(size=(64, 8)).astype(np.float32)
+    device = ta.CpuDevice("cpu:7", workers=4, small=0, cache=1)
+    alone = ta.CpuDevice("cpu:8", workers=1, small=0, cache=1)
+    sums = [one.map_blocks(lambda rows, scratch: (x[rows].sum(axis=0),), 64, 64)[0] for one in (device, alone)]
+    assert sums[0].tobytes() == sums[1].tobytes()

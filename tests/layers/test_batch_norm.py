@@ -158,3 +158,47 @@ def test_one_value_a_channel_has_no_variance():
 def test_bad_settings_raise(settings, text):
     with refuses(ta.ShapeError, text):
         ta.BatchNorm2d(**settings)
+
+
+def conv_and_norm(bias, dtype=np.float64, algorithm="auto"):
+    draw = {"rng": rng(), "weight_init": ta.Gaussian(0.5), "bias_init": ta.Gaussian(1)}
+    conv = ta.Conv2d(3, 6, 3, padding=1, bias=bias, algorithm=algorithm, dtype=dtype, **draw)
+    net = ta.Sequential([conv, make(6, dtype=dtype), ta.ReLU(dtype=dtype), ta.MaxPool2d(2, dtype=dtype)], in_shape=(3, 9, 8))
+    for seed in range(3):
+        net.forward(1 + values((4, 3, 9, 8), seed, dtype), train=True)
+    net.reset()
+    return net
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("n", [1, 19])
+@pytest.mark.parametrize("algorithm", ["auto", "winograd", "plain"])
+def test_frozen_net_folds_the_normalization_into_the_convolution(bias, n, algorithm):
+    net, x = conv_and_norm(bias, algorithm=algorithm), values((n, 3, 9, 8), 7)
+    expected = net.forward(x)
+    net.freeze()
+    for _ in range(2):
+        np.testing.assert_allclose(net.forward(x), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert "folded" in net["bn"].prepared
+    net.thaw()
+    net.params["bn.weight"] *= 2
+    net.freeze()
+    assert np.abs(net.forward(x) - expected).max() > 0.1  # the old weights are forgotten
+
+
+def test_net_that_is_not_frozen_computes_the_bits_of_its_layers_in_turn():
+    net, x = conv_and_norm(False, np.float32), values((5, 3, 9, 8), 7, np.float32)
+    for train in (False, True):
+        out = x
+        for layer in net:
+            out = layer.forward(out, train=train)
+        net.reset()
+        assert np.array_equal(net.forward(x, train=train), out)
+
+
+def test_training_pass_of_a_frozen_net_is_not_folded():
+    net, x = conv_and_norm(True), values((5, 3, 9, 8), 7)
+    net.freeze()
+    out = net.forward(x, train=True)
+    np.testing.assert_allclose(net.forward(x), out, rtol=0, atol=1e-12)
+    assert net.backward(np.ones_like(out)).any() and net.grads["bn.weight"].any()

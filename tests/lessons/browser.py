@@ -21,6 +21,21 @@ addEventListener("load", () => setTimeout(() => {
   document.querySelectorAll("details").forEach((details) => { details.open = true; });
   const seen = (element) => { const box = element.getBoundingClientRect(); return box.width > 0 && box.height > 0; };
   const root = document.documentElement;
+  const sizes = (slide) => {
+    const frame = slide.getBoundingClientRect();
+    const size = { name: slide.id, height: frame.height, low: 0, right: 0, letters: 999, pictures: [] };
+    for (const one of slide.querySelectorAll("*:not(.note, .at)")) {
+      const box = one.getBoundingClientRect();
+      if (!box.width || one.closest(".note, math")) continue;
+      size.low = Math.max(size.low, box.bottom - frame.top);
+      size.right = Math.max(size.right, box.right, box.left + one.scrollWidth);
+      const words = [...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+      if (words) size.letters = Math.min(size.letters, parseFloat(getComputedStyle(one).fontSize));
+      if (one.tagName === "IMG") size.pictures.push(box.height);
+    }
+    for (const formula of slide.querySelectorAll("math")) size.right = Math.max(size.right, formula.getBoundingClientRect().right);
+    return size;
+  };
   const found = { width: innerWidth, scroll: root.scrollWidth, wide: [], notes: [] };
   for (const element of document.querySelectorAll("main *")) {
     const outside = element.getBoundingClientRect().right > innerWidth + 1;
@@ -45,6 +60,7 @@ addEventListener("load", () => setTimeout(() => {
   const slides = document.querySelectorAll(".slide");
   const press = (key) => document.body.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }));
   const top = () => Math.round(Math.min(...[...slides].map((slide) => Math.abs(slide.getBoundingClientRect().top))));
+  found.slides = [...slides].map(sizes);
   if (slides.length) {
     press("ArrowRight"); found.turned = scrollY > 0 && top() < 2;
     press("Home"); found.home = scrollY === 0;
@@ -66,15 +82,20 @@ addEventListener("message", (event) => {
 """
 
 
-def measured(book: Path, scratch: Path, width: int, *flags: str) -> tuple[dict[str, Any], list[str]]:
-    """What each page of a book measures in a window of `width`, and the addresses that were asked for outside of the file system."""
+def measured(
+    book: Path, scratch: Path, width: int, *flags: str, height: int = 800, pages: str = "*.html"
+) -> tuple[dict[str, Any], list[str]]:
+    """What each page of a book measures in a window of `width`, and the addresses that were asked for outside of the file system.
+
+    pages: a pattern of the pages to measure.
+    """
     copy = scratch / f"book-{width}"
     shutil.copytree(book, copy)
-    names = sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*.html"))
+    names = sorted(path.relative_to(copy).as_posix() for path in copy.rglob(pages))
     for name in names:
         text = (copy / name).read_text("utf-8")
         (copy / name).write_text(text.replace("</body>", PROBE.replace("NAME", json.dumps(name)) + "</body>"), "utf-8")
-    frames = "".join(f'<iframe src="{name}" width="{width}" height="800" style="border: 0"></iframe>' for name in names)
+    frames = "".join(f'<iframe src="{name}" width="{width}" height="{height}" style="border: 0"></iframe>' for name in names)
     (copy / "driver.html").write_text(DRIVER + frames, "utf-8")
     log = scratch / f"net-{width}.json"
     page = run(scratch, copy / "driver.html", "--dump-dom", "--virtual-time-budget=20000", f"--log-net-log={log}", *flags)

@@ -7,7 +7,7 @@ import pytest
 
 from lessons import notebooks
 from lessons.book.pages import write_book
-from tinyalex.tutor.syllabus import lessons_in
+from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 SMALL = Path(__file__).parent / "small"
 
@@ -37,4 +37,12 @@ def book(built, tmp_path_factory):
     """The book of the two lessons."""
     out = tmp_path_factory.mktemp("book")
     write_book(built, out)
+    return out
+
+
+@pytest.fixture(scope="session")
+def whole_book(tmp_path_factory):
+    """The book of the repository's own lessons."""
+    out = tmp_path_factory.mktemp("whole")
+    write_book(FOLDER, out)
     return out

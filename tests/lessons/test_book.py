@@ -18,10 +18,13 @@ from lessons.book.text import Text, mathml
 from lessons.extra import LessonError
 from tests.contract import refuses
 from tinyalex.commands import lessons as command
-from tinyalex.tutor.syllabus import lessons_in
+from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
-TERMS = [Term("stride", ("步幅", "步长"), "How far a window moves.", "03"), Term("pooling", ("池化",), "One number a window.", "04")]
-LONG = Term("overlapping pooling", ("重叠池化",), "Windows larger than the stride.", "04")
+TERMS = [
+    Term("stride", ("步幅", "步长"), ("步幅", "步長"), "How far a window moves.", "03"),
+    Term("pooling", ("池化",), ("池化",), "One number a window.", "04"),
+]
+LONG = Term("overlapping pooling", ("重叠池化",), ("重疊池化",), "Windows larger than the stride.", "04")
 
 
 class Reader(HTMLParser):
@@ -106,13 +109,6 @@ def test_line_of_the_engine_is_marked_and_not_a_stop_of_the_keyboard(book):
     assert ".engine .code a:target + a .linenos" in (book / "book.css").read_text("utf-8")
 
 
-def test_slides_are_the_tagged_cells_else_headings_and_pictures(book):
-    tagged, untagged = ((book / f"{name}.slides.html").read_text("utf-8") for name in ("00_small", "01_next"))
-    assert tagged.count('class="slide"') == 2 and tagged.count("<figure>") == 1 and "<h2>3. A picture</h2>" in tagged
-    assert untagged.count('class="slide"') == 4 and "larger one of two numbers:</p>\n<div class=\"math block" in untagged
-    assert untagged.count("<figure>") == 1
-
-
 def test_command_writes_where_tinyalex_lessons_looks(built, tmp_path, capsys):
     assert BOOK == command.BOOK
     assert main(["book", "--from", str(built), "--out", str(tmp_path / "a" / "b")]) == 0
@@ -140,7 +136,8 @@ def test_terms_are_explained_once_the_longest_first_and_never_in_code_or_heading
     assert re.findall(r'href="glossary.html#([\w-]+)">([\w ]+)', made) == [
         ("overlapping-pooling", "Overlapping pooling"), ("stride", "stride"), ("pooling", "pooling"),
     ]  # fmt: skip
-    assert "步幅，步长" in made and "upstride" in html("upstride") and "glossary" not in html("upstride prestrided")
+    assert "步幅，步长</span> / " in made and "步長" in made and "池化</span>: One" in made
+    assert "upstride" in html("upstride") and "glossary" not in html("upstride prestrided")
 
 
 def test_lessons_and_files_become_links():
@@ -271,22 +268,12 @@ def test_link_of_a_page_that_leads_nowhere_is_refused():
             pages._check_links({"a.html": f'<a href="{href}">', "b/c.html": '<p id="x">'})
 
 
-def test_glossary_has_both_languages():
-    glossary = read_glossary(pages.GLOSSARY)
-    assert 60 <= len(glossary.terms) <= 100
-    for term in glossary.terms:
-        assert re.fullmatch(r"0\d|10|14", term.lesson) and term.means.endswith(".") and "!" not in term.means, term
-        assert any(re.search(r"[\u4e00-\u9fff]", one) for one in term.zh) or term.en == "im2col", term
-        assert all(one.strip() == one and ";" not in one for one in term.zh)
-    assert len({term.name for term in glossary.terms}) == len(glossary.terms)
-
-
 def test_term_that_is_not_complete_or_there_twice_is_refused(tmp_path):
     path = tmp_path / "glossary.toml"
     path.write_text('[[term]]\nen = "stride"\nzh = []\nmeans = "x"\nlesson = "03"\n')
-    with refuses(LessonError, "glossary.toml: each term must have en, zh, means and lesson, got "):
+    with refuses(LessonError, "glossary.toml: each term must have en, zh, tw, means and lesson, got "):
         read_glossary(path)
-    entry = '[[term]]\nen = "{}"\nzh = ["步幅"]\nmeans = "x"\nlesson = "03"\nalso = ["stride"]\n'
+    entry = '[[term]]\nen = "{}"\nzh = ["步幅"]\ntw = ["步幅"]\nmeans = "x"\nlesson = "03"\nalso = ["stride"]\n'
     path.write_text(entry.format("step") + entry.format("stepwidth"), "utf-8")
     with refuses(LessonError, "glossary.toml: each term must stand there once, got stride twice"):
         read_glossary(path)
@@ -303,12 +290,15 @@ def test_file_that_is_no_toml_is_refused(tmp_path, monkeypatch, built, content):
         pages.write_book(built, tmp_path / "book")
 
 
+NUMBERS = {lesson.number for lesson in lessons_in(FOLDER)}
+
+
 def test_mistakes_name_lessons_and_say_what_is_so():
     document = tomllib.loads(pages.MISTAKES.read_text("utf-8"))
     found = [mistake for topic in document["topic"] for mistake in topic["mistake"]]
     assert len(found) >= 35 and len({mistake["said"] for mistake in found}) == len(found)
     for mistake in found:
-        assert mistake["lessons"] and all(re.fullmatch(r"0\d|10", number) for number in mistake["lessons"]), mistake
+        assert mistake["lessons"] and set(mistake["lessons"]) <= NUMBERS, mistake
         assert mistake["said"].endswith((".", ").")) and mistake["true"].endswith(".") and "!" not in mistake["true"]
 
 

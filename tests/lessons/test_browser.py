@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from lessons.book.pages import write_book
 from tests.lessons.browser import CHROMIUM, measured, run
 from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
@@ -61,15 +60,63 @@ def test_dark_and_light(narrow, dark):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [400, 1300] if lessons_in(FOLDER) else [])
-def test_book_of_the_repository(tmp_path, width):
+def test_book_of_the_repository(whole_book, tmp_path, width):
     """All that is said above holds for every page of the lessons there are."""
-    write_book(FOLDER, tmp_path / "book")
-    results, asked = measured(tmp_path / "book", tmp_path, width)
+    results, asked = measured(whole_book, tmp_path, width)
     assert not asked
     for page, found in results.items():
         assert found["scroll"] <= width and not found["wide"], (page, found["wide"])
         assert not found["flat"] and not found["blank"] and all(found["notes"]) and found.get("turned", True), (page, found)
         assert found["images"] or "slides" not in page, page
+
+
+SCREENS = [(1280, 720), (1024, 768)]
+LEAST_LETTERS = 1 / 45  # of the window's height: the letters of code and outputs, which are the smallest ones
+
+
+def too_large_or_small(found, width, height):
+    """The slides that a class could not read: their names, and what is wrong."""
+    for slide in found["slides"]:
+        if slide["height"] > height + 1 or slide["low"] > slide["height"] or slide["right"] > width:
+            yield slide["name"], "overflows"
+        if slide["letters"] < LEAST_LETTERS * height:
+            yield slide["name"], "small letters"
+        if any(picture < 0.35 * height for picture in slide["pictures"]):
+            yield slide["name"], "small picture"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), SCREENS if lessons_in(FOLDER) else [])
+def test_slides_of_the_repository_can_be_read_from_the_last_row(whole_book, tmp_path, width, height):
+    results, _ = measured(whole_book, tmp_path, width, height=height, pages="*.slides.html")
+    assert len(results) == len(lessons_in(FOLDER))
+    for page, found in results.items():
+        assert len(found["slides"]) >= 20, page
+        assert not list(too_large_or_small(found, width, height)), page
+
+
+@pytest.mark.parametrize(("width", "height"), SCREENS)
+def test_slides_can_be_read_from_the_last_row(book, tmp_path, width, height):
+    results, _ = measured(book, tmp_path, width, height=height, pages="*.slides.html")
+    for page, found in results.items():
+        assert found["slides"] and not list(too_large_or_small(found, width, height)), page
+
+
+def test_slide_that_cannot_be_read_would_be_seen(book, tmp_path):
+    """The check can fail: 40 lines, a long word, small letters, a small picture. The first two are what the script cannot mend."""
+    spoilt = tmp_path / "spoilt"
+    spoilt.mkdir()
+    for name in ("book.css", "slides.js"):
+        (spoilt / name).write_bytes((book / name).read_bytes())
+    page = (book / "00_small.slides.html").read_text("utf-8")
+    bodies = ["<p>line</p>" * 40, '<pre class="code">' + "x" * 200 + "</pre>", '<p style="font-size: 9px">small</p>',
+              '<figure style="flex: none; height: 90px"><img src="data:," alt=""></figure>']  # fmt: skip
+    slides = "".join(f'<section class="slide" id="s{at}">{body}</section>' for at, body in enumerate(bodies))
+    (spoilt / "a.slides.html").write_text(re.sub(r"<main.*</main>", f"<main>{slides}</main>", page, flags=re.DOTALL), "utf-8")
+    results, _ = measured(spoilt, tmp_path, 1280, height=720)
+    assert {*too_large_or_small(results["a.slides.html"], 1280, 720)} >= {
+        ("s0", "overflows"), ("s1", "overflows"), ("s2", "small letters"), ("s3", "small picture"),
+    }  # fmt: skip
 
 
 def test_a_request_would_be_seen(book, tmp_path):
@@ -85,4 +132,4 @@ def test_a_request_would_be_seen(book, tmp_path):
 def test_print_leaves_solutions_and_navigation_out(book, tmp_path):
     run(tmp_path, book / "00_small.slides.html", f"--print-to-pdf={tmp_path / 'slides.pdf'}", "--no-pdf-header-footer")
     pages = re.findall(rb"/Type\s*/Page\b", (tmp_path / "slides.pdf").read_bytes())
-    assert len(pages) == (book / "00_small.slides.html").read_text("utf-8").count('class="slide"') == 2
+    assert len(pages) == (book / "00_small.slides.html").read_text("utf-8").count('<section id="s') == 7

@@ -41,8 +41,21 @@ def test_minutes_are_those_of_the_lessons():
         reading, doing, experiment = plan.minutes
         assert sum(plan.minutes) == lesson.minutes and min(reading, experiment) > 0, lesson.name
         assert (doing > 0) == bool(lesson.exercises), lesson.name
-        assert plan.minutes[1] == sum(EXERCISES[key].minutes for key in lesson.exercises)
+        assert doing == sum(EXERCISES[key].minutes for key in lesson.exercises)
         assert 0.05 < page.share_of_experiment(lesson) < 0.6
+
+
+def test_monday_is_an_hour_and_names_what_the_slides_have(text, whole_book):
+    monday = text.partition("## What do I do on Monday?")[2].partition("## The lessons")[0]
+    assert sum(map(int, re.findall(r"(\d+) minutes\.\*\*", monday))) == LESSONS[0].minutes == 60
+    slides = (whole_book / f"{LESSONS[0].name}.slides.html").read_text("utf-8")
+    for words in ("Predict", "Before you go"):
+        assert f'"{words}"' in monday and f"{words}</h2>" in slides
+    assert "Two questions to write about</h2>" in slides[slides.rindex("<section") :]
+    least, most = map(int, re.search(r"below: (\d+) to\s+(\d+) minutes", monday).groups())
+    assert 30 <= least <= most <= 60 or "take two sessions" in text, "longer than a session: say in the page how to cut it"
+    for command in re.findall(r"^    \.venv/bin/(tinyalex \w+|python -m lessons \w+)", monday, re.MULTILINE):
+        assert command.split()[-1] in (*cli.COMMANDS, "book", "build")
 
 
 def test_counts_of_mistakes_are_those_of_the_tutor(text):
@@ -159,6 +172,6 @@ def test_page_of_the_book():
     names = {lesson.number: f"{lesson.name}.html" for lesson in LESSONS}
     engine = Engine(FOLDER.parent)
     made = pages._teacher(LESSONS, FOLDER, engine, names)
-    assert made.count("<h1") == 1 and 'id="what-do-i-do-on-monday"' in made and "<math" not in made and "glossary" not in made
+    assert made.count("<h1") == 1 and 'id="what-do-i-do-on-monday"' in made and "<math" not in made and "glossary.html" not in made
     assert '<a href="03_convolution.html">' in made and '<a href="engine/lessons.MISCONCEPTIONS.md.html">' in made
     assert '<a href="teacher.html">' in pages._index(LESSONS, names, True) and "teacher.html" not in pages._index(LESSONS, names, False)

@@ -14,11 +14,11 @@ from tinyalex.data import Standardize, synthetic_dataset
 from tinyalex.data.source import ArraySource
 from tinyalex.errors import DataError
 from tinyalex.models.options import alexnet
-from tinyalex.training import Trainer, load_checkpoint
+from tinyalex.training import Trainer, load_checkpoint, watch as watch_module
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.diagnose import entropy_of
 from tinyalex.training.fits import labels_fit
-from tinyalex.training.stall import examine, is_stalled
+from tinyalex.training.stall import are_mixed, examine, is_stalled
 from tinyalex.training.watch import LOOK_EVERY, Watch
 
 DATA = synthetic_dataset(600, 10)
@@ -42,6 +42,12 @@ def dead():
     return made
 
 
+def empty():
+    made = good()
+    made["conv3"].params["weight"].fill(0)
+    return made
+
+
 def towers():
     return net(towers=2, devices="cpu:0,cpu:1")
 
@@ -52,7 +58,9 @@ def towers():
         (net, PIXELS, 0.01, True, "the biases of conv2 are 1, larger than what the images add to them", "--hidden-bias 0.1"),
         (towers, PIXELS, 0.01, None, "the biases of conv2a are 1, larger than what the images add to them", "--hidden-bias 0.1"),
         (net, PIXELS / np.float32(255), 0.01, True, "the first weights are made for pixels of 0 to 255", "--pixels mean-image"),
-        (dead, UNIT, 0.01, True, "100 % of the units of relu3 are dead", "a lower learning rate, such as 0.001 for 0.01"),
+        (dead, UNIT, 0.01, True, "the biases of conv3 are -1e+03, and without them", "biases that are not negative (--hidden-bias 0.1)"),
+        (empty, UNIT, 0.01, True, "all weights of conv3 are 0, so that its outputs are the same for every image", "FanIn(2**0.5)"),
+        (good, UNIT * 0, 0.01, True, "all inputs are one and the same number", "how the images are read"),
         (good, UNIT, 1e-7, True, "a step changes the weights of no layer by more than", "a higher learning rate, such as 1e-06 for 1e-07"),
         (good, UNIT * 400, 0.01, True, "times that of a guess, and the inputs have a standard deviation of", "--pixels standardize"),
         (good, UNIT, 0.01, False, "a linear classifier cannot tell the labels from the images", "were shuffled against each other"),
@@ -63,7 +71,9 @@ def towers():
         "bias and std",
         "two towers",
         "pixels of 0 to 1",
-        "dead units",
+        "negative biases",
+        "weights of 0",
+        "black images",
         "rate too low",
         "inputs too large",
         "shuffled",
@@ -89,6 +99,58 @@ def test_a_rate_that_is_too_high_is_told_by_the_units_it_killed():
         sgd.step()
     found = examine(made, LOSS, UNIT, LABELS, 3.0, True)
     assert "are dead: they are 0 for every image of a batch" in found.cause and "such as 0.3 for 3" in found.remedy
+
+
+def spoilt(change):
+    made = good()
+    change(made["conv2"].params)
+    return examine(made, LOSS, UNIT, LABELS, 0.01, True)
+
+
+def test_dead_units_are_blamed_on_what_killed_them():
+    """Biases that differ may have been learned; weights that are negative were. Then the rate is named, and the biases beside it."""
+    rng = np.random.default_rng(0)
+    differ = spoilt(lambda params: params["bias"].__isub__(rng.uniform(500, 1500, params["bias"].shape).astype(np.float32)))
+    assert "units of relu2 are dead" in differ.cause and "the biases of conv2 are -" in differ.cause
+    assert differ.remedy.startswith("begin again with a lower learning rate, such as 0.001 for 0.01; if the biases were negative")
+    weights = spoilt(lambda params: np.negative(np.abs(params["weight"]), out=params["weight"]))
+    assert "units of relu2 are dead" in weights.cause and "biases" not in weights.cause
+    assert weights.remedy == "begin again with a lower learning rate, such as 0.001 for 0.01"
+
+
+def test_the_first_dead_layer_is_named():
+    made = good()
+    for name in ("conv2", "conv4"):
+        made[name].params["bias"].fill(-1e3)
+    assert "relu2" in examine(made, LOSS, UNIT, LABELS, 0.01, True).cause
+
+
+def test_the_loss_of_images_of_one_class_is_held_beside_that_of_all_labels():
+    """Their own entropy is 0, and every loss would be infinitely many times as large."""
+    one = np.zeros(24, int)
+    for entropy in (None, math.log(10)):
+        assert "times that of a guess" not in examine(good(), LOSS, UNIT, one, 0.01, True, entropy).cause
+    assert "times that of a guess" in examine(good(), LOSS, UNIT * 400, one, 0.01, True, math.log(10)).cause
+
+
+def test_images_that_are_sorted_by_class_are_examined_in_all_classes(monkeypatch):
+    order = np.argsort(DATA.train_labels, kind="stable")
+    made = ta.Sequential([ta.Flatten(name="flat"), ta.Linear(3072, 10, name="fc")], in_shape=(3, 32, 32), seed=0)
+    data, prepare = (DATA.train_images[order], DATA.train_labels[order]), Standardize.fit(DATA.train_images)
+    trainer = Trainer(made, ta.SGD(made, lr=1e-9), train=data, prepare=prepare, progress=False)
+    monkeypatch.setattr(trainer.batches, "order", lambda epoch: np.arange(600))  # as a run without shuffling has it
+    seen = []
+    monkeypatch.setattr(watch_module, "examine", lambda *args: seen.append(args) or examine(*args))
+    lines = Watch(made, trainer.loss, trainer.sgd, trainer.batches, prepare, True)._why("it guesses")
+    assert len(seen[0][3]) == 64 and len(set(seen[0][3].tolist())) == 10 and seen[0][6] == pytest.approx(entropy_of(DATA.train_labels))
+    assert lines[1] == "  the images come sorted: each batch holds images of few classes; shuffle them in every epoch"
+
+
+@pytest.mark.parametrize(("classes", "batch"), [(10, 60), (10, 8), (1000, 128), (2, 4), (1000, 1)])
+def test_random_batches_are_mixed_and_sorted_ones_are_not(classes, batch):
+    labels = np.random.default_rng(0).integers(0, classes, 200 * classes)
+    assert are_mixed(labels, batch) and are_mixed(np.zeros(30, int), batch)
+    assert are_mixed(np.sort(labels), batch) == (batch == 1)
 
 
 def test_the_table_has_a_line_for_each_layer_and_the_numbers_of_a_layer_by_hand():

@@ -17,10 +17,10 @@ from PIL import Image
 
 from tests.contract import refuses
 from tinyalex.errors import CheckpointError
-from tinyalex.tutor import grading
-from tinyalex.tutor.class_report import class_text, draw, figure_of, how_often, one_text, write_csv, write_gradescope
+from tinyalex.tutor import class_report as report, grading
+from tinyalex.tutor.class_report import class_text, draw, figure_of, how_often, in_words, one_text, write_csv, write_gradescope
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import catalogue
+from tinyalex.tutor.finding import Finding, catalogue
 from tinyalex.tutor.grading import RESULTS, Way, document_of, grade, handed_in, load_known, save
 from tinyalex.tutor.processes import Limits
 from tinyalex.tutor.runner import try_exercise
@@ -204,6 +204,51 @@ def test_chart(folder, tmp_path):
     assert figure_of([], 1).axes[0].texts[0].get_text().startswith("nothing")
 
 
+def chinese_marks(folder):
+    return marks(folder, way=replace(WAY, language="zh"))
+
+
+def test_chart_is_chinese_where_the_computer_has_a_font_for_it(folder, tmp_path, monkeypatch):
+    from matplotlib.font_manager import fontManager
+
+    found = chinese_marks(folder)
+    named = in_words(found, "zh")
+    assert named["E06 max_pool_backward: overwrites the winner"] == "E06 max_pool_backward：dx 正是一个窗口覆盖了前面窗口所留下的值的结果"
+    panel = figure_of([(named[label], number) for label, number in how_often(found)], len(found), "zh").axes[0]
+    shown = [panel.get_title(), panel.get_xlabel(), *(tick.get_text() for tick in panel.get_yticklabels())]
+    assert panel.get_title() == "在 6 份作业中发现的问题" and len(shown) == 5 and all(re.search("[\u4e00-\u9fff]", text) for text in shown)
+    assert set(re.findall(r"[A-Za-z]{3,}", " ".join(shown))) <= {"E06", "max", "pool", "backward", "max_pool", "max_pool_backward", "out"}
+    assert figure_of([], 1, "zh").axes[0].texts[0].get_text() == "没有作业有问题"
+    monkeypatch.setattr(fontManager, "ttflist", [entry for entry in fontManager.ttflist if entry.name not in report.FONTS])
+    assert not draw(tmp_path / "findings.png", found, "zh") and report.font_for("zh") is None
+    with Image.open(tmp_path / "findings.png") as picture:
+        assert "overwrites the winner: 2." in picture.info["Description"]
+    known = next(entry for entry in fontManager.ttflist if entry.name == "DejaVu Sans")
+    monkeypatch.setattr(fontManager, "ttflist", [*fontManager.ttflist, replace(known, name="SimHei")])
+    assert report.font_for("zh") == "SimHei" and report.font_for("en") is None
+
+
+def test_table_is_chinese(folder, tmp_path):
+    write_csv(tmp_path / "marks.csv", chinese_marks(folder), "zh")
+    with open(tmp_path / "marks.csv", encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows[2] == {
+        "作业": "bert.py", "得分": "2.5", "满分": "5", "正确的练习数": "0", "E06": "2.5", "无法使用的原因": "",
+        "E06 有问题": "E06 max_pool_backward：dx 正是一个窗口覆盖了前面窗口所留下的值的结果",
+    }  # fmt: skip
+    assert any("代码必须能够运行" in row["无法使用的原因"] for row in rows)
+
+
+def test_every_finding_has_chinese_words_for_a_report():
+    """Each is short, tells its kind from the others of its exercise, and needs no value of one student."""
+    words = catalogue("zh")
+    for exercise in EXERCISES.values():
+        keys = [key for key in words if key.startswith(f"{exercise.key}.") and key.count(".") == 1]
+        said = [report.described(Finding(key, exercise.key, "f", "mistake", numbers={"output": "dx"}), "zh") for key in keys]
+        assert all(8 <= len(text) <= 90 and "{" not in text and re.search("[\u4e00-\u9fff]", text) for text in said)
+        assert len(set(said)) >= 0.8 * len(said), exercise.key
+
+
 def test_file_that_cannot_be_read_is_a_problem_of_its_submission(folder, monkeypatch):
     def read_bytes(path, whole=Path.read_bytes):
         if path.name == "anna.py":
@@ -218,13 +263,16 @@ def test_file_that_cannot_be_read_is_a_problem_of_its_submission(folder, monkeyp
 
 def english_words(text):
     """The words that are neither names of code and files nor names of mistakes."""
-    names = "AlexNet ReLU tanh softmax MISCONCEPTIONS md max pool backward not there at all import ModuleNotFoundError No module named"
+    names = (
+        "dx out AlexNet ReLU tanh softmax MISCONCEPTIONS md max pool backward not there at all import ModuleNotFoundError No module named"
+    )
     return set(re.findall(r"[A-Za-z]{2,}", re.sub(r"E06 max_pool\S*: .*|hint\(.*|\w+\.py|`[^`]*`", "", text))) - set(names.split())
 
 
 def test_report_on_a_class_is_chinese_as_a_whole_and_its_columns_stand(folder):
     text = class_text(marks(folder, way=replace(WAY, language="zh")), "zh")
-    assert english_words(text) <= {"frida", "emil", "py", "ipynb", "mine"}, text
+    assert english_words(re.sub(r"( %\))  .*", r"\1", text)) <= {"frida", "emil", "py", "ipynb", "mine"}, text
+    assert "dx 正是一个窗口覆盖了前面窗口所留下的值的结果" in text and "%)  overwrites the winner\n" in text
     assert "共 6 份作业；平均" in text and "E06 重叠的最大池化" in text and "这不是安全沙箱" in text
     row = next(line for line in text.splitlines() if line.startswith("E06 重叠的最大池化  "))
     shown = sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in row)

@@ -219,3 +219,14 @@ def test_line_in_a_notebook_names_its_cell():
     exec(compile("def helper(x):\n    return x.nothing", "mine.ipynb, cell 2", "exec"), space)
     exec(compile("\n\ndef student(x):\n    return helper(x)", "mine.ipynb, cell 5", "exec"), space)
     assert call(space["student"], {"x": 1}).where == "cell 2, line 2"
+
+
+def test_where_no_thread_starts_a_call_has_no_limit_and_works(monkeypatch):
+    """As in WebAssembly, which also may lack the list of signals."""
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.delattr(signal, "valid_signals")
+    assert call(lambda x: x + 1, {"x": 1}).value == 2

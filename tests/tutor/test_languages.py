@@ -4,21 +4,25 @@ import inspect
 import json
 import re
 import string
+import tomllib
 
 import numpy as np
 import pytest
 
+from tests.chinese import of_another_script
 from tinyalex.errors import show
 from tinyalex.tutor import session
 from tinyalex.tutor.arrays import LAYOUTS
 from tinyalex.tutor.checking import examine
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import LANGUAGES, PHRASES, SPOKEN, Finding, catalogue, filled, passed, said
+from tinyalex.tutor.finding import LANGUAGES, PHRASES, SPOKEN, Finding, catalogue, fields, filled, passed, said
 from tinyalex.tutor.other_arguments import OF_ARRAYS
 from tinyalex.tutor.source import SubmissionError
 from tinyalex.tutor.submission import load, read
+from tinyalex.tutor.syllabus import FOLDER
 
 ENGLISH, CHINESE = map(catalogue, LANGUAGES)
+GLOSSARY = FOLDER / "glossary.toml"
 HAN = "[\u4e00-\u9fff]"
 FUNCTIONS = [function for exercise in EXERCISES.values() for function in exercise.functions]
 OF_CODE = {  # names of the exercises, which are the same in every language
@@ -27,7 +31,7 @@ OF_CODE = {  # names of the exercises, which are the same in every language
 }
 NAMES = set(  # of tools, of functions of mathematics, of sizes and layers as the pages of the exercises write them
     "AlexNet NumPy Python Jupyter JSON UTF MiB Ctrl Nesterov ReLU relu tanh sigmoid softmax logit exp ln max min sinh cosh inf NaN"
-    " True False None SAME OH OW KH KW dA dB CA dsheet conv conv1 conv2 conv3 pool linear float32 float64 assert".split()
+    " True False None SAME OH OW KH KW dA dB CA dsheet var eps dy conv conv1 conv2 conv3 pool linear float32 float64 assert".split()
 )
 CODE = re.compile(r"`[^`]*`|\{[^}]*\}|\w+(?:\.\w+)+|\.\w+|\w+\([^()]*\)", re.ASCII)  # in backticks, a field, a.b, .py, a call
 
@@ -152,6 +156,50 @@ def test_hints_and_what_comes_next_are_chinese_as_a_whole(capsys):
     session.hint("E06", "max_pool_backward", "zh")
     out = capsys.readouterr().out
     assert re.match(r"max_pool_backward，提示 \d / 3：一个像素", out) and english(out) == []
-    last = EXERCISES["E12"]
-    assert session._following(last, list(last.functions)) == ""
     assert passed("zh", "E12", ["exchange"], 8, "exchange_backward") == "E12 exchange：全部 8 次调用都正确。接下来：exchange_backward"
+
+
+def test_sentences_name_the_same_values_in_both_languages():
+    assert ENGLISH.keys() == {key for key in CHINESE if ".probes." not in key}  # an exercise itself describes its calls in English
+    spoken = {key for key in ENGLISH if fields(ENGLISH[key]) != fields(CHINESE[key])}
+    assert spoken == set()
+    for key in ENGLISH:  # and functions of NumPy and of the tutor
+        calls = [set(re.findall(r"\b(np\.\w+|tutor\.\w+)", text, re.ASCII)) for text in (ENGLISH[key], CHINESE[key])]
+        assert calls[0] == calls[1], key
+
+
+# What a reader of the mainland calls otherwise, or what has two meanings where it would stand: the word, and what the tutor says for it.
+ONE_WORD = {
+    "滤镜": "滤波器", "过滤器": "滤波器", "步长数": "步幅", "陣列": "数组", "参量": "参数", "矢量": "向量", "补零": "填充",
+    "汇聚": "池化",
+    "冲量": "动量", "权值": "权重", "偏差": "偏置", "缺省": "默认", "信息熵": "交叉熵", "字典数组": "字典", "列方向": "逐列",
+    "行方向": "逐行",
+    "向下": "编号小的一侧", "转折点": "折点", "标准化": "归一化", "规范化": "归一化", "卷积核组": "滤波器",
+}  # fmt: skip
+ALLOWED = {"向下": {"取整", "移了一行"}}
+
+
+def other_words(text):
+    """The words of a text that the tutor says otherwise."""
+    found = {word for word in ONE_WORD if word in text}
+    return {word for word in found if not any(f"{word}{after}" in text for after in ALLOWED.get(word, ()))}
+
+
+def test_one_thing_has_one_name_in_simplified_characters():
+    assert {key: left for key, text in CHINESE.items() if (left := other_words(text) or of_another_script(text, traditional=False))} == {}
+    assert other_words("窗口向下 n // 2 个") == {"向下"} and not other_words("尺寸向下取整")
+    assert of_another_script("你的參數", traditional=False) == "參數"
+
+
+def test_terms_are_those_of_the_glossary():
+    """The Chinese word for each of these stands in the glossary, and where the English sentence has the one, the Chinese has the other."""
+    terms = {term["en"]: term["zh"] for term in tomllib.loads(GLOSSARY.read_text("utf-8"))["term"]}
+    for english_word, forms in (
+        ("padding", ("填充", "`padding")), ("channel", ("通道",)), ("stride", ("步幅", "stride")), ("gradient", ("梯度",)),
+        ("mask", ("掩码", "mask")), ("weight decay", ("权重衰减",)), ("logarithm", ("对数",)), ("probability", ("概率",)),
+        ("array", ("数组",)),
+    ):  # fmt: skip
+        assert any(form in terms[english_word] for form in forms), english_word
+        pattern = re.compile(rf"(?<![\w`.]){english_word}s?(?![\w`(])")
+        missing = [key for key, text in ENGLISH.items() if pattern.search(text) and not any(form in CHINESE[key] for form in forms)]
+        assert len(missing) <= 0.1 * sum(bool(pattern.search(text)) for text in ENGLISH.values()), (english_word, missing)

@@ -8,15 +8,18 @@ import pytest
 from tests.contract import refuses
 from tests.tutor.styles.e06 import loops, loops_back
 from tinyalex import tutor
-from tinyalex.errors import ShapeError
-from tinyalex.tutor import answers, predictions, questions, session
+from tinyalex.errors import DataError, ShapeError
+from tinyalex.tutor import answers, later_answers, predictions, questions, session
+from tinyalex.tutor.exercises import EXERCISES
 from tinyalex.tutor.exercises.e06_backward import overwrites_the_winner
+from tinyalex.tutor.syllabus import FOLDER, lessons_in
 
 
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     for name in ("_checked", "_failed", "_findings", "_hinted"):
         monkeypatch.setattr(session, name, {})
+    monkeypatch.setattr(session, "_right", set())
     monkeypatch.setattr(predictions, "_guesses", {})
     monkeypatch.delenv("TINYALEX_LANG", raising=False)
 
@@ -30,6 +33,34 @@ def test_right_functions_are_told_what_comes_next(capsys):
     report = tutor.check("e06", named(loops, "max_pool"), named(loops_back, "max_pool_backward"))
     assert report and repr(report) == "<E06: right>" and report.checked == ("max_pool", "max_pool_backward")
     assert capsys.readouterr().out.startswith("E06 max_pool, max_pool_backward: right in all 28 calls. Next: E07")
+
+
+def test_what_comes_next_was_not_right_before(capsys):
+    """Each half by itself: after the second one comes the next exercise, and a half that is spoilt comes again."""
+
+    def said(function, name):
+        tutor.check("E06", named(function, name))
+        return capsys.readouterr().out.partition("Next: ")[2].split()[0]
+
+    assert said(loops, "max_pool") == "max_pool_backward"
+    assert said(loops_back, "max_pool_backward") == "E07" and said(loops, "max_pool") == "E07"
+    said(overwrites_the_winner, "max_pool_backward")
+    assert said(loops, "max_pool") == "max_pool_backward"
+    both = types.ModuleType("mine")
+    both.max_pool, both.max_pool_backward = loops, overwrites_the_winner
+    session._right.clear()
+    tutor.check("E06", both)  # the first one is right, the second one is not
+    capsys.readouterr()
+    assert said(loops_back, "max_pool_backward") == "E07"
+
+
+def test_exercises_that_were_right_are_passed_over(capsys):
+    session._right.update(function.name for function in EXERCISES["E07"].functions)
+    tutor.check("E06", named(loops, "max_pool"), named(loops_back, "max_pool_backward"))
+    assert "Next: E08" in capsys.readouterr().out
+    session._right.update(function.name for exercise in EXERCISES.values() for function in exercise.functions)
+    tutor.check("E06", named(loops, "max_pool"))
+    assert "Next" not in capsys.readouterr().out
 
 
 def test_first_finding_is_the_only_one(capsys):
@@ -111,7 +142,7 @@ def test_predictions_are_computed_and_need_a_guess(capsys):
     answer = tutor.reveal("02-a")
     assert abs(answer - 6) < 1e-6 and answer._ipython_display_() is None  # a notebook does not show it again
     assert "You expected 3; it is 6." in capsys.readouterr().out
-    assert {name[:2] for name in questions.PREDICTIONS} == {*(f"{n:02}" for n in range(11)), "14"}
+    assert {name[:2] for name in questions.PREDICTIONS} == {lesson.number for lesson in lessons_in(FOLDER)}
     assert questions.PREDICTIONS.keys() == answers.ANSWERS.keys()
 
 
@@ -126,6 +157,18 @@ def test_reveal_writes_numbers_as_the_lessons_do(name, guess, says, capsys):
     tutor.predict(name, guess)
     tutor.reveal(name)
     assert says in capsys.readouterr().out.splitlines()
+
+
+def test_answer_that_is_read_from_a_result_needs_the_file(monkeypatch, tmp_path):
+    tutor.predict("11-a", 6)
+    monkeypatch.setattr(later_answers, "FOLDER", tmp_path / "lessons")
+    name = "examples/results/figure1/result.json"
+    with refuses(DataError, f"reveal: {name} must hold the factor of setup 2012, got FileNotFoundError in reading it; clone the whole"):
+        tutor.reveal("11-a")
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text('{"setups": {"2012": {"factor": {"tanh": {"train_error": {"value": null}}}}}}')
+    with refuses(DataError, "must hold the factor of setup 2012, got TypeError in reading it"):
+        tutor.reveal("11-a")
 
 
 @pytest.mark.parametrize("name", questions.PREDICTIONS)
@@ -150,7 +193,11 @@ def test_each_question_ends_as_one_and_says_what_form_its_answer_has(name, capsy
      ("07-a", 10, 1e-6), ("07-b", 6.276, 0.001), ("07-c", 65.13, 0.01), ("08-a", 1234, 0), ("08-b", 2178, 0), ("08-c", 0, 0),
      ("08-d", 1483.0, 0.1), ("09-a", 96.17, 0.01), ("10-a", 1.558, 0.001),
      ("09-b", 91.91, 0.01), ("09-c", 195, 0), ("10-b", 4.408, 0.001), ("10-c", 100 / 2**0.5, 0.5),
-     ("14-a", 2, 0), ("14-b", 12.025, 0.001), ("14-c", 8, 0)],
+     ("14-a", 2, 0), ("14-b", 12.025, 0.001), ("14-c", 8, 0),
+     ("15-a", 1.153, 0.001), ("15-b", 6.727, 0.001), ("15-c", 0, 0), ("15-d", 100 * 25_557_032 / 60_965_224, 1e-9),
+     ("16-a", 55.36, 0.01), ("16-b", 2, 0.01), ("16-c", 9.310, 0.001), ("16-d", 27, 1e-9), ("16-e", 91.36, 0.01), ("16-f", 2000, 1e-6),
+     ("13-a", 4, 1), ("13-b", 4, 0), ("13-c", 3, 0), ("13-d", -5, 0),  # 13-a is measured
+     ("11-c", 74**2, 1e-6), ("11-d", 76.5, 0.2), ("11-a", 8, 6), ("11-b", 2, 1)],  # the last two are read from our runs
 )  # fmt: skip
 def test_each_prediction_comes_to_what_its_lesson_says(name, about, within):
     assert abs(answers.ANSWERS[name]() - about) <= within

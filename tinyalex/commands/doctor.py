@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -86,7 +87,10 @@ def software() -> Iterator[Finding]:
         try:
             yield Finding(name, version(name))
         except PackageNotFoundError:
-            yield Finding(name, "not installed", f"pip install {name}")
+            if name == "safetensors" and sys.platform == "emscripten":
+                yield Finding(name, "not installed; in a browser tinyalex reads its format itself")
+            else:
+                yield Finding(name, "not installed", f"pip install {name}")
 
 
 def _blas() -> Finding:

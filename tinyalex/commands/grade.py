@@ -56,8 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--jobs", type=int, metavar="N", help="how many processes at a time (default: all cores)")
     add("--limit", type=float, default=60.0, metavar="S", help="seconds of computing of an exercise; a call has half of "
         "them, or ten (default: 60)")
-    add("--lang", metavar="LANG", help="of messages and reports: en or zh (default: TINYALEX_LANG, or en); the "
-        "chart and the CSV are in English")
+    add("--lang", metavar="LANG", help="of messages, reports, the chart and the CSV: en or zh (default: TINYALEX_LANG, or en)")
     parser.epilog = f"{parser.epilog}\n\n{MORE}"
 
 
@@ -148,8 +147,8 @@ def _write(args: argparse.Namespace, graded: list[Graded], way: Way) -> None:
         else:
             write_json(path(args.json), document)
     if args.csv:
-        write_csv(path(args.csv), graded)
+        write_csv(path(args.csv), graded, way.language)
     if args.gradescope:
         write_gradescope(path(args.gradescope), graded[0], way.language)
-    if args.png:
-        draw(path(args.png), graded)
+    if args.png and not draw(path(args.png), graded, way.language):
+        tell(catalogue(way.language)["grade.no_font"])

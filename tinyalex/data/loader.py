@@ -10,6 +10,7 @@ last bit, as without workers.
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -19,8 +20,6 @@ import warnings
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing import connection, util
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ class Loader:
     ------
     ShapeError: a setting is outside its range.
     DataError: a source or a preparation cannot be pickled, or an image cannot be read; the message then is the source's own.
-    LoaderError: a worker cannot start or has ended, or there is no room for the shared memory.
+    LoaderError: a worker cannot start or has ended, the system starts none, or there is no room for the shared memory.
 
     Example
     -------
@@ -92,6 +91,8 @@ class Loader:
         self.parts = parts
         self.workers = require_int("loader", "workers", workers, least=0, most=MOST_WORKERS)
         self.ahead = self.workers + 1 if ahead is None else require_int("loader", "ahead", ahead)
+        if self.workers and not starts_processes():
+            raise LoaderError(f"loader: workers must be 0 where the system starts no processes, got {workers}; use workers=0")
         if start is not None:
             require_choice("loader", "start", start, tuple(multiprocessing.get_all_start_methods()))
         self._context: Any = multiprocessing.get_context(start)
@@ -111,6 +112,8 @@ class Loader:
             sizes = [one.nbytes * min(part.batch_size, len(part.source)) for one, part in zip(ones, self.parts, strict=True)]
             self._shapes = tuple(one.shape for one in ones)
             self._memory = Memory(1 + self.ahead, max(sizes))
+            from multiprocessing import util
+
             self._finalizer = util.Finalize(self, _end, (self._workers, self._memory), exitpriority=100)
             try:
                 self._start()
@@ -143,6 +146,8 @@ class Loader:
         return self._iterate(part, 0, 0, np.arange(len(batches.source)), rng=False) if self.workers else batches.in_order()
 
     def _start(self) -> None:
+        from multiprocessing.reduction import ForkingPickler
+
         whole = self._method == "fork"  # then a worker inherits the objects
         try:
             parts = tuple(zip(self.parts, self._shapes, strict=True))
@@ -230,6 +235,8 @@ class Loader:
 
     def _collect(self) -> None:
         """Wait for an answer of a worker, and note it in `_ready`."""
+        from multiprocessing import connection
+
         assert any(worker.tasks for worker in self._workers), "nothing would ever come"
         pipes = {worker.pipe: worker for worker in self._workers}
         connection.wait([*pipes, *(worker.process.sentinel for worker in self._workers)])
@@ -273,6 +280,16 @@ class Loader:
         self.close()
         rule = f"loader: worker {worker.number} of {self.workers} must live as long as the loop"
         return LoaderError(f"{rule}, got {got} in {doing}", remedy)
+
+
+def starts_processes() -> bool:
+    """Whether this system has what worker processes need. WebAssembly, as in a browser, does not."""
+    try:
+        for name in ("connection", "shared_memory"):
+            importlib.import_module(f"multiprocessing.{name}")
+    except ImportError:
+        return False
+    return True
 
 
 def name_of(source: Source, index: int) -> str:

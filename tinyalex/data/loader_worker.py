@@ -6,9 +6,7 @@ import multiprocessing
 import pickle
 import signal
 import traceback
-from multiprocessing import connection
-from multiprocessing.shared_memory import SharedMemory
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +15,9 @@ from tinyalex.data.batches import Batches
 from tinyalex.data.shared import Memory
 from tinyalex.data.source import ArraySource, Images
 from tinyalex.errors import DataError, LoaderError, TinyalexError, show
+
+if TYPE_CHECKING:  # a browser has no shared memory
+    from multiprocessing.shared_memory import SharedMemory
 
 FEWER = "use fewer workers, or workers=0"
 
@@ -45,6 +46,8 @@ def work(pipe: Any, payload: Any, shared: SharedMemory, slots: int, nbytes: int)
     except Exception as error:
         pipe.send_bytes(pickle.dumps(f"{type(error).__name__}: {error}"))
         return
+    from multiprocessing import connection
+
     from threadpoolctl import threadpool_limits
 
     parent: Any = multiprocessing.parent_process()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import secrets
-from multiprocessing.shared_memory import SharedMemory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tinyalex.errors import LoaderError
 from tinyalex.units import bytes_in_words
+
+if TYPE_CHECKING:  # a browser has no shared memory, so it is imported where it is made
+    from multiprocessing.shared_memory import SharedMemory
 
 ALIGN = 4096  # bytes: each slot begins at a page
 PLACE = "/dev/shm"  # where Linux keeps shared memory; containers often make it small
@@ -37,6 +39,8 @@ class Memory:
     def __init__(self, slots: int, nbytes: int, shared: SharedMemory | None = None) -> None:
         self.slots, self.nbytes = slots, -(-nbytes // ALIGN) * ALIGN
         if shared is None:
+            from multiprocessing.shared_memory import SharedMemory
+
             total = ALIGN * -(-8 * slots // ALIGN) + slots * self.nbytes
             _require_room(total)
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 import weakref
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _local = threading.local()
+_said: list[None] = []  # it has an entry when the user knows that threads do not start
 
 
 class Threads:
@@ -30,12 +32,22 @@ class Threads:
         self._threads: list[threading.Thread] = []
         weakref.finalize(self, self._calls.put, None)
 
-    def submit(self, call: Callable[[], object]) -> None:
-        """Let one of the threads make this call. The call must not raise."""
+    def start(self) -> bool:
+        """Start the threads, or as many as the system starts, which is said once; False where it starts none, as in a browser."""
         while len(self._threads) < self.count:
             thread = threading.Thread(target=_serve, args=(self._calls,), name=f"{self.name}_{len(self._threads)}", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self.count = len(self._threads)  # the next call does not try again
+                _say_once(error)
+                break
             self._threads.append(thread)  # not reached if Ctrl-C interrupts the start: that thread is not counted
+        return self.count > 0
+
+    def submit(self, call: Callable[[], object]) -> None:
+        """Let one of the threads make this call. The call must not raise. Where `start` returns False, nobody makes it."""
+        self.start()
         self._calls.put(call)
 
     def shutdown(self) -> None:
@@ -43,6 +55,13 @@ class Threads:
         self._calls.put(None)
         for thread in self._threads:
             thread.join()
+
+
+def _say_once(error: RuntimeError) -> None:
+    if not _said:
+        _said.append(None)
+        rule = "cpu: the system must start a thread for each worker"
+        warnings.warn(f"{rule}, got {str(error)!r}; fewer threads do the same work, with the same results", RuntimeWarning, stacklevel=2)
 
 
 def _serve(calls: SimpleQueue[Callable[[], object] | None]) -> None:
@@ -58,8 +77,10 @@ def together(threads: Threads, mine: Callable[[], T], others: Sequence[Callable[
     The others have the caller's NumPy error settings. If calls raise, the first error in the order of the list is raised
     after all calls have ended. Ctrl-C reaches only the calling thread, at any of these lines. Then calls that have not begun
     do not begin, `stop()` tells the others to end soon (it may be called twice), and KeyboardInterrupt is raised after all
-    calls have ended.
+    calls have ended. Where no thread starts, the calling thread makes the calls one after the other; one that raises is the last.
     """
+    if not threads.start():
+        return [mine(), *(copy_context().run(work) for work in others)]
     busy: list[None] = []  # one entry for each of the others that is working; append and pop are atomic
     ended: list[None] = []  # it has an entry when no call may begin any more
     done: SimpleQueue[tuple[int, Any, BaseException | None]] = SimpleQueue()

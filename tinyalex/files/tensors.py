@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import write_atomically
+from tinyalex.files.safetensors_format import LONGEST_HEADER, read_safetensors
 
 Tensor = npt.NDArray[Any]
 TYPES = {"float16": "F16", "float32": "F32", "float64": "F64"}
 NO_DIGEST = "0" * 64
-LONGEST_HEADER = 100_000_000  # bytes, the limit of the safetensors format
 CHUNK = 1 << 20
 
 
@@ -114,9 +114,11 @@ def _header(path: Path, encoded: bytes, kind: str, version: int, least: int) -> 
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError:  # in a browser there may be no wheel of it
+        return read_safetensors(path)
     try:
         return load_file(path)
     except SafetensorError as error:

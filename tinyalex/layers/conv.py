@@ -22,6 +22,7 @@ channels of this group, and the same equations hold in each group.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -148,9 +149,13 @@ class Conv2d(Layer):
             raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
         self.settle(in_channels=multiple_of(self.groups, self.name, "in_channels", in_shape[0]))
 
-    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Array:
+    def forward(
+        self, x: Array, *, train: bool = False, then: Then | None = None, instead: tuple[Array, Array, dict[Any, Any]] | None = None
+    ) -> Array:
         self.check_x(x, "N C H W")
         asked = self.asked(x.shape[1:])
+        if instead is not None:  # weights into which batch normalization is folded, see `fast.fuse`
+            asked = replace(asked, weight=instead[0], bias=instead[1], prepared=instead[2])
         row = self.row(asked, len(x))
         out, kept = row.forward(asked, x, self.device, then)
         if train:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -91,7 +92,9 @@ def _has_dropout(config: dict[str, Any]) -> bool:
 
 def bar_of(done: int, images: int, progress: bool | None) -> Any:
     """A progress bar over the images of a run. progress: True or False; None hides it unless stderr is a terminal."""
-    from tqdm import tqdm
+    from tqdm import TqdmMonitorWarning, tqdm
 
     hidden = None if progress is None else not progress
-    return tqdm(total=images, initial=done, unit=" images", unit_scale=True, disable=hidden, dynamic_ncols=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmMonitorWarning)  # it says that no thread starts, as in a browser; the bar needs none
+        return tqdm(total=images, initial=done, unit=" images", unit_scale=True, disable=hidden, dynamic_ncols=True)

@@ -4,9 +4,11 @@ A net whose loss stays near that of a guess, ln(classes), looks the same from ou
 
 - *The images do not reach the output.* The outputs of a hidden layer hardly differ from image to image. With the paper's initial values
   (standard deviation 0.01, biases 1; section 5) the biases may drown the signal. Caffe's authors saw it and took 0.1 for the biases.
-- *Units are dead.* A ReLU whose inputs are negative for all images passes no gradient. One step with too high a rate does this.
+- *Units are dead.* A ReLU whose inputs are negative for all images passes no gradient. One step with too high a rate does this. So do
+  negative first biases and weights of 0, which no learning rate mends; they are told apart by the layer before the ReLU.
 - *The inputs have another scale than the weights were made for.* Pixels of 0 to 1 in a net for 0 to 255 are 255 times too small.
 - *The steps are too small* to move the weights.
+- *The images come sorted*, so that each batch asks for one class, and the next one for another.
 - *The labels do not belong to the images.* Then everything flows, and there is nothing to learn.
 """
 
@@ -32,6 +34,7 @@ from tinyalex.training.diagnose import entropy_of
 NEAR = 0.98  # of the loss of a guess: at or above, the net has learned nothing
 LOST = 0.02  # the least share of a layer's outputs that must differ from image to image
 DEAD = 0.9  # the share of dead units from which on they are the cause
+ALIKE = 0.01  # biases that spread by less than this share of their mean were set, and not learned
 SLOW = 2e-5  # the least change of a layer's weights in a step, as a share of the weights
 FAINT = 1e-3  # logits of a smaller size say the same of every class
 LARGE = 2.0  # times the loss of a guess: the logits are far too large
@@ -90,6 +93,8 @@ def examine(
     labels: npt.NDArray[Any],
     lr: float,
     fits: bool | None = None,
+    entropy: float | None = None,
+    mixed: bool = True,
 ) -> Examination:
     """Pass one batch forward and backward, and say why the net does not learn. Only gradients change, and are zero afterwards.
 
@@ -97,8 +102,12 @@ def examine(
     ----------
     x, labels: a prepared batch, (N, C, H, W) and (N,), N at least 2. lr: the learning rate.
     fits: what `labels_fit` of tinyalex/training/fits.py found; None if it does not know.
+    entropy: the loss of a guess, from all labels of the training; None for the entropy of these labels. Those of one batch may be
+        of one class, and their own entropy is 0. A loss is called too large only where it is known and above 0.
+    mixed: whether each batch of the training has images of many classes; see `are_mixed`.
     """
     seen: list[tuple[Layer, float, float, float | None]] = []
+    reach: dict[str, npt.NDArray[Any]] = {}  # by layer with a bias, the largest output of each unit without its bias
 
     def look(leaf: Layer, out: Any) -> None:
         if leaf.params or isinstance(leaf, ReLU):
@@ -109,6 +118,9 @@ def examine(
             if isinstance(leaf, ReLU):
                 units = host.reshape(len(host), host.shape[1], -1)
                 dead = float((units.max(axis=(0, 2)) <= 0).mean())
+            if "bias" in leaf.params:
+                largest = host.reshape(len(host), host.shape[1], -1).max(axis=(0, 2))
+                reach[leaf.name] = largest - leaf.device.to_numpy(leaf.params["bias"]).ravel()
             seen.append((leaf, rms, spread / rms if rms > 0 else 0.0, dead))
 
     with np.errstate(all="ignore"):
@@ -122,7 +134,17 @@ def examine(
             states = tuple(_state(*each) for each in seen)
         finally:
             net.zero_grad()
-    return Examination(states, *_cause(net, states, float(np.std(x)), found / max(entropy_of(labels), 1e-12), lr, fits))
+    if not mixed:
+        return Examination(states, "the images come sorted: each batch holds images of few classes", "shuffle them in every epoch")
+    guess = entropy_of(labels) if entropy is None else entropy
+    return Examination(states, *_cause(net, states, reach, float(np.std(x)), found / guess if guess > 0 else 0.0, lr, fits))
+
+
+def are_mixed(labels: npt.NDArray[Any], batch: int) -> bool:
+    """Whether batches of so many labels, in this order, have nearly as many classes as batches in random order would have."""
+    blocks = [labels[at : at + batch] for at in range(0, len(labels) - batch + 1, batch)] or [labels]
+    mean = sum(map(entropy_of, blocks)) / len(blocks)
+    return mean >= 0.5 * min(entropy_of(labels), math.log(batch))
 
 
 def _walk(layer: Layer, x: Any, look: Callable[[Layer, Any], None]) -> Any:
@@ -152,18 +174,28 @@ def _state(leaf: Layer, size: float, differs: float, dead: float | None) -> Laye
 
 
 def _cause(
-    net: Layer, states: tuple[LayerState, ...], scale: float, loss: float, lr: float, fits: bool | None
+    net: Layer,
+    states: tuple[LayerState, ...],
+    reach: dict[str, npt.NDArray[Any]],
+    scale: float,
+    loss: float,
+    lr: float,
+    fits: bool | None,
 ) -> tuple[str, str]:
-    """The likely cause and the remedy. scale: the standard deviation of the inputs. loss: as a multiple of a guess's."""
+    """The likely cause and the remedy. scale: the standard deviation of the inputs. loss: as a multiple of a guess's; 0 if not known."""
+    if scale == 0:
+        return "all inputs are one and the same number", "look how the images are read and prepared"
     weighted = [leaf for leaf in net.leaves() if "weight" in leaf.params]
     first = weighted[0]
     gain = states[0].weight * math.sqrt(first.params["weight"][0].size) if states[0].weight is not None else 1.0
-    deadest = max((state for state in states if state.dead is not None), key=lambda state: state.dead or 0, default=None)
+    empty = next((leaf.name for leaf in weighted[:-1] if not leaf.device.to_numpy(leaf.params["weight"]).any()), None)
+    dead = next((at for at, state in enumerate(states) if (state.dead or 0) >= DEAD), None)  # the first one: later ones may die of it
     lost = next((state for state in states[:-1] if state.differs < LOST), None)
     slowest = [lr * state.gradient / state.weight for state in states if state.gradient is not None and state.weight]
-    if deadest is not None and (deadest.dead or 0) >= DEAD:
-        said = f"{100 * (deadest.dead or 0):.0f} % of the units of {deadest.name} are dead: they are 0 for every image of a batch"
-        return said, f"begin again with a lower learning rate, such as {lr / 10:g} for {lr:g}"
+    if empty is not None:
+        return f"all weights of {empty} are 0, so that its outputs are the same for every image", f"use {FAN_IN}"
+    if dead is not None:
+        return _why_dead(net, states, dead, reach, lr)
     if lost is not None:
         said = f"the outputs of {lost.name} differ from image to image by only {100 * lost.differs:.2g} % of their size"
         if gain < 0.5 and scale < BYTES:
@@ -189,6 +221,28 @@ def _cause(
         said = f"a step changes the weights of no layer by more than {max(slowest):.1g} of their size"
         return said, f"use a higher learning rate, such as {lr * 10:g} for {lr:g}"
     return "images reach the output and gradients reach every layer", f"wait longer, or try another learning rate than {lr:g}"
+
+
+def _why_dead(net: Layer, states: tuple[LayerState, ...], at: int, reach: dict[str, npt.NDArray[Any]], lr: float) -> tuple[str, str]:
+    """Why the units of a ReLU, number `at` of the states, are dead, and the remedy.
+
+    Biases that are negative and all alike were set so: a step would have changed each by another amount. Where they differ, they may
+    have been negative at the beginning, or a step may have made them so.
+    """
+    said = f"{100 * (states[at].dead or 0):.0f} % of the units of {states[at].name} are dead: they are 0 for every image of a batch"
+    lower = f"begin again with a lower learning rate, such as {lr / 10:g} for {lr:g}"
+    name = next((state.name for state in reversed(states[:at]) if state.name in reach), None)
+    leaf = next((leaf for leaf in net.leaves() if leaf.name == name), None)
+    if leaf is None or name is None:
+        return said, lower
+    bias = leaf.device.to_numpy(leaf.params["bias"]).astype(np.float64).ravel()
+    by_bias = (reach[name] > 0) & (reach[name] + bias <= 0)  # units that would not be dead with a bias of 0
+    if by_bias.mean() < DEAD / 2:
+        return said, lower
+    said += f"; the biases of {name} are {bias.mean():.2g}, and without them {100 * by_bias.mean():.0f} % of its units would be alive"
+    if bias.std() <= ALIKE * abs(bias.mean()):
+        return said, "begin again with biases that are not negative (--hidden-bias 0.1)"
+    return said, f"{lower}; if the biases were negative before the first step, with others (--hidden-bias 0.1)"
 
 
 def _mean(leaf: Layer, key: str) -> float:

@@ -11,10 +11,10 @@ from tinyalex.training.checkpoint import Position
 from tinyalex.training.diagnose import at_chance, entropy_of
 from tinyalex.training.fits import MOST, labels_fit
 from tinyalex.training.log import EpochResult
-from tinyalex.training.stall import examine, is_stalled
+from tinyalex.training.stall import are_mixed, examine, is_stalled
 
 LOOK_EVERY = 500  # steps of an epoch between two looks: an epoch of ImageNet takes hours
-EXAMINED = 64  # images of the batch that is examined
+EXAMINED = 64  # images that are examined
 
 
 class Watch:
@@ -51,7 +51,9 @@ class Watch:
         """What is wrong, and what an examination of one batch finds. From now on nothing is said."""
         self.on = False
         order, source = self.batches.order(0), self.batches.source
-        few, many = order[:EXAMINED], order[:MOST]
+        few, many = (order[:: max(1, len(order) // count)][:count] for count in (EXAMINED, MOST))  # sorted images: of all classes
         fits = labels_fit(source.read(many), self.batches.labels[many])
-        found = examine(self.net, self.loss, self.prepare(source.read(few), None), self.batches.labels[few], self.sgd.lr, fits)
+        x, labels = self.prepare(source.read(few), None), self.batches.labels[few]
+        mixed = are_mixed(self.batches.labels[order], self.batches.batch_size)
+        found = examine(self.net, self.loss, x, labels, self.sgd.lr, fits, self._entropy, mixed)
         return [f"trainer: {what}", *(f"  {line}" for line in found.lines())]

@@ -7,6 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.tutor import later_answers
+from tinyalex.tutor.later_answers import layers_of_alexnet
+
 Array = npt.NDArray[np.float64]
 
 
@@ -188,21 +191,13 @@ def _eigenvalue_for_its_root() -> float:
     return float(0.1 * 121.78006099**2)  # the largest deviation of ImageNet's colors in cuda-convnet2
 
 
-def _alexnet() -> tuple[Array, Array]:
-    """The weights of AlexNet's five convolutions and three fully connected layers, and how often each weight is used for an image."""
-    channels, filters, kernel = np.array([3, 48, 256, 192, 192]), np.array([96, 256, 384, 384, 256]), np.array([11, 5, 3, 3, 3])
-    full = np.array([9216 * 4096, 4096 * 4096, 4096 * 1000])
-    side = np.array([55, 27, 13, 13, 13, 1, 1, 1])
-    return np.append(filters * channels * kernel**2, full).astype(float), side.astype(float) ** 2
-
-
 def _fc_share() -> float:
-    parameters = _alexnet()[0] + [96, 256, 384, 384, 256, 4096, 4096, 1000]
+    parameters = layers_of_alexnet()[0] + [96, 256, 384, 384, 256, 4096, 4096, 1000]
     return float(100 * parameters[5:].sum() / parameters.sum())
 
 
 def _conv_share() -> float:
-    macs = np.multiply(*_alexnet())
+    macs = np.multiply(*layers_of_alexnet())
     return float(100 * macs[:5].sum() / macs.sum())
 
 
@@ -231,40 +226,6 @@ def _all_links() -> float:
 def _not_sent_back() -> float:
     own, other = np.random.default_rng(0).standard_normal((2, 100_000))
     return float(100 * np.linalg.norm(other) / np.linalg.norm(own + other))
-
-
-def _lines_that_fail() -> float:
-    """How many of five lines fail on a simulated card: those with an array of the host, and with a keyword that CuPy lacks."""
-    from tinyalex.devices.sim import SimDevice
-
-    device, mean = SimDevice(0), np.zeros(3, np.float32)
-    x = device.asarray(np.ones((4, 3), np.float32))
-    lines: list[Callable[[], object]] = [
-        lambda: x - mean,
-        lambda: x.sum(where=x > 0),
-        lambda: device.xp.maximum(x, 0),
-        lambda: x * np.sqrt(2),
-        lambda: float(x.mean()),
-    ]
-    failed = 0
-    for line in lines:
-        try:
-            line()
-        except TypeError:
-            failed += 1
-    return float(failed)
-
-
-def _copy_and_kernel() -> float:
-    from tinyalex.analysis.predict_cards import CARDS
-
-    card = CARDS["gtx580"]
-    return (1 / card.bus) / (2 / card.traffic)
-
-
-def _sectors(apart: int = 729) -> float:
-    lanes = np.arange(32)
-    return len(set(lanes * apart * 4 // 32)) / len(set(lanes * 4 // 32))
 
 
 ANSWERS: dict[str, Callable[[], float]] = {
@@ -304,7 +265,4 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "10-a": _sent_bytes,
     "10-b": _all_links,
     "10-c": _not_sent_back,
-    "14-a": _lines_that_fail,
-    "14-b": _copy_and_kernel,
-    "14-c": _sectors,
-}
+} | later_answers.ANSWERS

@@ -143,6 +143,8 @@ def _run(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
 def _signals() -> dict[int, Any]:
     if threading.current_thread() is not threading.main_thread():
         return {}  # no other thread may set one
+    if not hasattr(signal, "valid_signals"):
+        return {}  # WebAssembly outside of a browser has none
     return {number: signal.getsignal(number) for number in signal.valid_signals()}
 
 
@@ -237,7 +239,8 @@ def _stopped_after(seconds: float) -> Iterator[None]:
                     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(caller), ctypes.py_object(Sent))
             wait = AGAIN_S
 
-    threading.Thread(target=watch, daemon=True).start()
+    with contextlib.suppress(RuntimeError):  # in a browser no thread starts, so nothing ends the call but the user
+        threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:

@@ -17,7 +17,7 @@ from tinyalex.tutor.finding import catalogue
 
 LESSONS = Path(__file__).parents[2] / "lessons"
 
-HEAD = '''"""Your file: twelve exercises, one after the other. Write a function in place of its `raise`, then try it.
+HEAD = '''"""Your file: thirteen exercises, one after the other. Write a function in place of its `raise`, then try it.
 
 "The paper" is A. Krizhevsky, I. Sutskever and G. E. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012; its
 sections are named as in "paper 3.3". The text between the triple quotes of a function is its page: it says what is given and what is
@@ -29,6 +29,7 @@ Images are x (N, C, H, W): N images of C channels, H lines and W columns.
     tinyalex check E06 --hint 1            tutor.hint("E06")                   a hint; there are three, each says more
                                            tutor.replay("E06-overlap")         the call of a message, made again: see below
                                            tutor.solution("E06")               the answer
+    tinyalex capstone mine.py                                                  in the end: your functions as one AlexNet
 
 Of each exercise, only the first function that is not right yet is told, and of that function only the first thing to look at. Most
 messages come from one call. `again = tutor.replay("E06-overlap")` makes this call again with the function that you checked last, and
@@ -38,6 +39,9 @@ keeps it: again.arguments, again.yours and again.right. In a Python in which not
 When E02, E06 and E07 are right, three exercises turned round wait: you write a wrong backward pass that a weak check lets through, then
 a check that finds it out. tutor.weak("B1") shows the weak check, tutor.fool("B1", my_wrong) tries your function on it, and
 tutor.mend("B1", my_check) tries your check. B1 is about max_pool_backward, B2 about tanh_backward, B3 about lrn_backward.
+
+When E02 to E10 and E12 are right, `tinyalex capstone mine.py` builds a small AlexNet of them, trains it beside the engine's, and says
+whether the two stay equal to 1e-10. It writes a page with your code, your curve and your filters.
 """
 
 import numpy as np

@@ -6,6 +6,7 @@ import numpy as np
 
 from tinyalex.errors import ShapeError, require_choice, require_float
 from tinyalex.tutor.answers import ANSWERS
+from tinyalex.tutor.kept import keep
 from tinyalex.tutor.questions import PERCENT, POWER, PREDICTIONS
 
 _guesses: dict[str, float] = {}
@@ -18,14 +19,15 @@ class Answer(float):
 
 
 def predict(name: str, guess: float) -> None:
-    """Write down what you expect; `reveal` shows it beside the number.
+    """Write down what you expect; `reveal` shows it beside the number, and the page of `tinyalex capstone` too.
 
     name: such as "04-a". guess: a number.
     """
     require_choice("predict", "name", name, tuple(PREDICTIONS))
     _guesses[name] = require_float("predict", "guess", guess, "a finite number", np.isfinite)
+    keep(name, guess=_guesses[name])
     one = PREDICTIONS[name]
-    print(f"{one.question}\nThe answer is {one.form}.\nYou expect {_written(guess, one.form)}. Later, reveal({name!r}) prints the answer.")
+    print(f"{one.question}\nThe answer is {one.form}.\nYou expect {written(guess, one.form)}. Later, reveal({name!r}) prints the answer.")
 
 
 def reveal(name: str) -> float:
@@ -39,12 +41,13 @@ def reveal(name: str) -> float:
     if name not in _guesses:
         raise ShapeError(f"reveal: {name} must be predicted first, got no guess", f"predict({name!r}, your_number)")
     answer = ANSWERS[name]()
-    expected, found = _written(_guesses[name], one.form), _written(answer, one.form)
+    keep(name, guess=_guesses[name], answer=float(answer))
+    expected, found = written(_guesses[name], one.form), written(answer, one.form)
     print(f"{one.question}\nYou expected {expected}; it is {found}.\n{one.means}")
     return Answer(answer)
 
 
-def _written(number: float, form: str) -> str:
+def written(number: float, form: str) -> str:
     """Four digits, or the whole number in groups of three digits, as the lessons write it: 0.2069, 65,536, 12 %, 10**-3."""
     digits = f"{number:,.0f}" if 1000 <= abs(number) < 1e15 else f"{number:.4g}"
     return {PERCENT: f"{digits} %", POWER: f"10**{digits}"}.get(form, digits)

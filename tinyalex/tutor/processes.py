@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,8 @@ START = """\
 import json, sys
 job = json.loads(sys.stdin.buffer.readline())
 sys.path[:0], sys.path[len(sys.path):] = job["first"], job["last"]
-from tinyalex.tutor.runner import main
-main(job)
+from importlib import import_module
+import_module(job["module"]).main(job)
 """
 
 
@@ -80,6 +80,18 @@ class Task:
     every: bool = False
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What came of a process.
+
+    document: its answer, None where it gave none. late: whether its time was up. how: how it ended, such as "exit code 3".
+    """
+
+    document: Any
+    late: bool
+    how: str
+
+
 class Processes:
     """Runs tasks, some at a time. As a context manager: at its end, however it comes, no process is left."""
 
@@ -104,14 +116,27 @@ class Processes:
         return self._pool.submit(self._run, task)
 
     def _run(self, task: Task) -> Result:
+        job = {"exercise": task.exercise.key, "seed": task.seed, "sizes": task.sizes, "every": task.every}
+        answer = self.ask("tinyalex.tutor.runner", task.path, task.name, job, task.helpers)
+        return _without_answer(task, self.limits, answer) if answer.document is None else result_of(answer.document)
+
+    def ask(
+        self, module: str, path: Path, name: str, job: Mapping[str, Any], helpers: bool, told: Callable[[Any], None] = lambda said: None
+    ) -> Answer:
+        """Let `module.main` do a job in a process of its own, and wait for its answer.
+
+        path, name: the student's file, and what messages call it. helpers: whether files beside it may be imported.
+        told: gets what the process says before it answers, see `runner.say`; called in a thread.
+        """
         nonce = secrets.token_hex(16)
         with tempfile.TemporaryDirectory(prefix="tinyalex-", ignore_cleanup_errors=True) as folder, self._process(folder) as process:
             assert process.stdin is not None and process.stdout is not None and process.stderr is not None
             with contextlib.suppress(OSError):  # it has ended already
-                process.stdin.write(json.dumps(self._job(task, nonce)).encode() + b"\n")
+                whole = self._shared(path, name, helpers) | {"module": module, "nonce": nonce} | dict(job)
+                process.stdin.write(json.dumps(whole).encode() + b"\n")
                 process.stdin.flush()
             answer: list[bytes] = []
-            listener = threading.Thread(target=_listen, args=(process.stdout, nonce.encode(), answer), daemon=True)
+            listener = threading.Thread(target=_listen, args=(process.stdout, nonce.encode(), answer, told), daemon=True)
             listener.start()
             listener.join(self.limits.clock_s)
             late = listener.is_alive()
@@ -120,19 +145,17 @@ class Processes:
             listener.join(1)
             if listener.is_alive():  # a process that left the session holds the pipe's other end: closing ours would wait for it
                 process.stdout = None
-            if answer:
-                return result_of(json.loads(answer[0]))
-            if error := b"" if late else process.stderr.read(LONGEST_LINE):  # of the tutor: the student's goes nowhere
-                raise RuntimeError(f"the process of {task.exercise.key} could not start:\n{error.decode(errors='replace')}")
-            return _without_answer(task, self.limits, late or -code == getattr(signal, "SIGXCPU", None), code)
+            if not answer and not late and (error := process.stderr.read(LONGEST_LINE)):  # of the tutor: the student's goes nowhere
+                raise RuntimeError(f"the process of {name} could not start:\n{error.decode(errors='replace')}")
+        how = f"signal {signal.strsignal(-code) or -code}" if code < 0 else f"exit code {code}"
+        return Answer(json.loads(answer[0]) if answer else None, late or -code == getattr(signal, "SIGXCPU", None), how)
 
-    def _job(self, task: Task, nonce: str) -> dict[str, Any]:
-        path = Path(os.path.abspath(task.path))
+    def _shared(self, given: Path, name: str, helpers: bool) -> dict[str, Any]:
+        path = Path(os.path.abspath(given))
         return {
-            "nonce": nonce, "exercise": task.exercise.key, "path": str(path), "name": task.name, "seed": task.seed,
-            "sizes": task.sizes, "every": task.every,
-            "folder": str(path.parent) if task.helpers else None, "call_s": self.limits.call_s, "exercise_s": self.limits.exercise_s,
-            "memory": self.limits.memory, "first": [str(Path(tinyalex.__file__).parents[1])], "last": [str(Path(np.__file__).parents[1])],
+            "path": str(path), "name": name, "folder": str(path.parent) if helpers else None, "call_s": self.limits.call_s,
+            "exercise_s": self.limits.exercise_s, "memory": self.limits.memory, "first": [str(Path(tinyalex.__file__).parents[1])],
+            "last": [str(Path(np.__file__).parents[1])],
         }  # fmt: skip
 
     @contextlib.contextmanager
@@ -172,17 +195,18 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(process.pid)], capture_output=True, check=False)
 
 
-def _listen(stream: IO[bytes], nonce: bytes, answer: list[bytes]) -> None:
-    """Wait for the line that begins with the nonce; what else comes is forgotten."""
+def _listen(stream: IO[bytes], nonce: bytes, answer: list[bytes], told: Callable[[Any], None]) -> None:
+    """Wait for the line that begins with the nonce; hand on those in which a sign + follows it; what else comes is forgotten."""
     with contextlib.suppress(OSError, ValueError):
         while line := stream.readline(LONGEST_LINE):
-            if line.startswith(nonce):
+            if line.startswith(nonce + b"+"):
+                told(json.loads(line.removeprefix(nonce + b"+")))
+            elif line.startswith(nonce):
                 answer.append(line.removeprefix(nonce))
                 return
 
 
-def _without_answer(task: Task, limits: Limits, late: bool, code: int) -> Result:
-    how = f"signal {signal.strsignal(-code) or -code}" if code < 0 else f"exit code {code}"
-    numbers = {"file": task.name, "exercise": task.exercise.key, "limit": f"{limits.exercise_s:g}", "code": how}
-    finding = Finding("process.too_long" if late else "process.ended", task.exercise.key, "", "file", numbers=numbers)
+def _without_answer(task: Task, limits: Limits, answer: Answer) -> Result:
+    numbers = {"file": task.name, "exercise": task.exercise.key, "limit": f"{limits.exercise_s:g}", "code": answer.how}
+    finding = Finding("process.too_long" if answer.late else "process.ended", task.exercise.key, "", "file", numbers=numbers)
     return Result(task.exercise.key, {function.name: "not looked at" for function in task.exercise.functions}, 0, (finding,))

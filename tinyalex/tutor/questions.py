@@ -137,4 +137,69 @@ PREDICTIONS = {
     "14-c": Prediction("The 32 threads of a warp each read one float32 of an array. In one order of the indices they read neighbors. In\n"
                        "another order they read numbers that lie 729 places apart. How many times as many bytes does the card move?",
                        FACTOR, "Each number lies in a sector of its own: 32 sectors of 32 bytes instead of 4."),
+    "15-a": Prediction("Each of 20 layers multiplies a gradient by 0.8. How much of it is left in front of the first layer?",
+                       PERCENT, "0.8**20 is 0.0115. After two layers it would still be 64 %."),
+    "15-b": Prediction("20 residual blocks follow each other, y = f(x) + x. The slope of each f is 0.1. What is the slope of all\n"
+                       "20 blocks together?",
+                       NUMBER, "Each block has the slope 1.1, and 1.1**20 is 6.73. Without the sums it would be 0.1**20, or 1e-20."),
+    "15-c": Prediction("Batch normalization gets a dout that is 1 everywhere. How large is the largest number in dx?",
+                       NUMBER, "No change of x changes the sum of the outputs: they keep the mean that bias gives them."),
+    "15-d": Prediction("ResNet-50 has 50 layers with weights and AlexNet has 8. How many parameters has ResNet-50, compared with\n"
+                       "AlexNet's 61 million?",
+                       PERCENT, "It has one small fully connected layer, where AlexNet has three large ones."),
+    "16-a": Prediction("An activity is 100, and all its neighbors are 0. The paper's response normalization leaves 44 % of it.\n"
+                       "The program of 2012 first divides alpha by n = 5. How much does the program leave?",
+                       PERCENT, "2 + 0.00002 * 100**2 is 2.2, and 2.2 to the power of -0.75 is 0.55."),
+    "16-b": Prediction("The outputs of a convolution are noise with mean 0. The program of 2012 normalizes them before ReLU, the paper\n"
+                       "after it. How large is the program's sum of squares in a window of five channels, compared with the paper's?",
+                       FACTOR, "ReLU would have removed the negative half, and with it half of the squares."),
+    "16-c": Prediction("A map is 10 everywhere. Normalization over windows of 5 x 5 pixels, with k = 1 and alpha = 0.001 divided by 25,\n"
+                       "reads it. beta is 0.75. What does it give in the middle of the map?",
+                       NUMBER, "The 25 squares have the sum 2,500, so the scale is 1.1."),
+    "16-d": Prediction("Three layers follow each other, with ReLU and without biases. The weights of all three become 3 times as large.\n"
+                       "How large do the outputs of the third layer become?",
+                       FACTOR, "Each layer multiplies by 3 once more, and ReLU lets a positive factor through."),
+    "16-e": Prediction("The program of 2012 adds color noise to an image in training, with a tenth of the colors' standard deviation, and\n"
+                       "divides the sum by 1.1. How large is the standard deviation of the result, compared with an image without noise?",
+                       PERCENT, "Variances add: the root of 1 + 0.01 is 1.005, and 1.005 / 1.1 is 0.914."),
+    "16-f": Prediction("In the run on the images of 2012 the rate of the weights began at 0.01 and was divided by 10 three times. At\n"
+                       "the end the rate of the biases was twice 0.01. How large was it then, compared with a weight's?",
+                       FACTOR, "0.02 over 0.00001. The paper speaks of an equal rate for all layers."),
+    "13-a": Prediction("A layer is computed by Python loops, one multiplication at a time. Then it is computed by im2col and one matrix\n"
+                       "product. How many times as fast is the second way, in its order of magnitude?",
+                       "a power of ten: for 1,000 times write 3",
+                       "Both do the same multiplications. It is measured on your computer, so another one may give one more or less."),
+    "13-b": Prediction("Winograd's algorithm computes a tile of 2 x 2 outputs with a kernel of 3 x 3. How many multiplications does it\n"
+                       "need for each output and channel, in place of 9?",
+                       NUMBER, "The tile has 4 x 4 points, and each of them is one multiplication."),
+    "13-c": Prediction("One image goes through AlexNet. How many of the eight layers with weights wait for memory, and not for arithmetic?",
+                       WHOLE, "These are the fully connected layers. For one image they use each weight once."),
+    "13-d": Prediction("Winograd's algorithm with the largest tiles of the engine, in float32: how large is the largest error, divided by\n"
+                       "the largest output?",
+                       POWER, "A plain product has an error of some 1e-7. What Winograd saves in time it costs in digits."),
+    "11-a": Prediction("The paper says that tanh needs six times as many epochs as ReLU. We repeated Figure 1 with inputs and first\n"
+                       "weights of the kind that the authors used in 2012. How many times as many epochs does tanh need in our runs?",
+                       FACTOR, "The paper's effect is there. How large it is depends on the inputs and on the first weights."),
+    "11-b": Prediction("The same net, the same images, but inputs of unit variance, and first weights that fit them. How many times\n"
+                       "as many epochs does tanh need in our runs?",
+                       FACTOR, "With such inputs the sums stay small, and tanh keeps its slope."),
+    "11-c": Prediction("Net A has inputs of standard deviation 74, and net B has inputs of standard deviation 1. In both nets the same\n"
+                       "gradient comes back to a sum of layer 1. Both make a step with the same rate. Then the same image comes again.\n"
+                       "How many times as far has the sum moved in net A?",
+                       FACTOR, "The input is in the gradient of the weight, and it multiplies the weight again: its square counts."),
+    "11-d": Prediction("The sums of a layer with tanh have a normal distribution with mean 0 and standard deviation 10. At how many of\n"
+                       "its units is the slope of tanh below 0.01?",
+                       PERCENT, "The slope is below 0.01 where a sum is above 3 or below -3."),
+    "12-a": Prediction("A net learns 3,000 images of ten equally frequent classes, but their labels were shuffled. How many new\n"
+                       "images does it answer right afterwards?",
+                       PERCENT, "No more than a guess: the labels that it has learned say nothing about the images."),
+    "12-b": Prediction("For each test image of the synthetic set we search the six nearest of 3,000 training images, by pixels. How\n"
+                       "many of the six have the class of the test image, on average?",
+                       NUMBER, "Chance gives 0.6. Pixels mostly compare the color of the ground and the light."),
+    "12-c": Prediction("Synthetic images are moved two pixels to the right. How large is the distance in pixels between an image and\n"
+                       "its moved copy, compared with the median distance between images of different classes?",
+                       PERCENT, "Nearly half of the way to an image of another class. And yet it is the same picture."),
+    "12-d": Prediction("A unit gives y = tanh(5 x), and x is 1. The slope of y there is 0.0009. So the gradient expects that y falls by\n"
+                       "0.0009 if x goes to 0. By how much does y fall?",
+                       NUMBER, "The slope holds at the place where we stand. Occlusion goes all the way, and at its end y is 0."),
 }  # fmt: skip

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from tinyalex.tutor.checking import calls_of, examine
 from tinyalex.tutor.exercise import Exercise, Function
@@ -86,11 +86,10 @@ def limit_this_process(cpu_s: float, memory: int) -> None:
             resource.setrlimit(kind, (most, later) if hard == resource.RLIM_INFINITY or later <= hard else (hard, hard))
 
 
-def main(job: Mapping[str, Any]) -> None:
-    """Do what `job` says and end the process.
+def begin(job: Mapping[str, Any]) -> int:
+    """Get ready to run a student's code, and return the descriptor of what was standard output, to which the answer goes.
 
-    The result goes to what was standard output, and its line begins with the job's nonce. Before any of the student's code runs,
-    standard input and outputs lead nowhere, so nothing that the student prints gets between.
+    From now on standard input and outputs lead nowhere, so nothing that the student prints gets between.
     """
     results, nowhere = os.dup(1), os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
@@ -98,8 +97,24 @@ def main(job: Mapping[str, Any]) -> None:
     limit_this_process(job["exercise_s"], job["memory"])
     if job["folder"] is not None:
         sys.path.append(job["folder"])
+    return results
+
+
+def say(results: int, job: Mapping[str, Any], what: Any) -> None:
+    """Tell the program that waits for the answer something before it."""
+    os.write(results, b"\n" + job["nonce"].encode() + b"+" + json.dumps(what).encode() + b"\n")
+
+
+def answer(results: int, job: Mapping[str, Any], document: Any) -> NoReturn:
+    """Give the answer, in a line that begins with the job's nonce, and end the process."""
+    with open(results, "wb") as stream_of_results:
+        stream_of_results.write(b"\n" + job["nonce"].encode() + json.dumps(document).encode() + b"\n")
+    os._exit(0)  # threads that the student has left do not keep it
+
+
+def main(job: Mapping[str, Any]) -> None:
+    """Try the exercise that `job` names, answer with the result, and end the process."""
+    results = begin(job)
     with time_limit_of_calls(job["call_s"]):
         result = try_exercise(EXERCISES[job["exercise"]], Path(job["path"]), job["name"], job["seed"], job["sizes"], job["every"])
-    with open(results, "wb") as stream_of_results:
-        stream_of_results.write(b"\n" + job["nonce"].encode() + json.dumps(result.document()).encode() + b"\n")
-    os._exit(0)  # threads that the student has left do not keep it
+    answer(results, job, result.document())

@@ -26,6 +26,7 @@ SOLUTIONS = Path(__file__).parents[2] / "lessons" / "solutions"
 _checked: dict[str, Callable[..., Any]] = {}  # by function, what was checked last: `replay` calls it again
 _failed: dict[str, str] = {}  # by exercise, the function that the last finding was about: `hint` is about that one
 _findings: dict[str, str] = {}  # by function, the key of its last finding: hints fit it
+_right: set[str] = set()  # the functions that were right when they were checked last: they do not come next
 _hinted: dict[tuple[str, str | None], int] = {}  # by function and topic, how many hints were given
 
 
@@ -55,7 +56,7 @@ def check(exercise: str, *functions: Any, seed: int = 0, sizes: int = 0, languag
 
     Parameters
     ----------
-    exercise: "E01" to "E12".
+    exercise: "E01" to "E13".
     functions: your functions, or a module that holds them. A function of another name is taken where the exercise has one only.
         Where a backward pass is not right, it is also held beside your forward pass: the one that is given here, or that was checked
         last. So `check("E05", conv_backward, conv_forward)` says whether the first is the derivative of the second.
@@ -86,6 +87,7 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
     for at, function in enumerate(order):
         _checked[function.name] = functions[function.name]
         _findings.pop(function.name, None)
+        _right.discard(function.name)
         if finding := examine(exercise, function, functions[function.name], seed, sizes, _forward_of(function, functions)):
             _failed[exercise.key] = function.name
             _findings[function.name] = finding.key
@@ -93,9 +95,10 @@ def check_all(exercise: Exercise, functions: Mapping[str, Any], seed: int, sizes
             waiting = [_waits(later, finding, functions, language) for later in order[at + 1 :]]
             text = "\n".join([finding.text(language), *waiting])
             return Report(exercise.key, finding, text, tuple(done.name for done in order[:at]), names)
+        _right.add(function.name)
     _failed.pop(exercise.key, None)
     calls = sum(map(calls_of, order))
-    text = passed(language, exercise.key, [function.name for function in order], calls, _following(exercise, order))
+    text = passed(language, exercise.key, [function.name for function in order], calls, _following(exercise))
     return Report(exercise.key, None, text, tuple(function.name for function in order))
 
 
@@ -247,9 +250,13 @@ def _named(exercise: Exercise, given: tuple[Any, ...], who: str = "check") -> It
         raise ShapeError(f"check: at least one of {', '.join(names)} must be given, got none", f'call check("{exercise.key}", {names[0]})')
 
 
-def _following(exercise: Exercise, done: list[Function]) -> str:
-    """What comes next: the exercise's other functions, else the next exercise; empty behind the last."""
-    left = [function.name for function in exercise.functions if function not in done]
+def _following(exercise: Exercise) -> str:
+    """What comes next: another function of the exercise, else the next exercise; empty behind the last. What was right is passed over."""
+
+    def left(one: Exercise) -> list[str]:
+        return [function.name for function in one.functions if function.name not in _right]
+
+    if here := left(exercise):
+        return here[0]
     keys = list(EXERCISES)
-    after = keys[keys.index(exercise.key) + 1 :]
-    return left[0] if left else after[0] if after else ""
+    return next((key for key in keys[keys.index(exercise.key) + 1 :] if left(EXERCISES[key])), "")
