@@ -13,7 +13,7 @@ import tinyalex as ta
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.towers import Exchange, Gather
 from tinyalex.tutor.capstone import beside, net
-from tinyalex.tutor.capstone.calls import FUNCTIONS, TOLERANCE, StudentCalls, difference
+from tinyalex.tutor.capstone.calls import FUNCTIONS, ROUNDING, TOLERANCE, StudentCalls, difference
 from tinyalex.tutor.capstone.engine import ENGINE, LINES, lines_of
 from tinyalex.tutor.capstone.verdict import Verdict
 from tinyalex.tutor.checking import examine
@@ -168,8 +168,10 @@ def test_all_solutions_agree():
     assert told == list(range(net.STEPS + 1)) and len(losses["yours"]) == net.STEPS + 1
     verdict = verdict_of(found)
     assert verdict.agree and verdict.exercise == ""
-    (said,) = verdict.lines("en")
+    said, more = verdict.lines("en")
     assert said.startswith("Your AlexNet and the engine's agree: in 20 steps and 1,277 calls of your functions, no number differs")
+    assert said.endswith("What is left comes from the order in which numbers are added.") and "finds nothing wrong either" in more
+    assert set(found["rounding"]) == set(ENGINE) and max(found["rounding"].values()) < ROUNDING / 5
 
 
 # Wrong functions
@@ -204,9 +206,10 @@ def test_where_a_loss_is_right_and_its_gradient_is_not_the_rest_follows_backward
     wrong = {"softmax_cross_entropy": mistake_of("softmax_cross_entropy", "gradient of the sum")}
     found = beside.run(wrong, steps=2)
     said = list(verdict_of(found, **wrong).lines("en"))
-    assert said[0].startswith("They part in step 1 of 20, loss, forward: your softmax_cross_entropy. For the same arguments, its dlogits")
+    assert said[0].startswith("They part in step 1 of 20, loss, backward: your softmax_cross_entropy. For the same arguments, its dlogits")
     assert said[2].startswith("Why the rest differs: the forward pass of this step agrees.")
-    assert "Of 60 places in the net, 60 differ in the end" in said[3]
+    assert said[3].startswith("Of the 35 rows of the page's table (a layer and a direction, both towers together), 35 differ in the end")
+    assert len(found["rows"]) == 35
 
 
 def mistake_of(name, key):
@@ -221,7 +224,7 @@ def test_two_wrong_functions_are_both_told_the_first_one_first():
     assert (found["first"]["layer"], found["first"]["direction"], found["first"]["step"]) == ("norm1", "backward", 0)
     text = "\n".join(verdict_of(found, **wrong).lines("en"))
     assert "E07 lrn_backward:" in text and "E09 sgd_step:" in text and text.count("Why the rest differs") == 1
-    assert "Wrong by itself too, first seen in step 1, fc7-8, update: your sgd_step." in text
+    assert "Wrong by itself too, first seen in step 1 of 20, fc7-8, update: your sgd_step." in text
 
 
 # Functions that cannot be used
@@ -268,10 +271,12 @@ def test_function_that_cannot_be_used_is_told_and_replaced(function, says):
         "relu_backward", 0, "relu3", "a", "backward")  # fmt: skip
     verdict = Verdict("mine.py", found | {"filled": []}, {}, 0.3)
     said = list(verdict.lines("en"))
-    assert said[0].startswith(f"They part in step 1 of 20, relu3 of tower a, backward: your relu_backward. {says}"), said[0]
+    parts = "Not right, first seen" if function is changes else "They part"
+    assert said[0].startswith(f"{parts} in step 1 of 20, relu3 of tower a, backward: your relu_backward. {says}"), said[0]
     if wrong["kind"] != "differs":
         assert found["apart"] == 0
-        assert said[-1] == "No other number of the net differs."
+        replaced = "No other number of the net differs, but only because the engine's function took the place of yours."
+        assert said[-1] == ("No number of the net differs." if function is changes else replaced)
     json.dumps(verdict.document(), allow_nan=False)
 
 
@@ -323,7 +328,8 @@ def test_dropout_that_does_not_draw_anew_is_found_out(key, kind):
     found = beside.run(wrong)
     assert [(one["function"], one["kind"]) for one in found["wrong"]] == [("dropout", kind)] and found["first"] is None
     said = list(verdict_of(found, **wrong).lines("en"))
-    assert "E10 dropout" in said[1] and said[-1] == "No other number of the net differs."
+    assert "E10 dropout" in said[1]
+    assert said[-1] == "No number of the net differs, but only because the engine's net takes your masks."
 
 
 def test_mask_of_other_numbers_is_told():
@@ -358,8 +364,9 @@ def test_bytes_that_were_counted_wrong_change_nothing_else():
     found = beside.run(wrong, steps=1)
     assert found["first"] is None and found["apart"] == 0 and found["largest"] == 0
     said = list(verdict_of(found, **wrong).lines("en"))
-    assert said[0].startswith("They part in step 1 of 20, link3, forward: your exchange_bytes.")
-    assert said[-1] == "No other number of the net differs."
+    counted = "Its to_a is 252 bytes, where the engine counts 2016."
+    assert said[0] == f"They part in step 1 of 20, link3, forward: your exchange_bytes. {counted}"
+    assert said[-1] == "No number of the net differs, but only because no layer reads the bytes."
 
 
 def test_why_is_said_of_the_function_from_which_the_rest_follows():

@@ -72,10 +72,10 @@ class Page:
         yield self._predictions()
 
     def _result(self) -> str:
-        agree = self.verdict.agree
+        right = self.verdict.right
         paragraphs = (f"<pre>{marked(one)}</pre>" for one in self.verdict.lines(self.language))
-        heading = self.say("agree" if agree else "part")
-        return f'<section id="result"{"" if agree else " class=apart"}><h2>{heading}</h2>\n{"".join(paragraphs)}</section>'
+        heading = self.say("agree" if right else "not_right" if self.verdict.found["first"] is None else "part")
+        return f'<section id="result"{"" if right else " class=apart"}><h2>{heading}</h2>\n{"".join(paragraphs)}</section>'
 
     def _curves(self) -> str:
         losses = self.verdict.found["losses"]
@@ -121,7 +121,8 @@ class Page:
                 for at, value in enumerate(row["differences"])
             )
             named = marked(self.words[f"capstone.{direction}"])
-            lines.append(f'<tr><th scope="row">{layer}</th><td>{named}</td><td>{self._whose(row["function"])}</td>{cells}</tr>')
+            lines.append(f'<tr><th scope="row">{layer}</th><td class=text>{named}</td>'
+                         f'<td class=text>{self._whose(row["function"])}</td>{cells}</tr>')  # fmt: skip
         head = "".join(f'<th scope="col">{self.say(key)}</th>' for key in ("layer", "direction", "function")) + head
         table = f'<table class="grid"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
         return (
