@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tinyalex import cli
-from tinyalex.analysis.compare import Timing
-from tinyalex.analysis.compare_chart import TIMES, figure_of
+from tinyalex.analysis.compare import Timing, cost
+from tinyalex.analysis.compare_chart import KEY, TIMES, figure_of
+from tinyalex.analysis.count import count
 from tinyalex.analysis.questions import QUESTIONS
 from tinyalex.commands import compare
+from tinyalex.devices.dry import DryDevice
 from tinyalex.models.later import LATER
-from tinyalex.models.registry import MODELS
+from tinyalex.models.registry import MODELS, build
+
+ROOT = Path(__file__).parents[2]
 
 
 def lines_of(capsys, *words):
@@ -29,14 +37,10 @@ def test_table_has_the_published_counts(capsys):
 
 
 def test_without_names_the_networks_are_those_of_the_lecture():
-    assert compare._names([]) == list(compare.LECTURE) and {*compare.LECTURE} <= {*LATER, *MODELS}
+    assert compare._names([]) == list(compare.LECTURE) and {*compare.LECTURE} <= {*MODELS}
     assert [name for name in compare.LECTURE if name.startswith(("alex", "zf", "goog", "incep", "dense"))] == [
         "alexnet", "zfnet", "googlenet", "inception-v4", "inception-resnet-v2", "densenet121"
     ]  # fmt: skip
-
-
-def test_every_name_is_listed(capsys):
-    assert lines_of(capsys, "--list")[:-1] == list(dict.fromkeys((*MODELS, *LATER)))
 
 
 def test_stages_and_layers(capsys):
@@ -115,8 +119,8 @@ def test_nets_that_do_not_fit_the_memory_are_not_run(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["vgg116"], "compare: NET must be a network, got 'vgg116'; did you mean vgg16? `tinyalex compare --list` prints all names"),
-        (["qwertz"], "compare: NET must be a network, got 'qwertz'; `tinyalex compare --list` prints all names"),
+        (["vgg116"], "compare: NET must be a network, got 'vgg116'; did you mean vgg16? `tinyalex net --list` prints all names"),
+        (["qwertz"], "compare: NET must be a network, got 'qwertz'; `tinyalex net --list` prints all names"),
         (["vgg16", "figure1", "vgg16"], "compare: NET must be different networks, got vgg16 twice; name it once"),
         (["figure1", "--batch", "0"], "compare: --batch must be an integer of at least 1, got 0"),
         (["figure1", "--batch", str(2**40 + 1)], "compare: --batch must be at most 1,099,511,627,776, got 1099511627777"),
@@ -131,3 +135,29 @@ def test_bad_option_exits_2(options, text, capsys):
     assert cli.main(["compare", *options]) == 2
     out, err = capsys.readouterr()
     assert text in err and err.count("\n") == 1 and not out
+
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_chart_of_readme_is_what_the_models_give_today():
+    command = re.search(r"tinyalex compare --png (docs/\S+)", README)
+    with Image.open(ROOT / command[1]) as picture:
+        shown = json.loads(picture.text[KEY])
+    assert list(shown) == list(compare.LECTURE) and (ROOT / command[1]).stat().st_size < 200_000
+    for name, costs in shown.items():
+        assert asdict(cost(count(build(name, devices=DryDevice("cpu"))))) == costs, f"run tinyalex compare --png {command[1]}"
+
+
+def test_table_of_readme_has_every_net_and_its_published_counts():
+    section = README.partition("## After AlexNet\n")[2].partition("\n## ")[0]
+    counts, told = {}, set()
+    for line in section.splitlines():
+        if line.startswith("| ") and "`" in line:
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            words = re.findall(r"`([\w.-]+)`", cells[1])
+            names, endings = [word for word in words if word[0] != "-"], [word for word in words if word[0] == "-"]
+            told |= {*names, *(name + ending for name in names for ending in endings)}
+            counts[names[0]] = tuple(int(cell.replace(",", "")) for cell in cells[2:4])
+    assert told == set(LATER)
+    assert counts == {name: (LATER[name].parameters, LATER[name].macs) for name in counts} and len(counts) == 16

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from tinyalex.analysis.compare import Compared
 from tinyalex.files.atomic import write_picture
 
 DPI, WIDTH = 200, 8.0  # inches
+KEY = "costs"  # under which the picture holds its counts
 BANDS = (  # the least height of maps, its name, its color: light where maps are large
     (100, "maps of 100x100 and more", "#c7e3f2"),
     (50, "50 to 99", "#8cc3e0"),
@@ -42,13 +45,15 @@ OFFSETS = ((1, 0), (-1, 0), (0, 1), (0, -1), (0.8, 0.9), (0.8, -0.9), (-0.8, 0.9
 
 
 def draw(nets: Sequence[Compared], path: Path | str) -> None:
-    """Write the chart as a PNG file, 1600 pixels wide, of 128 colors, which halves the file."""
-    from PIL import Image
+    """Write the chart as a PNG file, 1600 pixels wide, of 128 colors, which halves the file. It also holds the counts as text, by `KEY`."""
+    from PIL import Image, PngImagePlugin
 
+    held = PngImagePlugin.PngInfo()
+    held.add_text(KEY, json.dumps({net.name: asdict(net.cost) for net in nets}))
     figure, drawn = figure_of(nets), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DPI)
     picture = Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE)
-    write_picture(path, lambda file: picture.save(file, format="png", optimize=True))
+    write_picture(path, lambda file: picture.save(file, format="png", optimize=True, pnginfo=held))
 
 
 def figure_of(nets: Sequence[Compared]) -> Any:
@@ -91,6 +96,8 @@ def _ms(net: Compared) -> float:
 
 def _bars(axes: Any, title: str, names: Sequence[str], values: Sequence[Sequence[float]], color: str | None = None) -> None:
     """One stacked bar for each net, with its sum behind it."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
     places = range(len(names))
     left = [0.0] * len(names)
     for band, (_, label, shade) in enumerate(BANDS):
@@ -101,6 +108,8 @@ def _bars(axes: Any, title: str, names: Sequence[str], values: Sequence[Sequence
     for place, whole in zip(places, left, strict=True):
         axes.text(whole + 0.02 * most, place, f"{whole:.3g}" if whole < 1000 else f"{whole:.0f}", va="center", fontsize=8.5)
     axes.set_xlim(0, 1.2 * most)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_yticks(list(places), names, fontsize=9.5, parse_math=False)
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first net on top
     axes.set_title(title, fontsize=10, loc="left")
@@ -119,7 +128,9 @@ def _bubbles(axes: Any, nets: Sequence[Compared]) -> None:
     axes.set_yscale("log")
     axes.set_xlim(min(x) / 1.8, max(x) * 2.2)
     axes.set_ylim(min(y) / 1.8, max(y) * 1.8)
-    axes.scatter(x, y, s=areas, color="#4f9ec9", alpha=0.55, edgecolor="#123f66", linewidth=0.8)
+    order = sorted(range(len(nets)), key=lambda i: -areas[i])  # a small bubble lies on a large one
+    axes.scatter(*([values[i] for i in order] for values in (x, y, areas)), color="#4f9ec9", alpha=0.55, edgecolor="#123f66", linewidth=0.8)
+    axes.scatter(x, y, s=5, color="#123f66")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -160,7 +171,10 @@ def _name(axes: Any, names: Sequence[str], x: Sequence[float], y: Sequence[float
         _, _, label = min(found)
         taken.append(label)
         offset = (label[0] - px, label[1] - py + 2)
-        axes.annotate(names[i], (x[i], y[i]), offset, textcoords="offset points", fontsize=9.5, parse_math=False)
+        axes.annotate(
+            names[i], (x[i], y[i]), offset, textcoords="offset points", fontsize=9.5, parse_math=False,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": "#123f66", "shrinkA": 1, "shrinkB": 0},
+        )  # fmt: skip
 
 
 def _common(a: Iterable[float], b: Iterable[float]) -> float:

@@ -17,8 +17,6 @@ from tinyalex.commands.shared import path, tell_expected
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
 from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_int, show
-from tinyalex.layers import Sequential
-from tinyalex.models.later import LATER, build_later
 from tinyalex.models.registry import MODELS, build
 from tinyalex.units import bytes_in_words
 
@@ -36,7 +34,6 @@ LECTURE = (  # the networks of the lecture from AlexNet to DenseNet
     "alexnet", "zfnet", "vgg16", "vgg19", "googlenet", "resnet50", "resnet152", "wide-resnet50-2",
     "inception-v4", "inception-resnet-v2", "se-resnet50", "densenet121",
 )  # fmt: skip
-NAMES = tuple(dict.fromkeys((*MODELS, *LATER)))
 BATCH, MOST_IMAGES = 32, 2**40
 BY = ("sum", "stage", "layer")
 
@@ -44,8 +41,7 @@ BY = ("sum", "stage", "layer")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("names", metavar="NET", nargs="*", help=f"networks, see --list (default: {', '.join(LECTURE)})")
-    add("--list", action="store_true", help="print the names of all networks, and count nothing")
+    add("names", metavar="NET", nargs="*", help=f"networks that `tinyalex net --list` prints (default: {', '.join(LECTURE)})")
     add("--by", default=BY[0], help="sum, stage or layer: a line for each net, for each size of its maps, or for each layer (default: sum)")
     add("--batch", type=int, default=BATCH, help=f"images in the training step whose memory is computed (default: {BATCH})")
     add("--time", action="store_true", help="also measure how long one image takes on this machine: float32, frozen weights, a median")
@@ -57,16 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Count the networks, time them, print the table, draw the chart, and return 0."""
-    if args.list:
-        print("\n".join(NAMES))
-        print(f"next: {EXAMPLE}")
-        return 0
     if args.question is not None:
         return _answer(args)
     require_choice("compare", "--by", args.by, BY)
     batch = require_int("compare", "--batch", args.batch, most=MOST_IMAGES)
     names = _names(args.names)
-    nets = [compared(name, make(name, DryDevice("cpu")), batch, workers=cores()) for name in names]
+    nets = [compared(name, build(name, devices=DryDevice("cpu")), batch, workers=cores()) for name in names]
     if args.time:
         nets = _timed(nets)
     if args.png is not None:
@@ -81,17 +73,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def make(name: str, device: Any) -> Sequential:
-    """The network called `name`, which is one of `NAMES`, on one device."""
-    return build_later(name, devices=device) if name in LATER else build(name, devices=device)
-
-
 def _names(given: list[str]) -> list[str]:
     """The networks to compare. ShapeError: one that does not exist, or that is named twice."""
     for i, name in enumerate(given):
-        if name not in NAMES:
-            near = did_you_mean(name, NAMES)
-            remedy = "`tinyalex compare --list` prints all names"
+        if name not in MODELS:
+            near = did_you_mean(name, MODELS)
+            remedy = "`tinyalex net --list` prints all names"
             raise ShapeError(f"compare: NET must be a network, got {show(name)}", f"{near} {remedy}" if near else remedy)
         if name in given[:i]:
             raise ShapeError(f"compare: NET must be different networks, got {name} twice", "name it once")
@@ -126,7 +113,7 @@ def _timed(nets: list[Compared]) -> list[Compared]:
     """The nets with the time of one image. ShapeError, before anything is run, if one of them needs more memory than is free."""
     free = free_memory()
     for net in nets:
-        need = inference_bytes(make(net.name, DryDevice("cpu")))
+        need = inference_bytes(build(net.name, devices=DryDevice("cpu")))
         if free is not None and need > free:
             got = f"{bytes_in_words(need)} for {net.name} where {bytes_in_words(free)} are free"
             raise ShapeError(f"compare: nets with --time must fit the memory, got {got}", "leave it out, or end other programs")
@@ -138,7 +125,7 @@ def _timed(nets: list[Compared]) -> list[Compared]:
     with tqdm(nets, disable=not sys.stderr.isatty(), leave=False, unit="net", dynamic_ncols=True) as bar:
         for net in bar:
             bar.set_postfix_str(net.name)
-            found.append(replace(net, timing=time_forward(make(net.name, "cpu"))))
+            found.append(replace(net, timing=time_forward(build(net.name, devices="cpu"))))
     return found
 
 
