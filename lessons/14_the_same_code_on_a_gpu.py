@@ -1047,6 +1047,7 @@ except IndexError as error:
 #   `tinyalex/fast/table.py`; the simulated card in `tinyalex/devices/sim.py`, and what runs its kernels in `tinyalex/sim/`.
 # - `docs/SIM.md` shows how to test kernels of your own without a card, `docs/SIM_ARRAYS.md` code for CuPy.
 # - If you have a card: README, "On a GPU".
+# - Next: lesson 15, the networks after AlexNet.
 #
 # Two questions to write about, a few sentences each:
 #
