@@ -240,7 +240,7 @@ show(fig, alt="The value x[pixel] is copied into three windows of conv1, which s
 # between a map of g and an occlusion map:
 #
 # 1. A map of g does not multiply by $x_i - v$. If a pixel is gray already, nothing changes when it is covered, however large its slope is.
-# 2. The map shows g at t = 0, where nothing is covered. On the way to t = 1 ReLUs switch and other cells win the pooling, so g changes.
+# 2. A map of g is taken at t = 0, where nothing is covered. On the way to t = 1 ReLUs switch and other cells win the pooling, so g changes.
 #
 # ### 4.3 Three small examples by hand
 #
@@ -282,8 +282,8 @@ for name, score in scores_of.items():
 # $$\sum_i (x_i - y_i)^2 = 2 S\,(1 - \rho)$$
 #
 # For two images that have nothing to do with each other $\rho$ is 0, and the squared distance is 2 S. The moved image is at
-# $\sqrt{1 - \rho}$ of this distance. Part 6 measures $\rho$ = 0.82, which gives 0.42. It depends on how **smooth** the image is,
-# and on nothing that we see in it. Noise has $\rho$ = 0: its copy, moved by one pixel, is as far from it as other noise is.
+# $\sqrt{1 - \rho}$ of this distance. Part 6 measures $\rho$ = 0.82, which gives 0.42. So the distance depends on how **smooth** the
+# image is, and on nothing that we see in it. Noise has $\rho$ = 0: its moved copy is as far from it as other noise is.
 #
 # ### 4.5 How gray is a filter?
 #
@@ -307,7 +307,8 @@ for name, score in scores_of.items():
 #   them. Divide each filter by its largest magnitude, so that it lies between -1 and 1. Turn -1 to 1 into colors from 0 to 1, so that the
 #   weight 0 is a middle gray.
 # - `gray_shares(filters)`: the gray share of each filter, (M,), by 4.5.
-# - `distances(a, b)`: all distances of the vectors a (A, F) from the vectors b (B, F), a table (A, B).
+# - `distances(a, b)`: all distances of the vectors a (A, F) from the vectors b (B, F), a table (A, B). Multiply out as in 4.4. Make no
+#   table (A, B, F) of differences: for the images of part 8 it may be larger than your computer's memory.
 #
 # Begin with these three.
 
@@ -682,15 +683,15 @@ for x, words in ((0, "image"), (46, "nearest by code"), (270, "nearest by pixels
 show(fig, alt="Three rows: a cross, stripes and a corner, each with six nearest images by code and six by pixels. By code all eighteen "
      "have a blue frame: the same shape in other colors. By pixels the colors are alike and the shapes differ: disks, a star and a "
      "crescent beside the cross. Two of six have a frame for the cross, one for the stripes, and five for the dark corner.")  # fmt: skip
-between = np.argsort(np.argsort(far["pixels"], axis=1), axis=1)
+between = np.argsort(np.argsort(far["pixels"], axis=1), axis=1)  # the rank of each training image by pixels: 0 is the nearest
 rank = np.median(np.take_along_axis(between, six(far["trained"]), axis=1)) + 1
 say("The median neighbor by code has rank 550 of three thousand by pixels", value=rank, within=20, full_only=True)
 
 # %% [markdown]
 # This is the paper's sentence, measured: the retrieved images are not close in pixels. They have other colors and another ground, and the
-# same shape. The numbers say two more things. The codes of the *untrained* net are no better than the pixels: they are sums of
-# pixels with random weights, and then ReLUs. And the net with shuffled labels has trained as long as the other one, and its codes are no
-# better either. **It is not the 64 numbers that make the codes good. It is the labels.**
+# same shape. The numbers say two more things. The codes of the *untrained* net are no better than the pixels: it makes them with random
+# weights. And the net with shuffled labels has trained as long as the other one, and its codes are no better either. **It is
+# not the 64 numbers that make the codes good. It is the labels.**
 #
 # Six neighbors of the right class are also what one may expect of a net that is right 94 times out of 100. The class is read from the code,
 # by one more layer. So the count is no second proof that the net "understands".
@@ -701,7 +702,7 @@ say("The median neighbor by code has rank 550 of three thousand by pixels", valu
 # pixels is **exactly the same**: all pixels lighter by one amount; noise; and a part of an image of another class mixed in.
 #
 # The table says how far each changed image is from its original, in pixels and in code, and how often the net's answer stays the same. The
-# unit is the median distance of two images of different classes.
+# unit is the median distance of two images of different classes, in pixels or in code.
 
 # %%
 images = x_test[:200]
@@ -841,7 +842,7 @@ say("among nets of random filters, 4 % have a p of at most one twentieth", value
     within=0.015, full_only=True)  # fmt: skip
 
 # %% [markdown]
-# About one net of random filters in twenty has such a p, and seed 0 happens to be one. There tower a is the *grayer* one, and after
+# About one net of random filters in twenty has a p below 0.05, and seed 0 happens to be one. There tower a is the *grayer* one, and after
 # training tower b is. So this one run shows a difference that is rather large for chance, and no more. Two more reasons for care:
 #
 # - The deals assume that the filters are independent of each other. But the 16 filters of a tower have learned together. So p is only a
@@ -849,8 +850,8 @@ say("among nets of random filters, 4 % have a p of at most one twentieth", value
 # - The paper's conv1 has 48 filters of 11 by 11 on each card, and saw 1.2 million photographs. Whoever finds nothing in our small net has
 #   not shown that the paper is wrong.
 #
-# The paper says "every run". Whoever tests these words needs several runs, and the same runs without the cut. `tinyalex claims` makes three
-# of each. `examples/results/claims` says how many of them are finished, and with what result.
+# The paper says "every run". Whoever tests these words needs several runs, and the same runs without the cut. `tinyalex claims towers`
+# makes three of each. `examples/results/claims` says how many of them are finished, and with what result.
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -897,7 +898,8 @@ print(f"the most costly filter: {max(cost):.1%} of the test images; the median o
 #
 # **"Filters of deeper layers can be drawn like those of conv1."** A filter of conv1 has three channels, and the eye has three colors. A
 # filter that reads conv1 has one channel for each filter of conv1, 24 here. Three of them as red, green and blue mean nothing: the
-# order of the channels is arbitrary. Let us number the filters of conv1 in the opposite order:
+# order of the channels is arbitrary. The first unit of fc2 has 24 channels of 6 by 6 weights. We take its first three as a
+# picture. Then we number the filters of conv1 in the opposite order, and take the first three again. How alike are the two pictures?
 
 # %%
 turned = {name: value.copy() for name, value in net.items()}
@@ -911,8 +913,8 @@ print("the same scores, to 1e-12; the correlation of the two pictures:", f"{np.c
 # For deeper layers, look at images that excite a filter most: `tinyalex filters --layer conv2 --images 500`.
 #
 # **"These filters have structure, so the net works."** Sheet 1 of the quiz has structure, and its net answers 10 % right. And the other way
-# round, noise in a filter does not prove that it has learned nothing. In the net with two towers a filter still resembles its first
-# weights:
+# round, noise in a filter does not prove that it has learned nothing. The net with two towers answers most test images right. And
+# yet its filters still resemble their first weights:
 
 # %%
 kept_noise = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(first_weights, two_towers, strict=True)]
@@ -928,7 +930,7 @@ say("median correlation of a filter with its first weights: 0.75", value=np.medi
 # Filters are found by training, and they show what the training needed: here light and dark, because color was drawn at random. Structure
 # in them proves that a net was trained, and not that it is right. The gradient with respect to an image is one more step of the backward
 # pass. An occlusion map adds up this gradient, times what is covered, on the way to the covered patch. It depends on the fill. In pixels
-# images of one class are as far from each other as images of different classes. In the code of a net that has learned the labels the
+# images of one class are nearly as far from each other as images of different classes. In the code of a net that has learned the labels the
 # neighbors have the same class. A difference of two towers must be compared with the differences that chance makes.
 #
 # ### Read on
