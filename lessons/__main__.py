@@ -17,8 +17,8 @@ from tinyalex.errors import ShapeError, TinyalexError
 from tinyalex.tutor.syllabus import FOLDER, Lesson, chosen, lessons_in
 
 SHEETS, SITE = BOOK.parent / "sheet", BOOK.parent / "lite"
-SEED = """with --student: other random inputs for the proofs of lessons 00, 03, 06, 09, 10, 14 and 16, and the salt of the predictions' hashes.
-The other inputs stay, because the lessons say what comes of them (default: the lessons' inputs and a new salt)"""
+SEED = """with --student: other random inputs for the proofs of lessons 00, 03, 06, 09, 10, 14 and 16, and the salt of the predictions'
+hashes. The other inputs stay, because the lessons say what comes of them (default: the lessons' inputs and a new salt)"""
 EPILOG = """\
 examples:
   python -m lessons build             notebooks of all lessons whose source, or the package, changed
