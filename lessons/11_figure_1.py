@@ -139,9 +139,9 @@ say("With pixels instead of unit variance the same g moves a sum 5,476 times as 
 reveal("11-c")
 
 # %% [markdown]
-# The next layer reads h. With tanh no element of h is above 1, so there q is at most 1, whatever the images were. But all layers have the
-# same learning rate. So with inputs of 2012 there are two possibilities. If the rate suits the first layer, the other layers hardly move.
-# If it suits the other layers, the sums of the first layer jump thousands of times too far.
+# The next layer reads h. With tanh all elements of h lie between -1 and 1, so there q is at most 1, whatever the images were. But all
+# layers have the same learning rate. So with inputs of 2012 there are two possibilities. If the rate suits the first layer, the other
+# layers hardly move. If it suits the other layers, the sums of the first layer jump thousands of times too far.
 #
 # ### 4.3 What happens to tanh when its sums are large
 #
@@ -230,9 +230,10 @@ say("ReLU: 0.125", value=of_relu, within=0)
 #
 # $$\text{relu}(c\,z) = c\; \text{relu}(z), \qquad \text{and its slope at } c\,z \text{ is its slope at } z .$$
 #
-# So if all sums of the first layer become 1,000 times larger, the outputs become larger too, but no slope changes, and nothing that the
-# layer told about the image is lost. For tanh, $\tanh(c\,z)$ goes to 1 or -1: the layer tells only the sign, and its slopes are almost 0.
-# The layer can leave this state only slowly, because the gradient that changes its weights is multiplied by these slopes.
+# So if all sums of the first layer become 1,000 times larger, no slope changes, and nothing that the layer told about the image is lost.
+# The outputs become larger too. The next layers read them, so a low rate moves these layers as well (4.2). For tanh, $\tanh(c\,z)$ goes
+# to 1 or -1: the layer tells only the sign, and its slopes are almost 0. The layer can leave this state only slowly, because the gradient
+# that changes its weights is multiplied by these slopes.
 #
 # ReLU is not safe from everything. If a large step makes a sum negative for *all* images, its slope is 0 for all of them, and no gradient
 # reaches the unit. It is **dead**. If all units of a layer are dead, the net says the same for every image, and the error stays at 0.9.
@@ -378,7 +379,8 @@ for activation in ("ReLU", "tanh"):
 
 # %% [markdown]
 # **One step moves a sum by -lr g D q** (4.2). We make one step for one image, without momentum, and look at the sums of the first layer
-# before and after. The 1 beside $x^T x$ comes from the bias:
+# before and after. The 1 beside $x^T x$ comes from the bias. Our pixels have the deviation 48.5 and not 74, so D q is about 48.5² = 2,352
+# times as large with pixels, and not 5,476 times:
 
 # %%
 for name, inputs in (("pixels", PIXELS), ("unit variance", UNIT)):
@@ -561,7 +563,8 @@ for setup, words in (("2012", "inputs and weights of the old kind"), ("fan-in", 
 #
 # The first rule is much cheaper, and it is what the first version of this project did. The second is what the caption says. It needs longer
 # runs: a rate that was stopped after three epochs might still have won. The second cell below says how many such rates we have. A **sweep**
-# trains one net with several rates. Here are the rates of our sweeps. "Stopped" means: the run ended before it reached 25 %.
+# trains one net with several rates. Here are the rates of our sweeps. "Stopped" means: the run ended before it reached 25 %. Where the
+# error is 0.900, the net is most likely dead (4.5).
 
 
 # %%
@@ -723,10 +726,10 @@ say("ReLU with pixels at the highest rate: 100 % of the units of the third layer
 say("the net gives 1 answer to all images", value=len(set(answers.tolist())), within=0, full_only=True)
 
 # %% [markdown]
-# Each net has its own best rate. With pixels, tanh reaches the goal in 40 epochs at none of the rates. A rate can be too high for ReLU as
+# Each net has its own best rate. With pixels, tanh does not reach the goal in 40 epochs at any rate. A rate can be too high for ReLU as
 # well: with pixels, the highest one has killed a whole layer (4.5).
 #
-# What if we chose the rate after three epochs?
+# What if we chose the rate after three epochs? Each of the first four lines ends with the best rate of the sweep and its epochs.
 
 
 # %%
@@ -792,7 +795,7 @@ print(f"tanh, pixels, weights by fan-in: last error {last[0]:.3f} at rate 0.1, {
 # %% [markdown]
 # In our small net the **inputs** decide. With pixels tanh does not reach the goal, with either kind of first weights. With unit variance it
 # does, and the factors are 0.92 and 1.4. This is what 4.2 says: the square of the inputs stands in the step, and the first weights do not.
-# The small first weights make *both* nets slow at the start, because each layer then passes on small numbers.
+# With unit variance the small first weights make *both* nets slow at the start, because each layer then passes on small numbers.
 #
 # For tanh with pixels and fan-in weights the best of our rates is the highest one. So perhaps a higher rate is better. The last line tries
 # 0.3: it does not reach the goal either, and its last error is larger.
@@ -888,9 +891,9 @@ say("the medians, with the rate that was best for ReLU after three epochs: 1.2 t
     full_only=True)  # fmt: skip
 
 # %% [markdown]
-# With unit variance, one pair of runs could have given any factor from 1.2 to 1.8. Ten seeds tell more. Every tanh is slower than every
-# ReLU at its best rate. So here we are sure which of the two is faster. How much faster is less sure. The last two lines differ only in the
-# rate of ReLU. More seeds do not make this difference smaller.
+# With unit variance, one pair of runs could have given any factor from 1.2 to 1.8. Ten seeds tell more. Every run of tanh is slower
+# than every run of ReLU with the better rate, 0.03. So here we are sure which of the two is faster. How much faster is less sure. The last
+# two lines differ only in the rate of ReLU. More seeds do not make this difference smaller.
 #
 # How many seeds do the runs of the repository have? With a single one, nobody knows what another seed would give.
 
@@ -920,8 +923,8 @@ steps = math.ceil(result["train_images"] / result["batch_size"])
 print(f"one epoch has {steps} steps, each with at most {result['batch_size']} images")
 
 # %% [markdown]
-# **"In Figure 1 the learning rate was adapted during training"** (the article). The caption says that the rate of each *net* was chosen by
-# itself, "independently". It says nothing of a change during a run. In our runs the rate stays the same.
+# **"In Figure 1 the learning rate was adapted during training"** (the article). The caption says that a rate was chosen for each *net*
+# separately, "independently". It says nothing of a change during a run. In our runs the rate stays the same.
 #
 # **"Everything else must be equal, so both get the same rate."** It sounds fair, and it is not. The same rate is good for one net and bad
 # for the other. With our small net, unit variance and one rate for both, the factor depends on which rate it is:
@@ -979,9 +982,9 @@ for setup, found in SETUPS.items():
 #
 # ### Read on
 #
-# - The engine: `Sweep` in `tinyalex/experiments/figure1/sweep.py`, whose docstring has the rule; `Trainer` in
+# - The engine: `Sweep` in `tinyalex/experiments/figure1/sweep.py`, with the rule at the top of the file; `Trainer` in
 #   `tinyalex/training/trainer.py`; `SETUPS` in `tinyalex/models/cifar.py`.
-# - `tinyalex figure1 --quick` trains the net with convolutions on synthetic images, in under a minute on two cores. The README of
+# - `tinyalex figure1 --quick` trains the net with convolutions on synthetic images, in about a minute on two free cores. The README of
 #   `examples/results/figure1` tells how our long runs were made.
 # - Next: lesson 12, looking inside, asks what such a net has learned.
 #
