@@ -174,8 +174,8 @@ predict("13-d", -7)
 # s_3 &= s(\infty)
 # \end{array}$$
 #
-# To find a polynomial from its values is called **interpolation**. (In the language of the Chinese remainder theorem: s(1) is what
-# remains of s when it is divided by p - 1, and s is known from its remainders.)
+# To find a polynomial from its values is called **interpolation**. (You can skip this: in the language of the Chinese
+# remainder theorem, s(1) is what remains of s when it is divided by p - 1, and s is known from its remainders.)
 #
 # An example: a = (2, 3) and w = (1, 4, 5).
 
@@ -235,7 +235,7 @@ print("four multiplications:", [at_0, (at_1 - at_minus_1) // 2 - at_infinity, (a
 #
 # The dot multiplies number by number. Each of the four rows of G, $B^T$ and A belongs to a point: 0, 1, -1 and infinity. A computes the
 # four values of a polynomial with 2 coefficients. G computes those of a polynomial with 3 coefficients, and has the halves in it.
-# This is the line in the docstring of `tinyalex/fast/winograd.py`.
+# The equation for y stands in the docstring of `tinyalex/fast/winograd.py`.
 
 # %%
 half = Fraction(1, 2)
@@ -264,10 +264,10 @@ for point, *rows in zip(("0", "1", "-1", "infinity"), *EXACT.values(), strict=Tr
 # $$y_{t,z} = \sum_i \left( \sum_j w_{i,j}\; x_{t+i,\,z+j} \right)$$
 #
 # The bracket is a filter along one line of the image, with line i of the kernel as its three weights. So 4.4 turns it into 4 products, one
-# at each point: a number from line i of the kernel, times a number from line t + i of the image. A is linear, so it can wait until the sum
-# over i is taken. At each of the 4 points this sum is again a filter with three weights, now along the height: its weights and its pixels
-# are these numbers. So 4.4 turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left
-# transforms the columns, and B from the right transforms the lines.
+# at each point. Take one of the points, and call its product $g_i\,v_{t+i}$: $g_i$ comes from line i of the kernel, and $v_{t+i}$ from line
+# t + i of the image. A is linear, so it can wait until the sum over i is taken. This sum, $\sum_i g_i\,v_{t+i}$, is again a filter with
+# three weights, now along the height. So 4.4 turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from
+# the left transforms the columns, and B from the right transforms the lines.
 #
 # $$\begin{array}{rll}
 # U &= G\,w\,G^T & \quad (4, 4) = (4, 3)\,(3, 3)\,(3, 4) \\
@@ -314,8 +314,9 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 #
 # Y is linear in x if w is constant, and linear in w if x is constant. So backward is the transpose, as in lesson 03. There a product with a
 # constant matrix, out = weight col, gave $\text{dcol} = \text{weight}^T\,\text{dout}$. With constant matrices on both sides, $Y = A^T M A$,
-# both are transposed. In the dot $M = U \cdot V$ each number of V is multiplied by its number of U, so its gradient is multiplied by the
-# same number. Let dY be the gradient of the loss with respect to Y, and dM, dU and dV those with respect to M, U and V:
+# both are transposed. Let dY be the gradient of the loss with respect to Y, and dM, dU and dV those with respect to M, U and V. In the dot
+# $M = U \cdot V$ each number of V is multiplied by its number of U, so each number of dV is that of dM, times the same
+# number of U:
 #
 # $$\begin{array}{rlll}
 # Y &= A^T M A & \quad \text{dM} = A\,\text{dY}\,A^T & \quad (4, 4) = (4, 2)\,(2, 2)\,(2, 4) \\
@@ -331,8 +332,8 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write four functions. In each of them, first call `matrices(x.dtype)`. It returns $B^T$, G and A, in this order, in the dtype of x. So
-# your function works with float32, float64 and fractions.
+# Write four functions. In each of them, first call `matrices(x.dtype)`, or `matrices(sheet.dtype)` in the last one. It returns $B^T$, G and
+# A, in this order, in this dtype. So your functions work with float32, float64 and fractions.
 #
 # - `winograd_1d(x, w)`: x (4,) and w (3,). It returns y (2,), with 4.4.
 # - `winograd_tile(x, w)`: x (4, 4) and w (3, 3). It returns Y (2, 2), with 4.5.
@@ -697,8 +698,8 @@ print(f"the 16 products take about {share:.1g} of the time of our Winograd")
 assert share < 0.5
 
 # %% [markdown]
-# All the rest goes into the transforms. They are many products of 4 × 4 numbers, which are far too small for BLAS, and they write the
-# pixels again and again: as squares, as V, as M and as tiles. The engine uses larger tiles, transforms whole lines of many images in one
+# All the rest goes into the transforms. They are many products of 4 × 4 numbers, which are far too small for BLAS, and all numbers are
+# written again and again: as squares, as V, as M and as tiles. The engine uses larger tiles, transforms whole lines of many images in one
 # product, and works in blocks. So its Winograd is faster than our im2col, and with many images faster than the engine's im2col (part 9).
 # How many multiplications are saved?
 
@@ -754,8 +755,8 @@ show(fig, alt=f"A curve of the time over the megabytes of columns in a block, fr
 #
 # How many bytes does a convolution of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. *Tiles*
 # are all numbers of V and M, and *U* are the weights after their transform (4.5, 4.6). The engine's tiles are larger than ours. Here they
-# have up to 5 × 5 outputs for a kernel of 3. The last two columns count MACs: plain, by the definition, and in the products of the tiles. A
-# MAC is a multiplication with its addition (lesson 09).
+# have up to 5 × 5 outputs for a kernel of 3. The last two numbers of a line are MACs: plain, by the definition, and in the products of the
+# tiles. A MAC is a multiplication with its addition (lesson 09).
 
 # %%
 from tinyalex.fast.mosaic import mosaic_of
@@ -919,9 +920,9 @@ reveal("13-c")
 # 3. **Why are there dots above the ceiling?** The ceiling holds for operations that are really done. We counted operations *by the
 #    definition*, and Winograd's algorithm does fewer.
 #
-# A dot can lie far below the roof, because the roof is only a bound: a product with 16 columns does not reach the speed of a large one.
-# fc8 may even lie above the slope. We call each layer many times, and in a large cache its 16 megabytes of weights stay until the next
-# call, so they do not come from the memory.
+# A dot can lie far below the roof, because the roof is only a bound. With 16 images fc6 multiplies its weights by a matrix of only 16
+# columns, and such a product does not reach the speed of a large one. With one image fc8 may even lie above the slope. We call each layer
+# many times, and in a large cache its 16 megabytes of weights stay until the next call, so they do not come from the memory.
 #
 # ReLU is not in the picture. It does one operation on each number, so it waits for memory. The engine applies ReLU in the same block that
 # has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
@@ -992,8 +993,9 @@ print(f"a product in float64 takes {ratio:.1g} times as long, and each number ha
 assert ratio > 1.3
 
 # %% [markdown]
-# A plain Python number such as 0.5 does not change the dtype. Since NumPy 2, a number of NumPy's type float64 does, such as
-# `np.sqrt(2)`. The remedy is to name the dtype, as in `np.zeros(shape, x.dtype)`, and to test the dtype of what comes out.
+# A plain Python number such as 0.5 does not change the dtype. An array of whole numbers does, such as `np.arange(1, 4)`, and since NumPy 2
+# also a number of NumPy's type float64, such as `np.sqrt(2)`. The remedy is to name the dtype, as in `np.zeros(shape, x.dtype)`, and to
+# test the dtype of what comes out.
 #
 # **"Two threads are twice as fast"** (OpenMathLib/OpenBLAS#611: 16 threads were a little slower than 8). Cores share the path to the memory
 # and a part of the cache. So work that waits for memory gains little. And some parts of the work cannot be shared out. The results of the
