@@ -12,7 +12,7 @@ from tinyalex.analysis.figure2 import CROSSING, INK, OBLIQUE, WINDOW, Stage, _la
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
 from tinyalex.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential, SpatialResponseNorm
-from tinyalex.models import alexnet, figure1_net
+from tinyalex.models import alexnet, build, figure1_net
 
 
 def two(**settings):
@@ -138,3 +138,20 @@ def test_box_of_a_fully_connected_layer_grows_up_to_4096_units():
 def test_windows_of_normalization_are_no_pooling():
     layers = [Conv2d(3, 4, 3, padding=1, name="conv1", rng=rng()), SpatialResponseNorm(3, name="rnorm1"), MaxPool2d(2, name="pool1")]
     assert stages(Sequential(layers, in_shape=(3, 8, 8)))[-1].pools == (("max", (2, 2), (2, 2)),)
+
+
+def names_of(net):
+    return [(stage.name, stage.merged) for stage in stages(build(net, devices=DryDevice()))]
+
+
+def test_blocks_of_one_size_share_a_box_and_heads_are_not_drawn():
+    wanted = [("conv1", 1), ("conv2.reduce", 1), ("conv2", 1), ("3a\nto 3b", 2), ("4a\nto 4e", 5), ("5a\nto 5b", 2), ("fc", 1)]
+    assert names_of("googlenet-heads")[1:] == names_of("googlenet")[1:] == wanted
+    assert names_of("resnet20")[2:] == [(f"stage{i}.1\nto stage{i}.3", 3) for i in (1, 2, 3)] + [("fc", 1)]
+
+
+def test_convolutions_of_one_size_share_a_box_only_where_there_are_many():
+    assert names_of("plain110")[1:] == [
+        ("conv1\nto stage1.18", 37), ("stage2.1\nto stage2.18", 36), ("stage3.1\nto stage3.18", 36), ("fc", 1),
+    ]  # fmt: skip
+    assert len(names_of("vgg16-bn")) == 17 and all(merged == 1 for _, merged in names_of("vgg16-bn"))

@@ -323,6 +323,11 @@ def branching(device, kind):
         middle = ta.Branches([inner, []], ta.Sum(**where))
     elif kind == "inception":
         middle = ta.Branches([[conv(4, 1)], inner, [ta.MaxPool2d(3, stride=1, padding=1, **where), conv(4, 1)]], ta.Concat(**where))
+    elif kind == "scaled":
+        middle = ta.Branches([[], [*inner, ta.Scale(0.2, **where)]], ta.Sum(**where))
+    elif kind == "shortcut":
+        path = [conv(16, stride=2), ta.ReLU(**where), conv(16)]
+        middle = ta.Branches([path, [ta.ZeroShortcut(16, stride=2, **where)]], ta.Sum(**where))
     else:
         gate = [ta.GlobalAvgPool2d(**where), ta.Linear(8, **where), ta.Sigmoid(**where)]
         middle = ta.Branches([[], gate], ta.Product(**where))
@@ -330,7 +335,7 @@ def branching(device, kind):
     return ta.Sequential([conv(8), ta.ReLU(**where), middle, ta.ReLU(**where), conv(8), *head], in_shape=(3, 24, 24))
 
 
-@pytest.mark.parametrize("kind", ["residual", "inception", "squeeze"])
+@pytest.mark.parametrize("kind", ["residual", "inception", "squeeze", "scaled", "shortcut"])
 def test_peak_of_a_real_step_of_paths_that_meet(kind):
     (real,) = peaks_of_a_step(branching(OneImageAtATime(0), kind), 32).values()
     (need,) = training_needs(branching(DryDevice("sim:0", "sim"), kind), 32).values()

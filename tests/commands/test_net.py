@@ -37,7 +37,7 @@ def test_paths_are_indented_behind_their_number_and_meet_further_left(capsys):
     assert layers["conv1"]["path"] == layers["3a.concat"]["path"] == [] and layers["3a.5x5"]["path"] == [3]
     assert cli.main(["net", "googlenet"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1] == LATER["googlenet"].origin
+    assert lines[1] == LATER["googlenet"].origin and "max pooling compares 12,757,248 elements in 13 layers" in lines
     for start in ("conv1 ", "   3: 3a.5x5.reduce.relu ", "   4: 3a.project ", "3a.concat ", "fc "):
         assert sum(line.startswith(start) for line in lines) == 1
 

@@ -20,7 +20,7 @@ from tinyalex.models.later.before import columns, jarrett
 from tinyalex.models.later.cifar_resnet import cifar_resnet
 from tinyalex.models.later.inception_v3 import auxiliary, module8, module17, module35, to_8, to_17
 from tinyalex.models.later.resnet import preactivation
-from tinyalex.models.later.rows import WIDTHS, branches, build_net, conv_bn_relu, conv_relu, flat, narrow, outputs, row
+from tinyalex.models.later.rows import WIDTHS, branches, build_net, conv, conv_bn_relu, conv_relu, flat, narrow, outputs, row
 from tinyalex.models.later.squeezenet import fire
 from tinyalex.models.later.vgg import vgg
 from tinyalex.models.later.zfnet import zfnet
@@ -104,15 +104,20 @@ SMALL = {  # the smallest member of each family, or one module of each kind behi
     "resnet, v1": (lambda: resnet_of("bottleneck", first=True), 24),
     "resnet, se": (lambda: resnet_of("bottleneck", se=16), 24),
     "wide resnet": (lambda: resnet_of("bottleneck", wide=2), 24),
-    "inception-v3": (lambda: behind_a_convolution(module35("a", 32), to_17("b"), module17("c", 128), to_8("d"), module8("e")), 11),
+    "inception-v3, 35x35": (lambda: behind_a_convolution(module35("a", 32), to_17("b")), 7),
+    "inception-v3, 17x17": (lambda: behind_a_convolution(module17("c", 128), to_8("d")), 7),
+    "inception-v3, 8x8": (lambda: behind_a_convolution(module8("e")), 4),
     "inception-v3, head": (lambda: behind_a_convolution(branches("f", "both", (to_8("d"), *CLASSES), auxiliary(3)), head=()), 17),
     "inception-v4, stem": (lambda: behind_a_convolution(*inception_v4s.stem()[-3:]), 17),
-    "inception-v4": (lambda: behind_a_convolution(
-        inception_v4s.uniform35("a"), inception_v4s.uniform17("b"), inception_v4s.uniform_to_8("c"), inception_v4s.uniform8("d")), 9),
-    "inception-resnet-v2": (lambda: behind_a_convolution(
-        module35("a", 64, one=96, count_padding=False), *inception_v4s.block35("b"), to_17("c", (256, 256, 384)),
-        *inception_v4s.block17("d"), inception_v4s.residual_to_8("e"), *inception_v4s.block8("f"), *inception_v4s.block8("g", last=True),
-    ), 15),
+    "inception-v4, 35x35": (lambda: behind_a_convolution(inception_v4s.uniform35("a")), 5),
+    "inception-v4, 17x17": (lambda: behind_a_convolution(inception_v4s.uniform17("b"), inception_v4s.uniform_to_8("c")), 7),
+    "inception-v4, 8x8": (lambda: behind_a_convolution(inception_v4s.uniform8("d")), 4),
+    "inception-resnet-v2, 35x35": (lambda: behind_a_convolution(
+        module35("a", 64, one=96, count_padding=False), *inception_v4s.block35("b"), to_17("c", (256, 256, 384))), 7),
+    "inception-resnet-v2, 17x17": (lambda: behind_a_convolution(
+        conv("conv2", 1088, 1), *inception_v4s.block17("d"), inception_v4s.residual_to_8("e")), 7),
+    "inception-resnet-v2, 8x8": (lambda: behind_a_convolution(
+        conv("conv2", 2080, 1), *inception_v4s.block8("f"), *inception_v4s.block8("g", last=True)), 4),
     "densenet": (lambda: densenets.densenet_of((2, 1), 3), 24),
     "squeezenet": (lambda: (*conv_relu("conv1", 64, 3), *fire("fire2", 16, 64), *fire("fire3", 48, 192), *CLASSES), 8),
     "resnet8": (lambda: cifar_resnet(8, 3), 12),

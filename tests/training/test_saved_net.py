@@ -233,7 +233,7 @@ def rewritten(path, change, tensors=None):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (lambda d: d.update(net="resnet152"), "NAME must be one of alexnet"),
+        (lambda d: d.update(net="resnet153"), "NAME must be one of alexnet"),
         (lambda d: d.update(net=["alexnet"]), "net must be a text"),
         (lambda d: d.update(options={"devices": "cuda:0"}), "settings must be among"),
         (lambda d: d.update(options={"num_classes": 10**12}), "settings must be among"),
