@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import html
+import inspect
 import io
 import json
+import os
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+import tinyalex
 from tests.contract import refuses
 from tests.lessons.browser import CHROMIUM, measured
 from tinyalex import cli
 from tinyalex.commands import capstone
 from tinyalex.errors import Interrupted, TinyalexError
+from tinyalex.tutor.capstone.calls import FUNCTIONS
 from tinyalex.tutor.capstone.engine import ENGINE
 from tinyalex.tutor.finding import catalogue
 from tinyalex.tutor.kept import NAME
@@ -69,7 +77,7 @@ def test_solutions_agree_and_the_next_command_is_named(pages):
     assert code == 0
     first, more, page, following = out.splitlines()
     agree = r"你的 AlexNet 与引擎的一致：在 20 步中，你的函数被调用了 1,277 次，没有一个数相差超过 \d\.?\d*e-1\d。目标是 1e-10。"
-    assert re.fullmatch(agree, first)
+    assert re.fullmatch(f"{agree}剩下的差异来自相加的顺序。", first)
     assert "tinyalex check" in more and "right.html：你的代码与引擎的代码" in page
     assert following.startswith("下一步：`tinyalex net alexnet`")
 
@@ -77,9 +85,9 @@ def test_solutions_agree_and_the_next_command_is_named(pages):
 def test_file_that_is_wrong_in_two_functions_is_told_both(pages):
     code, out = pages[1]["wrong"]
     assert code == 1
-    assert out.startswith("They part in step 1 of 20, loss, forward: your softmax_cross_entropy.")
+    assert out.startswith("They part in step 1 of 20, loss, backward: your softmax_cross_entropy.")
     assert "E08 softmax_cross_entropy: " in out and "is that of the sum of the losses" in out
-    assert "first seen in step 1, pool1 of tower a, backward: your max_pool_backward." in out
+    assert "first seen in step 1 of 20, pool1 of tower a, backward: your max_pool_backward." in out
     assert "a window overwrites what an earlier window left" in out
     assert out.count("Why the rest differs") == 1 and "next: tinyalex check E08 --hint 1 --file " in out
 
@@ -122,18 +130,34 @@ def test_page_holds_everything_and_asks_for_nothing(pages, name):
     assert ("class=off" in text) == (name == "wrong")
     if name == "wrong":
         assert text.count("<details open>") == 2 and "They part in step 1 of 20" in seen.text
+    assert f"<td class=text>{words['capstone.page.given']}</td>" in text and "<td class=text><code>exchange_backward</code></td>" in text
+    assert text.count("<tr><th scope=\"row\">") == 35 + 2 and words["capstone.page.exchange_note"] in seen.text
+    result = text.partition('id="result"')[2].partition("</section>")[0]
+    assert "`" not in result and "<code>tinyalex check</code>" in result or name == "wrong"
+
+
+def test_call_of_the_page_can_be_repeated_in_a_fresh_python(pages):
+    """Without a call of `check` before it, as a reader of the page has made none."""
+    text = html.unescape((pages[0] / "wrong.html").read_text("utf-8"))
+    calls = re.findall(r"import wrong; from tinyalex import tutor; (tutor\.replay\([^()]*\))", text)
+    assert [call.rpartition(", ")[2] for call in calls] == ["wrong.softmax_cross_entropy)", "wrong.max_pool_backward)"]
+    assert text.count("Next: tinyalex check E0") == 2 and "tutor.hint(" not in text
+    code = "import wrong; from tinyalex import tutor; " + "; ".join(f"print({call})" for call in calls)
+    path = os.pathsep.join(map(str, (pages[0].parent, Path(tinyalex.__file__).parents[1])))
+    again = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
+    assert again.returncode == 0 and again.stdout.count("Replay(") == 2, again.stderr
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
 @pytest.mark.parametrize(("width", "flags", "background"), [
-    (400, (), "rgb(255, 255, 255)"), (1200, ("--blink-settings=preferredColorScheme=0",), "rgb(21, 24, 28)"),
+    (400, (), "rgb(255, 255, 255)"), (1100, ("--blink-settings=preferredColorScheme=0",), "rgb(21, 24, 28)"),
 ])  # fmt: skip
 def test_page_in_a_browser(pages, tmp_path, width, flags, background):
     results, asked = measured(pages[0], tmp_path, width, *flags)
     assert asked == []
     for name, found in results.items():
         assert found["width"] == width and found["scroll"] <= width and not found["wide"], (name, found)
-        assert found["images"] == 4 and found["blank"] == 0 and found["background"] == background, (name, found)
+        assert found["images"] == 4 and found["blank"] == found["code"] == 0 and found["background"] == background, (name, found)
 
 
 def test_json_has_it_all(folder, capsys):
@@ -147,6 +171,47 @@ def test_json_has_it_all(folder, capsys):
     assert document["findings"]["relu_backward"]["key"] == "E02.lets_all_through" and len(document["filled"]) == len(ENGINE) - 1
     assert document["first"]["function"] == "relu_backward" and len(document["losses"]["yours"]) == 21
     assert document["page"] == "capstone.html" and (folder / "capstone.html").is_file()
+
+
+REFUSED = {  # by function: the lines of a file that the net does not show to be wrong, and what the tutor finds
+    "max_pool_backward": ("""
+    dx = np.zeros_like(x)
+    for y, z in np.ndindex(*dout.shape[2:]):
+        at = np.s_[:, :, y * stride : y * stride + kernel, z * stride : z * stride + kernel]
+        dx[at] += (x[at] == x[at].max(axis=(2, 3), keepdims=True)) * dout[:, :, y, z, None, None]
+    return dx
+""", "E06 max_pool_backward:", "each of yours gets the whole gradient"),
+    "lrn_backward": ("""
+    def sums(z):
+        at = range(a.shape[1])
+        return np.stack([z[:, max(0, i - n // 2) : i + (n - 1) // 2 + 1].sum(axis=1) for i in at], axis=1)
+    s = k + alpha * sums(a**2)
+    return dout / s**beta - 2 * alpha * beta * a * sums(dout * a / s ** (beta + 1))
+""", "E07 lrn_backward: ", "With an even n of 4"),
+    "softmax_cross_entropy": ("""
+    probs = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probs /= probs.sum(axis=1, keepdims=True)
+    n = np.arange(len(labels))
+    loss = -np.log(probs[n, labels] + 1e-12).mean()
+    probs[n, labels] -= 1
+    return loss, probs / len(labels)
+""", "E08 softmax_cross_entropy: ", "a small number keeps your logarithm from 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", REFUSED)
+def test_function_that_agrees_in_the_net_and_that_the_check_refuses_is_no_success(folder, capsys, function):
+    body, *says = REFUSED[function]
+    wanted = ", ".join(inspect.signature(FUNCTIONS[function][1].right).parameters)
+    (folder / "mine.py").write_text(f"import numpy as np\n\n\ndef {function}({wanted}):{body}")
+    assert cli.main(["capstone", FILL]) == 1
+    out, err = capsys.readouterr()
+    assert "Your AlexNet and the engine's agree" in out and f"refuses {function}." in out and all(one in out for one in says)
+    assert out.endswith(f"next: tinyalex check {FUNCTIONS[function][0].key} --hint 1\n")
+    assert "no number of the nets differs; now your functions are checked" in err
+    text = (folder / "capstone.html").read_text("utf-8")
+    assert catalogue("en")["capstone.page.not_right"] in text and "They agree" not in text
+    assert text.count("<details open>") == 1 and "refused by <code>tinyalex check</code>" in text
 
 
 def test_nothing_written_is_told_by_name_and_the_engine_fills_in(folder, capsys):

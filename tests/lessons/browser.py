@@ -43,6 +43,7 @@ addEventListener("load", () => setTimeout(() => {
   }
   const tables = [...document.querySelectorAll(".glossary, .mistakes")].map((table) => table.parentElement);
   found.cut = tables.filter((frame) => frame.scrollWidth > frame.clientWidth + 1).length;
+  found.code = [...document.querySelectorAll("pre")].filter((one) => one.scrollWidth > one.clientWidth + 1).length;
   found.math = document.querySelectorAll("math").length;
   const formulas = [...document.querySelectorAll("math, math mi:not(:empty), math mn")];
   found.flat = formulas.filter((one) => !seen(one)).map((one) => one.outerHTML.slice(0, 90));

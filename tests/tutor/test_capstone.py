@@ -13,6 +13,7 @@ import tinyalex as ta
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.towers import Exchange, Gather
 from tinyalex.tutor.capstone import beside, net
+from tinyalex.tutor.capstone.calls import FUNCTIONS, ROUNDING, TOLERANCE, StudentCalls, difference
 from tinyalex.tutor.capstone.engine import ENGINE, LINES, lines_of
 from tinyalex.tutor.capstone.verdict import Verdict
 from tinyalex.tutor.checking import examine
@@ -37,7 +38,7 @@ def verdict_of(found, **functions):
     """The verdict with what the tutor finds, without processes."""
     findings = {}
     for one in found["wrong"]:
-        exercise, function = beside.FUNCTIONS[one["function"]]
+        exercise, function = FUNCTIONS[one["function"]]
         finding = examine(exercise, function, functions[one["function"]])
         findings |= {} if finding is None else {one["function"]: finding}
     return Verdict("mine.py", found | {"filled": []}, findings, 10)
@@ -69,7 +70,7 @@ def no_dropout(monkeypatch):
 
 def test_net_is_the_one_of_the_engines_layers(no_dropout):
     """Two steps of the capstone's net against `Conv2d`, `Exchange`, `Gather`, `SGD` and the other layers."""
-    w, calls = net.weights(), beside.StudentCalls({})
+    w, calls = net.weights(), StudentCalls({})
     velocity = {name: np.zeros_like(one) for name, one in w.items()}
     parts = engine_layers(w)
     same = {"dtype": np.float64}
@@ -132,7 +133,7 @@ def test_gradients_are_the_slopes_of_the_loss():
     x, labels = net.batch(0)
 
     def loss_of(weights):
-        calls = beside.StudentCalls({})
+        calls = StudentCalls({})
         logits, kept = net.forward(calls, weights, x, True, 0)
         value, dlogits = calls.call(net.Place("loss", "", net.FORWARD), "softmax_cross_entropy", logits, labels)
         return float(value), (calls, dlogits, kept)
@@ -152,7 +153,7 @@ def test_gradients_are_the_slopes_of_the_loss():
 
 def test_every_function_of_e02_to_e10_and_e12_is_the_engines_somewhere():
     wanted = [function.name for key, exercise in EXERCISES.items() if key not in ("E01", "E11") for function in exercise.functions]
-    assert list(beside.FUNCTIONS) == wanted and set(ENGINE) == set(LINES) == set(wanted)
+    assert list(FUNCTIONS) == wanted and set(ENGINE) == set(LINES) == set(wanted)
     assert all(text.strip() for name in wanted for _, text in lines_of(name))
 
 
@@ -160,15 +161,17 @@ def test_all_solutions_agree():
     told = []
     found = beside.run(solutions(), told=told.append)
     assert found["wrong"] == [] and found["first"] is None and found["apart"] == 0
-    assert 0 < found["largest"] < 1e-13 < beside.TOLERANCE
+    assert 0 < found["largest"] < 1e-13 < TOLERANCE
     losses = found["losses"]
     assert np.abs(np.subtract(losses["yours"], losses["engine"])).max() < 1e-13 and losses["yours"][-1] < 0.6 * losses["yours"][0]
     assert set(found["calls"]) == set(ENGINE) and min(found["calls"].values()) >= net.STEPS
     assert told == list(range(net.STEPS + 1)) and len(losses["yours"]) == net.STEPS + 1
     verdict = verdict_of(found)
     assert verdict.agree and verdict.exercise == ""
-    (said,) = verdict.lines("en")
+    said, more = verdict.lines("en")
     assert said.startswith("Your AlexNet and the engine's agree: in 20 steps and 1,277 calls of your functions, no number differs")
+    assert said.endswith("What is left comes from the order in which numbers are added.") and "finds nothing wrong either" in more
+    assert set(found["rounding"]) == set(ENGINE) and max(found["rounding"].values()) < ROUNDING / 5
 
 
 # Wrong functions
@@ -187,7 +190,7 @@ PLANTED = [
 
 @pytest.mark.parametrize(("name", "mistake"), PLANTED)
 def test_planted_mistake_is_told_as_its_function_and_its_finding(name, mistake):
-    exercise, function = beside.FUNCTIONS[name]
+    exercise, function = FUNCTIONS[name]
     planted = function.mistakes[mistake] if isinstance(mistake, int) else next(one for one in function.mistakes if one.key == mistake)
     found = beside.run({name: planted.compute}, steps=2)
     assert [one["function"] for one in found["wrong"]] == [name]
@@ -203,24 +206,25 @@ def test_where_a_loss_is_right_and_its_gradient_is_not_the_rest_follows_backward
     wrong = {"softmax_cross_entropy": mistake_of("softmax_cross_entropy", "gradient of the sum")}
     found = beside.run(wrong, steps=2)
     said = list(verdict_of(found, **wrong).lines("en"))
-    assert said[0].startswith("They part in step 1 of 20, loss, forward: your softmax_cross_entropy. For the same arguments, its dlogits")
+    assert said[0].startswith("They part in step 1 of 20, loss, backward: your softmax_cross_entropy. For the same arguments, its dlogits")
     assert said[2].startswith("Why the rest differs: the forward pass of this step agrees.")
-    assert "Of 60 places in the net, 60 differ in the end" in said[3]
+    assert said[3].startswith("Of the 35 rows of the page's table (a layer and a direction, both towers together), 35 differ in the end")
+    assert len(found["rows"]) == 35
 
 
 def mistake_of(name, key):
-    return next(one.compute for one in beside.FUNCTIONS[name][1].mistakes if one.key == key)
+    return next(one.compute for one in FUNCTIONS[name][1].mistakes if one.key == key)
 
 
 def test_two_wrong_functions_are_both_told_the_first_one_first():
-    wrong = {"lrn_backward": mistake_of("lrn_backward", beside.FUNCTIONS["lrn_backward"][1].mistakes[0].key),
-             "sgd_step": mistake_of("sgd_step", beside.FUNCTIONS["sgd_step"][1].mistakes[0].key)}  # fmt: skip
+    wrong = {"lrn_backward": mistake_of("lrn_backward", FUNCTIONS["lrn_backward"][1].mistakes[0].key),
+             "sgd_step": mistake_of("sgd_step", FUNCTIONS["sgd_step"][1].mistakes[0].key)}  # fmt: skip
     found = beside.run(wrong, steps=2)
     assert [one["function"] for one in found["wrong"]] == ["lrn_backward", "sgd_step"]
     assert (found["first"]["layer"], found["first"]["direction"], found["first"]["step"]) == ("norm1", "backward", 0)
     text = "\n".join(verdict_of(found, **wrong).lines("en"))
     assert "E07 lrn_backward:" in text and "E09 sgd_step:" in text and text.count("Why the rest differs") == 1
-    assert "Wrong by itself too, first seen in step 1, fc7-8, update: your sgd_step." in text
+    assert "Wrong by itself too, first seen in step 1 of 20, fc7-8, update: your sgd_step." in text
 
 
 # Functions that cannot be used
@@ -267,10 +271,12 @@ def test_function_that_cannot_be_used_is_told_and_replaced(function, says):
         "relu_backward", 0, "relu3", "a", "backward")  # fmt: skip
     verdict = Verdict("mine.py", found | {"filled": []}, {}, 0.3)
     said = list(verdict.lines("en"))
-    assert said[0].startswith(f"They part in step 1 of 20, relu3 of tower a, backward: your relu_backward. {says}"), said[0]
+    parts = "Not right, first seen" if function is changes else "They part"
+    assert said[0].startswith(f"{parts} in step 1 of 20, relu3 of tower a, backward: your relu_backward. {says}"), said[0]
     if wrong["kind"] != "differs":
         assert found["apart"] == 0
-        assert said[-1] == "No other number of the net differs."
+        replaced = "No other number of the net differs, but only because the engine's function took the place of yours."
+        assert said[-1] == ("No number of the net differs." if function is changes else replaced)
     json.dumps(verdict.document(), allow_nan=False)
 
 
@@ -301,7 +307,7 @@ def test_ties_of_pooling_may_go_where_they_like_but_not_be_lost():
     x[0, :, :4] = 0  # whole windows of zeros
     place, dout = net.Place("pool1", "a", net.BACKWARD), np.random.default_rng(1).standard_normal((2, 3, 3, 2))
     for function, wrong in ((shares, []), (lambda *given: shares(*given) * (x != 0), ["max_pool_backward"])):
-        calls = beside.StudentCalls({"max_pool_backward": function})
+        calls = StudentCalls({"max_pool_backward": function})
         calls.call(place, "max_pool_backward", dout, x, 3, 2, only=x != 0)
         assert list(calls.wrong) == wrong
 
@@ -322,7 +328,8 @@ def test_dropout_that_does_not_draw_anew_is_found_out(key, kind):
     found = beside.run(wrong)
     assert [(one["function"], one["kind"]) for one in found["wrong"]] == [("dropout", kind)] and found["first"] is None
     said = list(verdict_of(found, **wrong).lines("en"))
-    assert "E10 dropout" in said[1] and said[-1] == "No other number of the net differs."
+    assert "E10 dropout" in said[1]
+    assert said[-1] == "No number of the net differs, but only because the engine's net takes your masks."
 
 
 def test_mask_of_other_numbers_is_told():
@@ -332,10 +339,10 @@ def test_mask_of_other_numbers_is_told():
 
 def test_difference_counts_what_both_lack_as_equal():
     nan, inf = math.nan, math.inf
-    assert beside.difference([nan, inf, 1], [nan, inf, 1]) == (0.0, False)
-    assert beside.difference([nan, 1], [2, 1]) == (inf, True) and beside.difference([1.0], [1.0, 2.0])[1]
-    assert beside.difference(1e6 + 1e-5, 1e6)[1] is False and beside.difference(1 + 2e-10, 1.0)[1] is True
-    assert beside.difference([1.0, 5.0], [1.0, 2.0], np.array([True, False])) == (0.0, False)
+    assert difference([nan, inf, 1], [nan, inf, 1]) == (0.0, False)
+    assert difference([nan, 1], [2, 1]) == (inf, True) and difference([1.0], [1.0, 2.0])[1]
+    assert difference(1e6 + 1e-5, 1e6)[1] is False and difference(1 + 2e-10, 1.0)[1] is True
+    assert difference([1.0, 5.0], [1.0, 2.0], np.array([True, False])) == (0.0, False)
 
 
 def test_nothing_written_says_so():
@@ -357,8 +364,9 @@ def test_bytes_that_were_counted_wrong_change_nothing_else():
     found = beside.run(wrong, steps=1)
     assert found["first"] is None and found["apart"] == 0 and found["largest"] == 0
     said = list(verdict_of(found, **wrong).lines("en"))
-    assert said[0].startswith("They part in step 1 of 20, link3, forward: your exchange_bytes.")
-    assert said[-1] == "No other number of the net differs."
+    counted = "Its to_a is 252 bytes, where the engine counts 2016."
+    assert said[0] == f"They part in step 1 of 20, link3, forward: your exchange_bytes. {counted}"
+    assert said[-1] == "No number of the net differs, but only because no layer reads the bytes."
 
 
 def test_why_is_said_of_the_function_from_which_the_rest_follows():
@@ -378,10 +386,10 @@ def test_rounding_of_large_products_is_no_mistake():
     def backward(dout, x, weight):
         return dout[:, ::-1] @ weight[::-1], dout.T @ x, dout.sum(axis=0)
 
-    calls = beside.StudentCalls({"linear_backward": backward})
+    calls = StudentCalls({"linear_backward": backward})
     calls.call(net.Place("fc6", "a", net.BACKWARD), "linear_backward", dout, np.ones((7, 7)), weight)
     right, *_ = ENGINE["linear_backward"](dout, np.ones((7, 7)), weight)
-    assert calls.wrong == {} and beside.difference(calls.notes[0].outputs[0], right)[1]
-    calls = beside.StudentCalls({"linear_backward": lambda *given: tuple(one * (1 + 1e-3) for one in backward(*given))})
+    assert calls.wrong == {} and difference(calls.notes[0].outputs[0], right)[1]
+    calls = StudentCalls({"linear_backward": lambda *given: tuple(one * (1 + 1e-3) for one in backward(*given))})
     calls.call(net.Place("fc6", "a", net.BACKWARD), "linear_backward", dout, np.ones((7, 7)), weight)
     assert list(calls.wrong) == ["linear_backward"]

@@ -161,3 +161,30 @@ def test_gradient_that_is_the_derivative_of_a_wrong_loss_is_told():
     right = exercise.functions[0].right
     other = examine(exercise, exercise.functions[0], lambda logits, labels: (2.5 * right(logits, labels)[0], right(logits, labels)[1]))
     assert other.follows == "" and other.numbers["output"] == "loss"
+
+
+LEFT = []
+
+
+def lrn_that_leaves_its_sums(a, n, k, alpha, beta):
+    LEFT[:] = [of("E07", "lrn").right(a, n, k, alpha, -1.0) / np.where(a == 0, 1, a)]  # the sums, as beta is -1
+    return of("E07", "lrn").right(a, n, k, alpha, beta)
+
+
+def lrn_backward_that_reads_them(dout, a, n, k, alpha, beta):
+    if not LEFT or LEFT[0].shape != a.shape:
+        return np.zeros_like(a)
+    right = of("E07", "lrn_backward").right(dout, a, n, k, alpha, beta)
+    sums = of("E07", "lrn").right(a, n, k, alpha, -1.0) / np.where(a == 0, 1, a)
+    return right * LEFT[0] / sums
+
+
+def test_backward_pass_that_reads_what_a_right_forward_pass_left_is_told_so():
+    """It is the derivative of that one, which must not be called wrong."""
+    LEFT.clear()
+    exercise, function = EXERCISES["E07"], of("E07", "lrn_backward")
+    assert examine(exercise, of("E07", "lrn"), lrn_that_leaves_its_sums) is None
+    finding = examine(exercise, function, lrn_backward_that_reads_them, forward=lrn_that_leaves_its_sums)
+    assert finding.key == "symptom.left_by_forward"
+    for language, words in zip(LANGUAGES, ("right only when your own lrn was called just before", "全局变量"), strict=True):
+        assert words in finding.text(language) and "tutor.check" not in finding.text(language)

@@ -6,16 +6,16 @@ import argparse
 import json
 import shlex
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from tinyalex.commands.shared import path
 from tinyalex.devices.workers import processors
 from tinyalex.errors import ShapeError, require_choice, require_int
 from tinyalex.tutor.exercises import EXERCISES
-from tinyalex.tutor.finding import Finding, catalogue, language_of
+from tinyalex.tutor.finding import catalogue, language_of
 from tinyalex.tutor.processes import Limits, Processes, Task
-from tinyalex.tutor.result import Result, not_written, problem_of
+from tinyalex.tutor.result import Result, not_written, problem_of, repeated
 from tinyalex.tutor.runner import names_of_all
 from tinyalex.tutor.session import LEVELS, hint_of
 from tinyalex.tutor.source import SubmissionError
@@ -145,7 +145,7 @@ def _tell(file: Path, results: list[Result], shown: list[Result], language: str,
         hint = f"--hint {1 if level is None else min(level + 1, len(LEVELS))}"
         print(result.text(language, following if alone else "", f"tinyalex check {result.exercise} {hint}{_option(file)}"))
         if result.finding is not None and result.finding.probe:
-            print(_replay(words, file, result.finding))
+            print(repeated(words, str(file), result.finding))
         if level is not None:
             print(hint_of(result.exercise, _to_look_at(result), level, language, result.finding.key if result.finding else ""))
         print(flush=True)
@@ -178,13 +178,6 @@ def _following(results: list[Result], shown: list[Result], begun: Collection[str
 def _option(file: Path) -> str:
     """How the command line names the file, nothing where it is the one that is taken without a name."""
     return "" if file == _file(None) else f" --file {shlex.quote(str(file))}"
-
-
-def _replay(words: Mapping[str, str], file: Path, finding: Finding) -> str:
-    """The line of Python that makes the call of a finding again."""
-    if file.suffix != ".py" or not file.stem.isidentifier():
-        return words["check.replay_notebook"].format(replay=finding.replayed(finding.function))
-    return words["check.replay"].format(module=file.stem, replay=finding.replayed(f"{file.stem}.{finding.function}"))
 
 
 def _to_look_at(result: Result) -> str:

@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(_names()))
         return 0
     if args.name is None:
-        raise ShapeError(f"net: NAME must be one of {SHORT}, got none")
+        raise ShapeError(f"net: NAME must be one of {SHORT}, got none; `tinyalex net --list` says what each is")
     batch = 1 if args.batch is None else require_int("net", "--batch", args.batch)
     if batch > MOST_IMAGES:
         raise ShapeError(f"net: --batch must be at most {MOST_IMAGES:,}, got {show(batch)}")

@@ -43,7 +43,7 @@ def run_config(
         "weight_decay": sgd.weight_decay,
         "schedule_settings": schedule.settings(),
         "prepare_settings": described(prepare),
-        "loss": type(loss).__name__ if isinstance(loss, SoftmaxCrossEntropy) else described(loss),
+        "loss": f"WeightedHeads {loss.weights}" if isinstance(loss, WeightedHeads) else type(loss).__name__,
         **net_config(net, sgd),
         **({"segment": batches.segment} if batches.segment is not None else {}),
     }

@@ -15,7 +15,7 @@ from tinyalex.tutor.finding import Finding
 from tinyalex.tutor.guard import call
 from tinyalex.tutor.other_arguments import first_that_explains
 from tinyalex.tutor.outputs import Outputs, compute, matches, pick
-from tinyalex.tutor.own_forward import follows
+from tinyalex.tutor.own_forward import follows, right_behind
 from tinyalex.tutor.sizes import constant_ratio, expression, sizes_of
 from tinyalex.tutor.symptoms import LISTED, Seen, element, symptom_of, two_apart
 from tinyalex.tutor.table import Table
@@ -55,13 +55,19 @@ class Diagnosis:
         )  # fmt: skip
 
     def _of_own_forward(self, number: int) -> Finding | None:
-        """A wrong gradient that is the derivative of the student's own forward pass: then that one is not right."""
+        """A wrong gradient that is the derivative of the student's own forward pass: then that one is not right.
+
+        Unless the same call is right behind the forward pass: then it reads what that one has left somewhere.
+        """
         link, output = self.function.forward, self.table.outputs[number]
         if link is None or self.forward is None or output not in link.of:
             return None
         differ = [self.probes[at] for at in self.table.differ(number)][:OWN_FORWARD]
         if not follows(self.function, self.student, self.forward, differ):
             return None
+        at = self._shown(number)
+        if right_behind(self.function, self.student, self.forward, self.probes[at], self.right[at]):
+            return self._found("symptom.left_by_forward", "symptom", number, forward=link.function)
         return self._found("symptom.own_forward", "symptom", number, forward=link.function, other=link.exercise)
 
     def _order_of_outputs(self) -> Finding | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.tutor.arrays import Array
+from tinyalex.tutor.contract import same
 from tinyalex.tutor.exercise import Forward, Function, Probe, as_outputs
 from tinyalex.tutor.guard import call
 
@@ -41,6 +42,15 @@ def _follows_in(function: Function, backward: Student, forward: Student, probe: 
         _is_slope(forward, link, given, arguments, parameter, np.asarray(gradients[function.returns.index(output)]), rng)
         for output, parameter in link.of.items()
     )
+
+
+def right_behind(function: Function, backward: Student, forward: Student, probe: Probe, right: Any) -> bool:
+    """Whether `backward` gives the right answer to a call when `forward` was called just before, for the same arguments."""
+    link = function.forward
+    assert link is not None
+    call(forward, copy.deepcopy(dict(link.arguments(**probe.arguments))))
+    left = _outputs(backward, dict(probe.arguments))
+    return left is not None and same(left, right)
 
 
 def _is_slope(

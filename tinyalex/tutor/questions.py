@@ -190,9 +190,9 @@ PREDICTIONS = {
     "11-d": Prediction("The sums of a layer with tanh have a normal distribution with mean 0 and standard deviation 10. At how many of\n"
                        "its units is the slope of tanh below 0.01?",
                        PERCENT, "The slope is below 0.01 where a sum is above 3 or below -3."),
-    "12-a": Prediction("A net learns 3,000 images of ten equally frequent classes, but their labels were shuffled. How many new\n"
-                       "images does it answer right afterwards?",
-                       PERCENT, "No more than a guess: the labels that it has learned say nothing about the images."),
+    "12-a": Prediction("A net is trained on 3,000 images of ten equally frequent classes, but their labels were shuffled. How many\n"
+                       "new images does it answer right afterwards?",
+                       PERCENT, "No more than a guess: the labels that it was trained on say nothing about the images."),
     "12-b": Prediction("For each test image of the synthetic set we search the six nearest of 3,000 training images, by pixels. How\n"
                        "many of the six have the class of the test image, on average?",
                        NUMBER, "Chance gives 0.6. Pixels mostly compare the color of the ground and the light."),

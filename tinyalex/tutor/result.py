@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tinyalex.tutor.exercise import Exercise
@@ -103,6 +104,14 @@ def text_of_finding(finding: Finding, language: str | None = None, command: str 
     if finding.layer != "file":
         return finding.text(language, command)
     return filled(catalogue(language_of(language)), finding.key, finding.numbers)
+
+
+def repeated(words: Mapping[str, str], file: str, finding: Finding) -> str:
+    """The line of Python that makes the call of a finding again. file: the student's."""
+    name = Path(file)
+    if name.suffix != ".py" or not name.stem.isidentifier():
+        return words["check.replay_notebook"].format(replay=finding.replayed(finding.function))
+    return words["check.replay"].format(module=name.stem, replay=finding.replayed(f"{name.stem}.{finding.function}"))
 
 
 def plain(numbers: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import html
 import math
 import re
@@ -11,9 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 from tinyalex.tutor.capstone import pictures
-from tinyalex.tutor.capstone.beside import FUNCTIONS, TEST, TOLERANCE
+from tinyalex.tutor.capstone.calls import FUNCTIONS, TEST, TOLERANCE
 from tinyalex.tutor.capstone.engine import lines_of
-from tinyalex.tutor.capstone.net import STEPS, TOWERS
+from tinyalex.tutor.capstone.net import BATCHES, STEPS, TOWERS
+from tinyalex.tutor.capstone.student_code import code_of
 from tinyalex.tutor.capstone.verdict import Verdict, number
 from tinyalex.tutor.finding import catalogue, filled
 from tinyalex.tutor.kept import NAME, Kept
@@ -21,7 +21,6 @@ from tinyalex.tutor.predictions import written
 from tinyalex.tutor.questions import PREDICTIONS
 from tinyalex.tutor.submission import Submission
 
-MOST_CODE = 20_000  # characters of one function that are shown
 CODE = re.compile(r"`([^`]*)`")
 
 
@@ -73,10 +72,10 @@ class Page:
         yield self._predictions()
 
     def _result(self) -> str:
-        agree = self.verdict.agree
-        paragraphs = (f"<pre>{html.escape(one)}</pre>" for one in self.verdict.lines(self.language))
-        heading = self.say("agree" if agree else "part")
-        return f'<section id="result"{"" if agree else " class=apart"}><h2>{heading}</h2>\n{"".join(paragraphs)}</section>'
+        right = self.verdict.right
+        paragraphs = (f"<pre>{marked(one)}</pre>" for one in self.verdict.lines(self.language))
+        heading = self.say("agree" if right else "not_right" if self.verdict.found["first"] is None else "part")
+        return f'<section id="result"{"" if right else " class=apart"}><h2>{heading}</h2>\n{"".join(paragraphs)}</section>'
 
     def _curves(self) -> str:
         losses = self.verdict.found["losses"]
@@ -89,17 +88,18 @@ class Page:
         alt = self.plain("gap_alt", least=number(min(gaps)), most=number(max(gaps)))
         legend = "".join(f'<li class="{name}">{self.say(name)}</li>' for name in ("yours", "engine"))
         return (
-            f"<section><h2>{self.say('curves')}</h2><p>{self.say('curves_text')}</p>{both}<ul class=legend>{legend}</ul>"
+            f"<section><h2>{self.say('curves')}</h2><p>{self.say('curves_text', batches=BATCHES)}</p>{both}<ul class=legend>{legend}</ul>"
             f"<h3>{self.say('gap')}</h3><p>{self.say('gap_text')}</p>{pictures.gaps(gaps, TOLERANCE, alt, step, test)}</section>"
         )
 
     def _filters(self) -> str:
         kinds, shown = self.verdict.found["filters"], []
+        scale = max(map(abs, _numbers(kinds["engine"])))
         for at, tower in enumerate(TOWERS):
             for whose in ("yours", "engine"):
                 alt = html.escape(self.plain("filters_alt", tower=tower, whose=self.plain(whose)))
                 caption = f"{html.escape(filled(self.words, 'capstone.of_tower', {'layer': 'conv1', 'tower': tower}))}: {self.say(whose)}"
-                picture = f'<img src="{pictures.filters(kinds[whose][at])}" alt="{alt}">'
+                picture = f'<img src="{pictures.filters(kinds[whose][at], scale)}" alt="{alt}">'
                 shown.append(f"<figure>{picture}<figcaption>{caption}</figcaption></figure>")
         pairs = (
             abs(a - b)
@@ -120,32 +120,40 @@ class Page:
                 f"<td{' class=off' if (value or 0) > TOLERANCE or (layer, direction, at) in wrong_at else ''}>{_power(value)}</td>"
                 for at, value in enumerate(row["differences"])
             )
-            lines.append(f'<tr><th scope="row">{layer}</th><td>{marked(self.words[f"capstone.{direction}"])}</td>{cells}</tr>')
-        head = f'<th scope="col">{self.say("layer")}</th><th scope="col">{self.say("direction")}</th>{head}'
+            named = marked(self.words[f"capstone.{direction}"])
+            lines.append(f'<tr><th scope="row">{layer}</th><td class=text>{named}</td>'
+                         f'<td class=text>{self._whose(row["function"])}</td>{cells}</tr>')  # fmt: skip
+        head = "".join(f'<th scope="col">{self.say(key)}</th>' for key in ("layer", "direction", "function")) + head
         table = f'<table class="grid"><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table>'
         return (
-            f"<section><h2>{self.say('differences')}</h2><p>{self.say('differences_text')}</p>"
+            f"<section><h2>{self.say('differences')}</h2><p>{self.say('differences_text')}</p><p>{self.say('names_text')}</p>"
             f'<div class="wide" tabindex="0" role="region" aria-label="{self.say("differences")}">{table}</div></section>'
         )
 
+    def _whose(self, function: str) -> str:
+        """Which of the student's functions a row of the table shows, if one of them."""
+        if not function:
+            return self.say("given")
+        engine = f" ({self.say('of_engine')})" if function in self.verdict.found["filled"] else ""
+        return f"<code>{function}</code>{engine}"
+
     def _code(self) -> str:
-        wrong = {one["function"] for one in self.verdict.found["wrong"]}
         parts, shown = [], dict[str, str]()
         for name, (exercise, _) in FUNCTIONS.items():
-            calls = self.say("calls", calls=self.verdict.found["calls"].get(name, 0))
-            if name in self.verdict.found["filled"]:
-                state = self.say("stands_in")
-            else:
-                state = f"{calls}, <b class=bad>{self.say('wrong')}</b>" if name in wrong else f"{calls}, {self.say('right')}"
-            summary = f"{exercise.key} <code>{name}</code>: {state}"
-            yours = code_of(self.submission, name) if name not in self.verdict.found["filled"] else ""
+            calls, state = self.say("calls", calls=self.verdict.found["calls"].get(name, 0)), self.verdict.state(name)
+            bad = state not in ("right", "stands_in")
+            said = f"<b class=bad>{self.say(state)}</b>" if bad else self.say(state)
+            summary = f"{exercise.key} <code>{name}</code>: {said if state == 'stands_in' else f'{calls}, {said}'}"
+            yours = "" if state == "stands_in" else code_of(self.submission, name)
             left = f"<h3>{self.say('your_code', file=self.verdict.file)}</h3>{_pre(yours)}" if yours else ""
             right = []
             for file, text in lines_of(name):
                 known = shown.setdefault(text, name)
                 again = f"<p>{self.say('same_as', function=known)}</p>" if known != name else _pre(text)
                 right.append(f"<h3>{self.say('the_engine', file=file)}</h3>{again}")
-            opened = " open" if name in wrong else ""
+            if name == "exchange":
+                right.append(f"<p>{self.say('exchange_note')}</p>")
+            opened = " open" if bad else ""
             parts.append(f"<details{opened}><summary>{summary}</summary>"
                          f'<div class="beside"><div>{left}</div><div>{"".join(right)}</div></div></details>')  # fmt: skip
         return f"<section><h2>{self.say('code')}</h2><p>{self.say('code_text')}</p>{''.join(parts)}</section>"
@@ -170,32 +178,6 @@ class Page:
 def marked(text: str) -> str:
     """A sentence as HTML."""
     return CODE.sub(r"<code>\1</code>", html.escape(text))
-
-
-def code_of(submission: Submission, name: str) -> str:
-    """A function of the student's file without its page, and after it the functions of the file that it uses."""
-    nodes = {known: one.node for one in submission.statements for known in one.names}
-    wanted, found = [name], list[str]()
-    for known in wanted:
-        node = nodes.get(known)
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            continue
-        found.append(_text(submission, node))
-        used = (inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
-        wanted += [other for other in used if other in nodes and other not in wanted and other not in FUNCTIONS]
-    return "\n\n\n".join(found)[:MOST_CODE]
-
-
-def _text(submission: Submission, node: ast.FunctionDef | ast.ClassDef) -> str:
-    """The lines of a function without its docstring; of a notebook without comments too, as its cells are not kept."""
-    docstring = node.body[0] if ast.get_docstring(node, clean=False) is not None and len(node.body) > 1 else None
-    if submission.source is None:
-        body = node.body[1:] if docstring else node.body
-        return ast.unparse(ast.copy_location(type(node)(**{**dict(ast.iter_fields(node)), "body": body}), node))
-    lines = submission.source.splitlines()
-    taken = range(node.lineno - 1, node.end_lineno or node.lineno)
-    left = range(docstring.lineno - 1, docstring.end_lineno or docstring.lineno) if docstring else range(0)
-    return "\n".join(lines[at] for at in taken if at not in left)
 
 
 def _pre(text: str) -> str:

@@ -69,11 +69,14 @@ def _y(value: float) -> float:
     return 12 + (HEIGHT - BOTTOM - 12) * (1 - value)
 
 
-def filters(weight: Sequence[object]) -> str:
-    """The filters (K, 3, KH, KW) in a row, as the address of a picture inside of the page; those with numbers that are none are gray."""
+def filters(weight: Sequence[object], scale: float) -> str:
+    """The filters (K, 3, KH, KW) in a row, as the address of a picture inside of the page; those with numbers that are none are gray.
+
+    scale: the weight that is drawn brightest, above 0; its negative is the darkest, and what lies beyond them is drawn like them.
+    """
     array = np.asarray(weight, float)
-    most = float(np.abs(array[np.isfinite(array)]).max(initial=0.0)) or 1.0
-    shade = np.nan_to_num(127.5 + 127.5 * array / most, nan=127.5, posinf=127.5, neginf=127.5).round().astype(np.uint8)
+    array = np.where(np.isfinite(array), np.clip(array / scale, -1, 1), 0.0)
+    shade = (127.5 + 127.5 * array).round().astype(np.uint8)
     shade = shade.transpose(0, 2, 3, 1).repeat(ZOOM, axis=1).repeat(ZOOM, axis=2)
     k, h, w, _ = shade.shape
     sheet = np.zeros((h, k * w + (k - 1) * GAP, 4), np.uint8)  # the gaps let the page shine through

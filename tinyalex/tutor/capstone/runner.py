@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tinyalex.tutor.capstone.beside import FUNCTIONS, run
+from tinyalex.tutor.capstone.beside import run
+from tinyalex.tutor.capstone.calls import FUNCTIONS
 from tinyalex.tutor.guard import time_limit_of_calls
 from tinyalex.tutor.runner import answer, begin, names_of_all, say
 from tinyalex.tutor.source import SubmissionError
