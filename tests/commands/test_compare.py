@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from tinyalex import cli
@@ -85,6 +87,11 @@ def test_times_are_in_the_document_and_in_the_chart(capsys, tmp_path, monkeypatc
     assert json.loads(capsys.readouterr().out)["nets"][0]["seconds"] == {"median": 0.0421, "least": 0.04, "most": 0.05, "runs": 7}
     figure = figure_of(drawn)
     assert TIMES.strip() in figure.get_supxlabel().replace("\n", " ")
+    figure.draw_without_rendering()
+    texts = [text for panel in figure.subfigs[1].axes for text in panel.findobj(Text)]
+    titles = [text for text in texts if ", " in text.get_text()]
+    boxes = [title.get_window_extent() for title in titles]
+    assert len(boxes) == 4 and all(left.x1 < right.x0 for left, right in pairwise(boxes))
     panel = figure.subfigs[1].axes[3]
     assert panel.get_title(loc="left") == "time of an image, ms" and "42.1" in [text.get_text() for text in panel.texts]
 

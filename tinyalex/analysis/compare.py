@@ -19,11 +19,11 @@ from tinyalex.layers import Conv2d, Sequential
 
 RUNS = 7  # forward passes that are timed, after WARM others
 WARM = 2  # in the first one, a frozen net prepares what follows from its weights alone
-COPIES = 2.5  # weights, their gradients, and what drawing the weights needs: measured, at most 2.5 for VGG-16
-DRAWING = 2.5  # drawing weights takes so many times the time of their random numbers: measured for VGG-16
-FORWARD = 3  # a multiplication in a net takes so many times one in a 3x3 convolution alone: measured, 1 for VGG-16 to 4 for DenseNet-121
-FIRST = 4  # the first pass of a frozen net takes so many times a later one
+COPIES = 2.7  # of all parameters: themselves, their gradients, and what drawing them needs; measured for six nets, at most 2.5
 PREPARED = 4  # a frozen 3x3 convolution keeps 36 transformed weights for 9, see fast/winograd.py
+DRAWING = 2.5  # drawing weights takes so many times the time of their random numbers: measured for six nets, 1.0 to 2.4
+FORWARD = 2  # a multiplication in a net takes so many times one in a 3x3 convolution: measured, 1 for VGG-16 to 4 for DenseNet-121
+FIRST = 4  # the first pass of a frozen net takes so many times a later one: measured, 1 to 5
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ def compared(name: str, net: Sequential, batch: int, workers: int | None = None)
     Example
     -------
     >>> from tinyalex.models import figure1_net
-    >>> [(stage.size, stage.cost.macs) for stage in compared("figure1", figure1_net(), 1).stages]  # doctest: +ELLIPSIS
-    [((32, 32), 2457600), ...]
+    >>> first = compared("figure1", figure1_net(), 1).stages[0]
+    >>> first.size, first.cost.macs
+    ((32, 32), 2457600)
     """
     rows = tuple(count(net))
     (need,) = training_needs(net, require_int("compare", "batch", batch), workers=workers).values()

@@ -25,7 +25,7 @@ BANDS = (  # the least height of maps, its name, its color: light where maps are
     (1, "no maps: fully connected", "#e08a2e"),
 )
 QUANTITIES = (  # the title of a panel; what a cost gives, in the unit of the title
-    ("outputs of one image, MiB", lambda cost: cost.activation_bytes / 2**20),
+    ("outputs, MiB", lambda cost: cost.activation_bytes / 2**20),
     ("parameters, millions", lambda cost: cost.parameters / 1e6),
     ("multiply-adds, billions", lambda cost: cost.macs / 1e9),
 )

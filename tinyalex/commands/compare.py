@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("names", metavar="NET", nargs="*", help=f"networks that `tinyalex net --list` prints (default: {', '.join(LECTURE)})")
     add("--by", default=BY[0], help="sum, stage or layer: a line for each net, for each size of its maps, or for each layer (default: sum)")
     add("--batch", type=int, default=BATCH, help=f"images in the training step whose memory is computed (default: {BATCH})")
-    add("--time", action="store_true", help="also measure how long one image takes on this machine: float32, frozen weights, a median")
+    add("--time", action="store_true", help="also measure how long one image takes on this machine, which takes some seconds for each net")
     add("--png", type=path, metavar="FILE", help="draw the chart: work against parameters, and where in each net they are")
     add("--question", metavar="NAME", help=f"answer {', '.join(QUESTIONS)} with a table, and compare nothing else")
     add("--json", action="store_true", help="print one JSON document instead of tables")
