@@ -168,3 +168,9 @@ def test_fields_have_the_types_of_their_defaults():
         for field in dataclasses.fields(Recipe):
             value, default = getattr(recipe, field.name), field.default
             assert isinstance(value, type(default)) or default is None or value is None, field.name
+
+
+@pytest.mark.parametrize("name", ["resnet20", "googlenet-heads", "densenet121", "vgg11"])
+def test_nets_with_paths_and_without_biases_have_a_start_too(name):
+    said = in_net(name)
+    assert "sqrt(fan-in)" in said["weight_std"] and said["hidden_bias"] == "0"

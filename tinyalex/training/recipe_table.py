@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyalex.init import Constant, FanIn, Gaussian
+from tinyalex.init import Constant, FanIn, Gaussian, zeros
+from tinyalex.models.later.rows import flat
 from tinyalex.models.options import as_built
 from tinyalex.models.registry import rows_of
 from tinyalex.models.rows import weighted
@@ -121,9 +122,10 @@ def in_net(name: str, **options: Any) -> dict[str, str]:
     given = {key: value for key, value in options.items() if key in OF_NET}
     variant = name.partition("-")[2] or "paper"
     rows = as_built(variant, **given).rows if name.startswith("alexnet") else rows_of(name)
+    rows = tuple(flat(rows))
     layers = weighted(rows)
     stds = {row.name: _init(row["weight_init"]) for row in layers}
-    biases = {row.name: _init(row["bias_init"]) for row in layers}
+    biases = {row.name: _init(row.settings.get("bias_init", zeros)) for row in layers}
     dropped = [row for row in rows if row.kind == "dropout"]
     return {
         "weight_std": _grouped(stds),
