@@ -47,9 +47,10 @@ say("the file's top-1 error is 37.5 % after rounding, as in the paper's table", 
 say("the file's top-5 error is 17.0 % after rounding, as in the paper's table", value=round(0.169987, 3), within=1e-9)
 
 # %% [markdown]
-# So the settings with the number 145 are the net of the paper. In six places the paper and this program do not say the same. These are our
-# six **cases**. In each, the paper is one witness and the program is the other. Stage 1 is conv1 with the layers up to conv2, and stage 2
-# is conv2 with the layers up to conv3.
+# So the settings with the number 145 are the net of the paper. (The fingerprint belongs to a run on ImageNet's images of 2010. The file
+# of a run on the images of 2012 is `layer-params-145.cfg`.) In six places the paper and this program do not say the same. These are our
+# six **cases**. In each, the paper is one witness and the program is the other. Stage 1 is conv1 with the layers up to conv2, stage 2 is
+# conv2 with the layers up to conv3, and the last one, stage 5, is conv5 with the layers up to fc6.
 #
 # | case | the paper says | where | the program does | in which file |
 # |---|---|---|---|---|
@@ -151,8 +152,8 @@ predict("16-f", 2)
 #
 # ### 4.3 Case 3: the backward pass of the third normalization
 #
-# It is lesson 05 with pixels in the place of channels. $x_p$ is used above the line of its own output, and below the line in the scale of
-# every pixel q whose window holds p. Write f for $\alpha / n^2$. One way at a time:
+# It is lesson 05 with pixels in the place of channels. $x_p$ is used as a factor in its own output, and also in the scale of every pixel q
+# whose window holds p. Write f for $\alpha / n^2$. One way at a time:
 #
 # $$\begin{array}{rll}
 # \frac{\partial s_q}{\partial x_p} &= 2\,f\,x_p & \quad \text{if the window of } q \text{ holds } p \\
@@ -226,15 +227,15 @@ reveal("16-e")
 # \text{the program's bias:} & v = -20\,\epsilon_0\,g & \quad \epsilon_0 = 0.01
 # \end{array}$$
 #
-# As long as $\epsilon = \epsilon_0$, the factor between the two is 2. Three times the authors divided $\epsilon$ by 10. There were two
-# runs, each with a file of settings as they were at the end. `layer-params-145.cfg` belongs to the images of 2012. There the rate of the
-# weights is 0.00001, and the rate of the biases is 0.02. The file with the fingerprint belongs to the images of 2010. There the rate of the
-# weights is 0.00001 too, but the rate of the biases is 0.002. No file says what it was before. Our formula describes the run of 2012, and
-# assumes that its 0.02 never changed.
+# As long as $\epsilon = \epsilon_0$, the factor between the two is 2. Three times the authors divided $\epsilon$ by 10. We look at
+# two runs, each with a file of settings as they were at the end. `layer-params-145.cfg` belongs to the images of 2012. There the rate of
+# the weights is 0.00001, and the rate of the biases is 0.02. The file with the fingerprint belongs to the images of 2010. There the rate
+# of the weights is 0.00001 too, but the rate of the biases is 0.002. No file says what it was before. Our formula describes the run on the
+# images of 2012, and assumes that its 0.02 never changed.
 
 # %%
-say("at the end of the later run a bias has 2,000 times the rate of a weight", value=0.02 / 0.00001, within=1e-6)
-say("and at the end of the run with the fingerprint 200 times", value=0.002 / 0.00001, within=1e-6)
+say("in the first of these two files a bias has 2,000 times the rate of a weight", value=0.02 / 0.00001, within=1e-6)
+say("and in the file with the fingerprint 200 times", value=0.002 / 0.00001, within=1e-6)
 reveal("16-f")
 
 # %% [markdown]
@@ -774,9 +775,9 @@ close(
 
 # %% [markdown]
 # **The verdict.** This case changes the first steps. At the two smaller rates the program's net begins to learn much earlier. At the
-# largest rate of our model it is the other way round: with a larger signal the gradients are larger too, and this rate is too large. If
-# each of the two nets may have the best of the three rates for it, they need about the same number of steps. So which one is "better"
-# depends on the rate, and it would be unfair to compare them at one rate only.
+# largest rate of our model it is the other way round: with a larger signal the gradients are larger too, and this rate is too large. If we
+# give each net the rate that is best for it, both need about the same number of steps. So which one is "better" depends on the rate, and it
+# would be unfair to compare them at one rate only.
 #
 # This is a model, and not AlexNet. The numbers of steps of eight narrow layers say nothing about AlexNet's. What holds for AlexNet itself
 # is the picture before: at the start, conv5 of the paper's net says nearly the same of every image. Whoever builds that net may see a loss
@@ -845,9 +846,9 @@ assert not is_seen(errors[1.0], errors[1.1]), "luck of the seeds, if your step_2
 #
 # The division changes the scale by 8.6 %, and in the error we see nothing of it. The two means do not differ by more than twice the
 # scatter that the seeds alone would give. It does not matter either whether the test images are divided, too. A factor near 1 moves all
-# numbers of an image together, and the largest score mostly stays the largest. And in the run of 2012 the mismatch did not last: after
-# epoch 67 the strength of the noise was set to 0, and without noise the program does not divide. The paper does not say that the noise
-# was switched off.
+# numbers of an image together, and the largest score mostly stays the largest. And in the run on the images of 2012 the mismatch did
+# not last: at epoch 67 the strength of the noise was set to 0, and without noise the program does not divide. The paper does not say that
+# the noise was switched off.
 #
 # A task: repeat this with the rate 0.003, 400 steps and the seeds 0 to 11. When we did so, the mean test errors were 30.8 % without
 # division and 28.4 % with it, and the scatter of the difference was 0.8 points. Does the division help? We took the seeds 48 to 59: 29.2 %
@@ -858,10 +859,11 @@ assert not is_seen(errors[1.0], errors[1.1]), "luck of the seeds, if your step_2
 # ### Case 6: the biases
 #
 # **The question.** What were the rates, really? The last lines of `layer-params-145.cfg` are a diary: they say in which epoch which rate
-# was changed. The picture shows the run on the images of 2012. The diary does not mention the rates of the biases. The settings at the end
-# of the run say 0.02, and 0 for conv1. We draw 0.02 from the first epoch on. This is an assumption. The diary of the run on the images of
-# 2010 does not mention these rates either, and at its end they are 0.002. So they may have been changed without a note. The picture leaves
-# out conv1's biases.
+# was changed. The picture shows the run on the images of 2012 up to epoch 91. (After that the authors switched the noise on and raised the
+# rate once more, and trained up to epoch 135, where rate and noise were low again. We leave this out.) The diary does not mention the rates
+# of the biases. The settings at the end of the run say 0.02, and 0 for conv1. We draw 0.02 from the first epoch on. This is an assumption.
+# The diary of the run on the images of 2010 does not mention these rates either, and at its end they are 0.002. So they may have been
+# changed without a note. The picture leaves out conv1's biases.
 
 # %%
 epochs = (0, 25, 51, 79, 91)
@@ -910,10 +912,11 @@ assert not is_seen(*rules.values()), "luck of the seeds, if your step_2012 round
 say("AlexNet has 10,568 biases", value=sum(step.weight[0] for step in walk(PAPER, (3, 224, 224)) if step.weight), within=0)
 
 # %% [markdown]
-# **The verdict.** The arithmetic differs much, and in the error nothing can be seen. There are few biases, and each of them only shifts a
-# sum. Why do biases that move until the end do no harm? Our guess: the weights hardly move there, so the biases stay near the place where
-# they are best for these weights. "Nothing is seen" is no proof that there is nothing: with six seeds a difference of a few tenths of a
-# percentage point cannot be seen.
+# **The verdict.** The arithmetic differs much, and in the error nothing can be seen. (Why do the biases not move 2,000 times as far? At the
+# last drop the paper's biases still have a velocity from the rate before it, lesson 07. We measured again from 30 steps after the drop:
+# then it is about 2,000 times.) There are few biases, and each of them only shifts a sum. Why do biases that move until the end do no harm?
+# Our guess: the weights hardly move there, so the biases stay near the place where they are best for these weights. "Nothing is seen" is no
+# proof that there is nothing: with six seeds and a scatter of 0.7 points, a difference of one percentage point cannot be seen.
 #
 # ### The six cases
 
