@@ -124,6 +124,8 @@ def resnet(n, x, counts, kind, first=False):
             shortcut = x
             if f"{name}.project.weight" in n.p:
                 shortcut = n.bn(n.conv(x, f"{name}.project", stride), f"{name}.project.bn")
+            elif y.shape != x.shape:
+                shortcut = F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, y.shape[1] - x.shape[1]))
             x = F.relu(y + shortcut)
     return n.linear(x.mean((2, 3)), "fc")
 
@@ -345,6 +347,7 @@ NETS = {  # the function, the size of the images and the width for the compariso
     "googlenet-bn-heads": (lambda n, x: googlenet(n, x, lrn=False), 96, 1 / 8),
     "googlenet-torchvision": (googlenet_of_torchvision, 96, 1 / 8),
     "resnet18": (lambda n, x: resnet(n, x, (2, 2, 2, 2), "basic"), 64, 1 / 8),
+    "resnet34-a": (lambda n, x: resnet(n, x, (3, 4, 6, 3), "basic"), 64, 1 / 8),
     "resnet50": (lambda n, x: resnet(n, x, *D50), 64, 1 / 8),
     "resnet50-v1": (lambda n, x: resnet(n, x, *D50, first=True), 64, 1 / 8),
     "wide-resnet50-2": (lambda n, x: resnet(n, x, *D50), 64, 1 / 16),

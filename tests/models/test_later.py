@@ -50,6 +50,13 @@ def test_counts_of_the_nets_for_cifar_follow_from_their_table(depth):
     assert (LATER[f"resnet{depth}-b"].parameters, LATER[f"resnet{depth}-b"].macs) == with_b
 
 
+def test_option_a_lacks_three_projections():
+    b, a = LATER["resnet34"], LATER["resnet34-a"]
+    weights = [64 * 128, 128 * 256, 256 * 512]
+    assert b.parameters - a.parameters == sum(weights) + 2 * (128 + 256 + 512)
+    assert b.macs - a.macs == sum(w * side**2 for w, side in zip(weights, (28, 14, 7), strict=True))
+
+
 def test_counts_of_the_nets_that_the_paper_cites_follow_from_their_tables():
     convolutions = [(300, 27, 30), (300, 1200, 14), (300, 2700, 5), (300, 1200, 2)]  # filters, cells of each, height and width
     linears = [(300, 300), (100, 300), (10, 100)]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from tinyalex.models.later.resnet import basic, block
-from tinyalex.models.later.rows import branches, conv_bn_relu, linear, row
+from tinyalex.models.later.rows import conv_bn_relu, linear, row
 from tinyalex.models.rows import Row, Rows
 
 DEPTHS = (20, 32, 44, 56, 110)
@@ -22,9 +22,6 @@ def cifar_resnet(depth: int, classes: int = 10, *, option: str = "A", plain: boo
             path = basic(name, filters, stride)
             if plain:
                 rows += [*path, row("relu", f"{name}.relu")]
-            elif changes and option == "A":
-                shortcut = row("shortcut", f"{name}.shortcut", channels=filters, stride=stride)
-                rows += [branches(name, "sum", path, (shortcut,)), row("relu", f"{name}.relu")]
             else:
-                rows += block(name, path, filters, stride, changes)
+                rows += block(name, path, filters, stride, changes, option)
     return (*rows, row("global_pool", "pool"), linear("fc", classes))

@@ -1,7 +1,8 @@
 """Residual networks (He et al. 2015): y = f(x) + x, so that a block only learns what to add, and gradients pass the sums undiminished.
 
 A block of kind "basic" has two convolutions of 3x3; a "bottleneck" has 1x1, which makes the maps few, 3x3, and 1x1, which makes them four
-times as many again. The first block of every stage but the first halves the maps; its shortcut is a projection of 1x1 (option B).
+times as many again. The first block of every stage but the first halves the maps; its shortcut is a projection of 1x1 (option B), or has
+no parameters (option A).
 """
 
 from __future__ import annotations
@@ -46,14 +47,18 @@ def bottleneck(name: str, k: int, stride: int, *, wide: int = 1, first: bool = F
     )
 
 
-def block(name: str, path: Rows, filters: int, stride: int, changes: bool) -> Rows:
-    """relu(f(x) + x), or with a projection of x where the shape changes."""
-    shortcut = conv_bn(f"{name}.project", filters, 1, stride) if changes else ()
+def block(name: str, path: Rows, filters: int, stride: int, changes: bool, option: str = "B") -> Rows:
+    """relu(f(x) + x). Where the shape changes, option "B" adds a projection of x, and "A" every second pixel beside channels of zeros."""
+    shortcut: Rows = ()
+    if changes and option == "A":
+        shortcut = (row("shortcut", f"{name}.shortcut", channels=filters, stride=stride),)
+    elif changes:
+        shortcut = conv_bn(f"{name}.project", filters, 1, stride)
     return branches(name, "sum", path, shortcut), row("relu", f"{name}.relu")
 
 
-def stages(kind: str, counts: Sequence[int], *, wide: int = 1, first: bool = False, se: int = 0) -> Rows:
-    """All blocks. wide, first: as in `bottleneck`. se: the reduction of squeeze-and-excitation, 0 for none."""
+def stages(kind: str, counts: Sequence[int], *, wide: int = 1, first: bool = False, se: int = 0, option: str = "B") -> Rows:
+    """All blocks. wide, first: as in `bottleneck`. se: the reduction of squeeze-and-excitation, 0 for none. option: as in `block`."""
     rows: list[Row] = []
     for stage, count in enumerate(counts):
         k, grows = 64 * 2**stage, 4 if kind == "bottleneck" else 1
@@ -63,7 +68,7 @@ def stages(kind: str, counts: Sequence[int], *, wide: int = 1, first: bool = Fal
                 path = basic(name, k, stride)
             else:
                 path = bottleneck(name, k, stride, wide=wide, first=first, gate=squeeze(name, 4 * k, se) if se else ())
-            rows += block(name, path, grows * k, stride, changes=not i and (stage > 0 or kind == "bottleneck"))
+            rows += block(name, path, grows * k, stride, not i and (stage > 0 or kind == "bottleneck"), option)
     return tuple(rows)
 
 
@@ -79,9 +84,9 @@ def squeeze(name: str, channels: int, reduction: int) -> Rows:
     return (branches(f"{name}.se", "product", (), gate),)
 
 
-def resnet(depth: int, classes: int = 1000, *, wide: int = 1, first: bool = False, se: int = 0) -> Rows:
-    """ResNet of 18, 34, 50, 101 or 152 layers. wide=2: Wide ResNet. first=True: the paper's stride. se=16: SE-ResNet."""
-    return (*stem(), *stages(*DEPTHS[depth], wide=wide, first=first, se=se), *head(classes))
+def resnet(depth: int, classes: int = 1000, *, wide: int = 1, first: bool = False, se: int = 0, option: str = "B") -> Rows:
+    """ResNet of 18, 34, 50, 101 or 152 layers. wide=2: Wide ResNet. first=True: the paper's stride. se=16: SE-ResNet. option: see `block`."""
+    return (*stem(), *stages(*DEPTHS[depth], wide=wide, first=first, se=se, option=option), *head(classes))
 
 
 def preactivation(depth: int, classes: int = 1000) -> Rows:

@@ -64,6 +64,8 @@ def _residual() -> dict[str, Later]:
             first = f"{he}; the stride of a bottleneck is in its first 1x1 (v1, as in the paper)"
             nets[f"resnet{depth}-v1"] = Later(partial(resnet, depth, first=True), 224, first, parameters, macs_v1)
         nets[f"preresnet{depth}"] = Later(partial(preactivation, depth), 224, identity, parameters_pre, macs)
+    without = f"{he}; shortcuts without parameters (option A), new channels of zeros behind"
+    nets["resnet34-a"] = Later(partial(resnet, 34, option="A"), 224, without, 21_623_848, 3_644_493_824)
     wide = "Wide ResNet, Zagoruyko and Komodakis 2016, https://arxiv.org/abs/1605.07146: the 3x3 of ResNet-50 twice as wide"
     se = "ResNet-50 with squeeze-and-excitation, Hu et al. 2017, https://arxiv.org/abs/1709.01507; the stride is in"
     nets["wide-resnet50-2"] = Later(partial(resnet, 50, wide=2), 224, wide, 68_883_240, 11_398_021_120)
