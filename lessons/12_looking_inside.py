@@ -13,10 +13,10 @@
 # %% [markdown]
 # # 12  Looking inside
 #
-# Paper section 6.1, about 60 minutes, needs lessons 03, 04, 06, 07 and 10. It has no exercise of the tutor.
+# Paper section 6.1, about 80 minutes, needs lessons 03, 04, 06, 07 and 10. It has no exercise of the tutor.
 #
-# Afterwards you can look into a net in five ways: its filters, its codes, its neighbors, its gradient with respect to an image and its
-# occlusion map. Of each you can say what it measures, and what it does not show.
+# Afterwards you can look into a net in four ways: by its filters, by the images that it finds similar, by the gradient with respect to an
+# image, and by an occlusion map. Of each way you can say what it measures, and what it does not show.
 
 # %%
 import itertools
@@ -50,7 +50,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # The **feature activation vector** of an image is what comes out of the last hidden layer, in AlexNet 4,096 numbers. We call it the
 # **code** of the image. **Euclidean** distance, or L2, is the root of the sum of the squared differences.
 #
-# We add two more ways that are not in the paper: the image gradient, and the occlusion map.
+# We add two more ways that are not in the paper. The **image gradient** says how a score changes if a pixel changes a little. The
+# **occlusion map** says how far a score falls if a part of the image is covered.
 
 # %% [markdown]
 # ## 2. Predict
@@ -79,8 +80,8 @@ predict("12-d", 0.1)
 #
 # ## 3. The equation
 #
-# We look into a small net with one convolution. You have written each of its layers. Its input is an image x, already centered: from each
-# pixel, a number from 0 to 255, we subtract 128, and divide by 64. So 0 is a middle gray.
+# We look into a small net with one convolution. You have written each of its layers. Its input is an image x: from each of its numbers,
+# from 0 to 255, we subtract 128, and divide by 64. So 0 is a middle gray.
 #
 # | layer | shape of its output | what it is |
 # |---|---|---|
@@ -101,11 +102,14 @@ predict("12-d", 0.1)
 # \text{occlusion map at the patch } P: & D_P = f(x) - f(x \text{ with } P \text{ covered}) & \quad \text{a number for each } P
 # \end{array}$$
 #
+# The index i counts the 3 · 32 · 32 numbers of an image, and j the 64 of a code.
+#
 # To **cover** a patch, or to *occlude* it, means to write one number, the fill, into all its pixels. We use squares of 8 by 8 pixels and
 # the fill 0, which is gray. A positive $D_P$ says: without this patch, the score of the class is lower.
 #
-# Here is the net. The functions are those of lessons 03, 04, 06 and 07, put together. `backward` also returns da, the gradient of what
-# conv1 gives. You will need it.
+# Here is the net: lessons 03, 04, 06 and 07, put together. Only the pooling is written anew. Its windows of 2 × 2 do not overlap, so
+# `reshape` cuts the maps into them, and each lies in the last axis of `cells`. `take_along_axis` reads the winner of each window, and
+# `put_along_axis` writes to its place. `backward` also returns da, the gradient of what conv1 gives. You will need it.
 
 
 # %%
@@ -165,8 +169,8 @@ def train(p, x, labels, epochs):
 
 
 # %% [markdown]
-# We make three nets in float64, which begin with the same random weights. One is not trained. One learns the synthetic images with their
-# labels. One learns the same images with shuffled labels.
+# We make three nets in float64, which begin with the same random weights. One is not trained. One is trained on the synthetic
+# images with their labels, and one on the same images with shuffled labels.
 
 # %%
 data = synthetic_dataset(3000, 600, seed=1)
@@ -195,7 +199,8 @@ print("labels that are still right after the shuffling:", f"{(shuffled == y_trai
 #   we add nothing over images.
 #
 # The last step is `conv_backward` of lesson 03. The table of windows is multiplied by the filters on the way forward, so on the way back we
-# multiply by their transpose. A pixel was copied into several windows, so what comes back from them **adds**.
+# multiply by their transpose. A pixel was copied into several windows, so what comes back from them **adds**. The windows reach over
+# 2 · 11 + 9 = 31 of 32 lines and columns. The pixels of the last line and of the last column are in no window: their g is 0.
 #
 # $$\begin{array}{rll}
 # \text{dout} &= 1 \text{ for class } k, 0 \text{ elsewhere} & \quad (N, 10) \\
@@ -213,7 +218,7 @@ show(fig, alt="The value x[pixel] is copied into three windows of conv1, which s
 # ### 4.2 What occlusion measures, and why it is not the gradient
 #
 # The gradient g says how the score changes if a pixel changes **a little**. Occlusion changes 192 numbers, 8 · 8 pixels in 3 colors,
-# **by a lot**. How are the two related? We cover the patch slowly. Let t go from 0 to 1, and move each pixel of the patch along a
+# **by a lot**. How are the two related? We cover the patch slowly. Let t go from 0 to 1, and move each number of the patch along a
 # straight line to the fill v:
 #
 # $$x_i(t) = x_i + t\,(v - x_i) \quad \text{for } i \text{ in } P, \qquad x_i(t) = x_i \text{ elsewhere.}$$
@@ -221,7 +226,7 @@ show(fig, alt="The value x[pixel] is copied into three windows of conv1, which s
 # At t = 0 this is the image, and at t = 1 the patch is covered. By the chain rule the score changes with t as
 #
 # $$\frac{d f}{d t} = \sum_{i \text{ in } P} \frac{\partial f}{\partial x_i}\, \frac{d x_i}{d t}
-# = \sum_{i \text{ in } P} g_i(t)\,(v - x_i) \quad \text{one term for each pixel that moves,}$$
+# = \sum_{i \text{ in } P} g_i(t)\,(v - x_i) \quad \text{one term for each number that moves,}$$
 #
 # where g(t) is the gradient at x(t). The drop is minus the sum of all these small changes, from t = 0 to 1. That is an integral:
 #
@@ -232,11 +237,10 @@ show(fig, alt="The value x[pixel] is copied into three windows of conv1, which s
 # \end{array}$$
 #
 # The last line is the **first-order guess** of the drop: what the gradient at the image says about the patch. It shows two differences
-# between a gradient map and an occlusion map:
+# between a map of g and an occlusion map:
 #
-# 1. The gradient is not multiplied by $x_i - v$. If a pixel is gray already, nothing changes when it is covered, however large its slope
-#    is.
-# 2. The gradient is that at t = 0. On the way to t = 1 ReLUs switch and other cells win the pooling, so g changes.
+# 1. A map of g does not multiply by $x_i - v$. If a pixel is gray already, nothing changes when it is covered, however large its slope is.
+# 2. The map shows g at t = 0, where nothing is covered. On the way to t = 1 ReLUs switch and other cells win the pooling, so g changes.
 #
 # ### 4.3 Three small examples by hand
 #
@@ -267,8 +271,8 @@ for name, score in scores_of.items():
 # %% [markdown]
 # ### 4.4 What moving an image does to a distance
 #
-# We move an image by two pixels. What does the squared distance in pixels say? Let x be centered (its mean is 0) and let y be the same
-# image moved. Multiply out, pixel by pixel:
+# We move an image by two pixels. What does the squared distance in pixels say? Let x be an image, less the mean of all numbers of
+# all images, and let y be the same image moved. Multiply out, pixel by pixel:
 #
 # $$\sum_i (x_i - y_i)^2 = \sum_i x_i^2 + \sum_i y_i^2 - 2 \sum_i x_i\, y_i$$
 #
@@ -278,13 +282,13 @@ for name, score in scores_of.items():
 # $$\sum_i (x_i - y_i)^2 = 2 S\,(1 - \rho)$$
 #
 # For two images that have nothing to do with each other $\rho$ is 0, and the squared distance is 2 S. The moved image is at
-# $\sqrt{1 - \rho}$ of this distance. With $\rho$ = 0.82 this is 0.42. It depends on how **smooth** the image is, and on nothing that
-# we see in it. For noise $\rho$ is 0: moved by one pixel it is as far from itself as any other noise.
+# $\sqrt{1 - \rho}$ of this distance. Part 6 measures $\rho$ = 0.82, which gives 0.42. It depends on how **smooth** the image is,
+# and on nothing that we see in it. Noise has $\rho$ = 0: its copy, moved by one pixel, is as far from it as other noise is.
 #
 # ### 4.5 How gray is a filter?
 #
-# At each cell a filter of conv1 has three weights, for red, green and blue: a vector. Let m be their mean. The vector is the sum of
-# (m, m, m), which is gray, and of a rest. The three numbers of the rest sum to 0, so the two parts are at right angles, and Pythagoras
+# At each cell a filter of conv1 has three weights, for red, green and blue: a vector. Let m be their mean. The vector has two parts:
+# (m, m, m), which is gray, and a rest. The three numbers of the rest sum to 0, so the two parts are at right angles, and Pythagoras
 # holds: the squares of the weights sum to $3 m^2$ plus the squares of the rest. The **gray share** of a filter is the gray part of the sum
 # of squares over all its cells:
 #
@@ -297,10 +301,11 @@ for name, score in scores_of.items():
 # %% [markdown]
 # ## 5. Twenty lines of your own
 #
-# Write six short functions. The tutor does not check them. Part 6 does.
+# Write six short functions. The tutor does not check them. Parts 6 and 7 do.
 #
-# - `sheet(filters, columns)`: a picture (H, W, 3) of filters (M, 3, h, w) side by side, with one white pixel between them. Divide each
-#   filter by its largest magnitude, so that it lies between -1 and 1, and map this to colors from 0 to 1. Middle gray is 0.
+# - `sheet(filters, columns=12)`: a picture (H, W, 3) of filters (M, 3, h, w) with `columns` of them in a line and one white pixel between
+#   them. Divide each filter by its largest magnitude, so that it lies between -1 and 1. Turn -1 to 1 into colors from 0 to 1, so that the
+#   weight 0 is a middle gray.
 # - `gray_shares(filters)`: the gray share of each filter, (M,), by 4.5.
 # - `distances(a, b)`: all distances of the vectors a (A, F) from the vectors b (B, F), a table (A, B).
 #
@@ -329,8 +334,8 @@ def distances(a, b):
 
 
 # %% [markdown]
-# **The quiz.** Your function draws the filters of the three nets, in an order that we do not tell. One net is untrained. One has learned
-# the labels, and answers most test images right. One has learned shuffled labels. Which sheet belongs to the net that answers right?
+# **The quiz.** Your function draws the filters of the three nets, in an order that we do not tell. One net is untrained. One was trained
+# on the labels, and answers most test images right. One was trained on shuffled labels. Which sheet belongs to the net that answers right?
 
 # %%
 order = np.random.default_rng(3).permutation(["untrained", "trained", "shuffled"])
@@ -351,9 +356,9 @@ print(f"You choose sheet {chosen}. Part 8 opens the names.")
 # Now the three functions that look at one image:
 #
 # - `image_gradient(p, x, classes)`: g for images x (N, 3, 32, 32) and one class for each, by 4.1. The result has the shape of x.
-# - `covered(x, fill, size, step)`: copies of one image (3, 32, 32). In each copy one square is covered. The squares begin at 0, `step`,
-#   2 `step`, and so on, in both directions, line by line. With size 8 and step 2 there are 13 · 13 = 169 copies.
-# - `occlusion_map(p, x, k, fill, size, step)`: the drops $D_P$ of class k as a map, here (13, 13).
+# - `covered(x, fill=0.0, size=8, step=2)`: copies of one image (3, 32, 32). In each copy one square is covered. The squares begin at 0,
+#   `step`, 2 `step`, and so on, in both directions, line by line. With size 8 and step 2 there are 13 · 13 = 169 copies.
+# - `occlusion_map(p, x, k, fill=0.0, size=8, step=2)`: the drops $D_P$ of class k as a map, here (13, 13).
 
 
 # %% tags=["solution"]
@@ -433,8 +438,8 @@ print("covered whole:      drop     =", f"{drop:.4f}", "  integral of the gradie
 # So both formulas are right, and the two lines have different numbers. The first line is what the gradient at the image says, and the
 # second is what occlusion says.
 #
-# **The gray share** of filters with random weights, and of two filters whose share is known. **The distance** of an image moved by two
-# pixels, against the root of 1 - rho:
+# **The gray share.** We compute it for filters with random weights, and for two filters whose share is known. **Rho.** It says how far 4.4
+# expects an image to be from its moved copy. Part 8 measures this distance itself.
 
 # %%
 noise = rng.standard_normal((2000, 3, 9, 9))
@@ -454,14 +459,15 @@ say("rho of the synthetic images is 0.82", value=rho, within=0.005)
 say("so the moved image should be at 0.42 of the distance of two images", value=(1 - rho) ** 0.5, within=0.005)
 long = noise.reshape(2000, 1, 1, 243)  # 2,000 images of one line of noise: rho is 0
 ratio = np.diag(distances(long[:, 0, 0], moved(long)[:, 0, 0])).mean() / distances(long[:99, 0, 0], long[99:, 0, 0]).mean()
-say("noise, moved by two pixels, is as far from itself as from other noise: 1.00 times as far", value=ratio, within=0.01)
+say("noise and its moved copy are 1.00 times as far apart as two noises", value=ratio, within=0.01)
 
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine's net of the same layers, with the same weights in float64. Training with the engine stops at conv1, as we said. If conv1
-# keeps its `input_gradient`, then `backward` of the net returns dx. The other functions are in `tinyalex/analysis/`: `gray_shares` and
-# `specialization` in `specialization.py`, `squared_distances` and `Nearest` in `nearest.py`, `mosaic` in `panels.py`.
+# We build the engine's net of the same layers, with the same weights in float64. The engine's own nets give their conv1
+# `input_gradient=False`, so training computes no dx. Here conv1 has the default, True, and `backward` of the net returns dx. The engine has
+# no occlusion map. The rest is in `tinyalex/analysis/`: `gray_shares` and `specialization` in `specialization.py`, `squared_distances` and
+# `Nearest` in `nearest.py`, `mosaic` in `panels.py`.
 
 # %%
 from tinyalex.analysis import nearest as engine_nearest, panels, specialization as engine_special
@@ -495,8 +501,6 @@ assert (found.places == np.argsort(distances(a, b), axis=1, kind="stable")[:, :6
 print("gray shares, sheet, distances and the six nearest are equal to the engine's")
 
 # %% [markdown]
-# The engine has no occlusion map. You have proved yours in part 6.
-#
 # ## 8. Experiment
 #
 # ### The quiz, opened
@@ -509,31 +513,36 @@ right = {name: (forward(p, x_test)[0].argmax(axis=1) == y_test).mean() for name,
 say("untrained: 11 % of the test images are right", value=right["untrained"], within=0.01)
 say("trained: 94 %", value=right["trained"], within=0.015, full_only=True)
 say("shuffled: 10 %, no better than a guess", value=right["shuffled"], within=0.025, full_only=True)
+of_its_own = np.mean([(forward(nets["shuffled"], some)[0].argmax(axis=1) == dealt_labels).mean()
+                      for some, dealt_labels in zip(np.split(x_train, 15), np.split(shuffled, 15), strict=True)])  # fmt: skip
+say("shuffled, on its training images and their shuffled labels: 24 %", value=of_its_own, within=0.05, full_only=True)
 reveal("12-a")
 
 
 # %% [markdown]
 # Sheet 3 is easy: it is noise, so this net has not been trained. The other two look trained, and both are. Sheet 1 is the more colorful
-# one, and a picture like it could stand in a paper. Its net knows nothing: with shuffled labels, nothing was to be learned but each image
-# by heart. The filters have still taken on the smoothness and the colors of the images. **Structure in the filters shows that gradients
+# one, and a picture like it could stand in a paper. Its net knows nothing about the classes. Shuffled labels can only be learned by
+# heart, image by image, and the net has hardly begun: of its training images it answers 24 % with their shuffled label. A guess gives
+# 10 %. The filters have still taken on the smoothness and the colors of the images. **Structure in the filters shows that gradients
 # have passed through them. It does not show that the net answers right.** Only a test shows this.
 #
 # Sheet 2 has hardly any color. In these images color says nothing about the class, because it is drawn at random. But an edge between light
 # and dark belongs to a shape. So the net has found that it should look at brightness. Nobody has told it so. The gray share says it with a
-# number. At the beginning it was one third:
+# number. Random weights have one third. The images themselves have a share too, and the shuffled net comes near it:
 
 # %%
 shares = {name: gray_shares(p["w1"]).mean() for name, p in nets.items()}
 say("untrained: mean gray share 0.34", value=shares["untrained"], within=0.01)
 say("trained: 0.86", value=shares["trained"], within=0.05, full_only=True)
 say("shuffled: 0.53", value=shares["shuffled"], within=0.06, full_only=True)
+say("the training images: 0.55", value=gray_shares(x_train).mean(), within=0.01)
 
 # %% [markdown]
 # ### Gradient and occlusion
 #
 # We take four test images that the trained net answers right, and draw four things of each: the image; the sum over the colors of |g|,
-# where white is large; the first-order guess; and the occlusion map. A cell of the last two is a square that is covered. Red means that
-# the score falls, and blue that it rises. Each map has its own scale.
+# where white is large; the first-order guess; and the occlusion map. The last two have a cell for each square, drawn at the middle of the
+# square. Red means that the score falls if this square is covered, and blue that it rises. Each map has its own scale.
 
 # %%
 answers = forward(net, x_test)[0].argmax(axis=1)
@@ -547,7 +556,8 @@ for at, line in enumerate(axes):
     line[0].imshow(data.test_images[good[at]].transpose(1, 2, 0))
     line[1].imshow(np.abs(slopes[at]).sum(axis=0), cmap="gray")
     for ax, m in zip(line[2:], (guesses[at], maps[at]), strict=True):
-        ax.imshow(m, cmap="RdBu_r", vmin=-np.abs(m).max(), vmax=np.abs(m).max())
+        ax.imshow(m, cmap="RdBu_r", vmin=-np.abs(m).max(), vmax=np.abs(m).max(), extent=(2.5, 28.5, 28.5, 2.5))
+        ax.set(xlim=(-0.5, 31.5), ylim=(31.5, -0.5))
     for ax in line:
         ax.set_axis_off()
 for ax, title in zip(axes[0], ("image", "|gradient|", "first-order guess", "occlusion"), strict=True):
@@ -563,11 +573,14 @@ show(fig, alt="Four rows of pictures: a light cross, three white stripes, a dark
 # %%
 say("The gradient expects a drop of 0.01", value=guesses[0][6, 6], within=0.05, full_only=True)
 say("the drop is 4.9", value=maps[0][6, 6], within=0.2, full_only=True)
+before, after = forward(net, np.stack([x_good[0], covered(x_good[0])[84]]))[0]
+k = y_good[0]
+print(f"the score of the class: {before[k]:.1f} before, {after[k]:.1f} after; the next score after: {np.sort(after)[-2]:.1f}")
 
 # %% [markdown]
-# The gradient expects hardly any change if the middle is covered. But the score falls a lot: without its middle the net does not see a
-# cross any more. On the way the gradient has changed, as 4.2 says. How alike are the maps over 100 images? We take the correlation of two
-# maps (1: one is the other times a positive number plus a constant; 0: nothing in common), and its median over the images.
+# The gradient expects hardly any change if the middle is covered. But the score falls by a quarter: on the way the gradient has changed,
+# as 4.2 says. (The score is still the largest. A drop does not mean that the answer changes.) How alike are the maps over 100 images? We
+# take the correlation of two maps (1: they rise and fall together; 0: they have nothing in common), and its median over the images.
 
 
 # %%
@@ -602,7 +615,8 @@ say("by the size of the gradient: 15 %", value=wrong_after(top(size)), within=0.
 say("a square by chance: 7 %", value=by_chance, within=0.04, full_only=True)
 
 # %% [markdown]
-# Occlusion is best here by its definition: it has tried all squares. It takes 169 forward passes, and the gradient takes one backward pass.
+# It is no wonder that occlusion is best here: it has tried all squares. It takes 170 forward passes, and the gradient takes one forward and
+# one backward pass.
 #
 # **The fill counts.** Gray is not "nothing". Now we cover with black (-2) and with white (2) instead:
 
@@ -615,8 +629,8 @@ say("the most important square is the same in 4 %", value=same_square, within=0.
 
 # %% [markdown]
 # A black square has stronger edges than a gray one, and this net looks for edges. So the map may show what the *square* does, more than
-# what was below it. **An occlusion map without its fill and the size of its squares says little.** The last prediction was about the same
-# thing in one unit:
+# what was below it. **An occlusion map without its fill and the size of its squares says little.** Back to the gradient and
+# the drop, now in the one unit of prediction 12-d:
 
 # %%
 reveal("12-d")
@@ -625,7 +639,7 @@ reveal("12-d")
 # ### Neighbors
 #
 # For 200 test images we search the six nearest of 3,000 training images: by pixels, and by the codes of the three nets. How many of the
-# six have the class of the test image? The net has not seen the test images.
+# six have the class of the test image? In the picture these have a blue frame. No net was trained on the test images.
 
 # %%
 gallery, queries = x_train.reshape(3000, -1), x_test[:200].reshape(200, -1)
@@ -673,8 +687,8 @@ rank = np.median(np.take_along_axis(between, six(far["trained"]), axis=1)) + 1
 say("The median neighbor by code has rank 550 of three thousand by pixels", value=rank, within=20, full_only=True)
 
 # %% [markdown]
-# This is the paper's sentence, measured: the retrieved images are not close in pixels. Their color and their ground are others, and their
-# shape is the same. The numbers say two more things. The codes of the *untrained* net are no better than the pixels: they are sums of
+# This is the paper's sentence, measured: the retrieved images are not close in pixels. They have other colors and another ground, and the
+# same shape. The numbers say two more things. The codes of the *untrained* net are no better than the pixels: they are sums of
 # pixels with random weights, and then ReLUs. And the net with shuffled labels has trained as long as the other one, and its codes are no
 # better either. **It is not the 64 numbers that make the codes good. It is the labels.**
 #
@@ -685,6 +699,9 @@ say("The median neighbor by code has rank 550 of three thousand by pixels", valu
 #
 # We move the test images by two pixels. Then we change each image in three other ways, and make each change so large that its distance in
 # pixels is **exactly the same**: all pixels lighter by one amount; noise; and a part of an image of another class mixed in.
+#
+# The table says how far each changed image is from its original, in pixels and in code, and how often the net's answer stays the same. The
+# unit is the median distance of two images of different classes.
 
 # %%
 images = x_test[:200]
@@ -737,10 +754,9 @@ say("noise: 0.10 in code", value=in_code["noise"], within=0.05, full_only=True)
 say("mixed: 0.48 in code", value=in_code["mixed"], within=0.03, full_only=True)
 
 # %% [markdown]
-# The unit is the median distance of two images of different classes. In pixels all four changes are equally large: the distance in
-# pixels cannot tell them apart. In code they differ. A lighter image and a noisy one stay where they are. The mixed image goes nearly
-# half of the way to another class. The moved image lies between: one convolution and one pooling make the code only partly blind to where
-# the shape is.
+# In pixels all four changes are equally large: the distance in pixels cannot tell them apart. In code they differ. A lighter image and a
+# noisy one hardly move. The mixed image goes nearly half of the way to another class. The moved image lies between: one convolution and one
+# pooling make the code only partly blind to where the shape is.
 #
 # One more number says why neighbors by pixels fail. Compare images of the same class with images of different classes:
 
@@ -759,7 +775,8 @@ say("In pixels, images of one class are at 0.98 of the distance of two classes",
 #
 # The filters of one tower differ among themselves. So two halves always differ a little. How large a difference does chance make? We deal
 # the 32 filters out to two halves at random, 10,000 times, and look at the difference each time. These differences are the
-# **null distribution**. The share of deals that differ at least as much as the towers is called **p**.
+# **null distribution**. The share of deals that differ at least as much as the towers is called **p**. (The towers themselves count as one
+# more deal, so p is never 0.)
 
 # %%
 from tinyalex.models import cifar_alexnet
@@ -827,28 +844,28 @@ say("among nets of random filters, 4 % have a p of at most one twentieth", value
 # About one net of random filters in twenty has such a p, and seed 0 happens to be one. There tower a is the *grayer* one, and after
 # training tower b is. So this one run shows a difference that is rather large for chance, and no more. Two more reasons for care:
 #
-# - The deals assume that the filters are independent of each other. But the 16 filters of a tower have learned together. So p describes
-#   this net. It is no proof.
+# - The deals assume that the filters are independent of each other. But the 16 filters of a tower have learned together. So p is only a
+#   rough guide here.
 # - The paper's conv1 has 48 filters of 11 by 11 on each card, and saw 1.2 million photographs. Whoever finds nothing in our small net has
 #   not shown that the paper is wrong.
 #
-# The paper says "every run". To test this one needs many runs, and the same runs without the cut. `tinyalex claims` makes them, with three
-# seeds. `examples/results/claims` says how far it is, and what came of it.
+# The paper says "every run". Whoever tests these words needs several runs, and the same runs without the cut. `tinyalex claims` makes three
+# of each. `examples/results/claims` says how many of them are finished, and with what result.
 
 # %% [markdown]
 # ## 9. What people get wrong
 #
-# We have no counts for these. Most come from looking at filters and maps without asking what was measured.
+# We have not counted how often people get these wrong. Most come from looking at filters and maps without asking what was measured.
 #
-# **"Card 1 sees no color and card 2 does: it is a law."** Nothing in the equations tells the towers apart. Their first weights decide
-# which tower goes where, and the paper says so in brackets. Part 8 has one run, with p = 0.034, and random first weights with 0.032.
+# **"Card 1 sees no color and card 2 does: it is a law."** Nothing in the equations tells the towers apart, so chance decides which
+# of them turns gray. The paper's words in brackets say the same. Part 8 has one run, with p = 0.034, and random first weights with 0.032.
 #
 # **"The neighbors are the images that look alike."** That depends on the distance. By pixels 1.8 of six neighbors have the class, by the
 # code 5.6, and half of the neighbors by the code have a rank beyond 500 by pixels.
 #
-# **"A bright filter is an important one."** ReLU passes a positive factor on: relu(10 a) is 10 relu(a), and pooling does so too. So we may
-# multiply a filter and its bias by 10, and divide the weights that read its channel by 10. The filter is ten times as bright, and the net
-# is the same:
+# **"A filter with large weights is an important one."** (Our sheets hide how large they are: each filter is divided by its largest
+# magnitude.) ReLU passes a positive factor on: relu(10 a) is 10 relu(a), and pooling does so too. So we may multiply a filter and its bias
+# by 10, and divide the weights that read its channel by 10. The filter has ten times the weights, and the scores are the same:
 
 # %%
 louder = {name: value.copy() for name, value in net.items()}
@@ -856,19 +873,19 @@ louder["w1"][5] *= 10
 louder["b1"][5] *= 10
 louder["w2"].reshape(64, 24, 36)[:, 5] /= 10
 assert np.abs(forward(louder, four)[0] - forward(net, four)[0]).max() < 1e-12
-print("filter 5 is ten times as bright, and all scores are equal to 1e-12")
+print("filter 5 has ten times the weights, and all scores are equal to 1e-12")
 
 # %% [markdown]
-# To know what a filter is worth, take it away. In our net the brightest filters are indeed those that cost most. Weight decay makes
-# small what is not needed. But this comes from the training, and not from the brightness.
+# To know what a filter is worth, take it away. In our net the filters with the largest weights are indeed those that cost most. But this
+# comes from the training: the change above makes weights larger, and no filter more costly.
 
 # %%
-brightness, cost = np.abs(net["w1"]).max(axis=(1, 2, 3)), []
+largest, cost = np.abs(net["w1"]).max(axis=(1, 2, 3)), []
 for m in range(24):
     less = net | {"w1": net["w1"].copy(), "b1": net["b1"].copy()}
     less["w1"][m], less["b1"][m] = 0, 0
     cost.append(right["trained"] - (forward(less, x_test)[0].argmax(axis=1) == y_test).mean())
-say("correlation of brightness and cost: 0.81", value=np.corrcoef(brightness, cost)[0, 1], within=0.25, full_only=True)
+say("correlation of largest weight and cost: 0.81", value=np.corrcoef(largest, cost)[0, 1], within=0.25, full_only=True)
 print(f"the most costly filter: {max(cost):.1%} of the test images; the median one: {np.median(cost):.1%}")
 
 # %% [markdown]
@@ -893,8 +910,9 @@ print("the same scores, to 1e-12; the correlation of the two pictures:", f"{np.c
 # %% [markdown]
 # For deeper layers, look at images that excite a filter most: `tinyalex filters --layer conv2 --images 500`.
 #
-# **"These filters have structure, so the net works."** Sheet 1 of the quiz has structure, and its net answers 10 % right. The other way
-# round: good filters also keep some noise of their beginning. In the net with two towers a filter still resembles its first weights:
+# **"These filters have structure, so the net works."** Sheet 1 of the quiz has structure, and its net answers 10 % right. And the other way
+# round, noise in a filter does not prove that it has learned nothing. In the net with two towers a filter still resembles its first
+# weights:
 
 # %%
 kept_noise = [np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in zip(first_weights, two_towers, strict=True)]
@@ -905,15 +923,13 @@ say("median correlation of a filter with its first weights: 0.75", value=np.medi
 # conv1 reads the image, one half on each card. The program of 2012 has earlier nets, in which a second layer did read a small, blurred
 # copy of the image. The words may come from there.
 #
-# More of them stand in `lessons/MISCONCEPTIONS.md`.
-#
 # ### Summary
 #
 # Filters are found by training, and they show what the training needed: here light and dark, because color was drawn at random. Structure
 # in them proves that a net was trained, and not that it is right. The gradient with respect to an image is one more step of the backward
-# pass. An occlusion map is its integral on the way to a covered patch, and depends on the fill. In pixels images of one class are as far
-# from each other as images of two classes. In the code of a net that has learned the labels the neighbors have the same class. A difference
-# of two towers must be compared with the differences that chance makes.
+# pass. An occlusion map adds up this gradient, times what is covered, on the way to the covered patch. It depends on the fill. In pixels
+# images of one class are as far from each other as images of different classes. In the code of a net that has learned the labels the
+# neighbors have the same class. A difference of two towers must be compared with the differences that chance makes.
 #
 # ### Read on
 #
@@ -925,6 +941,6 @@ say("median correlation of a filter with its first weights: 0.75", value=np.medi
 # Two questions to write about, a few sentences each:
 #
 # 1. Somebody shows you twenty sharp filters, four occlusion maps and five rows of neighbors, and says that their net works. Which three
-#    numbers do you ask for, and why does each picture not give them?
+#    numbers do you ask for, and why does none of the pictures give them?
 # 2. You train the net with two towers with ten seeds, and find p below 0.05 in three of them, with tower a grayer in two. What do you
 #    report? What would you train in addition?

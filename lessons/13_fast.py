@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 13  Fast
 #
-# Paper section 1, about 75 minutes, needs lessons 00, 03 and 09.
+# Paper section 1, about 100 minutes, needs lessons 00, 03 and 09.
 #
 # Afterwards you can say what makes a convolution fast: one large product, blocks that stay in the cache, and fewer multiplications. You can
 # derive Winograd's algorithm by hand, say whether a layer waits for arithmetic or for memory, and find your way in the engine's `fast/`.
@@ -206,7 +206,7 @@ print("four multiplications:", [at_0, (at_1 - at_minus_1) // 2 - at_infinity, (a
 #
 # $$a_0 y_0 + a_1 y_1 = s_0 x_0 + s_1 x_1 + s_2 x_2 + s_3 x_3$$
 #
-# Now put in the four lines of 4.3, and sort by the four values:
+# Now put in the last four lines of 4.3, those for $s_0$ to $s_3$, and sort by the four values:
 #
 # $$\begin{array}{rl}
 # a_0 y_0 + a_1 y_1 &= s(0)\,(x_0 - x_2) + s(1)\,\frac{x_1 + x_2}{2} + s(-1)\,\frac{x_2 - x_1}{2} + s(\infty)\,(x_3 - x_1)
@@ -264,10 +264,10 @@ for point, *rows in zip(("0", "1", "-1", "infinity"), *EXACT.values(), strict=Tr
 # $$y_{t,z} = \sum_i \left( \sum_j w_{i,j}\; x_{t+i,\,z+j} \right)$$
 #
 # The bracket is a filter along one line of the image, with line i of the kernel as its three weights. So 4.4 turns it into 4 products, one
-# at each point: a number from line i of the kernel, times a number from line t + i of the image. What is left is the sum over i. At each
-# of the 4 points it is again a filter with three weights, now along the height: its weights and its pixels are these numbers. So 4.4
-# turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left transforms the
-# columns, and B from the right transforms the lines.
+# at each point: a number from line i of the kernel, times a number from line t + i of the image. A is linear, so it can wait until the sum
+# over i is taken. At each of the 4 points this sum is again a filter with three weights, now along the height: its weights and its pixels
+# are these numbers. So 4.4 turns it into 4 products as well, which makes 4 × 4 products in all. In matrices: $B^T$ from the left
+# transforms the columns, and B from the right transforms the lines.
 #
 # $$\begin{array}{rll}
 # U &= G\,w\,G^T & \quad (4, 4) = (4, 3)\,(3, 3)\,(3, 4) \\
@@ -324,8 +324,9 @@ show(fig, alt="Left, the sheet of 4 lines and 8 columns: three outlined squares 
 # U &= G\,w\,G^T & \quad \text{dw} = G^T \text{dU}\,G & \quad (3, 3) = (3, 4)\,(4, 4)\,(4, 3)
 # \end{array}$$
 #
-# No new matrix is needed. A pixel may lie in several squares, and a weight is used in all tiles. So the dx of the squares are **added**
-# where squares overlap, and the dw of all tiles are added. It is the rule of lesson 02: a gradient adds where a value is used twice.
+# No new matrix is needed. A pixel is used by all filters, and may lie in several squares. A weight is used in all tiles. So dx is **added**
+# over the filters and where squares overlap, and dw is added over the tiles. It is the rule of lesson 02: a gradient adds where a value is
+# used twice.
 
 # %% [markdown]
 # ## 5. Twenty lines of your own
@@ -451,9 +452,9 @@ print("dx and dw are exactly equal to the measured slopes")
 # %% [markdown]
 # ## 7. The same as the engine
 #
-# The engine makes its matrices for any m and r, with `cook_toom` in `tinyalex/fast/tiles.py`. (Cook and Toom multiplied polynomials in this
-# way in the 1960s. The name for filters is Winograd's.) It puts infinity first. And in the row of the point 0 both $B^T$ and G have the
-# other sign, which changes nothing in their product. So we do the same to our matrices before we compare:
+# The engine makes its matrices for any m and r, with `cook_toom` in `tinyalex/fast/tiles.py`. (Toom and Cook multiplied long integers in
+# this way in the 1960s. The name for filters is Winograd's.) The engine puts infinity first. And in the row of the point 0 both $B^T$ and G
+# have the other sign, which changes nothing in their product. So we do the same to our matrices before we compare:
 
 # %%
 from tinyalex.fast.tiles import cook_toom
@@ -698,8 +699,8 @@ assert share < 0.5
 # %% [markdown]
 # All the rest goes into the transforms. They are many products of 4 × 4 numbers, which are far too small for BLAS, and they write the
 # pixels again and again: as squares, as V, as M and as tiles. The engine uses larger tiles, transforms whole lines of many images in one
-# product, and works in blocks. So its Winograd is faster than im2col, also than the engine's own (part 9). How many multiplications are
-# saved?
+# product, and works in blocks. So its Winograd is faster than our im2col, and with many images faster than the engine's im2col (part 9).
+# How many multiplications are saved?
 
 # %%
 say("a tile of ours needs 4 multiplications for each output", value=(g @ kernel @ g.T).size / winograd_tile(tile, kernel).size, within=0)
@@ -709,8 +710,8 @@ reveal("13-b")
 # %% [markdown]
 # ### Blocks
 #
-# Here is a layer as in the net of Figure 1: 64 images, 32 channels of 16 × 16 pixels, 32 kernels of 5 × 5. We make the columns of some
-# images at a time, in one array that is used again for each block, and multiply. For a block of 64 images there is only one block.
+# Here is a layer as in the small net of the paper's Figure 1: 64 images, 32 channels of 16 × 16 pixels, 32 kernels of 5 × 5. We make the
+# columns of some images at a time, in one array that each block uses again, and multiply. With 64 images in a block there is one block.
 
 # %%
 IMAGES = fast(64, 16)
@@ -749,11 +750,11 @@ show(fig, alt=f"A curve of the time over the megabytes of columns in a block, fr
 # The copies and the products are the same for all blocks. What changes is how many other columns are written between writing a column
 # and reading it. The smallest block need not be the fastest, because each call of NumPy takes some time too.
 #
-# ### The bytes of a stage
+# ### The bytes of a layer
 #
-# How many bytes does a stage of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. *Tiles* are
-# all numbers of V and M, and *U* are the weights after their transform (4.5, 4.6). The engine's tiles are larger than ours. Here they have
-# up to 5 × 5 outputs for a kernel of 3. The last two columns count MACs: plain, by the definition, and in the products of the tiles. A
+# How many bytes does a convolution of AlexNet move, with columns and with Winograd's tiles? We count them for one image in float32. *Tiles*
+# are all numbers of V and M, and *U* are the weights after their transform (4.5, 4.6). The engine's tiles are larger than ours. Here they
+# have up to 5 × 5 outputs for a kernel of 3. The last two columns count MACs: plain, by the definition, and in the products of the tiles. A
 # MAC is a multiplication with its addition (lesson 09).
 
 # %%
@@ -794,7 +795,7 @@ assert min(fewer_by.values()) > 3.8 and all(one["tiles"] < one["columns"] for on
 # Larger tiles need more points. The engine's points after 0, 1 and -1 are 2, -2, -1/2 and 1/2. Their powers are large and small numbers. So
 # the matrices make large numbers, which are added later and mostly cancel. With fractions that does no harm. In float32 every number
 # is rounded to about 7 digits, and the error of a large number stays when the number itself has cancelled. We measure the
-# largest difference from float64, and divide it by the largest output.
+# largest difference from float64, and divide it by the largest output. The first dots, m = 1, are im2col without Winograd.
 
 # %%
 DEEP = 64
@@ -833,7 +834,7 @@ assert errors[0] < 3 * direct and 5 * direct < errors[-1] < 1e-4
 reveal("13-d")
 
 # %% [markdown]
-# With m = 2 the error is no larger than without Winograd: all numbers in the matrices are 0, 1, -1 or a half. From m = 3 on, digits are
+# With m = 2 the error is no larger than without Winograd: all numbers in the matrices are 0, ±1 or ±1/2. From m = 3 on, digits are
 # lost. At the same time the left curve becomes flat: each step saves less than the last. So very large tiles do not pay. The
 # engine stops at 8 points, that is m = 6 for a kernel of 3. `benchmarks/README.md` reports that seven choices of a ninth point were
 # tried. With each of them the error was above the bound.
@@ -885,7 +886,7 @@ for n, color, mark, label in ((1, "#0072B2", "o", "1 image"), (MANY, "#C04A00", 
         if name not in ("fc6", "fc8"):
             text = "6, 7, 8" if name == "fc7" else name[-1]
             ax.annotate(text, (intensity, share), SIDES[n].get(name, (8, -3)), textcoords="offset points", color=color, fontsize=10)
-ax.text(0.3, 0.45 / edge, "memory", rotation=45, fontsize=10, color="0.3")
+ax.text(1.1, 1.5 / edge, "memory", rotation=45, fontsize=10, color="0.3")
 ax.text(10, 1.08, "sgemm", fontsize=10, color="0.3")
 ax.legend(loc="lower right")
 ax.set(xlabel="operations for each byte", ylabel="speed, over sgemm", xlim=(0.2, 1000), ylim=(0.03, 6))
@@ -895,8 +896,8 @@ lone = {name: (intensity, share) for name, n, intensity, share in dots if n == 1
 more = {name: (intensity, share) for name, n, intensity, share in dots if n > 1}
 spans = [f"{min(by[name][1] for name in CONVS):.2g} to {max(by[name][1] for name in CONVS):.2g}" for by in (lone, more)]
 show(fig, alt="A gray roof: a slope up from the left, called memory, then a ceiling at 1, called sgemm. The dots have the numbers of "
-     "AlexNet's eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, on the slope "
-     f"or a little below it, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations for "
+     "AlexNet's eight layers. With one image the layers 6 to 8 lie together at the left, at half an operation for each byte, near the "
+     f"slope, at {lone['fc6'][1]:.1g} of sgemm's speed. With {MANY} images they lie at {more['fc6'][0]:.0f} operations for "
      f"each byte, under the ceiling. The layers 1 to 5 lie at the right, with one image at {spans[0]}, with {MANY} images at {spans[1]} "
      "of sgemm's speed.")  # fmt: skip
 
@@ -919,6 +920,8 @@ reveal("13-c")
 #    definition*, and Winograd's algorithm does fewer.
 #
 # A dot can lie far below the roof, because the roof is only a bound: a product with 16 columns does not reach the speed of a large one.
+# fc8 may even lie above the slope. We call each layer many times, and in a large cache its 16 megabytes of weights stay until the next
+# call, so they do not come from the memory.
 #
 # ReLU is not in the picture. It does one operation on each number, so it waits for memory. The engine applies ReLU in the same block that
 # has just computed its numbers, while they are in the cache (`tinyalex/fast/fuse.py`).
@@ -1004,7 +1007,7 @@ on_two = np.median(np.array(pair["rival_s"]) / np.array(pair["tinyalex_s"]))
 say("two cores were 1.8 times as fast as one", value=on_two, within=0.03)
 
 # %% [markdown]
-# This is a good case, because most of the work is in large products. In the small net of Figure 1 the gain was 1.5 to 1.6 times
+# This is a good case, because most of the work is in large products. In the net of Figure 1 the gain was 1.5 to 1.6 times
 # (`benchmarks/README.md`).
 #
 # **"A faster algorithm gives the same bits"** (uxlfoundation/oneDNN#748: Winograd and direct convolution differ, and it was marked "not
@@ -1030,8 +1033,8 @@ assert same < 0.5
 #
 # Three things make a convolution fast. One large product is thousands of times as fast as loops, and saves no multiplication. Blocks keep
 # the columns in the cache. Winograd's algorithm multiplies values at points, which takes 4 multiplications for an output in place of 9, and
-# its backward pass is its transpose. Operations *and* bytes count, so the engine measures and then chooses. A layer with few operations for
-# each byte waits for memory, and saved multiplications do not help it.
+# its backward pass is its transpose. Operations *and* bytes count, so the engine chooses by bounds that were measured. A layer with few
+# operations for each byte waits for memory, and saved multiplications do not help it.
 #
 # ### Read on
 #

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 14  The same code on a GPU
 #
-# Paper section 1, about 60 minutes, needs lessons 01, 03, 04, 06, 07, 09 and 10, and holds no graded function.
+# Paper section 1, about 75 minutes, needs lessons 01, 03, 04, 06, 07, 09 and 10, and holds no graded function.
 #
 # Afterwards you can write array code that runs on a CPU and on a GPU, say what a copy and a wait cost there, and read a kernel of the
 # engine line by line and write one of your own.

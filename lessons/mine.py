@@ -1,4 +1,4 @@
-"""Your file: twelve exercises, one after the other. Write a function in place of its `raise`, then try it.
+"""Your file: thirteen exercises, one after the other. Write a function in place of its `raise`, then try it.
 
 "The paper" is A. Krizhevsky, I. Sutskever and G. E. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012; its
 sections are named as in "paper 3.3". The text between the triple quotes of a function is its page: it says what is given and what is
@@ -486,5 +486,34 @@ def exchange_bytes(a_shape, b_shape, itemsize, backward):
     -------
     to_a: an integer, the bytes that arrive at the device of tower a.
     to_b: an integer, the bytes that arrive at the device of tower b.
+    """
+    raise NotImplementedError
+
+
+# E13  batch normalization, backward, lesson 15, about 30 minutes
+
+
+def batch_norm_backward(dout, x, mean, s, weight):
+    """The gradients of batch normalization while training, with respect to its input, its scale and its shift.
+
+    The forward pass made, for each channel c of its own, over the m = N H W values of this channel in the batch:
+
+    mean[c] = the mean of the m values of x
+    var[c] = the mean of the m values of (x - mean[c])^2,   s[c] = (var[c] + eps)^(-1/2)
+    y[n, c, h, w] = (x[n, c, h, w] - mean[c]) s[c],   out[n, c, h, w] = weight[c] y[n, c, h, w] + bias[c]
+
+    eps is a number above 0, which is not given here: s holds it already. mean and s were computed from x, so they change with x.
+
+    Parameters
+    ----------
+    dout: (N, C, H, W), the gradient of the loss with respect to out.
+    x: (N, C, H, W), the input of the forward pass.
+    mean, s: (C,), as the forward pass has computed them.
+    weight: (C,), the scale.
+
+    Returns
+    -------
+    dx: (N, C, H, W), a new array.
+    dweight: (C,), dbias: (C,), two new arrays. dout, x, mean, s and weight are left as they are.
     """
     raise NotImplementedError

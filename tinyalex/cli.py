@@ -22,6 +22,10 @@ from tinyalex.errors import Interrupted, TinyalexError, did_you_mean
 COMMANDS = {  # name: (module, HELP of that module); only the chosen module is imported, so that `--help` is quick
     "gradcheck": ("tinyalex.commands.gradcheck", "prove every gradient: backward against numerical differences"),
     "net": ("tinyalex.commands.net", "count a network before it runs: parameters, operations, memory, bytes between two cards"),
+    "compare": (
+        "tinyalex.commands.compare",
+        "networks side by side: parameters, multiply-adds, memory, time on this machine; as a chart; five questions about them",
+    ),
     "train": ("tinyalex.commands.train", "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"),
     "evaluate": ("tinyalex.commands.evaluate", "the errors of a trained net, or of several averaged, beside the paper's tables"),
     "predict": ("tinyalex.commands.predict", "what a net says of your pictures: the five most probable classes of each, as a picture"),

@@ -108,18 +108,18 @@ def results_of(**states):
 def test_last_exercise_that_is_right_leads_to_no_exercise_that_may_be_right(folder, capsys, no_process):
     text = "".join(f"\ndef {function.name}(*given):\n    return 1\n" for one in EXERCISES.values() for function in one.functions)
     (folder / "mine.py").write_text(text)
-    no_process["now"] = results_of(E12="right")
-    assert cli.main(["check", "E12"]) == 0
+    no_process["now"] = results_of(E13="right")
+    assert cli.main(["check", "E13"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0].endswith("right in all 10 calls. Next: tinyalex check, which looks at all of them"), out
 
 
-def test_all_twelve_right_say_it_once(folder, capsys, no_process):
+def test_all_thirteen_right_say_it_once(folder, capsys, no_process):
     (folder / "mine.py").write_text(RIGHT)
     no_process["now"] = results_of(**dict.fromkeys(EXERCISES, "right"))
     assert cli.main(["check"]) == 0
     out = capsys.readouterr().out
-    assert "Next" not in out and out.endswith("mine.py: all twelve are right.\n"), out
+    assert "Next" not in out and out.endswith("mine.py: all thirteen are right.\n"), out
     no_process["now"] = results_of(**dict.fromkeys(EXERCISES, "right") | {"E07": "todo"})
     assert cli.main(["check"]) == 0
     out = capsys.readouterr().out

@@ -10,7 +10,8 @@ import pytest
 
 from tinyalex import cli
 from tinyalex.commands import train
-from tinyalex.models.registry import MODELS
+from tinyalex.models.later import LATER
+from tinyalex.models.registry import GROUPS, MODELS
 from tinyalex.models.variants import differences
 
 
@@ -28,6 +29,35 @@ def test_every_name(name, capsys):
     out = capsys.readouterr().out
     assert "\ntotal " in out
     assert ("differences from the paper's net:" in out) == name.startswith("alexnet-")
+
+
+def test_paths_are_indented_behind_their_number_and_meet_further_left(capsys):
+    assert cli.main(["net", "googlenet", "--json"]) == 0
+    layers = {layer["name"]: layer for layer in json.loads(capsys.readouterr().out)["layers"]}
+    assert layers["conv1"]["path"] == layers["3a.concat"]["path"] == [] and layers["3a.5x5"]["path"] == [3]
+    assert cli.main(["net", "googlenet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == LATER["googlenet"].origin
+    for start in ("conv1 ", "   3: 3a.5x5.reduce.relu ", "   4: 3a.project ", "3a.concat ", "fc "):
+        assert sum(line.startswith(start) for line in lines) == 1
+
+
+def test_memory_and_picture_of_a_net_with_paths(capsys, tmp_path):
+    picture = tmp_path / "net.svg"
+    assert cli.main(["net", "resnet50", "--batch", "32", "--memory", "--svg", str(picture)]) == 0
+    out, drawn = capsys.readouterr().out, picture.read_text(encoding="utf-8")
+    assert "4,089,184,256 multiply-adds" in out and "cpu: " in out and "at the peak" in out
+    assert all(words in drawn for words in ("stage3.1", "to stage3.6", "6 blocks", "2048 maps"))
+
+
+def test_size_and_classes_of_a_later_net(capsys):
+    assert cli.main(["net", "resnet18", "--input-size", "97", "--num-classes", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "images of 3x97x97" in out and "512x4x4" in out and "\nfc " in out
+    assert cli.main(["net", "vgg16", "--input-size", "15"]) == 2
+    assert "pool5: input height with padding must be at least 2, the kernel's, got" in capsys.readouterr().err.replace("pool4", "pool5")
+    assert cli.main(["net", "vgg16", "--half", "--input-size", "64"]) == 2
+    assert "net: NAME must be an alexnet for --half, got 'vgg16'" in capsys.readouterr().err
 
 
 def test_variant_as_option_is_the_name(capsys):
@@ -59,10 +89,10 @@ def test_card_plans_and_fails_in_small(capsys):
     assert "sim:0: an array of" in out and "two cards: the step succeeds" in out
 
 
-ONE_TOWER = ("alexnet-caffe", "alexnet-caffenet", "alexnet-torchvision", "figure1")  # nets that two devices cannot share
+ONE_TOWER = ("alexnet-caffe", "alexnet-caffenet", "alexnet-torchvision", "figure1", "resnet20")  # nets that two devices cannot share
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*GROUPS["AlexNet and small nets"], "resnet20"])
 def test_card_of_every_name(name, capsys):
     assert cli.main(["net", name, "--card", "3GiB"]) == 0
     out = capsys.readouterr().out
@@ -115,7 +145,9 @@ def test_last_line_is_the_next_command_and_that_command_exists(options, command,
 
 def test_list_says_what_each_net_is(capsys):
     assert cli.main(["net", "--list"]) == 0
-    lines = capsys.readouterr().out.splitlines()[:-1]
+    out = capsys.readouterr().out.splitlines()[:-1]
+    lines = [line for line in out if line.startswith("  ")]
+    assert [line[:-1] for line in out if not line.startswith("  ")] == list(GROUPS)
     assert [line.split()[0] for line in lines] == list(MODELS)
     assert all(len(line.split()) > 5 for line in lines) and "Krizhevsky" in lines[0] and "Figure 1" in lines[list(MODELS).index("figure1")]
 

@@ -18,7 +18,7 @@ STRESSED = set(  # words in bold that are no terms: words that are stressed, and
     "measures add adds sum mean every keeps wins winner reads is here small present pull scatter depends cell sheet scale field connection"
     " link exchange column gap chain linear groups map scores step error centered one-sided chord hidden saturates saturated rate dead"
     " inverted convolutional up dx factor inputs and code cover first if neighbors or p shuffled smooth added operations ratios sgemm"
-    " gather lane launch transfer cases s".split()
+    " gather lane launch transfer cases s again branch explodes plain residual".split()
 ) | {
     "for every step", "every k", "every n", "for each weight", "used twice", "lie on", "reach the end", "above the line", "below the line",
     "direct term", "mirrored window", "neighboring channels", "halved net", "training images", "fully connected", "arithmetic mean",

@@ -50,7 +50,7 @@ def test_kernel_without_tinyalex_is_told_what_to_do(lesson):
 
 
 def test_all_lessons_are_there():
-    assert [lesson.number for lesson in LESSONS] == [f"{number:02}" for number in (*range(15), 16)]  # 15 is to come
+    assert [lesson.number for lesson in LESSONS] == [f"{number:02}" for number in range(17)]
 
 
 def test_the_page_of_the_lessons_says_what_they_say():

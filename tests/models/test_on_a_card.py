@@ -8,7 +8,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import values
 from tests.places import device_of, host
-from tinyalex.models.registry import MODELS, build
+from tinyalex.models.registry import GROUPS, build
 
 SMALL = {"width": 1 / 16, "num_classes": 10, "input_size": 67}  # of AlexNets, of which each layer must remain
 
@@ -30,7 +30,7 @@ def trained(net, steps=2, n=2):
     return losses, grads, {key: host(device, weight) for key, weight in net.params.items()}
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", GROUPS["AlexNet and small nets"])
 def test_net_trains_on_a_gpu_as_on_a_cpu(name):
     (losses, grads, params), (wanted, its_grads, its_params) = (trained(small(name, device_of(place))) for place in ("card", "cpu"))
     assert losses == pytest.approx(wanted, rel=1e-12)

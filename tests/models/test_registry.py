@@ -9,7 +9,7 @@ import pytest
 from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError
-from tinyalex.models.registry import MODELS, ORIGINS, SMALL, build, rows_of
+from tinyalex.models.registry import GROUPS, MODELS, NAMES, ORIGINS, SMALL, build, heads_of, rows_of
 from tinyalex.models.weights import parameters_sha256
 
 
@@ -62,4 +62,25 @@ def test_named_variant_has_no_setting_variant():
 
 def test_origin_of_every_net_is_told():
     assert set(ORIGINS) == set(MODELS) and "four-layer" in ORIGINS["figure1"]
-    assert len(set(ORIGINS.values())) == len(MODELS)
+    twins = [name for name in MODELS if name.startswith("preresnet") or re.match(r"(plain|resnet)(18|34|\d+(-b|-v1)?)$|densenet", name)]
+    others = [ORIGINS[name] for name in MODELS if name not in twins]
+    assert len(set(others)) == len(others)  # twins are of one paper, and differ in the depth that is in their names
+
+
+def test_every_name_is_in_one_group_and_in_the_help():
+    assert [name for names in GROUPS.values() for name in names] == list(MODELS)
+    assert all(group in NAMES for group in GROUPS) and all(f"{name}" in NAMES for name in MODELS)
+
+
+def test_nets_with_auxiliary_heads_have_a_weight_for_each():
+    found = {name: heads_of(name) for name in MODELS if heads_of(name)}
+    assert {name: len(weights) for name, weights in found.items()} == {
+        "googlenet-heads": 2, "googlenet-bn-heads": 2, "googlenet-torchvision-heads": 2, "inception-v3-heads": 1,
+    }  # fmt: skip
+
+
+def test_depth_that_is_not_there_is_answered_with_one_that_is():
+    with refuses(ShapeError, "net: NAME must be one of alexnet, "):
+        build("resnet19")
+    with pytest.raises(ShapeError, match="others that `tinyalex net --list` prints, got 'vgg17'; did you mean vgg1[169]"):
+        build("vgg17")

@@ -8,9 +8,10 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
-from tinyalex.models import MODELS, build, rows as edits, rows_of
+from tinyalex.models import build, rows as edits, rows_of
 from tinyalex.models.alexnet import PAPER
 from tinyalex.models.build import build_rows, places_of
+from tinyalex.models.registry import GROUPS
 from tinyalex.models.rows import after, change, conv, flatten, half, linear, names, pool, relu, swap, walk, weighted
 
 NET = (conv("conv1", 6, 3), relu("relu1"), pool("pool1", 2), flatten("flat"), linear("fc", 5))
@@ -59,7 +60,7 @@ def test_edit_of_what_is_not_there_raises(edit, text):
         edit()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", GROUPS["AlexNet and small nets"])
 def test_rows_of_every_net_have_the_names_shapes_and_parameters_of_its_layers(name):
     net, rows = build(name, devices=DryDevice()), rows_of(name)
     assert names(rows) == [leaf.name for leaf in net.leaves()]

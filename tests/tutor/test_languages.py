@@ -31,7 +31,7 @@ OF_CODE = {  # names of the exercises, which are the same in every language
 }
 NAMES = set(  # of tools, of functions of mathematics, of sizes and layers as the pages of the exercises write them
     "AlexNet NumPy Python Jupyter JSON UTF MiB Ctrl Nesterov ReLU relu tanh sigmoid softmax logit exp ln max min sinh cosh inf NaN"
-    " True False None SAME OH OW KH KW dA dB CA dsheet conv conv1 conv2 conv3 pool linear float32 float64 assert".split()
+    " True False None SAME OH OW KH KW dA dB CA dsheet var eps dy conv conv1 conv2 conv3 pool linear float32 float64 assert".split()
 )
 CODE = re.compile(r"`[^`]*`|\{[^}]*\}|\w+(?:\.\w+)+|\.\w+|\w+\([^()]*\)", re.ASCII)  # in backticks, a field, a.b, .py, a call
 

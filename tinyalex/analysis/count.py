@@ -32,7 +32,7 @@ class Row:
     forward_bytes, backward_bytes: bytes that are sent to the other device.
     comparisons: elements that max pooling compares, added over all windows; cells beyond the edge count.
     in_place: whether the output may overwrite the input. convolves: whether it is a convolution with shared weights.
-    copies: whether the layer only copies between two towers.
+    copies: whether the layer only copies between two towers. path: see `Visit`.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Row:
     in_place: bool
     convolves: bool
     copies: bool
+    path: tuple[int, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -126,6 +127,7 @@ def _row(at: Visit) -> Row:
         in_place=facts.in_place,
         convolves=bool(weights) and facts.windows is not None and facts.macs > weights,
         copies=hasattr(layer, "sent_bytes") and not facts.view,
+        path=at.path,
     )
 
 

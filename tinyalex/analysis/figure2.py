@@ -6,7 +6,7 @@ The colors are those of Okabe and Ito. The copies are dashed, so that they can b
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -14,13 +14,14 @@ from typing import Any
 from tinyalex.analysis.count import sent_bytes
 from tinyalex.analysis.walk import Visit, input_shape, visit
 from tinyalex.errors import ShapeError, show_pair
-from tinyalex.layers import Layer
+from tinyalex.layers import Both, Branches, Layer, Sequential
 from tinyalex.shown import layer_of
 
 TOWERS = ("#56B4E9", "#E69F00")  # sky blue and orange
 DARK_TOWERS = ("#0072B2", "#9A6700")  # for text
 SHARED, WINDOW, CROSSING, INK = "#BBBBBB", "#00795A", "#B84A00", "#222222"  # green and vermilion, dark enough for text on white
 DASHES = (0, (4, 2))
+MOST = 24  # stages that are drawn one by one
 WIDTH, UNIT, FONT = 12.0, 0.735, 12  # least width in inches, least size of a unit in inches, points
 OBLIQUE = (0.42, 0.30)  # the direction in which the width of a map is drawn; its height is drawn along (0, 1)
 CENTERS = (1.72, -1.72)  # heights of tower a and tower b
@@ -36,6 +37,7 @@ class Stage:
     shape: of the output; with two towers, of one half. halves: for how many towers it is drawn, 1 or 2.
     window: kernel and stride of the layer; None if it is fully connected. pools: the pooling layers after it.
     crossing: bytes an image that each tower sends to the other in front of it. groups: the groups of the layer.
+    merged: how many layers or `Branches` share the box, because all their maps have one size.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Stage:
     pools: tuple[Pool, ...] = ()
     crossing: int = 0
     groups: int = 1
+    merged: int = 1
 
     @property
     def flat(self) -> bool:
@@ -53,19 +56,26 @@ class Stage:
 
 
 def stages(net: Layer) -> list[Stage]:
-    """The stages of a net, in order. ShapeError: the input of the net is not an image."""
+    """The stages of a net, in order. ShapeError: the input of the net is not an image.
+
+    `Branches` are one stage, and those that follow each other with maps of one height and width share it; of auxiliary heads only the main
+    path is drawn. So do convolutions that follow each other, if there are more than `MOST` stages.
+    """
     shape = input_shape(net)
     if len(shape) != 3:
         raise ShapeError(f"{net.name}: in_shape must be (C, H, W) to be drawn, got {shape}")
     columns = [Stage("image", shape, 1)]
     link: Visit | None = None
-    for at in visit(net, shape):
+    for at in _straight(net, shape):
+        if isinstance(at.layer, Branches):
+            columns.append(Stage(at.layer.name, at.out_shape, 1, merged=0))
+            continue
         layer, facts = at.layer, at.layer.facts(at.in_shape)
         if len(layer.takes) == 2:
             link = at
         elif at.tower == 1:
             continue
-        elif layer.params:
+        elif layer.params and facts.macs:
             window = None if facts.windows is None else (facts.windows.kernel, facts.windows.stride)
             each = 0 if link is None else sent_bytes(link.layer, link.in_shape) // len(link.layer.gives)
             halves, name = (2, layer_of(layer.name)) if at.tower == 0 else (1, layer.name)
@@ -74,7 +84,36 @@ def stages(net: Layer) -> list[Stage]:
         elif facts.draws is not None and facts.windows is not None:
             pool = facts.draws, facts.windows.kernel, facts.windows.stride
             columns[-1] = replace(columns[-1], pools=(*columns[-1].pools, pool))
-    return columns
+    return _merged(columns)
+
+
+def _straight(net: Layer, shape: Any) -> Iterator[Visit]:
+    """The layers of a net in order, and `Branches` as a whole; of auxiliary heads only the main path."""
+    if isinstance(net, Sequential):
+        for layer in net.layers:
+            yield from _straight(layer, shape)
+            shape = layer.output_shape(shape)
+    elif isinstance(net, Branches) and isinstance(net.merge, Both) and net.paths[0] is not None:
+        yield from _straight(net.paths[0], shape)
+    elif isinstance(net, Branches):
+        yield Visit(net, shape, net.output_shape(shape))
+    else:
+        yield from visit(net, shape)
+
+
+def _merged(columns: Sequence[Stage]) -> list[Stage]:
+    """The stages, of which those that share a box are one: it has the shape of the last of them and the names of the first and the last."""
+    many, found = len(columns) > MOST, list(columns[:1])
+    for stage in columns[1:]:
+        last, block = found[-1], stage.merged == 0
+        alike = len(stage.shape) == 3 and stage.shape[1:] == last.shape[1:] and not last.pools and len(found) > 1
+        if alike and (block and last.window is None or many and not block and last.window is not None and stage.shape == last.shape):
+            first = last.name.split("\n")[0].rpartition(".conv")[0] or last.name.split("\n")[0]
+            name = f"{first}\nto {stage.name.rpartition('.conv')[0] or stage.name}"
+            found[-1] = replace(last, name=name, shape=stage.shape, merged=last.merged + 1, pools=stage.pools)
+        else:
+            found.append(replace(stage, merged=1))
+    return found
 
 
 @dataclass(frozen=True)
@@ -128,7 +167,8 @@ def figure(net: Layer) -> Any:
         low, top = _edges(boxes)
         lines = max(len(_pooling(column)) for column in columns)
         panel.set_xlim(left, right)
-        panel.set_ylim(low - (2.3 if towers == 2 else 1.75) - 0.6 * max(0, lines - 1), top + 0.45)
+        above = 0.45 * (1 + max(column.name.count("\n") for column in columns))
+        panel.set_ylim(low - (2.3 if towers == 2 else 1.75) - 0.6 * max(0, lines - 1), top + above)
     return canvas
 
 
@@ -221,9 +261,11 @@ def _write_labels(panel: Any, columns: Sequence[Stage], boxes: Sequence[list[Box
 
 
 def _pooling(column: Stage) -> list[str]:
-    """The pooling layers after a stage in words. Equal layers share a line."""
+    """How many share the stage, and the pooling layers after it in words. Equal layers share a line."""
     counted = [(pool, len(list(alike))) for pool, alike in groupby(column.pools)]
-    return [f"{kind} pool {_times(kernel)}\nstride {show_pair(step)}{f', {n} times' * (n > 1)}" for (kind, kernel, step), n in counted]
+    shared = [f"{column.merged} {'blocks' if column.window is None else 'layers'}"] if column.merged > 1 else []
+    pools = [f"{kind} pool {_times(kernel)}\nstride {show_pair(step)}{f', {n} times' * (n > 1)}" for (kind, kernel, step), n in counted]
+    return shared + pools
 
 
 def _write_towers(panel: Any, net: Layer, boxes: Sequence[list[Box]]) -> None:

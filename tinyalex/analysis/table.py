@@ -16,6 +16,7 @@ from tinyalex.units import bytes_in_words
 
 PAPER_PARAMETERS = 60_965_224
 PAPER_CONV1 = 253_440  # neurons of conv1 according to the paper's Figure 2
+FEW = 6  # layers that a sentence names one by one
 HEAD = (
     "layer",
     "output",
@@ -47,7 +48,7 @@ def windows_in(net: Sequential) -> dict[str, Window]:
     >>> windows_in(figure1_net())["conv1"]
     ('5', '1', '2')
     """
-    sliding: list[Any] = [layer for layer in net.leaves() if hasattr(layer, "kernel_size")]
+    sliding: list[Any] = [layer for layer in net.leaves() if hasattr(layer, "kernel_size") and hasattr(layer, "stride")]
     return {each.name: (show_pair(each.kernel_size), show_pair(each.stride), _show_padding(each.padding)) for each in sliding}
 
 
@@ -59,7 +60,10 @@ def _show_padding(padding: Any) -> str:
 
 
 def table(net: Sequential, rows: Sequence[Row], fields: Mapping[str, Field], batch: int = 1) -> list[str]:
-    """The lines of the table. The two halves of a layer share a line, and bytes are those of `batch` images."""
+    """The lines of the table. The two halves of a layer share a line, and bytes are those of `batch` images.
+
+    A layer inside of `Branches` is indented, behind the number of its path.
+    """
     every, windows = totals(rows), windows_in(net)
     lines = [_line(halves, fields, batch, every.parameters, windows) for halves in together(rows)]
     lines.append(
@@ -93,6 +97,7 @@ def _line(halves: tuple[Row, ...], fields: Mapping[str, Field], batch: int, whol
     row, sums = halves[0], totals(halves)
     field = fields.get(row.name)
     name = row.name if len(halves) == 1 else f"{row.name},b"
+    name = f"{'   ' * len(row.path)}{row.path[-1]}: {name}" if row.path else name
     shape = show_shape(row.out_shape) if len(halves) == 1 else f"2 x {show_shape(row.out_shape)}"
     size = "" if field is None else show_pair(field.size)
     jump = "" if field is None or field.grid == (1, 1) else show_pair(field.jump)
@@ -139,6 +144,8 @@ def notes(rows: Sequence[Row], batch: int = 1) -> list[str]:
     )
     if these.comparisons:
         compared = ", ".join(f"{n:,} elements in {name}" for name, n in these.comparisons.items())
+        if len(these.comparisons) > FEW:
+            compared = f"{sum(these.comparisons.values()):,} elements in {len(these.comparisons)} layers"
         lines.append(f"max pooling compares {compared}")
     if every.forward_bytes:
         links = ", ".join(f"{row.name} {row.forward_bytes:,}" for row in rows if row.forward_bytes)

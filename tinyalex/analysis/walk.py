@@ -20,30 +20,32 @@ class Visit:
     in_shape, out_shape: without the batch axis. On the split side of `Split`, `Exchange` and `Gather` it is a pair of shapes, and what
         the merge of `Branches` takes is a tuple of the shapes that the paths give.
     tower: 0 or 1 for a layer inside a `Pair`, else None.
+    path: for a layer inside of `Branches`, the number of its path, from 1; of `Branches` inside of others all numbers, outermost first.
     """
 
     layer: Layer
     in_shape: tuple[Any, ...]
     out_shape: tuple[Any, ...]
     tower: int | None = None
+    path: tuple[int, ...] = ()
 
 
-def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None) -> Iterator[Visit]:
+def visit(net: Layer, in_shape: tuple[Any, ...], tower: int | None = None, path: tuple[int, ...] = ()) -> Iterator[Visit]:
     """The layers of a network in order. Those of two towers alternate: conv1a, conv1b, relu1a, relu1b, ...; paths follow each other."""
     if isinstance(net, Sequential):
         for layer in net.layers:
-            yield from visit(layer, in_shape, tower)
+            yield from visit(layer, in_shape, tower, path)
             in_shape = layer.output_shape(in_shape)
     elif isinstance(net, Pair):
         for both in zip_longest(visit(net.left, in_shape[0], 0), visit(net.right, in_shape[1], 1)):
             yield from (one for one in both if one is not None)
     elif isinstance(net, Branches):
-        for path in net.paths:
-            if path is not None:
-                yield from visit(path, in_shape, tower)
-        yield from visit(net.merge, net.shapes_of(in_shape), tower)
+        for number, inner in enumerate(net.paths, 1):
+            if inner is not None:
+                yield from visit(inner, in_shape, tower, (*path, number))
+        yield from visit(net.merge, net.shapes_of(in_shape), tower, path)
     else:
-        yield Visit(net, in_shape, net.output_shape(in_shape), tower)
+        yield Visit(net, in_shape, net.output_shape(in_shape), tower, path)
 
 
 def input_shape(net: Layer, given: tuple[Any, ...] | None = None) -> tuple[Any, ...]:

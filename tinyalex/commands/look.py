@@ -13,7 +13,7 @@ from tinyalex.commands.shared import path
 from tinyalex.data.dataset import Sources
 from tinyalex.data.find import open_data
 from tinyalex.errors import DataError
-from tinyalex.models.registry import MODELS, require_name
+from tinyalex.models.registry import NAMES, require_name
 from tinyalex.models.saved_net import printable
 from tinyalex.training.saved_net import SHIPPED
 
@@ -28,7 +28,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 def add_output(parser: argparse.ArgumentParser, png: str) -> None:
     """The options about an old file and the output. png: the default file."""
-    parser.add_argument("--net", metavar="NAME", help=f"the network, for an old CKPT that does not say it: {', '.join(MODELS)}")
+    parser.add_argument("--net", metavar="NAME", help=f"the network, for an old CKPT that does not say it: {NAMES}")
     parser.add_argument("--png", type=path, default=Path(png), metavar="FILE", help=f"the picture that is written (default: {png})")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")
     parser.set_defaults(devices=None, views=1)  # `load` asks for them; the nets here are on one CPU

@@ -26,8 +26,9 @@ from tinyalex.devices.workers import cores
 from tinyalex.errors import ShapeError, require_int, show
 from tinyalex.files.atomic import write_picture
 from tinyalex.layers import Sequential
+from tinyalex.models.later import LATER
 from tinyalex.models.options import as_built
-from tinyalex.models.registry import MODELS, ORIGINS, build
+from tinyalex.models.registry import GROUPS, MODELS, NAMES, ORIGINS, SHORT, build
 from tinyalex.models.variants import VARIANTS, Published, differences
 from tinyalex.units import bytes_in_words
 
@@ -45,7 +46,7 @@ class Counted:
     differences: between an AlexNet and the paper's. published: errors that the makers report, if no option changed their net.
     rows, fields: counts and receptive fields of the layers. needs: the memory of each device, with --memory.
     plans, failure: with --card. one_card: why there is no plan for two cards, "" if there is one. choices: with --algorithms.
-    story: with --predict.
+    story: with --predict. origin: what a net after AlexNet is.
     """
 
     net: Sequential
@@ -60,18 +61,19 @@ class Counted:
     failure: Failure | None
     choices: list[Choice]
     story: Story | None
+    origin: str = ""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(MODELS))
+    parser.add_argument("name", metavar="NAME", nargs="?", help=NAMES)
     parser.add_argument("--list", action="store_true", help="print what each NAME is, and count nothing")
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     parser.add_argument("--batch", type=int, help=f"images that are counted (default: 1; {PAPER_BATCH} with --card and --predict)")
     parser.add_argument("--variant", help=f"of alexnet: {', '.join(VARIANTS)} (default: paper)")
     parser.add_argument("--exchange", metavar="LAYERS", help="of alexnet: layers that read both towers, such as conv3,fc6,fc7, or none")
-    parser.add_argument("--num-classes", type=int, help="outputs of the last layer of alexnet (default: 1000)")
-    parser.add_argument("--input-size", type=int, help="height and width of alexnet's images (default: the variant's)")
+    parser.add_argument("--num-classes", type=int, help="outputs of the last layer of alexnet or a later net (default: the paper's)")
+    parser.add_argument("--input-size", type=int, help="height and width of the images of alexnet or a later net (default: the paper's)")
     parser.add_argument("--remove", metavar="LAYERS", help="of alexnet: layers to leave out, such as conv3 or conv3,conv4")
     parser.add_argument("--widths", metavar="LAYER=N,...", help="of alexnet: numbers of filters or units, such as conv2=320,fc6=8192")
     parser.add_argument("--half", action="store_true", help="of alexnet: the half-size net of the paper's footnote 2")
@@ -97,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(_names()))
         return 0
     if args.name is None:
-        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got none; `tinyalex net --list` says what each is")
+        raise ShapeError(f"net: NAME must be one of {SHORT}, got none; `tinyalex net --list` says what each is")
     batch = 1 if args.batch is None else require_int("net", "--batch", args.batch)
     if batch > MOST_IMAGES:
         raise ShapeError(f"net: --batch must be at most {MOST_IMAGES:,}, got {show(batch)}")
@@ -114,7 +116,8 @@ def run(args: argparse.Namespace) -> int:
     apart, published = _compared(args, settings) if large else ([], ())
     choices = algorithms(net, batch) if args.algorithms else []
     story = None if cards is None else _story(args, make, settings, *cards)
-    counted = Counted(net, apart, published, batch, count(net), receptive_fields(net), needs, *plans, choices, story)
+    origin = LATER[args.name].origin if args.name in LATER else ""
+    counted = Counted(net, apart, published, batch, count(net), receptive_fields(net), needs, *plans, choices, story, origin)
     if args.json:
         print(json.dumps(_document(counted), indent=1, allow_nan=False))
     else:
@@ -132,7 +135,10 @@ def run(args: argparse.Namespace) -> int:
 def _names() -> list[str]:
     """A line for each network, and a line with the next command."""
     width = max(map(len, MODELS))
-    return [*(f"{name:<{width}}  {ORIGINS[name]}" for name in MODELS), "next: tinyalex net alexnet, its layers and their counts"]
+    lines = []
+    for group, names in GROUPS.items():
+        lines += [f"{group}:", *(f"  {name:<{width}}  {ORIGINS[name]}" for name in names)]
+    return [*lines, "next: tinyalex net alexnet, its layers and their counts"]
 
 
 def _next(args: argparse.Namespace) -> str:
@@ -159,9 +165,10 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
     for option, key in SWITCHES.items():
         if getattr(args, option):
             settings[key] = not option.startswith("no_")
-    if args.name in MODELS and settings and not args.name.startswith("alexnet"):
+    of_others = {"num_classes", "input_size"} if args.name in LATER else set()
+    if args.name in MODELS and settings.keys() - of_others and not args.name.startswith("alexnet"):
         options = {key: option for option, key in SWITCHES.items()}
-        given = ", ".join("--" + options.get(key, key).replace("_", "-") for key in settings)
+        given = ", ".join("--" + options.get(key, key).replace("_", "-") for key in settings if key not in of_others)
         raise ShapeError(f"net: NAME must be an alexnet for {given}, got {args.name!r}")
     if "variant" in settings and args.name.startswith("alexnet-"):
         raise ShapeError(f"net: NAME must be alexnet where --variant is given, got {args.name!r}")
@@ -216,7 +223,7 @@ def predicted_seconds(timing: Timing) -> float:
 
 
 def _text(of: Counted) -> list[str]:
-    lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}"]
+    lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}", *([of.origin] if of.origin else [])]
     if of.story is not None:
         lines += ["", *text_of(of.story)]
     for plan in of.plans:
@@ -287,7 +294,7 @@ def _document(of: Counted) -> dict[str, Any]:
     document: dict[str, Any] = {"net": of.net.name, "in_shape": of.net.in_shape, "layers": layers, "totals": asdict(totals(of.rows))}
     sizes = figures(of.rows, of.batch if of.batch > 1 else PAPER_BATCH)
     document |= {"figures": asdict(sizes), "notes": notes(of.rows), "batch": of.batch}
-    document |= {"differences": of.differences, "published": [asdict(each) for each in of.published]}
+    document |= {"differences": of.differences, "published": [asdict(each) for each in of.published], "origin": of.origin}
     if of.choices:
         document["algorithms"] = [asdict(choice) for choice in of.choices]
     if of.needs is not None:

@@ -12,7 +12,7 @@ from tinyalex.commands.shared import path, tell
 from tinyalex.data.dataset import Sources
 from tinyalex.errors import CheckpointError, ShapeError, require_choice, require_int
 from tinyalex.layers import Sequential
-from tinyalex.models.registry import MODELS, require_name
+from tinyalex.models.registry import NAMES, require_name
 from tinyalex.training.saved_net import SHIPPED, SavedNet, describe_old, load_net
 
 VIEWS = (1, 10)
@@ -35,7 +35,7 @@ def add_net_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     devices = "one device, or two for a net in two towers, such as cpu:0,cpu:1 (default: cpu)"
     parser.add_argument("--devices", metavar="NAMES", help=devices)
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="inputs that a net reads together (default: 128)")
-    old = f"the network, for an old {what} that does not say it: {', '.join(MODELS)}"
+    old = f"the network, for an old {what} that does not say it: {NAMES}"
     parser.add_argument("--net", metavar="NAME", help=old)
     parser.add_argument("--png", type=path, metavar="FILE", help="draw the result into this file")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")

@@ -30,8 +30,8 @@ from tinyalex.data.source import Source
 from tinyalex.errors import Interrupted
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
-from tinyalex.loss import SoftmaxCrossEntropy
-from tinyalex.models.registry import MODELS
+from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
+from tinyalex.models.registry import NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.training.recipe_table import in_net, table_of
@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data("--workers", type=int, default=0, help="processes that read and prepare images ahead (default: 0, none)", metavar="N")
 
     net = parser.add_argument_group("the net").add_argument
-    net("--net", help=f"{', '.join(MODELS)} (default: the recipe's net, or cifar-alexnet)", metavar="NAME")
+    net("--net", help=f"{NAMES} (default: the recipe's net, or cifar-alexnet)", metavar="NAME")
     net("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     places = "one device, or one for each tower, such as cpu:0,cpu:1 (default: cpu, with two towers cpu:0,cpu:1)"
     net("--devices", help=places, metavar="NAMES")
@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
         net,
         recipe.optimizer_for(net, rates),
         schedule,
-        SoftmaxCrossEntropy(device=net.device, dtype=net.dtype),
+        _loss_of(recipe.net, net),
         train=train,
         val=test if held_out is None else held_out,
         prepare=prepare,
@@ -138,6 +138,14 @@ def run(args: argparse.Namespace) -> int:
     tell_epoch(results[-1])  # `until` is not called after the last epoch
     document = _write(args, recipe, trainer, results, sources, test, again)
     return _report(args, document, folder, sources.val_name, about.most_views)
+
+
+def _loss_of(name: str, net: Layer) -> SoftmaxCrossEntropy | WeightedHeads:
+    """The loss of a net: with the losses of its auxiliary heads, if it has some."""
+    heads = heads_of(name)
+    if heads:
+        return WeightedHeads(heads, device=net.device, dtype=net.dtype)
+    return SoftmaxCrossEntropy(device=net.device, dtype=net.dtype)
 
 
 def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str, Any]) -> int:

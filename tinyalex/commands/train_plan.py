@@ -15,7 +15,7 @@ from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int
 from tinyalex.layers import Layer, Sequential
 from tinyalex.models.build import places_of
-from tinyalex.models.registry import MODELS, build, require_name
+from tinyalex.models.registry import GROUPS, SMALL, build, require_name
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
 from tinyalex.training.saved_net import is_shipped, read_saved
@@ -143,7 +143,7 @@ def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources) -> int:
     least = min(there[1:])
     if channels != there[0] or height != width or height > least:
         rule = f"train: --net must read images of at most {'x'.join(map(str, there))}, as {sources.name} has them"
-        small = ", ".join(name for name in MODELS if not name.startswith("alexnet"))
+        small = ", ".join(name for name in (*SMALL, *GROUPS["for CIFAR-10"]))
         other = f", or --input-size {least * 7 // 8} for crops" if recipe.net.startswith("alexnet") and least >= 64 else ""
         raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}{other}")
     if recipe.pixels == "mean-image" and recipe.offsets == "paper" and height == least:

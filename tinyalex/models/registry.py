@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -12,6 +12,7 @@ from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_ke
 from tinyalex.layers import Sequential
 from tinyalex.models.cifar import figure1_net, figure1_rows
 from tinyalex.models.cifar_alexnet import ROWS, cifar_alexnet
+from tinyalex.models.later import GROUPS as LATER_GROUPS, LATER, build_later
 from tinyalex.models.options import alexnet, keywords_of
 from tinyalex.models.rows import Rows
 from tinyalex.models.variants import VARIANTS
@@ -43,12 +44,18 @@ MODELS: dict[str, Builder] = {
     "cifar-alexnet": cifar_alexnet,
     "figure1": _figure1,
 }
+GROUPS: Mapping[str, tuple[str, ...]] = {"AlexNet and small nets": tuple(MODELS)} | {
+    group: tuple(nets) for group, nets in LATER_GROUPS.items()
+}
+MODELS |= {name: partial(build_later, name) for name in LATER}
 SMALL: dict[str, Rows] = {"cifar-alexnet": ROWS, "figure1": figure1_rows()}
 ORIGINS = {"alexnet": VARIANTS["paper"].origin} | {f"alexnet-{name}": each.origin for name, each in VARIANTS.items() if name != "paper"}
 ORIGINS |= {
     "cifar-alexnet": "AlexNet's structure for crops of CIFAR-10, small enough to train on a laptop",
     "figure1": "the four-layer net of the paper's Figure 1, for CIFAR-10",
-}
+} | {name: net.origin for name, net in LATER.items()}
+NAMES = "; ".join(f"{group}: {', '.join(names)}" for group, names in GROUPS.items())  # for the help of a command
+SHORT = f"{', '.join(GROUPS['AlexNet and small nets'])}, or one of {len(LATER)} others that `tinyalex net --list` prints"
 
 
 def rows_of(name: str) -> Rows:
@@ -60,6 +67,8 @@ def rows_of(name: str) -> Rows:
     [('conv1', 96, 4), ('conv2', 256, 1)]
     """
     known = require_name(name)
+    if known in LATER:
+        return LATER[known].rows(LATER[known].classes)
     if known.startswith("alexnet"):
         return VARIANTS[known.partition("-")[2] or "paper"].rows
     return SMALL[known]
@@ -68,8 +77,13 @@ def rows_of(name: str) -> Rows:
 def require_name(name: Any) -> str:
     """`name` if there is a network of that name. ShapeError: there is none; the message lists the names."""
     if not isinstance(name, str) or name not in MODELS:
-        raise ShapeError(f"net: NAME must be one of {', '.join(MODELS)}, got {show(name)}", did_you_mean(name, MODELS))
+        raise ShapeError(f"net: NAME must be one of {SHORT}, got {show(name)}", did_you_mean(name, MODELS))
     return name
+
+
+def heads_of(name: str) -> tuple[float, ...]:
+    """The weights of the losses of the auxiliary heads of the network called `name`, () if it has none: for `WeightedHeads`."""
+    return LATER[name].heads if name in LATER else ()
 
 
 def build(name: str, **settings: Any) -> Sequential:

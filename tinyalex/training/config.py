@@ -22,6 +22,7 @@ from tinyalex.shown import layer_of
 LATER = ("train_sha256", "val_sha256", "layers", "order", "in_halves", "multipliers", "schedule_settings", "prepare_settings", "loss")
 OF_HALVES = ("in_channels", "out_channels", "in_features", "out_features", "groups", "part")  # other values with one tower than with two
 NO_RESULT = ("algorithm", "input_gradient")  # they change speed and memory, not the result
+SINCE = {"count_padding": False}  # settings that older runs do not know, and the value that their layers have
 DEEPEST = 5  # levels of objects inside objects that are described
 
 
@@ -96,6 +97,8 @@ def layer_config(leaf: Layer) -> dict[str, Any]:
     for cls in type(leaf).__mro__:
         for key in inspect.signature(vars(cls)["__init__"]).parameters if "__init__" in vars(cls) and cls is not object else ():
             value = getattr(leaf, key, None)
+            if key in SINCE and value == SINCE[key]:
+                continue
             if key not in ("self", "name", *NO_RESULT) and isinstance(value, (bool, int, float, str, tuple, list, np.generic)):
                 found[key] = described(value)
     if len(found) == 1 and (text := leaf.settings()):

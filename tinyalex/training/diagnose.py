@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from tinyalex.devices import Array, Device
 from tinyalex.layers.base import Layer
+from tinyalex.layers.branches import Branches
 from tinyalex.layers.sequential import Sequential
 
 
@@ -33,7 +34,8 @@ def first_bad(net: Layer, x: Array | tuple[Array, Array]) -> str:
             if bad := bad_parameter(layer):
                 return bad
             x = layer.forward(x, train=True)
-            if layer.device.owns(x) and not _finite(layer.device, x):
+            heads = x if isinstance(layer, Branches) and isinstance(x, tuple) else (x,)
+            if any(layer.device.owns(part) and not _finite(layer.device, part) for part in heads):
                 return f"the output of {layer.name}"
     return "the loss, whose logits are too far apart"
 

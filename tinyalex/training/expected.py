@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from tinyalex.training.buffers import kept
 from tinyalex.training.trainer import Trainer
 
 
 def seconds_an_epoch(trainer: Trainer) -> float:
-    """Seconds of an epoch: the steps over all training images, then the validation error. No parameter is changed.
+    """Seconds of an epoch: the steps over all training images, then the validation error. No parameter or buffer is changed.
 
     Reading and preparing images count only if the trainer does it itself: worker processes do it meanwhile.
     """
@@ -36,7 +37,8 @@ def seconds_an_epoch(trainer: Trainer) -> float:
                 net.zero_grad()  # after Ctrl-C too: otherwise the run would add to these gradients
         net.device.synchronize()
 
-    step, test = least_seconds(lambda: forward(True)), least_seconds(lambda: forward(False))
+    with kept(net):  # running statistics too are those of the run alone
+        step, test = least_seconds(lambda: forward(True)), least_seconds(lambda: forward(False))
     validated = 0 if trainer.val is None else len(trainer.val)
     return (step * len(batches.source) + test * validated) / len(first)
 

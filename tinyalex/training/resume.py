@@ -10,7 +10,7 @@ from tinyalex.data.batches import Batches, Prepare
 from tinyalex.data.source import Source
 from tinyalex.errors import CheckpointError
 from tinyalex.layers.base import Layer
-from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
 from tinyalex.training.checkpoint import Checkpoint, latest_checkpoint
@@ -23,7 +23,7 @@ def run_config(
     net: Layer,
     sgd: SGD,
     schedule: Schedule,
-    loss: SoftmaxCrossEntropy,
+    loss: SoftmaxCrossEntropy | WeightedHeads,
     prepare: Prepare,
     batches: Batches,
     val: Source | None,
@@ -43,7 +43,7 @@ def run_config(
         "weight_decay": sgd.weight_decay,
         "schedule_settings": schedule.settings(),
         "prepare_settings": described(prepare),
-        "loss": type(loss).__name__,
+        "loss": f"WeightedHeads {loss.weights}" if isinstance(loss, WeightedHeads) else type(loss).__name__,
         **net_config(net, sgd),
         **({"segment": batches.segment} if batches.segment is not None else {}),
     }

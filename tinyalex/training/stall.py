@@ -24,9 +24,11 @@ import numpy.typing as npt
 
 from tinyalex.layers.activation import ReLU
 from tinyalex.layers.base import Layer
+from tinyalex.layers.branches import Branches
 from tinyalex.layers.sequential import Sequential
-from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
 from tinyalex.towers import Pair
+from tinyalex.training.buffers import kept
 from tinyalex.training.diagnose import entropy_of
 
 NEAR = 0.98  # of the loss of a guess: at or above, the net has learned nothing
@@ -86,7 +88,7 @@ def is_stalled(loss: float, entropy: float) -> bool:
 
 def examine(
     net: Layer,
-    loss: SoftmaxCrossEntropy,
+    loss: SoftmaxCrossEntropy | WeightedHeads,
     x: npt.NDArray[Any],
     labels: npt.NDArray[Any],
     lr: float,
@@ -94,7 +96,7 @@ def examine(
     entropy: float | None = None,
     mixed: bool = True,
 ) -> Examination:
-    """Pass one batch forward and backward, and say why the net does not learn. No parameter is changed; gradients are zero afterwards.
+    """Pass one batch forward and backward, and say why the net does not learn. Only gradients change, and are zero afterwards.
 
     Parameters
     ----------
@@ -126,8 +128,9 @@ def examine(
         found = float(loss.forward(_walk(net, value, look), labels, train=False))
         try:
             net.zero_grad()
-            loss.forward(net.forward(value, train=True), labels, train=True)
-            net.backward(loss.backward())
+            with kept(net):
+                loss.forward(net.forward(value, train=True), labels, train=True)
+                net.backward(loss.backward())
             states = tuple(_state(*each) for each in seen)
         finally:
             net.zero_grad()
@@ -150,6 +153,9 @@ def _walk(layer: Layer, x: Any, look: Callable[[Layer, Any], None]) -> Any:
         for inner in layer.layers:
             x = _walk(inner, x, look)
         return x
+    if isinstance(layer, Branches):
+        paths = layer.paths[: layer.merge.paths(False, len(layer.paths))]
+        return layer.merge.forward(tuple(x if path is None else _walk(path, x, look) for path in paths))
     if isinstance(layer, Pair):
         return _walk(layer.left, x[0], look), _walk(layer.right, x[1], look)
     out = layer.forward(x, train=False)  # without dropout, whose masks differ from image to image

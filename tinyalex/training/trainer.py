@@ -28,11 +28,12 @@ from tinyalex.errors import (
 )
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
-from tinyalex.loss import SoftmaxCrossEntropy
+from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
 from tinyalex.models.saved_net import SavedNet
 from tinyalex.models.weights import require_about
 from tinyalex.optim import SGD
 from tinyalex.schedule import Plateau, Schedule
+from tinyalex.training.buffers import copies_of, put_back
 from tinyalex.training.checkpoint import Position, checkpoint_files, checkpoint_path, prune_checkpoints, save_checkpoint
 from tinyalex.training.diagnose import bad_parameter, first_bad, lower_rate
 from tinyalex.training.evaluate import evaluate
@@ -55,7 +56,7 @@ class Trainer:
     net, sgd: the network and its optimizer. To continue a run, make both in the same way as for the first part of the run.
     schedule: the learning rate of each epoch; None keeps the rate of `sgd`. Give the rate once, to `sgd` or to the schedule.
         If both have a rate and the two differ, the trainer refuses them.
-    loss: the loss; None is a SoftmaxCrossEntropy on the device of the net's output.
+    loss: the loss; None is a SoftmaxCrossEntropy on the device of the net's output. A net with auxiliary heads needs a `WeightedHeads`.
     train: (images, labels), images of uint8, float32 or float64 (N, C, H, W) and N integer labels; or a Dataset, whose
         training part is used.
     val: images and labels for the validation error, in the same forms; of a Dataset the test part is used. It may be None
@@ -87,7 +88,7 @@ class Trainer:
         net: Layer,
         sgd: SGD,
         schedule: Schedule | None = None,
-        loss: SoftmaxCrossEntropy | None = None,
+        loss: SoftmaxCrossEntropy | WeightedHeads | None = None,
         *,
         train: Images,
         val: Images | None = None,
@@ -210,6 +211,7 @@ class Trainer:
     def _step(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
         """Forward, backward and update of one batch. If an error stops it before the update, no state has changed."""
         position, steps, before, pending = self.position, self.sgd.steps, asdict(self.position), list(self._pending)
+        buffers = copies_of(self.net)  # running statistics move in the forward pass, layer after layer
         done = False
         try:
             self._forward_and_backward(images, labels)
@@ -218,6 +220,7 @@ class Trainer:
         except BaseException:
             done = self.sgd.steps > steps  # Ctrl-C may have come after the update
             if not done:
+                put_back(buffers)
                 self.net.zero_grad()
                 self._pending[:] = pending
                 vars(position).update(before)

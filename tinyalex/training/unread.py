@@ -7,12 +7,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from tinyalex.devices import Array, Device
+from tinyalex.loss import main_of
 
 Unread: TypeAlias = tuple[Array, Array, int]  # the loss of a step, how many of its images are wrong, both on the device; how many it has
 
 
-def unread(device: Device, loss: Array, logits: Array, labels: np.ndarray[Any, Any]) -> Unread:
-    """The results of a step. An image is wrong if its label is not the class with the highest score. Nobody waits."""
+def unread(device: Device, loss: Array, logits: Any, labels: np.ndarray[Any, Any]) -> Unread:
+    """The results of a step. An image is wrong if its label is not the class with the highest score. Nobody waits.
+
+    logits: (N, classes), or the tuple of a net with auxiliary heads, of which the main output counts.
+    """
+    logits = main_of(logits)
     with device.activate():
         return loss, (logits.argmax(axis=1) != device.asarray(labels)).sum(), len(labels)
 

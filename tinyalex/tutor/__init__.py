@@ -1,4 +1,4 @@
-"""A teacher for twelve exercises: it calls your function and says which mistake it makes, never the answer unasked.
+"""A teacher for thirteen exercises: it calls your function and says which mistake it makes, never the answer unasked.
 
     from tinyalex import tutor
     tutor.check("E06", max_pool, max_pool_backward)

@@ -125,7 +125,7 @@ class Function:
 class Exercise:
     """An exercise of the lessons.
 
-    key: "E01" to "E12". title: what it is about. lesson: the number of its lesson, such as "04". minutes: about how long it takes.
+    key: "E01" to "E13". title: what it is about. lesson: the number of its lesson, such as "04". minutes: about how long it takes.
     """
 
     key: str

@@ -17,7 +17,7 @@ from tinyalex.tutor.finding import catalogue
 
 LESSONS = Path(__file__).parents[2] / "lessons"
 
-HEAD = '''"""Your file: twelve exercises, one after the other. Write a function in place of its `raise`, then try it.
+HEAD = '''"""Your file: thirteen exercises, one after the other. Write a function in place of its `raise`, then try it.
 
 "The paper" is A. Krizhevsky, I. Sutskever and G. E. Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012; its
 sections are named as in "paper 3.3". The text between the triple quotes of a function is its page: it says what is given and what is

@@ -137,6 +137,16 @@ PREDICTIONS = {
     "14-c": Prediction("The 32 threads of a warp each read one float32 of an array. In one order of the indices they read neighbors. In\n"
                        "another order they read numbers that lie 729 places apart. How many times as many bytes does the card move?",
                        FACTOR, "Each number lies in a sector of its own: 32 sectors of 32 bytes instead of 4."),
+    "15-a": Prediction("Each of 20 layers multiplies a gradient by 0.8. How much of it is left in front of the first layer?",
+                       PERCENT, "0.8**20 is 0.0115. After two layers it would still be 64 %."),
+    "15-b": Prediction("20 residual blocks follow each other, y = f(x) + x. The slope of each f is 0.1. What is the slope of all\n"
+                       "20 blocks together?",
+                       NUMBER, "Each block has the slope 1.1, and 1.1**20 is 6.73. Without the sums it would be 0.1**20, or 1e-20."),
+    "15-c": Prediction("Batch normalization gets a dout that is 1 everywhere. How large is the largest number in dx?",
+                       NUMBER, "No change of x changes the sum of the outputs: they keep the mean that bias gives them."),
+    "15-d": Prediction("ResNet-50 has 50 layers with weights and AlexNet has 8. How many parameters has ResNet-50, compared with\n"
+                       "AlexNet's 61 million?",
+                       PERCENT, "It has one small fully connected layer, where AlexNet has three large ones."),
     "16-a": Prediction("An activity is 100, and all its neighbors are 0. The paper's response normalization leaves 44 % of it.\n"
                        "The program of 2012 first divides alpha by n = 5. How much does the program leave?",
                        PERCENT, "2 + 0.00002 * 100**2 is 2.2, and 2.2 to the power of -0.75 is 0.55."),
@@ -180,9 +190,9 @@ PREDICTIONS = {
     "11-d": Prediction("The sums of a layer with tanh have a normal distribution with mean 0 and standard deviation 10. At how many of\n"
                        "its units is the slope of tanh below 0.01?",
                        PERCENT, "The slope is below 0.01 where a sum is above 3 or below -3."),
-    "12-a": Prediction("A net learns 3,000 images of ten equally frequent classes, but their labels were shuffled. Then it sees new\n"
-                       "images, with their right labels. How many does it answer right?",
-                       PERCENT, "No more than a guess: the labels that it has learned say nothing about the images."),
+    "12-a": Prediction("A net is trained on 3,000 images of ten equally frequent classes, but their labels were shuffled. How many\n"
+                       "new images does it answer right afterwards?",
+                       PERCENT, "No more than a guess: the labels that it was trained on say nothing about the images."),
     "12-b": Prediction("For each test image of the synthetic set we search the six nearest of 3,000 training images, by pixels. How\n"
                        "many of the six have the class of the test image, on average?",
                        NUMBER, "Chance gives 0.6. Pixels mostly compare the color of the ground and the light."),

@@ -56,7 +56,7 @@ def check(exercise: str, *functions: Any, seed: int = 0, sizes: int = 0, languag
 
     Parameters
     ----------
-    exercise: "E01" to "E12".
+    exercise: "E01" to "E13".
     functions: your functions, or a module that holds them. A function of another name is taken where the exercise has one only.
         Where a backward pass is not right, it is also held beside your forward pass: the one that is given here, or that was checked
         last. So `check("E05", conv_backward, conv_forward)` says whether the first is the derivative of the second.

@@ -96,7 +96,8 @@ def symptom_of(calls: Sequence[Seen], mostly_right: bool, output: str, is_list: 
         return "edges", numbers
     if np.allclose(np.sort(yours, None), np.sort(right, None), rtol=1e-9):
         return "moved", numbers
-    if np.isclose(yours.sum(), right.sum(), rtol=1e-9):
+    is_a_sum = abs(right.sum()) > 1e-9 * np.abs(right).sum()  # the gradients of batch normalization add to 0 whatever is wrong
+    if is_a_sum and np.isclose(yours.sum(), right.sum(), rtol=1e-9):
         return "sum kept", numbers
     return ("sometimes" if mostly_right else "elsewhere"), numbers
 

@@ -147,6 +147,18 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
         "memory": "contract.outputs_share_memory contract.alias",
         "count": "elements always_four_bytes one_image channels_alone bits",
     },
+    "E13": {
+        "count": "divided_by_N divided_by_H_W divided_by_all not_divided unbiased",
+        "powers": (
+            "d_for_y x_for_y old_power s_missing s_twice s_for_the_root s_for_the_variance own_s eps_outside variance_path_twice "
+            "variance_path_halved"
+        ),
+        "weight": "weight_missing weight_missing_in_one_path weight_in_the_first_term_alone weight_twice sums_of_dy",
+        "axes": (
+            "each_image_by_itself over_the_images_alone one_number_for_all_channels sums_of_an_image means_for_sums axes_kept "
+            "contract.shape contract.does_not_fit"
+        ),
+    },
     "contract": {
         "stopped": (
             "raises does_not_fit out_of_bounds sequence truth_value float_size unpacked empty_window no_attribute no_keyword "

@@ -1,4 +1,4 @@
-"""The exercises, one a file: E01 to E12. Where one is long, its functions have files of their own beside it."""
+"""The exercises, one a file: E01 to E13. Where one is long, its functions have files of their own beside it."""
 
 from __future__ import annotations
 

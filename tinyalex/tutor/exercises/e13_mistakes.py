@@ -1,0 +1,257 @@
+"""What people get wrong in the gradient of batch normalization (E13)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tinyalex.tutor.arrays import Array
+from tinyalex.tutor.exercise import Mistake
+from tinyalex.tutor.exercises.e13_backward import Three, batch_norm_backward
+
+Way = Callable[..., Three]
+
+
+def wide(values: Array) -> Array:
+    """One number a channel, beside (N, C, H, W)."""
+    return values[:, None, None]
+
+
+def summed(values: Array) -> Array:
+    """The sum of each channel."""
+    out: Array = values.sum(axis=(0, 2, 3))
+    return out
+
+
+class Back(NamedTuple):
+    """The arguments of one call, and the pieces of the gradient."""
+
+    dout: Array
+    x: Array
+    mean: Array
+    s: Array
+    weight: Array
+
+    @property
+    def m(self) -> int:
+        """Values of a channel."""
+        return self.x.size // self.x.shape[1]
+
+    @property
+    def d(self) -> Array:
+        """x - mean."""
+        return self.x - wide(self.mean)
+
+    @property
+    def y(self) -> Array:
+        """What is scaled and shifted."""
+        return self.d * wide(self.s)
+
+    @property
+    def dbias(self) -> Array:
+        """The right one."""
+        return summed(self.dout)
+
+    @property
+    def dweight(self) -> Array:
+        """The right one."""
+        return summed(self.dout * self.y)
+
+    @property
+    def std(self) -> Array:
+        """The standard deviation of each channel, without eps."""
+        out: Array = self.x.std(axis=(0, 2, 3))
+        return out
+
+    def dx(self, center: Any = None, along: Any = None, factor: Array | None = None) -> Array:
+        """factor (dout - center - along); what is not given is right: s weight, dbias / m and y dweight / m."""
+        center = wide(self.dbias) / self.m if center is None else center
+        along = self.y * wide(self.dweight) / self.m if along is None else along
+        return wide(self.s * self.weight if factor is None else factor) * (self.dout - center - along)
+
+    def over(self, center: float, along: float, factor: Array | None = None) -> Array:
+        """dx with other numbers in the place of m, of the mean's path and of the variance's."""
+        return self.dx(wide(self.dbias) / center, self.y * wide(self.dweight) / along, factor)
+
+    def right(self, **changed: Any) -> Three:
+        """The right gradients of a call in which some arguments are others."""
+        return batch_norm_backward(*self._replace(**changed))
+
+
+def _back(make: Callable[[Back], Three]) -> Way:
+    return lambda dout, x, mean, s, weight: make(Back(dout, x, mean, s, weight))
+
+
+def _dx(make: Callable[[Back], Array]) -> Way:
+    """Another dx, and all else right."""
+    return _back(lambda c: (make(c), c.dweight, c.dbias))
+
+
+def _dweight(make: Callable[[Back], Array]) -> Way:
+    """Another dweight, and all else right."""
+    return _back(lambda c: (c.dx(), make(c), c.dbias))
+
+
+def _dweight_in_dx(make: Callable[[Back], Array]) -> Way:
+    """Another dweight, which then stands in dx as well."""
+    return _back(lambda c: (c.dx(along=c.y * wide(make(c)) / c.m), make(c), c.dbias))
+
+
+def _path(path: str, factor: Callable[[Back], Array] | None = None) -> Way:
+    """A mistake in the sums of dx, alone or with another one in front of them."""
+    return _dx(lambda c: PATHS[path](c, None if factor is None else factor(c)))
+
+
+def _one_path(number: Callable[[Back], float]) -> dict[str, Callable[[Back], Array]]:
+    """Another number in the place of m, in one of the two paths."""
+    return {"of the mean": lambda c: c.over(number(c), c.m), "of the variance": lambda c: c.over(c.m, number(c))}
+
+
+def _own_s(make: Callable[[Back], Array]) -> Way:
+    """An s that is computed anew, in place of the given one."""
+    return _back(lambda c: c.right(s=make(c)))
+
+
+def first_term_alone(c: Back) -> Three:
+    sums = wide(c.dbias) / c.m + c.y * wide(c.dweight) / c.m
+    return wide(c.s) * (wide(c.weight) * c.dout - sums), c.dweight, c.dbias
+
+
+def weight_twice_with_its_sums(c: Back) -> Three:
+    return c.dx(factor=c.s * c.weight**2), c.dweight * c.weight, c.dbias * c.weight
+
+
+def fourth_path(c: Back) -> Three:
+    """The way through the mean into the variance, with x in the place of d, whose sum is not 0."""
+    return c.dx(wide(c.dbias - c.s * c.mean * c.dweight) / c.m), c.dweight, c.dbias
+
+
+def each_image(c: Back) -> Three:
+    center = c.dout.mean(axis=(2, 3), keepdims=True)
+    return c.dx(center, c.y * (c.dout * c.y).mean(axis=(2, 3), keepdims=True)), c.dweight, c.dbias
+
+
+def one_number(c: Back) -> Three:
+    return c.dx(), np.sum(c.dout * c.y), np.sum(c.dout)
+
+
+def one_number_everywhere(c: Back) -> Three:
+    return c.dx(c.dout.mean(), c.y * (c.dout * c.y).mean()), np.sum(c.dout * c.y), np.sum(c.dout)
+
+
+def one_number_filled_in(c: Back) -> Three:
+    return c.dx(), np.full_like(c.weight, (c.dout * c.y).sum()), np.full_like(c.weight, c.dout.sum())
+
+
+def images_alone(c: Back) -> Three:
+    return c.dx(c.dout.mean(axis=0), c.y * (c.dout * c.y).mean(axis=0)), (c.dout * c.y).sum(axis=0), c.dout.sum(axis=0)
+
+
+def images_alone_in_dx(c: Back) -> Three:
+    return c.dx(c.dout.mean(axis=0), c.y * (c.dout * c.y).mean(axis=0)), c.dweight, c.dbias
+
+
+def sums_of_an_image(c: Back) -> Three:
+    return c.dx(), (c.dout * c.y).sum(axis=(1, 2, 3)), c.dout.sum(axis=(1, 2, 3))
+
+
+def means(c: Back) -> Three:
+    return c.dx(), c.dweight / c.m, c.dbias / c.m
+
+
+def means_divided_again(c: Back) -> Three:
+    return c.over(c.m**2, c.m**2), c.dweight / c.m, c.dbias / c.m
+
+
+def axes_kept(c: Back) -> Three:
+    return c.dx(), wide(c.dweight)[None], wide(c.dbias)[None]
+
+
+def eps_outside(c: Back) -> Three:
+    """The derivative of 1 / (std + eps), in which the standard deviation alone stands below the line."""
+    return c.dx(along=c.d * wide(c.dweight / c.std) / c.m), c.dweight, c.dbias
+
+
+OWN_S: dict[str, Callable[[Back], Array]] = {
+    "without eps": lambda c: 1 / c.std,
+    "eps outside": lambda c: 1 / (c.std + 1e-5),
+    "eps outside, larger": lambda c: 1 / (c.std + 1e-3),
+    "eps of its own": lambda c: (c.std**2 + 1e-5) ** -0.5,
+    "larger eps of its own": lambda c: (c.std**2 + 1e-3) ** -0.5,
+    "tiny eps of its own": lambda c: (c.std**2 + 1e-8) ** -0.5,
+    "unbiased": lambda c: (c.std**2 * c.m / (c.m - 1) + 1e-5) ** -0.5,
+}
+
+PATHS: dict[str, Callable[[Back, Array | None], Array]] = {  # mistakes in the sums of dx, with any factor in front
+    "statistics constant": lambda c, factor: c.dx(0, 0, factor),
+    "mean path missing": lambda c, factor: c.dx(0, None, factor),
+    "variance path missing": lambda c, factor: c.dx(None, 0, factor),
+    "divided by N": lambda c, factor: c.over(len(c.x), len(c.x), factor),
+    "divided by H W": lambda c, factor: c.over(c.m / len(c.x), c.m / len(c.x), factor),
+    "not divided": lambda c, factor: c.over(1, 1, factor),
+}
+FACTORS: dict[str, Callable[[Back], Array]] = {  # mistakes in front of the bracket of dx
+    "without weight": lambda c: c.s,
+    "weight twice": lambda c: c.s * c.weight**2,
+    "without s": lambda c: c.weight,
+    "s twice": lambda c: c.weight * c.s**2,
+}
+
+MISTAKES = (
+    Mistake("statistics constant", _path("statistics constant"), "mlpack/mlpack#1327"),
+    Mistake("mean path missing", _path("mean path missing"), "inferred"),
+    Mistake("variance path missing", _path("variance path missing"), "inferred"),
+    Mistake("divided by N", _path("divided by N"), "pjreddie/darknet#1634"),
+    Mistake("divided by H W", _path("divided by H W"), "inferred"),
+    Mistake("divided by all", _dx(lambda c: c.over(c.x.size, c.x.size)), "inferred"),
+    Mistake("not divided", _path("not divided"), "inferred"),
+    *(Mistake(f"divided by N/{which}", _dx(way), "inferred") for which, way in _one_path(lambda c: len(c.x)).items()),
+    *(Mistake(f"divided by H W/{which}", _dx(way), "inferred") for which, way in _one_path(lambda c: c.m / len(c.x)).items()),
+    *(Mistake(f"not divided/{which}", _dx(way), "inferred") for which, way in _one_path(lambda c: 1).items()),
+    Mistake("unbiased", _dx(lambda c: c.over(c.m, c.m - 1)), "pytorch/pytorch#60528"),
+    Mistake("unbiased/both", _dx(lambda c: c.over(c.m - 1, c.m - 1)), "pytorch/pytorch#60528"),
+    Mistake("eps outside", _back(eps_outside), "Tencent/ncnn#311"),
+    *(Mistake(f"own s/{key}", _own_s(s), "inferred") for key, s in OWN_S.items()),
+    Mistake("s for the root", _back(lambda c: c.right(s=1 / c.s)), "inferred"),
+    Mistake("s for the root/in front", _dx(lambda c: c.dx(factor=c.weight / c.s)), "inferred"),
+    Mistake("s for the variance", _back(lambda c: c.right(s=c.s**-0.5)), "inferred"),
+    Mistake("dweight from x", _dweight(lambda c: summed(c.dout * c.x)), "inferred"),
+    Mistake("dweight from x/in dx too", _dweight_in_dx(lambda c: summed(c.dout * c.x)), "inferred"),
+    Mistake("dweight from d", _dweight(lambda c: summed(c.dout * c.d)), "inferred"),
+    Mistake("dweight from d/in dx too", _dweight_in_dx(lambda c: summed(c.dout * c.d)), "inferred"),
+    Mistake("x for y", _dx(lambda c: c.dx(along=c.x * wide(c.dweight) / c.m)), "inferred"),
+    Mistake("x for y/times s", _dx(lambda c: c.dx(along=c.x * wide(c.s * c.dweight) / c.m)), "inferred"),
+    Mistake("fourth path", _back(fourth_path), "inferred"),
+    Mistake("d for y", _dx(lambda c: c.dx(along=c.d * wide(c.dweight) / c.m)), "inferred"),
+    Mistake("old power", _dx(lambda c: c.dx(along=c.d * wide(summed(c.dout * c.d)) / c.m)), "inferred"),
+    Mistake("weight missing", _dx(lambda c: c.dx(factor=c.s)), "denizyuret/Knet.jl#288"),
+    Mistake("weight in the first term alone", _back(first_term_alone), "inferred"),
+    Mistake("weight missing in one path/of the mean", _dx(lambda c: c.dx(center=wide(c.dbias / c.weight) / c.m)), "inferred"),
+    Mistake("weight missing in one path/of the variance", _dx(
+        lambda c: c.dx(along=c.y * wide(c.dweight / c.weight) / c.m)), "inferred"),
+    Mistake("weight twice", _dx(lambda c: c.dx(factor=c.s * c.weight**2)), "inferred"),
+    Mistake("weight twice/with its sums", _back(weight_twice_with_its_sums), "inferred"),
+    Mistake("sums of dy", _back(lambda c: (c.dx(), c.dweight * c.weight, c.dbias * c.weight)), "inferred"),
+    Mistake("s missing", _dx(lambda c: c.dx(factor=c.weight)), "inferred"),
+    Mistake("s twice", _dx(lambda c: c.dx(factor=c.weight * c.s**2)), "inferred"),
+    Mistake("mean added", _dx(lambda c: c.dx(center=-wide(c.dbias) / c.m)), "inferred"),
+    Mistake("variance added", _dx(lambda c: c.dx(along=-c.y * wide(c.dweight) / c.m)), "inferred"),
+    Mistake("paths added", _dx(lambda c: c.over(-c.m, -c.m)), "inferred"),
+    Mistake("variance path twice", _dx(lambda c: c.over(c.m, c.m / 2)), "inferred"),
+    Mistake("variance path halved", _dx(lambda c: c.over(c.m, 2 * c.m)), "inferred"),
+    Mistake("own place alone", _dx(lambda c: c.dx(c.dout / c.m, c.dout * c.y**2 / c.m)), "inferred"),
+    Mistake("own place alone/of the variance", _dx(lambda c: c.dx(along=c.dout * c.y**2 / c.m)), "inferred"),
+    Mistake("each image by itself", _back(each_image), "inferred"),
+    Mistake("over the images alone", _back(images_alone), "inferred"),
+    Mistake("over the images alone/in dx", _back(images_alone_in_dx), "inferred"),
+    Mistake("one number for all channels", _back(one_number), "inferred"),
+    Mistake("one number for all channels/in dx too", _back(one_number_everywhere), "inferred"),
+    Mistake("one number for all channels/filled in", _back(one_number_filled_in), "inferred"),
+    Mistake("sums of an image", _back(sums_of_an_image), "inferred"),
+    Mistake("means for sums", _back(means), "wjbKimberly/cs231n_spring_2017_assignment#7"),
+    Mistake("means for sums/divided again", _back(means_divided_again), "wjbKimberly/cs231n_spring_2017_assignment#7"),
+    Mistake("axes kept", _back(axes_kept), "inferred"),
+    *(Mistake(f"{path}/{factor}", _path(path, of), "inferred") for path in PATHS for factor, of in FACTORS.items()),
+)  # fmt: skip
