@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.tutor.test_capstone import mistake_of
-from tinyalex.tutor.capstone import beside, pictures
+from tinyalex.tutor.capstone import beside, net, pictures
 from tinyalex.tutor.capstone.calls import FUNCTIONS, ROUNDING
 from tinyalex.tutor.capstone.engine import ENGINE
 from tinyalex.tutor.capstone.student_code import used_by
@@ -161,6 +161,20 @@ def test_functions_that_are_called_are_found_through_others(tmp_path):
     submission = read(tmp_path / "mine.py", ["lrn"])
     assert used_by(submission, "lrn") == ("sums", "inner")
     assert used_by(submission, "lrn_backward") == ("lrn", "sums", "inner") and used_by(submission, "lrn_backward", ["lrn"]) == ()
+
+
+# The curve
+
+
+def test_masks_and_batches_that_take_turns_are_what_makes_the_curve_go_up_and_down(monkeypatch):
+    def bends():
+        return np.abs(np.diff(beside.run({})["losses"]["engine"][: net.STEPS], 2)).mean()
+
+    both = bends()
+    monkeypatch.setattr(net, "DROPPED", 0.0)
+    batches_alone = bends()
+    monkeypatch.setattr(net, "BATCHES", 1)
+    assert both > 1.3 * batches_alone > 5 * bends()
 
 
 # The pictures

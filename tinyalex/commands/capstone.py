@@ -34,10 +34,11 @@ EXAMPLE = "tinyalex capstone lessons/mine.py"
 LIMITS = Limits(exercise_s=300.0)
 MORE = """\
 The net has two towers, as section 3.2 of the paper: convolutions, ReLU, LRN, overlapping pooling, dropout, softmax, SGD. It calls your
-functions of E02 to E10 and E12; E01 and E11 measure and plan, so no layer needs them. The images are synthetic. Both nets start from
-the same weights and have the same masks. Where they part, the message names the step, the layer and your function, and shows what
-`tinyalex check` finds in it. Where no number differs, it then checks all your functions with other sizes and numbers too. The page
-needs no network. Your file is run, so use only files that you trust: this is no security sandbox.
+functions of E02 to E10 and E12. No layer needs those of E01 and E11, which measure and plan, and of E13, which the paper's net does
+not have. The images are synthetic. Both nets start from the same weights and have the same masks. Where they part, the message names
+the step, the layer and your function, and shows what `tinyalex check` finds in it. Where no number differs, it then checks all these
+functions with other sizes and numbers too. The page needs no network. Your file is run, so use only files that you trust: this is no
+security sandbox.
 
 exit codes: 0 both agree to 1e-10, and your functions are right; 1 they part, or a function is wrong; 2 the file cannot be used, or
 functions are not written; 130 interrupted.
