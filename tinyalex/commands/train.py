@@ -64,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     places = "one device, or one for each tower, such as cpu:0,cpu:1 (default: cpu, with two towers cpu:0,cpu:1)"
     net("--devices", help=places, metavar="NAMES")
     add_card_options(net)
-    net("--input-size", type=int, help="of alexnet: height and width of a crop (default: the net's own, 224 or 227)", metavar="N")
-    net("--width", type=float, help="of alexnet: a factor for the numbers of filters and units", metavar="F")
+    net("--input-size", type=int, help="of alexnet and later nets: height and width of a crop (default: the net's own)", metavar="N")
+    net("--width", type=float, help="of alexnet and later nets: a factor for the numbers of filters and units", metavar="F")
     net("--weight-std", help="of alexnet: standard deviation of the initial weights, or fan-in", metavar="S")
     net("--hidden-bias", type=float, help="of alexnet: the initial biases that are 1 in the paper", metavar="B")
     net("--dropout", help="of alexnet: with dropout, as in section 4.2 (default: yes)", action=argparse.BooleanOptionalAction)

@@ -85,7 +85,7 @@ def squeeze(name: str, channels: int, reduction: int) -> Rows:
 
 
 def resnet(depth: int, classes: int = 1000, *, wide: int = 1, first: bool = False, se: int = 0, option: str = "B") -> Rows:
-    """ResNet of 18, 34, 50, 101 or 152 layers. wide=2: Wide ResNet. first=True: the paper's stride. se=16: SE-ResNet. option: see `block`."""
+    """ResNet of 18, 34, 50, 101 or 152 layers; wide=2: Wide ResNet; first: the paper's stride; se=16: SE-ResNet; option: see `block`."""
     return (*stem(), *stages(*DEPTHS[depth], wide=wide, first=first, se=se, option=option), *head(classes))
 
 
