@@ -308,7 +308,7 @@ BY_BOTH = [
            "both[..., -1] = 0 if bias is None else bias.reshape(groups, k)",
            "both[..., -1] = 0"),
     Mutant("lines: forward omits the bias", "Conv2d", "fast.lines",
-           "both[:, :, 0, -1] = bias.reshape(groups, -1)",
+           "both[:, :, 0, -1] = 0 if bias is None else bias.reshape(groups, -1)",
            "pass"),
     Mutant("lines: the stride along the height is 1", "Conv2d", "fast.lines",
            "seen = in_pieces(shifted[:, i * sh : i * sh + kh], pieces)",

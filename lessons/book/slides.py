@@ -23,7 +23,7 @@ WIDTH = 80  # characters in a line of text
 CODE_WIDTH, CODE_LINE = 92, 0.78  # characters in a line of code or output, and its height in lines of text
 LEAD, SHORT = 330, 240  # characters that are taken from the beginning of a paragraph, or from the end of the one before a formula
 MOST_CODE = 11  # lines of a cell whose code is shown
-MOST_OUTPUT = 16  # lines of an output on one slide
+MOST_OUTPUT = 13  # lines of an output on one slide
 PICTURE = 8.0  # lines that a picture needs at least
 BELOW = 3.1  # lines of an output, or of a sentence, that stand below a picture
 PREDICT, EQUATION, DERIVATION, OWN, ENGINE, MISTAKES = 2, 3, 4, 5, 7, 9  # parts of a lesson
@@ -135,9 +135,12 @@ class Slides:
         """Take the pictures of a cell, its code where it is short, and what it printed. output: without what describes a picture."""
         tags = cell.metadata.get("tags", [])
         self.solved |= "solution" in tags
-        if not self.scenes or self.solved:
+        if not self.scenes or (self.solved and (not figures or "solution" in tags)):
             return
         items = self.scenes[-1].items
+        if self.solved:  # behind a solution stand no code and no words, but what it draws may be seen
+            items += [_picture(figure) for figure in figures]
+            return
         if "predict" in tags:
             items.append(_question(output))
             return
@@ -145,13 +148,17 @@ class Slides:
         shown = not figures and len(lines) <= MOST_CODE and not all(QUIET.match(line) for line in lines if line.strip())
         if "slide" in tags or (shown and "hide-input" not in tags and self.part in (EQUATION, DERIVATION, OWN, ENGINE, MISTAKES)):
             items.append(Item(python(cell.source), _height(cell.source) + 1, near=bool(output)))
-        for figure in figures:
-            items.append(Item(re.sub(r"<figcaption.*?</figcaption>", "", figure, flags=re.DOTALL), PICTURE, picture=True))
+        items += [_picture(figure) for figure in figures]
         if kept := _answers(output):
             rows = kept.splitlines()
             for at in range(0, len(rows), MOST_OUTPUT):
                 some = "\n".join(rows[at : at + MOST_OUTPUT])
                 items.append(Item(f'<pre class="output">{escape(some)}</pre>', _height(some) + 0.7))
+
+
+def _picture(figure: str) -> Item:
+    """A picture, without its caption, which describes it."""
+    return Item(re.sub(r"<figcaption.*?</figcaption>", "", figure, flags=re.DOTALL), PICTURE, picture=True)
 
 
 SUMMARY, READ_ON, HOMEWORK = "Summary", "Read on", "Two questions to write about"
