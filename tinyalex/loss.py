@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -170,6 +170,9 @@ class WeightedHeads:
             for weight, gradient in zip(self.weights[1:], gradients[1:], strict=True):
                 gradient *= weight
         return tuple(gradients)
+
+
+Loss: TypeAlias = SoftmaxCrossEntropy | WeightedHeads  # of a net that tells classes apart
 
 
 def main_of(outputs: Any) -> Array:

@@ -30,7 +30,7 @@ from tinyalex.data.source import Source
 from tinyalex.errors import Interrupted
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
-from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
+from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
 from tinyalex.models.registry import NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     return _report(args, document, folder, sources.val_name, about.most_views)
 
 
-def _loss_of(name: str, net: Layer) -> SoftmaxCrossEntropy | WeightedHeads:
+def _loss_of(name: str, net: Layer) -> Loss:
     """The loss of a net: with the losses of its auxiliary heads, if it has some."""
     heads = heads_of(name)
     if heads:

@@ -82,7 +82,38 @@ def batch_norm_backward(
     dx *= (s * weight)[:, None, None]
 
 
-class BatchNorm2d(Layer):
+class ChannelNorm(Layer):
+    """What batch and group normalization share: a scale and a shift for each channel, drawn when the number of channels is known."""
+
+    channels: Any
+
+    def begin_norm(self, rng: np.random.Generator | None, weight_init: Init, bias_init: Init) -> None:
+        """`begin`; parameters that are not drawn, because all are equal, are made as soon as their number is known."""
+        self.begin(rng, weight=weight_init, bias=bias_init)
+        if isinstance(weight_init, Constant) and isinstance(bias_init, Constant):
+            self.build()
+
+    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
+        return None if self.channels is None else {"weight": (self.channels,), "bias": (self.channels,)}
+
+    def fit(self, in_shape: tuple[int, ...]) -> None:
+        if len(in_shape) != 3:
+            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
+        self.settle(channels=self.checked_channels(in_shape[0]))
+
+    def checked_channels(self, channels: Any) -> int:
+        """The number of channels, at least 1. Raises ShapeError."""
+        return require_int(self.name, "channels", channels)
+
+    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
+        if self.channels is None:
+            self.require_built()
+        if len(in_shape) != 3 or in_shape[0] != self.channels:
+            raise ShapeError(f"{self.name}: x must have {self.channels} channels on axis 1 of (N, C, H, W), got {show(('N', *in_shape))}")
+        return in_shape
+
+
+class BatchNorm2d(ChannelNorm):
     """Give each channel of a batch mean 0 and variance 1, then a learned scale and shift.
 
     Paper: after AlexNet: Ioffe and Szegedy 2015, sections 3 and 3.1. It took the place of response normalization.
@@ -146,21 +177,11 @@ class BatchNorm2d(Layer):
     ) -> None:
         super().__init__(name, device, dtype)
         (given,) = last_given(name, channels=channels)
-        self.channels: Any = None if given is None else require_int(name, "channels", given)
+        self.channels = None if given is None else self.checked_channels(given)
         self.convention = require_choice(name, "convention", convention, CONVENTIONS)
         default = {"pytorch": 0.1, "tensorflow": 0.9, "caffe": 0.999}[self.convention]
         self.momentum, self.eps, self.statistics = default if momentum is None else momentum, eps, statistics
-        self.begin(rng, weight=weight_init, bias=bias_init)
-        if isinstance(weight_init, Constant) and isinstance(bias_init, Constant):
-            self.build()  # nothing is drawn, so no generator is needed
-
-    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
-        return None if self.channels is None else {"weight": (self.channels,), "bias": (self.channels,)}
-
-    def fit(self, in_shape: tuple[int, ...]) -> None:
-        if len(in_shape) != 3:
-            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
-        self.settle(channels=require_int(self.name, "channels", in_shape[0]))
+        self.begin_norm(rng, weight_init, bias_init)
 
     def build(self, in_shape: tuple[int, ...] | None = None, rng: np.random.Generator | int = 0) -> None:
         """Draw the parameters and make the buffers, if that has not been done."""
@@ -241,13 +262,6 @@ class BatchNorm2d(Layer):
 
     def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
         return super().scratch_bytes(in_shape, n, backward, workers) + 6 * in_shape[0] * self.dtype.itemsize
-
-    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if self.channels is None:
-            self.require_built()
-        if len(in_shape) != 3 or in_shape[0] != self.channels:
-            raise ShapeError(f"{self.name}: x must have {self.channels} channels on axis 1 of (N, C, H, W), got {show(('N', *in_shape))}")
-        return in_shape
 
     def settings(self) -> str:
         text = f"{self.channels or '?'} channels, eps {self.eps:g}, momentum {self.momentum:g} as in {self.convention}"

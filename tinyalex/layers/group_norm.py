@@ -24,10 +24,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
-from tinyalex.errors import ShapeError, require_float, require_int, show
+from tinyalex.errors import require_float, require_int
 from tinyalex.fast.request import Keeps
-from tinyalex.init import Constant, Init, ones, zeros
-from tinyalex.layers.base import Layer
+from tinyalex.init import Init, ones, zeros
+from tinyalex.layers.batch_norm import ChannelNorm
 from tinyalex.layers.facts import Facts
 from tinyalex.parameters import last_given, multiple_of
 
@@ -79,7 +79,7 @@ def group_norm_backward(
     return dweight, dbias
 
 
-class GroupNorm(Layer):
+class GroupNorm(ChannelNorm):
     """Give each group of channels of each image mean 0 and variance 1, then a learned scale and shift for each channel.
 
     Paper: after AlexNet: Wu and He 2018, which needs no large batch.
@@ -104,7 +104,7 @@ class GroupNorm(Layer):
     [-1.0, 1.0]
     """
 
-    fixed: ClassVar[frozenset[str]] = Layer.fixed | {"groups", "channels"}
+    fixed: ClassVar[frozenset[str]] = ChannelNorm.fixed | {"groups", "channels"}
     checked: ClassVar[Mapping[str, Callable[[str, Any], Any]]] = {
         "eps": lambda who, v: require_float(who, "eps", v, "a finite number above 0", lambda v: 0 < v < math.inf),
     }
@@ -125,19 +125,13 @@ class GroupNorm(Layer):
         super().__init__(name, device, dtype)
         self.groups = require_int(name, "groups", groups)
         (given,) = last_given(name, channels=channels)
-        self.channels: Any = None if given is None else multiple_of(self.groups, name, "channels", given)
+        self.channels = None if given is None else self.checked_channels(given)
         self.eps = eps
-        self.begin(rng, weight=weight_init, bias=bias_init)
-        if isinstance(weight_init, Constant) and isinstance(bias_init, Constant):
-            self.build()  # nothing is drawn, so no generator is needed
+        self.begin_norm(rng, weight_init, bias_init)
 
-    def param_shapes(self) -> Mapping[str, tuple[int, ...]] | None:
-        return None if self.channels is None else {"weight": (self.channels,), "bias": (self.channels,)}
-
-    def fit(self, in_shape: tuple[int, ...]) -> None:
-        if len(in_shape) != 3:
-            raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
-        self.settle(channels=multiple_of(self.groups, self.name, "channels", in_shape[0]))
+    def checked_channels(self, channels: Any) -> int:
+        """The number of channels, a multiple of the groups. Raises ShapeError."""
+        return multiple_of(self.groups, self.name, "channels", channels)
 
     def forward(self, x: Array, *, train: bool = False) -> Array:
         self.check_x(x, "N C H W")
@@ -168,13 +162,6 @@ class GroupNorm(Layer):
 
     def facts(self, in_shape: tuple[int, ...], n: int = 1) -> Facts:
         return Facts(keeps=Keeps(x=True, own=2 * self.groups * self.dtype.itemsize))
-
-    def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
-        if self.channels is None:
-            self.require_built()
-        if len(in_shape) != 3 or in_shape[0] != self.channels:
-            raise ShapeError(f"{self.name}: x must have {self.channels} channels on axis 1 of (N, C, H, W), got {show(('N', *in_shape))}")
-        return in_shape
 
     def settings(self) -> str:
         return f"{self.groups} groups of {self.channels or '?'} channels, eps {self.eps:g}"

@@ -15,7 +15,7 @@ from tinyalex.data.loader import Loader
 from tinyalex.data.source import is_source
 from tinyalex.errors import DataError, ShapeError, show
 from tinyalex.layers.base import Layer
-from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
+from tinyalex.loss import Loss
 from tinyalex.training.inputs import Images, as_labels, check_input, source_of
 
 Prepared: TypeAlias = Iterable[tuple[npt.NDArray[Any], npt.NDArray[Any]]]
@@ -50,7 +50,7 @@ def ranks(logits: npt.NDArray[Any], labels: npt.NDArray[Any]) -> npt.NDArray[np.
 
 def evaluate(
     net: Layer,
-    loss: SoftmaxCrossEntropy | WeightedHeads,
+    loss: Loss,
     data: Images | Prepared,
     prepare: Prepare | None = None,
     batch_size: int = 256,

@@ -10,7 +10,7 @@ from tinyalex.data.batches import Batches, Prepare
 from tinyalex.data.source import Source
 from tinyalex.errors import CheckpointError
 from tinyalex.layers.base import Layer
-from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
+from tinyalex.loss import Loss, WeightedHeads
 from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule
 from tinyalex.training.checkpoint import Checkpoint, latest_checkpoint
@@ -23,7 +23,7 @@ def run_config(
     net: Layer,
     sgd: SGD,
     schedule: Schedule,
-    loss: SoftmaxCrossEntropy | WeightedHeads,
+    loss: Loss,
     prepare: Prepare,
     batches: Batches,
     val: Source | None,

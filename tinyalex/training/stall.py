@@ -26,7 +26,7 @@ from tinyalex.layers.activation import ReLU
 from tinyalex.layers.base import Layer
 from tinyalex.layers.branches import Branches
 from tinyalex.layers.sequential import Sequential
-from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
+from tinyalex.loss import Loss
 from tinyalex.towers import Pair
 from tinyalex.training.buffers import kept
 from tinyalex.training.diagnose import entropy_of
@@ -88,7 +88,7 @@ def is_stalled(loss: float, entropy: float) -> bool:
 
 def examine(
     net: Layer,
-    loss: SoftmaxCrossEntropy | WeightedHeads,
+    loss: Loss,
     x: npt.NDArray[Any],
     labels: npt.NDArray[Any],
     lr: float,

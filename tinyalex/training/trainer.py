@@ -28,7 +28,7 @@ from tinyalex.errors import (
 )
 from tinyalex.files.atomic import alone_in, remove_strays, require_folder
 from tinyalex.layers.base import Layer
-from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
+from tinyalex.loss import Loss, SoftmaxCrossEntropy
 from tinyalex.models.saved_net import SavedNet
 from tinyalex.models.weights import require_about
 from tinyalex.optim import SGD
@@ -88,7 +88,7 @@ class Trainer:
         net: Layer,
         sgd: SGD,
         schedule: Schedule | None = None,
-        loss: SoftmaxCrossEntropy | WeightedHeads | None = None,
+        loss: Loss | None = None,
         *,
         train: Images,
         val: Images | None = None,

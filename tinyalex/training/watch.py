@@ -5,7 +5,7 @@ from __future__ import annotations
 from tinyalex.data.batches import Batches
 from tinyalex.data.prepare import Prepare
 from tinyalex.layers.base import Layer
-from tinyalex.loss import SoftmaxCrossEntropy, WeightedHeads
+from tinyalex.loss import Loss
 from tinyalex.optim import SGD
 from tinyalex.training.checkpoint import Position
 from tinyalex.training.diagnose import at_chance, entropy_of
@@ -26,7 +26,7 @@ class Watch:
     """
 
     def __init__(
-        self, net: Layer, loss: SoftmaxCrossEntropy | WeightedHeads, sgd: SGD, batches: Batches, prepare: Prepare, on: bool
+        self, net: Layer, loss: Loss, sgd: SGD, batches: Batches, prepare: Prepare, on: bool
     ) -> None:
         self.net, self.loss, self.sgd, self.batches, self.prepare, self.on = net, loss, sgd, batches, prepare, on
         self._entropy = entropy_of(batches.labels)
