@@ -165,8 +165,9 @@ class _Step:
     def _merged(self, layer: Branches, x: Any, shape: Any) -> Any:
         """Imitate the paths, one after the other, and the merge of their outputs."""
         outputs: Any = tuple(x if path is None else self.forward(path, x, shape) for path in layer.paths)
-        merge, shapes = layer.merge, layer.shapes_of(shape)
-        at = self.visits[id(merge)] = Visit(merge, shapes, merge.output_shape(shapes))  # type: ignore[arg-type]
+        merge = layer.merge
+        shapes: Any = layer.shapes_of(shape)
+        at = self.visits[id(merge)] = Visit(merge, shapes, merge.output_shape(shapes))
         self._now(merge, "forward")
         if isinstance(merge, Both):
             main = outputs[0]

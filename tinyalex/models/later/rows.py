@@ -16,7 +16,7 @@ from tinyalex import layers as classes
 from tinyalex.devices import Device
 from tinyalex.init import FanIn
 from tinyalex.layers import Layer, Sequential
-from tinyalex.models.build import ACTIVATIONS
+from tinyalex.models.build import KINDS as OF_ALEXNET
 from tinyalex.models.rows import Row, Rows
 
 HE = FanIn(math.sqrt(2))  # He et al. 2015: a ReLU removes half of the variance
@@ -26,17 +26,10 @@ MERGES: Mapping[str, type[classes.Concat | classes.Sum | classes.Product | class
     "product": classes.Product,
     "both": classes.Both,
 }
-KINDS: Mapping[str, Any] = ACTIVATIONS | {
-    "conv": classes.Conv2d,
-    "linear": classes.Linear,
-    "norm": classes.LocalResponseNorm,
+KINDS: Mapping[str, Any] = OF_ALEXNET | {
     "bn": classes.BatchNorm2d,
     "gn": classes.GroupNorm,
-    "pool": classes.MaxPool2d,
-    "mean_pool": classes.AvgPool2d,
     "global_pool": classes.GlobalAvgPool2d,
-    "dropout": classes.Dropout,
-    "flatten": classes.Flatten,
     "scale": classes.Scale,
     "shortcut": classes.ZeroShortcut,
     "contrast": classes.LocalContrastNorm,
