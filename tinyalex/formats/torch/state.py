@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from tinyalex.errors import CheckpointError, show
+from tinyalex.files.atomic import require_path, write_bytes
+from tinyalex.files.safetensors_format import read_safetensors
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.torch.containers import read_bytes, read_object
-from tinyalex.formats.torch.match import arrange
+from tinyalex.formats.torch.match import arrange, named
 from tinyalex.formats.torch.pickled import REMEDY, Raw, Tensor, array_of
 
 PLACES = ("state_dict", "model_state_dict", "model", "net", "params", "weights", "state_dict_ema", "model_ema")
@@ -76,3 +78,39 @@ def _state_dict(path: Path, found: Any) -> tuple[dict[Any, Any], str]:
 
 def _holds_tensors(value: Any) -> bool:
     return isinstance(value, dict) and any(isinstance(each, Tensor) for each in value.values())
+
+
+def read_safetensors_state(path: Path | str, net: str | None = None) -> Imported:
+    """The net whose weights a safetensors file holds by the names of torchvision, timm, akamaster or the engine.
+
+    Parameters
+    ----------
+    net: the network's name in the registry; None to find it by the names and shapes of the arrays.
+
+    Raises
+    ------
+    CheckpointError: the file is damaged, or fits no network. ShapeError: there is no network called `net`.
+    """
+    path = require_path(path)
+    try:
+        arrays = read_safetensors(path, bfloat16=True)
+    except OSError as error:
+        raise CheckpointError(f"{path}: the file must be readable, got {error.strerror or error}") from None
+    return arrange(str(path), path.stem, arrays, net)
+
+
+def write_safetensors_state(path: Path | str, net: Imported, names: str | None = None) -> None:
+    """Write the weights of a net to a safetensors file.
+
+    names: "torchvision", "timm", "akamaster" or "tinyalex"; None for those of the first library that has the net, else "tinyalex".
+
+    Raises
+    ------
+    ShapeError: the library has no such net. CheckpointError: the file cannot be written. DiskFull: there is no room.
+    """
+    try:
+        from safetensors.numpy import save
+    except ImportError:
+        raise CheckpointError(f"{path}: safetensors must be installed to write it, got no such package; pip install safetensors") from None
+    arrays = {key: np.ascontiguousarray(array) for key, array in named(str(path), net, names).items()}
+    write_bytes(path, save(arrays, {"format": "pt"}))
