@@ -78,8 +78,8 @@ class Conv2d(Layer):
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
     rng: the generator that draws the weights; if None, a Sequential draws them from its seed.
     algorithm: the row of `tinyalex.fast.table` that computes: "plain" calls the two functions above; "im2col", "few", "strips",
-        "lines" and "winograd" are faster; "auto" takes the one that was measured to be the fastest for the shape and the batch, and
-        on a GPU kernels, see `tinyalex.fast.cuda.loader`.
+        "lines", "pointwise" and "winograd" are faster; "auto" takes the one that was measured to be the fastest for the shape and
+        the batch, and on a GPU kernels, see `tinyalex.fast.cuda.loader`.
         In float32 "winograd" differs from "plain" by up to 1e-4 of the largest output, the others by up to 1e-5.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
