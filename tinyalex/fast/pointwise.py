@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from tinyalex.devices import Array, Device, Scratch
-from tinyalex.fast.machine import FEWEST_BLOCKS
+from tinyalex.fast.machine import FEWEST_BLOCKS, FILTERS
 from tinyalex.fast.request import Convolution, Then, apply
 from tinyalex.fast.sharing import bytes_of_blocks
 from tinyalex.geometry import Windows
@@ -41,7 +41,7 @@ def forward(asked: Convolution, x: Array, device: Device, then: Then | None = No
     weight = asked.weight.reshape(groups, asked.filters // groups, -1)
     bias = None if asked.bias is None else asked.bias.reshape(groups, -1, 1)
     of_group = weight.shape[1]
-    parts = min(-(-FEWEST_BLOCKS // len(x)), of_group)
+    parts = min(-(-FEWEST_BLOCKS // len(x)), max(2, of_group // FILTERS), of_group)
 
     def block(blocks: slice, scratch: Scratch) -> None:
         image, part = divmod(blocks.start, parts)
