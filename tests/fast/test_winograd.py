@@ -179,7 +179,7 @@ def test_frozen_layer_takes_winograd_for_fewer_tiles(n, frozen):
 
 @pytest.mark.parametrize(
     ("setting", "algorithm"),
-    [({"stride": 3}, "im2col"), ({"stride": 2}, "winograd"), ({"kernel": 11}, "strips"), ({"kernel": 1}, "im2col")],
+    [({"stride": 3}, "im2col"), ({"stride": 2}, "winograd"), ({"kernel": 11}, "strips"), ({"kernel": 1}, "pointwise")],
 )
 def test_auto_takes_columns_where_winograd_has_no_form(setting, algorithm):
     conv = ta.Conv2d(32, 32, setting.get("kernel", 3), stride=setting.get("stride", 1), rng=rng())
@@ -204,5 +204,5 @@ def test_refuses_what_it_has_no_form_for(kernel, stride, got):
 
 
 def test_refuses_an_unknown_algorithm():
-    with refuses(ShapeError, "conv: algorithm must be auto, winograd, lines, strips, few, im2col or plain, got 'fft'"):
+    with refuses(ShapeError, "conv: algorithm must be auto, winograd, pointwise, lines, strips, few, im2col or plain, got 'fft'"):
         ta.Conv2d(3, 4, 3, rng=rng(), algorithm="fft")

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import accumulate
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, show
+from tinyalex.fast.machine import SUM
 from tinyalex.fast.request import Keeps, Then, apply
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
@@ -25,20 +27,30 @@ Shapes = tuple[tuple[int, ...], ...]  # their shapes, without the batch axis
 
 
 def sum_of(parts: Parts, device: Device, then: Then | None = None) -> Array:
-    """The sum of arrays of one shape, in a new array: the parts may be read by others."""
+    """The sum of arrays of one shape, in a new array: the parts may be read by others. A block is some channels of a large image."""
     out = device.empty(parts[0].shape, parts[0].dtype)
 
-    def block(images: slice, scratch: Scratch) -> None:
+    def add(at: Any, scratch: Scratch) -> None:
+        total = out[at]
         if len(parts) == 1:
-            out[images] = parts[0][images]
+            total[...] = parts[0][at]
         else:
-            scratch.xp.add(parts[0][images], parts[1][images], out=out[images])
+            scratch.xp.add(parts[0][at], parts[1][at], out=total)
         for part in parts[2:]:
-            total = out[images]
-            total += part[images]
-        apply(then, out[images], scratch)
+            total += part[at]
+        apply(then, total, scratch)
 
-    device.map_blocks(block, len(out), out[:1].nbytes)
+    channels, image = out.shape[1], math.prod(out.shape[1:]) * out.dtype.itemsize
+    ranges = min(channels, image // SUM) if device.kind == "cpu" else 1
+    if ranges <= 1:
+        device.map_blocks(add, len(out), image)
+        return out
+
+    def block(blocks: slice, scratch: Scratch) -> None:
+        n, i = divmod(blocks.start, ranges)
+        add((slice(n, n + 1), slice(i * channels // ranges, (i + 1) * channels // ranges)), scratch)
+
+    device.map_blocks(block, len(out) * ranges, size=1)
     return out
 
 
