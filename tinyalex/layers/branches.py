@@ -5,7 +5,11 @@
     dx = df_1 + ... + df_k,        where df_i is what path i sends back for its own output.
 
 What becomes of the y_i is the matter of `merge`, which is a layer with a derivative of its own. A path of no layers passes x on, and
-sends its gradient back as it is: in y = f(x) + x, the residual block, dx = dy + df.
+sends its gradient back as it is: in y = f(x) + x, the residual block, dx = dy + df. Where f changes the shape, the second path is a
+projection p, a convolution of 1x1 and a normalization (`block` of `tinyalex.models.later.resnet`): y = f(x) + p(x), dx = df + dp.
+
+`backward` makes three steps: `merge.backward` splits the gradient; each path, from its last layer to its first, makes df_i of its part;
+`sum_of` adds the df_i. An activation behind the sum is a layer of its own behind the `Branches`.
 """
 
 from __future__ import annotations
