@@ -42,7 +42,8 @@ FORMATS: tuple[Format, ...] = (
     Format("caffemodel", "Caffe's net with weights", (".caffemodel",), "caffe.read:read_caffemodel", "caffe.write:write_caffemodel",
            ("in_shape", "output", "heads")),
     Format("pth", "PyTorch's weights", (".pth", ".pt", ".th", ".tar", ".bin"), "torch.state:read_pth", "torch.write:write_pth", TORCH),
-    Format("safetensors", "safetensors", (".safetensors",), "torch.state:read_safetensors", "torch.write:write_safetensors", TORCH),
+    Format("safetensors", "safetensors", (".safetensors",), "torch.state:read_safetensors_state", "torch.state:write_safetensors_state",
+           TORCH),
     Format("cfg", "cuda-convnet's layers", (".cfg",), "cfg.read:read_cfg"),
     Format("net", "Deep Compression's weights", (".net",)),
     Format("binaryproto", "Caffe's mean image", (".binaryproto",)),
@@ -138,6 +139,20 @@ def files_in(path: Path | str) -> list[Path]:
     if len(parts) == 1 or whole.exists():
         return [whole]
     return [require_path(part.strip()) for part in parts]
+
+
+def is_foreign(path: Path | str) -> bool:
+    """Whether a path names a file, or two with a comma between, of a format that `read` knows. Nothing is raised.
+
+    Example
+    -------
+    >>> is_foreign("cat.jpeg")
+    False
+    """
+    try:
+        return bool([format_of(file) for file in files_in(path)])
+    except CheckpointError:
+        return False
 
 
 def kind_of_files(path: Path | str) -> str:
