@@ -166,7 +166,8 @@ def test_storages_that_say_another_length_are_refused(form):
     zeros = np.zeros(12, np.float32)
     for numel in (11, 13, 2**40):
         refused(form({"w": Tensor(Storage("0", zeros, numel=numel), 0, (2,), (1,))}), f"must have {4 * numel:,} bytes, got 48")
-    refused(form({"w": Tensor(Storage("0", zeros, type="DoubleStorage", numel=12), 0, (2,), (1,))}), "must have 96 bytes, got 48")
+    wide = {"w": Tensor(Storage("0", zeros, type="DoubleStorage", numel=12), 0, (2,), (1,))}
+    refused(form(wide), "must have 96 bytes, got 48" if form is archive else "must lie within")
     refused(form({"w": Tensor(Storage("0", zeros, type="ComplexFloatStorage"), 0, (2,), (1,))}), "got torch.ComplexFloatStorage")
     two = {"w": Tensor(Storage("0", zeros), 0, (2,), (1,)), "v": Tensor(Storage("0", zeros, type="HalfStorage"), 0, (2,), (1,))}
     refused(form(two), "a storage must have elements of one size, got two")
