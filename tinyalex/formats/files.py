@@ -50,10 +50,10 @@ FORMATS: tuple[Format, ...] = (
     Format("solver", "Caffe's solver", ()),
 )  # fmt: skip
 BY_NAME = {each.name: each for each in FORMATS}
-PAIRS = {  # of two files that are read together: the function that reads both
-    ("prototxt", "caffemodel"): "caffe.read:read_prototxt",
-    ("prototxt", "net"): "deep_compression:read_deep_compression",
-    ("cfg", "cfg"): "cfg.read:read_cfg",
+PAIRS = {  # of two files that are read together: the function that reads both, and which it takes first
+    ("prototxt", "caffemodel"): ("caffe.read:read_prototxt", 0),
+    ("prototxt", "net"): ("deep_compression:read_deep_compression", 1),
+    ("cfg", "cfg"): ("cfg.read:read_cfg", 0),
 }
 WEIGHTS = {"net": "give the prototxt first: deploy.prototxt,weights.net"}  # formats that are nothing alone
 NO_NET = {
@@ -190,8 +190,9 @@ def read(path: Path | str, **options: Any) -> Imported:
             pairs = ", ".join(" and ".join(BY_NAME[name].words for name in pair) for pair in PAIRS)
             got = " and ".join(kind.words for kind in kinds)
             raise CheckpointError(f"{path}: two files that are read together must be {pairs}, got {got}")
-        reader = _function(str(path), PAIRS[names])
-    if names[0] in ("prototxt", "caffemodel"):
+        function, first = PAIRS[names]
+        reader, files = _function(str(path), function), [files[first], files[1 - first]]
+    if kinds[0].name in ("prototxt", "caffemodel"):
         given["rgb"] = True
     made: Imported = reader(*files, **given)
     return made
