@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.mutant_table import BY_BOTH, BY_GRADIENTS, BY_ORACLES, IN_BLOCKS, OF_THE_OPTIMIZER
+from tests.mutant_table import BY_BOTH, BY_GRADIENTS, BY_ORACLES, BY_ORACLES_ALONE, IN_BLOCKS, OF_THE_OPTIMIZER
 from tests.mutant_table_later import LATER_BY_GRADIENTS, LATER_BY_ORACLES
 from tests.mutants import ORACLES, Mutant, mutate, one_image_blocks, rows_touched
 from tinyalex.devices import CpuDevice
@@ -57,7 +57,7 @@ def test_gradient_check_in_one_image_blocks_catches(mutant, monkeypatch):
     device.close()
 
 
-@pytest.mark.parametrize("mutant", BY_ORACLES + BY_BOTH + OF_THE_OPTIMIZER + LATER_BY_ORACLES, ids=str)
+@pytest.mark.parametrize("mutant", BY_ORACLES + BY_ORACLES_ALONE + BY_BOTH + OF_THE_OPTIMIZER + LATER_BY_ORACLES, ids=str)
 def test_oracle_catches(mutant, monkeypatch):
     assert oracle_error(mutant.layer, mutate(mutant, monkeypatch)) > 1e-6
 

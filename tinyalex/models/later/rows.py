@@ -27,9 +27,6 @@ MERGES: Mapping[str, type[classes.Concat | classes.Sum | classes.Product | class
     "both": classes.Both,
 }
 KINDS: Mapping[str, Any] = OF_ALEXNET | {
-    "bn": classes.BatchNorm2d,
-    "gn": classes.GroupNorm,
-    "global_pool": classes.GlobalAvgPool2d,
     "scale": classes.Scale,
     "shortcut": classes.ZeroShortcut,
     "contrast": classes.LocalContrastNorm,
