@@ -8,7 +8,6 @@ from tinyalex.formats.caffe import read_caffemodel, read_mean, read_prototxt
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.wire import write_wire
 
-
 CONV = "| convolution_param { num_output: 2 kernel_size: 3 }"
 
 
