@@ -173,6 +173,7 @@ def test_rows_that_caffe_does_not_have(tmp_path, rows, said):
         (row("mean_pool", "a", kernel_size=3, stride=2, ceil_mode=True),),
         (row("bn", "a", eps=1e-3, momentum=0.2), row("bn", "b", convention="caffe"), row("bn", "c", convention="tensorflow")),
         (row("bn", "a", statistics="running"),),
+        (row("norm", "a", groups=3, alpha=0.1), row("norm", "b", n=3, alpha_over_n=True)),
         (row("rnorm", "a", alpha=0.7, alpha_over_area=False),),
         (row("tanh", "a", a=1.7, b=0.6), row("abstanh", "b"), row("sigmoid", "c"), row("scale", "d", factor=0.3)),
         (row("dropout", "a", p=0.3), row("dropout", "b", p=0.3, scale="train")),
