@@ -232,7 +232,8 @@ def _outputs(
         most, main = weighted[at]
         heads = {value.name: float(weight / (most or 1)) for weight, value in weighted if value is not main}
         return main, heads if wanted.heads else {}
-    values = {value.name: graph.real(value) for _, _, tops in wired.layers for value in tops if not value.readers} | dict(ends)
+    values = {graph.real(value).name: graph.real(value) for _, _, tops in wired.layers for value in tops if not value.readers}
+    values = {name: value for name, value in values.items() if name not in ends} | dict(ends)
     if wanted.output is not None:
         last = {value.name.partition("#")[0]: graph.real(value) for _, _, tops in wired.layers for value in tops} | dict(ends)
         if wanted.output not in last:

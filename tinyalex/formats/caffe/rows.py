@@ -171,7 +171,8 @@ def batch_norm(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
     alone = all(get(key) == value for key, value in SCALE_ALONE.items())
     if alone and maker.arrays is not None:
         mean, var = (maker.array(f"{row.name}.{key}", (c,)) for key in keys)
-        alone = not mean.any() and bool((var == 1).all())
+        if mean.any() or not (var == 1).all():
+            raise maker.refuse(row, "of mean 0 and variance 1, as its eps of 1e-30 says that it only scales", "others")
     found = []
     if not alone:
         convention, momentum = get("convention", "pytorch"), get("momentum")

@@ -113,7 +113,7 @@ class Solver:
                 break
             if drops and epoch == drops[-1]:
                 rule = "solver: lr_policy must lower the rate at most once an epoch for a recipe"
-                raise DataError(f"{rule}, got steps of {steps:,.0f} an epoch and drops at {value:,} and before it in epoch {epoch}; {REMEDY}")
+                raise DataError(f"{rule}, got two drops in epoch {epoch}, of {steps:,.0f} iterations; {REMEDY}")
             drops.append(epoch)
         return Recipe(
             net=net,
