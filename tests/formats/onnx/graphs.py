@@ -13,8 +13,12 @@ import pytest
 from tinyalex.formats.imported import Imported
 from tinyalex.init import zeros
 from tinyalex.layers import Sequential
-from tinyalex.models.later.rows import build_net
-from tinyalex.models.weights import copy_state, state
+from tinyalex.models.later import LATER
+from tinyalex.models.later.rows import build_net, narrow
+from tinyalex.models.options import as_built
+from tinyalex.models.registry import SMALL
+from tinyalex.models.rows import Rows
+from tinyalex.models.weights import arrays_of, copy_state, state
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'formats'")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
@@ -96,3 +100,31 @@ def node_cases(*modules):
         for name in modules:
             importlib.import_module(f"{made.__name__}.{name}")
     return [case for case in made._NodeTestCases if len(case.model.graph.node) == 1]  # all others take half a minute to make
+
+
+def small_rows(name: str) -> tuple[Rows, tuple[int, int, int]]:
+    """The rows of a network of the registry with a sixteenth of its width, and the shape of a small image."""
+    if name in LATER:
+        net = LATER[name]
+        size = {143: 143, 299: 107, 224: 64}.get(net.size, net.size)
+        return narrow(net.rows(7), 1 / 16), (net.channels, size, size)
+    if name.startswith("alexnet"):
+        made = as_built(name.partition("-")[2] or "paper", width=1 / 16, num_classes=7)
+        return made.rows, (3, made.input_size, made.input_size)
+    return SMALL[name], (3, 32, 32)
+
+
+def with_values(name: str, rows: Rows, in_shape: tuple[int, ...], seed: int = 0) -> Imported:
+    """A network with random arrays, also where training begins with 0 and 1."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for key, array in arrays_of(build_net(undrawn(rows), in_shape, name)).items():
+        drawn = rng.standard_normal(array.shape, np.float32)
+        if array.ndim > 1:
+            drawn *= np.float32((2 / np.prod(array.shape[1:])) ** 0.5)
+        elif key.endswith((".weight", "running_var")):
+            drawn = 1 + drawn / 8
+        else:
+            drawn /= 8
+        arrays[key] = np.full_like(array, 3.5) if key.endswith("batches") else np.asarray(drawn)
+    return Imported(name, "a test", rows, in_shape, arrays)
