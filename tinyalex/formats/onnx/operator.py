@@ -80,7 +80,7 @@ class Op:
             return value.decode("utf-8", "replace")
         return tuple(value) if found.type in (FLOATS, INTS) else value
 
-    def _of(self, name: str, default: Any, kind: type, rule: str) -> Any:
+    def _of(self, name: str, default: Any, kind: Any, rule: str) -> Any:
         if name not in self._attributes:
             return default
         value = self.attribute(name)
