@@ -196,3 +196,11 @@ def test_bad_settings_raise():
         build_later("resnet18", width=0)
     with refuses(ta.ShapeError, "reduce_b.3x3: input height with padding must be at least 3, the kernel's, got 2"):
         build_later("inception-v4", input_size=60, devices=DryDevice())
+
+
+@pytest.mark.parametrize("paths", [((), (row("relu", "r"),)), ((conv("a", 3, 3),), ()), ((conv("a", 3, 3),), (conv("b", 3, 3),))])
+def test_a_net_may_begin_with_paths(paths):
+    net = build_net((branches("sum", "sum", *paths),), (3, 8, 8), "net")
+    x = np.ones((2, 3, 8, 8), np.float32)
+    gradient = net.backward(net.forward(x, train=True))
+    assert (gradient is None) == all(path and path[0].kind == "conv" for path in paths)

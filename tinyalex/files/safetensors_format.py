@@ -63,6 +63,13 @@ def read_safetensors(path: Path, *, bfloat16: bool = False) -> dict[str, npt.NDA
     return arrays
 
 
+def texts(path: Path) -> dict[str, str]:
+    """The texts in the header of a file that `read_safetensors` has read. OSError: it cannot be read."""
+    with open(path, "rb") as file:
+        found: dict[str, str] = json.loads(file.read(int.from_bytes(file.read(8), "little"))).get("__metadata__", {})
+    return found
+
+
 def _float32(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Numbers of bfloat16 as float32: the lower half of each is zero."""
     return (array["upper"].astype(np.uint32) << 16).view(np.float32)

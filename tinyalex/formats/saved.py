@@ -50,7 +50,11 @@ FROM_TENSORFLOW = ("inception-v3", "inception-v4", "inception-resnet-v2", "googl
 
 def pixels_of(net: Imported, kind: str) -> Pixels:
     """What is usual for nets in files of this format."""
-    channels = (net.in_shape or (3,))[0]
+    channels, data = (net.in_shape or (3,))[0], getattr(net, "data", {})
+    if data.get("mean_value") or "scale" in data:  # of a prototxt, in the order blue, green, red
+        mean, scale = tuple(data.get("mean_value") or (0.0,))[::-1], data.get("scale") or 1.0
+        mean = mean * channels if len(mean) == 1 else mean
+        return Pixels(mean, (1 / scale,) * channels, f"its data layer subtracts {', '.join(f'{value:g}' for value in mean)}")
     if channels != 3:
         return replace(GRAY, mean=GRAY.mean * channels, std=GRAY.std * channels)
     if net.name.startswith(FROM_TENSORFLOW) and kind not in FAMILIES:
@@ -84,7 +88,7 @@ def describe_imported(
     said = []
     if pixels is None:
         pixels = pixels_of(net, kind)
-        said.append(f"{net.source} does not say how images are prepared; {pixels.words}")
+        said.append(f"how images are prepared is not in the file: {pixels.words}")
     side = takes[1] if takes[1] == takes[2] else 0
     whole: Shape = takes if images is None and side not in IMAGES else (takes[0], images or IMAGES[side], images or IMAGES[side])
     prepare: Prepare = Standardize(pixels.mean, pixels.std)
@@ -147,9 +151,14 @@ def usual_classes(count: int, takes: Shape) -> tuple[str, ...]:
     return CIFAR10 if count == len(CIFAR10) and takes == (3, 32, 32) else tuple(f"{UNNAMED}{i}" for i in range(count))
 
 
+def is_unnamed(saved: SavedNet) -> bool:
+    """Whether the classes have numbers in the place of names."""
+    return saved.classes[0] == f"{UNNAMED}0"
+
+
 def named_by(saved: SavedNet, classes: Sequence[str], folders: Sequence[str]) -> SavedNet:
     """The description with names for classes that have numbers, where there are as many."""
-    if saved.classes[0] != f"{UNNAMED}0" or len(classes) != len(saved.classes):
+    if not is_unnamed(saved) or len(classes) != len(saved.classes):
         return saved
     return replace(saved, classes=tuple(classes), folders=tuple(folders))
 

@@ -103,6 +103,14 @@ def describe_old(net: str, sources: Sources) -> SavedNet:
     return describe(net, {}, sources, input_of(recipe, sources, sources.train, shape[-1]))
 
 
+def wrote(path: str) -> bool:
+    """Whether tinyalex wrote what `path` means: a checkpoint, a file of weights, a run's folder, or a network of the package."""
+    if is_shipped(path) or Path(path).is_dir():
+        return True
+    files = files_in(path)
+    return len(files) == 1 and files[0].is_file() and (kind_of(files[0]) or "").startswith("tinyalex")
+
+
 def is_shipped(path: object) -> bool:
     """Whether `path` names a network of the package. A file or folder of that name comes first."""
     return isinstance(path, str) and path in SHIPPED and not os.path.exists(path)

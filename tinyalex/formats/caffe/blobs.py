@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.errors import CheckpointError, show
-from tinyalex.formats.caffe.convert import Slot
+from tinyalex.errors import CheckpointError, DataError, show
 from tinyalex.formats.caffe.message import layers_of
+from tinyalex.formats.caffe.slots import Slot
 from tinyalex.formats.caffe.wire import array_of, read_wire
+from tinyalex.models.later.rows import flat
+from tinyalex.models.rows import Rows, Shape
 
 Array = npt.NDArray[Any]
 Blobs = Mapping[str, list[Array]]  # the arrays of a layer by its name
@@ -120,10 +122,37 @@ def statistics_blobs(mean: Array, var: Array, batches: Array | None) -> list[tup
     return [*found, (np.array([factor], np.float32), None)]
 
 
-def turned_colors(arrays: Mapping[str, Array], names: Iterable[str]) -> dict[str, Array]:
-    """The arrays, those of `names` with their input channels, the second axis, in reversed order: BGR becomes RGB, and the reverse."""
-    chosen = set(names)
-    return {name: np.ascontiguousarray(array[:, ::-1]) if name in chosen else array for name, array in arrays.items()}
+def turned_colors(rows: Rows, in_shape: Shape, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of the net that computes the same of images whose channels are in the reversed order: BGR becomes RGB, and the reverse.
+
+    Raises
+    ------
+    DataError: the first layer with weights reads groups of channels.
+    """
+    found = dict(arrays)
+    channels = in_shape[0]
+    for row in rows if channels > 1 else ():
+        name = f"{row.name}.weight"
+        if row.kind == "branches":
+            for path in row["paths"]:
+                found = turned_colors(path, in_shape, found)
+            if not all(any(each.kind in ("conv", "linear") for each in flat(path)) for path in row["paths"]):
+                raise DataError(f"caffe: every path of {row.name} must have a convolution to turn BGR into RGB, got one without")
+            return found
+        if row.kind == "conv":
+            if row.settings.get("groups", 1) != 1:
+                raise DataError(f"caffe: {row.name} must read all channels to turn BGR into RGB, got {row['groups']} groups")
+            if name in found:
+                found[name] = np.ascontiguousarray(found[name][:, ::-1])
+            return found
+        if row.kind == "linear":
+            if name in found:
+                weight = found[name]
+                found[name] = np.ascontiguousarray(weight.reshape(len(weight), channels, -1)[:, ::-1]).reshape(weight.shape)
+            return found
+        if row.kind == "bn":
+            found |= {key: array[::-1].copy() for key, array in found.items() if key.rpartition(".")[0] == row.name}
+    return found
 
 
 def read_mean(path: Path | str, *, rgb: bool = False) -> Array:

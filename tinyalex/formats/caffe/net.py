@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyalex.errors import DataError, did_you_mean, require_bool, require_choice, require_int, show
-from tinyalex.formats.caffe.convert import LARGEST, Graph, Value, convert
+from tinyalex.formats.caffe.convert import convert
 from tinyalex.formats.caffe.message import CaffeLayer, Message, layers_of
+from tinyalex.formats.caffe.slots import LARGEST, Graph, Value
 from tinyalex.formats.graph import fold
 from tinyalex.formats.imported import Imported
 from tinyalex.models.later.rows import flat
@@ -231,7 +232,8 @@ def _outputs(
         most, main = weighted[at]
         heads = {value.name: float(weight / (most or 1)) for weight, value in weighted if value is not main}
         return main, heads if wanted.heads else {}
-    values = {value.name: graph.real(value) for _, _, tops in wired.layers for value in tops if not value.readers} | dict(ends)
+    values = {graph.real(value).name: graph.real(value) for _, _, tops in wired.layers for value in tops if not value.readers}
+    values = {name: value for name, value in values.items() if name not in ends} | dict(ends)
     if wanted.output is not None:
         last = {value.name.partition("#")[0]: graph.real(value) for _, _, tops in wired.layers for value in tops} | dict(ends)
         if wanted.output not in last:
@@ -256,15 +258,3 @@ def _heads(rows: Rows) -> list[str]:
             if row["merge"] == "both":
                 found += [path[-1].name for path in paths[1:]]
     return found
-
-
-def weighted_first(rows: Rows) -> list[str]:
-    """The names of the convolutions that read the images. DataError: another layer with weights does."""
-    first = next((row for row in rows if row.kind in ("conv", "linear", "bn", "branches")), None)
-    if first is None:
-        return []
-    if first.kind == "branches":
-        return [name for path in first["paths"] if path for name in weighted_first(path)]
-    if first.kind != "conv":
-        raise DataError(f"caffe: the first layer with weights must be a convolution to turn BGR into RGB, got {first.name!r}, {first.kind}")
-    return [first.name]

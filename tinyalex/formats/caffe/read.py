@@ -9,9 +9,9 @@ from typing import Any
 from tinyalex.errors import DataError
 from tinyalex.files.atomic import require_path
 from tinyalex.formats.caffe.blobs import arrays_of, blobs_of, turned_colors
-from tinyalex.formats.caffe.convert import Graph
 from tinyalex.formats.caffe.message import Message
-from tinyalex.formats.caffe.net import CaffeNet, Wanted, net_of, weighted_first
+from tinyalex.formats.caffe.net import CaffeNet, Wanted, net_of
+from tinyalex.formats.caffe.slots import Graph
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.formats.caffe.wire import read_wire
 
@@ -22,7 +22,7 @@ def read_prototxt(path: Path | str, weights: Path | str | None = None, *, rgb: b
     Parameters
     ----------
     weights: a caffemodel, whose layers are found by their names; None for a net with initial values.
-    rgb: whether the first convolution is turned to read red, green, blue, as the engine's data are, instead of blue, green, red.
+    rgb: whether the first layer with weights is turned to read red, green, blue, as the engine's data are, instead of blue, green, red.
     phase, level, stages: which layers are read where the file has rules of include and exclude; "TEST" or "TRAIN", 0, ().
     in_shape: (C, H, W) of one image; None for that of the file.
     output: the top that the net gives; None for the input of the main loss, or the only top that nothing reads.
@@ -69,6 +69,6 @@ def _filled(net: CaffeNet, graph: Graph, message: Message, source: str, rgb: boo
     """The net with the arrays of a caffemodel."""
     arrays, notes = arrays_of(graph.slots, graph.pads, blobs_of(message, source), source)
     if rgb:
-        arrays = turned_colors(arrays, [f"{name}.weight" for name in weighted_first(net.rows)])
-        notes.append("the first convolution was turned from BGR to RGB")
+        arrays = turned_colors(net.rows, net.in_shape or (), arrays)
+        notes.append("the first layer was turned from BGR to RGB")
     return replace(net, source=f"{net.source} and {source}" if net.source != source else source, arrays=arrays, notes=(*net.notes, *notes))

@@ -12,133 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from tinyalex.errors import CheckpointError
 from tinyalex.formats.caffe.blobs import statistics_blobs
-from tinyalex.formats.caffe.convert import PAD, SCALE_ALONE
 from tinyalex.formats.caffe.fillers import filler_of
+from tinyalex.formats.caffe.maker import Maker, both, fillers, fixed, geometry, images, layer
 from tinyalex.formats.caffe.message import Message
-from tinyalex.formats.caffe.schema import BY_NAME
-from tinyalex.geometry import Windows, check_padding, windows_of
-from tinyalex.init import Gaussian, ones, zeros
-from tinyalex.models.rows import Row, Shape
-
-Array = npt.NDArray[Any]
-Settings = Sequence[tuple[str, Any]]
-REMEDY = "write the net to another format, such as ONNX"
-
-
-def layer(kind: str, name: str, bottoms: Sequence[str], tops: Sequence[str] = (), **parts: Settings) -> Message:
-    """A layer. tops: the values that it gives; its name if none are named. parts: the fields of its messages of parameters."""
-    found = Message("Layer")
-    found.add("name", name)
-    found.add("type", kind)
-    for bottom in bottoms:
-        found.add("bottom", bottom)
-    for top in tops or (name,):
-        found.add("top", top)
-    for field, settings in parts.items():
-        part = Message(BY_NAME["Layer"][field].kind)
-        for key, value in settings:
-            part.add(key, value)
-        if settings:
-            found.add(field, part)
-    return found
-
-
-class Maker:
-    """What the functions below share.
-
-    multipliers: the factors of the rate and the decay, by the names of arrays. arrays: of the net, None if no blobs are written.
-    shapes: of the values, as the engine has them. square: the values that have two more axes of length 1 in Caffe.
-    """
-
-    def __init__(self, multipliers: Mapping[str, tuple[float, float]], arrays: Mapping[str, Array] | None = None) -> None:
-        self.multipliers, self.arrays = multipliers, arrays
-        self.shapes: dict[str, Shape] = {}
-        self.square: set[str] = set()
-
-    def free(self, wanted: str) -> str:
-        """A name that no value has."""
-        name, number = wanted, 1
-        while name in self.shapes:
-            number += 1
-            name = f"{wanted}.{number}"
-        self.shapes[name] = ()
-        return name
-
-    def refuse(self, row: Row, rule: str, got: object) -> CheckpointError:
-        """The error that Caffe cannot do what a row says."""
-        return CheckpointError(f"caffe: {row.name} must be {rule}, got {got}; {REMEDY}")
-
-    def array(self, name: str, shape: Shape) -> Array:
-        """An array of the net. CheckpointError: it is not there, or has another shape."""
-        found = (self.arrays or {}).get(name)
-        if found is None or tuple(found.shape) != tuple(shape):
-            got = "none" if found is None else found.shape
-            raise CheckpointError(f"caffe: the array {name} must be there with the shape {shape}, got {got}; import the weights too")
-        return found
-
-    def learns(self, found: Message, row: str, keys: Sequence[str]) -> None:
-        """Add the factors of the rate and the decay, if one is not 1."""
-        pairs = [self.multipliers.get(f"{row}.{key}", (1.0, 1.0)) for key in keys]
-        if any(pair != (1, 1) for pair in pairs):
-            fixed(found, pairs)
-
-    def blobs(self, found: Message, *arrays: Array | tuple[Array, Array | None]) -> None:
-        """Add blobs, each an array, or one in float32 and the same in float64."""
-        for each in arrays:
-            array, exact = each if isinstance(each, tuple) else (each, None)
-            blob, shape = Message("Blob"), Message("Shape")
-            for side in array.shape:
-                shape.add("dim", side)
-            blob.add("shape", shape)
-            blob.add("data", array)
-            if exact is not None:
-                blob.add("double_data", exact)
-            found.add("blobs", blob)
-
-
-def fixed(found: Message, pairs: Sequence[tuple[float, float]]) -> None:
-    """Add the factors of the rate and the decay of each blob."""
-    for rate, decay in pairs:
-        param = Message("Param")
-        param.add("lr_mult", rate)
-        param.add("decay_mult", decay)
-        found.add("param", param)
-
-
-def both(name: str, pair: tuple[int, int], high: str, wide: str, default: int | None = None) -> list[tuple[str, int]]:
-    """A setting of height and width: one field if they are equal, none if they are the default."""
-    if pair[0] != pair[1]:
-        return [(high, pair[0]), (wide, pair[1])]
-    return [] if pair[0] == default else [(name, pair[0])]
-
-
-def geometry(windows: Windows, pad: tuple[int, int]) -> list[tuple[str, int]]:
-    """Kernel, stride and padding."""
-    return [
-        *both("kernel_size", windows.kernel, "kernel_h", "kernel_w"),
-        *both("pad", pad, "pad_h", "pad_w", 0),
-        *both("stride", windows.stride, "stride_h", "stride_w", 1),
-    ]
-
-
-def fillers(row: Row, shape: Shape, bias: bool) -> list[tuple[str, Any]]:
-    """The initial values of weight and bias, as far as Caffe has their distributions."""
-    found = [("weight_filler", filler_of(row.settings.get("weight_init", Gaussian()), shape))]
-    if bias:
-        found.append(("bias_filler", filler_of(row.settings.get("bias_init", zeros), shape)))
-    return [(name, filler) for name, filler in found if filler is not None]
-
-
-def images(maker: Maker, row: Row, value: str) -> tuple[int, int, int]:
-    """The shape of a value that must be (C, H, W)."""
-    shape = maker.shapes[value]
-    if len(shape) != 3:
-        raise maker.refuse(row, "behind images (C, H, W)", f"a vector {shape}")
-    return shape[0], shape[1], shape[2]
+from tinyalex.formats.caffe.slots import PAD, SCALE_ALONE
+from tinyalex.geometry import check_padding, windows_of
+from tinyalex.init import ones, zeros
+from tinyalex.models.rows import Row
 
 
 def conv(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
@@ -289,7 +171,8 @@ def batch_norm(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
     alone = all(get(key) == value for key, value in SCALE_ALONE.items())
     if alone and maker.arrays is not None:
         mean, var = (maker.array(f"{row.name}.{key}", (c,)) for key in keys)
-        alone = not mean.any() and bool((var == 1).all())
+        if mean.any() or not (var == 1).all():
+            raise maker.refuse(row, "of mean 0 and variance 1, as its eps of 1e-30 says that it only scales", "others")
     found = []
     if not alone:
         convention, momentum = get("convention", "pytorch"), get("momentum")
@@ -329,11 +212,24 @@ def scale(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
     return [layer("Power", row.name, inputs, power_param=[("scale", row["factor"])])]
 
 
-def abs_tanh(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
-    """|tanh(x)|."""
+def tanh(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
+    """a tanh(b x), or its absolute value: a factor in front and one behind, where they are not 1."""
+    a, b = row.settings.get("a", 1.0), row.settings.get("b", 1.0)
     maker.shapes[row.name] = maker.shapes[inputs[0]]
-    name = maker.free(f"{row.name}/tanh")
-    return [layer("TanH", row.name, inputs, (name,)), layer("AbsVal", maker.free(f"{row.name}/abs"), (name,), (row.name,))]
+    steps: list[tuple[str, str, dict[str, Any]]] = [("TanH", row.name, {})]
+    if b != 1:
+        steps.insert(0, ("Power", f"{row.name}/b", {"power_param": [("scale", b)]}))
+    if a != 1:
+        steps.append(("Power", f"{row.name}/a", {"power_param": [("scale", a)]}))
+    if row.kind == "abstanh":
+        steps.append(("AbsVal", f"{row.name}/abs", {}))
+    found: list[Message] = []
+    x = inputs[0]
+    for number, (kind, name, parts) in enumerate(steps, 1):
+        out = row.name if number == len(steps) else maker.free(f"{row.name}/{number}")
+        found.append(layer(kind, name if name == row.name else maker.free(name), (x,), (out,), **parts))
+        x = out
+    return found
 
 
 def flatten(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
@@ -384,13 +280,32 @@ def product(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
 
 KINDS: Mapping[str, Callable[[Maker, Row, Sequence[str]], list[Message]]] = {
     "conv": conv, "linear": linear, "pool": pool, "mean_pool": pool, "global_pool": global_pool, "norm": norm, "rnorm": rnorm,
-    "bn": batch_norm, "dropout": dropout, "scale": scale, "abstanh": abs_tanh, "flatten": flatten, "relu": simple("ReLU"),
-    "tanh": simple("TanH"), "sigmoid": simple("Sigmoid"), "concat": join, "sum": join, "product": product,
+    "bn": batch_norm, "dropout": dropout, "scale": scale, "abstanh": tanh, "flatten": flatten, "relu": simple("ReLU"),
+    "tanh": tanh, "sigmoid": simple("Sigmoid"), "concat": join, "sum": join, "product": product,
 }  # fmt: skip
+
+
+SETTINGS: Mapping[str, str] = {  # which settings of each kind the functions above read; others of which nothing depends are in NOTHING
+    "conv": "out_channels kernel_size stride padding groups bias ceil_mode weight_init bias_init",
+    "linear": "out_features groups weight_init bias_init",
+    "pool": "kernel_size stride padding ceil_mode",
+    "mean_pool": "kernel_size stride padding ceil_mode count_padding",
+    "norm": "n k alpha beta groups alpha_over_n",
+    "rnorm": "n k alpha beta alpha_over_area",
+    "bn": "momentum eps convention statistics weight_init bias_init",
+    "dropout": "p scale",
+    "scale": "factor",
+    "tanh": "a b",
+    "abstanh": "a b",
+}
+NOTHING = frozenset({"algorithm", "input_gradient", "seed", "part"})
 
 
 def made(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
     """The layers of a row. CheckpointError: Caffe has none that compute the same."""
     if row.kind not in KINDS:
         raise maker.refuse(row, f"of a kind that Caffe has, {', '.join(KINDS)}", row.kind)
+    other = row.settings.keys() - NOTHING - set(SETTINGS.get(row.kind, "").split())
+    if other:
+        raise maker.refuse(row, f"without settings that Caffe's {row.kind} does not have", ", ".join(sorted(other)))
     return KINDS[row.kind](maker, row, inputs)

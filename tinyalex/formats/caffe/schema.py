@@ -13,6 +13,7 @@ from dataclasses import dataclass
 ENUMS: Mapping[str, Mapping[str, int]] = {
     "Phase": {"TRAIN": 0, "TEST": 1},
     "Norm": {"FAN_IN": 0, "FAN_OUT": 1, "AVERAGE": 2},
+    "DB": {"LEVELDB": 0, "LMDB": 1},
     "Pool": {"MAX": 0, "AVE": 1, "STOCHASTIC": 2},
     "Round": {"CEIL": 0, "FLOOR": 1},
     "Operation": {"PROD": 0, "SUM": 1, "MAX": 2},
@@ -70,7 +71,7 @@ _MESSAGES = {
     "Convolution": "num_output=1:int bias_term=2:bool pad=3:int* kernel_size=4:int* stride=6:int* dilation=18:int* pad_h=9:int "
     "pad_w=10:int kernel_h=11:int kernel_w=12:int stride_h=13:int stride_w=14:int group=5:int weight_filler=7:Filler "
     "bias_filler=8:Filler engine=15:any axis=16:int force_nd_im2col=17:bool",
-    "Data": "source=1:text batch_size=4:int rand_skip=7:int backend=8:any scale=2:float mean_file=3:text crop_size=5:int mirror=6:bool "
+    "Data": "source=1:text batch_size=4:int rand_skip=7:int backend=8:DB scale=2:float mean_file=3:text crop_size=5:int mirror=6:bool "
     "force_encoded_color=9:bool prefetch=10:int",
     "Dropout": "dropout_ratio=1:float",
     "DummyData": "data_filler=1:Filler* shape=6:Shape* num=2:int* channels=3:int* height=4:int* width=5:int*",

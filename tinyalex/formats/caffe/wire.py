@@ -1,8 +1,8 @@
 """The binary form of Caffe's messages (caffemodel, binaryproto), read and written.
 
-The elements of a blob are seen where they lie in the file's bytes and are not copied. The `protobuf` package copies them, and gives them
-one Python number at a time: it takes 16 times as long for the 244 MB of an AlexNet as to read the file, and this reader 1.1 times. No
-more than what is declared and there is read, so a hostile length allocates nothing. Fields that Caffe does not have are passed over.
+The elements of a blob are seen where they lie in the file's bytes and are not copied. The package `protobuf` copies them: with it the
+244 MB of an AlexNet took 3 to 7 times as long as to read the bytes of the file, with this reader 1.2 times. A declared length is compared
+with the bytes that are there before anything is allocated. Fields that Caffe does not have are passed over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tinyalex.errors import CheckpointError, show
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.schema import BY_NAME, BY_NUMBER, ENUMS, Field
 
-MOST = 2_000_000  # fields of a file; the largest of the known nets has a hundred times fewer
+MOST = 250_000  # fields of a file; the largest of the known nets has ten times fewer
 DEEPEST = 24  # messages in messages
 MOST_AXES = 32  # of a blob, the limit of Caffe
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
@@ -197,11 +197,11 @@ def decimal(value: Any) -> float:
 
 
 def write_wire(message: Message) -> Iterator[bytes | memoryview]:
-    """The bytes of a message, in pieces; arrays in it are not copied."""
+    """The bytes of a message, in pieces; arrays in it are not copied. Fields of the kind `any` are left out."""
     fields = BY_NAME[message.kind]
     for name, values in message.values.items():
         field = fields[name]
-        for value, _ in values:
+        for value, _ in values if field.kind != "any" else ():
             if isinstance(value, Message):
                 pieces = list(write_wire(value))
                 yield _varint(field.number << 3 | LENGTH) + _varint(sum(len(piece) for piece in pieces))

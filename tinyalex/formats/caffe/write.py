@@ -9,9 +9,10 @@ from typing import Any
 from tinyalex.errors import CheckpointError, require_choice, require_int
 from tinyalex.files.atomic import require_path, write_atomically, write_bytes
 from tinyalex.formats.caffe.blobs import turned_colors
+from tinyalex.formats.caffe.maker import Maker, layer
 from tinyalex.formats.caffe.message import Message
-from tinyalex.formats.caffe.net import CaffeNet, weighted_first
-from tinyalex.formats.caffe.rows import Maker, layer, made
+from tinyalex.formats.caffe.net import CaffeNet
+from tinyalex.formats.caffe.rows import made
 from tinyalex.formats.caffe.text import write_text
 from tinyalex.formats.caffe.wire import write_wire
 from tinyalex.formats.graph import unfold
@@ -50,7 +51,7 @@ def write_caffemodel(path: Path | str, net: Imported, *, bgr: bool = False) -> N
     ------
     CheckpointError: a row has no arrays, or Caffe has no layer that computes what it does. DiskFull: there is no room for the file.
     """
-    arrays = turned_colors(net.arrays, [f"{name}.weight" for name in weighted_first(net.rows)]) if bgr else net.arrays
+    arrays = turned_colors(net.rows, net.in_shape or (), net.arrays) if bgr else net.arrays
     pieces = list(write_wire(message_of(net, Maker(_multipliers(net), arrays), "all", 1)))
     write_atomically(require_path(path), pieces, sum(len(piece) for piece in pieces))
 

@@ -188,4 +188,3 @@ def _read_legacy(path: Path, data: bytes) -> tuple[Any, Raw]:
         return _elements(path, storage, places[storage.key])
 
     return found, elements
-

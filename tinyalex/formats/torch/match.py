@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,19 +12,22 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices.dry import DryDevice
-from tinyalex.errors import CheckpointError, ShapeError, TinyalexError, did_you_mean, show
+from tinyalex.errors import CheckpointError, ShapeError, TinyalexError, did_you_mean, require_int, show
 from tinyalex.formats.imported import Arrays, Imported
 from tinyalex.formats.torch.names import OLD_DENSENET, Table, tables_of
 from tinyalex.models.later.rows import build_net, flat, outputs
 from tinyalex.models.later.table import LATER
 from tinyalex.models.registry import MODELS, rows_of
 from tinyalex.models.rows import PYTORCH, Row, Rows, Shape
+from tinyalex.models.rows_json import rows_from_json, rows_to_json
 from tinyalex.models.variants import VARIANTS
+from tinyalex.models.weights import check_tensors
 
 COUNTED = "num_batches_tracked"
 PREFIXES = ("module.", "_orig_mod.", "model.")  # of DataParallel, of torch.compile, of programs that wrap a model in another
 OWN = Table("tinyalex", lambda rows: {row.name: row.name for row in flat(rows)})
 MOST_CLASSES = 2**20
+LARGEST, LONGEST = 2048, 2**24  # pixels of an image's side, and characters of a text about a net
 KEYS = {"conv": ("weight", "bias"), "linear": ("weight", "bias"), "local": ("weight", "bias"), "gn": ("weight", "bias")} | {
     "bn": ("weight", "bias", "running_mean", "running_var")
 }
@@ -86,13 +90,13 @@ def _plain(rows: Rows) -> Rows:
     return tuple(kept)
 
 
-def arrange(who: str, name: str, arrays: Arrays, net: str | None = None) -> Imported:
+def arrange(who: str, arrays: Arrays, net: str | None = None, text: str | None = None) -> Imported:
     """The network whose arrays these are.
 
     Parameters
     ----------
-    who: the file. name: what to call the network where it is none of the registry. arrays: by the names in the file.
-    net: the name of the network in the registry; None to find it.
+    who: the file. arrays: by the names in the file. net: the name of the network in the registry; None to find it.
+    text: what the file says about its net, as `described` wrote it; it counts unless `net` is given.
 
     Raises
     ------
@@ -101,6 +105,8 @@ def arrange(who: str, name: str, arrays: Arrays, net: str | None = None) -> Impo
     if net is not None and net not in MODELS:
         rule = f"{who}: NAME must be one of the networks that `tinyalex net --list` prints"
         raise ShapeError(f"{rule}, got {show(net)}", did_you_mean(net, MODELS))
+    if text is not None and net is None:
+        return _from_text(who, arrays, text)
     arrays, notes = _without_prefix(dict(arrays))
     counted = [key for key in arrays if key.endswith(f".{COUNTED}") or key == COUNTED]
     if counted:
@@ -166,9 +172,9 @@ def with_classes(rows: Rows, count: int, last: Iterable[str]) -> Rows:
     return tuple(found)
 
 
-def shapes_of(net: Net) -> dict[str, Shape]:
-    """The shapes of the parameters and buffers of a net, by name. None is allocated."""
-    built = build_net(net.rows, net.size, net.name, DryDevice("cpu"))
+def shapes_of(net: Net, size: Shape | None = None) -> dict[str, Shape]:
+    """The shapes of the parameters and buffers of a net, by name, without allocating one. size: (C, H, W) of an image, None: the own."""
+    built = build_net(net.rows, size or net.size, net.name, DryDevice("cpu"))
     return {name: tuple(array.shape) for name, array in (*built.params.items(), *built.buffers.items())}
 
 
@@ -206,8 +212,8 @@ def _shape_told(net: Net, arrays: Arrays) -> str:
     return "other shapes"
 
 
-def named(who: str, net: Imported, library: str | None = None) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of a net by the names of a library.
+def named(who: str, net: Imported, library: str | None = None) -> tuple[str, dict[str, np.ndarray[Any, Any]]]:
+    """The library whose names are used, and the arrays of a net by these names.
 
     library: "torchvision", "timm", "akamaster" or "tinyalex"; None for the first library that has a table for the net, else "tinyalex".
 
@@ -215,15 +221,17 @@ def named(who: str, net: Imported, library: str | None = None) -> dict[str, np.n
     ------
     ShapeError: the library has no table for the net.
     """
-    known = {each.table.library: each for each in nets(net.name)} if net.name in MODELS else {}
-    known = {library: each for library, each in known.items() if _same_layers(each.rows, net.rows)}
+    known = {}
+    for each in nets(net.name) if net.name in MODELS else ():
+        if set(each.keys.values()) == net.arrays.keys() and _zeros(each.rows) == _zeros(net.rows):
+            known[each.table.library] = each
     if library is None:
-        library = next(iter(known), "tinyalex")
-    if library == "tinyalex":
-        return dict(net.arrays)
+        library = next(iter(known), OWN.library)
+    if library == OWN.library:
+        return library, dict(net.arrays)
     if library not in known:
-        choices = ", ".join([*(each for each in known if each != "tinyalex"), "tinyalex"])
-        raise ShapeError(f"{who}: names of {net.name} must be those of {choices}, got {show(library)}")
+        choices = ", ".join([*(each for each in known if each != OWN.library), OWN.library])
+        raise ShapeError(f"{who}: names for this {net.name} must be those of {choices}, got {show(library)}")
     found = known[library]
     kernels = found.table.kernels(found.rows)
     renamed = {}
@@ -233,10 +241,41 @@ def named(who: str, net: Imported, library: str | None = None) -> dict[str, np.n
         if layer in kernels and key == "weight":
             array = array.reshape(len(array), -1, *kernels[layer])
         renamed[theirs] = array
-    return renamed
+    return library, renamed
 
 
-def _same_layers(here: Rows, there: Rows) -> bool:
-    """Whether two nets have the same layers with arrays."""
-    first, second = ([(row.kind, row.name) for row in flat(rows) if row.kind in KEYS] for rows in (here, there))
-    return first == second
+def _zeros(rows: Rows) -> list[str]:
+    """Where the shortcuts without parameters have their zeros: not the arrays say so, but what the net computes depends on it."""
+    return [row.settings.get("zeros", "behind") for row in flat(rows) if row.kind == "shortcut"]
+
+
+def described(net: Imported, library: str) -> str:
+    """A text that a file may keep beside the arrays, from which `arrange` makes the same rows. library: whose names the arrays have."""
+    return json.dumps({"net": net.name, "names": library, "in_shape": net.in_shape, "rows": rows_to_json(_plain(net.rows))})
+
+
+def _from_text(who: str, arrays: Arrays, text: str) -> Imported:
+    """The net that a text of `described` and the arrays beside it make."""
+    try:
+        if len(text) > LONGEST:
+            raise ValueError(f"{len(text):,} characters")
+        about = json.loads(text)
+        rows, name, library, sizes = rows_from_json(about["rows"]), about["net"], about["names"], about["in_shape"]
+        if not isinstance(name, str) or not name.isprintable() or not isinstance(sizes, list) or len(sizes) != 3:
+            raise ValueError(f"net {show(name)} for images of {show(sizes)}")
+        shape = tuple(require_int(who, "a size of in_shape", size, most=LARGEST) for size in sizes)
+        table = next((each for each in (tables_of(name) if name in MODELS else ()) if each.library == library), OWN)
+        net = Net(name, table, rows)
+        shapes = shapes_of(net, shape)
+    except (TinyalexError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        got = error.sentence if isinstance(error, TinyalexError) else f"{type(error).__name__} {error}"
+        raise CheckpointError(f"{who}: what the file says about its net must be a net that can be built, got {got[:200]}") from None
+    wanted = {theirs: np.broadcast_to(0.0, shapes[ours]) for theirs, ours in net.keys.items()}
+    given = {key: array.reshape(wanted[key].shape) if _fits(array, wanted.get(key)) else array for key, array in arrays.items()}
+    check_tensors(f"{who}: param", wanted, given, exact=False)
+    return Imported(name, who, rows, shape, {ours: arrays[theirs].reshape(shapes[ours]) for theirs, ours in net.keys.items()})
+
+
+def _fits(array: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any] | None) -> bool:
+    """Whether an array is that of a convolution in the place of a fully connected layer, or has the wanted shape itself."""
+    return wanted is not None and _alike(array.shape, wanted.shape)

@@ -10,14 +10,15 @@ import numpy as np
 
 from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import require_path, write_bytes
-from tinyalex.files.safetensors_format import read_safetensors
+from tinyalex.files.safetensors_format import read_safetensors, texts
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.torch.containers import read_bytes, read_object
-from tinyalex.formats.torch.match import arrange, named
+from tinyalex.formats.torch.match import arrange, described, named
 from tinyalex.formats.torch.pickled import REMEDY, Raw, Tensor, array_of
 
 PLACES = ("state_dict", "model_state_dict", "model", "net", "params", "weights", "state_dict_ema", "model_ema")
 MOST_ARRAYS = 100_000
+ABOUT = "tinyalex"  # the key of the text about the net
 
 
 def read_pth(path: Path | str, net: str | None = None) -> Imported:
@@ -36,8 +37,10 @@ def read_pth(path: Path | str, net: str | None = None) -> Imported:
     CheckpointError: the file is damaged, is no state dict, or fits no network. ShapeError: there is no network called `net`.
     """
     path, data = read_bytes(path)
-    arrays, own = arrays_of_pth(path, data)
-    return arrange(str(path), path.stem, arrays, net)
+    arrays, meta = arrays_of_pth(path, data)
+    about = meta.get("_metadata")
+    text = about.get(ABOUT) if isinstance(about, dict) else None
+    return arrange(str(path), arrays, net, text if isinstance(text, str) else None)
 
 
 def arrays_of_pth(path: Path, data: bytes) -> tuple[dict[str, np.ndarray[Any, Any]], Mapping[Any, Any]]:
@@ -93,10 +96,10 @@ def read_safetensors_state(path: Path | str, net: str | None = None) -> Imported
     """
     path = require_path(path)
     try:
-        arrays = read_safetensors(path, bfloat16=True)
+        arrays, text = read_safetensors(path, bfloat16=True), texts(path)
     except OSError as error:
         raise CheckpointError(f"{path}: the file must be readable, got {error.strerror or error}") from None
-    return arrange(str(path), path.stem, arrays, net)
+    return arrange(str(path), arrays, net, text.get(ABOUT))
 
 
 def write_safetensors_state(path: Path | str, net: Imported, names: str | None = None) -> None:
@@ -112,5 +115,6 @@ def write_safetensors_state(path: Path | str, net: Imported, names: str | None =
         from safetensors.numpy import save
     except ImportError:
         raise CheckpointError(f"{path}: safetensors must be installed to write it, got no such package; pip install safetensors") from None
-    arrays = {key: np.ascontiguousarray(array) for key, array in named(str(path), net, names).items()}
-    write_bytes(path, save(arrays, {"format": "pt"}))
+    library, renamed = named(str(path), net, names)
+    arrays = {key: np.ascontiguousarray(array) for key, array in renamed.items()}
+    write_bytes(path, save(arrays, {"format": "pt", ABOUT: described(net, library)}))

@@ -18,8 +18,9 @@ from tinyalex.errors import CheckpointError
 from tinyalex.files.atomic import write_atomically
 from tinyalex.files.tensors import raw_bytes
 from tinyalex.formats.imported import Imported
-from tinyalex.formats.torch.match import named
+from tinyalex.formats.torch.match import described, named
 from tinyalex.formats.torch.pickled import TYPES
+from tinyalex.formats.torch.state import ABOUT
 
 STORAGES = {code: name for name, code in TYPES.items()}
 FOLDER = "archive"
@@ -43,13 +44,13 @@ def write_pth(path: Path | str, net: Imported, names: str | None = None) -> None
     ShapeError: the library has no such net. CheckpointError: the file cannot be written, or an array has a type that PyTorch lacks.
     DiskFull: there is no room.
     """
-    arrays = named(str(path), net, names)
+    library, arrays = named(str(path), net, names)
     for key, array in arrays.items():
         if array.dtype.str[1:] not in STORAGES and array.dtype.str != "|b1":
             raise CheckpointError(f"{path}: {key} must be of a type that PyTorch has, got {array.dtype}; convert it to float32")
     pieces = _Pieces()
     with zipfile.ZipFile(pieces, "w") as archive:
-        _add(archive, pieces, "data.pkl", _pickle(arrays))
+        _add(archive, pieces, "data.pkl", _pickle(arrays, described(net, library)))
         _add(archive, pieces, "byteorder", b"little")
         for i, array in enumerate(arrays.values()):
             _add(archive, pieces, f"data/{i}", raw_bytes(array))
@@ -85,8 +86,11 @@ def _add(archive: zipfile.ZipFile, pieces: _Pieces, name: str, data: Any) -> Non
     archive.writestr(entry, data)
 
 
-def _pickle(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
-    """The pickle, of protocol 2, of an OrderedDict whose values are calls of `_rebuild_tensor_v2`."""
+def _pickle(arrays: Mapping[str, np.ndarray[Any, Any]], about: str) -> bytes:
+    """The pickle, of protocol 2, of an OrderedDict whose values are calls of `_rebuild_tensor_v2`.
+
+    about: a text for `_metadata`, an attribute of the OrderedDict in which PyTorch keeps the versions of modules.
+    """
     ordered = b"ccollections\nOrderedDict\n)R"
     code = [b"\x80\x02", ordered, b"("]
     for i, (name, array) in enumerate(arrays.items()):
@@ -99,7 +103,8 @@ def _pickle(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
         code += [_text(name), b"ctorch._utils\n_rebuild_tensor_v2\n", b"("]
         code += [b"(", _text("storage"), b"ctorch\n" + storage + b"\n", _text(str(i)), _text("cpu"), _integer(array.size), b"tQ"]
         code += [_integer(0), _integers(array.shape), _integers(strides), b"\x89", ordered, b"tR"]
-    return b"".join([*code, b"u."])
+    code += [b"u", b"}", _text("_metadata"), ordered, _text(ABOUT), _text(about), b"ssb."]
+    return b"".join(code)
 
 
 def _text(value: str) -> bytes:
