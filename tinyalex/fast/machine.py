@@ -28,7 +28,7 @@ AT_ONCE = 2 << 20  # bytes of transformed tiles that a block computes before it 
 BLOCK_TILES = 300  # a block with this many tiles has products near the full speed of BLAS
 UNEVEN = 0.95  # tiles of two sizes pay if they need at most this fraction of the products that tiles of one size need
 BLOCK_IMAGES = 8  # fewest images of a block, however many tiles they have: the rows of a transform are images times channels long
-FEW_TILES = 50  # with at most this many tiles of all images, the batch is one block
+FEW_TILES = 50  # with at most this many tiles of all images, the batch is one block; of a single image, a band has at least as many
 
 # Sums of paths.
 SUM = 1 << 18  # bytes of a sum that a block computes, so that an activation finds them in the cache (--only resnet50-infer-1)
