@@ -18,7 +18,7 @@ LOOKS = {SEEN: (BLUE, "o"), OTHER_WAY: (RED, "s"), NOT_SEEN: (GRAY, "D")}  # a v
 FONT: Any = {"font.size": 13, "lines.linewidth": 2.2}
 DPI = 130
 TICKS = (-20, -5, -2, -1, 0, 1, 2, 5, 20)
-FAR = (-50, *TICKS, 50)  # where a value does not fit between those
+FAR = (-50, -10, -2, -1, 0, 1, 2, 10, 50)  # where a value does not fit between those
 
 
 def draw(document: Document, runs: Runs, folder: Path, pictures: Sequence[Picture]) -> list[Picture]:
