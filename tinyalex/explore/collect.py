@@ -12,7 +12,7 @@ from tinyalex.analysis.receptive import receptive_fields
 from tinyalex.explore.passes import Pass
 from tinyalex.explore.selection import Indices
 from tinyalex.geometry import Windows
-from tinyalex.layers import AvgPool2d, Conv2d, Dropout, Flatten, Layer, Linear, LocalResponseNorm, MaxPool2d, Sequential
+from tinyalex.layers import AvgPool2d, Branches, Conv2d, Dropout, Flatten, Layer, Linear, LocalResponseNorm, MaxPool2d, Sequential
 from tinyalex.layers.activation import Activation
 from tinyalex.layers.conv import conv2d
 from tinyalex.layers.pool import Pool2d
@@ -39,7 +39,7 @@ def described(net: Sequential, chosen: Sequence[Indices]) -> list[dict[str, Any]
     in_shape, ended = net.in_shape, False
     for at, (layer, shape) in enumerate(zip(net.layers, net.shapes, strict=True)):
         ended = ended or (bool(weighted) and layer is weighted[-1])
-        field = fields[layer.name]
+        field = fields[layer.merge.name if isinstance(layer, Branches) else layer.name]
         one: dict[str, Any] = {
             "name": layer.name,
             "kind": kind_of(layer),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from tinyalex.devices import Array
 from tinyalex.errors import DataError, ShapeError
-from tinyalex.layers import Conv2d, Dropout, Layer, LocalResponseNorm, MaxPool2d, Sequential
+from tinyalex.layers import BatchNorm2d, Conv2d, Dropout, Layer, LocalResponseNorm, MaxPool2d, Sequential
 from tinyalex.layers.conv import conv2d_backward
 from tinyalex.layers.lrn import lrn_scale
 from tinyalex.layers.pool import max_pool
@@ -42,7 +43,8 @@ class Pass:
 def passes_of(net: Sequential, x: Array, label: int | None) -> Pass:
     """One image through the net and back, each layer by its own `forward` and `backward`; the gradients of the net are zero afterwards.
 
-    The net computes as it does in a test: dropout draws no mask but multiplies by its factor, and so does its gradient.
+    The net computes as it does in a test: dropout draws no mask but multiplies by its factor, and so does its gradient; batch normalization
+    uses the running statistics.
 
     Parameters
     ----------
@@ -54,6 +56,24 @@ def passes_of(net: Sequential, x: Array, label: int | None) -> Pass:
     """
     if any(len(layer.takes) != 1 or len(layer.gives) != 1 for layer in net.layers):
         raise ShapeError(f"explore: the net must be on one device, got {net.name} on two; load it with one device, which computes the same")
+    with _running_statistics(net):
+        return _passes(net, x, label)
+
+
+@contextlib.contextmanager
+def _running_statistics(net: Sequential) -> Iterator[None]:
+    """Let batch normalization use the running statistics, and leave them as they are."""
+    measuring = [layer for layer in net.leaves() if isinstance(layer, BatchNorm2d) and layer.statistics == "batch"]
+    for layer in measuring:
+        layer.statistics = "running"
+    try:
+        yield
+    finally:
+        for layer in measuring:
+            layer.statistics = "batch"
+
+
+def _passes(net: Sequential, x: Array, label: int | None) -> Pass:
     net.reset()
     values, backwards = [_copy(x)], []
     winners, scales = {}, {}
