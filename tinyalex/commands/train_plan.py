@@ -44,6 +44,7 @@ FIELDS = {  # the options that replace a field of the recipe: (type, metavar, wo
     "color_noise": (float, "S", "strength of the color noise, 0.1 in the paper; 0 for none"),
     "color_shrink": (float, "F", "divide images with noise by this number, 1.1 in the authors' code"),
     "noise_until": (int, "N", "the last epoch with color noise"),
+    "padding": (int, "N", "zeros on each side of an image before a random crop is taken, for crops as large as the image"),
 }
 YES_OR_NO = {  # fields that are a yes or a no
     "bias_lr_falls": "whether the rate of biases falls with that of the weights",

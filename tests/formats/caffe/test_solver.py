@@ -66,7 +66,7 @@ def test_an_iteration_of_several_batches(tmp_path):
 
 def test_a_rate_that_falls_twice_an_epoch_is_no_recipe(tmp_path):
     solver = read(tmp_path, "base_lr: 1 max_iter: 1000 lr_policy: 'multistep' gamma: 0.5 stepvalue: 50 stepvalue: 60")
-    with refuses(DataError, "lr_policy must lower the rate at most once an epoch for a recipe, got two drops in epoch 1, of 100 iterations"):
+    with refuses(DataError, "must lower the rate at most once an epoch for a recipe, got two drops in epoch 1, of 100 iterations"):
         solver.recipe(1000, 10)
     assert solver.recipe(100, 10).drop_after == (5, 6)
 

@@ -61,7 +61,7 @@ def undrawn(rows):
         return tuple(undrawn(row) for row in rows)
     if rows.kind == "branches":
         return rows.having(paths=tuple(undrawn(path) for path in rows["paths"]))
-    return rows.having(weight_init=zeros) if rows.weighted else rows
+    return rows.having(**{key: zeros for key in ("weight_init", "bias_init") if key in rows.settings})
 
 
 def run(net: Imported, x: np.ndarray) -> np.ndarray:
@@ -106,7 +106,9 @@ def small_rows(name: str) -> tuple[Rows, tuple[int, int, int]]:
     """The rows of a network of the registry with a sixteenth of its width, and the shape of a small image."""
     if name in LATER:
         net = LATER[name]
-        size = {143: 143, 299: 107, 224: 64}.get(net.size, net.size)
+        size = {299: 107, 224: 64}.get(net.size, net.size)
+        if net.heads:  # which need larger maps in the middle
+            size = 299 if net.size == 299 else 144
         return narrow(net.rows(7), 1 / 16), (net.channels, size, size)
     if name.startswith("alexnet"):
         made = as_built(name.partition("-")[2] or "paper", width=1 / 16, num_classes=7)

@@ -64,7 +64,7 @@ class Out:
 
     def constant(self, name: str, value: Any) -> str:
         """Add an array of float32 or int64."""
-        array = np.ascontiguousarray(value)
+        array = np.asarray(value)
         self.nbytes += array.nbytes
         if self.nbytes > LARGEST:
             raise ShapeError(f"{self.who}: the arrays of an ONNX file must have at most {LARGEST:,} bytes together, got more")

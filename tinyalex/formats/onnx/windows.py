@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from tinyalex.errors import ShapeError
+from tinyalex.errors import ShapeError, show
 from tinyalex.formats.onnx.flow import Flow, Sides
 from tinyalex.formats.onnx.operator import Op
 from tinyalex.formats.onnx.reader import Reader
@@ -158,7 +158,7 @@ def _sides(reader: Reader, op: Op, flow: Flow, kernel: Shape) -> Sides:
     """The padding that a node names, or that its auto_pad computes."""
     auto = op.text("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", ""):
-        op.refuse("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
+        op.refuse("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", show(auto))
     if auto in ("NOTSET", ""):
         top, left, bottom, right = _pads(op)
         return top, bottom, left, right
