@@ -96,13 +96,14 @@ def test_layers(tmp_path, layers):
     plain = read_prototxt(text)
     arrays = random_arrays(build_net(plain.rows, plain.in_shape, "net"))
     model = {}
-    for name, array in arrays.items():
-        row, _, key = name.rpartition(".")
-        if key == "weight" and f"{row}.running_mean" in arrays and "BatchNorm" in layers[0]:
-            model[row] = [arrays[f"{row}.{stat}"] * np.float32(4) for stat in ("running_mean", "running_var")] + [np.float32([4])]
-        if key == "weight" and (f"{row}.running_mean" not in arrays or any(layer.startswith("Scale") for layer in layers)):
-            scaled = next((layer.split()[1] for layer in layers if layer.startswith("Scale")), row)
-            model[scaled] = [arrays[name], *([arrays[f"{row}.bias"]] if f"{row}.bias" in arrays and "bias_term: false" not in layers[0] else [])]
+    for text_of_layer in layers:
+        kind, name = text_of_layer.split()[:2]
+        if kind == "BatchNorm":
+            model[name] = [*(arrays[f"{name}.{key}"] * np.float32(4) for key in ("running_mean", "running_var")), np.float32([4])]
+        elif kind in ("Convolution", "InnerProduct", "Scale"):
+            row = name if f"{name}.weight" in arrays else layers[0].split()[1]  # a scale behind a normalization
+            biases = [arrays[f"{row}.bias"]] if "bias_term: false" not in text_of_layer else []
+            model[name] = [arrays[f"{row}.weight"], *biases]
     caffemodel = write_model(tmp_path / "m", model, types={layer.split()[1]: layer.split()[0] for layer in layers})
     net = read_prototxt(text, caffemodel) if model else plain
     if net.ends == "probabilities":
