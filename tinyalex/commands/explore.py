@@ -16,7 +16,7 @@ from tinyalex.data.own_pictures import Picture, find_pictures, label_of, read_pi
 from tinyalex.errors import DataError, ShapeError, did_you_mean
 from tinyalex.explore.collect import described, numbers_of, weights_of
 from tinyalex.explore.page import MOST, written
-from tinyalex.explore.passes import Pass, passes_of
+from tinyalex.explore.passes import Pass, passes_of, without_heads
 from tinyalex.explore.selection import parse_channels, selected
 from tinyalex.files.atomic import write_bytes
 from tinyalex.files.tensors import kind_of
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if len(pictures) > MOST_PICTURES:
         raise DataError(f"explore: pictures must be at most {MOST_PICTURES}, got {len(pictures):,}; name the files instead of their folder")
     net, saved = load_net(checkpoint if checkpoint in SHIPPED else str(path(checkpoint)), tell=tell)
+    net = without_heads(net)
     channels = selected(net, chosen)
     own = None if args.label is None else _label(args.label, checkpoint, saved)
     read = _read(pictures, saved)

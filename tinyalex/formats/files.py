@@ -44,16 +44,16 @@ FORMATS: tuple[Format, ...] = (
     Format("pth", "PyTorch's weights", (".pth", ".pt", ".th", ".tar", ".bin"), "torch.state:read_pth", "torch.write:write_pth", TORCH),
     Format("safetensors", "safetensors", (".safetensors",), "torch.state:read_safetensors_state", "torch.state:write_safetensors_state",
            TORCH),
-    Format("cfg", "cuda-convnet's layers", (".cfg",), "cfg.read:read_cfg"),
+    Format("cfg", "cuda-convnet's layers", (".cfg",), "cfg.layers:read_cfg", options=("size",)),
     Format("net", "Deep Compression's weights", (".net",)),
     Format("binaryproto", "Caffe's mean image", (".binaryproto",)),
     Format("solver", "Caffe's solver", ()),
 )  # fmt: skip
 BY_NAME = {each.name: each for each in FORMATS}
-PAIRS = {  # of two files that are read together: the function that reads both
-    ("prototxt", "caffemodel"): "caffe.read:read_prototxt",
-    ("prototxt", "net"): "deep_compression:read_deep_compression",
-    ("cfg", "cfg"): "cfg.read:read_cfg",
+PAIRS = {  # of two files that are read together: the function that reads both, and which it takes first
+    ("prototxt", "caffemodel"): ("caffe.read:read_prototxt", 0),
+    ("prototxt", "net"): ("deep_compression:read_deep_compression", 1),
+    ("cfg", "cfg"): ("cfg.layers:read_cfg", 0),
 }
 WEIGHTS = {"net": "give the prototxt first: deploy.prototxt,weights.net"}  # formats that are nothing alone
 NO_NET = {
@@ -178,6 +178,8 @@ def read(path: Path | str, **options: Any) -> Imported:
     files = files_in(path)
     kinds = [format_of(file) for file in files]
     names = tuple(kind.name for kind in kinds)
+    if options.get("in_shape") is not None:
+        options["size"] = options["in_shape"][1]
     given = {key: value for key, value in options.items() if value is not None and key in kinds[0].options}
     if len(files) == 1:
         (kind,) = kinds
@@ -190,8 +192,9 @@ def read(path: Path | str, **options: Any) -> Imported:
             pairs = ", ".join(" and ".join(BY_NAME[name].words for name in pair) for pair in PAIRS)
             got = " and ".join(kind.words for kind in kinds)
             raise CheckpointError(f"{path}: two files that are read together must be {pairs}, got {got}")
-        reader = _function(str(path), PAIRS[names])
-    if names[0] in ("prototxt", "caffemodel"):
+        function, first = PAIRS[names]
+        reader, files = _function(str(path), function), [files[first], files[1 - first]]
+    if kinds[0].name in ("prototxt", "caffemodel"):
         given["rgb"] = True
     made: Imported = reader(*files, **given)
     return made

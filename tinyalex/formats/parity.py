@@ -55,22 +55,23 @@ def compare(of: str, here: npt.NDArray[Any], there: npt.NDArray[Any], most: floa
     return Parity(of, difference if np.isfinite(difference) else float("inf"), most=most)
 
 
-def with_runtime(files: Sequence[Path], kinds: Sequence[str], read: Imported, net: Sequential) -> Parity:
-    """The net beside the program that the files are for.
+def with_runtime(files: Sequence[Path], kinds: Sequence[str], read: Imported, net: Sequential) -> Parity | None:
+    """The net beside the program that the files are for; None where no program computes such files.
 
     files, kinds: of one file or of two. read: what was read from them. net: built of that, with its arrays.
     """
-    x = random_images(read)
+    x, of = random_images(read), ",".join(map(str, files))
     if kinds[0] == "onnx":
         name, there = "onnxruntime", _onnxruntime(files[0], x)
     elif tuple(kinds) == ("prototxt", "caffemodel"):
         name, there = "OpenCV", _opencv(files, x, read)
     else:
-        return Parity("the file", reason="there is no program here that computes such a file alone")
+        return None
+    of = f"{of} in {name}"
     if isinstance(there, str):
-        return Parity(name, reason=there)
+        return Parity(of, reason=there)
     out = net.forward(x)
-    return compare(name, softmax(out) if read.ends == "probabilities" else out, there)
+    return compare(of, softmax(out) if read.ends == "probabilities" else out, there)
 
 
 def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:

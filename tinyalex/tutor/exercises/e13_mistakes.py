@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from tinyalex.tutor.exercise import Mistake
 from tinyalex.tutor.exercises.e13_backward import Three, batch_norm_backward
 
 Way = Callable[..., Three]
+OTHER_SIZES = ("C", "H", "W", "N C", "N H", "N W", "C H", "C W", "N C H", "N C W", "C H W")
 BOTH_SUMS, BOTH_PATHS = "dweight and dbias", "the mean and the variance"
 
 
@@ -144,6 +146,26 @@ def _own_s(make: Callable[[Back], Array]) -> Way:
     return _back(lambda c: c.right(s=make(c)))
 
 
+def _by_sizes(sizes: str) -> Way:
+    """dx with a product of these sizes in the place of m."""
+
+    def make(c: Back) -> Array:
+        number = math.prod(c.x.shape["NCHW".index(size)] for size in sizes.split())
+        return c.over(number, number)
+
+    return _dx(make)
+
+
+def _power(power: float) -> Way:
+    """dx with another power of s than 3 in the derivative of s."""
+    return _dx(lambda c: c.dx(along=c.y * wide(c.dweight * c.s ** (power - 3)) / c.m))
+
+
+def _more_eps(eps: float, outside: bool = False) -> Callable[[Back], Array]:
+    """s with one more eps, under the root or outside of it."""
+    return (lambda c: 1 / (1 / c.s + eps)) if outside else (lambda c: (c.s**-2 + eps) ** -0.5)
+
+
 def _root_of_s(eps: float) -> Callable[[Back], Array]:
     """What comes of s where it is taken for the variance."""
     return lambda c: (c.s + eps) ** -0.5
@@ -185,6 +207,11 @@ def images_alone(c: Back) -> Three:
 
 def images_alone_in_dx(c: Back) -> Three:
     return c.dx(c.dout.mean(axis=0), c.y * (c.dout * c.y).mean(axis=0)), c.dweight, c.dbias
+
+
+def last_image_in_dx(c: Back) -> Three:
+    dweight, dbias = (c.dout * c.y)[-1].sum(axis=(1, 2)), c.dout[-1].sum(axis=(1, 2))
+    return c.dx(wide(dbias) / c.m, c.y * wide(dweight) / c.m), dweight, dbias
 
 
 def means_divided_again(c: Back) -> Three:
@@ -230,11 +257,14 @@ MISTAKES = (
     *_divided("divided by H W", lambda c: c.m / len(c.x)),
     *_divided("divided by all", lambda c: c.x.size),
     *_divided("not divided", lambda c: 1),
+    *(Mistake(f"divided by other sizes/{sizes}", _by_sizes(sizes), "inferred", words={"kinds": sizes}) for sizes in OTHER_SIZES),
     Mistake("first term divided", _dx(lambda c: c.over(1, 1, c.s * c.weight / c.m)), "inferred"),
     Mistake("unbiased", _dx(lambda c: c.over(c.m, c.m - 1)), "pytorch/pytorch#60528"),
     Mistake("unbiased/both", _dx(lambda c: c.over(c.m - 1, c.m - 1)), "pytorch/pytorch#60528"),
     Mistake("eps outside", _back(eps_outside), "Tencent/ncnn#311"),
     *(Mistake(f"own s/{key}", _own_s(s), "inferred") for key, s in OWN_S.items()),
+    *(Mistake(f"eps added to s/{eps:g} outside", _own_s(_more_eps(eps, outside=True)), "inferred") for eps in (1e-8, 1e-5, 1e-3)),
+    *(Mistake(f"eps added to s/{eps:g}", _own_s(_more_eps(eps)), "inferred") for eps in (1e-8, 1e-5, 1e-3)),
     Mistake("s for the root", _back(lambda c: c.right(s=1 / c.s)), "inferred"),
     Mistake("s for the root/with eps", _back(lambda c: c.right(s=1 / (c.s + 1e-5))), "inferred"),
     Mistake("s for the root/in front", _dx(lambda c: c.dx(factor=c.weight / c.s)), "inferred"),
@@ -245,9 +275,17 @@ MISTAKES = (
     Mistake("dweight from d/in dx too", _dweight_in_dx(lambda c: summed(c.dout * c.d)), "inferred", shows="dweight"),
     Mistake("x for y", _dx(lambda c: c.dx(along=c.x * wide(c.dweight) / c.m)), "inferred"),
     Mistake("x for y/times s", _dx(lambda c: c.dx(along=c.x * wide(c.s * c.dweight) / c.m)), "inferred"),
+    Mistake("x for y/in the sum", _dx(lambda c: c.dx(along=c.y * wide(summed(c.dout * c.x)) / c.m)), "inferred"),
     Mistake("fourth path", _back(fourth_path), "inferred"),
     Mistake("d for y", _dx(lambda c: c.dx(along=c.d * wide(c.dweight) / c.m)), "inferred"),
     Mistake("old power", _dx(lambda c: c.dx(along=c.d * wide(summed(c.dout * c.d)) / c.m)), "inferred"),
+    *(Mistake(f"power of s/{power:g}", _power(power), "inferred") for power in (-3, -1.5, -1, -0.5, 0, 0.5, 1.5, 4, 5, 6)),
+    Mistake("sums exchanged in dx", _dx(lambda c: c.dx(wide(c.dweight) / c.m, c.y * wide(c.dbias) / c.m)), "inferred"),
+    Mistake("one sum for both/dbias", _dx(lambda c: c.dx(along=c.y * wide(c.dbias) / c.m)), "inferred", words={"kinds": "dbias"}),
+    Mistake("one sum for both/dweight", _dx(lambda c: c.dx(center=wide(c.dweight) / c.m)), "inferred", words={"kinds": "dweight"}),
+    Mistake("mean along y", _dx(lambda c: c.dx(center=c.y * wide(c.dbias) / c.m)), "inferred"),
+    Mistake("variance path without y", _dx(lambda c: c.dx(along=wide(c.dweight) / c.m)), "inferred"),
+    Mistake("own path missing", _dx(lambda c: -wide(c.s * c.weight) * c.sums), "inferred"),
     Mistake("weight missing", _dx(lambda c: c.dx(factor=c.s)), "denizyuret/Knet.jl#288"),
     Mistake("weight in the first term alone", _back(first_term_alone), "inferred"),
     Mistake("weight missing in one path/of the mean", _dx(lambda c: c.dx(center=wide(c.dbias / c.weight) / c.m)), "inferred"),
@@ -283,6 +321,8 @@ MISTAKES = (
     Mistake("one number for all channels/filled in", _back(one_number_filled_in), "inferred"),
     *_sums("sums of an image", lambda c, terms: terms.sum(axis=(1, 2, 3))),
     *_sums("not over the images", lambda c, terms: terms.sum(axis=(2, 3))),
+    *_sums("last image alone", lambda c, terms: terms[-1].sum(axis=(1, 2))),
+    Mistake("last image alone/in dx too", _back(last_image_in_dx), "inferred", shows="dweight", words={"kinds": BOTH_SUMS}),
     *_sums("means for sums", lambda c, terms: summed(terms) / c.m, "wjbKimberly/cs231n_spring_2017_assignment#7"),
     Mistake("means for sums/divided again", _back(means_divided_again), "wjbKimberly/cs231n_spring_2017_assignment#7",
             shows="dweight", words={"kinds": BOTH_SUMS}),
