@@ -20,6 +20,7 @@ from tinyalex.analysis.predict_cards import CARDS, CHECKS, Card, Timing, parse_c
 from tinyalex.analysis.predict_report import PAPERS_CARD, Story, document_of, text_of
 from tinyalex.analysis.receptive import Field, receptive_fields
 from tinyalex.analysis.table import notes, table, windows_in
+from tinyalex.commands.files import builder_of, is_file, net_in
 from tinyalex.commands.shared import path
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
@@ -66,7 +67,8 @@ class Counted:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help=NAMES)
+    files = "or a file of ONNX, Caffe, cuda-convnet, PyTorch, or of this program, such as deploy.prototxt"
+    parser.add_argument("name", metavar="NAME", nargs="?", help=f"{NAMES}; {files}")
     parser.add_argument("--list", action="store_true", help="print what each NAME is, and count nothing")
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     parser.add_argument("--batch", type=int, help=f"images that are counted (default: 1; {PAPER_BATCH} with --card and --predict)")
@@ -108,15 +110,16 @@ def run(args: argparse.Namespace) -> int:
     if cards is not None:
         args.towers = max(args.towers, cards[1])
     settings = _settings(args)
-    make = partial(build, args.name, **settings)
+    foreign = None if not is_file(args.name) else net_in("net", args.name)
+    make = partial(build, args.name, **settings) if foreign is None else builder_of(foreign)
     net = make(towers=args.towers, devices=_places(args.towers))
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
-    large = args.name.startswith("alexnet")
+    large = args.name.startswith("alexnet") and foreign is None
     plans = ([], "", None) if card is None else _cards(make, card, args.batch or PAPER_BATCH, SCALED if large else {})
     apart, published = _compared(args, settings) if large else ([], ())
     choices = algorithms(net, batch) if args.algorithms else []
     story = None if cards is None else _story(args, make, settings, *cards)
-    origin = LATER[args.name].origin if args.name in LATER else ""
+    origin = LATER[args.name].origin if args.name in LATER else "" if foreign is None else f"from {foreign.source}"
     counted = Counted(net, apart, published, batch, count(net), receptive_fields(net), needs, *plans, choices, story, origin)
     if args.json:
         print(json.dumps(_document(counted), indent=1, allow_nan=False))
@@ -166,7 +169,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         if getattr(args, option):
             settings[key] = not option.startswith("no_")
     of_others = {"num_classes", "input_size"} if args.name in LATER else set()
-    if args.name in MODELS and settings.keys() - of_others and not args.name.startswith("alexnet"):
+    if settings.keys() - of_others and (is_file(args.name) or (args.name in MODELS and not args.name.startswith("alexnet"))):
         options = {key: option for option, key in SWITCHES.items()}
         given = ", ".join("--" + options.get(key, key).replace("_", "-") for key in settings if key not in of_others)
         raise ShapeError(f"net: NAME must be an alexnet for {given}, got {args.name!r}")

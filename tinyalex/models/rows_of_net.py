@@ -12,6 +12,7 @@ from tinyalex.models.rows import Row, Rows
 from tinyalex.models.rows_json import settings_of
 from tinyalex.shown import layer_of
 
+FITTED = {("bn", "channels"), ("gn", "channels")}  # the layer finds it out
 NOT_KEPT = ("weight_init", "bias_init", "seed", "part", "algorithm", "input_gradient")  # they change no output of a trained net
 
 
@@ -51,7 +52,7 @@ def _rows(net: Sequential) -> Iterator[Row]:
 
 
 def _kept(kind: str) -> list[str]:
-    return sorted(settings_of(kind).difference(NOT_KEPT))
+    return sorted(key for key in settings_of(kind).difference(NOT_KEPT) if (kind, key) not in FITTED)
 
 
 def _setting(layer: Layer, key: str) -> Any:

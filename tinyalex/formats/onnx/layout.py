@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.errors import show
 from tinyalex.formats.onnx.constants import (
     axes_given,
     axes_in_order,
@@ -113,7 +114,7 @@ def pad(reader: Reader, op: Op) -> Flow:
         if reader.value(op, 3) is not None:
             pads = _all_axes(op, pads, whole_numbers(op, "axes", reader.constant(op, 3, "axes")), rank)
     if mode != "constant" or len(pads) != 2 * rank or min(pads) < 0 or pads[0] or pads[rank]:
-        op.refuse("its padding", "constant, on the sides of each image, of at least 0", f"{mode} {pads}")
+        op.refuse("its padding", "constant, on the sides of each image, of at least 0", f"{show(mode)} with {pads}")
     if not any(pads):
         return flow
     axes = flow.axes

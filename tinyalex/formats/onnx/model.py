@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,29 @@ def load_model(path: Path | str) -> Model:
         raise DataError(f"{rule}, got {show(str(error))}; it is truncated, altered or of another kind") from None
     if not model.graph.node:
         raise DataError(f"{path}: the file must hold a graph with at least one node, got none; it is empty or of another kind")
+    if any(isinstance(text, bytes) for text in _texts(model)):  # which the library gives where a text is none
+        raise DataError(f"{path}: every name in the file must be text in UTF-8, got other bytes; the file is altered")
     own = {(function.domain, function.name): function for function in model.functions}
     return Model(path, model.graph, _opset(path, model), found, own, model.producer_name == "tinyalex")
+
+
+def _texts(model: Any) -> Iterator[Any]:
+    """All names that are read."""
+    graph = model.graph
+    yield from (model.producer_name, graph.name)
+    for entry in (*model.opset_import, *model.functions):
+        yield entry.domain
+    for value in (*graph.input, *graph.output, *model.functions):
+        yield value.name
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, node.doc_string, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
+            yield from (entry.value for entry in attribute.t.external_data)
+    for tensor in graph.initializer:
+        yield tensor.name
+        for entry in tensor.external_data:
+            yield from (entry.key, entry.value)
 
 
 def _opset(path: Path, model: Any) -> int:

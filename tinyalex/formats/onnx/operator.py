@@ -39,7 +39,8 @@ class Op:
 
     def __init__(self, model: Model, node: Any, number: int, budget: Budget) -> None:
         self.model, self.node, self.opset, self.budget = model, node, model.opset, budget
-        self.kind, self.domain, self.name = node.op_type, node.domain, node.name
+        self.domain, self.name = node.domain, node.name
+        self.kind = node.op_type if node.op_type.isprintable() and 0 < len(node.op_type) < 60 else show(node.op_type)
         named = node.name or (node.output[0] if node.output else "")
         self.where = f"node {number} {show(named)}"
         self.inputs, self.outputs = tuple(node.input), tuple(node.output)
@@ -47,7 +48,7 @@ class Op:
 
     def refuse(self, quantity: str, rule: str, got: Any, remedy: str | None = None) -> NoReturn:
         """Raise DataError: the network would be another one. quantity: what of the node."""
-        shown = got if isinstance(got, str) else show(got)
+        shown = got if isinstance(got, str) and got else show(got)
         raise DataError(f"{self.model.path}: {self.where} ({self.kind}): {quantity} must be {rule}, got {shown}", remedy)
 
     def told(self) -> Mapping[str, Any]:
@@ -80,12 +81,12 @@ class Op:
             return value.decode("utf-8", "replace")
         return tuple(value) if found.type in (FLOATS, INTS) else value
 
-    def _of(self, name: str, default: Any, kind: type, rule: str) -> Any:
+    def _of(self, name: str, default: Any, kind: Any, rule: str) -> Any:
         if name not in self._attributes:
             return default
         value = self.attribute(name)
         if not isinstance(value, kind) or (kind is tuple and not all(isinstance(each, int) for each in value)):
-            self.refuse(name, rule, value)
+            self.refuse(name, rule, show(value))
         return value
 
     def whole(self, name: str, default: int) -> int:

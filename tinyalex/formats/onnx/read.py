@@ -16,7 +16,7 @@ from tinyalex.formats.imported import Imported
 from tinyalex.formats.onnx import own
 from tinyalex.formats.onnx.constants import FOLDED
 from tinyalex.formats.onnx.flow import Flow
-from tinyalex.formats.onnx.model import FLOATING, Model, load_model
+from tinyalex.formats.onnx.model import FLOATING, MOST_AXES, Model, load_model
 from tinyalex.formats.onnx.operator import Op
 from tinyalex.formats.onnx.operators import OPERATORS, own_layer
 from tinyalex.formats.onnx.reader import MOST_VALUES, Reader
@@ -64,7 +64,7 @@ def read_onnx(path: Path | str, *, in_shape: Sequence[int] | None = None, output
     except ShapeError as error:
         raise DataError(error.sentence, error.remedy) from None
     if not rows:
-        raise DataError(f"{model.path}: the graph must hold at least one layer between input and output, got none")
+        rows = (Row("scale", "identity", {"factor": 1.0}),)  # a graph that passes its input on, or ends with a softmax of it
     arrays = {f"{draft.name}.{key}": array for draft in drafts for key, array in draft.arrays.items()}
     name = printable([model.graph.name])[0].strip()[:120] or model.path.stem
     kind = "probabilities" if probabilities else "logits"
@@ -106,8 +106,8 @@ def _input_shape(model: Model, value: Any, in_shape: Sequence[int] | None) -> tu
         sizes = tuple(given if size <= 0 else size for given, size in zip(in_shape, sizes, strict=False)) if len(sizes) else tuple(in_shape)
         if sizes != tuple(in_shape):
             raise DataError(f"{path}: in_shape must be {sizes}, as the file has it, got {show(tuple(in_shape))}")
-    if len(sizes) not in (1, 3) or min(sizes) < 1 or math.prod(sizes) > MOST_VALUES:
-        rule = f"{path}: the input {show(value.name)} must be images (N, C, H, W) of a known size"
+    if not 1 <= len(sizes) <= MOST_AXES or min(sizes) < 1 or math.prod(sizes) > MOST_VALUES:
+        rule = f"{path}: the input {show(value.name)} must have a batch and other axes of known sizes"
         raise DataError(f"{rule}, got {show(tuple(declared))}, with 0 for what is open", "give in_shape=(C, H, W)")
     return batch, sizes
 
@@ -169,11 +169,9 @@ def _end(reader: Reader, name: str) -> Flow:
         raise DataError(f"{reader.model.path}: the output {show(name)} must be computed of the input, got a constant or nothing")
     if any(value.padding) or value.part is not None:
         raise DataError(f"{reader.model.path}: the output {show(name)} must be given by a layer, got Pad or Split")
-    if value.order is not None:
-        reader.notes["The file gives its output in another order of axes."] = None
-    if value.features is not None:
-        rule = f"{reader.model.path}: the output {show(name)} must have its features in the order of the layers"
-        raise DataError(f"{rule}, got another order")
+    if value.features is not None or (value.order is not None and math.prod(value.seen) != max(value.seen)):
+        rule = f"{reader.model.path}: the output {show(name)} must have its channels first, as the layers have them"
+        raise DataError(f"{rule}, got another order of axes")
     return value
 
 

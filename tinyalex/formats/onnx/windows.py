@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from tinyalex.errors import ShapeError
+from tinyalex.errors import ShapeError, show
 from tinyalex.formats.onnx.flow import Flow, Sides
 from tinyalex.formats.onnx.operator import Op
 from tinyalex.formats.onnx.reader import Reader
@@ -62,11 +62,14 @@ def pool(reader: Reader, op: Op) -> Flow:
     if len([name for name in op.outputs if name]) > 1 and reader.uses[op.outputs[1]]:
         op.refuse("its outputs", "one, the maxima", "two, with their places")
     stride, sides = _stride(op, kernel), _sides(reader, op, flow, kernel)
-    size = (flow.shape[1], flow.shape[2])
+    size, ceil = (flow.shape[1], flow.shape[2]), op.whole("ceil_mode", 0) == 1
     counts = not largest and op.whole("count_include_pad", 0) == 1 and any(sides)
     if any(flow.padding):
+        more = _plus(sides, flow.padding)
+        if not largest and any(sides) and not counts and not ceil and _reaches(size, kernel, stride, more, flow.padding):
+            sides, ceil = (0, 0, 0, 0), True  # what is beyond the zeros lies in the last windows alone, and does not count
         sides, counts = _with_padding(reader, op, flow, sides, counts)
-    padding, ceil = settled(op, size, kernel, stride, sides, op.whole("ceil_mode", 0) == 1, True, counts)
+    padding, ceil = settled(op, size, kernel, stride, sides, ceil, True, counts)
     settings = {"kernel_size": _one(kernel), "stride": _one(stride), "padding": padding, "ceil_mode": ceil}
     if counts:
         settings["count_padding"] = True
@@ -86,6 +89,15 @@ def _with_padding(reader: Reader, op: Op, flow: Flow, sides: Sides, counts: bool
     if not never_wins:
         op.refuse("the padding in front of it", "-inf, or 0 behind a ReLU", f"{flow.pad_value:g}")
     return _plus(sides, flow.padding), counts
+
+
+def _reaches(size: Pair, kernel: Shape, stride: Pair, sides: Sides, zeros: Sides) -> bool:
+    """Whether the windows on a padding of `sides` are those of ceil mode on a padding of zeros alone."""
+    try:
+        wanted = windows_of("", size, kernel, stride, sides, False, False)
+        return windows_of("", size, kernel, stride, zeros, True, True) == wanted
+    except ShapeError:
+        return False
 
 
 def largest_of_all(reader: Reader, op: Op) -> Flow:
@@ -146,7 +158,7 @@ def _sides(reader: Reader, op: Op, flow: Flow, kernel: Shape) -> Sides:
     """The padding that a node names, or that its auto_pad computes."""
     auto = op.text("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER", ""):
-        op.refuse("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", auto)
+        op.refuse("auto_pad", "NOTSET, VALID, SAME_UPPER or SAME_LOWER", show(auto))
     if auto in ("NOTSET", ""):
         top, left, bottom, right = _pads(op)
         return top, bottom, left, right

@@ -27,9 +27,6 @@ MERGES: Mapping[str, type[classes.Concat | classes.Sum | classes.Product | class
     "both": classes.Both,
 }
 KINDS: Mapping[str, Any] = OF_ALEXNET | {
-    "bn": classes.BatchNorm2d,
-    "gn": classes.GroupNorm,
-    "global_pool": classes.GlobalAvgPool2d,
     "scale": classes.Scale,
     "shortcut": classes.ZeroShortcut,
     "contrast": classes.LocalContrastNorm,
@@ -116,8 +113,17 @@ def build_net(
     return Sequential(list(made), in_shape, seed=seed, name=name)
 
 
+def _begins_with_convolutions(rows: Rows) -> bool:
+    """Whether the first row, or that of every path if the net begins with paths, is a convolution."""
+    if not rows or rows[0].kind != "branches":
+        return bool(rows) and rows[0].kind == "conv"
+    return all(_begins_with_convolutions(path) for path in rows[0]["paths"])
+
+
 def _without_input_gradient(rows: Rows) -> Rows:
     """The rows, whose first convolution, or that of every path if the net begins with paths, computes no gradient of the images."""
+    if not _begins_with_convolutions(rows):  # all paths or none return the gradient
+        return rows
     first = rows[0]
     if first.kind == "conv":
         return Row("conv", first.name, {**first.settings, "input_gradient": False}), *rows[1:]
