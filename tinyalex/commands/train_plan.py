@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tinyalex.models.registry import GROUPS, SMALL, build, require_name
 from tinyalex.models.weights import arrays_of
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
-from tinyalex.training.saved_net import is_shipped, read_saved
+from tinyalex.training.saved_net import is_shipped, read_saved, wrote
 from tinyalex.training.start import head_of, hold_out, load_start
 
 SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
@@ -194,9 +195,20 @@ def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | No
             params = {name: params[name] for name in arrays_of(net) if name in params}  # the file may hold more
         else:
             file, params, _ = read_saved(given if is_shipped(given) else where, args.net)
+            if not wrote(given) and not wrote(str(where)):
+                params = _of_net(params, net)
         load_start(file, params, net, fresh)
         tell(f"begins with the weights in {where}" + "".join(f"; {head} starts anew" for head in fresh))
     return {"from": {"name": where.name, "fresh": sorted(fresh)}}
+
+
+def _of_net(params: Mapping[str, Any], net: Layer) -> dict[str, Any]:
+    """The arrays of another program's file that the net has; the others are told."""
+    wanted = arrays_of(net)
+    left = [name for name in params if name not in wanted]
+    if left:
+        tell(f"left out, as {net.name} has no such array: {', '.join(left[:3])}{f' and {len(left) - 3} more' if len(left) > 3 else ''}")
+    return {name: array for name, array in params.items() if name in wanted}
 
 
 def config_of(
