@@ -93,8 +93,8 @@ def run(args: argparse.Namespace) -> int:
     story = None if cards is None else _story(args, make, settings, *cards)
     later = LATER.get(args.name)
     origin = later.origin if later is not None else "" if foreign is None else f"from {foreign.source}"
-    of_net = count(net), receptive_fields(net)
-    counted = Counted(net, apart, published, batch, *of_net, needs, *plans, choices, story, origin, None if settings else later)
+    rows, fields, of_table = count(net), receptive_fields(net), None if settings else later
+    counted = Counted(net, apart, published, batch, rows, fields, needs, *plans, choices, story, origin, of_table)
     if args.json:
         print(json.dumps(document_of_net(counted), indent=1, allow_nan=False))
     else:
