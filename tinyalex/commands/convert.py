@@ -19,7 +19,7 @@ from tinyalex.formats.files import FORMATS, files_in, format_of, format_to_write
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.matching import Matched, as_net, match
 from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
-from tinyalex.formats.saved import Pixels, describe_imported, imported_from, named_by, require_whole
+from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, named_by, require_whole
 from tinyalex.layers import Sequential
 from tinyalex.models.later.rows import build_net, flat
 from tinyalex.models.registry import require_name
@@ -120,8 +120,8 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
     else:
         saved, shape = None, None if args.in_shape is None else _numbers("--in-shape", args.in_shape, int, (3,))
         net = read(given, net=args.net, in_shape=shape, output=args.output)
-    if args.net is None or net.name == args.net:
-        return net, saved, ()
+    if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and kind_of_files(path(args.source)) in NAMED))):
+        return net, saved, ()  # the reader of arrays alone has found the net
     renamed, differences = as_net(net, args.net)
     x = random_images(net)
     before, after = (build_imported(each)[0].forward(x) for each in (net, renamed))
