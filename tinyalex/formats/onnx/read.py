@@ -186,6 +186,8 @@ def _constant(op: Op, inputs: Sequence[Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             result = FOLDED[op.kind](op, inputs)
+    except DataError:
+        raise
     except (ValueError, IndexError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         op.refuse("its constants", "ones that fit together", f"{type(error).__name__}: {error}")
     return result
