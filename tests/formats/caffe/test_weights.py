@@ -24,6 +24,7 @@ def test_weights_of_both_forms(tmp_path, text, old):
     for name, (weight, bias) in blobs().items():
         np.testing.assert_array_equal(net.arrays[f"{name}.weight"], weight)
         np.testing.assert_array_equal(net.arrays[f"{name}.bias"], bias)
+    assert not any(array.flags.owndata for array in net.arrays.values())  # they are seen in the bytes of the file
     assert len(net.arrays) == 6 and net.notes == () and np.isfinite(built(net).forward(values((2, 3, 11, 11), 0, np.float32))).all()
 
 
