@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from tests.contract import refuses, values
+from tests.contract import refuses, rng, values
 from tests.formats.torch.torch_files import archive, state
 from tinyalex.errors import CheckpointError, ShapeError
 from tinyalex.files.safetensors_format import read_safetensors
 from tinyalex.formats.imported import Imported
-from tinyalex.formats.torch.match import OWN, arrange, named, nets, shapes_of
+from tinyalex.formats.torch.match import OWN, arrange, described, named, nets, shapes_of
 from tinyalex.formats.torch.state import read_pth, read_safetensors_state, write_safetensors_state
 from tinyalex.formats.torch.write import write_pth
 from tinyalex.models.later.rows import build_net, flat
@@ -203,3 +203,22 @@ def test_a_small_file_by_name(tmp_path):
     (tmp_path / "a.pth").write_bytes(archive(state(w=np.zeros(3, np.float32))))
     with refuses(CheckpointError, "a.pth: the arrays must be those of a network of the registry, got 1 arrays such as 'w'"):
         read_pth(tmp_path / "a.pth")
+
+
+def test_mutated_texts_about_a_net_are_read_or_refused(fuzz_count):
+    net = next(nets("resnet20-b"))
+    arrays = named("test", imported(net))[1]
+    text, draw, done = described(imported(net), "akamaster"), rng(8), 0
+    tokens = re.findall(r'"[^"]*"|-?[\d.]+|[\[\]{}:,]|\w+', text)
+    others = ["-1", "0", "1e999", "9" * 20, "null", "true", '"x"', "[]", "{}", '"branches"', "[" * 12, "1099511627776", '"\x1b"']
+    for _ in range(fuzz_count // 5):
+        mine = list(tokens)
+        for _ in range(draw.integers(1, 4)):
+            at = int(draw.integers(len(mine)))
+            mine[at] = mine[draw.integers(len(mine))] if draw.integers(2) else others[draw.integers(len(others))]
+        try:
+            arrange("file", arrays, text=" ".join(mine))
+            done += 1
+        except CheckpointError as error:
+            assert len(str(error)) < 1000
+    assert 0 < done < fuzz_count // 5
