@@ -187,6 +187,17 @@ def test_what_the_engine_cannot_do(tmp_path, layers, said):
         rows_of(tmp_path, *layers)
 
 
+def test_names(tmp_path):
+    text = net_text("ReLU r data").replace('"r"', '"a"').replace('name: "a"', "")
+    assert [row.name for row in read(tmp_path, text).rows] == ["layer"]
+    assert [name for _, name, _ in rows_of(tmp_path, "ReLU r data a", "ReLU r a a")] == ["r", "r.2"]
+    with refuses(DataError, "the name of '\\x1b[2J' must be made of characters that can be printed, got '\\x1b[2J'"):
+        read(tmp_path, net_text("ReLU r data").replace('name: "r"', 'name: "\x1b[2J"'))
+    assert read(tmp_path, net_text("ReLU r data").replace('"small"', '"\x1b[2J"')).name == "?[2J"
+    with refuses(DataError, "stages must be a tuple of names, got 'deep'"):
+        rows_of(tmp_path, "ReLU r data", stages="deep")
+
+
 def test_the_line_of_a_setting(tmp_path):
     text = net_text("ReLU a data")
     text += "layer {\n name: 'c'\n type: 'Convolution'\n bottom: 'a'\n top: 'c'\n convolution_param {\n num_output: 2\n dilation: 2\n } }"

@@ -99,6 +99,12 @@ def test_shapes_without_as_many_elements(shape):
         array_of(read(packed(5, FLOATS.tobytes()) + packed(7, packed(1, shape))), "blob")
 
 
+def test_a_shape_without_elements():
+    assert array_of(read(packed(7, packed(1, b"\0\3"))), "blob").shape == (0, 3)
+    with refuses(CheckpointError, "the shape of a blob must have 0 elements"):
+        array_of(read(packed(7, packed(1, b"\0" + b"\xff" * 8 + b"\x7f"))), "blob")
+
+
 def test_texts_and_enumerations_are_checked():
     with refuses(CheckpointError, "name at byte 0 must be text in UTF-8"):
         read(packed(1, b"\xff"), "Layer")

@@ -10,7 +10,7 @@ from tinyalex.errors import DataError
 from tinyalex.files.atomic import require_path
 from tinyalex.formats.caffe.blobs import arrays_of, blobs_of, turned_colors
 from tinyalex.formats.caffe.message import Message
-from tinyalex.formats.caffe.net import CaffeNet, Wanted, net_of
+from tinyalex.formats.caffe.net import CaffeNet, Wanted, name_of, net_of
 from tinyalex.formats.caffe.slots import Graph
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.formats.caffe.wire import read_wire
@@ -64,7 +64,7 @@ def whole(message: Message, source: str, wanted: Wanted, rgb: bool) -> CaffeNet:
             raise
         arrays = {f"{layer}.{number}": array for layer, own in blobs_of(message, source).items() for number, array in enumerate(own)}
         note = f"{source} does not say how large an image is, or holds a net that the engine does not have: give its prototxt too"
-        return CaffeNet(message.one("name") or "caffe", source, (), None, arrays, notes=(note,))
+        return CaffeNet(name_of(message), source, (), None, arrays, notes=(note,))
     return filled(net, graph, message, source, rgb)
 
 

@@ -64,7 +64,8 @@ class Graph:
         return self.same_as.get(value.name, value)
 
     def name(self, wanted: str) -> str:
-        """A name for a row that no other row has."""
+        """A name for a row that no other row has. Caffe's layers need no name of their own, and no name at all."""
+        wanted = wanted or "layer"
         name, number = wanted, 1
         while name in self.taken:
             number += 1

@@ -27,6 +27,8 @@ HEAD = 0.3  # the weight of the loss of an auxiliary head where none is given, a
 def write_prototxt(path: Path | str, net: Imported, *, phase: str = "deploy", batch_size: int = 1) -> None:
     """Write the layers of a net as a prototxt.
 
+    Pooling that rounds down, where rounding up would give another size, gets `round_mode: FLOOR`; OpenCV does not know it.
+
     Parameters
     ----------
     net: with rows and `in_shape`. The factors of learning rates and the weights of heads are written if it is a `CaffeNet`.
