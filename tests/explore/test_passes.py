@@ -12,10 +12,11 @@ import pytest
 
 from tests.contract import refuses
 from tests.explore.pages import page_of
+from tinyalex.analysis.inside import without_heads
 from tinyalex.errors import DataError, ShapeError
 from tinyalex.explore.collect import described, kind_of, numbers_of, weights_of
 from tinyalex.explore.page import packed, spelled, written
-from tinyalex.explore.passes import passes_of, without_heads
+from tinyalex.explore.passes import passes_of
 from tinyalex.explore.selection import parse_channels, selected
 from tinyalex.layers import AbsTanh, AvgPool2d, BatchNorm2d, Both, Branches, Conv2d, Dropout, Flatten, Linear, Sequential, Sum
 from tinyalex.loss import SoftmaxCrossEntropy
@@ -128,7 +129,7 @@ def test_what_would_compute_otherwise_in_training_is_refused_inside_of_paths():
     x = np.ones((1, 2, 3, 3), np.float32)
     with refuses(ShapeError, "explore: paths must have no dropout in its paths, which draws a mask there, got dropout; leave it out"):
         passes_of(inside([Dropout()], Sum()), x, 0)
-    with refuses(ShapeError, "explore: paths must have no auxiliary head, got both; take tinyalex.explore.passes.without_heads(net)"):
+    with refuses(ShapeError, "explore: paths must have no auxiliary head, got both; take tinyalex.analysis.inside.without_heads(net)"):
         passes_of(inside([], Both()), x, 0)
     columns = build("ciresan-columns", width=0.1)
     with refuses(ShapeError, "if it returns no gradient of its input, got Branches; in Python build the net with input_gradient=True"):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.analysis.inside import without_heads
 from tinyalex.analysis.predictions import percent
 from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell, tell_expected
@@ -16,7 +17,7 @@ from tinyalex.data.own_pictures import Picture, find_pictures, label_of, read_pi
 from tinyalex.errors import DataError, ShapeError, did_you_mean
 from tinyalex.explore.collect import described, numbers_of, weights_of
 from tinyalex.explore.page import MOST, written
-from tinyalex.explore.passes import Pass, passes_of, without_heads
+from tinyalex.explore.passes import Pass, passes_of
 from tinyalex.explore.selection import parse_channels, selected
 from tinyalex.files.atomic import write_bytes
 from tinyalex.files.tensors import kind_of

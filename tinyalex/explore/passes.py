@@ -53,21 +53,6 @@ class Pass:
     label: int
 
 
-def without_heads(net: Sequential) -> Sequential:
-    """The net without its auxiliary heads, which compute in training alone: the layers of the main path take the place of the paths."""
-    layers = list(_main(net.layers))
-    return net if len(layers) == len(net.layers) else Sequential(layers, net.in_shape, name=net.name)
-
-
-def _main(layers: tuple[Layer, ...]) -> Iterator[Layer]:
-    for layer in layers:
-        if isinstance(layer, Branches) and isinstance(layer.merge, Both):
-            main = layer.paths[0]
-            yield from () if main is None else _main(main.layers)
-        else:
-            yield layer
-
-
 @contextmanager
 def _as_in_a_test(net: Sequential) -> Iterator[None]:
     """In the block, batch normalization uses the running statistics and leaves them as they are, also in a forward pass that trains."""
@@ -90,7 +75,7 @@ def passes_of(net: Sequential, x: Array, label: int | None) -> Pass:
 
     Parameters
     ----------
-    net: a chain of layers on one device, see `without_heads`. x: float32 (1, C, H, W).
+    net: a chain of layers on one device, see `tinyalex.analysis.inside.without_heads`. x: float32 (1, C, H, W).
     label: the class whose loss is taken; None for the most probable one.
 
     Raises
@@ -113,7 +98,7 @@ def _check_paths(branches: Branches) -> None:
     for leaf in branches.leaves():
         if isinstance(leaf, Both):
             rule = f"explore: {branches.name} must have no auxiliary head"
-            raise ShapeError(f"{rule}, got {leaf.name}; take tinyalex.explore.passes.without_heads(net)")
+            raise ShapeError(f"{rule}, got {leaf.name}; take tinyalex.analysis.inside.without_heads(net)")
         if isinstance(leaf, Dropout):
             rule = f"explore: {branches.name} must have no dropout in its paths, which draws a mask there"
             raise ShapeError(f"{rule}, got {leaf.name}; leave it out of the net: its test factor is {leaf.test_factor:g}")

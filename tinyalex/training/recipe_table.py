@@ -102,7 +102,7 @@ SOURCES: dict[str, dict[str, str]] = {
         "epochs": f"{_HE}: 64,000 steps, of which an epoch of 50,000 images has 391",
         "batch_size": _HE,
         "lr": _HE,
-        "momentum": f"{_HE}, section 3.4",
+        "momentum": "He et al. 2015, section 3.4",
         "weight_decay": _HE,
         "bias_lr": "not in the paper",
         "bias_decay": "not in the paper",

@@ -67,7 +67,7 @@ def of_operators() -> dict[str, list[Case]]:
 
 
 def outcome(case: Case, folder: Path) -> str:
-    """"agrees", or what of which operator is refused."""
+    """ "agrees", or what of which operator is refused."""
     try:
         net = read_onnx(saved(case.baked(), folder))
     except DataError as error:

@@ -23,7 +23,12 @@ MOST = 2**25  # bytes: the small files that are read here call for far less
 @cache
 def seeds() -> list[bytes]:
     """Graphs of others, and ours with most operators."""
-    shapes = [node("Shape", "x", "s"), node("Gather", "s zero", "n"), node("Unsqueeze", "n", "n1", axes=[0]), node("Concat", "n1 rest", "t", axis=0)]
+    shapes = [
+        node("Shape", "x", "s"),
+        node("Gather", "s zero", "n"),
+        node("Unsqueeze", "n", "n1", axes=[0]),
+        node("Concat", "n1 rest", "t", axis=0),
+    ]
     shapes += [node("Reshape", "x t", "r"), node("MatMul", "r w", "m"), node("Add", "m b", "y")]
     arrays = {"zero": np.array(0), "rest": np.array([-1]), "w": np.ones((48, 5), np.float32), "b": np.ones(5, np.float32)}
     nhwc = [node("Transpose", "x", "c", perm=[0, 3, 1, 2]), node("Pad", "c", "p", pads=[0, 0, 1, 1, 0, 0, 1, 1])]
@@ -38,7 +43,9 @@ def seeds() -> list[bytes]:
         made.append(onnx_model("seed", with_values(name, rows[:9], shape), {}))
     made.append(onnx_model("seed", with_values("jarrett", small_rows("jarrett")[0][:6], (1, 64, 64)), {}))
     made.append(onnx_model("seed", with_values("authors", small_rows("alexnet-authors")[0][:9], (3, 64, 64)), {}))
-    return [model.SerializeToString() for model in made] + [(LIGHT / f"light_{name}.onnx").read_bytes() for name in ("bvlc_alexnet", "squeezenet")]
+    return [model.SerializeToString() for model in made] + [
+        (LIGHT / f"light_{name}.onnx").read_bytes() for name in ("bvlc_alexnet", "squeezenet")
+    ]
 
 
 def changed_bytes(data: bytes, draw: np.random.Generator) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.errors import CheckpointError, DataError, show
-from tinyalex.formats.caffe.message import layers_of
+from tinyalex.formats.caffe.message import Message, layers_of
 from tinyalex.formats.caffe.slots import Slot
 from tinyalex.formats.caffe.wire import array_of, read_wire
 from tinyalex.models.later.rows import flat
@@ -162,7 +162,12 @@ def read_mean(path: Path | str, *, rgb: bool = False) -> Array:
     ------
     CheckpointError: it cannot be read, or does not hold one image.
     """
-    array = array_of(read_wire(Path(path), "Blob"), str(path))
+    return mean_of(read_wire(Path(path), "Blob"), str(path), rgb)
+
+
+def mean_of(blob: Message, path: str, rgb: bool = False) -> Array:
+    """The mean image in a blob; `path` is named in errors."""
+    array = array_of(blob, path)
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 3 or not array.size or not np.isfinite(array).all():

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyalex.errors import DataError, require_int, show
+from tinyalex.errors import DataError, require_int
 from tinyalex.files.atomic import require_path
-from tinyalex.formats.caffe.message import Message
+from tinyalex.formats.caffe.message import Message, said
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.schedule import Schedule
 from tinyalex.training.recipes import Recipe
@@ -154,10 +154,14 @@ def read_solver(path: Path | str) -> Solver:
     DataError: it cannot be read, or the engine cannot do what it says, such as another optimizer than SGD; the message names the line.
     """
     source = require_path(path)
-    message = read_text(source, "Solver")
+    return solver_of(read_text(source, "Solver"), str(source))
+
+
+def solver_of(message: Message, source: str) -> Solver:
+    """What the message of a solver says; `source` is named in errors."""
 
     def fail(name: str, rule: str, got: object) -> DataError:
-        return DataError(f"{source}: line {message.line_of(name)}: {name} must be {rule}, got {got if isinstance(got, str) else show(got)}")
+        return DataError(f"{source}: line {message.line_of(name)}: {name} must be {rule}, got {said(got)}")
 
     def number(name: str, default: float | None, rule: str, least: float, most: float) -> Any:
         value = message.one(name, default)

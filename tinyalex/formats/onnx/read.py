@@ -25,6 +25,7 @@ from tinyalex.models.saved_net import printable
 
 ANY_BATCH = 1_000_003  # stands for a batch of any size: a prime, so that no size of the file is a multiple of it
 MOST_NODES = 1_000_000
+STEPS, MOST_STEPS = ("Add", "Cast", "Div", "Identity", "Mul", "Pad", "Sub"), 8  # what may stand before the axes of the images are turned
 
 
 def read_onnx(path: Path | str, *, in_shape: Sequence[int] | None = None, output: str | None = None) -> Imported:
@@ -86,13 +87,37 @@ def _begin(model: Model, in_shape: Sequence[int] | None) -> tuple[Reader, Flow]:
     if len(inputs) != 1 or not graph.output:
         got = f"{len(inputs)} inputs ({', '.join(printable([value.name for value in inputs]))[:100]}) and {len(graph.output)} outputs"
         raise DataError(f"{model.path}: the graph must have one input, the images, and an output, got {got}")
-    batch, shape = _input_shape(model, inputs[0], in_shape)
+    last = _channels_last(model, inputs[0].name)
+    if last and in_shape is not None and len(in_shape) == 3:
+        in_shape = (*in_shape[1:], in_shape[0])
+    batch, seen = _input_shape(model, inputs[0], in_shape)
     reader = Reader(model, batch, Counter())
-    source = Flow(inputs[0].name, shape, shape)
+    source = Flow(inputs[0].name, seen, seen)
+    if last and len(seen) == 3:
+        source = Flow(inputs[0].name, (seen[2], *seen[:2]), seen, order=(1, 2, 0))
+        reader.notes["The file takes images (N, H, W, C); the net takes them as (N, C, H, W)."] = None
     reader.values[source.value] = source
     for tensor in graph.initializer:
         reader.values[tensor.name] = model.tensor(tensor, show(tensor.name))
     return reader, source
+
+
+def _channels_last(model: Model, value: str) -> bool:
+    """Whether the graph begins with images (N, H, W, C), and turns them into (N, C, H, W) after at most a few steps."""
+    readers: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    for _ in range(MOST_STEPS):
+        if len(readers.get(value, ())) != 1:
+            return False
+        (node,) = readers[value]
+        if node.op_type == "Transpose":
+            return any(tuple(attribute.ints) == (0, 3, 1, 2) for attribute in node.attribute)
+        if node.op_type not in STEPS or not node.output:
+            return False
+        value = node.output[0]
+    return False
 
 
 def _input_shape(model: Model, value: Any, in_shape: Sequence[int] | None) -> tuple[int, Shape]:

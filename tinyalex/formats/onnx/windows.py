@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tinyalex.errors import ShapeError, show
 from tinyalex.formats.onnx.flow import Flow, Sides
 from tinyalex.formats.onnx.operator import Op
@@ -48,7 +50,7 @@ def _on_one_pixel(reader: Reader, op: Op, flow: Flow, groups: int, arrays: dict[
     weight = arrays["weight"]
     if groups < 1 or weight.shape[1] * groups != flow.shape[0] or len(weight) % groups:
         op.refuse("the weights", f"for {flow.shape[0]} channels in {groups} groups", weight)
-    arrays["weight"] = weight.reshape(weight.shape[:2])
+    arrays = {"weight": weight.reshape(weight.shape[:2]), "bias": arrays.get("bias", np.zeros(len(weight), np.float32))}
     made = reader.add(op, "linear", reader.name(op), (flow,), {"out_features": len(weight), "groups": groups, "weight_init": HE}, arrays)
     return replace(made, seen=(len(weight), 1, 1))
 
