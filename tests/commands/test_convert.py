@@ -218,6 +218,8 @@ def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
     [
         (["nothing.onnx", "a.safetensors"], "nothing.onnx: the file must be readable, got No such file"),
         (["in.safetensors", "a.onx"], "a.onx: the file to write must end in one of"),
+        (["in.safetensors", "a.safetensors,a.onnx"], "OUT must be one file, or a .prototxt and a .caffemodel with a comma between"),
+        (["in.safetensors", "a.caffemodel,a.prototxt"], "OUT must be one file, or a .prototxt and a .caffemodel with a comma between"),
         (["in.safetensors", "gone/a.onnx"], "convert: OUT must name a file in a folder that can be written"),
         (["in.safetensors", "a.pth", "--names", "keras"], "--names must be one of tinyalex, torchvision, timm, akamaster, got 'keras'"),
         (["in.safetensors", "a.pth", "--net", "nonet"], "NAME must be one of alexnet"),
@@ -287,6 +289,17 @@ def test_predict_filters_features_and_explore_take_it_and_say_what_is_not_in_it(
     said(capsys, "explore", caffe, "cat.png", "--out", "page.html")
     for file in ("f.png", "g.png", "page.html"):
         assert (convert.Path(file)).stat().st_size > 1000
+
+
+def test_the_net_of_arrays_alone_is_named_without_its_data(caffe, capsys):
+    run("in.safetensors", "net.pth", "--names", "tinyalex")
+    given = said(capsys, "predict", "in.safetensors", "cat.png", "--json").out
+    found = said(capsys, "predict", "net.pth", "cat.png", "--net", "resnet20-b", "--json").out
+    assert json.loads(found)["net"]["net"] == json.loads(given)["net"]["net"] == "resnet20-b"
+    assert "--data must name the data that the net was trained on" in said(
+        capsys, "predict", "in.safetensors", "cat.png", "--net", "resnet20-b", code=2
+    ).err
+    said(capsys, "features", "net.pth", "cat.png", "--net", "resnet20-b", "--png", "g.png")
 
 
 def test_explore_knows_a_net_from_a_picture(caffe, capsys):

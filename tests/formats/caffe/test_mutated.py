@@ -118,7 +118,7 @@ def test_mutated_solver(fuzz_count):
         schedule = solver.schedule(1000, 10)
         for _ in range(3):
             schedule.end_epoch()
-        solver.recipe(1000, 10)
+        solver.recipe_fields(1000, 10)
 
     assert_bounded(SOLVERS, changed_text, read, fuzz_count)
 

@@ -87,9 +87,9 @@ EXPECTED: dict[str, dict[str, int]] = {
         "agrees": 24, "(Abs): its input": 1, "(AveragePool): its input": 5, "(BatchNormalization): its input": 3, "(Conv): dilations": 1,
         "(Conv): the weights": 15, "(ConvTranspose): the operator": 2, "(Elu): the operator": 1, "(Exp): the operator": 1,
         "(LeakyRelu): the operator": 2, "(LogSoftmax): its axis": 1, "(MaxPool): dilations": 1, "(MaxPool): its input": 6,
-        "(Neg): the operator": 1, "(PRelu): the operator": 6, "(Pad): its padding": 2, "(Selu): the operator": 1,
+        "(Neg): the operator": 1, "(PRelu): the operator": 6, "(Pad): its padding": 1, "(Selu): the operator": 1,
         "(Softmax): its axis": 1, "(Softplus): the operator": 1, "(Split): its input": 2, "(Transpose): its axes": 1, "the input '0'": 2,
-        "the output '1'": 2,
+        "the output '1'": 3,
     },
     "pytorch-operator": {
         "agrees": 4, "(Add): the constant": 6, "(Clip): the operator": 1, "(Concat): input 1": 1, "(ConvTranspose): the operator": 1,

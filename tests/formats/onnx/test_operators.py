@@ -76,6 +76,18 @@ GRAPHS = {
         {},
         "relu pool",
     ),
+    "copies-of-the-edge": (
+        [
+            node("Constant", "", "backwards", value_ints=[1, 1, 0, 0, 0, 0, 0, 0]),
+            node("Slice", "backwards last first i0 back", "p"),
+            node("Pad", "x p", "a", mode="edge"),
+            node("MaxPool", "a", "y", kernel_shape=[3, 3], strides=[2, 2]),
+        ],
+        (3, 6, 8),
+        13,
+        {name: np.array([number]) for name, number in {"last": -1, "first": -(2**63) + 1, "i0": 0, "back": -1}.items()},
+        "pool",
+    ),
     "padding-in-front-of-means": (
         [node("Pad", "x", "a", pads=[0, 0, 1, 1, 0, 0, 1, 1]), node("AveragePool", "a", "y", kernel_shape=[3, 3], strides=[2, 2])],
         (3, 7, 7),

@@ -49,7 +49,17 @@ OPERATORS = [
     (
         [node("Pad", "x", "p", pads=[0, 0, 1, 1, 0, 0, 1, 1]), node("MaxPool", "p", "y", kernel_shape=[3, 3])],
         {},
-        "(MaxPool): the padding in front of it must be -inf, or 0 behind a ReLU, got 0",
+        "(MaxPool): the padding in front of it must be -inf, the edge, or 0 behind a ReLU, got 0",
+    ),
+    (
+        [node("Relu", "x", "r"), node("Pad", "r", "p", pads=[0, 0, 0, 0, 0, 0, 3, 3]), node("MaxPool", "p", "y", kernel_shape=[3, 3])],
+        {},
+        "(MaxPool): the padding in front of it must be smaller than its windows, of which each sees a pixel, got (0, 3, 0, 3)",
+    ),
+    (
+        [node("Pad", "x", "p", pads=[0, 0, 0, 0, 0, 0, 1, 1], mode="edge"), node("Conv", "p w", "y")],
+        W,
+        "(Conv): the padding in front of it must be zeros, got the edge or -inf",
     ),
     (
         [node("Pad", "x", "p", pads=[0, 0, 1, 1, 0, 0, 1, 1]), node("Relu", "p", "y")],
@@ -60,7 +70,7 @@ OPERATORS = [
     (
         [node("Pad", "x", "y", pads=[1, 0, 0, 0, 0, 0, 0, 0])],
         {},
-        "(Pad): its padding must be constant, on the sides of each image, of at least 0",
+        "(Pad): its padding must be constant or the edge, on the sides of each image, of at least 0",
     ),
     ([node("LRN", "x", "y", size=4)], {}, "(LRN): size must be odd, because the windows of ONNX and tinyalex differ for even ones, got 4"),
     ([node("LRN", "x", "y", size=3, bias=0.0)], {}, "k must be a finite number above 0, got 0.0"),

@@ -20,7 +20,6 @@ from tinyalex.files.atomic import require_path
 from tinyalex.formats.caffe.message import Message, said
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.schedule import Schedule
-from tinyalex.training.recipes import Recipe
 
 POLICIES = ("fixed", "step", "multistep", "exp", "inv", "poly")
 SGD_NAMES = ("SGD", "0")
@@ -87,8 +86,12 @@ class Solver:
         """A schedule of the engine, for every policy: an epoch has the rate of its first step."""
         return PerEpoch(self, self._steps(images, batch_size))
 
-    def recipe(self, images: int, batch_size: int, net: str = "alexnet-caffe", biases: tuple[float, float] = (1.0, 1.0)) -> Recipe:
-        """A recipe of the engine. The ways of reading images are those of Caffe's reference nets: crops, mirrored, without color noise.
+    def recipe_fields(
+        self, images: int, batch_size: int, net: str = "alexnet-caffe", biases: tuple[float, float] = (1.0, 1.0)
+    ) -> dict[str, Any]:
+        """The fields of a recipe of the engine, `tinyalex.training.recipes.Recipe(**fields)`.
+
+        The ways of reading images are those of Caffe's reference nets: crops, mirrored, without color noise.
 
         images: how many the training set has. batch_size: of the layer that reads them. net: the name of the network.
         biases: the factors of the rate and the decay of biases, lr_mult and decay_mult of the net; (2, 0) in the reference nets.
@@ -115,7 +118,7 @@ class Solver:
                 rule = "solver: lr_policy must lower the rate at most once an epoch for a recipe"
                 raise DataError(f"{rule}, got two drops in epoch {epoch}, of {steps:,.0f} iterations; {REMEDY}")
             drops.append(epoch)
-        return Recipe(
+        return dict(
             net=net,
             epochs=epochs,
             batch_size=batch_size * self.iter_size,

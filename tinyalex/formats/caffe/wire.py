@@ -94,9 +94,8 @@ class Reader:
             if field.kind == "bool":
                 found.add(field.name, value != 0)
             elif field.kind in NAMES:
-                if signed not in NAMES[field.kind]:
-                    raise self.fail(f"{field.name} at byte {start:,}", f"one of {', '.join(ENUMS[field.kind])}", signed)
-                found.add(field.name, NAMES[field.kind][signed])
+                if signed in NAMES[field.kind]:  # other programs have more types of layers, of which only the blobs may be wanted
+                    found.add(field.name, NAMES[field.kind][signed])
             elif field.kind == "int":
                 found.add(field.name, signed)
             elif field.kind != "any":

@@ -39,6 +39,7 @@ def plus(reader: Reader, op: Op, flow: Flow, constant: Tensor) -> Flow:
     if isinstance(shift, float):
         if shift == 0:
             return flow
+        op.take(4 * flow.shape[0])
         shift = np.full(flow.shape[0], shift, np.float32)
     draft = reader.draft_of(flow, *WEIGHTED)
     if draft is None:
@@ -65,6 +66,7 @@ def _of_its_own(reader: Reader, op: Op, flow: Flow, factor: Tensor, shift: Tenso
     """Batch normalization whose statistics stay 0 and 1, so that only its scale and its shift are left."""
     if len(flow.shape) != 3 or any(flow.padding):
         op.refuse("the constant", "one number, or for images, or behind a layer with weights", f"{len(factor)} numbers")
+    op.take(4 * factor.nbytes)
     eps = 1e-5
     arrays = {
         "weight": factor, "bias": shift, "running_mean": np.zeros_like(factor), "running_var": np.full_like(factor, 1 - eps),
@@ -95,6 +97,7 @@ def _by_channel(reader: Reader, op: Op, flow: Flow, constant: Tensor) -> Tensor 
         op.refuse("the constant", f"one number a channel of {reader.shown(flow)}", constant)
     values = reader.as_float32(op, constant).reshape(-1)
     if flow.features is not None:
+        op.take(values.nbytes)
         ours = np.empty_like(values)
         ours[flow.features] = values
         return ours

@@ -109,8 +109,8 @@ def slices(op: Op, inputs: Sequence[Any], rank: int) -> tuple[slice, ...]:
         given = {name: op.wholes(name, ()) for name in ("starts", "ends", "axes") if op.has(name)}
     starts, ends = given.get("starts", ()), given.get("ends", ())
     axes, steps = given.get("axes", tuple(range(len(starts)))), given.get("steps", (1,) * len(starts))
-    if not len(starts) == len(ends) == len(axes) == len(steps) or min(steps, default=1) < 1:
-        op.refuse("its bounds", "as many starts as ends, axes and steps, each step at least 1", given)
+    if not len(starts) == len(ends) == len(axes) == len(steps) or 0 in steps:
+        op.refuse("its bounds", "as many starts as ends, axes and steps, and no step 0", given)
     taken = [slice(None)] * rank
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         taken[axis_of(op, axis, rank, "axes")] = slice(start, end, step)

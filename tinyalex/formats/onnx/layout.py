@@ -113,8 +113,10 @@ def pad(reader: Reader, op: Op) -> Flow:
         value = 0.0 if given is None or not given.size else float(given.reshape(-1)[0])
         if reader.value(op, 3) is not None:
             pads = _all_axes(op, pads, whole_numbers(op, "axes", reader.constant(op, 3, "axes")), rank)
-    if mode != "constant" or len(pads) != 2 * rank or min(pads) < 0 or pads[0] or pads[rank]:
-        op.refuse("its padding", "constant, on the sides of each image, of at least 0", f"{show(mode)} with {pads}")
+    if mode == "edge":
+        value = -math.inf  # a window of a max pooling that sees a copy of the edge sees the edge too, so the copy never wins
+    if mode not in ("constant", "edge") or len(pads) != 2 * rank or min(pads) < 0 or pads[0] or pads[rank]:
+        op.refuse("its padding", "constant or the edge, on the sides of each image, of at least 0", f"{show(mode)} with {pads}")
     if not any(pads):
         return flow
     axes = flow.axes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -61,7 +62,7 @@ def batch_norm(reader: Reader, op: Op) -> Flow:
     if convention == "caffe":
         settings["convention"] = "caffe"
         batches = _told(op, "batches")
-        arrays["batches"] = np.full(shape, batches if isinstance(batches, float) else 0, np.float32)
+        arrays["batches"] = np.full(shape, batches if isinstance(batches, float) and math.isfinite(batches) else 0, np.float32)
     if statistics == "running":
         settings["statistics"] = "running"
     made = reader.add(op, "bn", reader.name(op), (reader.image(op),), settings, arrays)

@@ -65,6 +65,7 @@ def gemm(reader: Reader, op: Op) -> Flow:
     if alpha != 1:
         op.take(weight.nbytes)
         weight = weight * np.float32(alpha)
+    op.take(8 * len(weight))
     bias = np.zeros(len(weight), np.float32)
     if reader.value(op, 2) is not None:
         given = reader.weights(op, 2, "the biases")
@@ -79,6 +80,7 @@ def matmul(reader: Reader, op: Op) -> Flow:
     weight = reader.weights(op, 1, "the weights")
     if weight.ndim != 2:
         op.refuse("the weights", "a matrix", weight)
+    op.take(4 * weight.shape[1])
     return fully_connected(reader, op, weight.T, np.zeros(weight.shape[1], np.float32))
 
 
@@ -141,7 +143,9 @@ def total(reader: Reader, op: Op) -> Flow:
 
 def difference(reader: Reader, op: Op) -> Flow:
     """A value minus a constant."""
-    return plus(reader, op, reader.flow(op), -reader.weights(op, 1, "what is subtracted"))
+    subtracted = reader.weights(op, 1, "what is subtracted")
+    op.take(subtracted.nbytes)
+    return plus(reader, op, reader.flow(op), -subtracted)
 
 
 def quotient(reader: Reader, op: Op) -> Flow:

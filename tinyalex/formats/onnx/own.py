@@ -54,6 +54,8 @@ def settings_of(op: Op, in_shape: Shape) -> tuple[str, dict[str, Any]]:
         settings[name] = op.whole(name, 0) if whole else op.real(name, 0.0)
     if not 1 <= settings.get("n", settings.get("kernel_size", 1)) <= max(512, *in_shape[1:]):
         op.refuse("its window", "at least 1 and no larger than images are", settings)
+    if kind == "contrast":
+        op.take(4 * in_shape[0] * settings["kernel_size"] ** 2 * 4)  # the body holds the weights of its window
     row = Row(kind, op.name, dict(settings) | ({"alpha_over_area": bool(settings["alpha_over_area"])} if kind == "rnorm" else {}))
     try:
         layer_of(row, in_shape)

@@ -24,7 +24,7 @@ from tinyalex.models.rows import Row, Shape
 from tinyalex.models.saved_net import printable
 
 ANY_BATCH = 1_000_003  # stands for a batch of any size: a prime, so that no size of the file is a multiple of it
-MOST_NODES = 1_000_000
+MOST_NODES = 20_000
 STEPS, MOST_STEPS = ("Add", "Cast", "Div", "Identity", "Mul", "Pad", "Sub"), 8  # what may stand before the axes of the images are turned
 
 
@@ -51,7 +51,10 @@ def read_onnx(path: Path | str, *, in_shape: Sequence[int] | None = None, output
     if len(sinks) > 1 + len(heads):
         reader.notes[f"The file has {len(sinks)} outputs; the net gives the first, {printable(sinks)[0]!r}."] = None
     for op in _needed(model, reader, [*sinks[:1], *heads]):
-        _read(reader, op)
+        try:
+            _read(reader, op)
+        except MemoryError:
+            op.refuse("the operator", "one for which there is memory", "too little of it")
     ends = [_end(reader, name) for name in (*sinks[:1], *heads)]
     probabilities = ends[0].softmax
     values = [_classes(reader, end).value for end in ends]
@@ -183,6 +186,8 @@ def _constant(op: Op, inputs: Sequence[Any]) -> Any:
     try:
         with np.errstate(all="ignore"):
             result = FOLDED[op.kind](op, inputs)
+    except DataError:
+        raise
     except (ValueError, IndexError, TypeError, AttributeError, OverflowError, MemoryError) as error:
         op.refuse("its constants", "ones that fit together", f"{type(error).__name__}: {error}")
     return result

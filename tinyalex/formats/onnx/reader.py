@@ -21,7 +21,7 @@ from tinyalex.models.saved_net import printable
 
 Tensor = npt.NDArray[Any]
 Value = Flow | Tensor
-MOST_VALUES = 2**30  # of one image, in one layer
+MOST_VALUES = 2**28  # of one image, in one layer: a GiB as float32
 LONGEST_NAME = 120
 ENDINGS = (".weight", "_weight", "_w_0", "_w")  # of the names that programs give to the weights of a layer
 
@@ -43,6 +43,7 @@ class Reader:
     values: dict[str, Value] = field(default_factory=dict)
     drafts: dict[str, Draft] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
+    numbers: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
 
@@ -125,9 +126,14 @@ class Reader:
             if ending is not None:
                 wanted = i.removesuffix(ending)
         wanted = (printable([wanted])[0].strip()[:LONGEST_NAME] or op.kind.lower()) + suffix
-        name, number = wanted, 2
+        return self.free(wanted)
+
+    def free(self, wanted: str) -> str:
+        """`wanted`, or that name and a number if a layer has it, which is then taken."""
+        name = wanted
         while name in self.names:
-            name, number = f"{wanted}_{number}", number + 1
+            self.numbers[wanted] += 1
+            name = f"{wanted}_{self.numbers[wanted] + 1}"
         self.names.add(name)
         return name
 
@@ -169,17 +175,16 @@ class Reader:
 
     def flattened(self, flow: Flow) -> Flow:
         """Images of one pixel at the end of the net as a vector."""
-        name, number = "flatten", 2
-        while name in self.names:
-            name, number = f"flatten_{number}", number + 1
         value = f"{flow.value} as a vector"
-        self.drafts[value] = Draft("flatten", name, (flow,), value, "the output")
+        self.drafts[value] = Draft("flatten", self.free("flatten"), (flow,), value, "the output")
         return Flow(value, (math.prod(flow.shape),), flow.seen)
 
     def vector(self, op: Op, flow: Flow) -> Flow:
         """The flow as a vector for the layers: flattened, unless it is one already."""
         if flow.is_vector:
             return flow
+        if flow.order is not None:
+            op.take(16 * math.prod(flow.shape))
         value, features = f"{flow.value} as a vector for {op.outputs[0]}", flow.features_in_order()
         if value in self.drafts:  # the node reads it twice
             return replace(flow, value=value, shape=(math.prod(flow.shape),), order=None, features=features)

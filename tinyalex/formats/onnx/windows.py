@@ -35,7 +35,7 @@ def conv(reader: Reader, op: Op) -> Flow:
     if groups < 1 or weight.shape[1] * groups != flow.shape[0] or len(weight) % groups:
         op.refuse("the weights", f"for {flow.shape[0]} channels in {groups} groups", weight)
     if flow.pad_value != 0:
-        op.refuse("the padding in front of it", "zeros", f"{flow.pad_value:g}")
+        op.refuse("the padding in front of it", "zeros", "the edge or -inf" if flow.pad_value == -math.inf else f"{flow.pad_value:g}")
     stride, sides = _stride(op, kernel), _sides(reader, op, flow, kernel)
     sides = _plus(sides, flow.padding)
     padding, ceil = settled(op, (flow.shape[1], flow.shape[2]), kernel, stride, sides, False, False)
@@ -50,6 +50,7 @@ def _on_one_pixel(reader: Reader, op: Op, flow: Flow, groups: int, arrays: dict[
     weight = arrays["weight"]
     if groups < 1 or weight.shape[1] * groups != flow.shape[0] or len(weight) % groups:
         op.refuse("the weights", f"for {flow.shape[0]} channels in {groups} groups", weight)
+    op.take(4 * len(weight))
     arrays = {"weight": weight.reshape(weight.shape[:2]), "bias": arrays.get("bias", np.zeros(len(weight), np.float32))}
     made = reader.add(op, "linear", reader.name(op), (flow,), {"out_features": len(weight), "groups": groups, "weight_init": HE}, arrays)
     return replace(made, seen=(len(weight), 1, 1))
@@ -68,7 +69,9 @@ def pool(reader: Reader, op: Op) -> Flow:
     counts = not largest and op.whole("count_include_pad", 0) == 1 and any(sides)
     if any(flow.padding):
         more = _plus(sides, flow.padding)
-        if not largest and any(sides) and not counts and not ceil and _reaches(size, kernel, stride, more, flow.padding):
+        if not _reaches(size, kernel, stride, more, more, ceil):
+            op.refuse("the padding in front of it", "smaller than its windows, of which each sees a pixel", flow.padding)
+        if not largest and any(sides) and not counts and not ceil and _reaches(size, kernel, stride, more, flow.padding, True):
             sides, ceil = (0, 0, 0, 0), True  # what is beyond the zeros lies in the last windows alone, and does not count
         sides, counts = _with_padding(reader, op, flow, sides, counts)
     padding, ceil = settled(op, size, kernel, stride, sides, ceil, True, counts)
@@ -84,20 +87,20 @@ def _with_padding(reader: Reader, op: Op, flow: Flow, sides: Sides, counts: bool
         if any(sides) and not counts:
             op.refuse("pads", "0 behind a Pad", sides)
         if flow.pad_value != 0:
-            op.refuse("the padding in front of it", "zeros", f"{flow.pad_value:g}")
+            op.refuse("the padding in front of it", "zeros", "the edge or -inf" if flow.pad_value == -math.inf else f"{flow.pad_value:g}")
         return _plus(sides, flow.padding), True
     draft = reader.drafts.get(flow.value)
     never_wins = flow.pad_value == -math.inf or (flow.pad_value == 0 and draft is not None and draft.kind in ("relu", "sigmoid"))
     if not never_wins:
-        op.refuse("the padding in front of it", "-inf, or 0 behind a ReLU", f"{flow.pad_value:g}")
+        op.refuse("the padding in front of it", "-inf, the edge, or 0 behind a ReLU", f"{flow.pad_value:g}")
     return _plus(sides, flow.padding), counts
 
 
-def _reaches(size: Pair, kernel: Shape, stride: Pair, sides: Sides, zeros: Sides) -> bool:
-    """Whether the windows on a padding of `sides` are those of ceil mode on a padding of zeros alone."""
+def _reaches(size: Pair, kernel: Shape, stride: Pair, sides: Sides, zeros: Sides, ceil: bool) -> bool:
+    """Whether all windows on a padding of `sides`, none of which lies beside the image, are those of a pooling with a padding of `zeros`."""
     try:
-        wanted = windows_of("", size, kernel, stride, sides, False, False)
-        return windows_of("", size, kernel, stride, zeros, True, True) == wanted
+        wanted = windows_of("", size, kernel, stride, sides, ceil and sides == zeros, False)
+        return windows_of("", size, kernel, stride, zeros, ceil, True) == wanted
     except ShapeError:
         return False
 
