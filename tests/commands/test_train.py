@@ -391,6 +391,11 @@ def test_every_field_of_a_recipe_is_an_option_and_a_yes_or_no_has_both(field, ca
     assert shown != getattr(paper, field) and (value is None or str(shown) in (value, f"{value}.0"))
 
 
+def test_recipe_of_a_net_for_cifar_names_its_images(capsys):
+    assert cli.main(["train", "--net", "resnet20", "--show"]) == 0
+    assert capsys.readouterr().out.endswith("next: tinyalex train --recipe resnet20-cifar10 --data cifar10, after tinyalex data cifar10\n")
+
+
 def test_padding_brings_what_goes_with_it(capsys):
     assert cli.main(["train", "--recipe", "paper", "--padding", "4", "--show", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
