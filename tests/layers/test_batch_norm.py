@@ -4,6 +4,10 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.places import PLACES, device_of, host
+from tinyalex.fast.request import Keeps
+from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts
+from tinyalex.parameters import generator
 
 every_place = pytest.mark.parametrize("place", PLACES)
 
@@ -149,7 +153,9 @@ def test_one_value_a_channel_has_no_variance():
     ("settings", "text"),
     [
         ({"momentum": 1.5}, "bn: momentum must be a number from 0 to 1, got 1.5"),
+        ({"momentum": -0.1}, "bn: momentum must be a number from 0 to 1, got -0.1"),
         ({"eps": 0}, "bn: eps must be a finite number above 0, got 0"),
+        ({"eps": np.inf}, "bn: eps must be a finite number above 0, got inf"),
         ({"convention": "keras"}, "bn: convention must be pytorch, tensorflow or caffe, got 'keras'"),
         ({"statistics": "both"}, "bn: statistics must be batch or running, got 'both'"),
         ({"channels": 0}, "bn: channels must be an integer of at least 1, got 0"),
@@ -158,6 +164,46 @@ def test_one_value_a_channel_has_no_variance():
 def test_bad_settings_raise(settings, text):
     with refuses(ta.ShapeError, text):
         ta.BatchNorm2d(**settings)
+
+
+@pytest.mark.parametrize("kind", [ta.BatchNorm2d, lambda channels, **settings: ta.GroupNorm(1, channels, **settings)], ids=["bn", "gn"])
+def test_scales_and_shifts_that_are_all_equal_need_no_generator(kind):
+    made = kind(3, weight_init=ta.Constant(2.0), bias_init=ta.Constant(5.0))
+    assert made.weight.tolist() == [2.0] * 3 and made.bias.tolist() == [5.0] * 3 and not made.unbuilt
+    for drawn in ({"weight_init": ta.Gaussian(1)}, {"bias_init": ta.Gaussian(1)}):
+        waits = kind(3, **drawn)
+        assert waits.unbuilt and not waits.buffers
+        waits.build()
+        same = kind(3, **drawn, rng=generator(0, waits.name))
+        assert all(np.array_equal(waits.params[key], same.params[key]) for key in ("weight", "bias"))
+
+
+def test_momentum_may_be_0_or_1():
+    x = values((4, 3, 2, 2))
+    for momentum, moved in ((0, np.zeros(3)), (1, x.mean(axis=(0, 2, 3)))):
+        bn = make(momentum=momentum)
+        bn.forward(x, train=True)
+        np.testing.assert_allclose(bn.running_mean, moved, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", [ta.BatchNorm2d, lambda *channels: ta.GroupNorm(1, *channels)], ids=["bn", "gn"])
+def test_shape_of_the_output_is_that_of_the_input_if_its_channels_fit(kind):
+    assert kind(3).output_shape((3, 4, 5)) == (3, 4, 5)
+    for shape in ((2, 4, 5), (3, 4), (3,)):
+        with refuses(ta.ShapeError, f"n: x must have 3 channels on axis 1 of (N, C, H, W), got {('N', *shape)}"):
+            kind(3).output_shape(shape)
+    with refuses(ta.CallOrderError, "n: the parameters must be drawn before the layer is used, got an unbuilt layer"):
+        kind().output_shape((3, 4, 5))
+    with refuses(ta.ShapeError, "n: x must have 4 axes (N, C, H, W), got ('N', 7)"):
+        ta.Sequential([kind()], in_shape=(7,))
+
+
+def test_batch_norm_keeps_its_input_and_six_values_a_channel():
+    bn, scale = ta.BatchNorm2d(3), ta.Scale(2.0)
+    assert bn.facts((3, 4, 5)) == Facts(keeps=Keeps(x=True))
+    for n, backward, workers in ((1, False, 1), (9, True, 2), (2, True, None)):
+        blocks = Layer.scratch_bytes(scale, (3, 4, 5), n, backward, workers)
+        assert bn.scratch_bytes((3, 4, 5), n, backward, workers) == blocks + 6 * 3 * 4
 
 
 def conv_and_norm(bias, dtype=np.float64, algorithm="auto"):

@@ -4,6 +4,8 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.places import PLACES, device_of, host
+from tinyalex.fast.request import Keeps
+from tinyalex.layers.facts import Facts
 
 
 def make(*args, **settings):
@@ -46,12 +48,21 @@ def test_any_number_of_workers_gives_the_same_bits(cache):
     [
         ((0, 4), "gn: groups must be an integer of at least 1, got 0"),
         ((3, 4), "gn: channels must be a multiple of groups=3, got 4"),
-        ((2, 4), "gn: eps must be a finite number above 0, got -1"),
     ],
 )
 def test_bad_settings_raise(args, text):
     with refuses(ta.ShapeError, text):
-        ta.GroupNorm(*args, **({"eps": -1} if "eps" in text else {}))
+        ta.GroupNorm(*args)
+
+
+@pytest.mark.parametrize("eps", [-1, 0, np.inf])
+def test_eps_that_is_no_finite_number_above_0_is_refused(eps):
+    with refuses(ta.ShapeError, f"gn: eps must be a finite number above 0, got {eps}"):
+        ta.GroupNorm(2, 4, eps=eps)
+
+
+def test_it_keeps_its_input_and_two_values_a_group():
+    assert ta.GroupNorm(3, 6, dtype=np.float64).facts((6, 4, 5)) == Facts(keeps=Keeps(x=True, own=2 * 3 * 8))
 
 
 def test_channels_that_the_groups_do_not_divide_are_named_by_the_net():
