@@ -4,6 +4,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.places import PLACES, device_of, host
+from tinyalex.fast import sharing
 from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
@@ -113,6 +114,25 @@ def test_float32_is_close_to_float64_also_far_from_zero(mean):
     x = mean + values((8, 3, 6, 6))
     out = make(dtype=np.float32).forward(x.astype(np.float32), train=True)
     assert np.abs(out - make().forward(x.astype(np.float32).astype(np.float64), train=True)).max() < (1e-5 if not mean else 2e-3)
+
+
+@pytest.mark.parametrize(("most", "blocks"), [(1, 36), (320, 18), (1 << 20, 9)])
+def test_blocks_of_channels_or_of_images_give_the_same_results(monkeypatch, most, blocks):
+    monkeypatch.setattr(sharing, "MAPS", most)  # bytes; a map has 160, an image 640
+    device, mapped, counts, x = ta.CpuDevice(small=0), ta.CpuDevice.map_blocks, [], 3 + values((9, 4, 5, 4), 1)
+    count = lambda self, block, n, *rest, size=None: counts.append(-(-n // size)) or mapped(self, block, n, *rest, size=size)  # noqa: E731
+    monkeypatch.setattr(ta.CpuDevice, "map_blocks", count)
+    bn, plain = make(4, device), make(4, "sim:0")
+    for train in (True, False):
+        out = bn.forward(x, train=train)
+        np.testing.assert_allclose(out, host(plain.device, plain.forward(plain.device.asarray(x), train=train)), rtol=1e-12, atol=1e-12)
+    bn.forward(x, train=True)
+    plain.forward(plain.device.asarray(x), train=True)
+    dx = bn.backward(out)
+    np.testing.assert_allclose(dx, host(plain.device, plain.backward(plain.device.asarray(out))), rtol=1e-10, atol=1e-12)
+    for key, grad in bn.grads.items():
+        np.testing.assert_allclose(grad, host(plain.device, plain.grads[key]), rtol=1e-10, atol=1e-12)
+    assert set(counts) == {blocks}
 
 
 @pytest.mark.parametrize("cache", [1, 6 << 20])

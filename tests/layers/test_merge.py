@@ -4,7 +4,8 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, values
 from tests.places import PLACES, device_of, host
-from tinyalex.layers import merge
+from tinyalex.fast import sharing
+from tinyalex.layers.merge import sum_of
 
 every_place = pytest.mark.parametrize("place", PLACES)
 
@@ -116,10 +117,10 @@ def test_what_is_no_tuple_of_arrays_is_refused():
         ta.Product().forward((np.zeros((2, 3, 1, 1), np.float32),))
 
 
-@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("n", [1, 3, 5])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_large_images_are_added_in_ranges_of_channels(monkeypatch, n, k):
-    monkeypatch.setattr(merge, "SUM", 100)  # bytes; an image has 1,400
+    monkeypatch.setattr(sharing, "MAPS", 200 if n > 3 else 800)  # bytes; a map has 200
     parts = tuple(values((n, 7, 5, 10), seed, np.float32) for seed in range(k))
     expected = np.maximum(sum(parts[1:], parts[0]), 0)
     for workers in (1, 2, 3):
@@ -129,5 +130,5 @@ def test_large_images_are_added_in_ranges_of_channels(monkeypatch, n, k):
             seen.append(x.shape)
             np.maximum(x, 0, out=out)
 
-        assert np.array_equal(merge.sum_of(parts, ta.CpuDevice(workers=workers), relu), expected)
+        assert np.array_equal(sum_of(parts, ta.CpuDevice(workers=workers), relu), expected)
         assert seen == [(1, 1, 5, 10)] * 7 * n
