@@ -85,8 +85,13 @@ def test_head_without_its_loss_is_named():
     main = net.forward(values((2, 3, 5, 5), dtype=np.float32), train=True)[0]
     with refuses(ta.ShapeError, "both1: dout must be a tuple of the gradients of the main output and of each head, got float32 array"):
         net.backward(main)
-    with refuses(ta.ShapeError, "loss: logits must be a tuple of 2, the main output and 1 heads, got float32 array of shape (2, 2)"):
-        ta.WeightedHeads([0.3]).forward(main, np.array([0, 1]), train=True)
+    rule, loss, labels = "loss: logits must be a tuple of 2, the main output and 1 heads, got", ta.WeightedHeads([0.3]), np.array([0, 1])
+    with refuses(ta.ShapeError, f"{rule} float32 array of shape (2, 2); a net with heads gives them in forward(train=True), and one "):
+        loss.forward(main, labels, train=True)
+    with refuses(ta.ShapeError, f"{rule} a tuple of 3 elements; give one weight for each of the 2 heads"):
+        loss.forward((main, main, main), labels, train=True)
+    with refuses(ta.ShapeError, "loss: logits must be one array, got a tuple of 3 elements, as a net with auxiliary heads gives; use"):
+        ta.SoftmaxCrossEntropy().forward((main, main, main), labels, train=True)
     for weights in ([], 0.3, [-1], ["a"]):
         with pytest.raises(ta.ShapeError, match="weight"):
             ta.WeightedHeads(weights)
@@ -106,6 +111,13 @@ def test_outputs_that_do_not_join_are_named(merge, shapes, text):
         merge().output_shape(shapes)
     with refuses(ta.ShapeError, text):
         merge().forward(tuple(np.zeros((2, *shape), np.float32) for shape in shapes))
+
+
+@pytest.mark.parametrize("merge", [ta.Sum, ta.Concat, ta.Product])
+def test_outputs_of_other_batches_are_named(merge):
+    parts = np.zeros((2, 3, 4, 4), np.float32), np.zeros((3, 3, 4, 4) if merge is not ta.Product else (3, 3), np.float32)
+    with refuses(ta.ShapeError, "outputs of paths must be of one batch, 2 images as in path 1, got 3 in path 2; let all paths read one x"):
+        merge().forward(parts)
 
 
 def test_what_is_no_tuple_of_arrays_is_refused():

@@ -90,8 +90,9 @@ def run(args: argparse.Namespace) -> int:
     story = None if cards is None else _story(args, make, settings, *cards)
     later = LATER.get(args.name)
     origin = "" if later is None else later.origin
-    of_net = count(net), receptive_fields(net)
-    counted = Counted(net, apart, published, batch, *of_net, needs, *plans, choices, story, origin, None if settings else later)
+    as_made = None if settings else later
+    fields = receptive_fields(net)
+    counted = Counted(net, apart, published, batch, count(net), fields, needs, *plans, choices, story, origin, as_made)
     if args.json:
         print(json.dumps(document_of_net(counted), indent=1, allow_nan=False))
     else:
