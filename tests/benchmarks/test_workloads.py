@@ -48,7 +48,9 @@ def test_a_wrong_answer_is_refused(workload):
 def test_names_are_of_a_group_and_titles_say_what_is_done():
     assert len({workload.title for workload in WORKLOADS.values()}) == len(WORKLOADS)
     assert WORKLOADS["layer-conv2-forward"].title == "AlexNet's conv2 96x27x27 -> 256, 5x5, padding 2, 2 groups, N=32, forward"
-    assert {name.partition("-")[0] for name in WORKLOADS} == {"alexnet", "update", "towers", "conv", "layer", "lrn", "pool", "figure1"}
+    assert {name.partition("-")[0] for name in WORKLOADS} == {
+        "alexnet", "vgg16", "resnet50", "resnet18", "update", "towers", "conv", "layer", "lrn", "pool", "figure1",
+    }  # fmt: skip
 
 
 def test_conv_answers_are_those_of_the_definition():

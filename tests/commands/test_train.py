@@ -538,7 +538,7 @@ def test_a_run_begins_with_the_weights_of_another_and_its_layers_have_their_own_
         (["--rates", "conv1"], "train: --rates must be layers with factors, such as conv1=0,fc6=0.1, got 'conv1'"),
         (["--rates", "conv9=1"], "rates: a layer must be one of conv1, conv2, conv3, conv4, conv5, fc6, fc8, got 'conv9'"),
         (["--rates", "conv1=-1"], "rates: the factor of conv1 must be a number of at least 0, got -1.0"),
-        (["--recipe", "papr"], "recipe: the name must be one of paper, authors, caffe, small, got 'papr'; did you mean paper?"),
+        (["--recipe", "papr"], "resnet20-cifar10, got 'papr'; did you mean paper?"),
         (["--pixels", "raw"], "recipe: pixels must be mean-image or standardize, got 'raw'"),
         (["--net", "alexnet", "--weight-std", "he"], "train: --weight-std must be a number above 0, or \"fan-in\", got 'he'"),
         (["--width", "2"], "cifar-alexnet: settings must be among"),

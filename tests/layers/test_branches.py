@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tests.contract import refuses, values
+from tests.contract import refuses, rng, values
+from tinyalex.layers.activation import Activation
 
 
 def conv(k, kernel=1, **settings):
@@ -93,3 +94,36 @@ def test_error_in_a_path_leaves_nothing_behind():
     with pytest.raises(ValueError, match="here"):
         net.backward(values((2, 2, 4, 4), dtype=np.float32))
     assert not any(grad.any() for grad in net.grads.values()) and all(leaf._cache is None for leaf in net.leaves())
+
+
+def residual(activation=ta.ReLU):
+    """A residual block and the activation behind its sum."""
+    return ta.Branches([[ta.Conv2d(3, 3, 1, bias_init=ta.Gaussian(1), rng=rng(), name="conv")], []], ta.Sum()), activation()
+
+
+@pytest.mark.parametrize("activation", [ta.ReLU, ta.Tanh, ta.Sigmoid])
+def test_activation_applied_by_the_sum_before_gives_the_same_bits(activation):
+    (block, function), net = residual(activation), ta.Sequential(list(residual(activation)))
+    x, dout = values((3, 3, 5, 4), 1, np.float32), values((3, 3, 5, 4), 2, np.float32)
+    for train in (False, True):
+        assert np.array_equal(net.forward(x, train=train), function.forward(block.forward(x, train=train), train=train))
+    assert np.array_equal(net.backward(dout), block.backward(function.backward(dout)))
+    for key, grad in net.grads.items():
+        assert np.array_equal(grad, block.paths[0].layers[0].grads[key.removeprefix("conv.")])
+
+
+def test_activation_is_applied_in_the_sum_unless_somebody_replaced_forward(monkeypatch):
+    called, forward = [], ta.ReLU.forward
+    monkeypatch.setattr(Activation, "forward", lambda self, x, train=False: called.append(self.name) or forward(self, x, train=train))
+    x = values((2, 3, 5, 4), 1, np.float32)
+    net = ta.Sequential(list(residual()))
+    expected = net.forward(x)
+    assert called == []
+    block, sum_ = net.layers[0], net.layers[0].merge
+    for changed in (block, sum_):
+        changed.forward = changed.forward  # whoever replaces the forward of an object is called without an activation
+        assert np.array_equal(net.forward(x), expected)
+        del changed.forward
+    assert called == ["relu", "relu"]
+    concat = ta.Sequential([ta.Branches([[ta.ReLU(name="inside")], []], ta.Concat()), ta.ReLU()])
+    assert concat.forward(x).shape == (2, 6, 5, 4) and called[2:] == ["inside", "relu"]

@@ -4,6 +4,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, values
 from tests.places import PLACES, device_of, host
+from tinyalex.layers import merge
 
 every_place = pytest.mark.parametrize("place", PLACES)
 
@@ -125,3 +126,20 @@ def test_what_is_no_tuple_of_arrays_is_refused():
         ta.Sum().forward(np.zeros((2, 3), np.float32))
     with refuses(ta.ShapeError, "product: x must be a tuple of at least 2 arrays"):
         ta.Product().forward((np.zeros((2, 3, 1, 1), np.float32),))
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_large_images_are_added_in_ranges_of_channels(monkeypatch, n, k):
+    monkeypatch.setattr(merge, "SUM", 100)  # bytes; an image has 1,400
+    parts = tuple(values((n, 7, 5, 10), seed, np.float32) for seed in range(k))
+    expected = np.maximum(sum(parts[1:], parts[0]), 0)
+    for workers in (1, 2, 3):
+        seen = []
+
+        def relu(x, out, scratch, seen=seen):
+            seen.append(x.shape)
+            np.maximum(x, 0, out=out)
+
+        assert np.array_equal(merge.sum_of(parts, ta.CpuDevice(workers=workers), relu), expected)
+        assert seen == [(1, 1, 5, 10)] * 7 * n

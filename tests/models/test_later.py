@@ -200,3 +200,11 @@ def test_bad_settings_raise():
     assert build_later("squeezenet1.1", input_size=25, devices=DryDevice()).shapes[-1] == (1000,)
     with refuses(ta.ShapeError, "squeezenet1.1: input_size must be at least 25, got 24 ("):
         build_later("squeezenet1.1", input_size=24, devices=DryDevice())
+
+
+@pytest.mark.parametrize("paths", [((), (row("relu", "r"),)), ((conv("a", 3, 3),), ()), ((conv("a", 3, 3),), (conv("b", 3, 3),))])
+def test_a_net_may_begin_with_paths(paths):
+    net = build_net((branches("sum", "sum", *paths),), (3, 8, 8), "net")
+    x = np.ones((2, 3, 8, 8), np.float32)
+    gradient = net.backward(net.forward(x, train=True))
+    assert (gradient is None) == all(path and path[0].kind == "conv" for path in paths)

@@ -17,6 +17,7 @@ from tinyalex.analysis.predict import predict
 from tinyalex.analysis.predict_cards import CARDS, CHECKS, Card, Timing, parse_cards
 from tinyalex.analysis.predict_report import PAPERS_CARD, Story
 from tinyalex.analysis.receptive import receptive_fields
+from tinyalex.commands.files import builder_of, is_file, net_in
 from tinyalex.commands.net_report import Counted, document_of_net, text_of_net
 from tinyalex.commands.shared import path
 from tinyalex.devices.dry import DryDevice
@@ -38,7 +39,8 @@ SWITCHES = {"half": "half", "no_lrn": "lrn", "no_overlap": "overlapping", "no_dr
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help=NAMES)
+    files = "or a file of ONNX, Caffe, cuda-convnet, PyTorch, or of this program, such as deploy.prototxt"
+    parser.add_argument("name", metavar="NAME", nargs="?", help=f"{NAMES}; {files}")
     parser.add_argument("--list", action="store_true", help="print what each NAME is, and count nothing")
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     parser.add_argument("--batch", type=int, help=f"images that are counted (default: 1; {PAPER_BATCH} with --card and --predict)")
@@ -80,19 +82,19 @@ def run(args: argparse.Namespace) -> int:
     if cards is not None:
         args.towers = max(args.towers, cards[1])
     settings = _settings(args)
-    make = partial(build, args.name, **settings)
+    foreign = None if not is_file(args.name) else net_in("net", args.name)
+    make = partial(build, args.name, **settings) if foreign is None else builder_of(foreign)
     net = make(towers=args.towers, devices=_places(args.towers))
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
-    large = args.name.startswith("alexnet")
+    large = args.name.startswith("alexnet") and foreign is None
     plans = ([], "", None) if card is None else _cards(make, card, args.batch or PAPER_BATCH, SCALED if large else {})
     apart, published = _compared(args, settings) if large else ([], ())
     choices = algorithms(net, batch) if args.algorithms else []
     story = None if cards is None else _story(args, make, settings, *cards)
     later = LATER.get(args.name)
-    origin = "" if later is None else later.origin
-    as_made = None if settings else later
-    fields = receptive_fields(net)
-    counted = Counted(net, apart, published, batch, count(net), fields, needs, *plans, choices, story, origin, as_made)
+    origin = later.origin if later is not None else "" if foreign is None else f"from {foreign.source}"
+    rows, fields, of_table = count(net), receptive_fields(net), None if settings else later
+    counted = Counted(net, apart, published, batch, rows, fields, needs, *plans, choices, story, origin, of_table)
     if args.json:
         print(json.dumps(document_of_net(counted), indent=1, allow_nan=False))
     else:
@@ -143,7 +145,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         if getattr(args, option):
             settings[key] = not option.startswith("no_")
     of_others = {"num_classes", "input_size"} if args.name in LATER else set()
-    if args.name in MODELS and settings.keys() - of_others and not args.name.startswith("alexnet"):
+    if settings.keys() - of_others and (is_file(args.name) or (args.name in MODELS and not args.name.startswith("alexnet"))):
         options = {key: option for option, key in SWITCHES.items()}
         given = ", ".join("--" + options.get(key, key).replace("_", "-") for key in settings if key not in of_others)
         raise ShapeError(f"net: NAME must be an alexnet for {given}, got {args.name!r}")

@@ -8,21 +8,26 @@
 
 weight and bias are used at every place, so their gradients are sums:  dbias = sum_i dout_i,  dweight = sum_i dout_i y_i.
 
-Let dy_i = weight dout_i. A value x_j enters three times: in d_j itself, in the mean that every d_i contains, and in the variance that
-every y_i contains. From y_i = d_i s:
+The gradient of the loss at y_i is weight dout_i. A value x_j enters three times: in d_j itself, in the mean that every d_i contains, and
+in the variance that every y_i contains. Let D_j be the slope at x_j, so that D_j y_i says how y_i changes with x_j, and let [i = j] be 1
+if i is j, and 0 otherwise. From y_i = d_i s:
 
-    dy_i/dx_j = s dd_i/dx_j + d_i ds/dx_j,     dd_i/dx_j = [i = j] - 1/m,
-    ds/dx_j = -(1/2) (var + eps)^(-3/2) dvar/dx_j = -(1/2) s^3 (2/m) d_j = -(s^2/m) y_j,
+    D_j y_i = s D_j d_i + d_i D_j s,     D_j d_i = [i = j] - 1/m,
+    D_j s = -(1/2) (var + eps)^(-3/2) D_j var = -(1/2) s^3 (2/m) d_j = -(s^2/m) y_j,
 
-where dvar/dx_j = (2/m) sum_i d_i ([i = j] - 1/m) = (2/m) d_j, because the d_i sum to 0. So
+where D_j var = (2/m) sum_i d_i ([i = j] - 1/m) = (2/m) d_j, because the d_i sum to 0. So
 
-    dy_i/dx_j = s ([i = j] - 1/m - y_i y_j / m),        and with a sum over i, since a gradient adds where a value is used:
+    D_j y_i = s ([i = j] - 1/m - y_i y_j / m),        and dx_j is the sum of weight dout_i D_j y_i over i:
 
     dx_j = s weight (dout_j - (1/m) sum_i dout_i - y_j (1/m) sum_i dout_i y_i)
          = s weight (dout_j - dbias/m - y_j dweight/m).
 
-In words: take from dout its mean, and then what is left of it along y. A change of all x by one number, or by one factor, changes no
-y, so no gradient may point there. With running statistics, mean and s are constants, and dx_j = s weight dout_j alone.
+In words: dout loses its mean, and y times the mean of dout_i y_i. If all x grow by one number, no y changes, so the dx_j sum to 0. If all
+d_j grow by one factor, no y changes but for eps, so the dx_j y_j sum to 0 if eps is 0. With running statistics, mean and s are
+constants, and dx_j = s weight dout_j alone.
+
+Below, B is the number of images in a block of the batch. Every dx_j needs the sums of all images, so `backward` goes through the blocks
+twice: first for dweight and dbias, and then for dx.
 """
 
 from __future__ import annotations
@@ -130,11 +135,11 @@ class BatchNorm2d(ChannelNorm):
         "pytorch": running <- (1 - momentum) running + momentum batch; default 0.1.
         "tensorflow": running <- momentum running + (1 - momentum) batch; default 0.9.
         "caffe": running <- the weighted mean of all batches so far, in which a batch of k steps ago has the weight momentum^k;
-            default 0.999. This forgets the values from before the first batch.
+            default 0.999. The first batch replaces the 0 and the 1 from which the running statistics start.
         The running variance is that of the batch times m / (m - 1), which estimates the variance of all images without bias, in "pytorch"
         and "caffe"; in "tensorflow" it is that of the batch, as in Keras.
     statistics: "batch" as above, or "running": training uses the running statistics too, and leaves them as they are, as for a part of a
-        net that only the last layers are trained of. May be assigned; a frozen layer always does this.
+        net below the layers that are trained. May be assigned; a frozen layer always does this.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`; scale 1 and shift 0 by default.
 
     Raises

@@ -105,6 +105,7 @@ class Diagnosis:
             return None
         if len(self.function.returns) > 1:  # a mistake that explains all outputs comes before one that explains this one alone
             for known in filter(table.explains_all, self.function.mistakes):
+                number = table.outputs.index(known.shows) if known.shows else number
                 return self._called(Named(known, "", self._shown(number)), number)
         if found := self._named_alone(number):
             return found

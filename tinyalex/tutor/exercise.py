@@ -56,6 +56,8 @@ class Mistake:
     given: for a mistake that comes down to other arguments, such as a bias of zeros: takes the arguments by name and returns those
         that it changes. It is then also recognized together with any other mistake.
     words: what its message names beside the numbers of the call, such as {"kinds": "pool"}.
+    shows: the output that its message is about, where it changes others as well: of these alone it is not recognized. Empty where the
+        message holds for each of them.
     """
 
     key: str
@@ -65,6 +67,7 @@ class Mistake:
     within: float = 1e-9
     given: Callable[..., Arguments] | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    shows: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from tinyalex.tutor.sizes import constant_ratio, expression, named, sizes_of
 
 LISTED = 3  # calls that are right and are named
 SMALL = 0.5  # of an axis: what is called a part of it
+ROUNDED = 1e-6  # of the largest element: float32 rounds to 6e-8 of a number
 FEW = 4  # elements that say something of a value from which on, or up to which, an output differs
 FACTORS: Mapping[str, Callable[[Array], Array]] = {  # what a gradient may have been multiplied by, element by element
     "{}": lambda v: v, "{} ** 2": np.square, "1 - {}": lambda v: 1 - v, "1 - {} ** 2": lambda v: 1 - v * v, "abs({})": np.abs,
@@ -75,6 +76,8 @@ def symptom_of(calls: Sequence[Seen], mostly_right: bool, output: str, is_list: 
     calls: those in which it does, the one that is shown first; the others may make sure of what it suggests.
     """
     yours, right = np.asarray(calls[0].yours), np.asarray(calls[0].right)
+    if all(map(_only_rounded, calls)):
+        return "rounded", {}
     if ratio := constant_ratio(yours, right) if right.size > 1 or not mostly_right else None:
         ratios = [constant_ratio(call.yours, call.right) for call in calls]
         every = [one for one in ratios if one is not None]
@@ -100,6 +103,14 @@ def symptom_of(calls: Sequence[Seen], mostly_right: bool, output: str, is_list: 
     if is_a_sum and np.isclose(yours.sum(), right.sum(), rtol=1e-9):
         return "sum kept", numbers
     return ("sometimes" if mostly_right else "elsewhere"), numbers
+
+
+def _only_rounded(call: Seen) -> bool:
+    """Whether the first six digits of the largest elements are right: what float32 on the way does, and no mistake in a formula."""
+    yours, right = np.asarray(call.yours), np.asarray(call.right)
+    if right.dtype.kind != "f" or yours.shape != right.shape or not right.any():
+        return False
+    return bool(np.abs(yours - right).max() < ROUNDED * np.abs(right).max())
 
 
 def off_of(yours: Array, right: Array) -> Array:

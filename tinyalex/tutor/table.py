@@ -59,6 +59,8 @@ class Table:
 
     def hits(self, mistake: Mistake | None, transform: str, number: int, at: int) -> bool:
         """Whether the student's output in a call is that of a mistake after a transform; both may have failed there."""
+        if mistake is not None and mistake.shows not in ("", self.outputs[number]):
+            return False
         made = self._transformed(transform, self.made(mistake, at), number, at)
         return matches(self.answers[at][number], made, mistake.within if mistake else 1e-9)
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from tests.experiments.claims.fakes import IMAGES, make_outcome, make_run, make_work, plant
+from tinyalex.experiments.claims.alexnet import ALEXNET, CLAIMS, VARIANTS
 from tinyalex.experiments.claims.job import Job
-from tinyalex.experiments.claims.page import FILES, page_of, sentences
-from tinyalex.experiments.claims.plan import CLAIMS, VARIANTS
+from tinyalex.experiments.claims.page import files_of, page_of, sentences
 from tinyalex.experiments.claims.result import result
 from tinyalex.experiments.claims.values import value_of
 
@@ -133,8 +133,8 @@ def test_every_picture_is_drawn_for_the_runs_it_needs(tmp_path):
     plant(tmp_path, *pairs("base", "no-dropout", [1.0, -2.0, 0.5]), *pairs("pair-norm", "pair-plain", [2.0]))
     plant(tmp_path, *(make_run(name, 0, make_outcome(colors=(0.1, 0.2, 0.3))) for name in ("split", "whole")))
     Job(tmp_path, make_work(), lambda line: None).write()
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(FILES)
-    for name in FILES:
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(files_of(ALEXNET))
+    for name in files_of(ALEXNET):
         if name.endswith("png"):
             with Image.open(tmp_path / name) as image:
                 image.load()

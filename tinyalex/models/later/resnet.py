@@ -104,7 +104,7 @@ def preactivation(depth: int, classes: int = 1000) -> Rows:
         for i in range(count):
             name, stride = f"stage{stage + 1}.{i + 1}", 2 if stage and not i else 1
             before = row("bn", f"{name}.bn1"), row("relu", f"{name}.relu1")
-            path = _preactivated(name, kind, k, stride)
+            path = preactivated(name, kind, k, stride)
             if not i and (stage or grows > 1):
                 rows += [*before, branches(name, "sum", path, (conv(f"{name}.project", grows * k, 1, stride, bias=False),))]
             else:
@@ -112,7 +112,7 @@ def preactivation(depth: int, classes: int = 1000) -> Rows:
     return (*rows, row("bn", "bn5"), row("relu", "relu5"), *head(classes))
 
 
-def _preactivated(name: str, kind: str, k: int, stride: int) -> Rows:
+def preactivated(name: str, kind: str, k: int, stride: int) -> Rows:
     """The path of a block behind its first normalization and ReLU."""
     if kind == "basic":
         sizes = [(k, 3, stride), (k, 3, 1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from tinyalex.tutor.exercise import Mistake
 from tinyalex.tutor.exercises.e13_backward import Three, batch_norm_backward
 
 Way = Callable[..., Three]
+OTHER_SIZES = ("C", "H", "W", "N C", "N H", "N W", "C H", "C W", "N C H", "N C W", "C H W")
+BOTH_SUMS, BOTH_PATHS = "dweight and dbias", "the mean and the variance"
 
 
 def wide(values: Array) -> Array:
@@ -60,6 +63,12 @@ class Back(NamedTuple):
         return summed(self.dout * self.y)
 
     @property
+    def sums(self) -> Array:
+        """What is taken from dout: the two paths through the statistics."""
+        out: Array = wide(self.dbias) / self.m + self.y * wide(self.dweight) / self.m
+        return out
+
+    @property
     def std(self) -> Array:
         """The standard deviation of each channel, without eps."""
         out: Array = self.x.std(axis=(0, 2, 3))
@@ -99,14 +108,37 @@ def _dweight_in_dx(make: Callable[[Back], Array]) -> Way:
     return _back(lambda c: (c.dx(along=c.y * wide(make(c)) / c.m), make(c), c.dbias))
 
 
+def _sums(key: str, make: Callable[[Back, Array], Array], source: str = "inferred") -> tuple[Mistake, ...]:
+    """A mistake in one of the two sums, or in both. make: takes the terms (N, C, H, W) of a sum and returns what stands in its place."""
+    return (
+        Mistake(f"{key}/dweight", _dweight(lambda c: make(c, c.dout * c.y)), source, words={"kinds": "dweight"}),
+        Mistake(f"{key}/dbias", _back(lambda c: (c.dx(), c.dweight, make(c, c.dout))), source, words={"kinds": "dbias"}),
+        Mistake(key, _back(lambda c: (c.dx(), make(c, c.dout * c.y), make(c, c.dout))), source, words={"kinds": BOTH_SUMS}),
+    )
+
+
+def _over_axes(*axes: int) -> Way:
+    """dx whose means are taken over these axes."""
+
+    def make(c: Back) -> Array:
+        dy = c.dout * wide(c.weight)
+        return wide(c.s) * (dy - dy.mean(axis=axes, keepdims=True) - c.y * (dy * c.y).mean(axis=axes, keepdims=True))
+
+    return _dx(make)
+
+
 def _path(path: str, factor: Callable[[Back], Array] | None = None) -> Way:
     """A mistake in the sums of dx, alone or with another one in front of them."""
     return _dx(lambda c: PATHS[path](c, None if factor is None else factor(c)))
 
 
-def _one_path(number: Callable[[Back], float]) -> dict[str, Callable[[Back], Array]]:
-    """Another number in the place of m, in one of the two paths."""
-    return {"of the mean": lambda c: c.over(number(c), c.m), "of the variance": lambda c: c.over(c.m, number(c))}
+def _divided(key: str, number: Callable[[Back], float], source: str = "inferred") -> tuple[Mistake, ...]:
+    """Another number in the place of m, in one of the two paths or in both."""
+    return (
+        Mistake(key, _path(key), source, words={"kinds": BOTH_PATHS}),
+        Mistake(f"{key}/of the mean", _dx(lambda c: c.over(number(c), c.m)), "inferred", words={"kinds": "the mean"}),
+        Mistake(f"{key}/of the variance", _dx(lambda c: c.over(c.m, number(c))), "inferred", words={"kinds": "the variance"}),
+    )
 
 
 def _own_s(make: Callable[[Back], Array]) -> Way:
@@ -114,9 +146,33 @@ def _own_s(make: Callable[[Back], Array]) -> Way:
     return _back(lambda c: c.right(s=make(c)))
 
 
+def _by_sizes(sizes: str) -> Way:
+    """dx with a product of these sizes in the place of m."""
+
+    def make(c: Back) -> Array:
+        number = math.prod(c.x.shape["NCHW".index(size)] for size in sizes.split())
+        return c.over(number, number)
+
+    return _dx(make)
+
+
+def _power(power: float) -> Way:
+    """dx with another power of s than 3 in the derivative of s."""
+    return _dx(lambda c: c.dx(along=c.y * wide(c.dweight * c.s ** (power - 3)) / c.m))
+
+
+def _more_eps(eps: float, outside: bool = False) -> Callable[[Back], Array]:
+    """s with one more eps, under the root or outside of it."""
+    return (lambda c: 1 / (1 / c.s + eps)) if outside else (lambda c: (c.s**-2 + eps) ** -0.5)
+
+
+def _root_of_s(eps: float) -> Callable[[Back], Array]:
+    """What comes of s where it is taken for the variance."""
+    return lambda c: (c.s + eps) ** -0.5
+
+
 def first_term_alone(c: Back) -> Three:
-    sums = wide(c.dbias) / c.m + c.y * wide(c.dweight) / c.m
-    return wide(c.s) * (wide(c.weight) * c.dout - sums), c.dweight, c.dbias
+    return wide(c.s) * (wide(c.weight) * c.dout - c.sums), c.dweight, c.dbias
 
 
 def weight_twice_with_its_sums(c: Back) -> Three:
@@ -153,20 +209,13 @@ def images_alone_in_dx(c: Back) -> Three:
     return c.dx(c.dout.mean(axis=0), c.y * (c.dout * c.y).mean(axis=0)), c.dweight, c.dbias
 
 
-def sums_of_an_image(c: Back) -> Three:
-    return c.dx(), (c.dout * c.y).sum(axis=(1, 2, 3)), c.dout.sum(axis=(1, 2, 3))
-
-
-def means(c: Back) -> Three:
-    return c.dx(), c.dweight / c.m, c.dbias / c.m
+def last_image_in_dx(c: Back) -> Three:
+    dweight, dbias = (c.dout * c.y)[-1].sum(axis=(1, 2)), c.dout[-1].sum(axis=(1, 2))
+    return c.dx(wide(dbias) / c.m, c.y * wide(dweight) / c.m), dweight, dbias
 
 
 def means_divided_again(c: Back) -> Three:
     return c.over(c.m**2, c.m**2), c.dweight / c.m, c.dbias / c.m
-
-
-def axes_kept(c: Back) -> Three:
-    return c.dx(), wide(c.dweight)[None], wide(c.dbias)[None]
 
 
 def eps_outside(c: Back) -> Three:
@@ -190,6 +239,7 @@ PATHS: dict[str, Callable[[Back, Array | None], Array]] = {  # mistakes in the s
     "variance path missing": lambda c, factor: c.dx(None, 0, factor),
     "divided by N": lambda c, factor: c.over(len(c.x), len(c.x), factor),
     "divided by H W": lambda c, factor: c.over(c.m / len(c.x), c.m / len(c.x), factor),
+    "divided by all": lambda c, factor: c.over(c.x.size, c.x.size, factor),
     "not divided": lambda c, factor: c.over(1, 1, factor),
 }
 FACTORS: dict[str, Callable[[Back], Array]] = {  # mistakes in front of the bracket of dx
@@ -203,37 +253,55 @@ MISTAKES = (
     Mistake("statistics constant", _path("statistics constant"), "mlpack/mlpack#1327"),
     Mistake("mean path missing", _path("mean path missing"), "inferred"),
     Mistake("variance path missing", _path("variance path missing"), "inferred"),
-    Mistake("divided by N", _path("divided by N"), "pjreddie/darknet#1634"),
-    Mistake("divided by H W", _path("divided by H W"), "inferred"),
-    Mistake("divided by all", _dx(lambda c: c.over(c.x.size, c.x.size)), "inferred"),
-    Mistake("not divided", _path("not divided"), "inferred"),
-    *(Mistake(f"divided by N/{which}", _dx(way), "inferred") for which, way in _one_path(lambda c: len(c.x)).items()),
-    *(Mistake(f"divided by H W/{which}", _dx(way), "inferred") for which, way in _one_path(lambda c: c.m / len(c.x)).items()),
-    *(Mistake(f"not divided/{which}", _dx(way), "inferred") for which, way in _one_path(lambda c: 1).items()),
+    *_divided("divided by N", lambda c: len(c.x), "pjreddie/darknet#1634"),
+    *_divided("divided by H W", lambda c: c.m / len(c.x)),
+    *_divided("divided by all", lambda c: c.x.size),
+    *_divided("not divided", lambda c: 1),
+    *(Mistake(f"divided by other sizes/{sizes}", _by_sizes(sizes), "inferred", words={"kinds": sizes}) for sizes in OTHER_SIZES),
+    Mistake("first term divided", _dx(lambda c: c.over(1, 1, c.s * c.weight / c.m)), "inferred"),
     Mistake("unbiased", _dx(lambda c: c.over(c.m, c.m - 1)), "pytorch/pytorch#60528"),
     Mistake("unbiased/both", _dx(lambda c: c.over(c.m - 1, c.m - 1)), "pytorch/pytorch#60528"),
     Mistake("eps outside", _back(eps_outside), "Tencent/ncnn#311"),
     *(Mistake(f"own s/{key}", _own_s(s), "inferred") for key, s in OWN_S.items()),
+    *(Mistake(f"eps added to s/{eps:g} outside", _own_s(_more_eps(eps, outside=True)), "inferred") for eps in (1e-8, 1e-5, 1e-3)),
+    *(Mistake(f"eps added to s/{eps:g}", _own_s(_more_eps(eps)), "inferred") for eps in (1e-8, 1e-5, 1e-3)),
     Mistake("s for the root", _back(lambda c: c.right(s=1 / c.s)), "inferred"),
+    Mistake("s for the root/with eps", _back(lambda c: c.right(s=1 / (c.s + 1e-5))), "inferred"),
     Mistake("s for the root/in front", _dx(lambda c: c.dx(factor=c.weight / c.s)), "inferred"),
-    Mistake("s for the variance", _back(lambda c: c.right(s=c.s**-0.5)), "inferred"),
+    *(Mistake(f"s for the variance/eps {eps:g}", _own_s(_root_of_s(eps)), "inferred") for eps in (0, 1e-8, 1e-5, 1e-3)),
     Mistake("dweight from x", _dweight(lambda c: summed(c.dout * c.x)), "inferred"),
-    Mistake("dweight from x/in dx too", _dweight_in_dx(lambda c: summed(c.dout * c.x)), "inferred"),
+    Mistake("dweight from x/in dx too", _dweight_in_dx(lambda c: summed(c.dout * c.x)), "inferred", shows="dweight"),
     Mistake("dweight from d", _dweight(lambda c: summed(c.dout * c.d)), "inferred"),
-    Mistake("dweight from d/in dx too", _dweight_in_dx(lambda c: summed(c.dout * c.d)), "inferred"),
+    Mistake("dweight from d/in dx too", _dweight_in_dx(lambda c: summed(c.dout * c.d)), "inferred", shows="dweight"),
     Mistake("x for y", _dx(lambda c: c.dx(along=c.x * wide(c.dweight) / c.m)), "inferred"),
     Mistake("x for y/times s", _dx(lambda c: c.dx(along=c.x * wide(c.s * c.dweight) / c.m)), "inferred"),
+    Mistake("x for y/in the sum", _dx(lambda c: c.dx(along=c.y * wide(summed(c.dout * c.x)) / c.m)), "inferred"),
     Mistake("fourth path", _back(fourth_path), "inferred"),
     Mistake("d for y", _dx(lambda c: c.dx(along=c.d * wide(c.dweight) / c.m)), "inferred"),
     Mistake("old power", _dx(lambda c: c.dx(along=c.d * wide(summed(c.dout * c.d)) / c.m)), "inferred"),
+    *(Mistake(f"power of s/{power:g}", _power(power), "inferred") for power in (-3, -1.5, -1, -0.5, 0, 0.5, 1.5, 4, 5, 6)),
+    Mistake("sums exchanged in dx", _dx(lambda c: c.dx(wide(c.dweight) / c.m, c.y * wide(c.dbias) / c.m)), "inferred"),
+    Mistake("one sum for both/dbias", _dx(lambda c: c.dx(along=c.y * wide(c.dbias) / c.m)), "inferred", words={"kinds": "dbias"}),
+    Mistake("one sum for both/dweight", _dx(lambda c: c.dx(center=wide(c.dweight) / c.m)), "inferred", words={"kinds": "dweight"}),
+    Mistake("mean along y", _dx(lambda c: c.dx(center=c.y * wide(c.dbias) / c.m)), "inferred"),
+    Mistake("variance path without y", _dx(lambda c: c.dx(along=wide(c.dweight) / c.m)), "inferred"),
+    Mistake("own path missing", _dx(lambda c: -wide(c.s * c.weight) * c.sums), "inferred"),
     Mistake("weight missing", _dx(lambda c: c.dx(factor=c.s)), "denizyuret/Knet.jl#288"),
     Mistake("weight in the first term alone", _back(first_term_alone), "inferred"),
     Mistake("weight missing in one path/of the mean", _dx(lambda c: c.dx(center=wide(c.dbias / c.weight) / c.m)), "inferred"),
     Mistake("weight missing in one path/of the variance", _dx(
         lambda c: c.dx(along=c.y * wide(c.dweight / c.weight) / c.m)), "inferred"),
     Mistake("weight twice", _dx(lambda c: c.dx(factor=c.s * c.weight**2)), "inferred"),
-    Mistake("weight twice/with its sums", _back(weight_twice_with_its_sums), "inferred"),
-    Mistake("sums of dy", _back(lambda c: (c.dx(), c.dweight * c.weight, c.dbias * c.weight)), "inferred"),
+    Mistake("weight twice/with its sums", _back(weight_twice_with_its_sums), "inferred", shows="dx"),
+    Mistake("weight in y", _back(
+        lambda c: (c.dx(along=c.y * wide(c.weight**2 * c.dweight) / c.m), c.dweight * c.weight, c.dbias)), "inferred", shows="dx"),
+    Mistake("weight in y/in dx alone", _dx(lambda c: c.dx(along=c.y * wide(c.weight**2 * c.dweight) / c.m)), "inferred"),
+    Mistake("weight in y/once", _dx(lambda c: c.dx(along=c.y * wide(c.weight * c.dweight) / c.m)), "inferred"),
+    *_sums("sums of dy", lambda c, terms: summed(terms * wide(c.weight))),
+    Mistake("brackets missing", _dx(lambda c: wide(c.s * c.weight) * c.dout - c.sums), "inferred"),
+    Mistake("brackets missing/behind the second term", _dx(
+        lambda c: wide(c.s * c.weight) * (c.dout - wide(c.dbias) / c.m) - c.y * wide(c.dweight) / c.m), "inferred"),
+    Mistake("brackets missing/s alone", _dx(lambda c: wide(c.weight) * (wide(c.s) * c.dout - c.sums)), "inferred"),
     Mistake("s missing", _dx(lambda c: c.dx(factor=c.weight)), "inferred"),
     Mistake("s twice", _dx(lambda c: c.dx(factor=c.weight * c.s**2)), "inferred"),
     Mistake("mean added", _dx(lambda c: c.dx(center=-wide(c.dbias) / c.m)), "inferred"),
@@ -244,14 +312,21 @@ MISTAKES = (
     Mistake("own place alone", _dx(lambda c: c.dx(c.dout / c.m, c.dout * c.y**2 / c.m)), "inferred"),
     Mistake("own place alone/of the variance", _dx(lambda c: c.dx(along=c.dout * c.y**2 / c.m)), "inferred"),
     Mistake("each image by itself", _back(each_image), "inferred"),
+    *(Mistake(f"over the channels/{axes}", _over_axes(*axes), "inferred") for axes in ((1, 2, 3), (1,), (0, 1), (0, 1, 2, 3))),
+    *(Mistake(f"an axis left out/{axes}", _over_axes(*axes), "inferred") for axes in ((0, 2), (0, 3))),
     Mistake("over the images alone", _back(images_alone), "inferred"),
     Mistake("over the images alone/in dx", _back(images_alone_in_dx), "inferred"),
     Mistake("one number for all channels", _back(one_number), "inferred"),
     Mistake("one number for all channels/in dx too", _back(one_number_everywhere), "inferred"),
     Mistake("one number for all channels/filled in", _back(one_number_filled_in), "inferred"),
-    Mistake("sums of an image", _back(sums_of_an_image), "inferred"),
-    Mistake("means for sums", _back(means), "wjbKimberly/cs231n_spring_2017_assignment#7"),
-    Mistake("means for sums/divided again", _back(means_divided_again), "wjbKimberly/cs231n_spring_2017_assignment#7"),
-    Mistake("axes kept", _back(axes_kept), "inferred"),
-    *(Mistake(f"{path}/{factor}", _path(path, of), "inferred") for path in PATHS for factor, of in FACTORS.items()),
+    *_sums("sums of an image", lambda c, terms: terms.sum(axis=(1, 2, 3))),
+    *_sums("not over the images", lambda c, terms: terms.sum(axis=(2, 3))),
+    *_sums("last image alone", lambda c, terms: terms[-1].sum(axis=(1, 2))),
+    Mistake("last image alone/in dx too", _back(last_image_in_dx), "inferred", shows="dweight", words={"kinds": BOTH_SUMS}),
+    *_sums("means for sums", lambda c, terms: summed(terms) / c.m, "wjbKimberly/cs231n_spring_2017_assignment#7"),
+    Mistake("means for sums/divided again", _back(means_divided_again), "wjbKimberly/cs231n_spring_2017_assignment#7",
+            shows="dweight", words={"kinds": BOTH_SUMS}),
+    *_sums("axes kept", lambda c, terms: wide(summed(terms))[None]),
+    *(Mistake(f"{path}/{factor}", _path(path, of), "inferred", words={"kinds": BOTH_PATHS})
+      for path in PATHS for factor, of in FACTORS.items()),
 )  # fmt: skip
