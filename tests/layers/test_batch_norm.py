@@ -178,6 +178,17 @@ def test_scales_and_shifts_that_are_all_equal_need_no_generator(kind):
         assert all(np.array_equal(waits.params[key], same.params[key]) for key in ("weight", "bias"))
 
 
+def test_running_mean_that_moves_before_backward_changes_no_gradient():
+    x, dout, found = values((4, 3, 2, 2)), values((4, 3, 2, 2), 1), []
+    for moved in (0, 5):
+        bn = make(statistics="running")
+        bn.forward(x, train=True)
+        bn.buffers["running_mean"] += moved
+        bn.backward(dout)
+        found.append(bn.grads["weight"].copy())
+    assert np.array_equal(*found)
+
+
 def test_momentum_may_be_0_or_1():
     x = values((4, 3, 2, 2))
     for momentum, moved in ((0, np.zeros(3)), (1, x.mean(axis=(0, 2, 3)))):

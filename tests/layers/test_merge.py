@@ -3,7 +3,7 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, values
-from tests.places import PLACES, device_of, host
+from tests.places import PLACES, card, device_of, host
 from tinyalex.layers import merge
 
 every_place = pytest.mark.parametrize("place", PLACES)
@@ -143,3 +143,15 @@ def test_large_images_are_added_in_ranges_of_channels(monkeypatch, n, k):
 
         assert np.array_equal(merge.sum_of(parts, ta.CpuDevice(workers=workers), relu), expected)
         assert seen == [(1, 1, 5, 10)] * 7 * n
+
+
+def test_gradients_of_heads_are_taken_once_and_from_the_device_of_the_net():
+    both, x = ta.Both(), values((2, 3), dtype=np.float32)
+    both.forward((x, x), train=True)
+    with refuses(ta.ShapeError, "both: dout must be a tuple of the gradients of the main output and of each head, got a tuple of 1"):
+        both.backward((x,))
+    with refuses(ta.DeviceError, "both: dout must be on cpu, got "):
+        both.backward((x, card().asarray(x)))
+    assert all(np.array_equal(part, x) for part in both.backward((x, x)))
+    with refuses(ta.CallOrderError, "both: backward must follow a forward(train=True)"):
+        both.backward((x, x))
