@@ -81,6 +81,17 @@ def test_loss_of_heads_is_the_weighted_sum():
     assert all(grad.any() for grad in net.grads.values())
 
 
+def test_each_output_has_its_own_loss_and_gradient_times_its_weight():
+    outputs, labels = tuple(values((4, 3), seed) for seed in range(3)), np.array([0, 1, 2, 1])
+    alone = [ta.SoftmaxCrossEntropy(dtype=np.float64) for _ in outputs]
+    parts = [float(one.forward(part, labels, train=True)) for one, part in zip(alone, outputs, strict=True)]
+    loss = ta.WeightedHeads([0.3, 0.5], dtype=np.float64)
+    assert float(loss.forward(outputs, labels, train=True)) == pytest.approx(parts[0] + 0.3 * parts[1] + 0.5 * parts[2], rel=1e-12)
+    for got, one, weight in zip(loss.backward(), alone, (1, 0.3, 0.5), strict=True):
+        np.testing.assert_allclose(got, weight * one.backward(), rtol=1e-12)
+    assert float(loss.forward(outputs, labels)) == pytest.approx(parts[0])
+
+
 def test_head_without_its_loss_is_named():
     net = heads_net()
     main = net.forward(values((2, 3, 5, 5), dtype=np.float32), train=True)[0]
@@ -93,9 +104,13 @@ def test_head_without_its_loss_is_named():
         loss.forward((main, main, main), labels, train=True)
     with refuses(ta.ShapeError, "loss: logits must be one array, got a tuple of 3 elements, as a net with auxiliary heads gives; use"):
         ta.SoftmaxCrossEntropy().forward((main, main, main), labels, train=True)
-    for weights in ([], 0.3, [-1], ["a"]):
-        with pytest.raises(ta.ShapeError, match="weight"):
-            ta.WeightedHeads(weights)
+    for weights in ([], 0.3, {0.3}):
+        with refuses(ta.ShapeError, "head loss: weights must be a list of one number for each head, such as [0.3, 0.3], got "):
+            ta.WeightedHeads(weights, name="head loss")
+    for weight in (-1, "a", np.inf, np.nan):
+        with refuses(ta.ShapeError, "head loss: a head's weight must be a finite number of at least 0, got "):
+            ta.WeightedHeads([weight], name="head loss")
+    assert ta.WeightedHeads((0, 0.5)).weights == [1.0, 0.0, 0.5]
 
 
 @pytest.mark.parametrize(
