@@ -253,6 +253,23 @@ def test_net_that_is_not_frozen_computes_the_bits_of_its_layers_in_turn():
         assert np.array_equal(net.forward(x, train=train), out)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", ["conv", "bn", "relu"])
+def test_layer_whose_forward_a_user_has_replaced_is_called_also_where_it_would_be_fused(name, frozen):
+    net, x, seen = conv_and_norm(True), values((2, 3, 9, 8), 7), []
+    expected, layer = net.forward(x), net[name]
+    own = layer.forward
+
+    def forward(x, *, train=False):
+        seen.append(x.shape)
+        return own(x, train=train)
+
+    layer.forward = forward
+    net.freeze(frozen)
+    np.testing.assert_allclose(net.forward(x), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert len(seen) == 1
+
+
 def test_training_pass_of_a_frozen_net_is_not_folded():
     net, x = conv_and_norm(True), values((5, 3, 9, 8), 7)
     net.freeze()
