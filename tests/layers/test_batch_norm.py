@@ -198,6 +198,17 @@ def test_scales_and_shifts_that_are_all_equal_need_no_generator(kind):
         assert all(np.array_equal(waits.params[key], same.params[key]) for key in ("weight", "bias"))
 
 
+def test_running_mean_that_moves_before_backward_changes_no_gradient():
+    x, dout, found = values((4, 3, 2, 2)), values((4, 3, 2, 2), 1), []
+    for moved in (0, 5):
+        bn = make(statistics="running")
+        bn.forward(x, train=True)
+        bn.buffers["running_mean"] += moved
+        bn.backward(dout)
+        found.append(bn.grads["weight"].copy())
+    assert np.array_equal(*found)
+
+
 def test_momentum_may_be_0_or_1():
     x = values((4, 3, 2, 2))
     for momentum, moved in ((0, np.zeros(3)), (1, x.mean(axis=(0, 2, 3)))):
@@ -260,6 +271,23 @@ def test_net_that_is_not_frozen_computes_the_bits_of_its_layers_in_turn():
             out = layer.forward(out, train=train)
         net.reset()
         assert np.array_equal(net.forward(x, train=train), out)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", ["conv", "bn", "relu"])
+def test_layer_whose_forward_a_user_has_replaced_is_called_also_where_it_would_be_fused(name, frozen):
+    net, x, seen = conv_and_norm(True), values((2, 3, 9, 8), 7), []
+    expected, layer = net.forward(x), net[name]
+    own = layer.forward
+
+    def forward(x, *, train=False):
+        seen.append(x.shape)
+        return own(x, train=train)
+
+    layer.forward = forward
+    net.freeze(frozen)
+    np.testing.assert_allclose(net.forward(x), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert len(seen) == 1
 
 
 def test_training_pass_of_a_frozen_net_is_not_folded():

@@ -71,6 +71,10 @@ class Merge(Layer):
         for part in parts:
             self.check_x(part)
         self.output_shape(tuple(part.shape[1:] for part in parts))
+        for number, part in enumerate(parts[1:], 2):
+            if len(part) != len(parts[0]):
+                rule = f"{self.name}: outputs of paths must be of one batch, {len(parts[0])} images as in path 1"
+                raise ShapeError(f"{rule}, got {len(part)} in path {number}; let all paths read one x")
         return parts
 
     def facts(self, in_shape: Any, n: int = 1) -> Facts:
