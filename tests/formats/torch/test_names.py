@@ -267,7 +267,8 @@ def test_mutated_texts_about_a_net_are_read_or_refused(fuzz_count):
         mine = list(tokens)
         for _ in range(draw.integers(1, 4)):
             at = int(draw.integers(len(mine)))
-            mine[at] = mine[draw.integers(len(mine))] if draw.integers(2) else others[draw.integers(len(others))]
+            alike = [token for token in tokens if token[0].isdigit() == mine[at][0].isdigit() and (token[0] == '"') == (mine[at][0] == '"')]
+            mine[at] = str(draw.choice(alike if draw.integers(4) else others))
         try:
             arrange("file", arrays, text=" ".join(mine))
             done += 1
