@@ -2,7 +2,8 @@
 
 Some rows become several layers: a batch normalization and its scale; the paper's dropout, which scales while testing, and a factor; a
 normalization in groups, in slices that are joined again; a convolution whose last windows reach over the edge, behind a convolution that
-only adds the missing rows of zeros. `tinyalex.formats.caffe.convert` makes the same rows of them again.
+only adds the missing rows of zeros. A shortcut without parameters becomes a convolution whose weights are fixed.
+`tinyalex.formats.caffe.convert` makes the same rows of them again.
 """
 
 from __future__ import annotations
@@ -11,13 +12,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tinyalex.formats.caffe.blobs import statistics_blobs
 from tinyalex.formats.caffe.fillers import filler_of
 from tinyalex.formats.caffe.maker import Maker, both, fillers, fixed, geometry, images, layer
 from tinyalex.formats.caffe.message import Message
-from tinyalex.formats.caffe.slots import PAD, SCALE_ALONE
+from tinyalex.formats.caffe.slots import PAD, SCALE_ALONE, ZEROS, fixed_weight
 from tinyalex.geometry import check_padding, windows_of
 from tinyalex.init import ones, zeros
 from tinyalex.models.rows import Row
@@ -61,10 +60,22 @@ def _pad(maker: Maker, name: str, x: str, c: int, more: tuple[int, int]) -> Mess
     found = layer("Convolution", name, (x,), convolution_param=[*settings, *both("pad", more, "pad_h", "pad_w")])
     fixed(found, [(0.0, 0.0)])
     if maker.arrays is not None:
-        weight = np.zeros((c, 1, *kernel), np.float32)
-        weight[:, :, -1, -1] = 1
-        maker.blobs(found, weight)
+        maker.blobs(found, fixed_weight("pad", (c, 1, *kernel)))
     return found
+
+
+def shortcut(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
+    """Every s-th pixel, and channels of zeros: a convolution of 1x1 whose weights are fixed."""
+    c, h, w = images(maker, row, inputs[0])
+    channels, stride, where = row["channels"], row.settings.get("stride", 1), row.settings.get("zeros", "behind")
+    maker.shapes[row.name] = (channels, -(-h // stride), -(-w // stride))
+    settings = [("num_output", channels), ("bias_term", False), ("kernel_size", 1), ("stride", stride)]
+    (end,) = (end for end, zeros in ZEROS.items() if zeros == where)
+    found = layer("Convolution", maker.free(f"{row.name}{end}"), inputs, (row.name,), convolution_param=settings)
+    fixed(found, [(0.0, 0.0)])
+    if maker.arrays is not None:
+        maker.blobs(found, fixed_weight(where, (channels, c, 1, 1)))
+    return [found]
 
 
 def linear(maker: Maker, row: Row, inputs: Sequence[str]) -> list[Message]:
@@ -282,6 +293,7 @@ KINDS: Mapping[str, Callable[[Maker, Row, Sequence[str]], list[Message]]] = {
     "conv": conv, "linear": linear, "pool": pool, "mean_pool": pool, "global_pool": global_pool, "norm": norm, "rnorm": rnorm,
     "bn": batch_norm, "dropout": dropout, "scale": scale, "abstanh": tanh, "flatten": flatten, "relu": simple("ReLU"),
     "tanh": tanh, "sigmoid": simple("Sigmoid"), "concat": join, "sum": join, "product": product,
+    "shortcut": shortcut,
 }  # fmt: skip
 
 
@@ -295,6 +307,7 @@ SETTINGS: Mapping[str, str] = {  # which settings of each kind the functions abo
     "bn": "momentum eps convention statistics weight_init bias_init",
     "dropout": "p scale",
     "scale": "factor",
+    "shortcut": "channels stride zeros",
     "tanh": "a b",
     "abstanh": "a b",
 }
