@@ -707,8 +707,9 @@ say("and our nets have 1.22 in each layer", value=one_layer, within=0.03, full_o
 
 # %% [markdown]
 # On average the other layers keep the size of a gradient: ReLU removes half of its square, and the weights double it again.
-# What is left is s, in each layer. (The formula of 4.9 also takes the mean and a multiple of y from the gradient. These are two of the 100
-# numbers that 100 images have, so little is lost. Our nets are narrow, so the measured factor is not exactly this one.)
+# What is left is s, in each layer. (The formula of 4.9 also takes the mean and a multiple of y
+# from the gradient. But with 100 images a channel has 100 numbers, and this fixes only two sums of them, so little is lost. Our nets are
+# narrow, so the measured factor is not exactly this one.)
 #
 # In the residual net each sum adds variance to h. The more blocks lie in front of a normalization, the larger is the variance of what it
 # reads, and the smaller is its s. So the branches have small slopes (the q of part 4.3), and beside them there is the 1 of the shortcut.

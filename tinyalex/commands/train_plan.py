@@ -59,6 +59,7 @@ ONLY = {  # options that count only with some values of another one: (the other 
     **dict.fromkeys(("offsets", "own_mean_window", "color_noise", "color_shrink", "noise_until"), ("pixels", ("mean-image",))),
 }
 WITHOUT_MEAN = {"offsets": "code", "own_mean_window": False, "color_noise": 0.0, "noise_until": None}  # what "standardize" does
+PADDED = {"offsets": "code", "color_noise": 0.0}  # what goes with padding, unless the user says something else
 NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # of AlexNets
 
 
@@ -85,6 +86,8 @@ def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
     if given.get("pixels") == "standardize":
         given |= WITHOUT_MEAN
     recipe = recipe_of(name)
+    if given.get("padding"):
+        given = {**PADDED, "own_mean_window": given.get("pixels", recipe.pixels) == "mean-image", **given}
     return name, (recipe.of_length(given["epochs"]) if "epochs" in given else recipe).with_fields(**given)
 
 

@@ -32,7 +32,7 @@ class Step:
     """
 
     def __init__(self, layer: Layer, activation: Activation | None = None) -> None:
-        self.layer, self.activation, self.end = layer, activation, end_of(layer)
+        self.layer, self.activation = layer, activation
         self.norm: BatchNorm2d | None = None
 
     def forward(self, x: Array, train: bool) -> Array:
@@ -44,7 +44,7 @@ class Step:
             if folds and not any("forward" in vars(each) for each in (layer, self.norm)):
                 return self._through(activation, partial(layer.forward, instead=folded(layer, self.norm)), x, train)
             return self._through(activation, self.norm.forward, layer.forward(x, train=train), train, "forward" in vars(self.norm))
-        return self._through(activation, layer.forward, x, train, any("forward" in vars(each) for each in (layer, self.end)))
+        return self._through(activation, layer.forward, x, train, any("forward" in vars(each) for each in (layer, layer.maker)))
 
     def _through(self, activation: Activation | None, forward: Callable[..., Array], x: Array, train: bool, changed: bool = False) -> Array:
         if activation is None:
@@ -86,19 +86,12 @@ def steps_of(layers: Sequence[Layer]) -> list[Step]:
     return steps
 
 
-def end_of(layer: Layer) -> Layer:
-    """The layer that makes the output of `layer`: of `Branches` its merge, otherwise `layer` itself."""
-    from tinyalex.layers.branches import Branches  # its paths are Sequential, which needs this file
-
-    return layer.merge if isinstance(layer, Branches) and type(layer).forward is Branches.forward else layer
-
-
 def can_fuse(layer: Layer, activation: Activation) -> bool:
     """Whether `layer` may apply `activation` to its output. No if a subclass has its own `forward`, which must be called."""
     return (
         activation.in_place
         and type(activation).forward is Activation.forward
         and type(activation).applied is Activation.applied
-        and type(end_of(layer)).forward in (Conv2d.forward, Pool2d.forward, BatchNorm2d.forward, Sum.forward)
+        and type(layer.maker).forward in (Conv2d.forward, Pool2d.forward, BatchNorm2d.forward, Sum.forward)
         and layer.dtype == activation.dtype
     )

@@ -30,8 +30,8 @@ UNEVEN = 0.95  # tiles of two sizes pay if they need at most this fraction of th
 BLOCK_IMAGES = 8  # fewest images of a block, however many tiles they have: the rows of a transform are images times channels long
 FEW_TILES = 50  # with at most this many tiles of all images, the batch is one block; of a single image, a band has at least as many
 
-# Sums of paths.
-SUM = 1 << 18  # bytes of a sum that a block computes, so that an activation finds them in the cache (--only resnet50-infer-1)
+# Batch normalization, and sums of paths.
+MAPS = 1 << 20  # bytes of one array of a block: so that all its arrays stay in the cache, and blocks are few (--only resnet18-step-32)
 
 # Average pooling.
 LONGEST_AXIS = 160  # pixels of an axis up to which one dense matrix is faster than adding shifted lines

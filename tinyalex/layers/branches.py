@@ -90,6 +90,10 @@ class Branches(Layer):
             raise ShapeError(f"{rule}, got input_gradient=False in path {first.index(False) + 1} alone")
         self.input_gradient = all(first)
 
+    @property
+    def maker(self) -> Layer:
+        return self.merge if type(self).forward is Branches.forward else self
+
     def leaves(self) -> Iterator[Layer]:
         for path in self.paths:
             if path is not None:

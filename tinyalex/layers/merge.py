@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import math
 from itertools import accumulate
 from typing import Any
 
@@ -17,8 +16,8 @@ import numpy as np
 
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, show
-from tinyalex.fast.machine import SUM
 from tinyalex.fast.request import Keeps, Then, apply
+from tinyalex.fast.sharing import Maps, map_maps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
 from tinyalex.parameters import check_owner
@@ -28,13 +27,13 @@ Shapes = tuple[tuple[int, ...], ...]  # their shapes, without the batch axis
 
 
 def sum_of(parts: Parts, device: Device, then: Then | None = None) -> Array:
-    """The sum of arrays of one shape, in a new array: the parts may be read by others. A block is some channels of a large image.
+    """The sum of arrays of one shape, in a new array: the parts may be read by others.
 
     then: an activation that is applied to each block of the sum at once, None for none; see `tinyalex.fast.fuse`.
     """
     out = device.empty(parts[0].shape, parts[0].dtype)
 
-    def add(at: Any, scratch: Scratch) -> None:
+    def block(at: Maps, scratch: Scratch) -> None:
         total = out[at]
         if len(parts) == 1:
             total[...] = parts[0][at]
@@ -44,17 +43,7 @@ def sum_of(parts: Parts, device: Device, then: Then | None = None) -> Array:
             total += part[at]
         apply(then, total, scratch)
 
-    channels, image = out.shape[1], math.prod(out.shape[1:]) * out.dtype.itemsize
-    ranges = min(channels, image // SUM) if device.kind == "cpu" else 1
-    if ranges <= 1:
-        device.map_blocks(add, len(out), image)
-        return out
-
-    def block(blocks: slice, scratch: Scratch) -> None:
-        n, i = divmod(blocks.start, ranges)
-        add((slice(n, n + 1), slice(i * channels // ranges, (i + 1) * channels // ranges)), scratch)
-
-    device.map_blocks(block, len(out) * ranges, size=1)
+    map_maps(device, block, out.shape, out.dtype.itemsize)
     return out
 
 
@@ -82,6 +71,10 @@ class Merge(Layer):
         for part in parts:
             self.check_x(part)
         self.output_shape(tuple(part.shape[1:] for part in parts))
+        for number, part in enumerate(parts[1:], 2):
+            if len(part) != len(parts[0]):
+                rule = f"{self.name}: outputs of paths must be of one batch, {len(parts[0])} images as in path 1"
+                raise ShapeError(f"{rule}, got {len(part)} in path {number}; let all paths read one x")
         return parts
 
     def facts(self, in_shape: Any, n: int = 1) -> Facts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -11,9 +12,11 @@ from PIL import Image
 from tests.experiments.claims.fakes import IMAGES, make_outcome, make_run, make_work, plant
 from tinyalex.experiments.claims.alexnet import ALEXNET, CLAIMS, VARIANTS
 from tinyalex.experiments.claims.job import Job
-from tinyalex.experiments.claims.page import files_of, page_of, sentences
+from tinyalex.experiments.claims.page import OF_CLAIMS, PAGES, files_of, page_of, sentences
 from tinyalex.experiments.claims.result import result
 from tinyalex.experiments.claims.values import value_of
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 def document_of(folder, *names, seeds=3):
@@ -140,6 +143,18 @@ def test_every_picture_is_drawn_for_the_runs_it_needs(tmp_path):
                 image.load()
                 assert image.width > 1000
             assert f"]({name})" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["claims", "later"])
+def test_page_of_the_repository_is_that_of_its_result(name):
+    """`tinyalex claims --page --out FOLDER` writes it again; a result may have been written when there was one table."""
+    folder = REPOSITORY / "examples" / "results" / name
+    if name == "later" and not folder.is_dir():
+        return  # its runs take hours, and none is committed yet
+    document = json.loads((folder / "result.json").read_text())
+    pictures = [OF_CLAIMS, *PAGES[document.get("of", "alexnet")].pictures]
+    shown = [picture for picture in pictures if (folder / picture.file).is_file()]
+    assert page_of(document, shown) == (folder / "README.md").read_text()
 
 
 def test_result_is_the_same_whenever_it_is_written(tmp_path):

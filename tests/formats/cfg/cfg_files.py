@@ -11,6 +11,7 @@ def sections(*lines):
 
 
 DATA = ("data data dataIdx=0", "labels data dataIdx=1")
+LOCAL = ("conv1", "conv2", "local3", "local4", "fc10")  # the layers with weights of `conv_local`
 CONV = "conv stride=1 sharedBiases=1 partialSum=1"
 
 

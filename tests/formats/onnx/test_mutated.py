@@ -44,7 +44,7 @@ def seeds() -> list[bytes]:
     made.append(onnx_model("seed", with_values("jarrett", small_rows("jarrett")[0][:6], (1, 64, 64)), {}))
     made.append(onnx_model("seed", with_values("authors", small_rows("alexnet-authors")[0][:9], (3, 64, 64)), {}))
     return [model.SerializeToString() for model in made] + [
-        (LIGHT / f"light_{name}.onnx").read_bytes() for name in ("bvlc_alexnet", "squeezenet")
+        (LIGHT / f"light_{name}.onnx").read_bytes() for name in ("bvlc_alexnet", "zfnet512")
     ]
 
 

@@ -1,7 +1,8 @@
-"""Two sets of wrong backward passes of batch normalization (E13), by somebody who had not read the tutor's code for it.
+"""Three sets of wrong backward passes of batch normalization (E13), by somebody who had not read the tutor's code for it.
 
-Each has the name of the finding today, what the tutor said at first sight, and what a teacher would say. The second set was tried only
-when the tutor had been mended for the first.
+Each has the name of the finding today, what the tutor said at first sight, and what a teacher would say. The second set was written with
+the first, and tried only when the tutor had been mended for that. The third was written and tried when it had been mended for both, by
+somebody who had read the list of mistakes by then; it looks for what is not on the list.
 """
 
 from __future__ import annotations
@@ -606,3 +607,119 @@ def eps_again(dout, x, mean, s, weight):
     y = (x - mean[:, None, None]) * s[:, None, None]
     dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
     return (s * weight)[:, None, None] * (dout - dbias[:, None, None] / m - y * dweight[:, None, None] / m), dweight, dbias
+
+
+@wrong("third", "E13.another_y", "weak symptom", "The third term needs y, not y^2.")
+def y_squared(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    y = (x - mean[:, None, None]) * s[:, None, None]
+    dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    return (s * weight)[:, None, None] * (dout - dbias[:, None, None] / m - y**2 * dweight[:, None, None] / m), dweight, dbias
+
+
+@wrong(
+    "third", "E13.statistics_of_each_image", "weak symptom",
+    "mean and s are computed again per image; use those that are given, of the whole batch.",
+)  # fmt: skip
+def own_statistics_of_each_image(dout, x, mean, s, weight):
+    mu = x.mean(axis=(2, 3), keepdims=True)
+    inv = 1 / np.sqrt(x.var(axis=(2, 3), keepdims=True) + 1e-5)
+    y = (x - mu) * inv
+    dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    m = x.size // x.shape[1]
+    dx = inv * weight[:, None, None] * (dout - dbias[:, None, None] / m - y * dweight[:, None, None] / m)
+    return dx, dweight, dbias
+
+
+@wrong("third", "argument.changed", "named", "range(N - 1) leaves the last image out of dweight and dbias.")
+def range_too_short(dout, x, mean, s, weight):
+    N, C, H, W = x.shape
+    y = (x - mean[:, None, None]) * s[:, None, None]
+    dweight, dbias = np.zeros(C), np.zeros(C)
+    for n in range(N - 1):
+        dweight += (dout[n] * y[n]).sum(axis=(1, 2))
+        dbias += dout[n].sum(axis=(1, 2))
+    a, b = (dout * y).mean(axis=(0, 2, 3)), dout.mean(axis=(0, 2, 3))
+    return (s * weight)[:, None, None] * (dout - b[:, None, None] - y * a[:, None, None]), dweight, dbias
+
+
+@wrong("third", "E13.another_y", "weak symptom", "abs(x - mean) in place of x - mean.")
+def distance_without_sign(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    y = np.abs(x - mean[:, None, None]) * s[:, None, None]
+    dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    return (s * weight)[:, None, None] * (dout - dbias[:, None, None] / m - y * dweight[:, None, None] / m), dweight, dbias
+
+
+@wrong("third", "E13.another_y", "weak symptom", "y is (x - mean) s; you add the mean.")
+def mean_plus(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    y = (x + mean[:, None, None]) * s[:, None, None]
+    dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    return (s * weight)[:, None, None] * (dout - dbias[:, None, None] / m - y * dweight[:, None, None] / m), dweight, dbias
+
+
+@wrong("third", "E13.another_y", "weak symptom", "A bracket is missing: y = (x - mean) s, not x s - mean.")
+def mean_outside(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    y = x * s[:, None, None] - mean[:, None, None]
+    dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    return (s * weight)[:, None, None] * (dout - dbias[:, None, None] / m - y * dweight[:, None, None] / m), dweight, dbias
+
+
+@wrong("third", "E13.divided_by_weight", "weak symptom", "weight divides where it should multiply: out = weight y.")
+def divided_by_weight(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    y = (x - mean[:, None, None]) * s[:, None, None]
+    dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    return (s / weight)[:, None, None] * (dout - dbias[:, None, None] / m - y * dweight[:, None, None] / m), dweight, dbias
+
+
+@wrong(
+    "third", "E13.dy_alone", "half right",
+    "You return dy (the gradient at y) for dx: only weight dout, no step through the normalization.",
+)  # fmt: skip
+def only_dy(dout, x, mean, s, weight):
+    y = (x - mean[:, None, None]) * s[:, None, None]
+    return weight[:, None, None] * dout, (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+
+
+@wrong(
+    "third", "E13.power_of_s", "weak symptom",
+    "The staged way through the variance uses s, not -1/2 s^3: the derivative of the root is forgotten.",
+)  # fmt: skip
+def no_derivative_of_the_root(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    mu, inv = mean[:, None, None], s[:, None, None]
+    dxhat = dout * weight[:, None, None]
+    dvar = (dxhat * (x - mu)).sum(axis=(0, 2, 3), keepdims=True)
+    dmean = -(dxhat * inv).sum(axis=(0, 2, 3), keepdims=True)
+    dx = dxhat * inv + dvar * 2 * (x - mu) / m + dmean / m
+    return dx, (dout * (x - mu) * inv).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+
+
+@wrong("third", "E13.divided_twice", "weak symptom", "The means are divided by m already, and you divide them again.")
+def mean_divided_twice(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    y = (x - mean[:, None, None]) * s[:, None, None]
+    a, b = (dout * y).mean(axis=(0, 2, 3)), dout.mean(axis=(0, 2, 3))
+    dx = (s * weight)[:, None, None] * (dout - b[:, None, None] / m - y * a[:, None, None] / m)
+    return dx, (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+
+
+@wrong("third", "transform.over_N", "named", "dx is divided by N: the mean over the batch is in dout already.")
+def dx_over_n(dout, x, mean, s, weight):
+    m = x.size // x.shape[1]
+    y = (x - mean[:, None, None]) * s[:, None, None]
+    dweight, dbias = (dout * y).sum(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    dx = (s * weight)[:, None, None] * (dout - dbias[:, None, None] / m - y * dweight[:, None, None] / m) / len(x)
+    return dx, dweight, dbias
+
+
+@wrong("third", "E13.divided_by_N", "named", "Two mistakes: m is N, and weight is missing.")
+def two_at_once(dout, x, mean, s, weight):
+    m = len(x)
+    y = (x - mean[:, None, None]) * s[:, None, None]
+    dweight, dbias = (dout * y).mean(axis=(0, 2, 3)), dout.sum(axis=(0, 2, 3))
+    sums = (dout * y).sum(axis=(0, 2, 3))
+    return s[:, None, None] * (dout - dbias[:, None, None] / m - y * sums[:, None, None] / m), dweight, dbias

@@ -70,7 +70,7 @@ def _budgets(document: Document) -> str:
         {towers["epochs"]} epochs of {images_of(towers)}, crops and reflections, no color noise;
         rate {towers["lr"]:g}, which falls as that of the claims."""
     lists = "\n".join(filled(text, "  ") for text in (of_claims, of_pair, of_towers))
-    return f"## The budget, the same for all nets of a family\n\n{lists}"
+    return lists
 
 
 def _ratio(family: Mapping[str, Any]) -> str:

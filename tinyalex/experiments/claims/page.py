@@ -39,8 +39,12 @@ def files_of(table: Table) -> tuple[str, ...]:
 def write_page(folder: Path, document: Mapping[str, Any], runs: Mapping[tuple[str, int], Run]) -> None:
     """Write README.md and the pictures that the finished runs allow. document: the contents of `result.json`."""
     any_value = any(claim["values"] for claim in document["claims"].values())
-    pictures = ([OF_CLAIMS] if any_value else []) + list(PAGES[document["of"]].pictures)
+    pictures = ([OF_CLAIMS] if any_value else []) + list(_page(document).pictures)
     write_bytes(folder / README, page_of(document, draw(document, runs, folder, pictures)).encode())
+
+
+def _page(document: Mapping[str, Any]) -> Page:
+    return PAGES[document.get("of", "alexnet")]  # a result of the time when there was one table does not name it
 
 
 def sentences(document: Mapping[str, Any]) -> list[str]:
@@ -92,7 +96,7 @@ def verdict(claim: Mapping[str, Any]) -> str:
 
 def page_of(document: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:
     """The text of README.md."""
-    page, shown = PAGES[document["of"]], "\n\n".join(f"![{picture.alt}]({picture.file})" for picture in pictures)
+    page, shown = _page(document), "\n\n".join(f"![{picture.alt}]({picture.file})" for picture in pictures)
     budgets = f"## The budget, the same for all nets of a family\n\n{page.budgets(document)}"
     head, rule = _head(document, page), f"{RULE} {page.rule}"
     parts = [head, _table(document), shown, rule, budgets, _runs(document, page), _machine(document, page)]

@@ -48,9 +48,7 @@ def rows_of_layer(
         weight, bias = _initial(section, source, notes)
         units = section.one("outputs", positive) * halves
         if not first:
-            notes.append(
-                f"{section.name} adds up one product for each input; all but the first have biases too, which begin at 0"
-            )
+            notes.append(f"{section.name} adds up one product for each input; all but the first have biases too, which begin at 0")
         yield linear(name, units, groups=2 if source.own else 1, weight=weight, bias=bias if first else 0)
     elif kind == "pool":
         yield _pool(section, name)

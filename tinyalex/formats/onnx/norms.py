@@ -50,8 +50,7 @@ def batch_norm(reader: Reader, op: Op) -> Flow:
     arrays = {name: reader.weights(op, i, f"its {name}", shape) for i, name in enumerate(names, 1)}
     eps, momentum = op.real("epsilon", 1e-5), op.real("momentum", 0.9)
     if flow.is_vector:
-        with np.errstate(all="ignore"):
-            factor = arrays["weight"] / np.sqrt(arrays["running_var"] + np.float32(eps))
+        factor = arrays["weight"] / np.sqrt(arrays["running_var"] + np.float32(eps))
         reader.notes["Batch normalization behind a fully connected layer became part of its weights."] = None
         flow = times(reader, op, flow, factor.reshape(_along_channels(flow)))
         return plus(reader, op, flow, (arrays["bias"] - arrays["running_mean"] * factor).reshape(_along_channels(flow)))

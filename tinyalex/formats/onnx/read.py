@@ -52,7 +52,8 @@ def read_onnx(path: Path | str, *, in_shape: Sequence[int] | None = None, output
         reader.notes[f"The file has {len(sinks)} outputs; the net gives the first, {printable(sinks)[0]!r}."] = None
     for op in _needed(model, reader, [*sinks[:1], *heads]):
         try:
-            _read(reader, op)
+            with np.errstate(all="ignore"):  # infinite weights stay what they are
+                _read(reader, op)
         except MemoryError:
             op.refuse("the operator", "one for which there is memory", "too little of it")
     ends = [_end(reader, name) for name in (*sinks[:1], *heads)]
@@ -184,8 +185,7 @@ def _read(reader: Reader, op: Op) -> None:
 def _constant(op: Op, inputs: Sequence[Any]) -> Any:
     """The value of a node whose inputs are all constants."""
     try:
-        with np.errstate(all="ignore"):
-            result = FOLDED[op.kind](op, inputs)
+        result = FOLDED[op.kind](op, inputs)
     except DataError:
         raise
     except (ValueError, IndexError, TypeError, AttributeError, OverflowError, MemoryError) as error:

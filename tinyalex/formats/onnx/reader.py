@@ -98,8 +98,7 @@ class Reader:
             return array
         op.take(array.size * 4)
         self.notes[f"The file has numbers of {array.dtype}; they became float32."] = None
-        with np.errstate(all="ignore"):
-            return array.astype(np.float32)
+        return array.astype(np.float32)
 
     def image(self, op: Op, i: int = 0, *, padded: bool = False) -> Flow:
         """Input i as images (C, H, W) in the order of axes that the layers have."""

@@ -97,7 +97,7 @@ def _with_padding(reader: Reader, op: Op, flow: Flow, sides: Sides, counts: bool
 
 
 def _reaches(size: Pair, kernel: Shape, stride: Pair, sides: Sides, zeros: Sides, ceil: bool) -> bool:
-    """Whether all windows on a padding of `sides`, none of which lies beside the image, are those of a pooling with a padding of `zeros`."""
+    """Whether the windows on a padding of `sides`, none of which lies beside the image, are those of a pooling with padding `zeros`."""
     try:
         wanted = windows_of("", size, kernel, stride, sides, ceil and sides == zeros, False)
         return windows_of("", size, kernel, stride, zeros, ceil, True) == wanted
