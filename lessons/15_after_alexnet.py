@@ -19,6 +19,7 @@
 # learning and what a sum changed.
 
 # %%
+import json
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
@@ -27,6 +28,7 @@ import numpy as np
 # If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import adds, fast, say, show
+from tinyalex.tutor.syllabus import FOLDER
 
 # %% [markdown]
 # ## 1. The paper's sentence
@@ -36,8 +38,8 @@ from tinyalex.tutor.lesson import adds, fast, say, show
 # > results."
 #
 # (Section 7.) If depth is important, then more depth should be better. In 2014 the nets of the ImageNet contest had 19 and 22 layers with
-# weights, where AlexNet has 8. And then it stopped: with 34 or 56 layers, one after the other, a net became *worse*. It did not
-# overfit. Its **training** error was larger than that of the shallow net. This is called the **degradation problem**.
+# weights, where AlexNet has 8. Then more layers stopped helping: a plain chain of 34 or 56 layers was *worse* than a shorter one. It did
+# not overfit. Its **training** error was larger than that of the shorter net. This is called the **degradation problem**.
 #
 # It should not be possible. Take a shallow net that is good, and put layers behind it that change nothing. This deep net is as good as the
 # shallow one. So good weights exist, but gradient descent does not find them.
@@ -76,7 +78,8 @@ predict("15-d", 600)
 #
 # $$y = f(x) + x$$
 #
-# The way through f is called the **branch**, and the way past it the **shortcut**. The shortcut has no weights.
+# The way through f is called the **branch**, and the way past it the **shortcut**. Here the shortcut has no weights. Part 7 shows one
+# that has.
 #
 # **Batch normalization.** The input x and the output out have the shape (N, C, H, W). Each channel is treated by itself, so take one
 # channel. It has m = N H W values in the batch: all places of all images. The letter i runs over them.
@@ -102,8 +105,9 @@ predict("15-d", 600)
 #
 # Normalization would take something away: no channel could have another mean than 0. weight and bias give it back, if the net needs it.
 #
-# **When the net is used**, it must not depend on who else is in the batch. So while training, the layer keeps a running mean and a
-# running variance, which follow those of the batches. Afterwards it normalizes with these two. They are constants then.
+# **When the net is used**, the output of an image must not depend on the other images of the batch. So while training, the layer keeps a
+# running mean and a running variance, which follow those of the batches. Afterwards it normalizes with these two. They are constants
+# then.
 
 # %% [markdown]
 # ## 4. The derivation
@@ -153,8 +157,8 @@ print(f"20 blocks without shortcuts: {q**20:.0e}    with shortcuts: {(1 + q) ** 
 reveal("15-b")
 
 # %% [markdown]
-# It may grow, too. So the slopes of the branches should be small. Batch normalization at the beginning of each branch helps with that: part
-# 8 measures it.
+# With the sums a gradient may also grow, as the 6.73 shows. So the slopes of the branches should be small. Batch normalization at the
+# beginning of each branch helps with that: part 8 measures it.
 #
 # ### 4.4 Batch normalization: where is a value used?
 #
@@ -265,13 +269,20 @@ say("the sum is 0.333", value=float(by_hand[0]), within=0.001)
 # %% [markdown]
 # ### 4.11 What the formula says
 #
-# Take from dout its mean, and then what is left of it along y. What remains has two properties:
+# The formula takes two things from dout. The first is its mean, dbias/m. The second is a multiple of y: y times dweight/m, where dweight/m
+# is the mean of the products $\text{dout}_i\, y_i$. What remains has two properties:
 #
-# - **The gradients of a channel add to 0.** If all its values grow by 1, the mean grows by 1, and no output changes. So no gradient may
-#   point there. In the example the four numbers of dx have the sum 0.
-# - **No gradient points along y**, up to eps. If all distances d double, s is halved, and again no output changes.
-#
-# If dout is the same everywhere, it is its own mean, and nothing is left.
+# - **The gradients of a channel add to 0:** $\sum_j \text{dx}_j = 0$. If all its values grow by 1, the mean grows by 1, and no output
+#   changes. The sum is the slope for this change, so it is 0. In the example the four numbers of dx have the sum 0.
+# - **Their products with y add to 0, if eps is 0:** $\sum_j \text{dx}_j\, y_j = 0$. If all distances d double, s is halved, and again no
+#   output changes. In this change each $x_j$ moves by $d_j$, a multiple of $y_j$. But s is halved exactly only where eps is 0. With a
+#   small eps the sum is small. Our example has eps = 4, which is large:
+
+# %%
+say("with this eps the products add to -0.296", value=float(sum(a * b for a, b in zip(by_hand, y, strict=True))), within=0.001)
+
+# %% [markdown]
+# If dout is the same everywhere, it is its own mean. Then dweight is 0 as well, and nothing is left.
 
 # %%
 reveal("15-c")
@@ -403,19 +414,83 @@ assert np.abs(y - (h + x)).max() < 1e-12 and np.abs(dx - (dy + df)).max() < 1e-1
 print("residual block: y = f(x) + x and dx = dy + df, to 1e-12")
 
 # %% [markdown]
+# ### A whole block of ResNet-18
+#
+# The block above has one convolution. A block of ResNet-18 has two, with a batch normalization behind each, a ReLU between them, and a ReLU
+# behind the sum:
+#
+# $$\text{out} = \text{relu}(f(x) + p(x))$$
+#
+# In most blocks p(x) is x. But some blocks halve the lines and columns, and double the channels. There f(x) and x have different shapes,
+# and cannot be added. So p is a **projection**: a convolution of 1 x 1 with the stride of the block, and a batch normalization. It is a
+# path like f. It has weights, and it sends back a gradient of its own, dp. The gradient goes through the block in five steps:
+#
+# | step | result | where |
+# |---|---|---|
+# | 1. the ReLU behind the sum | dy = dout where out > 0, and 0 elsewhere | `tinyalex/layers/activation.py: relu_backward` |
+# | 2. the sum | dy for each path | `tinyalex/layers/merge.py: Sum` |
+# | 3. path f, from its last layer to its first: normalization, convolution, ReLU, normalization, convolution | df | their `backward` |
+# | 4. the shortcut: x itself, or the projection: normalization, convolution | dy, or dp | their `backward` |
+# | 5. x, which both paths read | dx = df + dy, or dx = df + dp | `tinyalex/layers/branches.py: Branches` |
+#
+# We ask a block with a projection for dx, and then make the five steps with its layers alone.
+
+# %%
+from tinyalex.layers import Sequential
+
+
+def conv_and_norm(inputs, filters, kernel, stride, seed):
+    first = np.random.default_rng(seed)
+    conv = Conv2d(inputs, filters, kernel, stride=stride, padding=kernel // 2, bias=False, rng=first, dtype=np.float64)
+    return [conv, BatchNorm2d(filters, dtype=np.float64)]
+
+
+def there(path, x):
+    for layer in path:
+        x = layer.forward(x, train=True)
+    return x
+
+
+def back(path, dout):
+    for layer in reversed(path):
+        dout = layer.backward(dout)
+    return dout
+
+
+f = [*conv_and_norm(C, 2 * C, 3, 2, seed=2), ReLU(dtype=np.float64), *conv_and_norm(2 * C, 2 * C, 3, 1, seed=3)]
+projection = conv_and_norm(C, 2 * C, 1, 2, seed=4)
+whole = Sequential([Branches([f, projection], Sum(dtype=np.float64)), ReLU(dtype=np.float64)])
+of_block = whole.forward(x, train=True)
+arrives = rng.standard_normal(of_block.shape)
+dx = whole.backward(arrives)
+
+total = there(f, x) + there(projection, x)
+at_sum = arrives * (total > 0)  # step 1
+from_f, from_p = back(f, at_sum), back(projection, at_sum)  # steps 2 to 4
+assert np.abs(of_block - np.maximum(total, 0)).max() < 1e-12 and np.abs(dx - (from_f + from_p)).max() < 1e-12  # step 5
+print("x", x.shape, "becomes", of_block.shape, "  dx = df + dp, to 1e-12")
+
+# %% [markdown]
+# So in these nets the way past all blocks is not quite free: the ReLU behind a sum sets a part of the gradient to 0, and a projection is a
+# layer. ResNet-18 has eight blocks, three of them with a projection. The nets of 2016 have no ReLU behind the sum, and neither have those
+# of part 8.
+
+# %% [markdown]
 # ## 8. Experiment
 #
 # ### Deeper, and worse in training
 #
-# Now the degradation itself, in small. The images are **synthetic**: 1,000 images of ten classes, averaged down to 8 x 8 pixels. The nets
-# have fully connected layers of 24 units. Two such layers make a block:
+# Now a small example of the degradation itself. The images are **synthetic**: 1,000 images of ten classes, averaged down to 8 x 8 pixels.
+# The nets have fully connected layers of 24 units. Two such layers make a block:
 #
 # batch normalization, ReLU, weights, batch normalization, ReLU, weights.
 #
 # (This order is that of He et al. in 2016. In their nets of 2015 the ReLU stands behind the sum.) A **plain** net gives f(x) to the next
 # block, a **residual** net gives f(x) + x. All else is the same: layers, first weights, images, their order, the rate.
 #
-# `norm` is batch normalization for arrays (N, C), where H = W = 1.
+# `norm` is batch normalization for arrays (N, C), where H = W = 1. In `forward` and `backward`, k counts the layers with weights between
+# the first and the last. An even k is the first layer of a block, so the block begins there. An odd k is the second, and behind it stands
+# the sum. dh is the gradient at the place that is reached, and dy is the one that has arrived at the last sum.
 
 # %%
 from tinyalex.data.synthetic import synthetic_dataset
@@ -554,6 +629,30 @@ say("it ends at 81 %", value=slower, within=0.02, full_only=True)
 # These are small nets, one set of images and two rates. In 30 epochs the error of the deep plain net falls by some points: it learns, but
 # very slowly. He et al. saw the same order with 20 and 56 layers on CIFAR-10, and with 18 and 34 layers on ImageNet.
 #
+# ### The same with convolutions
+#
+# `tinyalex claims --of later` repeats their comparison with their nets of 20 and 56 layers on a part of CIFAR-10, with three seeds, and
+# tries other claims of these papers too. It takes hours, so the repository keeps the results in `examples/results/later`. The next cell
+# reads those that are finished. The rule of the verdicts: the interval over the seeds must exclude that there is no effect.
+
+# %%
+from tinyalex.experiments.claims.page import measured as in_words, verdict
+
+LATER = FOLDER.parent / "examples" / "results" / "later" / "result.json"
+CLAIMS = ("degradation", "degradation-test", "deeper", "deeper-test", "shortcuts")
+if LATER.is_file():
+    result = json.loads(LATER.read_text("utf-8"))
+    print(f"{result['dataset']['name']} ({result['dataset']['note']}), {result['runs_done']} of {result['runs_planned']} runs finished")
+    for name in CLAIMS:
+        claim = result["claims"][name]
+        print(f"{claim['title']}: {in_words(claim) or '-'}: {verdict(claim)}")
+else:
+    print("examples/results/later is not there yet; `tinyalex claims --of later --quick` shows the way on synthetic images")
+
+# %% [markdown]
+# A point is one percent of the images, and a positive number agrees with the paper. In the folder stands the picture `degradation.png`:
+# compare it with figure 6 of the paper. There the nets were trained for 64,000 steps, here for 1,250.
+#
 # ### The slopes of these nets
 #
 # What do the layers do to a gradient, before anything is learned? We go back through nets of 42 layers, which is 20 blocks. We look at the
@@ -597,7 +696,8 @@ show(fig, alt="The norm of the gradient in front of blocks 1 to 21, on a logarit
 # $$\frac{1}{2} - \frac{1}{2\pi} = \frac{\pi - 1}{2\pi}$$
 #
 # Each weight has the variance 2/24, and there are 24 of them, so the next sums have twice this variance, $(\pi - 1)/\pi$. (The mean of
-# the inputs moves a sum by the same number for all images, and that is no variance of the batch.) The next normalization multiplies by s:
+# the inputs moves a sum by the same number for all images, and that is no variance of the batch.) By 4.9 the next normalization multiplies
+# the gradient by s, as weight is 1 here:
 
 # %%
 s_plain = ((np.pi - 1) / np.pi) ** -0.5
@@ -606,9 +706,10 @@ say("twenty factors of this size are 46", value=s_plain**20, within=0.5)
 say("and our nets have 1.22 in each layer", value=one_layer, within=0.03, full_only=True)
 
 # %% [markdown]
-# On the way back, ReLU removes half of the square of a gradient, and the weights double it again. What is left is s, in each layer. (The
-# two sums of dx take something away, but little: two directions of 100, as the batch has 100 images. Our nets are narrow, so the measured
-# factor is not exactly this one.)
+# On average the other layers keep the size of a gradient: ReLU removes half of its square, and the weights double it again.
+# What is left is s, in each layer. (The formula of 4.9 also takes the mean and a multiple of y
+# from the gradient. But with 100 images a channel has 100 numbers, and this fixes only two sums of them, so little is lost. Our nets are
+# narrow, so the measured factor is not exactly this one.)
 #
 # In the residual net each sum adds variance to h. The more blocks lie in front of a normalization, the larger is the variance of what it
 # reads, and the smaller is its s. So the branches have small slopes (the q of part 4.3), and beside them there is the 1 of the shortcut.
@@ -629,8 +730,8 @@ say("so at the first block the gradient is only 10 times as large", value=grown[
 # ### Parameters and multiplications, from AlexNet on
 #
 # The engine holds the nets after AlexNet as **rows**: a row names a layer and its settings. Read `tinyalex/models/later/vgg.py` and
-# `tinyalex/models/later/googlenet.py`: each net is a screen of text. `count` counts a net without running it, on a device that holds no
-# numbers. (Parameters are weights, biases, and the two numbers a channel of batch normalization. Images are 224 x 224 pixels; the three
+# `tinyalex/models/later/googlenet.py`: each net is a screen of text. `count` counts a net without running it, on a device that keeps
+# only shapes. (Parameters are weights, biases, and the two numbers a channel of batch normalization. Images are 224 x 224 pixels; the three
 # Inception nets read 299 x 299.)
 
 # %%
@@ -699,11 +800,11 @@ say("together 477.7 million", value=sum(multiplied.values()) / 1e6, within=0.05)
 say("with the comparisons of both poolings 481 million", value=(sum(multiplied.values()) + compared) / 1e6, within=0.5)
 
 # %% [markdown]
-# The two digits of 481 have changed places: 418. For VGG-16 the same slide has 7,485 million. This leaves out a whole convolution, the
+# The last two digits of 481 have changed places: 418. For VGG-16 the same slide has 7,485 million. This leaves out a whole convolution, the
 # third one of stage 3:
 
 # %%
-to_28 = [r for r in count(nets["VGG-16"]) if r.name < "conv4"]
+to_28 = [r for r in count(nets["VGG-16"]) if r.name < "conv4"]  # up to conv3_3, by the alphabet
 say("VGG's first three stages: 9,335 million", value=sum(r.macs for r in to_28) / 1e6, within=0.5)
 left_out = sum(r.macs for r in to_28 if r.name != "conv3_3") / 1e6
 say("without the third convolution of stage three: 7,485 million", value=left_out, within=0.6)

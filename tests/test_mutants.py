@@ -85,7 +85,7 @@ def test_forward_that_is_not_finite_is_no_agreement(value):
 
 def test_bug_in_a_file_of_one_algorithm_needs_the_rows_of_that_algorithm_alone():
     assert rows_touched("fast.winograd") == rows_touched("fast.tiles") == {"winograd"}
-    assert rows_touched("fast.strips") == {"strips", "few", "im2col"} and rows_touched("fast.products") == {"blocks"}
+    assert rows_touched("fast.strips") == {"pointwise", "strips", "few", "im2col"} and rows_touched("fast.products") == {"blocks"}
     assert rows_touched("fast.pooling") == {"runs", "innermost"} and rows_touched("layers.conv") is None
     assert rows_touched("fast.sharing") >= {"plain", "im2col", "runs", "matrices"} and rows_touched("fast.table") is None
 

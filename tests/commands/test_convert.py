@@ -218,6 +218,8 @@ def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
     [
         (["nothing.onnx", "a.safetensors"], "nothing.onnx: the file must be readable, got No such file"),
         (["in.safetensors", "a.onx"], "a.onx: the file to write must end in one of"),
+        (["in.safetensors", "a.safetensors,a.onnx"], "OUT must be one file, or a .prototxt and a .caffemodel with a comma between"),
+        (["in.safetensors", "a.caffemodel,a.prototxt"], "OUT must be one file, or a .prototxt and a .caffemodel with a comma between"),
         (["in.safetensors", "gone/a.onnx"], "convert: OUT must name a file in a folder that can be written"),
         (["in.safetensors", "a.pth", "--names", "keras"], "--names must be one of tinyalex, torchvision, timm, akamaster, got 'keras'"),
         (["in.safetensors", "a.pth", "--net", "nonet"], "NAME must be one of alexnet"),
@@ -267,7 +269,7 @@ def said(capsys, *argv, code=0):
 
 def test_net_and_compare_count_the_net_of_a_file(caffe, capsys):
     here, there = (json.loads(said(capsys, "net", name, "--json").out) for name in ("net.prototxt", "resnet20-b"))
-    assert here["total"]["parameters"] == there["total"]["parameters"] if "total" in here else here["rows"][-1] == there["rows"][-1]
+    assert here["totals"]["parameters"] == there["totals"]["parameters"]
     assert "from net.prototxt" in said(capsys, "net", caffe).out
     both = json.loads(said(capsys, "compare", caffe, "resnet20-b", "--json").out)["nets"]
     assert both[0]["parameters"] == both[1]["parameters"] and both[0]["macs"] == both[1]["macs"]
@@ -287,6 +289,17 @@ def test_predict_filters_features_and_explore_take_it_and_say_what_is_not_in_it(
     said(capsys, "explore", caffe, "cat.png", "--out", "page.html")
     for file in ("f.png", "g.png", "page.html"):
         assert (convert.Path(file)).stat().st_size > 1000
+
+
+def test_the_net_of_arrays_alone_is_named_without_its_data(caffe, capsys):
+    run("in.safetensors", "net.pth", "--names", "tinyalex")
+    given = said(capsys, "predict", "in.safetensors", "cat.png", "--json").out
+    found = said(capsys, "predict", "net.pth", "cat.png", "--net", "resnet20-b", "--json").out
+    assert json.loads(found)["net"]["net"] == json.loads(given)["net"]["net"] == "resnet20-b"
+    assert "--data must name the data that the net was trained on" in said(
+        capsys, "predict", "in.safetensors", "cat.png", "--net", "resnet20-b", code=2
+    ).err
+    said(capsys, "features", "net.pth", "cat.png", "--net", "resnet20-b", "--png", "g.png")
 
 
 def test_explore_knows_a_net_from_a_picture(caffe, capsys):
@@ -310,7 +323,8 @@ def test_data_name_the_classes_of_a_net_that_has_numbers(capsys):
 
 
 def test_train_begins_with_the_net_of_a_file_and_goes_on_without_it(caffe, capsys):
-    options = ["--data", "synthetic", "--train-images", "40", "--test-images", "20", "--batch-size", "20", "--no-augment", "--out", "run"]
+    options = ["--data", "synthetic", "--train-images", "40", "--test-images", "20", "--batch-size", "20", "--no-augment"]
+    options += ["--schedule", "constant", "--out", "run"]
     found = said(capsys, "train", "--from", caffe, "--epochs", "1", "--lr", "1e-9", "--keep-head", *options)
     assert "begins with the weights in net.prototxt,net.caffemodel" in found.err
     net, saved = load_net("run")

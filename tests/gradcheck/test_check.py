@@ -314,8 +314,8 @@ def test_a_mistake_that_hides_along_x_is_found_also_where_x_is_drawn_from_the_sa
 
 def test_each_tensor_has_its_own_direction_whatever_other_tensors_there_are():
     def directions(net, shape):
-        found = {check.what: check.analytic for check in check_directions(net, ta.SoftmaxCrossEntropy(**FLOAT64), rng().random(shape), [1, 0])}
-        return {what: value for what, value in found.items() if "twice" not in what}
+        checks = check_directions(net, ta.SoftmaxCrossEntropy(**FLOAT64), rng().random(shape), [1, 0])
+        return {check.what: check.analytic for check in checks if "twice" not in check.what}
 
     whole = directions(ta.Sequential([linear()]), (2, 4))
     assert whole == directions(ta.Sequential([linear()]), (2, 4)) and len({round(value, 9) for value in whole.values()}) == 3

@@ -4,6 +4,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.places import PLACES, device_of, host
+from tinyalex.fast import sharing
 from tinyalex.fast.request import Keeps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
@@ -115,6 +116,25 @@ def test_float32_is_close_to_float64_also_far_from_zero(mean):
     assert np.abs(out - make().forward(x.astype(np.float32).astype(np.float64), train=True)).max() < (1e-5 if not mean else 2e-3)
 
 
+@pytest.mark.parametrize(("most", "blocks"), [(1, 36), (320, 18), (1 << 20, 9)])
+def test_blocks_of_channels_or_of_images_give_the_same_results(monkeypatch, most, blocks):
+    monkeypatch.setattr(sharing, "MAPS", most)  # bytes; a map has 160, an image 640
+    device, mapped, counts, x = ta.CpuDevice(small=0), ta.CpuDevice.map_blocks, [], 3 + values((9, 4, 5, 4), 1)
+    count = lambda self, block, n, *rest, size=None: counts.append(-(-n // size)) or mapped(self, block, n, *rest, size=size)  # noqa: E731
+    monkeypatch.setattr(ta.CpuDevice, "map_blocks", count)
+    bn, plain = make(4, device), make(4, "sim:0")
+    for train in (True, False):
+        out = bn.forward(x, train=train)
+        np.testing.assert_allclose(out, host(plain.device, plain.forward(plain.device.asarray(x), train=train)), rtol=1e-12, atol=1e-12)
+    bn.forward(x, train=True)
+    plain.forward(plain.device.asarray(x), train=True)
+    dx = bn.backward(out)
+    np.testing.assert_allclose(dx, host(plain.device, plain.backward(plain.device.asarray(out))), rtol=1e-10, atol=1e-12)
+    for key, grad in bn.grads.items():
+        np.testing.assert_allclose(grad, host(plain.device, plain.grads[key]), rtol=1e-10, atol=1e-12)
+    assert set(counts) == {blocks}
+
+
 @pytest.mark.parametrize("cache", [1, 6 << 20])
 def test_any_number_of_workers_gives_the_same_bits(cache):
     x, results = values((9, 3, 5, 4), dtype=np.float32), []
@@ -176,6 +196,17 @@ def test_scales_and_shifts_that_are_all_equal_need_no_generator(kind):
         waits.build()
         same = kind(3, **drawn, rng=generator(0, waits.name))
         assert all(np.array_equal(waits.params[key], same.params[key]) for key in ("weight", "bias"))
+
+
+def test_running_mean_that_moves_before_backward_changes_no_gradient():
+    x, dout, found = values((4, 3, 2, 2)), values((4, 3, 2, 2), 1), []
+    for moved in (0, 5):
+        bn = make(statistics="running")
+        bn.forward(x, train=True)
+        bn.buffers["running_mean"] += moved
+        bn.backward(dout)
+        found.append(bn.grads["weight"].copy())
+    assert np.array_equal(*found)
 
 
 def test_momentum_may_be_0_or_1():
@@ -240,6 +271,23 @@ def test_net_that_is_not_frozen_computes_the_bits_of_its_layers_in_turn():
             out = layer.forward(out, train=train)
         net.reset()
         assert np.array_equal(net.forward(x, train=train), out)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", ["conv", "bn", "relu"])
+def test_layer_whose_forward_a_user_has_replaced_is_called_also_where_it_would_be_fused(name, frozen):
+    net, x, seen = conv_and_norm(True), values((2, 3, 9, 8), 7), []
+    expected, layer = net.forward(x), net[name]
+    own = layer.forward
+
+    def forward(x, *, train=False):
+        seen.append(x.shape)
+        return own(x, train=train)
+
+    layer.forward = forward
+    net.freeze(frozen)
+    np.testing.assert_allclose(net.forward(x), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert len(seen) == 1
 
 
 def test_training_pass_of_a_frozen_net_is_not_folded():

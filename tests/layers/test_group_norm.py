@@ -47,7 +47,10 @@ def test_any_number_of_workers_gives_the_same_bits(cache):
     ("args", "text"),
     [
         ((0, 4), "gn: groups must be an integer of at least 1, got 0"),
-        ((3, 4), "gn: channels must be a multiple of groups=3, got 4"),
+        ((3, 4), "gn: channels must be a multiple of groups=3, got 4; 4 can have 2 or 4 groups"),
+        ((5, 6), "gn: channels must be a multiple of groups=5, got 6; 6 can have 3 or 6 groups"),
+        ((9, 6), "gn: channels must be a multiple of groups=9, got 6; 6 can have 6 groups"),
+        ((2, 7), "gn: channels must be a multiple of groups=2, got 7; 7 can have 1 or 7 groups"),
     ],
 )
 def test_bad_settings_raise(args, text):

@@ -194,8 +194,12 @@ def test_bad_settings_raise():
         build_later("resnet18", towers=2)
     with refuses(ta.ShapeError, "resnet18: width must be a number above 0 and at most 4, got 0"):
         build_later("resnet18", width=0)
-    with refuses(ta.ShapeError, "reduce_b.3x3: input height with padding must be at least 3, the kernel's, got 2"):
+    told = "(reduce_b.3x3: input height with padding must be at least 3, the kernel's, got 2)"
+    with refuses(ta.ShapeError, f"inception-v4: input_size must be at least 75, got 60 {told}"):
         build_later("inception-v4", input_size=60, devices=DryDevice())
+    assert build_later("squeezenet1.1", input_size=25, devices=DryDevice()).shapes[-1] == (1000,)
+    with refuses(ta.ShapeError, "squeezenet1.1: input_size must be at least 25, got 24 ("):
+        build_later("squeezenet1.1", input_size=24, devices=DryDevice())
 
 
 @pytest.mark.parametrize("paths", [((), (row("relu", "r"),)), ((conv("a", 3, 3),), ()), ((conv("a", 3, 3),), (conv("b", 3, 3),))])

@@ -18,8 +18,9 @@ from tinyalex.commands.files import builder_of, is_file, net_in
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
-from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_int, show
+from tinyalex.errors import ShapeError, require_choice, require_int, show
 from tinyalex.layers import Sequential
+from tinyalex.models.later import near_later
 from tinyalex.models.registry import MODELS, build
 from tinyalex.units import bytes_in_words
 
@@ -87,9 +88,11 @@ def _names(given: list[str]) -> list[str]:
     """The networks to compare. ShapeError: one that does not exist, or that is named twice."""
     for i, name in enumerate(given):
         if name not in MODELS and not is_file(name):
-            near = did_you_mean(name, MODELS)
+            near = near_later(name, MODELS)
             remedy = "`tinyalex net --list` prints all names"
-            raise ShapeError(f"compare: NET must be a network, got {show(name)}", f"{near} {remedy}" if near else remedy)
+            if near:
+                remedy = f"{near}{'' if near.endswith('?') else ','} {remedy}"
+            raise ShapeError(f"compare: NET must be a network, got {show(name)}", remedy)
         if name in given[:i]:
             raise ShapeError(f"compare: NET must be different networks, got {name} twice", "name it once")
     return given or list(LECTURE)

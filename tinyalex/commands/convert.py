@@ -19,7 +19,7 @@ from tinyalex.formats.files import FORMATS, files_in, format_of, format_to_write
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.matching import Matched, as_net, match
 from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
-from tinyalex.formats.saved import Pixels, describe_imported, imported_from, named_by, require_whole
+from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, named_by, require_whole
 from tinyalex.layers import Sequential
 from tinyalex.models.later.rows import build_net, flat
 from tinyalex.models.registry import require_name
@@ -79,18 +79,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read, write, compare, report. The exit code is 1 if a comparison fails."""
     targets = files_in(path(args.target))
+    kinds = tuple(format_to_write(target).name for target in targets)
+    if len(targets) > 1 and kinds != ("prototxt", "caffemodel"):
+        rule = "convert: OUT must be one file, or a .prototxt and a .caffemodel with a comma between"
+        raise ShapeError(f"{rule}, got {args.target}")
     for target in targets:
-        format_to_write(target)
         require_place("convert", target, "OUT")
     if args.net is not None:
         require_name(args.net)
     if args.names is not None and args.names not in NAMES:
         raise ShapeError(f"convert: --names must be one of {', '.join(NAMES)}, got {show(args.names)}")
-    tell_expected(f"reads {args.source} and writes {args.target}", _size(args.source) * (3 if args.check == "yes" else 2) / BYTES_PER_S)
+    seconds = max(1.0, _size(args.source) * (3 if args.check == "yes" else 2) / BYTES_PER_S)
+    tell_expected(f"reads {args.source} and writes {args.target}", seconds)
     net, saved, differences = read_net(args)
     own, matched = build_imported(net)
     whole = replace(net, arrays=arrays_of(own))
-    if matched.missing and any(not target.name.endswith(".prototxt") for target in targets):
+    if matched.missing and kinds != ("prototxt",):
         rule = f"convert: {args.source} must hold the arrays of all layers, got none for {_some(matched.missing)}"
         raise CheckpointError(f"{rule}; name the file of the weights too")
     notes = [*net.notes, *differences]
@@ -120,8 +124,8 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
     else:
         saved, shape = None, None if args.in_shape is None else _numbers("--in-shape", args.in_shape, int, (3,))
         net = read(given, net=args.net, in_shape=shape, output=args.output)
-    if args.net is None or net.name == args.net:
-        return net, saved, ()
+    if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and kind_of_files(path(args.source)) in NAMED))):
+        return net, saved, ()  # the reader of arrays alone has found the net
     renamed, differences = as_net(net, args.net)
     x = random_images(net)
     before, after = (build_imported(each)[0].forward(x) for each in (net, renamed))

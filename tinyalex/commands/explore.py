@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.analysis.inside import without_heads
 from tinyalex.analysis.predictions import percent
 from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell, tell_expected
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     if len(pictures) > MOST_PICTURES:
         raise DataError(f"explore: pictures must be at most {MOST_PICTURES}, got {len(pictures):,}; name the files instead of their folder")
     net, saved = load_net(checkpoint if checkpoint in SHIPPED else str(path(checkpoint)), tell=tell)
+    net = without_heads(net)
     channels = selected(net, chosen)
     own = None if args.label is None else _label(args.label, checkpoint, saved)
     read = _read(pictures, saved)

@@ -32,7 +32,7 @@ from tinyalex.errors import Interrupted
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
-from tinyalex.models.registry import NAMES, heads_of
+from tinyalex.models.registry import GROUPS, NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.training.recipe_table import in_net, table_of
@@ -159,7 +159,10 @@ def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str
         return 0
     print(f"recipe {name}: field, value, source")
     print("\n".join(f"  {line}" for line in table_of(name, recipe, **options)))
-    print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")
+    if recipe.net in GROUPS["for CIFAR-10"]:
+        print(f"next: tinyalex train --recipe {name} --data cifar10, after tinyalex data cifar10")
+    else:
+        print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from tinyalex.models.registry import GROUPS, SMALL, build, require_name
 from tinyalex.models.weights import arrays_of
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
-from tinyalex.training.saved_net import is_shipped, read_saved
+from tinyalex.training.saved_net import is_shipped, read_saved, wrote
 from tinyalex.training.start import head_of, hold_out, load_start
 
 SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
@@ -43,6 +44,7 @@ FIELDS = {  # the options that replace a field of the recipe: (type, metavar, wo
     "color_noise": (float, "S", "strength of the color noise, 0.1 in the paper; 0 for none"),
     "color_shrink": (float, "F", "divide images with noise by this number, 1.1 in the authors' code"),
     "noise_until": (int, "N", "the last epoch with color noise"),
+    "padding": (int, "N", "zeros on each side of an image before a random crop is taken, for crops as large as the image"),
 }
 YES_OR_NO = {  # fields that are a yes or a no
     "bias_lr_falls": "whether the rate of biases falls with that of the weights",
@@ -57,6 +59,7 @@ ONLY = {  # options that count only with some values of another one: (the other 
     **dict.fromkeys(("offsets", "own_mean_window", "color_noise", "color_shrink", "noise_until"), ("pixels", ("mean-image",))),
 }
 WITHOUT_MEAN = {"offsets": "code", "own_mean_window": False, "color_noise": 0.0, "noise_until": None}  # what "standardize" does
+PADDED = {"offsets": "code", "color_noise": 0.0}  # what goes with padding, unless the user says something else
 NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # of AlexNets
 
 
@@ -83,6 +86,8 @@ def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
     if given.get("pixels") == "standardize":
         given |= WITHOUT_MEAN
     recipe = recipe_of(name)
+    if given.get("padding"):
+        given = {**PADDED, "own_mean_window": given.get("pixels", recipe.pixels) == "mean-image", **given}
     return name, (recipe.of_length(given["epochs"]) if "epochs" in given else recipe).with_fields(**given)
 
 
@@ -193,9 +198,20 @@ def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | No
             params = {name: params[name] for name in arrays_of(net) if name in params}  # the file may hold more
         else:
             file, params, _ = read_saved(given if is_shipped(given) else where, args.net)
+            if not wrote(given) and not wrote(str(where)):
+                params = _of_net(params, net)
         load_start(file, params, net, fresh)
         tell(f"begins with the weights in {where}" + "".join(f"; {head} starts anew" for head in fresh))
     return {"from": {"name": where.name, "fresh": sorted(fresh)}}
+
+
+def _of_net(params: Mapping[str, Any], net: Layer) -> dict[str, Any]:
+    """The arrays of another program's file that the net has; the others are told."""
+    wanted = arrays_of(net)
+    left = [name for name in params if name not in wanted]
+    if left:
+        tell(f"left out, as {net.name} has no such array: {', '.join(left[:3])}{f' and {len(left) - 3} more' if len(left) > 3 else ''}")
+    return {name: array for name, array in params.items() if name in wanted}
 
 
 def config_of(

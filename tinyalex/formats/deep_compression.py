@@ -43,7 +43,7 @@ def read_deep_compression(path: Path | str, prototxt: Path | str, *, rgb: bool =
             data = file.read()
     except OSError as error:
         raise CheckpointError(f"{path}: the file must be readable, got {error.strerror or error}") from None
-    arrays = _arrays(data, graph.slots, str(path))
+    arrays = arrays_in(data, graph.slots, str(path))
     notes = (*net.notes, f"{path} has rounded weights: at most {BOOK} different ones a layer")
     if rgb:
         arrays = turned_colors(net.rows, net.in_shape or (), arrays)
@@ -51,7 +51,7 @@ def read_deep_compression(path: Path | str, prototxt: Path | str, *, rgb: bool =
     return replace(net, source=f"{text} and {path}", arrays=arrays, notes=notes)
 
 
-def _arrays(data: bytes, slots: list[Slot], who: str) -> dict[str, npt.NDArray[Any]]:
+def arrays_in(data: bytes, slots: list[Slot], who: str) -> dict[str, npt.NDArray[Any]]:
     """The arrays of all layers. CheckpointError: the bytes are not those of these layers."""
     other = next((slot for slot in slots if slot.kind not in ("conv", "linear") or not slot.bias), None)
     if other is not None:

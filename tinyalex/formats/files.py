@@ -80,7 +80,7 @@ def format_of(path: Path | str) -> Format:
     path = require_path(path)
     try:
         if not path.is_file():  # also a pipe, which would never answer
-            got = "a folder" if path.is_dir() else "something else" if path.exists() else "No such file or directory"
+            got = "a folder" if path.is_dir() else "a pipe or a device" if path.exists() else "No such file or directory"
             raise CheckpointError(f"{path}: the file must be readable, got {got}")
         with open(path, "rb") as file:
             head = file.read(HEAD)

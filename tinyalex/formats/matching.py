@@ -17,6 +17,7 @@ from tinyalex.models.rows_of_net import rows_of_net
 from tinyalex.models.saved_net import COUNTS
 from tinyalex.models.weights import arrays_of
 
+COUNTED = "batches"  # a buffer of batch normalization that only training uses, and only with Caffe's convention
 WITHOUT_EFFECT = ("dropout",)  # kinds of layers that compute nothing in a trained net
 
 
@@ -69,12 +70,13 @@ def as_net(net: Imported, name: str) -> tuple[Imported, tuple[str, ...]]:
     renamed: dict[str, str] = {}
     for own, other in zip_longest(_weighted(found, mine), _weighted(wanted, theirs)):
         got, rule = _shapes(own, mine), _shapes(other, theirs)
+        got = {key: shape for key, shape in got.items() if key in rule or key != COUNTED}
         if own is None or other is None or got != rule or own.kind != other.kind:
             where = other.name if other else "the end"
             must = f"{net.source}: {where} of {name} must have {_told(other, rule)}"
             raise CheckpointError(f"{must}, got {_told(own, got)}; name another net")
         renamed |= {f"{own.name}.{key}": f"{other.name}.{key}" for key in got}
-    arrays = {renamed.get(key, key): array for key, array in net.arrays.items()}
+    arrays = {renamed.get(key, key): array for key, array in net.arrays.items() if key in renamed or not key.endswith(f".{COUNTED}")}
     return replace(net, name=name, rows=wanted, arrays=arrays), tuple(_differences(found, wanted))
 
 

@@ -8,21 +8,26 @@
 
 weight and bias are used at every place, so their gradients are sums:  dbias = sum_i dout_i,  dweight = sum_i dout_i y_i.
 
-Let dy_i = weight dout_i. A value x_j enters three times: in d_j itself, in the mean that every d_i contains, and in the variance that
-every y_i contains. From y_i = d_i s:
+The gradient of the loss at y_i is weight dout_i. A value x_j enters three times: in d_j itself, in the mean that every d_i contains, and
+in the variance that every y_i contains. Let D_j be the slope at x_j, so that D_j y_i says how y_i changes with x_j, and let [i = j] be 1
+if i is j, and 0 otherwise. From y_i = d_i s:
 
-    dy_i/dx_j = s dd_i/dx_j + d_i ds/dx_j,     dd_i/dx_j = [i = j] - 1/m,
-    ds/dx_j = -(1/2) (var + eps)^(-3/2) dvar/dx_j = -(1/2) s^3 (2/m) d_j = -(s^2/m) y_j,
+    D_j y_i = s D_j d_i + d_i D_j s,     D_j d_i = [i = j] - 1/m,
+    D_j s = -(1/2) (var + eps)^(-3/2) D_j var = -(1/2) s^3 (2/m) d_j = -(s^2/m) y_j,
 
-where dvar/dx_j = (2/m) sum_i d_i ([i = j] - 1/m) = (2/m) d_j, because the d_i sum to 0. So
+where D_j var = (2/m) sum_i d_i ([i = j] - 1/m) = (2/m) d_j, because the d_i sum to 0. So
 
-    dy_i/dx_j = s ([i = j] - 1/m - y_i y_j / m),        and with a sum over i, since a gradient adds where a value is used:
+    D_j y_i = s ([i = j] - 1/m - y_i y_j / m),        and dx_j is the sum of weight dout_i D_j y_i over i:
 
     dx_j = s weight (dout_j - (1/m) sum_i dout_i - y_j (1/m) sum_i dout_i y_i)
          = s weight (dout_j - dbias/m - y_j dweight/m).
 
-In words: take from dout its mean, and then what is left of it along y. A change of all x by one number, or by one factor, changes no
-y, so no gradient may point there. With running statistics, mean and s are constants, and dx_j = s weight dout_j alone.
+In words: dout loses its mean, and y times the mean of dout_i y_i. If all x grow by one number, no y changes, so the dx_j sum to 0. If all
+d_j grow by one factor, no y changes but for eps, so the dx_j y_j sum to 0 if eps is 0. With running statistics, mean and s are
+constants, and dx_j = s weight dout_j alone.
+
+Below, B is the number of images in a block of the batch. Every dx_j needs the sums of all images, so `backward` goes through the blocks
+twice: first for dweight and dbias, and then for dx.
 """
 
 from __future__ import annotations
@@ -36,6 +41,7 @@ import numpy as np
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
 from tinyalex.fast.request import Keeps, Then, apply
+from tinyalex.fast.sharing import Maps, map_maps
 from tinyalex.init import Constant, Init, ones, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
@@ -46,15 +52,20 @@ STATISTICS = ("batch", "running")
 
 
 def sums_of(x: Array, xp: Any = np) -> Array:
-    """The sum of each channel. x (B, C, H, W), result (C,)."""
-    return xp.sum(x, axis=(0, 2, 3))
+    """The sum of each map. x (B, C, H, W), result (B, C)."""
+    return xp.sum(x, axis=(2, 3))
+
+
+def products_of(a: Array, b: Array, xp: Any = np) -> Array:
+    """The sum of a_i b_i over each map, which is a product of two vectors. a, b (B, C, H, W), result (B, C)."""
+    n, c, h, w = a.shape
+    return xp.matmul(a.reshape(n, c, 1, h * w), b.reshape(n, c, h * w, 1)).reshape(n, c)
 
 
 def squares_of(x: Array, mean: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
-    """The sum of (x_i - mean)^2 of each channel. x (B, C, H, W), mean (C,), result (C,)."""
+    """The sum of (x_i - mean)^2 over each map. x (B, C, H, W), mean (C,), result (B, C)."""
     d = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
-    d *= d
-    return sums_of(d, scratch.xp)
+    return products_of(d, d, scratch.xp)
 
 
 def batch_norm(x: Array, mean: Array, s: Array, weight: Array, bias: Array, out: Array, xp: Any = np) -> None:
@@ -65,10 +76,9 @@ def batch_norm(x: Array, mean: Array, s: Array, weight: Array, bias: Array, out:
 
 
 def batch_norm_sums(x: Array, mean: Array, s: Array, dout: Array, scratch: Scratch = NEW_ARRAYS) -> tuple[Array, Array]:
-    """dweight = sum_i dout_i y_i and dbias = sum_i dout_i of a block, each (C,). x, dout (B, C, H, W), mean, s (C,)."""
-    y = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
-    y *= dout
-    return sums_of(y, scratch.xp) * s, sums_of(dout, scratch.xp)
+    """The sums over each map of dout_i y_i and of dout_i, each (B, C). x, dout (B, C, H, W), mean, s (C,)."""
+    d = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
+    return products_of(d, dout, scratch.xp) * s, sums_of(dout, scratch.xp)
 
 
 def batch_norm_backward(
@@ -130,11 +140,11 @@ class BatchNorm2d(ChannelNorm):
         "pytorch": running <- (1 - momentum) running + momentum batch; default 0.1.
         "tensorflow": running <- momentum running + (1 - momentum) batch; default 0.9.
         "caffe": running <- the weighted mean of all batches so far, in which a batch of k steps ago has the weight momentum^k;
-            default 0.999. This forgets the values from before the first batch.
+            default 0.999. The first batch replaces the 0 and the 1 from which the running statistics start.
         The running variance is that of the batch times m / (m - 1), which estimates the variance of all images without bias, in "pytorch"
         and "caffe"; in "tensorflow" it is that of the batch, as in Keras.
     statistics: "batch" as above, or "running": training uses the running statistics too, and leaves them as they are, as for a part of a
-        net that only the last layers are trained of. May be assigned; a frozen layer always does this.
+        net below the layers that are trained. May be assigned; a frozen layer always does this.
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`; scale 1 and shift 0 by default.
 
     Raises
@@ -200,34 +210,40 @@ class BatchNorm2d(ChannelNorm):
             s = 1 / self.device.xp.sqrt(var + self.eps)
             if train and not measures:
                 mean = self.device.copy(mean)  # the running mean may move before backward reads it
-        out = self.device.empty(x.shape, self.dtype)
+        out, weight, bias = self.device.empty(x.shape, self.dtype), self.params["weight"], self.params["bias"]
 
-        def block(images: slice, scratch: Scratch) -> None:
-            batch_norm(x[images], mean, s, self.params["weight"], self.params["bias"], out[images], scratch.xp)
-            apply(then, out[images], scratch)
+        def block(at: Maps, scratch: Scratch) -> None:
+            _, c = at
+            batch_norm(x[at], mean[c], s[c], weight[c], bias[c], out[at], scratch.xp)
+            apply(then, out[at], scratch)
 
-        self.device.map_blocks(block, len(x), 2 * out[:1].nbytes)
+        map_maps(self.device, block, x.shape, x.dtype.itemsize)
         if train:
             self.keep(out.shape, x, mean, s, measures)
         return out
 
     def backward(self, dout: Array) -> Array:
         x, mean, s, measures = self.take(dout)
-        dx, m = self.device.empty(x.shape, self.dtype), x.size // self.channels
+        dx, weight, m = self.device.empty(x.shape, self.dtype), self.params["weight"], x.size // self.channels
+        dweights, dbiases = (self.device.empty(x.shape[:2], self.dtype) for _ in range(2))
 
-        def sums(images: slice, scratch: Scratch) -> tuple[Array, Array]:
-            return batch_norm_sums(x[images], mean, s, dout[images], scratch)
+        def sums(at: Maps, scratch: Scratch) -> None:
+            _, c = at
+            dweights[at], dbiases[at] = batch_norm_sums(x[at], mean[c], s[c], dout[at], scratch)
 
-        dweight, dbias = self.device.map_blocks(sums, len(x), 3 * dx[:1].nbytes)
+        map_maps(self.device, sums, x.shape, x.dtype.itemsize)
+        with self.device.activate():
+            dweight, dbias = dweights.sum(axis=0), dbiases.sum(axis=0)
+            # Running statistics do not depend on x, so nothing comes back through them.
+            through = (dweight, dbias) if measures else (0 * dweight, 0 * dbias)
         self.add_grad("weight", dweight)
         self.add_grad("bias", dbias)
-        with self.device.activate():  # running statistics do not depend on x, so nothing comes back through them
-            through = (dweight, dbias) if measures else (0 * dweight, 0 * dbias)
 
-        def block(images: slice, scratch: Scratch) -> None:
-            batch_norm_backward(x[images], mean, s, self.params["weight"], dout[images], *through, m, dx[images], scratch.xp)
+        def block(at: Maps, scratch: Scratch) -> None:
+            _, c = at
+            batch_norm_backward(x[at], mean[c], s[c], weight[c], dout[at], through[0][c], through[1][c], m, dx[at], scratch.xp)
 
-        self.device.map_blocks(block, len(x), 3 * dx[:1].nbytes)
+        map_maps(self.device, block, x.shape, x.dtype.itemsize)
         return dx
 
     def _measure(self, x: Array) -> tuple[Array, Array]:
@@ -236,13 +252,22 @@ class BatchNorm2d(ChannelNorm):
         if m == 1:
             use = "train on more images at a time, or with statistics='running'"
             raise ShapeError(f"{self.name}: x must have at least 2 values a channel in training, got {show(x)}, whose variance is 0; {use}")
-        (total,) = self.device.map_blocks(lambda images, scratch: (sums_of(x[images], scratch.xp),), len(x), x[:1].nbytes)
+        of_maps = self.device.empty(x.shape[:2], self.dtype)
+
+        def sums(at: Maps, scratch: Scratch) -> None:
+            of_maps[at] = sums_of(x[at], scratch.xp)
+
+        def squares(at: Maps, scratch: Scratch) -> None:
+            of_maps[at] = squares_of(x[at], mean[at[1]], scratch)
+
+        map_maps(self.device, sums, x.shape, x.dtype.itemsize)
         with self.device.activate():
-            mean = total / m
-        (squares,) = self.device.map_blocks(lambda images, scratch: (squares_of(x[images], mean, scratch),), len(x), 2 * x[:1].nbytes)
+            mean = of_maps.sum(axis=0) / m
+        map_maps(self.device, squares, x.shape, x.dtype.itemsize)
         with self.device.activate():
-            var = squares / m
-            self._follow(mean, var if self.convention == "tensorflow" else squares / (m - 1))
+            total = of_maps.sum(axis=0)
+            var = total / m
+            self._follow(mean, var if self.convention == "tensorflow" else total / (m - 1))
         return mean, var
 
     def _follow(self, mean: Array, var: Array) -> None:
@@ -261,7 +286,7 @@ class BatchNorm2d(ChannelNorm):
         return Facts(keeps=Keeps(x=True))
 
     def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
-        return super().scratch_bytes(in_shape, n, backward, workers) + 6 * in_shape[0] * self.dtype.itemsize
+        return super().scratch_bytes(in_shape, n, backward, workers) + (6 + 2 * n) * in_shape[0] * self.dtype.itemsize
 
     def settings(self) -> str:
         text = f"{self.channels or '?'} channels, eps {self.eps:g}, momentum {self.momentum:g} as in {self.convention}"

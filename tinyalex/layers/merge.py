@@ -1,9 +1,10 @@
-"""How the outputs of the paths of `Branches` become one value. Each class is the transpose of another fact about sums.
+"""How the outputs of the paths of `Branches` become one value, and what each path gets back. dy is the gradient of the loss at y.
 
-    a value read in k places:  y_i = x                so    dx = dy_1 + ... + dy_k        (this is in `Branches` itself)
-    a sum of k values:         y = x_1 + ... + x_k    so    dx_i = dy
-    values side by side:       y = [x_1, ..., x_k]    so    dx_i = its own part of dy
-    a product of two:          y = x_1 x_2            so    dx_1 = dy x_2  and  dx_2 = dy x_1
+    a value read in k places:  y_i = x                so    dx = dy_1 + ... + dy_k                  `Branches` itself
+    a sum of k values:         y = x_1 + ... + x_k    so    dx_i = dy                               `Sum`
+    values side by side:       y = [x_1, ..., x_k]    so    dx_i = its own part of dy               `Concat`
+    a product of two:          y = x_1 x_2            so    dx_1 = dy x_2  and  dx_2 = dy x_1       `Product`
+    a tuple:                   y = (x_1, ..., x_k)    so    dx_i = dy_i                             `Both`
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, show
 from tinyalex.fast.request import Keeps, Then, apply
+from tinyalex.fast.sharing import Maps, map_maps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
 from tinyalex.parameters import check_owner
@@ -25,20 +27,23 @@ Shapes = tuple[tuple[int, ...], ...]  # their shapes, without the batch axis
 
 
 def sum_of(parts: Parts, device: Device, then: Then | None = None) -> Array:
-    """The sum of arrays of one shape, in a new array: the parts may be read by others."""
+    """The sum of arrays of one shape, in a new array: the parts may be read by others.
+
+    then: an activation that is applied to each block of the sum at once, None for none; see `tinyalex.fast.fuse`.
+    """
     out = device.empty(parts[0].shape, parts[0].dtype)
 
-    def block(images: slice, scratch: Scratch) -> None:
+    def block(at: Maps, scratch: Scratch) -> None:
+        total = out[at]
         if len(parts) == 1:
-            out[images] = parts[0][images]
+            total[...] = parts[0][at]
         else:
-            scratch.xp.add(parts[0][images], parts[1][images], out=out[images])
+            scratch.xp.add(parts[0][at], parts[1][at], out=total)
         for part in parts[2:]:
-            total = out[images]
-            total += part[images]
-        apply(then, out[images], scratch)
+            total += part[at]
+        apply(then, total, scratch)
 
-    device.map_blocks(block, len(out), out[:1].nbytes)
+    map_maps(device, block, out.shape, out.dtype.itemsize)
     return out
 
 
@@ -66,6 +71,10 @@ class Merge(Layer):
         for part in parts:
             self.check_x(part)
         self.output_shape(tuple(part.shape[1:] for part in parts))
+        for number, part in enumerate(parts[1:], 2):
+            if len(part) != len(parts[0]):
+                rule = f"{self.name}: outputs of paths must be of one batch, {len(parts[0])} images as in path 1"
+                raise ShapeError(f"{rule}, got {len(part)} in path {number}; let all paths read one x")
         return parts
 
     def facts(self, in_shape: Any, n: int = 1) -> Facts:
@@ -124,8 +133,9 @@ class Concat(Merge):
 class Sum(Merge):
     """The sum of the outputs of the paths: y = x_1 + ... + x_k.
 
-    Paper: after AlexNet: the residual block (He et al. 2015), where one path passes x on: y = f(x) + x. Then dx = dy + what f sends back,
-    so dy reaches the layers below undiminished, however many blocks are between.
+    Paper: after AlexNet: the residual block (He et al. 2015), where one path passes x on: y = f(x) + x. Then dx = dy + what f sends back.
+    In the nets of 2016 nothing else is on the way past f, so dy reaches the layers below unchanged, however many blocks are between. In
+    those of 2015 a ReLU behind each sum sets a part of dy to 0. Where f changes the shape, a projection of x takes the place of x.
 
     Raises
     ------
@@ -133,7 +143,7 @@ class Sum(Merge):
 
     Cache: how many paths there are.
 
-    Gradient: dx_i = dy.
+    Gradient: dx_i = dy. All paths get the same array, which they may read because no layer writes into its dout.
 
     Example
     -------
@@ -223,11 +233,12 @@ class Both(Merge):
     Paper: after AlexNet: GoogLeNet (Szegedy et al. 2014, section 5) adds the losses of two such heads with the weight 0.3, so that
     a gradient of few layers reaches the lower layers. `tinyalex.loss.WeightedHeads` adds the losses.
 
-    The first path may have such a head of its own: its tuple is continued, so the main output stays the first.
+    The first path may have such a head of its own, so that its output is a tuple. Then the outputs of the other paths are appended to it,
+    and the main output stays the first.
 
-    Cache: none.
+    Cache: the number of heads.
 
-    Gradient: each output goes out as it is, so each gradient comes back as it is.
+    Gradient: the outputs are not changed, so each path gets back its own entry of dout.
     """
 
     least = 1

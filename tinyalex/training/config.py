@@ -24,6 +24,7 @@ LATER = ("train_sha256", "val_sha256", "layers", "order", "in_halves", "multipli
 OF_HALVES = ("in_channels", "out_channels", "channels", "in_features", "out_features", "groups", "part")  # a tower has others
 NO_RESULT = ("algorithm", "input_gradient")  # they change speed and memory, not the result
 SINCE = {"count_padding": False}  # settings that older runs do not know, and the value that their layers have
+SINCE_IN: Mapping[str, Mapping[str, Any]] = {"CropAndFlip": {"padding": 0}}  # the same for attributes of other objects, by their type
 DEEPEST = 5  # levels of objects inside objects that are described
 
 
@@ -134,7 +135,9 @@ def described(value: Any, deep: int = 0) -> Any:
         return {"type": "partial", "of": described((value.func, value.args, value.keywords), deep + 1)}
     if inspect.isroutine(value) or inspect.isclass(value):
         return value.__qualname__
-    attributes = {key: described(element, deep + 1) for key, element in getattr(value, "__dict__", {}).items()}
+    new = SINCE_IN.get(type(value).__name__, {})
+    known = {key: element for key, element in getattr(value, "__dict__", {}).items() if key not in new or element != new[key]}
+    attributes = {key: described(element, deep + 1) for key, element in known.items()}
     return {"type": type(value).__name__, **attributes}
 
 

@@ -148,17 +148,21 @@ TOPICS: Mapping[str, Mapping[str, str]] = {  # by exercise, or "contract" for al
         "count": "elements always_four_bytes one_image channels_alone bits",
     },
     "E13": {
-        "count": "divided_by_N divided_by_H_W divided_by_all not_divided first_term_divided unbiased",
+        "count": (
+            "divided_by_N divided_by_H_W divided_by_all divided_by_other_sizes divided_twice not_divided first_term_divided unbiased"
+        ),
         "powers": (
-            "d_for_y x_for_y old_power s_missing s_twice s_for_the_root s_for_the_variance own_s eps_outside variance_path_twice "
-            "variance_path_halved"
+            "d_for_y x_for_y another_y old_power power_of_s s_missing s_twice s_for_the_root s_for_the_variance own_s eps_added_to_s "
+            "eps_outside variance_path_twice variance_path_halved"
         ),
         "weight": (
-            "weight_missing weight_missing_in_one_path weight_in_the_first_term_alone brackets_missing weight_twice weight_in_y sums_of_dy"
+            "weight_missing divided_by_weight weight_missing_in_one_path weight_in_the_first_term_alone brackets_missing weight_twice "
+            "weight_in_y sums_of_dy"
         ),
         "axes": (
-            "each_image_by_itself over_the_images_alone over_the_channels an_axis_left_out one_number_for_all_channels sums_of_an_image "
-            "not_over_the_images means_for_sums axes_kept contract.shape contract.does_not_fit"
+            "each_image_by_itself statistics_of_each_image over_the_images_alone over_the_channels an_axis_left_out "
+            "one_number_for_all_channels sums_of_an_image not_over_the_images last_image_alone means_for_sums axes_kept "
+            "contract.shape contract.does_not_fit"
         ),
     },
     "contract": {

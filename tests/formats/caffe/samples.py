@@ -71,12 +71,14 @@ def parsed(text: str, kind: str = "Net") -> Message:
     return Reader(text, "text").message(kind)
 
 
-def write_model(path: Path, layers: dict[str, list], old: bool = False) -> Path:
-    """A caffemodel of layers with these arrays; `old` writes layers and shapes as programs before 2015 did."""
+def write_model(path: Path, layers: dict[str, list], old: bool = False, types=None) -> Path:
+    """A caffemodel of layers with these arrays; `old` writes layers and shapes as programs before 2015 did. types: of the layers."""
     net = Message("Net")
     for name, arrays in layers.items():
         layer = Message("OldLayer" if old else "Layer")
         layer.add("name", name)
+        if types:
+            layer.add("type", types[name])
         if old:
             for array in arrays:
                 blob = Message("Blob")

@@ -156,6 +156,10 @@ def test_auxiliary_heads(tmp_path):
         (["Pooling a data | pooling_param { kernel_size: 1 stride: 3 }"],
          "stride of 'a' must be so small that no window of 1 lies outside"),
         (["LRN a data | lrn_param { local_size: 4 }"], "local_size of 'a' must be odd, got 4"),
+        (["LRN a data | lrn_param { k: 0 }"], "line 4: layer 'a': a: k must be a finite number above 0, got 0.0"),
+        (["BatchNorm a data | batch_norm_param { eps: nan }"], "line 4: layer 'a': a: eps must be a finite number above 0, got nan"),
+        (["BatchNorm a data | batch_norm_param { moving_average_fraction: 2 }"], "a: momentum must be a number from 0 to 1, got 2"),
+        (["Power a data | power_param { scale: inf }"], "a: factor must be a finite number other than 0, got inf"),
         (["ReLU a data | relu_param { negative_slope: 0.1 }"], "negative_slope of 'a' must be 0, got 0.1"),
         (["Power a data | power_param { power: 2 }"], "power of 'a' must be 1, got 2"),
         (["Power a data | power_param { shift: 2 }"], "shift of 'a' must be 0, got 2"),
@@ -181,6 +185,17 @@ def test_auxiliary_heads(tmp_path):
 def test_what_the_engine_cannot_do(tmp_path, layers, said):
     with refuses(DataError, said):
         rows_of(tmp_path, *layers)
+
+
+def test_names(tmp_path):
+    text = net_text("ReLU r data").replace('"r"', '"a"').replace('name: "a"', "")
+    assert [row.name for row in read(tmp_path, text).rows] == ["layer"]
+    assert [name for _, name, _ in rows_of(tmp_path, "ReLU r data a", "ReLU r a a")] == ["r", "r.2"]
+    with refuses(DataError, "the name of '\\x1b[2J' must be made of characters that can be printed, got '\\x1b[2J'"):
+        read(tmp_path, net_text("ReLU r data").replace('name: "r"', 'name: "\x1b[2J"'))
+    assert read(tmp_path, net_text("ReLU r data").replace('"small"', '"\x1b[2J"')).name == "?[2J"
+    with refuses(DataError, "stages must be a tuple of names, got 'deep'"):
+        rows_of(tmp_path, "ReLU r data", stages="deep")
 
 
 def test_the_line_of_a_setting(tmp_path):

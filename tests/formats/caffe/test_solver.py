@@ -8,7 +8,7 @@ from tests.contract import refuses
 from tests.formats.caffe.samples import written
 from tinyalex.errors import DataError, ShapeError
 from tinyalex.formats.caffe import read_prototxt, read_solver
-from tinyalex.training.recipes import recipe_of
+from tinyalex.training.recipes import Recipe, recipe_of
 
 ALEXNET = """
 net: "models/bvlc_alexnet/train_val.prototxt"
@@ -26,13 +26,13 @@ def read(folder, text):
 
 def test_the_solver_of_bvlc_alexnet_is_our_recipe_of_caffe(tmp_path):
     solver = read(tmp_path, ALEXNET)
-    recipe = solver.recipe(1_281_167, 256, biases=(2.0, 0.0))
+    recipe = Recipe(**solver.recipe_fields(1_281_167, 256, biases=(2.0, 0.0)))
     assert recipe.divide_by == pytest.approx(10) and recipe.with_fields(divide_by=10.0) == recipe_of("caffe")
     assert solver.net == "models/bvlc_alexnet/train_val.prototxt" and solver.notes == ()
 
 
 def test_the_solver_of_the_cifar_example(tmp_path):
-    recipe = read(tmp_path, CIFAR).recipe(50_000, 100, "figure1")
+    recipe = Recipe(**read(tmp_path, CIFAR).recipe_fields(50_000, 100, "figure1"))
     assert (recipe.epochs, recipe.batch_size, recipe.lr, recipe.weight_decay, recipe.schedule) == (120, 100, 0.001, 0.004, "constant")
 
 
@@ -60,22 +60,22 @@ def test_rates(tmp_path, policy, rates):
 
 def test_an_iteration_of_several_batches(tmp_path):
     solver = read(tmp_path, "base_lr: 1 max_iter: 100 lr_policy: 'step' gamma: 0.1 stepsize: 50 iter_size: 4")
-    recipe = solver.recipe(1000, 5)
+    recipe = Recipe(**solver.recipe_fields(1000, 5))
     assert (recipe.batch_size, recipe.epochs, recipe.drop_after, recipe.momentum) == (20, 2, (1,), 0)
 
 
 def test_a_rate_that_falls_twice_an_epoch_is_no_recipe(tmp_path):
     solver = read(tmp_path, "base_lr: 1 max_iter: 1000 lr_policy: 'multistep' gamma: 0.5 stepvalue: 50 stepvalue: 60")
-    with refuses(DataError, "lr_policy must lower the rate at most once an epoch for a recipe, got two drops in epoch 1, of 100 iterations"):
-        solver.recipe(1000, 10)
-    assert solver.recipe(100, 10).drop_after == (5, 6)
+    with refuses(DataError, "must lower the rate at most once an epoch for a recipe, got two drops in epoch 1, of 100 iterations"):
+        solver.recipe_fields(1000, 10)
+    assert solver.recipe_fields(100, 10)["drop_after"] == (5, 6)
 
 
 @pytest.mark.parametrize("policy", ["'exp' gamma: 0.9", "'inv' gamma: 1 power: 1", "'poly' power: 1", "'step' gamma: 2 stepsize: 3"])
 def test_policies_that_a_recipe_does_not_have(tmp_path, policy):
     solver = read(tmp_path, f"base_lr: 1 max_iter: 100 lr_policy: {policy}")
     with refuses(DataError, "for a recipe, got"):
-        solver.recipe(100, 10)
+        solver.recipe_fields(100, 10)
     with refuses(ShapeError, "batch_size must be an integer of at least 1, got 0"):
         solver.schedule(100, 0)
 

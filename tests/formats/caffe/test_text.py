@@ -81,7 +81,7 @@ def test_files(tmp_path):
     with refuses(DataError, "the file must be text in UTF-8, got byte 255 at 2; give a caffemodel as the weights"):
         (tmp_path / "a").write_bytes(b"na\xff")
         read_text(tmp_path / "a", "Net")
-    with refuses(DataError, "the file must have at most 16,777,216 bytes, got more"):
+    with refuses(DataError, "the file must have at most 4,194,304 bytes, got more"):
         (tmp_path / "b").write_bytes(b" " * (LONGEST + 1))
         read_text(tmp_path / "b", "Net")
     assert read_text(written(tmp_path, "\ufeffname: 'bom'"), "Net").one("name") == "bom"

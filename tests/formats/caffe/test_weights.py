@@ -24,6 +24,7 @@ def test_weights_of_both_forms(tmp_path, text, old):
     for name, (weight, bias) in blobs().items():
         np.testing.assert_array_equal(net.arrays[f"{name}.weight"], weight)
         np.testing.assert_array_equal(net.arrays[f"{name}.bias"], bias)
+    assert not any(array.flags.owndata for array in net.arrays.values())  # they are seen in the bytes of the file
     assert len(net.arrays) == 6 and net.notes == () and np.isfinite(built(net).forward(values((2, 3, 11, 11), 0, np.float32))).all()
 
 
@@ -86,6 +87,22 @@ def test_batch_normalization(tmp_path):
     text = net_text("BatchNorm bn data")
     arrays = read_prototxt(written(tmp_path, text), write_model(tmp_path / "m", untrained)).arrays
     assert [arrays[f"bn.{key}"].tolist() for key in ("running_var", "batches", "weight", "bias")] == [[1] * 3, [0] * 3, [1] * 3, [0] * 3]
+
+
+def test_numbers_that_are_too_large(tmp_path):
+    conv = "Convolution c bn | convolution_param { num_output: 1 kernel_size: 1 bias_term: false }"
+    text, zero = written(tmp_path, net_text("BatchNorm bn data", conv)), np.zeros((1, 3, 1, 1), np.float32)
+    good = {"bn": [np.ones(3, np.float32)] * 2 + [np.float32([1])], "c": [np.ones((1, 3, 1, 1), np.float32)]}
+    for factor in (1e-38, np.nan, np.inf):
+        model = good | {"bn": [np.float32([100] * 3)] * 2 + [np.float32([factor])]}
+        with refuses(CheckpointError, "a statistic of 'bn' must be finite in float32, got a larger number or a NaN"):
+            read_prototxt(text, write_model(tmp_path / "m", model))
+    double = np.full((1, 3, 1, 1), 1e300)
+    with refuses(CheckpointError, "the weight of 'c' must be finite in float32, got a larger number"):
+        read_prototxt(text, write_model(tmp_path / "m", good | {"c": [(zero, double)]}))
+    double = np.full((1, 3, 1, 1), 0.1)
+    weight = read_prototxt(text, write_model(tmp_path / "m", good | {"c": [(zero, double)]})).arrays["c.weight"]
+    assert weight.dtype == np.float32 and weight.tolist() == double.astype(np.float32).tolist()
 
 
 def test_running_statistics_come_back_to_the_bit():

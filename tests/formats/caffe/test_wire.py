@@ -99,11 +99,17 @@ def test_shapes_without_as_many_elements(shape):
         array_of(read(packed(5, FLOATS.tobytes()) + packed(7, packed(1, shape))), "blob")
 
 
+def test_a_shape_without_elements():
+    assert array_of(read(packed(7, packed(1, b"\0\3"))), "blob").shape == (0, 3)
+    with refuses(CheckpointError, "the shape of a blob must have 0 elements"):
+        array_of(read(packed(7, packed(1, b"\0" + b"\xff" * 8 + b"\x7f"))), "blob")
+
+
 def test_texts_and_enumerations_are_checked():
     with refuses(CheckpointError, "name at byte 0 must be text in UTF-8"):
         read(packed(1, b"\xff"), "Layer")
-    with refuses(CheckpointError, "phase at byte 0 must be one of TRAIN, TEST, got 7"):
-        read(tag(10, 0) + b"\7", "Layer")
+    assert shown(read(tag(5, 0) + b"\4" + tag(4, 2) + b"\1a", "OldLayer")) == {"type": ["CONVOLUTION"], "name": ["a"]}
+    assert shown(read(tag(5, 0) + b"\x77" + tag(4, 2) + b"\1a", "OldLayer")) == {"name": ["a"]}  # a type of another program
     with refuses(CheckpointError, "the file must be readable"):
         read_wire("no such file", "Net")
 

@@ -198,7 +198,17 @@ def test_what_is_asked_for(tmp_path):
     with refuses(ShapeError, "batch_size must be an integer of at least 1, got 0"):
         write_prototxt(tmp_path / "p", net, batch_size=0)
     with refuses(ShapeError, "names of rows must be unique"):
-        write_prototxt(tmp_path / "p", Imported("net", "rows", (Row("relu", "data"),), (3, 8, 8)))
+        write_prototxt(tmp_path / "p", Imported("net", "rows", (Row("relu", "a"), Row("relu", "a")), (3, 8, 8)))
+
+
+def test_names_that_caffe_uses_too(tmp_path):
+    names = ("data", "label", "loss", "a/statistics", "a/scale", "accuracy")
+    rows = (row("bn", "a"), *(Row("relu", name) for name in names), row("flatten", "prob"), row("linear", "data.2", out_features=3))
+    net, back = both_ways(tmp_path, Imported("net", "rows", rows, (3, 9, 9)))
+    assert_same(net, back)
+    assert [each.name for each in back.rows] == [each.name for each in rows]
+    _, back = both_ways(tmp_path, net, phase="train_val")
+    assert [each.name for each in back.rows] == [each.name for each in rows]
 
 
 def test_a_convolution_that_only_looks_like_padding_is_refused(tmp_path):

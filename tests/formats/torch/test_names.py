@@ -1,16 +1,17 @@
 """The tables of names: each gives every array of its net one name, there and back without a change of a bit."""
 
+import hashlib
 import re
 
 import numpy as np
 import pytest
 
-from tests.contract import refuses, values
+from tests.contract import refuses, rng, values
 from tests.formats.torch.torch_files import archive, state
 from tinyalex.errors import CheckpointError, ShapeError
 from tinyalex.files.safetensors_format import read_safetensors
 from tinyalex.formats.imported import Imported
-from tinyalex.formats.torch.match import OWN, arrange, named, nets, shapes_of
+from tinyalex.formats.torch.match import OWN, arrange, described, named, nets, shapes_of
 from tinyalex.formats.torch.state import read_pth, read_safetensors_state, write_safetensors_state
 from tinyalex.formats.torch.write import write_pth
 from tinyalex.models.later.rows import build_net, flat
@@ -37,6 +38,46 @@ EXAMPLES = {  # names in files that people have, and the engine's
     "se-resnet50-v1-timm": {"layer0.bn1.weight": "conv1.bn.weight", "layer4.2.se_module.fc2.bias": "stage4.3.excite.bias"},
     "preresnet50-timm": {"stages.3.blocks.2.norm3.bias": "stage4.3.bn3.bias", "norm.weight": "bn5.weight"},
 }
+REAL = {  # the beginning of the SHA-256 of the lines "name shape" of the real modules, torchvision 0.28.0 and timm 1.0.31, sorted
+    "alexnet-torchvision-torchvision": "935c1ea73a7869ee",
+    "vgg11-torchvision": "b11acd4f90d9643f",
+    "vgg11-bn-torchvision": "eb52f2d89ad478d4",
+    "vgg13-torchvision": "79ca8fd7a1480aa7",
+    "vgg13-bn-torchvision": "e71996a6a29bacd7",
+    "vgg16-torchvision": "ba63c2556d912509",
+    "vgg16-bn-torchvision": "d8308b804a50efac",
+    "vgg19-torchvision": "393fac8b08b63fbe",
+    "vgg19-bn-torchvision": "8f342fea647d72df",
+    "squeezenet1.0-torchvision": "142983e4c19c76ad",
+    "squeezenet1.1-torchvision": "3fbd2a746421cada",
+    "resnet18-torchvision": "2bb53b15765c4651",
+    "resnet34-torchvision": "b945021fb00b779b",
+    "resnet50-torchvision": "cf11dad974eadeaa",
+    "resnet101-torchvision": "d916ed2068e1af5d",
+    "resnet152-torchvision": "2fe195791c8ffb5f",
+    "wide-resnet50-2-torchvision": "5b22ca8fa50e0423",
+    "densenet121-torchvision": "222a58d1fd8d2818",
+    "densenet169-torchvision": "a9eb5c1c253d9342",
+    "googlenet-torchvision-torchvision": "b2fadd85b321b7a9",
+    "inception-v3-torchvision": "5beceaea5a4204b9",
+    "googlenet-torchvision-heads-torchvision": "732f27ed6f1a18ed",
+    "inception-v3-heads-torchvision": "b57ada785681682b",
+    "vgg11-timm": "9d751f373c3ee1f4",
+    "vgg11-bn-timm": "7742e998dca092c7",
+    "vgg13-timm": "cf2c1b775d2cabbf",
+    "vgg13-bn-timm": "a46987326f7a5f04",
+    "vgg16-timm": "64c32d2c3487778c",
+    "vgg16-bn-timm": "0f2224040ddfa5a1",
+    "vgg19-timm": "10e2a6afcc19ac22",
+    "vgg19-bn-timm": "b8862624d5684959",
+    "se-resnet50-timm": "c443b87a0500ffa3",
+    "se-resnet50-v1-timm": "051c18a529f2843e",
+    "preresnet18-timm": "1257e23959a979a8",
+    "preresnet34-timm": "af4e11174fc02c81",
+    "preresnet50-timm": "006195ff3e60c01e",
+    "preresnet101-timm": "f5213786ed3d1616",
+    "preresnet152-timm": "b788b49f5c477d0b",
+}
 FIRST = [label for label in TABLES if not re.match(r"resnet\d+-v1|plain", label)]  # the others have the names of these, and are asked for
 SMALL = ("resnet20", "resnet20-b", "squeezenet1.1", "googlenet-torchvision")
 
@@ -61,10 +102,13 @@ def test_names_that_files_have(label):
     assert EXAMPLES[label].items() <= TABLES[label].keys.items()
 
 
-def test_all_families_have_examples():
-    assert {label for label in TABLES if label not in EXAMPLES} <= {
-        label for label in TABLES if label.startswith(("vgg", "resnet", "plain", "wide-resnet", "preresnet", "densenet"))
-    }
+@pytest.mark.parametrize("label", REAL)
+def test_names_and_shapes_are_those_of_the_real_modules(label):
+    net = TABLES[label]
+    arrays = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes_of(net).items()}
+    there = named("test", imported(net, arrays), net.table.library)[1]
+    lines = "\n".join(sorted(f"{key} {array.shape}" for key, array in there.items()))
+    assert hashlib.sha256(lines.encode()).hexdigest().startswith(REAL[label])
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -203,3 +247,22 @@ def test_a_small_file_by_name(tmp_path):
     (tmp_path / "a.pth").write_bytes(archive(state(w=np.zeros(3, np.float32))))
     with refuses(CheckpointError, "a.pth: the arrays must be those of a network of the registry, got 1 arrays such as 'w'"):
         read_pth(tmp_path / "a.pth")
+
+
+def test_mutated_texts_about_a_net_are_read_or_refused(fuzz_count):
+    net = next(nets("resnet20-b"))
+    arrays = named("test", imported(net))[1]
+    text, draw, done = described(imported(net), "akamaster"), rng(8), 0
+    tokens = re.findall(r'"[^"]*"|-?[\d.]+|[\[\]{}:,]|\w+', text)
+    others = ["-1", "0", "1e999", "9" * 20, "null", "true", '"x"', "[]", "{}", '"branches"', "[" * 12, "1099511627776", '"\x1b"']
+    for _ in range(fuzz_count // 5):
+        mine = list(tokens)
+        for _ in range(draw.integers(1, 4)):
+            at = int(draw.integers(len(mine)))
+            mine[at] = mine[draw.integers(len(mine))] if draw.integers(2) else others[draw.integers(len(others))]
+        try:
+            arrange("file", arrays, text=" ".join(mine))
+            done += 1
+        except CheckpointError as error:
+            assert len(str(error)) < 1000
+    assert 0 < done < fuzz_count // 5

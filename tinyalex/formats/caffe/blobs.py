@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.errors import CheckpointError, DataError, show
-from tinyalex.formats.caffe.message import layers_of
+from tinyalex.formats.caffe.message import Message, layers_of
 from tinyalex.formats.caffe.slots import Slot
 from tinyalex.formats.caffe.wire import array_of, read_wire
 from tinyalex.models.later.rows import flat
@@ -90,7 +90,16 @@ def _shaped(blob: Array, shape: tuple[int, ...], who: str) -> Array:
     """The blob in this shape, in which it may have more axes of length 1. It is not copied."""
     if [side for side in blob.shape if side != 1] != [side for side in shape if side != 1]:
         raise CheckpointError(f"{who} must have the shape {shape}, got {blob.shape}; the net and the weights are not of one model")
-    return blob.reshape(shape)
+    return _single(blob.reshape(shape), who)
+
+
+def _single(array: Array, who: str, finite: bool = False) -> Array:
+    """The array as float32; float32 is not copied. CheckpointError: a number is too large, or, if `finite`, not finite."""
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32, copy=False)
+    if (finite or single is not array) and not np.isfinite(single).all():
+        raise CheckpointError(f"{who} must be finite in float32, got a larger number or a NaN; the file is altered or of another kind")
+    return single
 
 
 def _statistics(slot: Slot, blobs: list[Array] | None, source: str) -> dict[str, Array]:
@@ -103,7 +112,8 @@ def _statistics(slot: Slot, blobs: list[Array] | None, source: str) -> dict[str,
     with np.errstate(all="ignore"):
         mean, var = (mean / factor, var / factor) if factor else (0 * mean, 1 + 0 * var)  # without a batch, the engine's initial ones
     found = {"running_mean": mean, "running_var": var, "batches": np.full(slot.shape, factor)}
-    return {f"{slot.row}.{key}": value.astype(np.float32) for key, value in found.items()}
+    who = f"{source}: a statistic of {show(slot.statistics)}"
+    return {f"{slot.row}.{key}": _single(value, who, finite=True) for key, value in found.items()}
 
 
 def statistics_blobs(mean: Array, var: Array, batches: Array | None) -> list[tuple[Array, Array | None]]:
@@ -162,7 +172,12 @@ def read_mean(path: Path | str, *, rgb: bool = False) -> Array:
     ------
     CheckpointError: it cannot be read, or does not hold one image.
     """
-    array = array_of(read_wire(Path(path), "Blob"), str(path))
+    return mean_of(read_wire(Path(path), "Blob"), str(path), rgb)
+
+
+def mean_of(blob: Message, path: str, rgb: bool = False) -> Array:
+    """The mean image in a blob; `path` is named in errors."""
+    array = array_of(blob, path)
     if array.ndim == 4 and array.shape[0] == 1:
         array = array[0]
     if array.ndim != 3 or not array.size or not np.isfinite(array).all():

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tinyalex.errors import DataError, ShapeError
+from tinyalex.errors import DataError, ShapeError, show
 from tinyalex.formats.caffe.message import CaffeLayer
 from tinyalex.formats.caffe.slots import Graph, Value, count, images, padding, plain, require, require_whole, sides
 from tinyalex.formats.caffe.weighted import batch_norm, convolution, flattened, inner_product, product, scale
@@ -278,6 +278,8 @@ TYPES: Mapping[str, tuple[Convert, int, int]] = {  # the function, the fewest an
 
 def convert(graph: Graph, layer: CaffeLayer, bottoms: tuple[Value, ...], tops: tuple[Value, ...]) -> None:
     """Append the nodes of one layer. DataError: the engine cannot do what it does; the message names the line."""
+    if not layer.name.isprintable():  # it could change a terminal
+        raise layer.error("the name", "made of characters that can be printed", show(layer.name))
     if layer.type not in TYPES:
         raise layer.error("the type", f"one that the engine has, {', '.join(TYPES)}", layer.type)
     function, fewest, most = TYPES[layer.type]

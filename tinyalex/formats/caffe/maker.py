@@ -42,21 +42,22 @@ class Maker:
     """What the functions below share.
 
     multipliers: the factors of the rate and the decay, by the names of arrays. arrays: of the net, None if no blobs are written.
-    shapes: of the values, as the engine has them. square: the values that have two more axes of length 1 in Caffe.
+    shapes: of the values, as the engine has them. square: the values that have two more axes of length 1 in Caffe. taken: names.
     """
 
     def __init__(self, multipliers: Mapping[str, tuple[float, float]], arrays: Mapping[str, Array] | None = None) -> None:
         self.multipliers, self.arrays = multipliers, arrays
         self.shapes: dict[str, Shape] = {}
         self.square: set[str] = set()
+        self.taken: set[str] = set()
 
     def free(self, wanted: str) -> str:
-        """A name that no value has."""
+        """A name that no row and no value has, which is then taken."""
         name, number = wanted, 1
-        while name in self.shapes:
+        while name in self.taken:
             number += 1
             name = f"{wanted}.{number}"
-        self.shapes[name] = ()
+        self.taken.add(name)
         return name
 
     def refuse(self, row: Row, rule: str, got: object) -> CheckpointError:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinyalex.errors import DataError, show
+from tinyalex.errors import LONGEST, DataError, show
 from tinyalex.formats.caffe.schema import new_type
 
 
@@ -47,6 +47,11 @@ class Message:
         return next((self.values[name][-1][1] for name in names if name in self.values), self.line)
 
 
+def said(got: object) -> str:
+    """A value for a message: words as they are, other values as `show` writes them."""
+    return got if isinstance(got, str) and got.isprintable() and 0 < len(got) <= LONGEST else show(got)
+
+
 @dataclass(frozen=True)
 class Param:
     """What a layer says of one of its blobs. name: blobs of one name share their values. lr, decay: factors of the rate and the decay."""
@@ -81,7 +86,7 @@ class CaffeLayer:
     def error(self, quantity: str, rule: str, got: object, remedy: str | None = None, *, at: int = 0) -> DataError:
         """The error that a quantity of this layer is not as the rule says. at: the line, if not that of the layer."""
         who = f"{self.source}: line {at}" if at else self.where
-        return DataError(f"{who}: {quantity} of {show(self.name)} must be {rule}, got {got if isinstance(got, str) else show(got)}", remedy)
+        return DataError(f"{who}: {quantity} of {show(self.name)} must be {rule}, got {said(got)}", remedy)
 
 
 def layers_of(net: Message, source: str) -> Iterator[CaffeLayer]:

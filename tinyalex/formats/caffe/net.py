@@ -14,6 +14,7 @@ from tinyalex.formats.graph import fold
 from tinyalex.formats.imported import Imported
 from tinyalex.models.later.rows import flat
 from tinyalex.models.rows import Rows, Shape
+from tinyalex.models.saved_net import printable
 
 DATA = {  # the layers that give images, and the field that holds their settings
     "Input": "input_param", "Data": "data_param", "ImageData": "image_data_param", "MemoryData": "memory_data_param",
@@ -51,6 +52,9 @@ class Wanted:
     def __post_init__(self) -> None:
         require_choice("caffe", "phase", self.phase, ("TRAIN", "TEST"))
         require_bool("caffe", "heads", self.heads)
+        require_int("caffe", "level", self.level, least=-LARGEST)
+        if not isinstance(self.stages, (tuple, list)) or not all(isinstance(stage, str) for stage in self.stages):
+            raise DataError(f"caffe: stages must be a tuple of names, got {show(self.stages)}")
         if self.in_shape is not None:
             if not isinstance(self.in_shape, (tuple, list)) or len(self.in_shape) != 3:
                 raise DataError(f"caffe: in_shape must be (C, H, W), got {show(self.in_shape)}")
@@ -119,7 +123,7 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
     graph.slots = [slot for slot in graph.slots if slot.row in kept]
     multipliers = {name: pair for name, pair in graph.multipliers.items() if name.rpartition(".")[0] in kept}
     net = CaffeNet(
-        message.one("name") or "caffe",
+        name_of(message),
         source,
         rows,
         shape,
@@ -130,6 +134,11 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
         data={} if reader is None else data_of(reader),
     )
     return net, graph
+
+
+def name_of(message: Message) -> str:
+    """The name of a net; characters that cannot be printed are replaced."""
+    return printable([message.one("name") or "caffe"])[0]
 
 
 def _wired(message: Message, layers: Sequence[CaffeLayer], source: str) -> Wired:

@@ -10,7 +10,7 @@ from tinyalex.errors import DataError
 from tinyalex.files.atomic import require_path
 from tinyalex.formats.caffe.blobs import arrays_of, blobs_of, turned_colors
 from tinyalex.formats.caffe.message import Message
-from tinyalex.formats.caffe.net import CaffeNet, Wanted, net_of
+from tinyalex.formats.caffe.net import CaffeNet, Wanted, name_of, net_of
 from tinyalex.formats.caffe.slots import Graph
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.formats.caffe.wire import read_wire
@@ -38,7 +38,7 @@ def read_prototxt(path: Path | str, weights: Path | str | None = None, *, rgb: b
     if weights is None:
         return net
     file = require_path(weights)
-    return _filled(net, graph, read_wire(file, "Net"), str(file), rgb)
+    return filled(net, graph, read_wire(file, "Net"), str(file), rgb)
 
 
 def read_caffemodel(path: Path | str, *, rgb: bool = False, **wanted: Any) -> CaffeNet:
@@ -52,20 +52,23 @@ def read_caffemodel(path: Path | str, *, rgb: bool = False, **wanted: Any) -> Ca
     CheckpointError: the file cannot be read. DataError: the engine cannot do what it says.
     """
     path = require_path(path)
-    message = read_wire(path, "Net")
-    chosen = Wanted(**wanted)
+    return whole(read_wire(path, "Net"), str(path), Wanted(**wanted), rgb)
+
+
+def whole(message: Message, source: str, wanted: Wanted, rgb: bool) -> CaffeNet:
+    """The net and the weights in the message of a caffemodel."""
     try:
-        net, graph = net_of(message, str(path), chosen)
+        net, graph = net_of(message, source, wanted)
     except DataError:
-        if chosen.in_shape is not None:
+        if wanted.in_shape is not None:
             raise
-        arrays = {f"{layer}.{number}": array for layer, own in blobs_of(message, str(path)).items() for number, array in enumerate(own)}
-        note = f"{path} does not say how large an image is, or holds a net that the engine does not have: give its prototxt too"
-        return CaffeNet(message.one("name") or "caffe", str(path), (), None, arrays, notes=(note,))
-    return _filled(net, graph, message, str(path), rgb)
+        arrays = {f"{layer}.{number}": array for layer, own in blobs_of(message, source).items() for number, array in enumerate(own)}
+        note = f"{source} does not say how large an image is, or holds a net that the engine does not have: give its prototxt too"
+        return CaffeNet(name_of(message), source, (), None, arrays, notes=(note,))
+    return filled(net, graph, message, source, rgb)
 
 
-def _filled(net: CaffeNet, graph: Graph, message: Message, source: str, rgb: bool) -> CaffeNet:
+def filled(net: CaffeNet, graph: Graph, message: Message, source: str, rgb: bool) -> CaffeNet:
     """The net with the arrays of a caffemodel."""
     arrays, notes = arrays_of(graph.slots, graph.pads, blobs_of(message, source), source)
     if rgb:

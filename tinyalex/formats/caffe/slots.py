@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyalex.formats.caffe.message import CaffeLayer, Message
 from tinyalex.formats.graph import Node
+from tinyalex.models.later.rows import KINDS
 from tinyalex.models.rows import Row, Shape
 
 LARGEST = 2**24  # of a setting, such as a number of filters or a stride
@@ -63,7 +64,8 @@ class Graph:
         return self.same_as.get(value.name, value)
 
     def name(self, wanted: str) -> str:
-        """A name for a row that no other row has."""
+        """A name for a row that no other row has. Caffe's layers need no name of their own, and no name at all."""
+        wanted = wanted or "layer"
         name, number = wanted, 1
         while name in self.taken:
             number += 1
@@ -72,7 +74,8 @@ class Graph:
         return name
 
     def add(self, layer: CaffeLayer, row: Row, inputs: tuple[Value, ...], out: Value, shape: Shape) -> None:
-        """Append a node that gives the value `out`."""
+        """Append a node that gives the value `out`. ShapeError: the layer's class refuses a setting."""
+        check(row)
         out.shape = shape
         self.made[out.name] = len(self.nodes)
         self.nodes.append(Node(row, tuple(value.name for value in inputs), out.name, layer.place))
@@ -84,7 +87,8 @@ class Graph:
         return node if node is not None and node.row.kind == kind and value.readers == 1 else None
 
     def change(self, value: Value, out: Value, row: Row) -> None:
-        """Replace the row of the node that gives `value`, and let the node give `out`."""
+        """Replace the row of the node that gives `value`, and let the node give `out`. ShapeError: as `add`."""
+        check(row)
         index = self.made.pop(value.name)
         node = self.nodes[index]
         self.nodes[index] = Node(row, node.inputs, out.name, node.where)
@@ -95,6 +99,13 @@ class Graph:
         for key, param in zip(("weight", "bias") if bias else ("weight",), layer.params, strict=False):
             if (param.lr, param.decay) != (1, 1):
                 self.multipliers[f"{row}.{key}"] = (param.lr, param.decay)
+
+
+def check(row: Row) -> None:
+    """Make the layer of a row, without parameters, so that its class refuses what is outside of its range."""
+    if row.kind in KINDS:
+        unknown = {"conv": {"in_channels": None}, "linear": {"in_features": None}}.get(row.kind, {})
+        KINDS[row.kind](**{**row.settings, **unknown}, name=row.name)
 
 
 def count(layer: CaffeLayer, message: Message, name: str, default: int | None, least: int = 1) -> int:

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyalex.errors import DataError, require_int, show
+from tinyalex.errors import DataError, require_int
 from tinyalex.files.atomic import require_path
-from tinyalex.formats.caffe.message import Message
+from tinyalex.formats.caffe.message import Message, said
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.schedule import Schedule
-from tinyalex.training.recipes import Recipe
 
 POLICIES = ("fixed", "step", "multistep", "exp", "inv", "poly")
 SGD_NAMES = ("SGD", "0")
@@ -87,8 +86,12 @@ class Solver:
         """A schedule of the engine, for every policy: an epoch has the rate of its first step."""
         return PerEpoch(self, self._steps(images, batch_size))
 
-    def recipe(self, images: int, batch_size: int, net: str = "alexnet-caffe", biases: tuple[float, float] = (1.0, 1.0)) -> Recipe:
-        """A recipe of the engine. The ways of reading images are those of Caffe's reference nets: crops, mirrored, without color noise.
+    def recipe_fields(
+        self, images: int, batch_size: int, net: str = "alexnet-caffe", biases: tuple[float, float] = (1.0, 1.0)
+    ) -> dict[str, Any]:
+        """The fields of a recipe of the engine, `tinyalex.training.recipes.Recipe(**fields)`.
+
+        The ways of reading images are those of Caffe's reference nets: crops, mirrored, without color noise.
 
         images: how many the training set has. batch_size: of the layer that reads them. net: the name of the network.
         biases: the factors of the rate and the decay of biases, lr_mult and decay_mult of the net; (2, 0) in the reference nets.
@@ -115,7 +118,7 @@ class Solver:
                 rule = "solver: lr_policy must lower the rate at most once an epoch for a recipe"
                 raise DataError(f"{rule}, got two drops in epoch {epoch}, of {steps:,.0f} iterations; {REMEDY}")
             drops.append(epoch)
-        return Recipe(
+        return dict(
             net=net,
             epochs=epochs,
             batch_size=batch_size * self.iter_size,
@@ -154,10 +157,14 @@ def read_solver(path: Path | str) -> Solver:
     DataError: it cannot be read, or the engine cannot do what it says, such as another optimizer than SGD; the message names the line.
     """
     source = require_path(path)
-    message = read_text(source, "Solver")
+    return solver_of(read_text(source, "Solver"), str(source))
+
+
+def solver_of(message: Message, source: str) -> Solver:
+    """What the message of a solver says; `source` is named in errors."""
 
     def fail(name: str, rule: str, got: object) -> DataError:
-        return DataError(f"{source}: line {message.line_of(name)}: {name} must be {rule}, got {got if isinstance(got, str) else show(got)}")
+        return DataError(f"{source}: line {message.line_of(name)}: {name} must be {rule}, got {said(got)}")
 
     def number(name: str, default: float | None, rule: str, least: float, most: float) -> Any:
         value = message.one(name, default)

@@ -15,9 +15,9 @@ from tinyalex.errors import DataError, did_you_mean, show
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.schema import BY_NAME, ENUMS, Field
 
-LONGEST = 2**24  # bytes of a text; the largest of the known nets has a hundred times fewer
+LONGEST = 2**22  # bytes of a text; the largest of the known nets has twenty times fewer
 DEEPEST = 24  # messages in messages
-MOST = 500_000  # values and messages of a text
+MOST = 100_000  # values and messages of a text; the largest of the known nets has four times fewer
 TOKEN = re.compile(
     r"(?P<space>[ \t\r\f\v]+|#[^\n]*)|(?P<line>\n)|(?P<text>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>-?(?:\.[0-9]|[0-9])[A-Za-z0-9_.]*(?:(?<=[eE])[+-][0-9]+f?)?)|(?P<sign>[-{}<>:;,\[\]])"

@@ -146,7 +146,7 @@ def scale(graph: Graph, layer: CaffeLayer, bottoms: tuple[Value, ...], tops: tup
     require(layer, p, "num_axes", 1, 1)
     c, _, _ = images(layer, x)
     bias, node = p.one("bias_term", False), graph.behind(x, "bn")
-    slot = next((slot for slot in graph.slots if node is not None and slot.row == node.row.name and not slot.layer), None)
+    slot = next((slot for slot in reversed(graph.slots) if node is not None and slot.row == node.row.name and not slot.layer), None)
     fillers: dict[str, Any] = {}
     for setting, name in (("weight_init", "filler"), ("bias_init", "bias_filler")):
         init, _ = init_of(p.part(name, "Filler"), (c,)) if p.has(name) else (None, "")

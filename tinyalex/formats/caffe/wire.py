@@ -22,6 +22,7 @@ from tinyalex.formats.caffe.schema import BY_NAME, BY_NUMBER, ENUMS, Field
 
 MOST = 250_000  # fields of a file; the largest of the known nets has ten times fewer
 DEEPEST = 24  # messages in messages
+LARGEST = 2**31  # elements of a blob, the limit of Caffe
 MOST_AXES = 32  # of a blob, the limit of Caffe
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 TYPES: Mapping[str, np.dtype[Any]] = {"floats": np.dtype("<f4"), "doubles": np.dtype("<f8"), "float": np.dtype("<f4")}
@@ -94,9 +95,8 @@ class Reader:
             if field.kind == "bool":
                 found.add(field.name, value != 0)
             elif field.kind in NAMES:
-                if signed not in NAMES[field.kind]:
-                    raise self.fail(f"{field.name} at byte {start:,}", f"one of {', '.join(ENUMS[field.kind])}", signed)
-                found.add(field.name, NAMES[field.kind][signed])
+                if signed in NAMES[field.kind]:  # other programs have more types of layers, of which only the blobs may be wanted
+                    found.add(field.name, NAMES[field.kind][signed])
             elif field.kind == "int":
                 found.add(field.name, signed)
             elif field.kind != "any":
@@ -183,7 +183,8 @@ def array_of(blob: Message, who: str) -> Array:
         shape = tuple(blob.part("shape", "Shape").all("dim"))
     pieces = blob.all("double_data") or blob.all("data")
     count = sum(piece.size for piece in pieces)
-    if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(shape) != count:
+    empty = count == 0 and math.prod(side for side in shape if side) > LARGEST  # NumPy refuses such an array, though it has no element
+    if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(shape) != count or empty:
         got = f"the shape {show(shape)}"
         raise CheckpointError(f"{who}: the shape of a blob must have {count:,} elements, as many as are there, got {got}")
     if not pieces:

@@ -17,6 +17,7 @@ from tinyalex.formats.caffe.text import write_text
 from tinyalex.formats.caffe.wire import write_wire
 from tinyalex.formats.graph import unfold
 from tinyalex.formats.imported import Imported
+from tinyalex.models.later.rows import flat
 from tinyalex.models.rows import Row, Rows
 
 WHO = "caffe"
@@ -25,6 +26,8 @@ HEAD = 0.3  # the weight of the loss of an auxiliary head where none is given, a
 
 def write_prototxt(path: Path | str, net: Imported, *, phase: str = "deploy", batch_size: int = 1) -> None:
     """Write the layers of a net as a prototxt.
+
+    Pooling that rounds down, where rounding up would give another size, gets `round_mode: FLOOR`; OpenCV does not know it.
 
     Parameters
     ----------
@@ -65,11 +68,14 @@ def message_of(net: Imported, maker: Maker, phase: str, batch_size: int) -> Mess
     if net.in_shape is None or not net.rows:
         raise CheckpointError(f"{WHO}: the net must have rows and the shape of an image, got arrays alone; name its network")
     rows = without_heads(net.rows) if phase == "deploy" else net.rows
-    nodes, sink = unfold(rows, "data")
+    maker.taken |= {row.name for row in flat(rows)}
+    source, label = maker.free("data"), maker.free("label")
+    nodes, sink = unfold(rows, source)
+    maker.taken |= {node.output for node in nodes}
     found = Message("Net")
     found.add("name", net.name)
-    maker.shapes["data"] = tuple(net.in_shape)
-    for data in _data(net, batch_size) if phase == "train_val" else [_input(net, batch_size)]:
+    maker.shapes[source] = tuple(net.in_shape)
+    for data in _data(net, source, label, batch_size) if phase == "train_val" else [_input(net, source, batch_size)]:
         found.add("layer", data)
     heads: list[str] = []
     same: dict[str, str] = {}  # a join of a head gives the main value
@@ -84,7 +90,7 @@ def message_of(net: Imported, maker: Maker, phase: str, batch_size: int) -> Mess
     sink = same.get(sink, sink)
     if phase == "train_val":
         weights = net.heads if isinstance(net, CaffeNet) and len(net.heads) == len(heads) else (HEAD,) * len(heads)
-        for each in _losses(sink, list(zip(heads, weights, strict=True))):
+        for each in _losses(maker, sink, label, list(zip(heads, weights, strict=True))):
             found.add("layer", each)
     elif phase == "deploy" and net.ends == "probabilities":
         found.add("layer", layer("Softmax", maker.free("prob"), (sink,)))
@@ -104,14 +110,14 @@ def without_heads(rows: Rows) -> Rows:
     return tuple(kept)
 
 
-def _input(net: Imported, batch_size: int) -> Message:
+def _input(net: Imported, source: str, batch_size: int) -> Message:
     shape = Message("Shape")
     for side in (batch_size, *(net.in_shape or ())):
         shape.add("dim", side)
-    return layer("Input", "data", (), ("data",), input_param=[("shape", shape)])
+    return layer("Input", source, (), input_param=[("shape", shape)])
 
 
-def _data(net: Imported, batch_size: int) -> Iterator[Message]:
+def _data(net: Imported, source: str, label: str, batch_size: int) -> Iterator[Message]:
     """The layers that read images for training and for testing."""
     data: Mapping[str, Any] = net.data if isinstance(net, CaffeNet) else {}
     channels, *size = net.in_shape or (0, 0, 0)
@@ -120,22 +126,22 @@ def _data(net: Imported, batch_size: int) -> Iterator[Message]:
         transform += [(key, data[key]) for key in ("mean_file", "scale") if key in data]
         transform += [("mean_value", value) for value in data.get("mean_value", ())]
         transform += [("force_gray", True)] if channels == 1 else []
-        source = [("source", folder), ("batch_size", batch_size), ("backend", "LMDB")]
-        found = layer("Data", "data", (), ("data", "label"), data_param=source, transform_param=transform)
+        settings = [("source", folder), ("batch_size", batch_size), ("backend", "LMDB")]
+        found = layer("Data", source, (), (source, label), data_param=settings, transform_param=transform)
         rule = Message("Rule")
         rule.add("phase", phase)
         found.add("include", rule)
         yield found
 
 
-def _losses(sink: str, heads: list[tuple[str, float]]) -> Iterator[Message]:
+def _losses(maker: Maker, sink: str, label: str, heads: list[tuple[str, float]]) -> Iterator[Message]:
     """The loss of the main output and of each head, and how many images are named rightly."""
     for number, (value, weight) in enumerate(heads, 1):
-        found = layer("SoftmaxWithLoss", f"loss.head{number}", (value, "label"))
+        found = layer("SoftmaxWithLoss", maker.free(f"loss.head{number}"), (value, label))
         found.add("loss_weight", weight)
         yield found
-    yield layer("SoftmaxWithLoss", "loss", (sink, "label"))
-    found = layer("Accuracy", "accuracy", (sink, "label"))
+    yield layer("SoftmaxWithLoss", maker.free("loss"), (sink, label))
+    found = layer("Accuracy", maker.free("accuracy"), (sink, label))
     rule = Message("Rule")
     rule.add("phase", "TEST")
     found.add("include", rule)

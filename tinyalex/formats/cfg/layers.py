@@ -60,17 +60,18 @@ def read_cfg(path: Path | str, params: Path | str | None = None, size: int | Non
     """
     layers, own = read_layers(path), read_sections(params) if params is not None else {}
     who = str(path)
+    owner = _owner(layers)
     source, sink = _source(who, layers), _sink(who, layers)
-    needed = _needed(layers, sink)
+    needed = _needed(layers, owner, sink)
     nodes: list[Node] = []
     notes: list[str] = []
     image = {source: True}
     for layer in layers.values():
         if layer.name in needed and layer.name != source:
-            for node, is_image in _nodes(layer, layers, image, own, notes):
+            for node, is_image in _nodes(layer, owner, image, own, notes):
                 nodes.append(node)
                 image[node.output] = is_image
-    rows = fold(who, nodes, source, image_of(layers, sink))
+    rows = fold(who, nodes, source, image_of(layers[sink]))
     side = require_int(who, "size", size) if size is not None else _side(rows)
     if size is None:
         notes.insert(0, f"the file does not say how large images are; {side}x{side} is a guess from its number of outputs")
@@ -90,13 +91,20 @@ def _side(rows: tuple[Row, ...]) -> int:
     return LARGE if last and last[0].width >= MANY else SMALL
 
 
-def image_of(layers: Mapping[str, Layer], name: str) -> str:
+Owner = Mapping[str, tuple[Layer, int]]  # for each section the layer to which it belongs, and which half of it is
+
+
+def _owner(layers: Mapping[str, Layer]) -> Owner:
+    return {section.name: (layer, i) for layer in layers.values() for i, section in enumerate(layer.sections)}
+
+
+def image_of(layer: Layer) -> str:
     """The value that a layer gives, behind its neurons."""
-    return f"{name}_neuron" if _neuron(layers[name].first) else name
+    return f"{layer.name}_neuron" if _neuron(layer.first) else layer.name
 
 
 def _neuron(section: Section) -> bool:
-    return section.text("type") != "neuron" and section.text("neuron", "ident") not in ("ident", "")
+    return section.text("type") not in ("neuron", "data") and section.text("neuron", "ident") not in ("ident", "")
 
 
 def read_layers(path: Path | str) -> dict[str, Layer]:
@@ -170,55 +178,53 @@ def _sink(who: str, layers: Mapping[str, Layer]) -> str:
     return layer.inputs[0][0] if layer.type == "softmax" else last
 
 
-def _needed(layers: Mapping[str, Layer], sink: str) -> set[str]:
+def _needed(layers: Mapping[str, Layer], owner: Owner, sink: str) -> set[str]:
     """The names of the layers that the sink needs."""
-    owner = {section.name: layer.name for layer in layers.values() for section in layer.sections}
-    todo, found = [owner.get(sink, sink)], set()
+    todo, found = [sink], set()
     while todo:
         name = todo.pop()
         if name not in found:
             found.add(name)
-            todo += [owner[each] for inputs in layers[name].inputs for each in inputs]
+            todo += [owner[each][0].name for inputs in layers[name].inputs for each in inputs]
     return found
 
 
-def _sources(layer: Layer, layers: Mapping[str, Layer]) -> list[Source]:
+def _sources(layer: Layer, owner: Owner) -> list[Source]:
     """What a layer reads: each layer below once, and whether every half reads its own half of it."""
-    owner = {section.name: (each, i) for each in layers.values() for i, section in enumerate(each.sections)}
     read: list[dict[str, set[int]]] = []
     for inputs in layer.inputs:
         mine: dict[str, set[int]] = {}
         for name in inputs:
-            below, half = owner[name]
-            if half in mine.setdefault(below.name, set()):
+            whole, half = owner[name]
+            if half in mine.setdefault(whole.name, set()):
                 layer.first.fail("inputs must be different layers", show(name), "inputs")
-            mine[below.name].add(half)
+            mine[whole.name].add(half)
         read.append(mine)
     if any(set(mine) != set(read[0]) for mine in read):
         layer.first.fail("the halves must read the same layers", f"other ones for {layer.sections[1].name}", "inputs")
     found = []
     for name in read[0]:
-        halves = len(layers[name].sections)
+        place, below = next((i, owner[each][0]) for i, each in enumerate(layer.inputs[0]) if owner[each][0].name == name)
+        halves = len(below.sections)
         every = all(len(mine[name]) == halves for mine in read)
         own = halves == 2 and len(read) == 2 and [mine[name] for mine in read] == [{0}, {1}]
         if not every and not own:
             layer.first.fail("a layer must read both halves of one below, or each half its own", f"a half of {name}", "inputs")
-        place = next(i for i, each in enumerate(layer.inputs[0]) if owner[each][0].name == name)
-        found.append(Source(name, image_of(layers, name), own, halves == 2, None if len(read[0]) == 1 else place))
+        found.append(Source(tuple(each.name for each in below.sections), image_of(below), own, None if len(read[0]) == 1 else place))
     return found
 
 
 def _nodes(
-    layer: Layer, layers: Mapping[str, Layer], image: Mapping[str, bool], params: Mapping[str, Section], notes: list[str]
+    layer: Layer, owner: Owner, image: Mapping[str, bool], params: Mapping[str, Section], notes: list[str]
 ) -> Iterator[tuple[Node, bool]]:
     """The nodes of a layer and of its neurons, each with whether it gives an image."""
     section, where = layer.first, f"line {layer.first.line}"
     if layer.type not in TYPES:
         section.fail(f"type must be one of {', '.join(TYPES)}", layer.type, "type", "the engine has no other layer of the authors' program")
-    sources = _sources(layer, layers)
+    sources = _sources(layer, owner)
     value, is_image = layer.name, True
     if layer.type in JOINS:
-        in_order = [each.name for source in sources for each in layers[source.layer].sections]
+        in_order = [each for source in sources for each in source.sections]
         if len(layer.sections) > 1 or list(layer.inputs[0]) != in_order or (layer.type == "eltsum" and len(in_order) > len(sources)):
             section.fail(f"{layer.type} must read whole layers, or both halves in order", show(", ".join(layer.inputs[0])), "inputs")
         if set(section.list("coeffs", "1")) - {"1", "1.0"}:
@@ -228,6 +234,11 @@ def _nodes(
     else:
         if len(sources) > 1 and layer.type not in WEIGHTED:
             section.fail(f"{layer.type} must have one input", f"{len(sources)}", "inputs")
+        if layer.type not in WEIGHTED and (sources[0].own, len(layer.sections)) != (
+            len(sources[0].sections) == 2,
+            len(sources[0].sections),
+        ):
+            section.fail("each half must read its own half", sources[0].value, "inputs")
         made = []
         for i, source in enumerate(sources):
             name = layer.name if len(sources) == 1 else f"{layer.name}.{i + 1}"
@@ -237,7 +248,12 @@ def _nodes(
                 at = f"{name}_flat"
                 yield Node(Row("flatten", at), (source.value,), at, where), False
             own = [params[each.name] for each in layer.sections if each.name in params]
-            for row in rows_of_layer(layer.sections, own, name, source, i == 0, notes):
+            rows = (
+                iter((neuron(section, name),))
+                if layer.type == "neuron"
+                else rows_of_layer(layer.sections, own, name, source, i == 0, notes)
+            )
+            for row in rows:
                 yield Node(row, (at,), row.name, where), is_image
                 at = row.name
             made.append(at)
@@ -256,6 +272,8 @@ NEURONS = {"relu": "relu", "logistic": "sigmoid", "tanh": "tanh", "abstanh": "ab
 def neuron(section: Section, name: str) -> Row:
     """The row of the function that a section applies to each of its outputs."""
     text = section.text("neuron")
+    if text == "ident":
+        return Row("scale", name, {"factor": 1.0})
     found = NEURON.fullmatch(text.replace(" ", ""))
     if not found or found[1] not in NEURONS:
         known = "relu, logistic, tanh[a,b], abstanh[a,b] or ident"

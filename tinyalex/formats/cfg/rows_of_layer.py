@@ -19,14 +19,14 @@ PARAMS = "give the file of parameters as well, LAYERS.cfg,PARAMS.cfg"
 class Source:
     """What a layer reads.
 
-    layer, value: its name, and that of what it gives behind its neurons. own: whether each half of the layer reads its own half. halved: whether it has halves.
+    sections: the names of its sections, one or two. value: what it gives behind its neurons.
+    own: whether each half of the layer that reads it reads its own half.
     place: which of the layer's inputs it is, where a key may have another value for each; None for the only one.
     """
 
-    layer: str
+    sections: tuple[str, ...]
     value: str
     own: bool
-    halved: bool
     place: int | None = None
 
 
@@ -42,14 +42,14 @@ def rows_of_layer(
     """
     section, halves = sections[0], len(sections)
     kind = section.text("type")
-    if kind in HALVED and halves != (2 if source.halved else 1) or (halves == 2 and kind in HALVED and not source.own):
-        section.fail("each half must read its own half", f"{source.value}", "inputs")
     if kind in ("conv", "local"):
         yield _convolution(section, halves, name, source, first, notes)
     elif kind == "fc":
         weight, bias = _initial(section, source, notes)
         units = section.one("outputs", positive) * halves
-        yield _first(linear(name, units, groups=2 if source.own else 1, weight=weight, bias=bias), first)
+        if not first:
+            notes.append(f"{section.name} adds up one product for each input; all but the first have biases too, which begin at 0")
+        yield linear(name, units, groups=2 if source.own else 1, weight=weight, bias=bias if first else 0)
     elif kind == "pool":
         yield _pool(section, name)
     elif kind in ("cmrnorm", "rnorm"):
@@ -60,11 +60,6 @@ def rows_of_layer(
             section.fail("keep must be above 0 and at most 1", f"{keep:g}", "keep")
         scale = "train" if kind == "dropout" else "test"
         yield Row("dropout", name, {"p": 1 - keep, "scale": scale, "seed": 0, "part": (0, 1)})
-
-
-def _first(row: Row, first: bool) -> Row:
-    """The row, without biases where it is not the first of those whose outputs are added up."""
-    return row if first else Row(row.kind, row.name, {**row.settings, "bias": False})
 
 
 def _initial(section: Section, source: Source, notes: list[str]) -> tuple[Gaussian, float]:
@@ -98,7 +93,8 @@ def _convolution(section: Section, halves: int, name: str, source: Source, first
         if not section.one("sharedbiases", boolean, "1"):
             section.fail("sharedBiases must be 1", "0", "sharedbiases", "a filter has one bias here")
         row = conv(name, filters, kernel, stride=stride, padding=padding, ceil=stride > 1, weight=weight, bias=bias)
-        return _first(row.having(groups=groups * (2 if source.own else 1)), first)
+        row = row.having(groups=groups * (2 if source.own else 1))
+        return row if first else Row(row.kind, name, {**row.settings, "bias": False})
     if groups > 1 or source.own or halves > 1:
         section.fail("a local layer must have one group and be on one device", "more", "groups")
     if source.place is not None:

@@ -267,10 +267,10 @@ def _from_text(who: str, arrays: Arrays, text: str) -> Imported:
         table = next((each for each in (tables_of(name) if name in MODELS else ()) if each.library == library), OWN)
         net = Net(name, table, rows)
         shapes = shapes_of(net, shape)
-    except (TinyalexError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        wanted = {theirs: np.broadcast_to(0.0, shapes[ours]) for theirs, ours in net.keys.items()}
+    except (TinyalexError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
         got = error.sentence if isinstance(error, TinyalexError) else f"{type(error).__name__} {error}"
         raise CheckpointError(f"{who}: what the file says about its net must be a net that can be built, got {got[:200]}") from None
-    wanted = {theirs: np.broadcast_to(0.0, shapes[ours]) for theirs, ours in net.keys.items()}
     given = {key: array.reshape(wanted[key].shape) if _fits(array, wanted.get(key)) else array for key, array in arrays.items()}
     check_tensors(f"{who}: param", wanted, given, exact=False)
     return Imported(name, who, rows, shape, {ours: arrays[theirs].reshape(shapes[ours]) for theirs, ours in net.keys.items()})
