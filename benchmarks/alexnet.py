@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 import tinyalex as ta
-from benchmarks.alexnet_onnx import alexnet_onnx, session
+from benchmarks.alexnet_onnx import alexnet_onnx
 from benchmarks.alexnet_torch import alexnet_torch
-from benchmarks.steps import Rates, fill, tinyalex_step, torch_step
-from benchmarks.torch_side import compiled, from_torch, to_torch
+from benchmarks.onnx_side import session
+from benchmarks.steps import Rates, fill, infer_torch, tinyalex_step, torch_step
 from benchmarks.workload import SEED, Arrays, Job, Setting, Side, Workload
 from tinyalex.models import alexnet
 
@@ -126,20 +126,8 @@ def folded(inputs: Arrays) -> Arrays:
     return inputs | {name: half * inputs[name] for name in ("fc7.weight", "fc8.weight")}
 
 
-def infer_torch(inputs: Arrays, setting: Setting) -> Job:
-    import torch
-
-    net, weights = alexnet_torch(inputs, dropout=False).eval(), folded(inputs)
-    net.load_state_dict({name: torch.from_numpy(weights[name]) for name, _ in net.named_parameters()})
-    if setting.layout == "channels_last":
-        net.to(memory_format=torch.channels_last)
-    x, forward = to_torch(inputs["x"], setting.layout), compiled(net, setting)
-
-    def work() -> Any:
-        with torch.inference_mode():
-            return forward(x)
-
-    return Job(work, answer=lambda: {"logits": from_torch(work())})
+def infer_by_torch(inputs: Arrays, setting: Setting) -> Job:
+    return infer_torch(alexnet_torch(inputs, dropout=False), folded(inputs), setting)
 
 
 def infer_onnxruntime(inputs: Arrays, setting: Setting) -> Job:
@@ -164,7 +152,7 @@ def _step(name: str, batch: int, lrn: bool, rough_s: float) -> Workload:
 def _infer(batch: int, calls: int, rough_s: float) -> Workload:
     return Workload(
         f"alexnet-infer-{batch}", f"inference by AlexNet at batch {batch}", infer_inputs(batch),
-        {"tinyalex": infer_tinyalex, "torch": infer_torch, "onnxruntime": infer_onnxruntime},
+        {"tinyalex": infer_tinyalex, "torch": infer_by_torch, "onnxruntime": infer_onnxruntime},
         1e-3, calls, rough_s, infer_flops, images=lambda inputs: len(inputs["x"]),
     )  # fmt: skip
 

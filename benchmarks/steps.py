@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import tinyalex as ta
+from benchmarks.later_torch import DOT
 from benchmarks.torch_side import compiled, from_torch, to_torch
 from benchmarks.workload import Arrays, Job, Setting
 from tinyalex.models import join_state
@@ -61,11 +62,7 @@ def torch_step(net: Any, inputs: Arrays, rates: Rates, setting: Setting) -> Job:
     import torch
     from torch import nn
 
-    with torch.no_grad():
-        for name, value in net.named_parameters():
-            value.copy_(torch.from_numpy(inputs[name]))
-    if setting.layout == "channels_last":
-        net.to(memory_format=torch.channels_last)
+    fill_torch(net, inputs, setting)
     sgd = torch.optim.SGD(net.parameters(), rates.lr, rates.momentum, weight_decay=rates.weight_decay, fused=True)
     batches = cycle([(to_torch(x, setting.layout), torch.from_numpy(y)) for x, y in zip(inputs["x"], inputs["labels"], strict=True)])
 
@@ -86,9 +83,39 @@ def torch_step(net: Any, inputs: Arrays, rates: Rates, setting: Setting) -> Job:
         for module in net.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
-        return changes(lambda: {name: from_torch(value).copy() for name, value in net.named_parameters()}, step)
+        return changes(lambda: {own_name(name): from_torch(value).copy() for name, value in net.named_parameters()}, step)
 
     return Job(step, answer)
+
+
+def infer_torch(net: Any, inputs: Arrays, setting: Setting) -> Job:
+    """Inference by a net of PyTorch whose weights are in `inputs`."""
+    import torch
+
+    fill_torch(net.eval(), inputs, setting)
+    x, forward = to_torch(inputs["x"], setting.layout), compiled(net, setting)
+
+    def work() -> Any:
+        with torch.inference_mode():
+            return forward(x)
+
+    return Job(work, answer=lambda: {"logits": from_torch(work())})
+
+
+def fill_torch(net: Any, inputs: Arrays, setting: Setting) -> None:
+    """Copy to each parameter of a net of PyTorch the input array with its name, in the layout of the setting."""
+    import torch
+
+    with torch.no_grad():
+        for name, value in net.named_parameters():
+            value.copy_(torch.from_numpy(inputs[own_name(name)]))
+    if setting.layout == "channels_last":
+        net.to(memory_format=torch.channels_last)
+
+
+def own_name(name: str) -> str:
+    """The name in tinyalex of a parameter of PyTorch: that of the innermost module, see `later_torch.DOT`, and "weight" or "bias"."""
+    return ".".join(name.split(".")[-2:]).replace(DOT, ".")
 
 
 def changes(params: Callable[[], Arrays], step: Callable[[], Any]) -> Arrays:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from benchmarks import alexnet, figure1, layers, towers, update, weighted
+from benchmarks import alexnet, figure1, later, layers, towers, update, weighted
 from benchmarks.workload import Workload
 from tinyalex.errors import ShapeError
 
-EVERY = (*alexnet.WORKLOADS, *update.WORKLOADS, *towers.WORKLOADS, *weighted.WORKLOADS, *layers.WORKLOADS, *figure1.WORKLOADS)
+EVERY = (
+    *alexnet.WORKLOADS,
+    *later.WORKLOADS,
+    *update.WORKLOADS,
+    *towers.WORKLOADS,
+    *weighted.WORKLOADS,
+    *layers.WORKLOADS,
+    *figure1.WORKLOADS,
+)
 WORKLOADS: dict[str, Workload] = {workload.name: workload for workload in EVERY}
 
 

@@ -21,6 +21,7 @@ LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bott
     {"experiments": (3.6, "Figure 1, claims"), "explore": (7.6, "a net as a page")},
     {"analysis": (8.9, "counts, Figure 2")},
     {"training": (3.6, "loop, checkpoints"), "tutor": (0.2, "thirteen exercises")},
+    {"formats": (4.7, "files of others")},
     {"models": (2.6, "nets as rows"), "gradcheck": (9, "the numerical proof")},
     {"data": (1.8, "images, batches"), "towers": (4.3, "two devices"), LEARNING: (6.9, "what a step needs")},
     {"layers": (5, "what the paper says")},

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tinyalex.experiments.claims.alexnet import CLAIMS, FAMILIES
 from tinyalex.experiments.claims.intervals import TOO_FEW, interval_of, verdict_of
 from tinyalex.experiments.claims.page import data_in_words, measured, verdict
-from tinyalex.experiments.claims.plan import CLAIMS, FAMILIES
 from tinyalex.experiments.claims.result import Work, result
 from tinyalex.experiments.claims.values import KINDS
 from tinyalex.files.atomic import write_bytes
@@ -40,7 +40,7 @@ def main() -> int:
 
 def page(results: Path) -> str:
     """The text of the page for the results in a folder."""
-    rows = [*figure1(results), *claims(results), *towers(results), *memorize(results), *small_imagenet(results), figure2()]
+    rows = [*figure1(results), *claims(results), *later(results), *towers(results), *memorize(results), *small_imagenet(results), figure2()]
     table = ["| section | claim | the paper | ours | verdict | details |", "|---|---|---|---|---|---|"]
     commands = ["## The commands", "", "Each goes on where it was stopped.", ""]
     for row in rows:
@@ -82,12 +82,22 @@ def claims(results: Path) -> list[list[str]]:
     path = results / "claims" / "result.json"
     command = "tinyalex claims --out examples/results/claims"
     document = _read(path) if path.is_file() else result(Work((), 3, FAMILIES, command), results / "claims")
+    assert list(document["claims"]) == list(CLAIMS)
+    return _of_claims(document, "claims")
+
+
+def later(results: Path) -> list[list[str]]:
+    """The claims of the papers after AlexNet, once there is a run of them. The section then names the paper."""
+    path = results / "later" / "result.json"
+    return _of_claims(_read(path), "later") if path.is_file() else []
+
+
+def _of_claims(document: dict[str, Any], folder: str) -> list[list[str]]:
     rows = []
     for claim in document["claims"].values():
         n = len(claim["values"])
         ours = f"{KINDS[claim['kind']].text} {measured(claim)}; {n} seed{'s' * (n > 1)}" if n else "–"
-        rows.append([claim["section"], claim["title"], claim["paper"], ours, verdict(claim), "claims", document["command"]])
-    assert list(document["claims"]) == list(CLAIMS)
+        rows.append([claim["section"], claim["title"], claim["paper"], ours, verdict(claim), folder, document["command"]])
     return rows
 
 

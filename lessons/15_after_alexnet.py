@@ -19,6 +19,7 @@
 # learning and what a sum changed.
 
 # %%
+import json
 from fractions import Fraction
 
 import matplotlib.pyplot as plt
@@ -27,6 +28,7 @@ import numpy as np
 # If this line fails: run `%pip install -e FOLDER` in a cell, with the repository's folder as FOLDER. Then restart the kernel.
 from tinyalex.tutor import predict, reveal
 from tinyalex.tutor.lesson import adds, fast, say, show
+from tinyalex.tutor.syllabus import FOLDER
 
 # %% [markdown]
 # ## 1. The paper's sentence
@@ -626,6 +628,30 @@ say("it ends at 81 %", value=slower, within=0.02, full_only=True)
 # %% [markdown]
 # These are small nets, one set of images and two rates. In 30 epochs the error of the deep plain net falls by some points: it learns, but
 # very slowly. He et al. saw the same order with 20 and 56 layers on CIFAR-10, and with 18 and 34 layers on ImageNet.
+#
+# ### The same with convolutions
+#
+# `tinyalex claims --of later` repeats their comparison with their nets of 20 and 56 layers on a part of CIFAR-10, with three seeds, and
+# tries other claims of these papers too. It takes hours, so the repository keeps the results in `examples/results/later`. The next cell
+# reads those that are finished. The rule of the verdicts: the interval over the seeds must exclude that there is no effect.
+
+# %%
+from tinyalex.experiments.claims.page import measured as in_words, verdict
+
+LATER = FOLDER.parent / "examples" / "results" / "later" / "result.json"
+CLAIMS = ("degradation", "degradation-test", "deeper", "deeper-test", "shortcuts")
+if LATER.is_file():
+    result = json.loads(LATER.read_text("utf-8"))
+    print(f"{result['dataset']['name']} ({result['dataset']['note']}), {result['runs_done']} of {result['runs_planned']} runs finished")
+    for name in CLAIMS:
+        claim = result["claims"][name]
+        print(f"{claim['title']}: {in_words(claim) or '-'}: {verdict(claim)}")
+else:
+    print("examples/results/later is not there yet; `tinyalex claims --of later --quick` shows the way on synthetic images")
+
+# %% [markdown]
+# A point is one percent of the images, and a positive number agrees with the paper. In the folder stands the picture `degradation.png`:
+# compare it with figure 6 of the paper. There the nets were trained for 64,000 steps, here for 1,250.
 #
 # ### The slopes of these nets
 #

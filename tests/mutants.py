@@ -174,12 +174,13 @@ def conv_oracle(classes: Classes) -> list[Pair]:
     for n, stride, padding, groups, ceil, algorithm in (
         (5, 1, 1, 1, False, "im2col"), (2, 2, 0, 1, True, "few"), (5, 2, 1, 2, False, "im2col"), (3, 1, 0, 2, False, "few"),
         (2, 1, 1, 2, False, "winograd"), (2, 2, 1, 2, True, "winograd"), (2, 1, 1, 2, False, "strips"), (3, 2, 1, 2, False, "lines"),
-        (2, 1, 1, 2, False, "plain"), (2, 2, 0, 1, True, "plain"),
+        (2, 1, 1, 2, False, "plain"), (2, 2, 0, 1, True, "plain"), (2, 1, 0, 2, False, "pointwise"), (5, 2, 0, 1, False, "pointwise"),
     ):  # fmt: skip
         x = _x(n, 4, *((7, 9) if algorithm == "winograd" else (6, 8)))  # few images and others; tiles of two sizes
         settings: dict[str, Any] = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
         settings |= {"bias_init": Gaussian(0.5), "input_gradient": algorithm != "lines"}
-        conv = classes["Conv2d"](4, 6, 3, **settings, rng=np.random.default_rng(1), **FLOAT64)
+        kernel = 1 if algorithm == "pointwise" else 3
+        conv = classes["Conv2d"](4, 6, kernel, **settings, rng=np.random.default_rng(1), **FLOAT64)
         expected = reference.conv2d(
             x, conv.params["weight"], conv.params["bias"], stride=(stride,) * 2, padding=(padding,) * 4, groups=groups, ceil=ceil
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.mutant_table import BY_BOTH, BY_GRADIENTS, BY_ORACLES, IN_BLOCKS, OF_THE_OPTIMIZER
+from tests.mutant_table import BY_BOTH, BY_GRADIENTS, BY_ORACLES, BY_ORACLES_ALONE, IN_BLOCKS, OF_THE_OPTIMIZER
 from tests.mutant_table_later import LATER_BY_GRADIENTS, LATER_BY_ORACLES
 from tests.mutants import ORACLES, Mutant, mutate, one_image_blocks, rows_touched
 from tinyalex.devices import CpuDevice
@@ -57,7 +57,7 @@ def test_gradient_check_in_one_image_blocks_catches(mutant, monkeypatch):
     device.close()
 
 
-@pytest.mark.parametrize("mutant", BY_ORACLES + BY_BOTH + OF_THE_OPTIMIZER + LATER_BY_ORACLES, ids=str)
+@pytest.mark.parametrize("mutant", BY_ORACLES + BY_ORACLES_ALONE + BY_BOTH + OF_THE_OPTIMIZER + LATER_BY_ORACLES, ids=str)
 def test_oracle_catches(mutant, monkeypatch):
     assert oracle_error(mutant.layer, mutate(mutant, monkeypatch)) > 1e-6
 
@@ -85,7 +85,7 @@ def test_forward_that_is_not_finite_is_no_agreement(value):
 
 def test_bug_in_a_file_of_one_algorithm_needs_the_rows_of_that_algorithm_alone():
     assert rows_touched("fast.winograd") == rows_touched("fast.tiles") == {"winograd"}
-    assert rows_touched("fast.strips") == {"strips", "few", "im2col"} and rows_touched("fast.products") == {"blocks"}
+    assert rows_touched("fast.strips") == {"pointwise", "strips", "few", "im2col"} and rows_touched("fast.products") == {"blocks"}
     assert rows_touched("fast.pooling") == {"runs", "innermost"} and rows_touched("layers.conv") is None
     assert rows_touched("fast.sharing") >= {"plain", "im2col", "runs", "matrices"} and rows_touched("fast.table") is None
 

@@ -29,6 +29,10 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "train": ("tinyalex.commands.train", "train a network by a recipe on CIFAR-10, ImageNet or your own pictures; a stopped run goes on"),
     "evaluate": ("tinyalex.commands.evaluate", "the errors of a trained net, or of several averaged, beside the paper's tables"),
     "predict": ("tinyalex.commands.predict", "what a net says of your pictures: the five most probable classes of each, as a picture"),
+    "convert": (
+        "tinyalex.commands.convert",
+        "a net from one format of files to another: Caffe, ONNX, PyTorch, safetensors, cuda-convnet and this program's own",
+    ),
     "filters": (
         "tinyalex.commands.filters",
         "the filters of a convolution as a picture, as Figure 3 of the paper; of two towers, how differently they treat color",

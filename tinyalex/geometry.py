@@ -6,6 +6,7 @@ Convolution, pooling and locally connected layers all see an image through windo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 from tinyalex.errors import ShapeError, pair, require_int, show
@@ -36,13 +37,13 @@ class Windows:
     out: Pair
     counted: tuple[int, int, int, int] = (0, 0, 0, 0)
 
-    @property
+    @cached_property
     def sheet(self) -> Pair:
         """(SH, SW), the size of the sheet."""
         (oh, ow), (sh, sw), (kh, kw) = self.out, self.stride, self.kernel
         return (oh - 1) * sh + kh, (ow - 1) * sw + kw
 
-    @property
+    @cached_property
     def seen(self) -> Pair:
         """Height and width of the part of the image that is on the sheet. With a stride above 1 windows may miss the last pixels."""
         (height, width), (top, left), (h, w) = self.sheet, self.before, self.size
@@ -119,6 +120,8 @@ def windows_of(
         out.append(count)
     return Windows(size, kernel, stride, (before[0], before[1]), (out[0], out[1]))
 
+
+kept_windows = lru_cache(maxsize=512)(windows_of)  # for layers, which ask at every call; all arguments must be hashable
 
 def shifts(windows: Windows, axis: int) -> list[tuple[slice, slice]]:
     """For each i from 0 to kernel - 1 along `axis` (0 height, 1 width): the windows whose cell i lies on the image, and its pixels there.

@@ -54,6 +54,9 @@ class SoftmaxCrossEntropy:
         train: whether `backward` may follow.
         """
         xp = self.device.xp
+        if isinstance(logits, tuple):
+            use = f"use WeightedHeads with {len(logits) - 1} weights, such as 0.3" if len(logits) > 1 else "take its only element"
+            raise ShapeError(f"{self.name}: logits must be one array, got {show(logits)}, as a net with auxiliary heads gives; {use}")
         logits = plain(f"{self.name}: logits", logits, ShapeError)
         if not self.device.owns(logits):
             raise DeviceError(f"{self.name}: logits must be on {self.device.name}, got {self.device.where(logits)}")
@@ -155,7 +158,10 @@ class WeightedHeads:
             return self.losses[0].forward(main_of(logits), labels)
         if not isinstance(logits, tuple) or len(logits) != len(self.weights):
             rule = f"{self.name}: logits must be a tuple of {len(self.weights)}, the main output and {len(self.weights) - 1} heads"
-            raise ShapeError(f"{rule}, got {show(logits)}; a net with heads gives them in forward(train=True)")
+            use = "a net with heads gives them in forward(train=True), and one without takes SoftmaxCrossEntropy"
+            if isinstance(logits, tuple):
+                use = f"give one weight for each of the {len(logits) - 1} heads"
+            raise ShapeError(f"{rule}, got {show(logits)}; {use}")
         terms = [loss.forward(part, labels, train=True) for loss, part in zip(self.losses, logits, strict=True)]
         with self.device.activate():
             total = terms[0]

@@ -160,7 +160,9 @@ def multiple_of(groups: int, who: str, quantity: str, value: Any) -> int:
     """`value` as an int of at least 1. Raises ShapeError unless it is a multiple of `groups`."""
     number = require_int(who, quantity, value)
     if number % groups:
-        raise ShapeError(f"{who}: {quantity} must be a multiple of groups={groups}, got {number}")
+        fits = [n for n in range(1, number + 1) if number % n == 0] if number < 100_000 else [1]
+        near = " or ".join(map(str, [n for n in fits if n < groups][-1:] + [n for n in fits if n > groups][:1]))
+        raise ShapeError(f"{who}: {quantity} must be a multiple of groups={groups}, got {number}; {number} can have {near} groups")
     return number
 
 

@@ -6,10 +6,21 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tests.contract import refuses
-from tinyalex.analysis.inside import features_of, filters_of, last_hidden, outputs, towers_of
+from tests.contract import refuses, values
+from tinyalex.analysis.inside import (
+    features_of,
+    filters_of,
+    first_convolution,
+    last_hidden,
+    layers_until,
+    outputs,
+    some_of,
+    towers_of,
+    without_heads,
+)
 from tinyalex.analysis.panels import Panel, figure_of_panels, in_color, mosaic
 from tinyalex.errors import DataError, ShapeError
+from tinyalex.layers import Sequential
 from tinyalex.models import build
 
 
@@ -55,6 +66,26 @@ def test_filters_are_found_by_the_name_of_their_convolution():
         filters_of("filters", net, "fc10")
     with refuses(ShapeError, "must be a convolution, of which this net has none, got 'conv1'"):
         filters_of("filters", ta.Sequential([ta.Flatten(), ta.Linear(3)], in_shape=(3, 2, 2)), "conv1")
+
+
+def test_heads_and_paths_of_networks_after_alexnet():
+    net = build("googlenet-heads", width=1 / 16, input_size=80)
+    main = without_heads(net)
+    assert main.layers[-1].name == "fc" and not any(leaf.name.startswith("aux") for leaf in main.leaves())
+    x = values((1, 3, 80, 80), dtype=np.float32)
+    np.testing.assert_allclose(main.forward(x), net.forward(x), rtol=1e-5)
+    assert without_heads(build("figure1")).name == "figure1-relu"
+    hidden, name = last_hidden("neighbors", net)
+    assert name == "pool5" and hidden.shapes[-1] == main.params["fc.weight"].shape[1:]
+    inside = Sequential(layers_until(net.layers, "4e.3x3"), in_shape=net.in_shape)  # behind both heads, in a path
+    assert inside.layers[-1] is net["4e.3x3"] and inside.forward(x).shape[1] == len(net.params["4e.3x3.bias"])
+    assert layers_until(net.layers, "nothing") is None
+
+
+def test_first_convolution_and_a_long_list_of_names():
+    assert first_convolution(build("vgg11-bn", width=1 / 32, input_size=32)) == "conv1_1"
+    assert first_convolution(ta.Sequential([ta.Flatten(), ta.Linear(3)], in_shape=(3, 2, 2))) == "conv1"
+    assert some_of(["a", "b"]) == "a, b" and some_of(map(str, range(30))).endswith("19 ... (30 in all)")
 
 
 def test_mosaic_places_tiles_line_by_line():

@@ -21,7 +21,7 @@ from tests.benchmarks.fakes import QUICK
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: install the extra 'bench' to compare")
 HAS_ONNX = all(map(importlib.util.find_spec, ("onnx", "onnxruntime")))
 needs_onnx = pytest.mark.skipif(not HAS_ONNX, reason="onnx and onnxruntime are not installed: install the extra 'bench' to compare")
-INFERENCE = ["alexnet-infer-1", "alexnet-infer-16"]
+INFERENCE = ["alexnet-infer-1", "alexnet-infer-16", "vgg16-infer-16", "resnet50-infer-16"]
 
 
 def error_of(name, side, setting=None):
@@ -59,7 +59,8 @@ def test_onnxruntime_gives_the_answer_of_tinyalex(name):
 
 @needs_onnx
 def test_onnxruntime_works_on_the_threads_it_is_given():
-    from benchmarks.alexnet_onnx import alexnet_onnx, session
+    from benchmarks.alexnet_onnx import alexnet_onnx
+    from benchmarks.onnx_side import session
 
     inputs = WORKLOADS["alexnet-infer-1"].inputs(True)
     runtime = session(alexnet_onnx(inputs, inputs["x"].shape), 2)

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from benchmarks import child, layers, weighted
+from benchmarks import child, later, layers, steps, weighted
 from benchmarks.agreement import DisagreementError, worst_error
 from benchmarks.table import WORKLOADS
 from benchmarks.workload import Setting
 from tinyalex.analysis import count, totals
 from tinyalex.models import alexnet
 from tinyalex.models.alexnet import PAPER
+from tinyalex.models.later.rows import build_net, flat
 from tinyalex.models.rows import weight_shapes
 
 ONE = Setting(threads=1)
@@ -48,7 +49,9 @@ def test_a_wrong_answer_is_refused(workload):
 def test_names_are_of_a_group_and_titles_say_what_is_done():
     assert len({workload.title for workload in WORKLOADS.values()}) == len(WORKLOADS)
     assert WORKLOADS["layer-conv2-forward"].title == "AlexNet's conv2 96x27x27 -> 256, 5x5, padding 2, 2 groups, N=32, forward"
-    assert {name.partition("-")[0] for name in WORKLOADS} == {"alexnet", "update", "towers", "conv", "layer", "lrn", "pool", "figure1"}
+    assert {name.partition("-")[0] for name in WORKLOADS} == {
+        "alexnet", "vgg16", "resnet50", "resnet18", "update", "towers", "conv", "layer", "lrn", "pool", "figure1",
+    }  # fmt: skip
 
 
 def test_conv_answers_are_those_of_the_definition():
@@ -82,6 +85,43 @@ def test_flops_of_alexnet_are_those_that_the_analysis_counts():
     assert infer.flops(infer.inputs(True)) == 2 * 2 * macs
     assert step.flops(step.inputs(True)) == 2 * 4 * (3 * macs - conv1)
     assert infer.images(infer.inputs(True)) == 2 and step.images(step.inputs(True)) == 4
+
+
+@pytest.mark.parametrize(("name", "first"), [("vgg16", 86_704_128), ("resnet50", 118_013_952), ("resnet18", 118_013_952)])
+def test_flops_of_later_nets_are_of_the_published_multiplications(name, first):
+    net, macs = later.Net(name, name, 3), later.LATER[name].macs
+    x = np.empty((3, 3, 224, 224), np.bool_)
+    assert net.infer_flops({"x": x}) == 2 * 3 * macs
+    assert net.step_flops({"x": x[None]}) == 2 * 3 * (3 * macs - first)  # nobody asks for the gradient of the images
+
+
+def test_folded_weights_do_the_work_of_batch_normalization():
+    net = later.Net("resnet18", "ResNet-18", 2)
+    inputs = net.infer_inputs(True)
+    rows, weights = later.folded(net.rows(inputs), inputs)
+    assert not any(row.kind == "bn" for row in flat(rows)) and sum(row.kind == "conv" for row in flat(rows)) == 20
+    plain = build_net(net.rows(inputs), (3, 64, 64), "net")
+    steps.fill(plain.params, inputs)
+    steps.fill(plain.buffers, inputs)  # not frozen, so it folds nothing itself
+    given = {name: weights[name] for name in weights if name.endswith((".weight", ".bias"))}
+    short = build_net(_with_biases(rows), (3, 64, 64), "net")
+    steps.fill(short.params, given)
+    np.testing.assert_allclose(short.forward(inputs["x"]), plain.forward(inputs["x"]), rtol=1e-4, atol=1e-4)
+
+
+def _with_biases(rows):
+    """The rows, in which every convolution has biases."""
+    for row in rows:
+        if row.kind == "branches":
+            row = row.having(paths=tuple(tuple(_with_biases(path)) for path in row["paths"]))
+        yield row.having(bias=True) if row.kind == "conv" else row
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("conv1.weight", "conv1.weight"), ("stage1__1.first.stage1__1__conv1__bn.bias", "stage1.1.conv1.bn.bias")]
+)
+def test_parameters_of_nested_modules_have_the_names_of_ours(theirs, ours):
+    assert steps.own_name(theirs) == ours
 
 
 def test_traffic_counts_each_array_once():

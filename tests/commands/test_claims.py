@@ -12,7 +12,7 @@ import pytest
 from tinyalex import cli
 from tinyalex.commands import claims
 from tinyalex.experiments.claims import job
-from tinyalex.experiments.claims.plan import CLAIMS
+from tinyalex.experiments.claims.alexnet import CLAIMS
 from tinyalex.files.atomic import alone_in
 from tinyalex.training import Trainer
 
@@ -57,6 +57,31 @@ def test_a_stopped_work_exits_130_and_the_same_command_gives_the_same_numbers(tm
     assert outcomes(parts) == outcomes(whole) and len(outcomes(whole)) == 4 and read(parts)["finished"] is True
     err = capsys.readouterr().err
     assert "trains 2 of 4 runs, about " in err and "run 4 of 4: no-conv4-seed1, conv4 left out; 1 epoch; about " in err
+
+
+def test_a_stopped_work_of_the_later_claims_goes_on_too(tmp_path, monkeypatch, capsys):
+    few = ["group-norm-4", "--of", "later", "--data", "synthetic", "--train-images", "9", "--epochs", "1", "--workers", "1"]
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert cli.main(["claims", *few, "--seeds", "2", "--out", str(whole)]) == 0
+    capsys.readouterr()
+    step, count = Trainer._step, [0]
+
+    def stops(trainer, images, labels):
+        step(trainer, images, labels)
+        count[0] += 1
+        if count[0] == 5:  # the second step of the second run
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", stops)
+        assert cli.main(["claims", *few, "--seeds", "2", "--out", str(parts)]) == 130
+    again = shlex.split(capsys.readouterr().err.splitlines()[-1].partition("go on with: tinyalex ")[2])
+    assert again[:2] == ["claims", "group-norm-4"] and again[again.index("--of") + 1] == "later"
+    assert cli.main(again) == 0
+    assert outcomes(parts) == outcomes(whole) and sorted(outcomes(whole)) == ["bn-4-seed0", "bn-4-seed1", "gn-4-seed0", "gn-4-seed1"]
+    assert read(parts)["of"] == "later" and read(parts)["finished"] is True
+    out, err = capsys.readouterr()
+    assert "group-norm-4, Wu 2018, 4.1: test error, lower by " in out and "trains 3 of 4 runs, about " in err
 
 
 def test_what_is_told_and_printed(tmp_path, capsys):
@@ -115,6 +140,9 @@ def test_list_shows_every_claim_and_trains_nothing(tmp_path, monkeypatch, capsys
     assert cli.main(["claims", "--list"]) == 0
     out = capsys.readouterr().out
     assert all(claim.title in out and claim.paper in out for claim in CLAIMS.values()) and list(tmp_path.iterdir()) == []
+    assert cli.main(["claims", "--list", "--of", "later", "bottleneck"]) == 0
+    out = capsys.readouterr().out
+    assert "bottleneck-29    270,234  41,863,680  29 layers" in out and out.endswith("tinyalex claims NAME --of later --out FOLDER\n")
     assert cli.main(["claims", "--list", "--json", "pair"]) == 0
     assert list(json.loads(capsys.readouterr().out)) == ["pair"]
 
@@ -123,6 +151,9 @@ def test_list_shows_every_claim_and_trains_nothing(tmp_path, monkeypatch, capsys
     ("options", "text"),
     [
         (["dropuot"], "claims: NAME must be one of pooling, average, dropout,"),
+        (["degradation"], "got 'degradation'; add --of later"),
+        (["--of", "latter"], "claims: --of must be alexnet or later, got 'latter'"),
+        (["--of", "later", "dropout"], "got 'dropout'; add --of alexnet"),
         (["--seeds", "0"], "claims: --seeds must be an integer of at least 1, got 0"),
         (["--seeds", "1001"], "claims: --seeds must be at most 1,000, got 1001; use fewer"),
         (["--epochs", "0"], "claims: --epochs must be an integer of at least 1, got 0"),

@@ -126,7 +126,9 @@ def test_nets_that_do_not_fit_the_memory_are_not_run(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (["vgg116"], "compare: NET must be a network, got 'vgg116'; did you mean vgg16? `tinyalex net --list` prints all names"),
+        (["vgg16bn"], "compare: NET must be a network, got 'vgg16bn'; did you mean vgg16-bn? `tinyalex net --list` prints all names"),
+        (["resnet51"], "compare: NET must be a network, got 'resnet51'; resnet has the depths 18, 34, 50, 101 and 152, and for CIFAR-10"),
+        (["vgg116"], "vgg has the depths 11, 13, 16 and 19, `tinyalex net --list` prints all names"),
         (["qwertz"], "compare: NET must be a network, got 'qwertz'; `tinyalex net --list` prints all names"),
         (["vgg16", "figure1", "vgg16"], "compare: NET must be different networks, got vgg16 twice; name it once"),
         (["figure1", "--batch", "0"], "compare: --batch must be an integer of at least 1, got 0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -29,6 +30,20 @@ def test_every_name(name, capsys):
     out = capsys.readouterr().out
     assert "\ntotal " in out
     assert ("differences from the paper's net:" in out) == name.startswith("alexnet-")
+    assert ("; the counts above equal both\n" in out) == (name in LATER)  # the numbers of the table of published counts
+    assert out.endswith(f"next: tinyalex compare {name} alexnet --by stage, where in the net the numbers come from\n") == (name in LATER)
+
+
+def test_counts_that_differ_from_the_published_are_named(monkeypatch, capsys):
+    entry = LATER["resnet20"]
+    monkeypatch.setitem(LATER, "resnet20", replace(entry, parameters=entry.parameters + 3, macs=entry.macs - 1000))
+    assert cli.main(["net", "resnet20"]) == 0
+    said = capsys.readouterr().out
+    assert "269,725 parameters and 40,550,040 multiply-adds; the net above has 3 parameters fewer and 1,000 multiply-adds more\n" in said
+    assert cli.main(["net", "resnet20", "--num-classes", "5"]) == 0
+    assert "published" not in capsys.readouterr().out
+    assert cli.main(["net", "resnet20", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["as_published"] == {"parameters": 269_725, "macs": 40_550_040}
 
 
 def test_paths_are_indented_behind_their_number_and_meet_further_left(capsys):

@@ -376,6 +376,7 @@ FIELD_OPTIONS = {
     "color_noise": "0.5",
     "color_shrink": "2",
     "noise_until": "6",
+    "padding": "4",
     "net": "alexnet-caffe",
 }
 
@@ -388,6 +389,19 @@ def test_every_field_of_a_recipe_is_an_option_and_a_yes_or_no_has_both(field, ca
     shown = json.loads(capsys.readouterr().out)[field]
     shown = shown[0] if field == "drop_after" else shown
     assert shown != getattr(paper, field) and (value is None or str(shown) in (value, f"{value}.0"))
+
+
+def test_recipe_of_a_net_for_cifar_names_its_images(capsys):
+    assert cli.main(["train", "--net", "resnet20", "--show"]) == 0
+    assert capsys.readouterr().out.endswith("next: tinyalex train --recipe resnet20-cifar10 --data cifar10, after tinyalex data cifar10\n")
+
+
+def test_padding_brings_what_goes_with_it(capsys):
+    assert cli.main(["train", "--recipe", "paper", "--padding", "4", "--show", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["offsets"], shown["color_noise"], shown["own_mean_window"]) == ("code", 0, True)
+    assert cli.main(["train", "--recipe", "paper", "--padding", "4", "--color-noise", "0.1", "--show"]) == 2
+    assert "recipe: color_noise must be 0 where there is padding, got 0.1; or leave padding at 0" in capsys.readouterr().err
 
 
 def test_what_standardize_does_not_do_is_not_shown_as_the_papers(capsys):
@@ -538,7 +552,7 @@ def test_a_run_begins_with_the_weights_of_another_and_its_layers_have_their_own_
         (["--rates", "conv1"], "train: --rates must be layers with factors, such as conv1=0,fc6=0.1, got 'conv1'"),
         (["--rates", "conv9=1"], "rates: a layer must be one of conv1, conv2, conv3, conv4, conv5, fc6, fc8, got 'conv9'"),
         (["--rates", "conv1=-1"], "rates: the factor of conv1 must be a number of at least 0, got -1.0"),
-        (["--recipe", "papr"], "recipe: the name must be one of paper, authors, caffe, small, got 'papr'; did you mean paper?"),
+        (["--recipe", "papr"], "resnet20-cifar10, got 'papr'; did you mean paper?"),
         (["--pixels", "raw"], "recipe: pixels must be mean-image or standardize, got 'raw'"),
         (["--net", "alexnet", "--weight-std", "he"], "train: --weight-std must be a number above 0, or \"fan-in\", got 'he'"),
         (["--width", "2"], "cifar-alexnet: settings must be among"),

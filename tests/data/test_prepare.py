@@ -10,7 +10,8 @@ import pytest
 
 from tests.contract import refuses, rng
 from tinyalex.data.batches import Batches
-from tinyalex.data.prepare import CropAndFlip, Standardize, SubtractMean
+from tinyalex.data.loader import Loader
+from tinyalex.data.prepare import CropAndFlip, Standardize, SubtractMean, prepare_from_state, prepare_state
 from tinyalex.data.source import BLOCK
 from tinyalex.errors import DataError, ShapeError
 
@@ -88,6 +89,81 @@ def test_center_is_cropped_where_nothing_is_random(augment, rng):
 def test_crop_of_the_whole_image_is_only_mirrored():
     found = CropAndFlip(AsFloats(), EXTENT)(numbered(50), np.random.default_rng(0))
     assert np.array_equal(found[:, 0], numbered(50)[:, 0]) and np.array_equal(CropAndFlip(AsFloats(), EXTENT)(numbered(50)), numbered(50))
+
+
+def padded(padding=2, n=N, **settings):
+    """Random crops of the size of the image, of an image with zeros around it. Pixels are numbered from 1."""
+    return CropAndFlip(AsFloats(), EXTENT, padding=padding, **settings), numbered(n) + np.uint8(1)
+
+
+def test_padded_crop_is_a_window_of_the_image_with_zeros_around_it():
+    prepare, images = padded()
+    whole = np.zeros((2, EXTENT + 4, EXTENT + 4), np.float32)
+    whole[:, 2:-2, 2:-2] = images[0]
+    windows = [whole[:, y : y + EXTENT, x : x + EXTENT][:, :, ::way] for y in range(5) for x in range(5) for way in (1, -1)]
+    found = prepare(images, np.random.default_rng(0))
+    places = np.array([[np.array_equal(crop, window) for window in windows] for crop in found])
+    assert found.shape == images.shape and found.dtype == np.float32 and (places.sum(axis=1) == 1).all()
+    assert places.sum(axis=0).min() > N / len(windows) * 0.5  # every place, mirrored or not
+
+
+@pytest.mark.parametrize(("augment", "rng"), [(True, None), (False, np.random.default_rng(0))], ids=["test", "no augmentation"])
+def test_padded_image_is_read_whole_where_nothing_is_random(augment, rng):
+    prepare, images = padded(n=20, augment=augment)
+    assert np.array_equal(prepare(images, rng), images) and prepare(images, rng).flags.c_contiguous
+
+
+def test_padding_is_zero_after_the_preparation_and_not_a_black_pixel():
+    images = np.full((60, 3, 8, 8), 200, np.uint8)
+    prepare = CropAndFlip(Standardize([100] * 3, [50] * 3), 8, padding=3)
+    assert set(prepare(images, np.random.default_rng(0)).ravel().tolist()) == {0.0, 2.0}
+
+
+def test_padded_crops_are_a_function_of_seed_epoch_and_batch_in_workers_too():
+    images, labels = np.random.default_rng(0).integers(0, 256, (40, 3, 32, 32), np.uint8), np.arange(40)
+    prepare = CropAndFlip(Standardize.fit(images), 32, padding=4)
+
+    def epoch(number, start=0, seed=0, workers=0):
+        batches = Batches(images, labels, 16, prepare=prepare, seed=seed)
+        with Loader(batches, workers=workers) as loader:
+            return [x.copy() for x, _ in loader.of_epoch(number, start)]
+
+    assert all(np.array_equal(a, b) for a, b in zip(epoch(1), epoch(1, workers=2), strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(epoch(1)[1:], epoch(1, start=1), strict=True))
+    assert not np.array_equal(epoch(1)[0], epoch(2)[0]) and not np.array_equal(epoch(1)[0], epoch(1, seed=1)[0])
+
+
+@pytest.mark.parametrize("padding", [-1, 2.0, True, None])
+def test_padding_that_is_no_number_of_pixels_raises(padding):
+    with refuses(ShapeError, "CropAndFlip: padding must be an integer of at least 0, got "):
+        CropAndFlip(AsFloats(), 4, padding=padding)
+
+
+def test_padding_wider_than_a_crop_raises():
+    with refuses(ShapeError, "CropAndFlip: padding must be at most 4, got 5"):
+        CropAndFlip(AsFloats(), 4, padding=5)
+
+
+def test_padded_image_that_is_smaller_than_a_crop_raises():
+    with refuses(DataError, "CropAndFlip: images must have at least 5x5 pixels, got 4x4"):
+        CropAndFlip(AsFloats(), 9, padding=2)(numbered()[:, :, :4, :4])
+    assert CropAndFlip(AsFloats(), 9, padding=2)(numbered(3)).shape == (3, 2, 9, 9)
+
+
+def test_padding_is_kept_where_a_preparation_is_stored():
+    images = pixels(4, (3, 6, 6))
+    prepare = CropAndFlip(Standardize.fit(images), 6, padding=2)
+    again = prepare_from_state(*prepare_state(prepare))
+    assert again.settings == prepare.settings and again.settings["padding"] == 2
+    assert np.array_equal(again(images, np.random.default_rng(1)), prepare(images, np.random.default_rng(1)))
+    state, arrays = prepare_state(CropAndFlip(Standardize.fit(images), 6))
+    assert "padding" not in state and prepare_from_state(state, arrays).padding == 0  # as files of the time before have it
+
+
+def test_ten_views_of_a_padded_image_are_those_of_the_image_with_zeros_around_it():
+    prepare, images = padded(n=3)
+    whole = np.pad(images.astype(np.float32), ((0, 0), (0, 0), (2, 2), (2, 2)))
+    assert np.array_equal(prepare.views(images), CropAndFlip(AsFloats(), EXTENT).views(whole))
 
 
 def test_input_is_not_written_on():
@@ -281,6 +357,8 @@ def test_settings_are_json_and_tell_what_differs():
         CropAndFlip(mean, 3),
         CropAndFlip(mean, 2),
         CropAndFlip(mean, 3, False),
+        CropAndFlip(mean, 3, padding=1),
+        CropAndFlip(mean, 3, padding=2),
         CropAndFlip(standard, 3),
     ]
     texts = [json.dumps(kind.settings, allow_nan=False) for kind in kinds]

@@ -6,13 +6,15 @@ import importlib.util
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.experiments.claims.fakes import make_outcome, make_run, make_work, plant
+from tinyalex.experiments.claims.alexnet import CLAIMS
 from tinyalex.experiments.claims.job import Job
-from tinyalex.experiments.claims.plan import CLAIMS
+from tinyalex.experiments.claims.later import AFTER_ALEXNET
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "examples" / "results"
@@ -66,6 +68,16 @@ def test_claims_come_from_their_result(program, results):
     assert depth[4] == "not seen; running, 2 of 3 seeds"
     assert rows[CLAIMS["halves"].title][3:5] == ["–", "running"] and rows[CLAIMS["pair"].title][4] == "not run"
     assert "    tinyalex claims --out here" in program.page(results)
+
+
+def test_claims_after_alexnet_come_from_their_result_once_there_is_one(program, results):
+    assert "later" not in program.page(results)
+    for name, error in (("plain-20", 0.30), ("plain-56", 0.55)):
+        plant(results / "later", make_run(name, 0, replace(make_outcome(), final_train=error, final_test=0.5)))
+    Job(results / "later", make_work("degradation", table=AFTER_ALEXNET), lambda line: None).write()
+    row = table(program.page(results))[AFTER_ALEXNET.claims["degradation"].title]
+    assert row[0] == "He 2015, 4.2" and row[3] == "training error, lower by 25.00 points; 1 seed"
+    assert row[4:] == ["running, 1 of 3 seeds", "[later](later/)"]
 
 
 @pytest.mark.parametrize(

@@ -11,16 +11,20 @@ from tests.explore.browser import clicked
 from tests.explore.pages import page_of
 from tests.lessons.browser import CHROMIUM
 from tinyalex.explore.selection import selected
+from tinyalex.layers.activation import Activation
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium")
 LAYERS = ("conv1", "pool1", "conv2", "norm2", "relu4", "fc6", "fc8")
 
 
-def clicks_on(explored, passes, seed):
+LATER = ("conv1", "rnorm1", "conv2", "bn2", "mean", "fc3")
+
+
+def clicks_on(explored, passes, seed, layers=LAYERS):
     """For each layer and direction two units at random, one of them with a gradient that is not 0."""
     rng, clicks = np.random.default_rng(seed), []
     names = [layer.name for layer in explored.net.layers]
-    for layer in LAYERS:
+    for layer in layers:
         at = names.index(layer) + 1
         for mode in ("forward", "backward"):
             for lively in (True, False):
@@ -70,21 +74,29 @@ def wrong(explored, clicks, answers):
                 right["scale"] = one.scales[layer.name][unit]
             if "bias" in layer.params:
                 right["bias"] = layer.params["bias"][unit[0]]
-            if click["layer"] in ("conv1", "conv2", "fc6"):
+            if layer.name == "bn2":
+                right |= {"mean": layer.running_mean[unit[0]], "variance": layer.running_var[unit[0]], "weight": layer.weight[unit[0]]}
+            if at < len(explored.net.layers) and isinstance(explored.net.layers[at], Activation):
                 right["next"] = one.values[at + 1][unit]
         else:
             right["dout"] = one.douts[at][unit]
             if "bias" in layer.params:
                 right["dbias"] = one.grads[f"{layer.name}.bias"][unit[0]]
+                if layer.name == "bn2":
+                    right |= {"dx": one.douts[at - 1][unit], "dweight": one.grads["bn2.weight"][unit[0]]}
+                    faults += [(layer.name, key, said.get(key), value) for key, value in right.items() if said.get(key) != shown(value)]
+                    continue
                 _, group = said["dweight"][0].split() if "channel" in said["dweight"][0] else ("", None)
                 if group is not None and layer.name.startswith("conv"):
                     place = int(group) % layer.params["weight"].shape[1]  # a filter has the channels of its own group
                     wanted = one.grads[f"{layer.name}.weight"][unit[0], place].ravel()
                     faults += [(layer.name, "dweight", a, b) for a, b in zip(said["dweight"][1], wanted, strict=True) if a != shown(b)]
+            elif "weight" in layer.params:  # a convolution without biases
+                assert "dbias" not in said
             elif layer.name == "pool1":
                 right["dx"] = dx_of_winner(explored, one, at, unit)
             else:
-                right["dx"] = one.douts[at - 1][unit]
+                right["dx"] = one.douts[at - 1][unit if layer.name != "mean" else (unit[0], 0, 0)]
         faults += [(layer.name, click["mode"], key, said.get(key), value) for key, value in right.items() if said.get(key) != shown(value)]
     return faults
 
@@ -105,7 +117,10 @@ def test_page_says_what_the_engine_computed(explored, which, request):
     assert len(clicks) == 28 and not wrong(explored, clicks, answers)
 
 
-SUMS = (("sum of these lines", "output that"), ("a / s^", "output that"), ("direct \u2212 cross", "gradient of the input"))
+SUMS = (
+    ("sum of these lines", "output that"), ("a / s^", "output that"), ("direct \u2212 cross", "gradient of the input"),
+    ("weight \u00d7 that + bias", "output that"), ("dout \u00d7 this factor", "gradient of the input"), ("quotient", "output that"),
+)  # fmt: skip
 
 
 def counted_sums(clicks, answers):
@@ -122,6 +137,14 @@ def counted_sums(clicks, answers):
 
 def test_sums_that_the_page_adds_agree_with_the_engine(narrow, dark):
     assert counted_sums(*narrow[:2]) + counted_sums(*dark[:2]) >= 20
+
+
+def test_normalization_within_a_channel_over_a_batch_and_the_mean_of_a_map_are_taken_apart(normalized, tmp_path):
+    clicks = clicks_on(normalized, normalized.passes, 0, LATER)
+    answers, _ = clicked(normalized.page, clicks, tmp_path, 400)
+    assert not wrong(normalized, clicks, answers)
+    assert counted_sums(clicks, answers) == 2 * (3 + 2 + 2 + 1)  # conv1, conv2, fc3; rnorm1 and bn2 both ways; mean
+    assert all(answer["scroll"] <= 400 for answer in answers["found"])
 
 
 @pytest.mark.slow

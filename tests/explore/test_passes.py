@@ -12,12 +12,13 @@ import pytest
 
 from tests.contract import refuses
 from tests.explore.pages import page_of
+from tinyalex.analysis.inside import without_heads
 from tinyalex.errors import DataError, ShapeError
-from tinyalex.explore.collect import described, numbers_of, weights_of
+from tinyalex.explore.collect import described, kind_of, numbers_of, weights_of
 from tinyalex.explore.page import packed, spelled, written
 from tinyalex.explore.passes import passes_of
 from tinyalex.explore.selection import parse_channels, selected
-from tinyalex.layers import AbsTanh, AvgPool2d, Conv2d, Dropout, Flatten, Linear, Sequential
+from tinyalex.layers import AbsTanh, AvgPool2d, BatchNorm2d, Both, Branches, Conv2d, Dropout, Flatten, Linear, Sequential, Sum
 from tinyalex.loss import SoftmaxCrossEntropy
 from tinyalex.models import build
 
@@ -73,6 +74,75 @@ def test_gradient_of_every_value_is_the_slope_of_the_loss():
         step = 1e-6 * (dout / np.linalg.norm(dout) + noise / np.linalg.norm(noise)) * (value != 0)  # zeros of a ReLU tie in the pool
         slope = loss(at, value + step) - loss(at, value - step)
         assert slope == pytest.approx(2 * (dout * step).sum(), rel=1e-3), at
+
+
+LATER = {"resnet20": {"width": 1 / 4}, "vgg11-bn": {"width": 1 / 32}, "googlenet-heads": {"width": 1 / 8, "input_size": 80}}
+
+
+def later_net(name, dtype=np.float32):
+    """The net with running statistics that a few batches moved."""
+    net = build(name, num_classes=10, dtype=dtype, **{"input_size": 32} | LATER[name])
+    for seed in range(2):
+        x = np.random.default_rng(seed).standard_normal((4, *net.in_shape))
+        net.forward(x.astype(dtype), train=True)
+        net.reset()
+    return net
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_networks_after_alexnet_are_shown_as_they_are_tested(name):
+    net, x = later_net(name), np.random.default_rng(9).standard_normal((1, 3, 80, 80)).astype(np.float32)
+    x = x[:, :, : net.in_shape[1], : net.in_shape[2]]
+    before, shown = {key: array.copy() for key, array in net.buffers.items()}, without_heads(net)
+    one = passes_of(shown, x, 3)
+    np.testing.assert_allclose(one.values[-1], net.forward(x)[0], rtol=1e-5, atol=1e-5)
+    assert all(np.array_equal(array, net.buffers[key]) for key, array in before.items())
+    assert all(leaf._cache is None for leaf in net.leaves()) and not any(grad.any() for grad in net.grads.values())
+    assert {leaf.statistics for leaf in net.leaves() if isinstance(leaf, BatchNorm2d)} <= {"batch"}
+    channels = selected(shown, {})
+    assert [layer["shape"][0] for layer in described(shown, channels)] == [len(chosen) for chosen in channels[1:]]
+    assert page_of(shown, [one], channels)
+
+
+def test_gradient_of_every_value_of_a_residual_net_is_the_slope_of_the_loss():
+    net, same = (later_net("resnet20", dtype) for dtype in (np.float32, np.float64))
+    one = passes_of(net, np.random.default_rng(9).standard_normal((1, 3, 32, 32)).astype(np.float32), 3)
+    rng = np.random.default_rng(0)
+
+    def loss(at, value):
+        x = value[None]
+        for layer in same.layers[at:]:
+            x = layer.forward(x)
+        return float(SoftmaxCrossEntropy(dtype=np.float64).forward(x, np.array([3])))
+
+    for at, (value, dout) in enumerate(zip(one.values, one.douts, strict=True)):
+        noise = rng.standard_normal(value.shape)
+        step = 1e-6 * (dout / np.linalg.norm(dout) + noise / np.linalg.norm(noise)) * (value != 0)
+        slope = loss(at, value + step) - loss(at, value - step)
+        assert slope == pytest.approx(2 * (dout * step).sum(), rel=2e-3), at
+
+
+def test_what_would_compute_otherwise_in_training_is_refused_inside_of_paths():
+    def inside(path, merge):
+        return Sequential([Branches([path, []], merge, name="paths"), Flatten()], in_shape=(2, 3, 3))
+
+    x = np.ones((1, 2, 3, 3), np.float32)
+    with refuses(ShapeError, "explore: paths must have no dropout in its paths, which draws a mask there, got dropout; leave it out"):
+        passes_of(inside([Dropout()], Sum()), x, 0)
+    with refuses(ShapeError, "explore: paths must have no auxiliary head, got both; take tinyalex.analysis.inside.without_heads(net)"):
+        passes_of(inside([], Both()), x, 0)
+    columns = build("ciresan-columns", width=0.1)
+    with refuses(ShapeError, "if it returns no gradient of its input, got Branches; in Python build the net with input_gradient=True"):
+        passes_of(columns, np.ones((1, 3, 32, 32), np.float32), 0)
+
+
+def test_mean_that_counts_padding_is_not_taken_apart():
+    assert [kind_of(AvgPool2d(2, count_padding=counts)) for counts in (False, True)] == ["mean", "other"]
+
+
+def test_scale_of_normalization_within_a_channel(normalized):
+    one, layer = normalized.passes[0], normalized.net["rnorm1"]
+    np.testing.assert_allclose(one.values[1] / one.scales["rnorm1"] ** layer.beta, one.values[2], rtol=1e-5)
 
 
 def test_other_layers_too():
@@ -152,7 +222,8 @@ def test_refusals(explored):
 
 
 def test_names_of_arrays_in_words():
-    assert [spelled(name) for name in ("w:conv1", "p3:v2", "p0:d4", "p0:win:pool1", "p0:rest:fc6")] == [
-        "the weights of conv1", "the output of layer 2", "the gradient of layer 4", "the winners of pool1", "the other channels of fc6"
+    assert [spelled(name) for name in ("w:conv1", "p3:v2", "p0:d4", "p0:win:pool1", "p0:rest:fc6", "v:bn1")] == [
+        "the weights of conv1", "the output of layer 2", "the gradient of layer 4", "the winners of pool1", "the other channels of fc6",
+        "the running variances of bn1",
     ]  # fmt: skip
     assert packed(np.zeros((2, 3), np.float32))["kind"] == "f4"

@@ -42,3 +42,16 @@ def test_row_that_keeps_a_byte_is_refused_for_a_larger_kernel(algorithm):
     text = f"pool: algorithm '{algorithm}' must have a kernel of at most 256, got kernel 257x2, stride 257x2; use 'auto' or 'plain'"
     with refuses(ta.ShapeError, text):
         ta.MaxPool2d((257, 2), algorithm=algorithm)
+
+
+def test_one_image_in_blocks_of_channels_has_the_maxima_of_many(monkeypatch):
+    x, blocks = values((3, 40, 31, 29), dtype=np.float32), []
+    layer = ta.MaxPool2d(3, stride=2, padding=1, device=ta.CpuDevice(workers=3))
+    expected, mapped = layer.forward(x), ta.CpuDevice.map_blocks
+    monkeypatch.setattr(ta.CpuDevice, "map_blocks", lambda self, block, n, *rest: blocks.append(n) or mapped(self, block, n, *rest))
+    for i in range(3):
+        assert np.array_equal(layer.forward(x[i : i + 1]), expected[i : i + 1])
+    assert np.array_equal(layer.forward(np.asfortranarray(x[:1])), expected[:1])
+    assert blocks == [40] * 4
+    layer.forward(x[:1], train=True)
+    assert blocks[4:] == [1]  # what is kept for backward is kept for whole images

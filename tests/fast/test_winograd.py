@@ -8,7 +8,7 @@ import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
-from tinyalex.fast.mosaic import mosaic_of, winograd_pays
+from tinyalex.fast.mosaic import Mosaic, mosaic_of, winograd_pays
 from tinyalex.fast.table import choose
 from tinyalex.fast.winograd import transform_weight, winograd_forward, winograd_forward_few
 from tinyalex.geometry import windows_of
@@ -65,6 +65,29 @@ def test_agrees_with_im2col_at_strides(kernel, stride, padding, size, groups):
     direct, fast = both((4, 6, kernel), values((3, 4, *size), 1), stride=stride, padding=padding, groups=groups)
     for key, expected in direct.items():
         assert worst(fast[key], expected) < 1e-12, key
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(
+    ("kernel", "padding", "size", "bands"),
+    [
+        (3, 1, (56, 50), 2),
+        (3, 1, (60, 120), 4),
+        (5, (0, 3, 2, 1), (40, 41), 2),
+        ((2, 4), 0, (45, 70), 2),
+        (3, (60, 0, 1, 1), (20, 50), 1),  # a band would see padding alone, so the image stays whole
+        (3, (0, 60, 1, 1), (20, 50), 1),
+    ],
+)
+def test_one_large_image_in_bands_agrees_with_im2col(kernel, padding, size, bands, groups):
+    made, whole = [], Mosaic.bands
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Mosaic, "bands", lambda self, count: made.append(found := whole(self, count)) or found)
+        x = values((1, 4, *size), 1)
+        direct, fast = both((4, 6, kernel), x, padding=padding, groups=groups)
+        again = both((4, 6, kernel), x, padding=padding, groups=groups, device=CpuDevice(workers=3))[1]
+    assert [len(found) for found in made] == [bands] * 2
+    assert worst(fast["out"], direct["out"]) < 1e-12 and np.array_equal(again["out"], fast["out"])
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -179,7 +202,7 @@ def test_frozen_layer_takes_winograd_for_fewer_tiles(n, frozen):
 
 @pytest.mark.parametrize(
     ("setting", "algorithm"),
-    [({"stride": 3}, "im2col"), ({"stride": 2}, "winograd"), ({"kernel": 11}, "strips"), ({"kernel": 1}, "im2col")],
+    [({"stride": 3}, "im2col"), ({"stride": 2}, "winograd"), ({"kernel": 11}, "strips"), ({"kernel": 1}, "pointwise")],
 )
 def test_auto_takes_columns_where_winograd_has_no_form(setting, algorithm):
     conv = ta.Conv2d(32, 32, setting.get("kernel", 3), stride=setting.get("stride", 1), rng=rng())
@@ -204,5 +227,5 @@ def test_refuses_what_it_has_no_form_for(kernel, stride, got):
 
 
 def test_refuses_an_unknown_algorithm():
-    with refuses(ShapeError, "conv: algorithm must be auto, winograd, lines, strips, few, im2col or plain, got 'fft'"):
+    with refuses(ShapeError, "conv: algorithm must be auto, winograd, pointwise, lines, strips, few, im2col or plain, got 'fft'"):
         ta.Conv2d(3, 4, 3, rng=rng(), algorithm="fft")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tinyalex.errors import DataError
-from tinyalex.files import pickles
+from tinyalex.files import pickle_machine
 from tinyalex.files.pickles import load_pickle
 
 PIXELS = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -237,7 +237,7 @@ def test_sizes_that_a_file_only_claims_cost_no_memory(data, match):
 
 
 def test_steps_are_limited(monkeypatch):
-    monkeypatch.setattr(pickles, "MOST_STEPS", 1000)
+    monkeypatch.setattr(pickle_machine, "MOST_STEPS", 1000)
     assert peak_of_refusal(b"\x80\x02" + b"}" * 5000, "number of instructions must be at most 1,000") < 2**18
 
 
@@ -266,4 +266,4 @@ def test_altered_bytes_are_read_or_refused(tail, at, value):
 
 def test_every_instruction_is_one_of_pickle():
     codes = {opcode.code.encode("latin-1") for opcode in pickletools.opcodes}
-    assert set(pickles.INSTRUCTIONS) < codes
+    assert set(pickle_machine.INSTRUCTIONS) < codes

@@ -290,6 +290,39 @@ def test_direction_finds_a_wrong_tensor():
     assert wrong == {"x", "linear.weight", "linear.bias"}
 
 
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_mistake_that_hides_along_x_is_found_also_where_x_is_drawn_from_the_same_seed(seed):
+    x = rng(seed).standard_normal((3, 4))
+
+    class WrongAcrossX(ta.Linear):
+        """Its dx is right along x alone."""
+
+        def backward(self, dout):
+            dx = super().backward(dout)
+            return dx + 0.1 * (x[::-1] - x * (x[::-1] * x).sum() / (x * x).sum())
+
+    class RightIfDoutIsX(ta.Tanh):
+        """Its dx is right for the cotangent x alone."""
+
+        def backward(self, dout):
+            return super().backward(dout) + 0.1 * (dout - x)
+
+    net, loss = ta.Sequential([linear(WrongAcrossX)]), ta.SoftmaxCrossEntropy(**FLOAT64)
+    assert [check.what for check in check_directions(net, loss, x, [0, 2, 1], seed=seed) if not check.passed] == ["x"]
+    assert [check.what for check in check_layer(RightIfDoutIsX(**FLOAT64), x, seed=seed) if not check.passed] == ["x"]
+
+
+def test_each_tensor_has_its_own_direction_whatever_other_tensors_there_are():
+    def directions(net, shape):
+        checks = check_directions(net, ta.SoftmaxCrossEntropy(**FLOAT64), rng().random(shape), [1, 0])
+        return {check.what: check.analytic for check in checks if "twice" not in check.what}
+
+    whole = directions(ta.Sequential([linear()]), (2, 4))
+    assert whole == directions(ta.Sequential([linear()]), (2, 4)) and len({round(value, 9) for value in whole.values()}) == 3
+    without_x = directions(ta.Sequential([linear(input_gradient=False)]), (2, 4))
+    assert without_x == {what: value for what, value in whole.items() if what != "x"}
+
+
 def test_smaller_step_passes_a_kink_that_a_larger_one_meets():
     x = np.array([[1.0, 3e-6]])  # the step of 1e-5 crosses the kink, that of 1e-6 does not
     assert not check_layer(ta.ReLU(**FLOAT64), x)[0].passed

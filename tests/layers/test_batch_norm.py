@@ -4,6 +4,11 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.places import PLACES, device_of, host
+from tinyalex.fast import sharing
+from tinyalex.fast.request import Keeps
+from tinyalex.layers.base import Layer
+from tinyalex.layers.facts import Facts
+from tinyalex.parameters import generator
 
 every_place = pytest.mark.parametrize("place", PLACES)
 
@@ -111,6 +116,25 @@ def test_float32_is_close_to_float64_also_far_from_zero(mean):
     assert np.abs(out - make().forward(x.astype(np.float32).astype(np.float64), train=True)).max() < (1e-5 if not mean else 2e-3)
 
 
+@pytest.mark.parametrize(("most", "blocks"), [(1, 36), (320, 18), (1 << 20, 9)])
+def test_blocks_of_channels_or_of_images_give_the_same_results(monkeypatch, most, blocks):
+    monkeypatch.setattr(sharing, "MAPS", most)  # bytes; a map has 160, an image 640
+    device, mapped, counts, x = ta.CpuDevice(small=0), ta.CpuDevice.map_blocks, [], 3 + values((9, 4, 5, 4), 1)
+    count = lambda self, block, n, *rest, size=None: counts.append(-(-n // size)) or mapped(self, block, n, *rest, size=size)  # noqa: E731
+    monkeypatch.setattr(ta.CpuDevice, "map_blocks", count)
+    bn, plain = make(4, device), make(4, "sim:0")
+    for train in (True, False):
+        out = bn.forward(x, train=train)
+        np.testing.assert_allclose(out, host(plain.device, plain.forward(plain.device.asarray(x), train=train)), rtol=1e-12, atol=1e-12)
+    bn.forward(x, train=True)
+    plain.forward(plain.device.asarray(x), train=True)
+    dx = bn.backward(out)
+    np.testing.assert_allclose(dx, host(plain.device, plain.backward(plain.device.asarray(out))), rtol=1e-10, atol=1e-12)
+    for key, grad in bn.grads.items():
+        np.testing.assert_allclose(grad, host(plain.device, plain.grads[key]), rtol=1e-10, atol=1e-12)
+    assert set(counts) == {blocks}
+
+
 @pytest.mark.parametrize("cache", [1, 6 << 20])
 def test_any_number_of_workers_gives_the_same_bits(cache):
     x, results = values((9, 3, 5, 4), dtype=np.float32), []
@@ -149,7 +173,9 @@ def test_one_value_a_channel_has_no_variance():
     ("settings", "text"),
     [
         ({"momentum": 1.5}, "bn: momentum must be a number from 0 to 1, got 1.5"),
+        ({"momentum": -0.1}, "bn: momentum must be a number from 0 to 1, got -0.1"),
         ({"eps": 0}, "bn: eps must be a finite number above 0, got 0"),
+        ({"eps": np.inf}, "bn: eps must be a finite number above 0, got inf"),
         ({"convention": "keras"}, "bn: convention must be pytorch, tensorflow or caffe, got 'keras'"),
         ({"statistics": "both"}, "bn: statistics must be batch or running, got 'both'"),
         ({"channels": 0}, "bn: channels must be an integer of at least 1, got 0"),
@@ -158,6 +184,57 @@ def test_one_value_a_channel_has_no_variance():
 def test_bad_settings_raise(settings, text):
     with refuses(ta.ShapeError, text):
         ta.BatchNorm2d(**settings)
+
+
+@pytest.mark.parametrize("kind", [ta.BatchNorm2d, lambda channels, **settings: ta.GroupNorm(1, channels, **settings)], ids=["bn", "gn"])
+def test_scales_and_shifts_that_are_all_equal_need_no_generator(kind):
+    made = kind(3, weight_init=ta.Constant(2.0), bias_init=ta.Constant(5.0))
+    assert made.weight.tolist() == [2.0] * 3 and made.bias.tolist() == [5.0] * 3 and not made.unbuilt
+    for drawn in ({"weight_init": ta.Gaussian(1)}, {"bias_init": ta.Gaussian(1)}):
+        waits = kind(3, **drawn)
+        assert waits.unbuilt and not waits.buffers
+        waits.build()
+        same = kind(3, **drawn, rng=generator(0, waits.name))
+        assert all(np.array_equal(waits.params[key], same.params[key]) for key in ("weight", "bias"))
+
+
+def test_running_mean_that_moves_before_backward_changes_no_gradient():
+    x, dout, found = values((4, 3, 2, 2)), values((4, 3, 2, 2), 1), []
+    for moved in (0, 5):
+        bn = make(statistics="running")
+        bn.forward(x, train=True)
+        bn.buffers["running_mean"] += moved
+        bn.backward(dout)
+        found.append(bn.grads["weight"].copy())
+    assert np.array_equal(*found)
+
+
+def test_momentum_may_be_0_or_1():
+    x = values((4, 3, 2, 2))
+    for momentum, moved in ((0, np.zeros(3)), (1, x.mean(axis=(0, 2, 3)))):
+        bn = make(momentum=momentum)
+        bn.forward(x, train=True)
+        np.testing.assert_allclose(bn.running_mean, moved, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", [ta.BatchNorm2d, lambda *channels: ta.GroupNorm(1, *channels)], ids=["bn", "gn"])
+def test_shape_of_the_output_is_that_of_the_input_if_its_channels_fit(kind):
+    assert kind(3).output_shape((3, 4, 5)) == (3, 4, 5)
+    for shape in ((2, 4, 5), (3, 4), (3,)):
+        with refuses(ta.ShapeError, f"n: x must have 3 channels on axis 1 of (N, C, H, W), got {('N', *shape)}"):
+            kind(3).output_shape(shape)
+    with refuses(ta.CallOrderError, "n: the parameters must be drawn before the layer is used, got an unbuilt layer"):
+        kind().output_shape((3, 4, 5))
+    with refuses(ta.ShapeError, "n: x must have 4 axes (N, C, H, W), got ('N', 7)"):
+        ta.Sequential([kind()], in_shape=(7,))
+
+
+def test_batch_norm_keeps_its_input_and_six_values_a_channel():
+    bn, scale = ta.BatchNorm2d(3), ta.Scale(2.0)
+    assert bn.facts((3, 4, 5)) == Facts(keeps=Keeps(x=True))
+    for n, backward, workers in ((1, False, 1), (9, True, 2), (2, True, None)):
+        blocks = Layer.scratch_bytes(scale, (3, 4, 5), n, backward, workers)
+        assert bn.scratch_bytes((3, 4, 5), n, backward, workers) == blocks + 6 * 3 * 4
 
 
 def conv_and_norm(bias, dtype=np.float64, algorithm="auto"):
@@ -194,6 +271,23 @@ def test_net_that_is_not_frozen_computes_the_bits_of_its_layers_in_turn():
             out = layer.forward(out, train=train)
         net.reset()
         assert np.array_equal(net.forward(x, train=train), out)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("name", ["conv", "bn", "relu"])
+def test_layer_whose_forward_a_user_has_replaced_is_called_also_where_it_would_be_fused(name, frozen):
+    net, x, seen = conv_and_norm(True), values((2, 3, 9, 8), 7), []
+    expected, layer = net.forward(x), net[name]
+    own = layer.forward
+
+    def forward(x, *, train=False):
+        seen.append(x.shape)
+        return own(x, train=train)
+
+    layer.forward = forward
+    net.freeze(frozen)
+    np.testing.assert_allclose(net.forward(x), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
+    assert len(seen) == 1
 
 
 def test_training_pass_of_a_frozen_net_is_not_folded():

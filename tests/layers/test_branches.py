@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tests.contract import refuses, values
+from tests.contract import refuses, rng, values
+from tinyalex.layers.activation import Activation
 
 
 def conv(k, kernel=1, **settings):
@@ -93,3 +94,80 @@ def test_error_in_a_path_leaves_nothing_behind():
     with pytest.raises(ValueError, match="here"):
         net.backward(values((2, 2, 4, 4), dtype=np.float32))
     assert not any(grad.any() for grad in net.grads.values()) and all(leaf._cache is None for leaf in net.leaves())
+
+
+def residual(activation=ta.ReLU):
+    """A residual block and the activation behind its sum."""
+    return ta.Branches([[ta.Conv2d(3, 3, 1, bias_init=ta.Gaussian(1), rng=rng(), name="conv")], []], ta.Sum()), activation()
+
+
+@pytest.mark.parametrize("activation", [ta.ReLU, ta.Tanh, ta.Sigmoid])
+def test_activation_applied_by_the_sum_before_gives_the_same_bits(activation):
+    (block, function), net = residual(activation), ta.Sequential(list(residual(activation)))
+    x, dout = values((3, 3, 5, 4), 1, np.float32), values((3, 3, 5, 4), 2, np.float32)
+    for train in (False, True):
+        assert np.array_equal(net.forward(x, train=train), function.forward(block.forward(x, train=train), train=train))
+    assert np.array_equal(net.backward(dout), block.backward(function.backward(dout)))
+    for key, grad in net.grads.items():
+        assert np.array_equal(grad, block.paths[0].layers[0].grads[key.removeprefix("conv.")])
+
+
+def test_activation_is_applied_in_the_sum_unless_somebody_replaced_forward(monkeypatch):
+    called, forward = [], ta.ReLU.forward
+    monkeypatch.setattr(Activation, "forward", lambda self, x, train=False: called.append(self.name) or forward(self, x, train=train))
+    x = values((2, 3, 5, 4), 1, np.float32)
+    net = ta.Sequential(list(residual()))
+    expected = net.forward(x)
+    assert called == []
+    block, sum_ = net.layers[0], net.layers[0].merge
+    for changed in (block, sum_):
+        changed.forward = changed.forward  # whoever replaces the forward of an object is called without an activation
+        assert np.array_equal(net.forward(x), expected)
+        del changed.forward
+    assert called == ["relu", "relu"]
+    concat = ta.Sequential([ta.Branches([[ta.ReLU(name="inside")], []], ta.Concat()), ta.ReLU()])
+    assert concat.forward(x).shape == (2, 6, 5, 4) and called[2:] == ["inside", "relu"]
+
+
+class Broken(ta.ReLU):
+    """Its forward fails."""
+
+    def forward(self, x, *, train=False):
+        raise MemoryError("here")
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_error_in_forward_is_raised_and_clears_what_training_left_alone(train):
+    net = ta.Sequential([ta.Branches([[conv(3)], [Broken()]], ta.Concat())], in_shape=(3, 4, 4))
+    net.layers[0].paths[0].layers[0].grads["bias"][...] = 1
+    with pytest.raises(MemoryError, match="here"):
+        net.layers[0].forward(values((2, 3, 4, 4), dtype=np.float32), train=train)
+    assert net.grads["conv.bias"].any() != train and all(leaf._cache is None for leaf in net.leaves())
+
+
+def test_input_that_is_refused_clears_no_gradients():
+    module = ta.Branches([[ta.Conv2d(3, 3, 1, rng=np.random.default_rng(0))], []], ta.Sum())
+    next(module.leaves()).grads["bias"][...] = 1
+    with refuses(ta.ShapeError, "conv: x must have 3 channels on axis 1"):
+        module.forward(values((2, 2, 4, 4), dtype=np.float32), train=True)
+    assert next(module.leaves()).grads["bias"].all()
+
+
+def test_head_does_not_compute_in_a_test():
+    module = ta.Branches([[], [Broken()]], ta.Both())
+    x = values((2, 3), dtype=np.float32)
+    assert module.forward(x) is x
+    with pytest.raises(MemoryError, match="here"):
+        module.forward(x, train=True)
+
+
+def test_it_is_unbuilt_as_long_as_a_path_is():
+    module = ta.Branches([[], [conv(3)]], ta.Concat(), name="module")
+    assert module.unbuilt and [shape for _, shape in module.inside()] == [None, None]
+    module.build((4, 6, 6))
+    assert not module.unbuilt and not ta.Branches([[], [ta.ReLU()]], ta.Sum()).unbuilt
+    assert [shape for _, shape in module.inside((4, 6, 6))] == [(4, 6, 6), ((4, 6, 6), (3, 6, 6))]
+    same = ta.Branches([[], [conv(3)]], ta.Concat())
+    same.build((4, 6, 6), 0)
+    weight, other = (next(made.leaves()).params["weight"] for made in (module, same))
+    assert np.array_equal(weight, other) and module.settings() == "2 paths, Concat"

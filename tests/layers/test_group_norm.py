@@ -4,6 +4,8 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, rng, values
 from tests.places import PLACES, device_of, host
+from tinyalex.fast.request import Keeps
+from tinyalex.layers.facts import Facts
 
 
 def make(*args, **settings):
@@ -45,13 +47,25 @@ def test_any_number_of_workers_gives_the_same_bits(cache):
     ("args", "text"),
     [
         ((0, 4), "gn: groups must be an integer of at least 1, got 0"),
-        ((3, 4), "gn: channels must be a multiple of groups=3, got 4"),
-        ((2, 4), "gn: eps must be a finite number above 0, got -1"),
+        ((3, 4), "gn: channels must be a multiple of groups=3, got 4; 4 can have 2 or 4 groups"),
+        ((5, 6), "gn: channels must be a multiple of groups=5, got 6; 6 can have 3 or 6 groups"),
+        ((9, 6), "gn: channels must be a multiple of groups=9, got 6; 6 can have 6 groups"),
+        ((2, 7), "gn: channels must be a multiple of groups=2, got 7; 7 can have 1 or 7 groups"),
     ],
 )
 def test_bad_settings_raise(args, text):
     with refuses(ta.ShapeError, text):
-        ta.GroupNorm(*args, **({"eps": -1} if "eps" in text else {}))
+        ta.GroupNorm(*args)
+
+
+@pytest.mark.parametrize("eps", [-1, 0, np.inf])
+def test_eps_that_is_no_finite_number_above_0_is_refused(eps):
+    with refuses(ta.ShapeError, f"gn: eps must be a finite number above 0, got {eps}"):
+        ta.GroupNorm(2, 4, eps=eps)
+
+
+def test_it_keeps_its_input_and_two_values_a_group():
+    assert ta.GroupNorm(3, 6, dtype=np.float64).facts((6, 4, 5)) == Facts(keeps=Keeps(x=True, own=2 * 3 * 8))
 
 
 def test_channels_that_the_groups_do_not_divide_are_named_by_the_net():

@@ -3,7 +3,9 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses, values
-from tests.places import PLACES, device_of, host
+from tests.places import PLACES, card, device_of, host
+from tinyalex.fast import sharing
+from tinyalex.layers.merge import sum_of
 
 every_place = pytest.mark.parametrize("place", PLACES)
 
@@ -80,16 +82,36 @@ def test_loss_of_heads_is_the_weighted_sum():
     assert all(grad.any() for grad in net.grads.values())
 
 
+def test_each_output_has_its_own_loss_and_gradient_times_its_weight():
+    outputs, labels = tuple(values((4, 3), seed) for seed in range(3)), np.array([0, 1, 2, 1])
+    alone = [ta.SoftmaxCrossEntropy(dtype=np.float64) for _ in outputs]
+    parts = [float(one.forward(part, labels, train=True)) for one, part in zip(alone, outputs, strict=True)]
+    loss = ta.WeightedHeads([0.3, 0.5], dtype=np.float64)
+    assert float(loss.forward(outputs, labels, train=True)) == pytest.approx(parts[0] + 0.3 * parts[1] + 0.5 * parts[2], rel=1e-12)
+    for got, one, weight in zip(loss.backward(), alone, (1, 0.3, 0.5), strict=True):
+        np.testing.assert_allclose(got, weight * one.backward(), rtol=1e-12)
+    assert float(loss.forward(outputs, labels)) == pytest.approx(parts[0])
+
+
 def test_head_without_its_loss_is_named():
     net = heads_net()
     main = net.forward(values((2, 3, 5, 5), dtype=np.float32), train=True)[0]
     with refuses(ta.ShapeError, "both1: dout must be a tuple of the gradients of the main output and of each head, got float32 array"):
         net.backward(main)
-    with refuses(ta.ShapeError, "loss: logits must be a tuple of 2, the main output and 1 heads, got float32 array of shape (2, 2)"):
-        ta.WeightedHeads([0.3]).forward(main, np.array([0, 1]), train=True)
-    for weights in ([], 0.3, [-1], ["a"]):
-        with pytest.raises(ta.ShapeError, match="weight"):
-            ta.WeightedHeads(weights)
+    rule, loss, labels = "loss: logits must be a tuple of 2, the main output and 1 heads, got", ta.WeightedHeads([0.3]), np.array([0, 1])
+    with refuses(ta.ShapeError, f"{rule} float32 array of shape (2, 2); a net with heads gives them in forward(train=True), and one "):
+        loss.forward(main, labels, train=True)
+    with refuses(ta.ShapeError, f"{rule} a tuple of 3 elements; give one weight for each of the 2 heads"):
+        loss.forward((main, main, main), labels, train=True)
+    with refuses(ta.ShapeError, "loss: logits must be one array, got a tuple of 3 elements, as a net with auxiliary heads gives; use"):
+        ta.SoftmaxCrossEntropy().forward((main, main, main), labels, train=True)
+    for weights in ([], 0.3, {0.3}):
+        with refuses(ta.ShapeError, "head loss: weights must be a list of one number for each head, such as [0.3, 0.3], got "):
+            ta.WeightedHeads(weights, name="head loss")
+    for weight in (-1, "a", np.inf, np.nan):
+        with refuses(ta.ShapeError, "head loss: a head's weight must be a finite number of at least 0, got "):
+            ta.WeightedHeads([weight], name="head loss")
+    assert ta.WeightedHeads((0, 0.5)).weights == [1.0, 0.0, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -108,8 +130,44 @@ def test_outputs_that_do_not_join_are_named(merge, shapes, text):
         merge().forward(tuple(np.zeros((2, *shape), np.float32) for shape in shapes))
 
 
+@pytest.mark.parametrize("merge", [ta.Sum, ta.Concat, ta.Product])
+def test_outputs_of_other_batches_are_named(merge):
+    parts = np.zeros((2, 3, 4, 4), np.float32), np.zeros((3, 3, 4, 4) if merge is not ta.Product else (3, 3), np.float32)
+    with refuses(ta.ShapeError, "outputs of paths must be of one batch, 2 images as in path 1, got 3 in path 2; let all paths read one x"):
+        merge().forward(parts)
+
+
 def test_what_is_no_tuple_of_arrays_is_refused():
     with refuses(ta.ShapeError, "sum: x must be a tuple of at least 1 arrays, one a path, got float32 array of shape (2, 3)"):
         ta.Sum().forward(np.zeros((2, 3), np.float32))
     with refuses(ta.ShapeError, "product: x must be a tuple of at least 2 arrays"):
         ta.Product().forward((np.zeros((2, 3, 1, 1), np.float32),))
+
+
+@pytest.mark.parametrize("n", [1, 3, 5])
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_large_images_are_added_in_ranges_of_channels(monkeypatch, n, k):
+    monkeypatch.setattr(sharing, "MAPS", 200 if n > 3 else 800)  # bytes; a map has 200
+    parts = tuple(values((n, 7, 5, 10), seed, np.float32) for seed in range(k))
+    expected = np.maximum(sum(parts[1:], parts[0]), 0)
+    for workers in (1, 2, 3):
+        seen = []
+
+        def relu(x, out, scratch, seen=seen):
+            seen.append(x.shape)
+            np.maximum(x, 0, out=out)
+
+        assert np.array_equal(sum_of(parts, ta.CpuDevice(workers=workers), relu), expected)
+        assert seen == [(1, 1, 5, 10)] * 7 * n
+
+
+def test_gradients_of_heads_are_taken_once_and_from_the_device_of_the_net():
+    both, x = ta.Both(), values((2, 3), dtype=np.float32)
+    both.forward((x, x), train=True)
+    with refuses(ta.ShapeError, "both: dout must be a tuple of the gradients of the main output and of each head, got a tuple of 1"):
+        both.backward((x,))
+    with refuses(ta.DeviceError, "both: dout must be on cpu, got "):
+        both.backward((x, card().asarray(x)))
+    assert all(np.array_equal(part, x) for part in both.backward((x, x)))
+    with refuses(ta.CallOrderError, "both: backward must follow a forward(train=True)"):
+        both.backward((x, x))

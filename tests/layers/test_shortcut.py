@@ -7,6 +7,9 @@ import tinyalex as ta
 from tests import reference
 from tests.contract import refuses, values
 from tests.places import PLACES, device_of, host
+from tinyalex.fast.request import Keeps
+from tinyalex.geometry import Windows
+from tinyalex.layers.facts import Facts
 
 every_place = pytest.mark.parametrize("place", PLACES)
 
@@ -48,3 +51,16 @@ def test_bad_shortcuts_raise():
         ta.ZeroShortcut(3, zeros="before")
     with refuses(ta.ShapeError, "only a projection can have fewer channels than x"):
         ta.ZeroShortcut(2).output_shape((3, 4, 4))
+
+
+def test_windows_and_shapes_of_a_shortcut():
+    layer = ta.ZeroShortcut(7, stride=2)
+    assert layer.facts((3, 5, 7)) == Facts(keeps=Keeps(), windows=Windows((5, 7), (1, 1), (2, 2), (0, 0), (3, 4)))
+    assert layer.output_shape((3, 5, 7)) == (7, 3, 4) and ta.ZeroShortcut(3).output_shape((3, 5, 7)) == (3, 5, 7)
+    with refuses(ta.ShapeError, "shortcut: x must have 4 axes (N, C, H, W), got ('N', 3, 5)"):
+        layer.output_shape((3, 5))
+
+
+def test_half_of_the_zeros_are_in_front():
+    out = ta.ZeroShortcut(6, zeros="around").forward(np.ones((1, 2, 1, 1), np.float32))
+    assert out.ravel().tolist() == [0, 0, 1, 1, 0, 0]

@@ -148,8 +148,7 @@ def test_gradients_are_right_along_random_directions(name):
             param[...] = draw.standard_normal(param.shape)
     heads = [0.3] * (len(last) - 1) if "head" in name else []
     loss = ta.WeightedHeads(heads, dtype=np.float64) if heads else ta.SoftmaxCrossEntropy(dtype=np.float64)
-    # A direction drawn from the seed of x is x itself, along which a net with batch normalization does not change.
-    checks = check_directions(net, loss, values((3, 3, size, size)), np.arange(3), seed=7)
+    checks = check_directions(net, loss, values((3, 3, size, size)), np.arange(3))
     assert {check.what for check in checks} >= {"x", *net.params}
     assert [check for check in checks if not check.passed] == []
 
@@ -195,5 +194,17 @@ def test_bad_settings_raise():
         build_later("resnet18", towers=2)
     with refuses(ta.ShapeError, "resnet18: width must be a number above 0 and at most 4, got 0"):
         build_later("resnet18", width=0)
-    with refuses(ta.ShapeError, "reduce_b.3x3: input height with padding must be at least 3, the kernel's, got 2"):
+    told = "(reduce_b.3x3: input height with padding must be at least 3, the kernel's, got 2)"
+    with refuses(ta.ShapeError, f"inception-v4: input_size must be at least 75, got 60 {told}"):
         build_later("inception-v4", input_size=60, devices=DryDevice())
+    assert build_later("squeezenet1.1", input_size=25, devices=DryDevice()).shapes[-1] == (1000,)
+    with refuses(ta.ShapeError, "squeezenet1.1: input_size must be at least 25, got 24 ("):
+        build_later("squeezenet1.1", input_size=24, devices=DryDevice())
+
+
+@pytest.mark.parametrize("paths", [((), (row("relu", "r"),)), ((conv("a", 3, 3),), ()), ((conv("a", 3, 3),), (conv("b", 3, 3),))])
+def test_a_net_may_begin_with_paths(paths):
+    net = build_net((branches("sum", "sum", *paths),), (3, 8, 8), "net")
+    x = np.ones((2, 3, 8, 8), np.float32)
+    gradient = net.backward(net.forward(x, train=True))
+    assert (gradient is None) == all(path and path[0].kind == "conv" for path in paths)

@@ -26,6 +26,7 @@ LOADED = (
     *("numpy", "hypothesis", "hypothesis.extra.numpy", "hypothesis.stateful", "matplotlib.figure", "matplotlib.backends.backend_agg"),
     *("PIL.Image", "tqdm", "safetensors.numpy", "threadpoolctl", "ctypes", "http.server", "urllib.request", "tarfile"),
 )  # what the package and its tests import, and takes long
+ALSO = {"layers": ("tests/test_contract.py",)}  # a folder of the package -> tests that are near its files and lie elsewhere
 TOGETHER = 8  # so many changes that nothing has noticed yet are tried at once with all tests near them
 Made = tuple[str, Change]  # a file and its change
 Outcome = tuple[str, float, str]  # "noticed", "time", "survived" or, so far, "passed"; seconds; the test that noticed it
@@ -63,14 +64,20 @@ def files_of(root: Path, areas: Iterable[str] = AREAS) -> list[str]:
 
 
 def near_tests(root: Path, file: str) -> list[str]:
-    """tinyalex/x/y.py -> tests/x/test_y*.py, then all of tests/x; for tinyalex/y.py only tests/test_y*.py."""
+    """tinyalex/x/y.py -> tests/x/test_y*.py, then all of tests/x and what is `ALSO` near; for tinyalex/y.py only tests/test_y*.py."""
     module = Path(file).relative_to(PACKAGE)
     folder = Path("tests") / module.parent
     near = sorted((root / folder).glob(f"test_{module.stem}.py")) + sorted((root / folder).glob(f"test_{module.stem}_*.py"))
     found = [path.relative_to(root).as_posix() for path in near]
     if module.parent != Path(".") and (root / folder).is_dir():
         found.append(folder.as_posix())
-    return found
+    return found + [test for test in ALSO.get(module.parts[0], ()) if (root / test).exists()]
+
+
+def units_of(near: Iterable[str]) -> list[str]:
+    """The files and folders of tests, each once, without the files that are in one of the folders."""
+    folders = {place for place in near if not place.endswith(".py")}
+    return list(dict.fromkeys(place for place in near if not any(place.startswith(f"{folder}/") for folder in folders)))
 
 
 @contextmanager
@@ -256,11 +263,10 @@ def run(root: Path, chosen: Iterable[Made], out: Path | None, again: bool = Fals
     for file, tests in near.items():
         if not tests:
             raise RuntimeError(f"mutation: {file} must have tests near it, got none; write tests/{'/'.join(Path(file).parts[1:-1])}")
-    units = dict.fromkeys(test for tests in near.values() for test in (tests if tests[-1].endswith(".py") else tests[-1:]))
-
+    units = units_of([test for tests in near.values() for test in tests])
     with copied(root) as tree, Server(tree) as server:
         kept = None if out is None else out.with_suffix(".lines.json")
-        runner = Runner(server, record(server, list(units), kept))
+        runner = Runner(server, record(server, units, kept))
         for (file, change), (outcome, seconds, by) in _outcomes(runner, left):
             result = Result(file, shas[file], change.key, change.line, outcome, round(seconds, 2), by)
             if out is not None:

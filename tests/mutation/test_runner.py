@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutation import __main__ as command, runner, server
-from tests.mutation.runner import Result, all_changes, files_of, near_tests, read_results, run
+from tests.mutation.runner import Result, all_changes, files_of, near_tests, read_results, run, units_of
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="each change runs in a forked process")
@@ -79,10 +79,15 @@ def test_file_without_tests_is_refused(root):
         ("tinyalex/devices/dry.py", ["tests/devices/test_dry.py", "tests/devices"]),
         ("tinyalex/devices/cuda.py", ["tests/devices/test_cuda.py", "tests/devices/test_cuda_towers.py", "tests/devices"]),
         ("tinyalex/devices/__init__.py", ["tests/devices"]),
+        ("tinyalex/layers/scale.py", ["tests/layers", "tests/test_contract.py"]),
     ],
 )
 def test_near_tests_a_file_come_first(file, tests):
     assert near_tests(ROOT, file) == tests
+
+
+def test_files_in_a_folder_that_runs_whole_do_not_run_once_more():
+    assert units_of(["tests/a/test_b.py", "tests/a", "tests/test_c.py", "tests/a"]) == ["tests/a", "tests/test_c.py"]
 
 
 def test_areas_are_files_and_folders_of_the_package():

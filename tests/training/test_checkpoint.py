@@ -109,8 +109,8 @@ def test_altered_weight_is_told_by_its_digest(tmp_path):
 
 
 def test_newer_format_says_so(tmp_path):
-    write_tensors(tmp_path / "c", {}, "tinyalex-checkpoint", 3, {})
-    with refuses(CheckpointError, "format_version must be from 1 to 2, got 3; install the tinyalex that wrote it"):
+    write_tensors(tmp_path / "c", {}, "tinyalex-checkpoint", 4, {})
+    with refuses(CheckpointError, "format_version must be from 1 to 3, got 4; install the tinyalex that wrote it"):
         load_checkpoint(tmp_path / "c")
 
 

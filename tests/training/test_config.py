@@ -11,6 +11,7 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tests.training.small_run import make_net, make_trainer, random_data
+from tinyalex.data.prepare import CropAndFlip, Standardize
 from tinyalex.data.source import fingerprint
 from tinyalex.errors import ShapeError
 from tinyalex.training.config import as_json, comparable, described, first_difference, layer_config, net_config
@@ -194,3 +195,9 @@ def test_stored_layers_that_are_no_objects_are_compared_as_they_are(layers):
     here = {"trainer": {"layers": {"conv1": {"type": "Conv2d", "out_channels": 4}}, "in_halves": False}}
     mine, theirs = comparable(here, {"trainer": {"layers": layers, "in_halves": True}})
     assert mine == {"trainer": {"layers": {"conv1": {"type": "Conv2d"}}}} and theirs == {"trainer": {"layers": layers}}
+
+
+def test_crops_without_padding_are_described_as_before_there_was_padding():
+    standard = Standardize([1, 2, 3], [4, 5, 6])
+    old = {"type": "CropAndFlip", "prepare": described(standard), "size": 24, "augment": True}
+    assert described(CropAndFlip(standard, 24)) == old and described(CropAndFlip(standard, 24, padding=4)) == {**old, "padding": 4}

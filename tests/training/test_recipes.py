@@ -10,12 +10,14 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.data import Standardize
+from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.errors import ShapeError
 from tinyalex.models.registry import MODELS
 from tinyalex.models.variants import VARIANTS
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 from tinyalex.training.recipe_table import OF_NET, SOURCES, in_net, table_of
 from tinyalex.training.recipes import NAMES, RECIPES, Recipe, recipe_for, recipe_of
+from tinyalex.training.start import input_of
 
 
 def test_the_papers_recipe_is_section_5_and_4_1():
@@ -35,6 +37,37 @@ def test_the_authors_recipe_is_the_log_of_their_run():
     assert (authors.offsets, authors.color_shrink, authors.noise_until) == ("code", 1.1, 67)
 
 
+def test_recipe_of_resnet_20_is_section_4_2_of_its_paper():
+    he = recipe_of("resnet20-cifar10")
+    steps_an_epoch = -(-50_000 // he.batch_size)
+    assert [round(steps / steps_an_epoch) for steps in (32_000, 48_000, 64_000)] == [*he.drop_after, he.epochs]
+    schedule = he.schedule_for()
+    rates = [schedule.lr, *(schedule.end_epoch() for _ in range(he.epochs - 1))]
+    assert [round(rates[k], 9) for k in (0, 81, 82, 122, 123, 163)] == [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    assert (he.batch_size, he.momentum, he.weight_decay, he.padding) == (128, 0.9, 1e-4, 4) and recipe_for("resnet20") == "resnet20-cifar10"
+    dataset = synthetic_dataset(20, 4)
+    prepare = input_of(he, dataset.sources(), dataset.sources().train, 32)
+    mean = dataset.train_images.mean(axis=0)
+    np.testing.assert_allclose(prepare(dataset.test_images), dataset.test_images - mean, atol=1e-4)
+    assert prepare.settings["padding"] == 4 and not np.array_equal(
+        prepare(dataset.test_images, np.random.default_rng(0)), prepare(dataset.test_images)
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"padding": -1}, "recipe: padding must be an integer of at least 0, got -1"),
+        ({"color_noise": 0.1}, "recipe: color_noise must be 0 where there is padding, got 0.1; or leave padding at 0"),
+        ({"offsets": "paper"}, "recipe: offsets must be code where there is padding, got 'paper'"),
+        ({"own_mean_window": False}, "recipe: own_mean_window must be True where there is padding, got False"),
+    ],
+)
+def test_settings_that_do_not_go_with_padding_are_refused(fields, text):
+    with refuses(ShapeError, text):
+        recipe_of("resnet20-cifar10", **fields)
+
+
 def test_caffes_recipe_is_its_solver():
     caffe = recipe_of("caffe")
     steps = 100_000 * 256 / 1_281_167  # epochs between two steps of the rate
@@ -46,7 +79,7 @@ def test_caffes_recipe_is_its_solver():
 def test_a_recipe_agrees_with_its_net_and_names_a_source_for_every_field(name):
     recipe = RECIPES[name]
     assert recipe.net in MODELS and set(SOURCES[name]) == {*NAMES, *OF_NET} and all(SOURCES[name].values())
-    if name != "small":
+    if recipe.net.startswith("alexnet"):
         variant = VARIANTS[recipe.net.partition("-")[2] or "paper"]
         assert (recipe.batch_size, recipe.bias_lr, recipe.bias_decay) == (variant.batch_size, variant.bias_rate, variant.bias_decay)
 
@@ -155,7 +188,7 @@ def test_another_recipe_for_a_net_does_not_change_what_is_chosen_for_it(monkeypa
 
 
 def test_an_unknown_recipe_is_refused_with_the_names():
-    with refuses(ShapeError, "recipe: the name must be one of paper, authors, caffe, small, got 'author'"):
+    with refuses(ShapeError, "recipe: the name must be one of paper, authors, caffe, small, resnet20-cifar10, got 'author'"):
         recipe_of("author")
     with refuses(ShapeError, "sgd: a pattern of constant must match one of fc.weight, fc.bias, got 'conv*'"):
         ta.SGD(ta.Sequential([ta.Linear(2, 2, name="fc")]), constant=("conv*",))

@@ -183,9 +183,10 @@ def test_the_shipped_net_is_known_by_its_name_unless_a_file_has_it(tmp_path, mon
     [
         ("nowhere", "nowhere: the checkpoint must be a file or the folder of a run, got nothing of that name; correct the name"),
         ("figur1", "got nothing of that name; did you mean figure1?"),
-        ("empty", "the file must be a checkpoint or weights of tinyalex, got another file"),
-        ("text", "the file must be a checkpoint or weights of tinyalex, got another file"),
-        ("other", "the file must be a checkpoint or weights of tinyalex, got something"),
+        ("empty", "empty: the file must be a checkpoint or weights of tinyalex, ONNX (.onnx), "),
+        ("text", "text: the file must be a checkpoint or weights of tinyalex, ONNX (.onnx), "),
+        ("other", "other: the arrays must be those of a network of the registry, got 0 arrays"),
+        ("rates", "the file must be a checkpoint or weights of tinyalex, got tinyalex-figure1-rates; it is another file, or truncated"),
         ("folder", "the folder must hold a checkpoint of a run or weights.safetensors, got neither"),
         (5, "file: path must be a str or a Path"),
     ],
@@ -195,6 +196,7 @@ def test_what_is_no_checkpoint_is_named(path, text, tmp_path, monkeypatch):
     (tmp_path / "empty").touch()
     (tmp_path / "text").write_text("a text that is long enough to hold a length")
     write_tensors(tmp_path / "other", {}, "something", 1, {})
+    write_tensors(tmp_path / "rates", {}, "tinyalex-figure1-rates", 1, {})
     (tmp_path / "folder").mkdir()
     with refuses(CheckpointError, text):
         load_net(path)
@@ -332,7 +334,7 @@ def test_preparation_whose_numbers_are_too_large_is_refused(tmp_path, recwarn):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with refuses(CheckpointError, "pipe: the file must be a checkpoint or weights of tinyalex, got another file"):
+    with refuses(CheckpointError, "pipe: the file must be readable, got a pipe or a device"):
         load_net(tmp_path / "pipe")
 
 

@@ -13,14 +13,16 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.find import load_dataset
 from tinyalex.devices import CpuDevice, Device, get_device
 from tinyalex.errors import CheckpointError, ShapeError, require_choice, require_int, show
+from tinyalex.experiments.claims.claim import Claim, Family, Table
+from tinyalex.experiments.claims.cost import cost_of
 from tinyalex.experiments.claims.job import Job, open_folder
-from tinyalex.experiments.claims.page import FILES, sentences
-from tinyalex.experiments.claims.plan import FAMILIES, LEAST, QUICK, VARIANTS, Claim, Family, chosen_claims
+from tinyalex.experiments.claims.page import files_of, sentences, where
+from tinyalex.experiments.claims.plan import FAMILIES, TABLES, VARIANTS, chosen_claims
 from tinyalex.experiments.claims.result import Work
 from tinyalex.experiments.claims.runs import read_runs
 from tinyalex.experiments.resumable import resumable
 
-HELP = "what the paper says of its net, re-run on CIFAR-10: each part taken away in turn, with seeds and intervals"
+HELP = "what the paper, and those after it, say of their nets, re-run on CIFAR-10: each part taken away, with seeds and intervals"
 EXAMPLE = "tinyalex claims --quick"
 RULE = """\
 The rule of the verdicts: for each seed, the value of a claim is the difference of two runs with this seed. The interval is the mean of
@@ -28,23 +30,25 @@ the values, minus and plus t times their deviation divided by the root of their 
 interval is on the paper's side of no effect, "the other way" if it is on the other side, else "not seen".
 """
 
-QUICK_TEST, QUICK_SEEDS, SEEDS = 128, 2, 3
+QUICK_SEEDS, SEEDS = 2, 3
 MOST = {"seeds": 1000, "epochs": 10**6, "train_images": 2**32}
-DEFAULTS = {"data": "cifar10", "device": "cpu"}
+DEFAULTS = {"of": "alexnet", "data": "cifar10", "device": "cpu"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
     add("names", nargs="*", metavar="NAME", help="claims to run, see --list (default: all)")
+    tables = ", ".join(f"{table.name} ({table.text})" for table in TABLES.values())
+    add("--of", default=DEFAULTS["of"], metavar="TABLE", help=f"whose claims: {tables} (default: {DEFAULTS['of']})")
     add("--list", action="store_true", help="list the claims and their runs, and train nothing")
     add("--page", action="store_true", help="write the page and the pictures of the runs that --out has so far, and train nothing")
     add("--quick", action="store_true", help="show the whole way on synthetic images, in under a minute; the numbers mean nothing")
     add("--data", default=DEFAULTS["data"], help="cifar10, auto, synthetic, or a folder with CIFAR-10 (default: cifar10)")
     add("--seeds", type=int, metavar="N", help=f"runs of each net, each with its own seed (default: {SEEDS}; {QUICK_SEEDS} with --quick)")
-    default = ", ".join(f"{family.epochs} for {name}" for name, family in FAMILIES.items())
+    default, images = (", ".join(f"{say(family)} for {name}" for name, family in FAMILIES.items()) for say in (_epochs, _images))
     add("--epochs", type=int, metavar="N", help=f"epochs of each run (default: {default}); 160 is the authors' schedule of the pair")
-    add("--train-images", type=int, metavar="N", help="the first N training images (default: 5,000 for claims, all for pair and towers)")
+    add("--train-images", type=int, metavar="N", help=f"the first N training images (default: {images})")
     add("--out", metavar="FOLDER", help="where to write; runs in this folder are continued (default: tinyalex-runs/NAME-DATE)")
     add("--device", default=DEFAULTS["device"], help="cpu, cpu:K, sim:K or cuda:K (default: cpu)")
     add("--workers", type=int, metavar="K", help="how many threads the device cpu uses (default: all cores)")
@@ -52,21 +56,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"{parser.epilog}\n\n{RULE}"
 
 
+def _epochs(family: Family) -> str:
+    return str(family.epochs)
+
+
+def _images(family: Family) -> str:
+    return "all" if family.train_images is None else f"{family.train_images:,}"
+
+
 def run(args: argparse.Namespace) -> int:
     """Train the runs that are missing, write the page and its pictures, and print the verdicts."""
-    claims = chosen_claims(args.names)
+    table = TABLES[require_choice("claims", "--of", args.of, tuple(TABLES))]
+    claims = chosen_claims(args.names, table)
     _check(args)
-    families = _families(args, claims)
+    families = _families(args, claims, table)
     if args.list:
         return _list(args, claims, families)
     folder = out_folder("claims", args.out, "claims")
     seeds = args.seeds or (QUICK_SEEDS if args.quick else SEEDS)
-    work = Work(claims, seeds, families, _again(args, folder))
+    work = Work(claims, seeds, families, _again(args, folder), table)
     if args.page:
         document = _page(args, folder, work)
     else:
-        device, dataset = _device(args), _dataset(args, families)
-        open_folder(folder)
+        device, dataset = _device(args), _dataset(args, families, table)
+        open_folder(folder, table)
         tell(f"claims writes to {folder}")
         job = Job(folder, work, tell)
         with resumable("claims", folder, work.command):
@@ -79,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"on {data['name']} ({data['note']}), {document['runs_done']} of {document['runs_planned']} runs finished:")
     for sentence in sentences(document):
         print(f"  {sentence}")
-    for name in FILES:
+    for name in files_of(table):
         if (folder / name).is_file():
             print(f"wrote {folder / name}")
     after = "`tinyalex data cifar10` downloads the real images; `tinyalex claims` then trains on them, for hours"
@@ -100,7 +113,7 @@ def _page(args: argparse.Namespace, folder: Path, work: Work) -> dict[str, Any]:
         raise ShapeError("claims: --out must name the folder of the runs with --page, got nothing; add --out FOLDER")
     if not read_runs(folder):
         raise CheckpointError(f"{folder}: the folder must hold finished runs of claims, got none; run {work.command}")
-    open_folder(folder)
+    open_folder(folder, work.table)
     return Job(folder, work, tell).write()
 
 
@@ -110,10 +123,15 @@ def _list(args: argparse.Namespace, claims: tuple[Claim, ...], families: dict[st
         return 0
     width = max(len(claim.name) for claim in claims)
     for claim in claims:
-        print(f"{claim.name:<{width}}  section {claim.section}: {claim.title}; the paper: {claim.paper}")
+        print(f"{claim.name:<{width}}  {where(claim.section)}: {claim.title}; the paper: {claim.paper}")
         runs = " and ".join(dict.fromkeys((claim.better, claim.worse)))
         print(f"{'':<{width}}  runs {runs}, {families[VARIANTS[claim.better].family].epochs} epochs each")
-    print("next: tinyalex claims --quick, or tinyalex claims NAME --out FOLDER")
+    print("\nThe runs, with the parameters and the multiply-adds of one image:")
+    for name in dict.fromkeys(name for claim in claims for name in (claim.better, claim.worse)):
+        parameters, macs = cost_of(name)
+        print(f"{name:<{width}}  {parameters:>9,} {macs:>11,}  {VARIANTS[name].text}")
+    of = "" if args.of == DEFAULTS["of"] else f" --of {args.of}"
+    print(f"next: tinyalex claims{of} --quick, or tinyalex claims NAME{of} --out FOLDER")
     return 0
 
 
@@ -123,14 +141,14 @@ def _again(args: argparse.Namespace, folder: Path, seeds: int | None = None) -> 
     return " ".join(["tinyalex claims", *args.names, *filter(None, [command.removeprefix("tinyalex claims").strip()])])
 
 
-def _families(args: argparse.Namespace, claims: tuple[Claim, ...]) -> dict[str, Family]:
+def _families(args: argparse.Namespace, claims: tuple[Claim, ...], table: Table) -> dict[str, Family]:
     """The budgets of this call."""
     used = {VARIANTS[claim.better].family for claim in claims}
     families = {}
-    for name, family in FAMILIES.items():
-        epochs, images = QUICK[name] if args.quick else (family.epochs, family.train_images)
+    for name, family in table.families.items():
+        epochs, images = table.quick[name] if args.quick else (family.epochs, family.train_images)
         if args.epochs is not None:
-            least = LEAST.get(name, 1)
+            least = table.least.get(name, 1)
             if name in used:
                 require_int("claims", f"--epochs for {name}", args.epochs, least)
             epochs = max(least, args.epochs)
@@ -155,10 +173,11 @@ def _device(args: argparse.Namespace) -> Device:
     return CpuDevice(workers=args.workers)
 
 
-def _dataset(args: argparse.Namespace, families: dict[str, Family]) -> Dataset:
+def _dataset(args: argparse.Namespace, families: dict[str, Family], table: Table) -> Dataset:
     """The images. DataError: there are fewer training images than a family needs."""
     if args.quick:
-        return load_dataset("synthetic", train_images=args.train_images or QUICK["claims"][1], test_images=QUICK_TEST)
+        most = max(images for _, images in table.quick.values())
+        return load_dataset("synthetic", train_images=args.train_images or most, test_images=table.quick_test)
     dataset = load_dataset(args.data)
     for family in families.values():
         dataset.subset(family.train_images)

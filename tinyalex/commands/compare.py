@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
+from functools import cache, partial
 from typing import Any
 
 from tinyalex.analysis.compare import Compared, Timing, compared, expected_seconds, inference_bytes, time_forward
 from tinyalex.analysis.compare_chart import draw
 from tinyalex.analysis.questions import QUESTIONS, aligned, text
 from tinyalex.commands.doctor import free_memory
+from tinyalex.commands.files import builder_of, is_file, net_in
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
-from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_int, show
+from tinyalex.errors import ShapeError, require_choice, require_int, show
+from tinyalex.layers import Sequential
+from tinyalex.models.later import near_later
 from tinyalex.models.registry import MODELS, build
 from tinyalex.units import bytes_in_words
 
@@ -41,7 +45,8 @@ BY = ("sum", "stage", "layer")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add = parser.add_argument
-    add("names", metavar="NET", nargs="*", help=f"networks that `tinyalex net --list` prints (default: {', '.join(LECTURE)})")
+    names = f"networks that `tinyalex net --list` prints, or files of nets (default: {', '.join(LECTURE)})"
+    add("names", metavar="NET", nargs="*", help=names)
     add("--by", default=BY[0], help="sum, stage or layer: a line for each net, for each size of its maps, or for each layer (default: sum)")
     add("--batch", type=int, default=BATCH, help=f"images in the training step whose memory is computed (default: {BATCH})")
     add("--time", action="store_true", help="also measure how long one image takes on this machine, which takes some seconds for each net")
@@ -58,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     require_choice("compare", "--by", args.by, BY)
     batch = require_int("compare", "--batch", args.batch, most=MOST_IMAGES)
     names = _names(args.names)
-    nets = [compared(name, build(name, devices=DryDevice("cpu")), batch, workers=cores()) for name in names]
+    nets = [compared(name, _make(name)(devices=DryDevice("cpu")), batch, workers=cores()) for name in names]
     if args.time:
         nets = _timed(nets)
     if args.png is not None:
@@ -73,13 +78,21 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@cache
+def _make(name: str) -> Callable[..., Sequential]:
+    """The function that builds a network of the registry, or that of a file."""
+    return builder_of(net_in("compare", name)) if is_file(name) else partial(build, name)
+
+
 def _names(given: list[str]) -> list[str]:
     """The networks to compare. ShapeError: one that does not exist, or that is named twice."""
     for i, name in enumerate(given):
-        if name not in MODELS:
-            near = did_you_mean(name, MODELS)
+        if name not in MODELS and not is_file(name):
+            near = near_later(name, MODELS)
             remedy = "`tinyalex net --list` prints all names"
-            raise ShapeError(f"compare: NET must be a network, got {show(name)}", f"{near} {remedy}" if near else remedy)
+            if near:
+                remedy = f"{near}{'' if near.endswith('?') else ','} {remedy}"
+            raise ShapeError(f"compare: NET must be a network, got {show(name)}", remedy)
         if name in given[:i]:
             raise ShapeError(f"compare: NET must be different networks, got {name} twice", "name it once")
     return given or list(LECTURE)
@@ -113,7 +126,7 @@ def _timed(nets: list[Compared]) -> list[Compared]:
     """The nets with the time of one image. ShapeError, before anything is run, if one of them needs more memory than is free."""
     free = free_memory()
     for net in nets:
-        need = inference_bytes(build(net.name, devices=DryDevice("cpu")))
+        need = inference_bytes(_make(net.name)(devices=DryDevice("cpu")))
         if free is not None and need > free:
             got = f"{bytes_in_words(need)} for {net.name} where {bytes_in_words(free)} are free"
             raise ShapeError(f"compare: nets with --time must fit the memory, got {got}", "leave it out, or end other programs")
@@ -125,7 +138,7 @@ def _timed(nets: list[Compared]) -> list[Compared]:
     with tqdm(nets, disable=not sys.stderr.isatty(), leave=False, unit="net", dynamic_ncols=True) as bar:
         for net in bar:
             bar.set_postfix_str(net.name)
-            found.append(replace(net, timing=time_forward(build(net.name, devices="cpu"))))
+            found.append(replace(net, timing=time_forward(_make(net.name)(devices="cpu"))))
     return found
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.analysis.excite import Strongest, seen_part
-from tinyalex.analysis.inside import given_by
+from tinyalex.analysis.inside import given_by, layers_until
 from tinyalex.analysis.panels import Panel, draw_panels, mosaic
 from tinyalex.analysis.receptive import receptive_fields
 from tinyalex.commands.codes import BATCH, blocks_of
@@ -32,8 +32,9 @@ LARGEST = 96  # pixels of the side of a part in the picture
 def run_images(args: argparse.Namespace, loaded: Loaded, sources: Sources, towers: int) -> int:
     """Find the parts, draw them and say how large the outputs are. The exit code is 0."""
     source = part_of(args, sources, loaded)
-    k = next(k for k, layer in enumerate(loaded.net.layers) if layer.name == args.layer)
-    found = search(args, loaded, sources, source, Sequential(loaded.net.layers[: k + 1], loaded.net.in_shape, name=loaded.net.name))
+    layers = layers_until(loaded.net.layers, args.layer)
+    assert layers is not None  # `filters_of` has found it
+    found = search(args, loaded, sources, source, Sequential(layers, loaded.net.in_shape, name=loaded.net.name))
     draw_panels(
         panels_of(args.layer, loaded, source, found, towers), f"{args.layer} of {file_name(loaded)}", caption_of(sources, source), args.png
     )

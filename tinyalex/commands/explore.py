@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.analysis.inside import without_heads
 from tinyalex.analysis.predictions import percent
 from tinyalex.commands.saved import require_place
-from tinyalex.commands.shared import path, tell_expected
+from tinyalex.commands.shared import path, tell, tell_expected
 from tinyalex.data.own_pictures import Picture, find_pictures, label_of, read_pictures
 from tinyalex.errors import DataError, ShapeError, did_you_mean
 from tinyalex.explore.collect import described, numbers_of, weights_of
@@ -20,6 +21,7 @@ from tinyalex.explore.passes import Pass, passes_of
 from tinyalex.explore.selection import parse_channels, selected
 from tinyalex.files.atomic import write_bytes
 from tinyalex.files.tensors import kind_of
+from tinyalex.formats.files import is_foreign
 from tinyalex.layers import Sequential
 from tinyalex.models.saved_net import printable
 from tinyalex.training.checkpoint import latest_checkpoint
@@ -52,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
     pictures = find_pictures("explore", [path(word) for word in words])
     if len(pictures) > MOST_PICTURES:
         raise DataError(f"explore: pictures must be at most {MOST_PICTURES}, got {len(pictures):,}; name the files instead of their folder")
-    net, saved = load_net(checkpoint if checkpoint in SHIPPED else str(path(checkpoint)))
+    net, saved = load_net(checkpoint if checkpoint in SHIPPED else str(path(checkpoint)), tell=tell)
+    net = without_heads(net)
     channels = selected(net, chosen)
     own = None if args.label is None else _label(args.label, checkpoint, saved)
     read = _read(pictures, saved)
@@ -84,7 +87,7 @@ def _divided(words: list[str]) -> tuple[str, list[str]]:
     elif first.is_dir():
         is_net = (first / WEIGHTS).is_file() or latest_checkpoint(first) is not None
     else:
-        is_net = first.is_file() and kind_of(first) is not None
+        is_net = is_foreign(words[0]) or (first.is_file() and kind_of(first) is not None)
     if is_net and len(words) == 1:
         raise DataError(f"explore: PICTURE must be named after the checkpoint, got only {words[0]}; for example: {EXAMPLE}")
     return (words[0], words[1:]) if is_net else (SHIPPED[0], words)

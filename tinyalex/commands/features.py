@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.analysis.inside import outputs, towers_of
+from tinyalex.analysis.inside import outputs, some_of, towers_of, without_heads
 from tinyalex.analysis.panels import Panel, draw_panels, in_color, mosaic
 from tinyalex.analysis.predictions import percent, short
 from tinyalex.commands.look import add_checkpoint, add_output, data_words, file_name, net_words, open_net
@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Draw what the layers compute for the picture. The exit code is 0."""
     loaded, _ = open_net("features", args)
-    names = chosen(loaded.net, args.layer)
+    net = without_heads(loaded.net)
+    names = chosen(net, args.layer)
     picture = read(args.picture, loaded)
     saved = loaded.saved
     seconds = least_seconds(lambda: ask((loaded.net, saved.prepare), picture.image[None]), 1)
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     x = saved.prepare(picture.image[None], None)
     found = {
         layer.name: loaded.net.device.to_numpy(out)[0].astype(np.float64)
-        for layer, out in outputs(loaded.net, loaded.net.device.asarray(x, loaded.net.dtype))
+        for layer, out in outputs(net, loaded.net.device.asarray(x, loaded.net.dtype))
         if layer.name in names
     }
     (given,) = ask((loaded.net, saved.prepare), picture.image[None])
@@ -84,7 +85,7 @@ def chosen(net: Sequential, names: Sequence[str] | None) -> list[str]:
     known = [layer.name for layer in net.layers]
     for name in names or ():
         if name not in known:
-            raise ShapeError(f"features: --layer must be among {', '.join(known)}, got {name!r}", did_you_mean(name, known))
+            raise ShapeError(f"features: --layer must be among {some_of(known)}, got {name!r}", did_you_mean(name, known))
     if names:
         return [name for name in known if name in names]
     return [layer.name for layer in net.layers if not isinstance(layer, (Dropout, Flatten))]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinyalex.analysis.inside import filters_of, towers_of
+from tinyalex.analysis.inside import filters_of, first_convolution, towers_of
 from tinyalex.analysis.panels import Panel, draw_panels, in_color, mosaic
 from tinyalex.analysis.specialization import Specialization, gray_shares, specialization
 from tinyalex.commands.excited import run_images
@@ -29,7 +29,7 @@ NARROW = 24  # channels up to which the panels of two towers stand side by side
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     add_checkpoint(parser)
-    parser.add_argument("--layer", default="conv1", metavar="NAME", help="the convolution (default: conv1)")
+    parser.add_argument("--layer", metavar="NAME", help="the convolution (default: the net's first)")
     scale = "each: every filter has its own scale, so weak ones are seen too; all: one scale for the layer (default: each)"
     parser.add_argument("--scale", choices=("each", "all"), default="each", help=scale)
     images = "in place of weights, draw the parts of N test images of --data, evenly spaced, that excite each filter most"
@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     if args.images is not None and args.data is None:
         args.data = "auto"
     loaded, opened = open_net("filters", args)
+    args.layer = args.layer or first_convolution(loaded.net)
     filters = filters_of("filters", loaded.net, args.layer)
     towers = towers_of(loaded.net)
     if args.images is None:

@@ -15,7 +15,7 @@ from tinyalex.data.find import open_data
 from tinyalex.errors import DataError
 from tinyalex.models.registry import NAMES, require_name
 from tinyalex.models.saved_net import printable
-from tinyalex.training.saved_net import SHIPPED
+from tinyalex.training.saved_net import SHIPPED, wrote
 
 DEFAULT = SHIPPED[0]
 DATA = "auto, cifar10, synthetic, a folder with CIFAR-10, of `tinyalex data imagenet`, or with one folder of pictures for each class"
@@ -39,7 +39,7 @@ def open_net(who: str, args: argparse.Namespace) -> tuple[Loaded, Callable[[], S
     if args.net is not None:
         require_name(args.net)
     require_place(who, args.png)
-    if args.net is not None and args.data is None:
+    if args.net is not None and args.data is None and wrote(str(path(args.checkpoint))):
         raise DataError(f"{who}: --data must name the data that the net was trained on where --net is given, got none")
     opened = functools.cache(lambda: open_data(args.data))
     return load(who, args, args.checkpoint, None if args.data is None else opened), opened

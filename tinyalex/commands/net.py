@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tinyalex.analysis.algorithms import Choice, algorithms, lines_of
-from tinyalex.analysis.card import SCALED, SCALED_BATCH, Failure, Plan, fail_in_small, parse_bytes, plan_cards
-from tinyalex.analysis.count import Row, count, totals
-from tinyalex.analysis.figures import PAPER_BATCH, figures
+from tinyalex.analysis.algorithms import algorithms
+from tinyalex.analysis.card import SCALED, Failure, Plan, fail_in_small, parse_bytes, plan_cards
+from tinyalex.analysis.count import count
+from tinyalex.analysis.figures import PAPER_BATCH
 from tinyalex.analysis.memory import training_needs
-from tinyalex.analysis.need import KINDS, Need
 from tinyalex.analysis.predict import predict
 from tinyalex.analysis.predict_cards import CARDS, CHECKS, Card, Timing, parse_cards
-from tinyalex.analysis.predict_report import PAPERS_CARD, Story, document_of, text_of
-from tinyalex.analysis.receptive import Field, receptive_fields
-from tinyalex.analysis.table import notes, table, windows_in
+from tinyalex.analysis.predict_report import PAPERS_CARD, Story
+from tinyalex.analysis.receptive import receptive_fields
+from tinyalex.commands.files import builder_of, is_file, net_in
+from tinyalex.commands.net_report import Counted, document_of_net, text_of_net
 from tinyalex.commands.shared import path
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
@@ -30,7 +29,6 @@ from tinyalex.models.later import LATER
 from tinyalex.models.options import as_built
 from tinyalex.models.registry import GROUPS, MODELS, NAMES, ORIGINS, SHORT, build
 from tinyalex.models.variants import VARIANTS, Published, differences
-from tinyalex.units import bytes_in_words
 
 HELP = "count a network before it runs: parameters, operations, memory, bytes between two cards"
 EXAMPLE = "tinyalex net alexnet --towers 2 --batch 128 --memory --png figure2.png"
@@ -39,34 +37,10 @@ MOST_IMAGES = 2**40  # in a batch
 SWITCHES = {"half": "half", "no_lrn": "lrn", "no_overlap": "overlapping", "no_dropout": "dropout", "sixth": "sixth"}
 
 
-@dataclass(frozen=True)
-class Counted:
-    """All that the command knows about a network.
-
-    differences: between an AlexNet and the paper's. published: errors that the makers report, if no option changed their net.
-    rows, fields: counts and receptive fields of the layers. needs: the memory of each device, with --memory.
-    plans, failure: with --card. one_card: why there is no plan for two cards, "" if there is one. choices: with --algorithms.
-    story: with --predict. origin: what a net after AlexNet is.
-    """
-
-    net: Sequential
-    differences: list[str]
-    published: tuple[Published, ...]
-    batch: int
-    rows: list[Row]
-    fields: dict[str, Field]
-    needs: dict[str, Need] | None
-    plans: list[Plan]
-    one_card: str
-    failure: Failure | None
-    choices: list[Choice]
-    story: Story | None
-    origin: str = ""
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help=NAMES)
+    files = "or a file of ONNX, Caffe, cuda-convnet, PyTorch, or of this program, such as deploy.prototxt"
+    parser.add_argument("name", metavar="NAME", nargs="?", help=f"{NAMES}; {files}")
     parser.add_argument("--list", action="store_true", help="print what each NAME is, and count nothing")
     parser.add_argument("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     parser.add_argument("--batch", type=int, help=f"images that are counted (default: 1; {PAPER_BATCH} with --card and --predict)")
@@ -108,20 +82,23 @@ def run(args: argparse.Namespace) -> int:
     if cards is not None:
         args.towers = max(args.towers, cards[1])
     settings = _settings(args)
-    make = partial(build, args.name, **settings)
+    foreign = None if not is_file(args.name) else net_in("net", args.name)
+    make = partial(build, args.name, **settings) if foreign is None else builder_of(foreign)
     net = make(towers=args.towers, devices=_places(args.towers))
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
-    large = args.name.startswith("alexnet")
+    large = args.name.startswith("alexnet") and foreign is None
     plans = ([], "", None) if card is None else _cards(make, card, args.batch or PAPER_BATCH, SCALED if large else {})
     apart, published = _compared(args, settings) if large else ([], ())
     choices = algorithms(net, batch) if args.algorithms else []
     story = None if cards is None else _story(args, make, settings, *cards)
-    origin = LATER[args.name].origin if args.name in LATER else ""
-    counted = Counted(net, apart, published, batch, count(net), receptive_fields(net), needs, *plans, choices, story, origin)
+    later = LATER.get(args.name)
+    origin = later.origin if later is not None else "" if foreign is None else f"from {foreign.source}"
+    rows, fields, of_table = count(net), receptive_fields(net), None if settings else later
+    counted = Counted(net, apart, published, batch, rows, fields, needs, *plans, choices, story, origin, of_table)
     if args.json:
-        print(json.dumps(_document(counted), indent=1, allow_nan=False))
+        print(json.dumps(document_of_net(counted), indent=1, allow_nan=False))
     else:
-        print("\n".join(_text(counted)))
+        print("\n".join(text_of_net(counted)))
     for picture, kind in ((args.png, "png"), (args.svg, "svg")):
         if picture is not None:
             draw(net, picture, kind)
@@ -143,6 +120,8 @@ def _names() -> list[str]:
 
 def _next(args: argparse.Namespace) -> str:
     """The next command to try: it shows something that this call did not show."""
+    if args.name in LATER:
+        return f"tinyalex compare {args.name} alexnet --by stage, where in the net the numbers come from"
     if args.towers == 1 and args.card is None and (args.png or args.svg or not args.name.startswith("alexnet")):
         return "tinyalex net alexnet --towers 2 --png towers.png, the split net"
     if args.towers == 1 and args.card is None:
@@ -166,7 +145,7 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         if getattr(args, option):
             settings[key] = not option.startswith("no_")
     of_others = {"num_classes", "input_size"} if args.name in LATER else set()
-    if args.name in MODELS and settings.keys() - of_others and not args.name.startswith("alexnet"):
+    if settings.keys() - of_others and (is_file(args.name) or (args.name in MODELS and not args.name.startswith("alexnet"))):
         options = {key: option for option, key in SWITCHES.items()}
         given = ", ".join("--" + options.get(key, key).replace("_", "-") for key in settings if key not in of_others)
         raise ShapeError(f"net: NAME must be an alexnet for {given}, got {args.name!r}")
@@ -220,103 +199,6 @@ def predicted_seconds(timing: Timing) -> float:
     net = build(timing.net, devices=DryDevice("cuda:0", stands_for="cuda"), **timing.settings)
     found = predict(net, CARDS[timing.card], timing.batch)
     return found.forward + found.backward
-
-
-def _text(of: Counted) -> list[str]:
-    lines = [f"{of.net.name}, images of {'x'.join(map(str, of.net.in_shape or ()))}", *([of.origin] if of.origin else [])]
-    if of.story is not None:
-        lines += ["", *text_of(of.story)]
-    for plan in of.plans:
-        lines += ["", *_plan(plan)]
-    if of.one_card:
-        lines += ["", f"there is no plan for two cards: {of.one_card}"]
-    if of.failure:
-        lines += ["", *_failure(of.failure)]
-    lines += ["", *table(of.net, of.rows, of.fields, of.batch), "", *notes(of.rows, of.batch)]
-    if of.published:
-        errors = "; ".join(f"{each.top1} and {each.top5} % ({each.images}, {each.crops})" for each in of.published)
-        lines.append(f"published top-1 and top-5 errors, not measured here: {errors}")
-    if of.differences:
-        lines += ["", "differences from the paper's net:", *(f"  {line}" for line in of.differences)]
-    if of.choices:
-        lines += ["", *lines_of(of.choices, of.batch)]
-    if of.needs is not None:
-        images = f"{of.batch} image{'s' * (of.batch > 1)}"
-        lines += ["", f"a training step of {images} with momentum needs this memory, beside that of Python and its libraries:"]
-        for need in of.needs.values():
-            lines += ["", *_need(need)]
-    return lines
-
-
-def _need(need: Need) -> list[str]:
-    lines = [f"{need.device}: {bytes_in_words(need.peak)} at the peak, in the {need.at}"]
-    return lines + [f"  {kind:<21} {need.parts[kind]:>15,} B" for kind in KINDS] + [f"  {'total':<21} {need.peak:>15,} B"]
-
-
-def _plan(plan: Plan) -> list[str]:
-    cards = "one card" if plan.cards == 1 else f"{plan.cards} cards"
-    fullest, kept = plan.fullest, bytes_in_words(sum(plan.kept_2012.values()))
-    kept += " for that batch" + " on its fuller card" * (plan.cards > 1)
-    lines = [
-        f"{cards} of {bytes_in_words(plan.memory)}: the largest batch that trains is {plan.largest:,}",
-        f"  a batch of {plan.batch} takes {bytes_in_words(fullest.peak)} of {fullest.device}, at the peak in the {fullest.at}",
-        f"  the code of 2012 kept {kept}, and up to {plan.largest_2012:,} images fit:",
-    ]
-    lines += [f"    {kind:<36} {nbytes:>15,} B" for kind, nbytes in plan.kept_2012.items()]
-    if plan.cards == 1:
-        lines.append("  that code never gave back the gradients of outputs, the partial sums of gradients and two batches of images;")
-        lines.append("  here they are freed after use, and a pooling layer keeps two bytes for each output instead of its input")
-        lines.append("  both counts leave out the memory that the driver, its context and a screen take on a real card")
-    return lines
-
-
-def _failure(failure: Failure) -> list[str]:
-    peaks = " and ".join(f"{name} {peak:,} B" for name, peak in failure.peaks.items())
-    size = failure.settings
-    scaled = f"{size['width']:g} of the width, {size['num_classes']} classes, images of {size['input_size']} pixels, " if size else ""
-    said = failure.message or "the step succeeds: one card needs hardly more memory for this net than each of two, so no failure is shown"
-    return [
-        f"the failure itself, in small: the same net, {scaled}a batch of {SCALED_BATCH}, on simulated cards of {failure.memory:,} B:",
-        f"  one card: {said}",
-        f"  two cards: the step succeeds, at most {peaks} in use",
-    ]
-
-
-def _document(of: Counted) -> dict[str, Any]:
-    """The JSON document of --json. Bytes are those of one image, except under "memory", "cards" and "figures"."""
-    windows = windows_in(of.net)
-    layers = [
-        asdict(row)
-        | {"parameters": row.parameters, "connections": row.connections, "field": asdict(of.fields[row.name])}
-        | dict(zip(("kernel", "stride", "padding"), windows.get(row.name, ()), strict=False))
-        for row in of.rows
-    ]
-    document: dict[str, Any] = {"net": of.net.name, "in_shape": of.net.in_shape, "layers": layers, "totals": asdict(totals(of.rows))}
-    sizes = figures(of.rows, of.batch if of.batch > 1 else PAPER_BATCH)
-    document |= {"figures": asdict(sizes), "notes": notes(of.rows), "batch": of.batch}
-    document |= {"differences": of.differences, "published": [asdict(each) for each in of.published], "origin": of.origin}
-    if of.choices:
-        document["algorithms"] = [asdict(choice) for choice in of.choices]
-    if of.needs is not None:
-        document["memory"] = {name: {"peak": need.peak, "at": need.at, "parts": need.parts} for name, need in of.needs.items()}
-    if of.story is not None:
-        document["prediction"] = document_of(of.story)
-    if of.plans:
-        document["cards"] = [
-            {
-                "cards": plan.cards,
-                "memory": plan.memory,
-                "largest_batch": plan.largest,
-                "batch": plan.batch,
-                "peak": plan.fullest.peak,
-                "at": plan.fullest.at,
-                "kept_2012": plan.kept_2012,
-                "largest_batch_2012": plan.largest_2012,
-            }
-            for plan in of.plans
-        ]
-        document["one_card"] = of.one_card
-    return document | ({"failure_in_small": asdict(of.failure)} if of.failure else {})
 
 
 def draw(net: Sequential, picture: Path, kind: str) -> None:

@@ -22,6 +22,7 @@ from tinyalex.errors import DataError, ShapeError, did_you_mean, require_int
 from tinyalex.models.saved_net import SavedNet, printable
 from tinyalex.training.expected import least_seconds
 from tinyalex.training.probabilities import ask
+from tinyalex.training.saved_net import wrote
 
 HELP = "what a net says of your pictures: the five most probable classes of each, as a picture"
 EXAMPLE = "tinyalex predict figure1 cat.jpeg --label cat --png bars.png"
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     check_net_arguments("predict", args)
     most = require_int("predict", "--top", args.top)
     files = find_pictures("predict", args.pictures)
-    if args.net is not None and args.data is None:
+    if args.net is not None and args.data is None and wrote(str(path(args.checkpoint))):
         raise DataError("predict: --data must name the data that the net was trained on where --net is given, got none")
     opened = None if args.data is None else functools.cache(lambda: open_data(args.data))
     loaded = load("predict", args, args.checkpoint, opened)

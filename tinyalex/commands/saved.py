@@ -11,6 +11,7 @@ from pathlib import Path
 from tinyalex.commands.shared import path, tell
 from tinyalex.data.dataset import Sources
 from tinyalex.errors import CheckpointError, ShapeError, require_choice, require_int
+from tinyalex.formats.saved import is_unnamed, named_by
 from tinyalex.layers import Sequential
 from tinyalex.models.registry import NAMES, require_name
 from tinyalex.training.saved_net import SHIPPED, SavedNet, describe_old, load_net
@@ -41,7 +42,10 @@ def add_net_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")
 
 
-CHECKPOINT = f"a checkpoint, a file of weights, the folder of a run, or {' or '.join(SHIPPED)}, a trained net that comes with tinyalex"
+CHECKPOINT = (
+    f"a checkpoint, a file of weights, the folder of a run, or {' or '.join(SHIPPED)}, a trained net that comes with tinyalex; "
+    "or a file of ONNX, PyTorch, safetensors, or Caffe, as deploy.prototxt,net.caffemodel"
+)
 
 
 def check_net_arguments(who: str, args: argparse.Namespace) -> None:
@@ -77,7 +81,10 @@ def load(who: str, args: argparse.Namespace, name: str, sources: Callable[[], So
         tell(f"{name} does not say how its images are prepared; taken is what `tinyalex train --net {args.net}` does")
         return describe_old(args.net, sources())
 
-    net, saved = load_net(given, args.devices, about=old if args.net is not None and sources is not None else None)
+    about = old if args.net is not None and sources is not None else None
+    net, saved = load_net(given, args.devices, about=about, net=args.net, tell=tell)
+    if sources is not None and is_unnamed(saved):
+        saved = named_by(saved, sources().classes, sources().folders)
     if args.net not in (None, saved.net):
         raise ShapeError(f"{who}: --net must be {saved.net}, which {name} says that it is, got {args.net}; leave --net out")
     if args.views > saved.most_views:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.commands.shared import add_card_options, command_of, go_on, out_folder, tell, tell_expected
+from tinyalex.commands.train_own import own_net
 from tinyalex.commands.train_plan import (
     FIELDS,
     YES_OR_NO,
@@ -31,7 +32,7 @@ from tinyalex.errors import Interrupted
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
-from tinyalex.models.registry import NAMES, heads_of
+from tinyalex.models.registry import GROUPS, NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.training.recipe_table import in_net, table_of
@@ -81,7 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     start = parser.add_argument_group("beginning with the weights of another run").add_argument
     anew = "its last layer starts anew unless --keep-head is given"
-    start("--from", help=f"a checkpoint, a file of weights, a run's folder, or {' or '.join(SHIPPED)}; {anew}", metavar="CKPT")
+    kinds = f"a checkpoint, a file of weights, a run's folder, {' or '.join(SHIPPED)}, or a file of another program, such as net.onnx"
+    start("--from", help=f"{kinds}, whose net is trained if --net is not given; {anew}", metavar="CKPT")
     start("--keep-head", action="store_true", help="take the weights of the last layer too")
     start("--rates", help="layers that learn at another rate, times this factor: conv1=0,conv*=0.1", metavar="LAYER=F,...")
 
@@ -92,19 +94,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train a new run or continue a stopped one, write its files, and print the result."""
+    own = None if args.show else own_net(args)
     name, recipe = recipe_in(args)
     if args.show:
         return _show(args, name, recipe, options_of(args, recipe))
-    shape = input_shape(args, recipe)
+    recipe = recipe if own is None else recipe.with_fields(net=own.saved.net)
+    shape = input_shape(args, recipe) if own is None else own.saved.takes
     sources = sources_of(args)
-    schedule, size = recipe.schedule_for(), crop_size(recipe, shape, sources)
+    schedule, size = recipe.schedule_for(), crop_size(recipe, shape, sources, "--net" if own is None else "--from")
     train, held_out, test = parts_of(args, recipe, sources)
-    prepare = input_of(recipe, sources, train, size)
-    net = net_of(args, recipe, len(sources.classes))
+    prepare = input_of(recipe, sources, train, size) if own is None else own.prepare(recipe, sources)
+    net = net_of(args, recipe, len(sources.classes)) if own is None else own.net(args, len(sources.classes))
     rates = rates_of(net, rates_in(args), recipe)
-    folder = out_folder("train", args.out, recipe.net)
-    begun = start_from(args, net, folder)
-    about = describe(recipe.net, options_of(args, recipe), sources, prepare)
+    folder = out_folder("train", args.out, recipe.net if own is None else "net")
+    begun = start_from(args, net, folder, own)
+    about = describe(recipe.net, options_of(args, recipe), sources, prepare) if own is None else own.about(sources, prepare)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,
@@ -155,7 +159,10 @@ def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str
         return 0
     print(f"recipe {name}: field, value, source")
     print("\n".join(f"  {line}" for line in table_of(name, recipe, **options)))
-    print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")
+    if recipe.net in GROUPS["for CIFAR-10"]:
+        print(f"next: tinyalex train --recipe {name} --data cifar10, after tinyalex data cifar10")
+    else:
+        print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")
     return 0
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tinyalex.commands.shared import path, set_cards, tell
+from tinyalex.commands.train_own import Own
 from tinyalex.data.dataset import Sources
 from tinyalex.data.find import open_data
 from tinyalex.data.source import Source
@@ -16,9 +18,10 @@ from tinyalex.errors import ShapeError, require_choice, require_float, require_i
 from tinyalex.layers import Layer, Sequential
 from tinyalex.models.build import places_of
 from tinyalex.models.registry import GROUPS, SMALL, build, require_name
+from tinyalex.models.weights import arrays_of
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
-from tinyalex.training.saved_net import is_shipped, read_saved
+from tinyalex.training.saved_net import is_shipped, read_saved, wrote
 from tinyalex.training.start import head_of, hold_out, load_start
 
 SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
@@ -41,6 +44,7 @@ FIELDS = {  # the options that replace a field of the recipe: (type, metavar, wo
     "color_noise": (float, "S", "strength of the color noise, 0.1 in the paper; 0 for none"),
     "color_shrink": (float, "F", "divide images with noise by this number, 1.1 in the authors' code"),
     "noise_until": (int, "N", "the last epoch with color noise"),
+    "padding": (int, "N", "zeros on each side of an image before a random crop is taken, for crops as large as the image"),
 }
 YES_OR_NO = {  # fields that are a yes or a no
     "bias_lr_falls": "whether the rate of biases falls with that of the weights",
@@ -55,6 +59,7 @@ ONLY = {  # options that count only with some values of another one: (the other 
     **dict.fromkeys(("offsets", "own_mean_window", "color_noise", "color_shrink", "noise_until"), ("pixels", ("mean-image",))),
 }
 WITHOUT_MEAN = {"offsets": "code", "own_mean_window": False, "color_noise": 0.0, "noise_until": None}  # what "standardize" does
+PADDED = {"offsets": "code", "color_noise": 0.0}  # what goes with padding, unless the user says something else
 NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # of AlexNets
 
 
@@ -81,6 +86,8 @@ def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
     if given.get("pixels") == "standardize":
         given |= WITHOUT_MEAN
     recipe = recipe_of(name)
+    if given.get("padding"):
+        given = {**PADDED, "own_mean_window": given.get("pixels", recipe.pixels) == "mean-image", **given}
     return name, (recipe.of_length(given["epochs"]) if "epochs" in given else recipe).with_fields(**given)
 
 
@@ -136,13 +143,13 @@ def input_shape(args: argparse.Namespace, recipe: Recipe) -> tuple[int, ...]:
     return net.in_shape or (0, 0, 0)
 
 
-def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources) -> int:
-    """Height and width of the square crops that the net reads. ShapeError if the images are smaller."""
+def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources, option: str = "--net") -> int:
+    """Height and width of the square crops that the net of `option` reads. ShapeError if the images are smaller."""
     there = sources.train.image_shape
     channels, height, width = shape
     least = min(there[1:])
     if channels != there[0] or height != width or height > least:
-        rule = f"train: --net must read images of at most {'x'.join(map(str, there))}, as {sources.name} has them"
+        rule = f"train: {option} must read images of at most {'x'.join(map(str, there))}, as {sources.name} has them"
         small = ", ".join(name for name in (*SMALL, *GROUPS["for CIFAR-10"]))
         other = f", or --input-size {least * 7 // 8} for crops" if recipe.net.startswith("alexnet") and least >= 64 else ""
         raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}{other}")
@@ -173,8 +180,8 @@ def parts_of(args: argparse.Namespace, recipe: Recipe, sources: Sources) -> tupl
     return (*hold_out(train, held), test) if held else (train, None, test)
 
 
-def start_from(args: argparse.Namespace, net: Layer, folder: Path) -> dict[str, Any]:
-    """Copy the weights of --from, and return what the config says about them.
+def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | None = None) -> dict[str, Any]:
+    """Copy the weights of --from, and return what the config says about them. own: the net of --from, if it is trained.
 
     If the run in `folder` goes on, its checkpoint has the weights: nothing is read, so the file of --from may be gone.
     """
@@ -186,10 +193,25 @@ def start_from(args: argparse.Namespace, net: Layer, folder: Path) -> dict[str, 
     fresh = frozenset() if args.keep_head else frozenset({head_of(net)})
     where = path(given)
     if not checkpoint_files(folder):
-        file, params, _ = read_saved(given if is_shipped(given) else where)
+        file, params = where, own.params if own is not None else None
+        if own is not None and params is not None:
+            params = {name: params[name] for name in arrays_of(net) if name in params}  # the file may hold more
+        else:
+            file, params, _ = read_saved(given if is_shipped(given) else where, args.net)
+            if not wrote(given) and not wrote(str(where)):
+                params = _of_net(params, net)
         load_start(file, params, net, fresh)
         tell(f"begins with the weights in {where}" + "".join(f"; {head} starts anew" for head in fresh))
     return {"from": {"name": where.name, "fresh": sorted(fresh)}}
+
+
+def _of_net(params: Mapping[str, Any], net: Layer) -> dict[str, Any]:
+    """The arrays of another program's file that the net has; the others are told."""
+    wanted = arrays_of(net)
+    left = [name for name in params if name not in wanted]
+    if left:
+        tell(f"left out, as {net.name} has no such array: {', '.join(left[:3])}{f' and {len(left) - 3} more' if len(left) > 3 else ''}")
+    return {name: array for name, array in params.items() if name in wanted}
 
 
 def config_of(

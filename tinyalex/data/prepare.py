@@ -231,15 +231,20 @@ class CropAndFlip:
     24x24 out of 32x32 there are 81 positions and two reflections. The paper averages the predictions of ten crops at test
     time; here only the center is used.
 
+    With `padding` 4 and `size` 32 this is the augmentation of He et al. 2015, section 4.2, for CIFAR-10: "4 pixels are padded on each
+    side, and a 32x32 crop is randomly sampled from the padded image or its horizontal flip". The center is then the whole image.
+
     Parameters
     ----------
     prepare: turns pixels into floats. It is called with whole images, so that a mean image has the size of whole images.
-    size: height and width of a crop in pixels, at most those of the images.
+    size: height and width of a crop in pixels, at most those of the padded images.
     augment: False cuts out the center in training too, and mirrors no image.
+    padding: how many zeros stand on each side of the prepared image, where 0 is the mean; at least 0 and at most `size`.
 
     Raises
     ------
-    DataError: the images are smaller than a crop, or `images` is not a batch of images.
+    DataError: the padded images are smaller than a crop, or `images` is not a batch of images.
+    ShapeError: a setting outside its range.
 
     Example
     -------
@@ -248,35 +253,41 @@ class CropAndFlip:
     (2, 3, 24, 24)
     """
 
-    def __init__(self, prepare: Prepare, size: int, augment: bool = True) -> None:
+    def __init__(self, prepare: Prepare, size: int, augment: bool = True, padding: int = 0) -> None:
         self.prepare, self.size = require_prepare("CropAndFlip", prepare), require_int("CropAndFlip", "size", size)
         self.augment = require_bool("CropAndFlip", "augment", augment)
+        self.padding = require_int("CropAndFlip", "padding", padding, least=0, most=self.size)
 
     @property
     def settings(self) -> dict[str, Any]:
         """JSON values, among them the settings of the inner `prepare`."""
-        inner = getattr(self.prepare, "settings", {})
-        return {"name": "CropAndFlip", "size": self.size, "augment": self.augment, "prepare": inner}
+        return self._described(getattr(self.prepare, "settings", {}))
 
     def state(self) -> tuple[dict[str, Any], dict[str, npt.NDArray[Any]]]:
         """JSON values and arrays from which `from_state` makes the same object again."""
         inner, arrays = prepare_state(self.prepare)
-        state = {"name": "CropAndFlip", "size": self.size, "augment": self.augment, "prepare": inner}
-        return state, {f"prepare.{key}": array for key, array in arrays.items()}
+        return self._described(inner), {f"prepare.{key}": array for key, array in arrays.items()}
+
+    def _described(self, inner: Any) -> dict[str, Any]:
+        """JSON values; without padding they are those of the time before there was padding, so that old runs go on."""
+        padding = {"padding": self.padding} if self.padding else {}
+        return {"name": "CropAndFlip", "size": self.size, "augment": self.augment, **padding, "prepare": inner}
 
     @classmethod
     def from_state(cls, state: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> CropAndFlip:
         """The object that `state` described."""
-        return cls(prepare_from_state(state["prepare"], inside(arrays)), state["size"], state["augment"])
+        return cls(prepare_from_state(state["prepare"], inside(arrays)), state["size"], state["augment"], state.get("padding", 0))
 
     def __call__(self, images: Images, rng: np.random.Generator | None = None) -> Floats:
         """Prepare and crop: at random if there is a generator and `augment` is True, else the center."""
         images = check_images("CropAndFlip", images)
-        tops_there, lefts_there = (extent - self.size + 1 for extent in images.shape[2:])  # the positions at which a crop may start
+        padding, least = self.padding, max(1, self.size - 2 * self.padding)
+        # the positions at which a crop may start
+        tops_there, lefts_there = (extent + 2 * padding - self.size + 1 for extent in images.shape[2:])
         if min(tops_there, lefts_there) < 1:
             got = f"{images.shape[2]}x{images.shape[3]}"
-            raise DataError(f"CropAndFlip: images must have at least {self.size}x{self.size} pixels, got {got}")
-        whole = self.prepare(images, rng)
+            raise DataError(f"CropAndFlip: images must have at least {least}x{least} pixels, got {got}")
+        whole = self._padded(self.prepare(images, rng))
         if rng is None or not self.augment:
             top, left = (tops_there - 1) // 2, (lefts_there - 1) // 2
             return np.ascontiguousarray(whole[:, :, top : top + self.size, left : left + self.size])
@@ -290,11 +301,16 @@ class CropAndFlip:
     def views(self, images: Images) -> Floats:
         """Ten views of each image, float32 (10 N, C, size, size), in the order of `tinyalex.data.augment.Crops.views`: 10 k to 10 k + 9 are
         of image k, the crop at the top left, top right, center, bottom left, bottom right, then the same five mirrored."""
-        whole, size = self.prepare(images), self.size
+        whole, size = self._padded(self.prepare(images)), self.size
         bottom, right = (extent - size for extent in whole.shape[2:])
         places = [(0, 0), (0, right), (bottom // 2, right // 2), (bottom, 0), (bottom, right)]
         crops = np.stack([whole[:, :, top : top + size, left : left + size] for top, left in places], axis=1)  # (N, 5, C, size, size)
         return np.concatenate([crops, crops[..., ::-1]], axis=1).reshape(-1, *crops.shape[2:])
+
+    def _padded(self, whole: Floats) -> Floats:
+        """The prepared images (N, C, H, W) with zeros around them."""
+        side = (self.padding, self.padding)
+        return np.pad(whole, ((0, 0), (0, 0), side, side)) if self.padding else whole
 
 
 def _check_fits(who: str, images: Any, mean: Floats) -> Images:

@@ -14,6 +14,9 @@ function explainBackward(at, c, y, x) {
     max: sentByMax,
     mean: sentByMean,
     norm: sentByNorm,
+    spatial: sentBySpatial,
+    batch: sentByBatch,
+    map: sentByMap,
     function: sentByFunction,
     dropout: sentByDropout,
   };
@@ -145,6 +148,58 @@ function sentByNorm(at, c, y, x, dout) {
         : "The direct term is 0, so all that goes back is the cross term.",
     ),
     words(ROUNDING, "soft"),
+  ];
+}
+
+function sentBySpatial(at, c, y, x, dout) {
+  const layer = layers[at - 1],
+    s = (cell) => element(own(`s:${layer.name}`), at, ...cell.at),
+    a = valueAt(at - 1, c, y, x),
+    dx = doutAt(at - 1, c, y, x);
+  const window = windowOf(at, c, y, x, layer.mirrored),
+    term = (cell) => (cell.value === null ? null : (doutAt(at, ...cell.at) * valueAt(at, ...cell.at)) / s(cell)),
+    total = sum(window.cells.map((cell) => term(cell) ?? 0));
+  const direct = dout * element(own(`s:${layer.name}`), at, c, y, x) ** -layer.beta,
+    cross = 2 * layer.alpha * layer.beta * a * total;
+  return [
+    words("dx = dout / s^\u03b2 \u2212 2\u03b1\u03b2 a \u00d7 the sum of dout b / s over the places whose window holds this one."),
+    words("The second part is the cross term."),
+    cellTable("dout b / s of these places", window, term),
+    steps(
+      [`direct term: dout / s^${layer.beta}`, direct],
+      ["cross term: 2\u03b1\u03b2 a \u00d7 the sum of the table", cross],
+      ["direct \u2212 cross", direct - cross],
+      ["gradient of the input that the engine computed", dx, "dx"],
+    ),
+    words(ROUNDING, "soft"),
+  ];
+}
+
+function sentByBatch(at, c, y, x, dout) {
+  const layer = layers[at - 1],
+    place = placeOf(at, c),
+    factor = arrays[`g:${layer.name}`][place] / Math.sqrt(arrays[`v:${layer.name}`][place] + layer.eps);
+  return [
+    words(
+      "dx = dout \u00d7 weight / \u221a(variance + \u03b5). Mean and variance are the running ones here, so nothing goes back through them; " +
+        "in training they are those of the batch, and two more terms come back.",
+    ),
+    steps(
+      ["weight / \u221a(variance + \u03b5)", factor],
+      ["dout \u00d7 this factor, computed by this page", dout * factor],
+      ["gradient of the input that the engine computed", doutAt(at - 1, c, y, x), "dx"],
+      ["gradient of the weight that the engine computed", own(`dg:${layer.name}`)[place], "dweight"],
+      ["gradient of the bias that the engine computed", own(`db:${layer.name}`)[place], "dbias"],
+    ),
+    words(ROUNDING, "soft"),
+  ];
+}
+
+function sentByMap(at, c, _y, _x, dout) {
+  const [, h, w] = shapeOf(at - 1);
+  return [
+    words(`Each of the ${h * w} places of channel ${c} gets dout / ${h * w}.`),
+    steps([`dout / ${h * w}`, dout / (h * w)], ["gradient of a place that the engine computed", doutAt(at - 1, c, 0, 0), "dx"]),
   ];
 }
 

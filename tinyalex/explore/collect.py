@@ -12,7 +12,21 @@ from tinyalex.analysis.receptive import receptive_fields
 from tinyalex.explore.passes import Pass
 from tinyalex.explore.selection import Indices
 from tinyalex.geometry import Windows
-from tinyalex.layers import AvgPool2d, Conv2d, Dropout, Flatten, Layer, Linear, LocalResponseNorm, MaxPool2d, Sequential
+from tinyalex.layers import (
+    AvgPool2d,
+    BatchNorm2d,
+    Branches,
+    Conv2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Layer,
+    Linear,
+    LocalResponseNorm,
+    MaxPool2d,
+    Sequential,
+    SpatialResponseNorm,
+)
 from tinyalex.layers.activation import Activation
 from tinyalex.layers.conv import conv2d
 from tinyalex.layers.pool import Pool2d
@@ -24,8 +38,11 @@ def kind_of(layer: Layer) -> str:
     """The kind of a layer, by which the page decides what it explains."""
     kinds: tuple[tuple[type[Layer], str], ...] = (
         (Conv2d, "conv"), (Linear, "linear"), (MaxPool2d, "max"), (AvgPool2d, "mean"), (Activation, "function"),
-        (LocalResponseNorm, "norm"), (Dropout, "dropout"), (Flatten, "flatten"),
+        (LocalResponseNorm, "norm"), (SpatialResponseNorm, "spatial"), (BatchNorm2d, "batch"), (GlobalAvgPool2d, "map"),
+        (Dropout, "dropout"), (Flatten, "flatten"),
     )  # fmt: skip
+    if isinstance(layer, AvgPool2d) and layer.count_padding:
+        return "other"  # the page would divide by the cells on the image alone
     return next((kind for known, kind in kinds if isinstance(layer, known)), "other")
 
 
@@ -39,7 +56,7 @@ def described(net: Sequential, chosen: Sequence[Indices]) -> list[dict[str, Any]
     in_shape, ended = net.in_shape, False
     for at, (layer, shape) in enumerate(zip(net.layers, net.shapes, strict=True)):
         ended = ended or (bool(weighted) and layer is weighted[-1])
-        field = fields[layer.name]
+        field = fields[layer.merge.name if isinstance(layer, Branches) else layer.name]
         one: dict[str, Any] = {
             "name": layer.name,
             "kind": kind_of(layer),
@@ -58,6 +75,12 @@ def described(net: Sequential, chosen: Sequence[Indices]) -> list[dict[str, Any]
         if isinstance(layer, LocalResponseNorm):
             one |= {"k": layer.k, "alpha": layer.alpha_each, "beta": layer.beta, "before": layer.before, "after": layer.after}
             one["groups"] = layer.groups
+        if isinstance(layer, SpatialResponseNorm):
+            one |= {"k": layer.k, "alpha": layer.factor, "beta": layer.beta}
+            one["windows"] = {"kernel": (layer.n, layer.n), "stride": (1, 1), "before": (layer.n // 2, layer.n // 2)}
+            one["mirrored"] = {"kernel": (layer.n, layer.n), "stride": (1, 1), "before": ((layer.n - 1) // 2, (layer.n - 1) // 2)}
+        if isinstance(layer, BatchNorm2d):
+            one |= {"eps": layer.eps}
         if isinstance(layer, Activation):
             one["function"] = type(layer).__name__.lower()
             one |= {"a": getattr(layer, "a", 1.0), "b": getattr(layer, "b", 1.0)}
@@ -69,8 +92,16 @@ def described(net: Sequential, chosen: Sequence[Indices]) -> list[dict[str, Any]
 
 
 def weights_of(net: Sequential, chosen: Sequence[Indices]) -> Arrays:
-    """Weights and biases of the chosen channels: "w:conv1" (K', channels, KH, KW) and "b:conv1" (K',)."""
-    return _parameters(net, chosen, dict(net.params), "")
+    """Weights and biases of the chosen channels: "w:conv1" (K', channels, KH, KW) and "b:conv1" (K',).
+
+    Of batch normalization the scale "g:bn1", the shift "b:bn1", and the running statistics "m:bn1" and "v:bn1", each (K',).
+    """
+    found = _parameters(net, chosen, dict(net.params), "")
+    for k, layer in enumerate(net.layers):
+        if isinstance(layer, BatchNorm2d):
+            for letter, key in (("m", "running_mean"), ("v", "running_var")):
+                found[f"{letter}:{layer.name}"] = np.ascontiguousarray(layer.buffers[key][chosen[k + 1]], np.float32)
+    return found
 
 
 def numbers_of(net: Sequential, chosen: Sequence[Indices], one: Pass, at: int) -> Arrays:
@@ -101,6 +132,9 @@ def _parameters(net: Sequential, chosen: Sequence[Indices], arrays: dict[str, An
             found[f"{prefix}w:{layer.name}"] = _cut(layer, arrays[f"{layer.name}.weight"], chosen[k], chosen[k + 1])
             if f"{layer.name}.bias" in arrays:
                 found[f"{prefix}b:{layer.name}"] = np.ascontiguousarray(arrays[f"{layer.name}.bias"][chosen[k + 1]], np.float32)
+        if isinstance(layer, BatchNorm2d):
+            for letter, key in (("g", "weight"), ("b", "bias")):
+                found[f"{prefix}{letter}:{layer.name}"] = np.ascontiguousarray(arrays[f"{layer.name}.{key}"][chosen[k + 1]], np.float32)
     return found
 
 

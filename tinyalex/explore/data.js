@@ -104,9 +104,9 @@ function partsOf(at, k, y, x) {
   return [...parts.values()].map((part) => ({ ...part, rows: Math.ceil(part.cells.length / columns) }));
 }
 
-// The cells of a pooling window: those on the image, in rows.
-function windowOf(at, c, y, x) {
-  const { kernel, stride, before } = layers[at - 1].windows,
+// The cells of a window of pooling or of response normalization, in rows; a cell that is not on the image has no value.
+function windowOf(at, c, y, x, windows = layers[at - 1].windows) {
+  const { kernel, stride, before } = windows,
     cells = [];
   for (let i = 0; i < kernel[0]; i++) {
     for (let j = 0; j < kernel[1]; j++) {

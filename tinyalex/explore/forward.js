@@ -31,7 +31,9 @@ function explainForward(at, c, y, x) {
   const value = valueAt(at, c, y, x);
   if (!at) return [words("The image as the net reads it, after its preparation."), steps(["input", value, "value"])];
   const layer = layers[at - 1],
-    explain = { conv: weighted, linear: weighted, max, mean, norm, function: applied, dropout, flatten }[layer.kind] ?? other;
+    explain =
+      { conv: weighted, linear: weighted, max, mean, norm, spatial, batch, map: wholeMap, function: applied, dropout, flatten }[layer.kind] ??
+      other;
   return [...explain(at, c, y, x, value), ...field(layer, y, x), ...next(at, c, y, x)];
 }
 
@@ -141,6 +143,74 @@ function norm(at, c, y, x, value) {
       ["output that the engine computed", value, "value"],
     ),
     words(`Here the layer multiplies by ${full(a ? value / a : s ** -layer.beta)}.`),
+    words(ROUNDING, "soft"),
+  ];
+}
+
+function spatial(at, c, y, x, value) {
+  const layer = layers[at - 1],
+    s = element(own(`s:${layer.name}`), at, c, y, x),
+    window = windowOf(at, c, y, x),
+    seen = window.cells.filter((cell) => cell.value !== null);
+  const total = sum(seen.map((cell) => cell.value ** 2)),
+    a = valueAt(at - 1, c, y, x);
+  return [
+    words(
+      "b = a / s^\u03b2 with s = k + \u03b1 \u00d7 the sum of a\u00b2 over the places around this one, in this channel. " +
+        "At the edge of the image the window has fewer cells.",
+    ),
+    windowMap(at, { ...window, c }),
+    cellTable("window", window, (cell) => cell.value),
+    steps(
+      ["sum of a\u00b2, added by this page", total],
+      [`k + \u03b1 \u00d7 their sum, with k = ${layer.k}, \u03b1 = ${full(layer.alpha)}`, layer.k + layer.alpha * total],
+      ["s that the engine computed", s, "scale"],
+      [`a / s^${layer.beta}, computed by this page`, a / s ** layer.beta],
+      ["output that the engine computed", value, "value"],
+    ),
+    words(ROUNDING, "soft"),
+  ];
+}
+
+function batch(at, c, y, x, value) {
+  const layer = layers[at - 1],
+    [mean, variance, scale, shift] = ["m", "v", "g", "b"].map((letter) => arrays[`${letter}:${layer.name}`][placeOf(at, c)]),
+    a = valueAt(at - 1, c, y, x),
+    s = 1 / Math.sqrt(variance + layer.eps);
+  return [
+    words(
+      "output = weight \u00d7 (x \u2212 mean) / \u221a(variance + \u03b5) + bias, with one of each for a channel. " +
+        "The page shows the net as it is tested: mean and variance are the running ones.",
+    ),
+    steps(
+      ["input x", a],
+      ["running mean of the channel", mean, "mean"],
+      ["running variance of the channel", variance, "variance"],
+      [`x \u2212 mean, divided by \u221a(variance + ${layer.eps})`, (a - mean) * s],
+      ["weight", scale, "weight"],
+      ["bias", shift, "bias"],
+      ["weight \u00d7 that + bias, computed by this page", scale * (a - mean) * s + shift],
+      ["output that the engine computed", value, "value"],
+    ),
+    words(ROUNDING, "soft"),
+  ];
+}
+
+function wholeMap(at, c, _y, _x, value) {
+  const [, h, w] = shapeOf(at - 1),
+    array = own(`v${at - 1}`),
+    start = placeOf(at - 1, c) * h * w,
+    map = array.subarray(start, start + h * w),
+    total = sum([...map]);
+  return [
+    words(`output = the mean of all ${h * w} places of channel ${c} of ${nameOf(at - 1)}`),
+    boxed(mapCanvas(array, start, h, w, largest(map)), 128, 0, 0, h, w),
+    steps(
+      ["sum, added by this page", total],
+      ["places", h * w],
+      ["quotient", total / (h * w)],
+      ["output that the engine computed", value, "value"],
+    ),
     words(ROUNDING, "soft"),
   ];
 }

@@ -74,6 +74,7 @@ def spelled(name: str) -> str:
     """
     *_, kind, layer = ("", *name.split(":"))
     words = {"w": "the weights of", "b": "the biases of", "dw": "the gradient of the weights of", "db": "the gradient of the biases of"}
+    words |= {"g": "the weights of", "dg": "the gradient of the weights of", "m": "the running means of", "v": "the running variances of"}
     words |= {"win": "the winners of", "s": "the scales of", "rest": "the other channels of"}
     if kind in words:
         return f"{words[kind]} {layer}"

@@ -57,6 +57,8 @@ def selected(net: Sequential, chosen: Mapping[str, Sequence[int]]) -> list[Indic
         elif isinstance(layer, Flatten):
             pixels = int(np.prod(before[1:], dtype=int))
             now = (now[:, None] * pixels + np.arange(pixels)).ravel()
+        elif shape[0] != before[0]:  # paths that meet make other channels of those that they take
+            now = np.arange(shape[0])
         found.append(now)
         before = shape
     return found

@@ -125,9 +125,13 @@ def turn(weight: Array, groups: int) -> Array:
 
 
 def turns(asked: Convolution) -> bool:
-    """Whether dx is computed as a correlation with turned weights. Its columns have K channels, those of col2im have C."""
+    """Whether dx is computed as a correlation with turned weights. Its columns have K channels, those of col2im have C.
+
+    A kernel of 1x1 has no columns, see `pointwise`.
+    """
     windows = asked.windows
-    return windows.stride == (1, 1) and min(windows.turned().before) >= 0 and 2 * asked.filters <= 3 * asked.channels
+    cheaper = windows.kernel == (1, 1) or 2 * asked.filters <= 3 * asked.channels
+    return windows.stride == (1, 1) and min(windows.turned().before) >= 0 and cheaper
 
 
 def turned(asked: Convolution, device: Device) -> Convolution:

@@ -1,7 +1,7 @@
 """The three ways in which neighboring layers of a net save time together. Only `Sequential` does this.
 
-An activation is applied to each block of the output of the layer before it, while the block is in the cache. A convolution before
-max pooling may leave its output CHWN in memory. Layers that are called one by one compute the same bits.
+An activation is applied to each block of the output of the layer before it, while the block is in the cache; this may be a sum of paths.
+A convolution before max pooling may leave its output CHWN in memory. Layers that are called one by one compute the same bits.
 
 In a frozen net, batch normalization behind a convolution is folded into it: with factor = weight s of the normalization,
 
@@ -21,6 +21,7 @@ from tinyalex.layers.activation import Activation
 from tinyalex.layers.base import Layer
 from tinyalex.layers.batch_norm import BatchNorm2d
 from tinyalex.layers.conv import Conv2d
+from tinyalex.layers.merge import Sum
 from tinyalex.layers.pool import MaxPool2d, Pool2d
 
 
@@ -43,7 +44,7 @@ class Step:
             if folds and not any("forward" in vars(each) for each in (layer, self.norm)):
                 return self._through(activation, partial(layer.forward, instead=folded(layer, self.norm)), x, train)
             return self._through(activation, self.norm.forward, layer.forward(x, train=train), train, "forward" in vars(self.norm))
-        return self._through(activation, layer.forward, x, train, "forward" in vars(layer))
+        return self._through(activation, layer.forward, x, train, any("forward" in vars(each) for each in (layer, layer.maker)))
 
     def _through(self, activation: Activation | None, forward: Callable[..., Array], x: Array, train: bool, changed: bool = False) -> Array:
         if activation is None:
@@ -91,6 +92,6 @@ def can_fuse(layer: Layer, activation: Activation) -> bool:
         activation.in_place
         and type(activation).forward is Activation.forward
         and type(activation).applied is Activation.applied
-        and type(layer).forward in (Conv2d.forward, Pool2d.forward, BatchNorm2d.forward)
+        and type(layer.maker).forward in (Conv2d.forward, Pool2d.forward, BatchNorm2d.forward, Sum.forward)
         and layer.dtype == activation.dtype
     )

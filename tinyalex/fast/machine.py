@@ -9,6 +9,7 @@ results do not depend on them. `python -m benchmarks.algorithms` compares the ro
 STRIP = 3 << 20  # most bytes of columns that are computed at a time, so that they stay in cache (benchmarks.algorithms: conv1, conv2)
 COLUMNS = 32 << 20  # most bytes of columns that the input gradient computes at a time (31x31 on 400x400 has 1.6 GB for one image)
 FEWEST_BLOCKS = 4  # with fewer images, workers share out channels and filters instead of images (--only alexnet-infer-1)
+FILTERS = 64  # fewest filters of a product of 1x1 kernels, if an image has more than two such products (--only resnet50-infer-1)
 LEAST_INNERMOST = 32  # fewest images for which a first convolution leaves its output CHWN for pooling (--only figure1-epoch)
 
 # Matrices and products.
@@ -27,7 +28,10 @@ AT_ONCE = 2 << 20  # bytes of transformed tiles that a block computes before it 
 BLOCK_TILES = 300  # a block with this many tiles has products near the full speed of BLAS
 UNEVEN = 0.95  # tiles of two sizes pay if they need at most this fraction of the products that tiles of one size need
 BLOCK_IMAGES = 8  # fewest images of a block, however many tiles they have: the rows of a transform are images times channels long
-FEW_TILES = 50  # with at most this many tiles of all images, the batch is one block
+FEW_TILES = 50  # with at most this many tiles of all images, the batch is one block; of a single image, a band has at least as many
+
+# Batch normalization, and sums of paths.
+MAPS = 1 << 20  # bytes of one array of a block: so that all its arrays stay in the cache, and blocks are few (--only resnet18-step-32)
 
 # Average pooling.
 LONGEST_AXIS = 160  # pixels of an axis up to which one dense matrix is faster than adding shifted lines

@@ -64,6 +64,24 @@ class Mosaic:
             blocks += 2
         return size if size <= BLOCK_IMAGES else size | 1
 
+    def bands(self, count: int) -> list[tuple[slice, slice, Mosaic]]:
+        """The image in `count` bands of whole tiles: the lines of each band in the image and in the output, and the tiles of the band.
+
+        Neighboring bands share the lines of the image that both see. The stride must be 1. The image stays whole if some band would
+        see padding alone.
+        """
+        tall, windows, bands = self.height, self.windows, []
+        for i in range(count := min(count, tall.count)):
+            first, last = (min(j * tall.count // count * tall.m, tall.out) for j in (i, i + 1))  # lines of the output
+            top, bottom = max(0, first - tall.before), min(tall.size, last - tall.before + tall.r - 1)  # lines of the image
+            if top >= bottom:
+                return [(slice(None), slice(None), self)]
+            before, size, out = max(0, tall.before - first), bottom - top, last - first
+            seen = replace(windows, size=(size, windows.size[1]), before=(before, windows.before[1]), out=(out, windows.out[1]))
+            band = Mosaic(Tiles(size, out, before, tall.r, tall.m), self.width, seen)
+            bands.append((slice(top, bottom), slice(first, last), band))
+        return bands
+
     def parts(self, nbytes: int) -> list[PointRange]:
         """The points along the width in ranges whose transformed tiles fit the cache.
 

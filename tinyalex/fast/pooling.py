@@ -156,9 +156,12 @@ def spread_down(dlines: Array, windows: Windows, i_won: Array, dx: Array, scratc
 
 
 def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Any]:
-    """The maxima in blocks of images; i_won (N, C, OH, SW) and j_won (N, C, OH, OW) are kept."""
+    """The maxima in blocks of images; i_won (N, C, OH, SW) and j_won (N, C, OH, OW) are kept. One image has blocks of channels."""
     (n, c, h, w), windows = x.shape, asked.windows
     out, i_won, j_won = device.empty(asked.out_shape(n), x.dtype), None, None
+    whole = out
+    if n == 1 and not asked.train:
+        (n, c), x, out = (c, 1), x.reshape(c, 1, h, w), out.reshape(c, 1, *windows.out)
     if asked.train:
         i_won = device.empty((n, c, windows.out[0], windows.sheet[1]), np.uint8)
         j_won = device.empty((n, c, *windows.out), np.uint8)
@@ -171,7 +174,7 @@ def forward(asked: Pooling, x: Array, device: Device, then: Then | None = None) 
     device.map_blocks(block, n, 2 * c * h * w * x.dtype.itemsize)
     if asked.train and np.isnan(out.max()):  # looked for once: threads wait for each other at every call into NumPy
         device.map_blocks(partial(block, nan=True), n, 2 * c * h * w * x.dtype.itemsize)
-    return out, (i_won, j_won)
+    return whole, (i_won, j_won)
 
 
 def backward(asked: Pooling, kept: Any, dout: Array, device: Device, grads: Grads) -> Array:

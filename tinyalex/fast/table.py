@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, require_choice, show_pair
-from tinyalex.fast import averaging, columns, lines, plain, pooling, pooling_innermost, products, strips, winograd
+from tinyalex.fast import averaging, columns, lines, plain, pointwise, pooling, pooling_innermost, products, strips, winograd
 from tinyalex.fast.cuda import convolution as cuda_convolution, functions, pooling as cuda_pooling, product as cuda_product
 from tinyalex.fast.cuda.loader import kernels_of
 from tinyalex.fast.request import Convolution, Grads, Keeps, Pooling, Product, Row, keeps_x
@@ -41,6 +41,11 @@ def _by_columns(backward_weight: Any) -> Any:
     return backward
 
 
+def _pointwise_scratch(asked: Convolution, n: int, backward: bool, workers: int | None) -> int:
+    """Only forward is without columns."""
+    return (columns if backward else pointwise).scratch_bytes(asked, n, backward, workers)
+
+
 def _is_innermost(asked: Pooling, n: int) -> bool:
     return asked.innermost
 
@@ -53,11 +58,13 @@ def _keeps_nothing(asked: Any) -> Keeps:
 # fmt: off
 WINOGRAD = Row("winograd", winograd.forward, winograd.backward, keeps_x, winograd.scratch_bytes,
                winograd.pays, winograd.fits, "a kernel larger than its stride and at most 5 times as large")
+POINTWISE = Row("pointwise", pointwise.forward, _by_columns(columns.backward_weight), keeps_x, _pointwise_scratch,
+                pointwise.pays, pointwise.fits, "a kernel of 1x1 without padding")
 STRIPS = Row("strips", strips.forward, _by_columns(strips.backward_weight), keeps_x, strips.scratch_bytes, strips.outgrow_the_cache)
 FEW = Row("few", columns.forward_few, _by_columns(columns.backward_weight), keeps_x, columns.scratch_bytes, columns.is_few)
 LINES = Row("lines", lines.forward, lines.backward, lines.keeps, lines.scratch_bytes, lines.pays, lines.fits, "input_gradient=False")
 IM2COL = Row("im2col", columns.forward, _by_columns(columns.backward_weight), keeps_x, columns.scratch_bytes)
-BY_COLUMNS = (STRIPS, FEW, IM2COL)
+BY_COLUMNS = (POINTWISE, STRIPS, FEW, IM2COL)
 CONV = Row("plain", plain.conv_forward, plain.conv_backward, keeps_x, plain.conv_scratch)
 
 INNERMOST = Row("innermost", pooling_innermost.forward, pooling_innermost.backward, pooling.keeps, pooling.scratch_bytes,
@@ -73,7 +80,7 @@ BLOCKS = Row("blocks", products.forward, products.backward, keeps_x, products.sc
 LINEAR = Row("plain", plain.product_forward, plain.product_backward, keeps_x, plain.product_scratch)
 
 CPU: dict[str, tuple[Row, ...]] = {
-    "convolution": (WINOGRAD, LINES, STRIPS, FEW, IM2COL, CONV),
+    "convolution": (WINOGRAD, POINTWISE, LINES, STRIPS, FEW, IM2COL, CONV),
     "max pooling": (INNERMOST, RUNS, MAX_POOL),
     "average pooling": (MATRICES, AVG_POOL),
     "product": (BLOCKS, LINEAR),

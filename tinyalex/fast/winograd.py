@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
+from tinyalex.fast.machine import FEW_TILES
 from tinyalex.fast.mosaic import Mosaic, mosaic_of, winograd_pays
 from tinyalex.fast.phases import kernel_phases, out_of_inputs, out_of_sheet, phase_kernel, sheet_of, whole_kernels
 from tinyalex.fast.request import Convolution, Grads, Then, add_gradients, apply, size_of
@@ -193,11 +194,21 @@ def pays(asked: Convolution, n: int) -> bool:
 
 
 def forward(asked: Convolution, x: Array, device: Device, then: Then | None = None) -> tuple[Array, Array]:
-    """The output in blocks of images, or of points along the width if there are few images."""
+    """The output in blocks of images; of one image, in bands of its lines; if there are few tiles, in blocks of points along the width."""
     mosaic = mosaic_of(asked.windows)
     u, out = _transformed(asked, mosaic, device), device.empty(asked.out_shape(len(x)), x.dtype)
     if mosaic.few(len(x)):
         winograd_forward_few(x, u, asked.bias, mosaic, out, device, then)
+        return out, x
+    if len(x) == 1 and asked.windows.stride == (1, 1):
+        bands = mosaic.bands(2 * max(1, mosaic.tiles // (2 * FEW_TILES)))
+
+        def band(blocks: slice, scratch: Scratch) -> None:
+            seen, made, tiles = bands[blocks.start]
+            winograd_forward(x[:, :, seen], u, asked.bias, tiles, out[:, :, made], scratch)
+            apply(then, out[:, :, made], scratch)
+
+        device.map_blocks(band, len(bands), size=1)
         return out, x
 
     def block(images: slice, scratch: Scratch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,17 @@ MOST_AXES = 64  # of an array of NumPy
 LARGEST = 2**63 - 1
 
 
-def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
+BFLOAT16 = {"BF16": np.dtype([("upper", "<u2")])}  # the upper half of a float32; a type of its own, so that it is not taken for U16
+
+
+def read_safetensors(path: Path, *, bfloat16: bool = False) -> dict[str, npt.NDArray[Any]]:
     """The arrays of a file by name, in the order of their bytes; each has memory of its own.
+
+    bfloat16: whether arrays of BF16, a type that NumPy does not have, are read as float32; False refuses them, as the library does.
 
     Raises
     ------
-    CheckpointError: the file breaks a rule of the format, or an array has a type that NumPy does not have, such as BF16.
+    CheckpointError: the file breaks a rule of the format, or an array has a type that is not read.
     OSError: it cannot be read.
     """
     with open(path, "rb") as file:
@@ -41,7 +47,7 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(LONGEST_HEADER, size - 8):
             raise CheckpointError(f"{path}: the header must end within the file of {size:,} bytes, got a length of {length:,} bytes")
-        entries = _entries(path, file.read(length))
+        entries = _entries(path, file.read(length), DTYPES | BFLOAT16 if bfloat16 else DTYPES)
         end = max((end for *_, end in entries), default=0)
         if size != 8 + length + end:
             raise CheckpointError(f"{path}: the file must have {8 + length + end:,} bytes by its header, got {size:,}")
@@ -53,14 +59,26 @@ def read_safetensors(path: Path) -> dict[str, npt.NDArray[Any]]:
                 raise CheckpointError(f"{path}: the array {show(name)} must fit into memory, got {error}") from None
             if file.readinto(array.reshape(-1).view(np.uint8).data) != end - begin:
                 raise CheckpointError(f"{path}: the file must keep its size while it is read, got fewer bytes for {show(name)}")
-            arrays[name] = array
+            arrays[name] = _float32(array) if dtype is BFLOAT16["BF16"] else array
     return arrays
+
+
+def texts(path: Path) -> dict[str, str]:
+    """The texts in the header of a file that `read_safetensors` has read. OSError: it cannot be read."""
+    with open(path, "rb") as file:
+        found: dict[str, str] = json.loads(file.read(int.from_bytes(file.read(8), "little"))).get("__metadata__", {})
+    return found
+
+
+def _float32(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Numbers of bfloat16 as float32: the lower half of each is zero."""
+    return (array["upper"].astype(np.uint32) << 16).view(np.float32)
 
 
 Entry = tuple[str, "np.dtype[Any]", tuple[int, ...], int, int]
 
 
-def _entries(path: Path, encoded: bytes) -> list[Entry]:
+def _entries(path: Path, encoded: bytes, dtypes: Mapping[str, np.dtype[Any]]) -> list[Entry]:
     """The arrays of a header: name, type, shape, first byte and end, in the order of their bytes."""
     try:
         header = json.loads(encoded.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
@@ -71,7 +89,7 @@ def _entries(path: Path, encoded: bytes) -> list[Entry]:
     text = header.pop("__metadata__", {})
     if not isinstance(text, dict) or not all(isinstance(value, str) for value in text.values()):
         raise CheckpointError(f"{path}: __metadata__ must hold texts alone, got {show(text)}")
-    entries = sorted((_entry(path, name, value) for name, value in header.items()), key=lambda entry: entry[3:])
+    entries = sorted((_entry(path, name, value, dtypes) for name, value in header.items()), key=lambda entry: entry[3:])
     at = 0
     for name, _, _, begin, end in entries:
         if begin != at:
@@ -80,12 +98,12 @@ def _entries(path: Path, encoded: bytes) -> list[Entry]:
     return entries
 
 
-def _entry(path: Path, name: str, value: Any) -> Entry:
+def _entry(path: Path, name: str, value: Any, dtypes: Mapping[str, np.dtype[Any]]) -> Entry:
     if not isinstance(value, dict) or set(value) != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(f"{path}: {show(name)} must have dtype, shape and data_offsets, got {show(value)}")
-    dtype = DTYPES.get(value["dtype"]) if isinstance(value["dtype"], str) else None
+    dtype = dtypes.get(value["dtype"]) if isinstance(value["dtype"], str) else None
     if dtype is None:
-        raise CheckpointError(f"{path}: the dtype of {show(name)} must be one of {', '.join(DTYPES)}, got {show(value['dtype'])}")
+        raise CheckpointError(f"{path}: the dtype of {show(name)} must be one of {', '.join(dtypes)}, got {show(value['dtype'])}")
     shape, offsets = value["shape"], value["data_offsets"]
     if not _counts(shape) or len(shape) > MOST_AXES:
         rule = f"{path}: the shape of {show(name)} must be at most {MOST_AXES} whole numbers of at least 0"

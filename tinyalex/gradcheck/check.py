@@ -16,6 +16,7 @@ from tinyalex.gradcheck.difference import Check, Host, compare, index_of, numeri
 from tinyalex.gradcheck.subject import Subject
 from tinyalex.layers.base import Layer
 from tinyalex.loss import SoftmaxCrossEntropy, SquaredError
+from tinyalex.parameters import generator
 
 STEP = 1e-5  # h as a fraction of the largest magnitude in the tensor
 NETWORK_STEPS = (1e-5, 1e-6, 1e-7)
@@ -34,7 +35,8 @@ def check_layer(
     Parameters
     ----------
     layer: a layer of dtype float64, on any devices. x: an input, a NumPy array of float64, away from the layer's kinks.
-    seed: decides the cotangent and which elements are chosen.
+    seed: decides the cotangent and which elements are chosen, each drawn from a stream of its own. So they are not the numbers of
+        `np.random.default_rng(seed)`, of which x may be made: for a cotangent that is x itself, some mistakes do not show.
     steps: one or more values of h, above 0, as fractions of the largest magnitude in the tensor. A later one is tried only if all
         before it failed; the smallest error counts.
     elements: how many elements of each tensor are checked, at least 1: the one with the largest gradient, and others chosen at
@@ -48,9 +50,9 @@ def check_layer(
     >>> [check.passed for check in check_layer(ReLU(dtype=np.float64), np.array([[-1.0, 2.0]]))]
     [True]
     """
-    rng, probe = _probe(seed, elements)
+    probe = _probe(seed, elements)
     subject = Subject(layer, x, lambda value: layer.forward(value, train=True), layer.backward)
-    subject.cotangent = np.asarray(rng.standard_normal(subject.run().shape))
+    subject.cotangent = np.asarray(_stream(seed, "the cotangent").standard_normal(subject.run().shape))
     return _check(subject, probe, steps)
 
 
@@ -61,7 +63,7 @@ def check_network(
 
     A network has so many kinks inside that no input avoids them all. If a step fails, a smaller one crosses fewer kinks.
     """
-    return _check(_of_network(net, loss, x, labels), _probe(seed, elements)[1], steps)
+    return _check(_of_network(net, loss, x, labels), _probe(seed, elements), steps)
 
 
 def check_directions(
@@ -70,15 +72,16 @@ def check_directions(
     """Check each tensor along one random direction v: sum(gradient * v) is compared with the change of the loss along v.
 
     This takes two forward passes for each tensor and step, however large the tensor is, so it can check a whole AlexNet. `where` is
-    empty, because a mistake may be anywhere in the tensor; `check_network(elements=...)` can find it.
+    empty, because a mistake may be anywhere in the tensor; `check_network(elements=...)` can find it. Each direction is drawn from a
+    stream of its own, as in `check_layer`: along x itself a net with batch normalization does not change, whatever backward returns.
     """
-    return _check(_of_network(net, loss, x, labels), partial(_by_direction, np.random.default_rng(seed)), steps)
+    return _check(_of_network(net, loss, x, labels), partial(_by_direction, seed), steps)
 
 
 def check_loss(loss: SoftmaxCrossEntropy | SquaredError, logits: Host, labels: Any) -> list[Check]:
     """Check the gradient of the loss with respect to its logits or outputs, a NumPy array (N, classes) of float64."""
     subject = Subject(loss, logits, lambda value: loss.forward(value, labels, train=True), lambda dout: loss.backward())
-    return _check(subject, partial(_by_elements, None, np.random.default_rng(0)), (STEP,))
+    return _check(subject, partial(_by_elements, None, 0), (STEP,))
 
 
 def _of_network(net: Layer, loss: SoftmaxCrossEntropy, x: Host, labels: Any) -> Subject:
@@ -123,16 +126,20 @@ def _check(subject: Subject, probe: _Probe, steps: Steps) -> list[Check]:
     return checks
 
 
-def _probe(seed: int, elements: int | None) -> tuple[np.random.Generator, _Probe]:
-    rng = np.random.default_rng(seed)
+def _probe(seed: int, elements: int | None) -> _Probe:
     count = None if elements is None else require_int("gradcheck", "elements", elements)
-    return rng, partial(_by_elements, count, rng)
+    return partial(_by_elements, count, seed)
 
 
-def _by_elements(elements: int | None, rng: np.random.Generator, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
+def _stream(seed: int, what: str) -> np.random.Generator:
+    """A generator of seed and name, whose numbers are not those of `np.random.default_rng(seed)`."""
+    return generator(require_int("gradcheck", "seed", seed, least=0), f"gradcheck of {what}")
+
+
+def _by_elements(elements: int | None, seed: int, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
     value, chosen = subject.values[what], None
     if elements is not None and elements < value.size:
-        chosen = rng.choice(value.size, elements, replace=False)
+        chosen = _stream(seed, what).choice(value.size, elements, replace=False)
         chosen[0] = np.argmax(np.abs(analytic))  # then the error is relative to the same magnitude as in a check of all elements
 
     def at_step(step: float) -> Check:
@@ -145,9 +152,9 @@ def _by_elements(elements: int | None, rng: np.random.Generator, subject: Subjec
     return at_step
 
 
-def _by_direction(rng: np.random.Generator, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
+def _by_direction(seed: int, subject: Subject, what: str, analytic: Host) -> Callable[[float], Check]:
     value = subject.values[what]
-    direction = rng.standard_normal(value.shape)
+    direction = _stream(seed, what).standard_normal(value.shape)
     direction /= np.abs(direction).max()
 
     def along(distance: Host) -> Host:

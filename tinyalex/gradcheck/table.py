@@ -45,6 +45,7 @@ CONVOLUTIONS = of_each_row(
     geometry("3x3", (2, 3, 5, 4), 3, 2, 3, padding=1),
     geometry("more filters than channels", (2, 2, 5, 6), 2, 5, 3, padding=1),
     geometry("kernel 1", (2, 3, 3, 4), 3, 4, 1),
+    geometry("kernel 1, stride 2, groups 2", (2, 4, 5, 3), 4, 6, 1, stride=2, groups=2),
     geometry("kernel 2x3, N=1", (1, 3, 4, 6), 3, 2, (2, 3)),
     geometry("kernel 2x4, N=1", (1, 2, 6, 5), 2, 3, (2, 4)),
     geometry("kernel 3x2, stride 2x1", (2, 2, 6, 4), 2, 3, (3, 2), stride=(2, 1)),

@@ -202,6 +202,11 @@ class Layer:
         """Whether `backward` returns a gradient of x; with input_gradient=False it returns None."""
         return bool(getattr(self, "input_gradient", True))
 
+    @property
+    def maker(self) -> Layer:
+        """The layer whose `forward` makes the output: this layer itself, or the last one inside of it."""
+        return self
+
     def leaves(self) -> Iterator[Layer]:
         """The layers that compute: this layer itself, or, if it only holds other layers, the leaves of those."""
         yield self

@@ -41,6 +41,7 @@ import numpy as np
 from tinyalex.devices import NEW_ARRAYS, Array, Device, Scratch
 from tinyalex.errors import ShapeError, require_choice, require_float, require_int, show
 from tinyalex.fast.request import Keeps, Then, apply
+from tinyalex.fast.sharing import Maps, map_maps
 from tinyalex.init import Constant, Init, ones, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
@@ -51,15 +52,20 @@ STATISTICS = ("batch", "running")
 
 
 def sums_of(x: Array, xp: Any = np) -> Array:
-    """The sum of each channel. x (B, C, H, W), result (C,)."""
-    return xp.sum(x, axis=(0, 2, 3))
+    """The sum of each map. x (B, C, H, W), result (B, C)."""
+    return xp.sum(x, axis=(2, 3))
+
+
+def products_of(a: Array, b: Array, xp: Any = np) -> Array:
+    """The sum of a_i b_i over each map, which is a product of two vectors. a, b (B, C, H, W), result (B, C)."""
+    n, c, h, w = a.shape
+    return xp.matmul(a.reshape(n, c, 1, h * w), b.reshape(n, c, h * w, 1)).reshape(n, c)
 
 
 def squares_of(x: Array, mean: Array, scratch: Scratch = NEW_ARRAYS) -> Array:
-    """The sum of (x_i - mean)^2 of each channel. x (B, C, H, W), mean (C,), result (C,)."""
+    """The sum of (x_i - mean)^2 over each map. x (B, C, H, W), mean (C,), result (B, C)."""
     d = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
-    d *= d
-    return sums_of(d, scratch.xp)
+    return products_of(d, d, scratch.xp)
 
 
 def batch_norm(x: Array, mean: Array, s: Array, weight: Array, bias: Array, out: Array, xp: Any = np) -> None:
@@ -70,10 +76,9 @@ def batch_norm(x: Array, mean: Array, s: Array, weight: Array, bias: Array, out:
 
 
 def batch_norm_sums(x: Array, mean: Array, s: Array, dout: Array, scratch: Scratch = NEW_ARRAYS) -> tuple[Array, Array]:
-    """dweight = sum_i dout_i y_i and dbias = sum_i dout_i of a block, each (C,). x, dout (B, C, H, W), mean, s (C,)."""
-    y = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
-    y *= dout
-    return sums_of(y, scratch.xp) * s, sums_of(dout, scratch.xp)
+    """The sums over each map of dout_i y_i and of dout_i, each (B, C). x, dout (B, C, H, W), mean, s (C,)."""
+    d = scratch.xp.subtract(x, mean[:, None, None], out=scratch(x.shape, x.dtype))
+    return products_of(d, dout, scratch.xp) * s, sums_of(dout, scratch.xp)
 
 
 def batch_norm_backward(
@@ -205,34 +210,40 @@ class BatchNorm2d(ChannelNorm):
             s = 1 / self.device.xp.sqrt(var + self.eps)
             if train and not measures:
                 mean = self.device.copy(mean)  # the running mean may move before backward reads it
-        out = self.device.empty(x.shape, self.dtype)
+        out, weight, bias = self.device.empty(x.shape, self.dtype), self.params["weight"], self.params["bias"]
 
-        def block(images: slice, scratch: Scratch) -> None:
-            batch_norm(x[images], mean, s, self.params["weight"], self.params["bias"], out[images], scratch.xp)
-            apply(then, out[images], scratch)
+        def block(at: Maps, scratch: Scratch) -> None:
+            _, c = at
+            batch_norm(x[at], mean[c], s[c], weight[c], bias[c], out[at], scratch.xp)
+            apply(then, out[at], scratch)
 
-        self.device.map_blocks(block, len(x), 2 * out[:1].nbytes)
+        map_maps(self.device, block, x.shape, x.dtype.itemsize)
         if train:
             self.keep(out.shape, x, mean, s, measures)
         return out
 
     def backward(self, dout: Array) -> Array:
         x, mean, s, measures = self.take(dout)
-        dx, m = self.device.empty(x.shape, self.dtype), x.size // self.channels
+        dx, weight, m = self.device.empty(x.shape, self.dtype), self.params["weight"], x.size // self.channels
+        dweights, dbiases = (self.device.empty(x.shape[:2], self.dtype) for _ in range(2))
 
-        def sums(images: slice, scratch: Scratch) -> tuple[Array, Array]:
-            return batch_norm_sums(x[images], mean, s, dout[images], scratch)
+        def sums(at: Maps, scratch: Scratch) -> None:
+            _, c = at
+            dweights[at], dbiases[at] = batch_norm_sums(x[at], mean[c], s[c], dout[at], scratch)
 
-        dweight, dbias = self.device.map_blocks(sums, len(x), 3 * dx[:1].nbytes)
+        map_maps(self.device, sums, x.shape, x.dtype.itemsize)
+        with self.device.activate():
+            dweight, dbias = dweights.sum(axis=0), dbiases.sum(axis=0)
+            # Running statistics do not depend on x, so nothing comes back through them.
+            through = (dweight, dbias) if measures else (0 * dweight, 0 * dbias)
         self.add_grad("weight", dweight)
         self.add_grad("bias", dbias)
-        with self.device.activate():  # running statistics do not depend on x, so nothing comes back through them
-            through = (dweight, dbias) if measures else (0 * dweight, 0 * dbias)
 
-        def block(images: slice, scratch: Scratch) -> None:
-            batch_norm_backward(x[images], mean, s, self.params["weight"], dout[images], *through, m, dx[images], scratch.xp)
+        def block(at: Maps, scratch: Scratch) -> None:
+            _, c = at
+            batch_norm_backward(x[at], mean[c], s[c], weight[c], dout[at], through[0][c], through[1][c], m, dx[at], scratch.xp)
 
-        self.device.map_blocks(block, len(x), 3 * dx[:1].nbytes)
+        map_maps(self.device, block, x.shape, x.dtype.itemsize)
         return dx
 
     def _measure(self, x: Array) -> tuple[Array, Array]:
@@ -241,13 +252,22 @@ class BatchNorm2d(ChannelNorm):
         if m == 1:
             use = "train on more images at a time, or with statistics='running'"
             raise ShapeError(f"{self.name}: x must have at least 2 values a channel in training, got {show(x)}, whose variance is 0; {use}")
-        (total,) = self.device.map_blocks(lambda images, scratch: (sums_of(x[images], scratch.xp),), len(x), x[:1].nbytes)
+        of_maps = self.device.empty(x.shape[:2], self.dtype)
+
+        def sums(at: Maps, scratch: Scratch) -> None:
+            of_maps[at] = sums_of(x[at], scratch.xp)
+
+        def squares(at: Maps, scratch: Scratch) -> None:
+            of_maps[at] = squares_of(x[at], mean[at[1]], scratch)
+
+        map_maps(self.device, sums, x.shape, x.dtype.itemsize)
         with self.device.activate():
-            mean = total / m
-        (squares,) = self.device.map_blocks(lambda images, scratch: (squares_of(x[images], mean, scratch),), len(x), 2 * x[:1].nbytes)
+            mean = of_maps.sum(axis=0) / m
+        map_maps(self.device, squares, x.shape, x.dtype.itemsize)
         with self.device.activate():
-            var = squares / m
-            self._follow(mean, var if self.convention == "tensorflow" else squares / (m - 1))
+            total = of_maps.sum(axis=0)
+            var = total / m
+            self._follow(mean, var if self.convention == "tensorflow" else total / (m - 1))
         return mean, var
 
     def _follow(self, mean: Array, var: Array) -> None:
@@ -266,7 +286,7 @@ class BatchNorm2d(ChannelNorm):
         return Facts(keeps=Keeps(x=True))
 
     def scratch_bytes(self, in_shape: tuple[int, ...], n: int, backward: bool, workers: int | None) -> int:
-        return super().scratch_bytes(in_shape, n, backward, workers) + 6 * in_shape[0] * self.dtype.itemsize
+        return super().scratch_bytes(in_shape, n, backward, workers) + (6 + 2 * n) * in_shape[0] * self.dtype.itemsize
 
     def settings(self) -> str:
         text = f"{self.channels or '?'} channels, eps {self.eps:g}, momentum {self.momentum:g} as in {self.convention}"

@@ -15,14 +15,15 @@ projection p, a convolution of 1x1 and a normalization (`block` of `tinyalex.mod
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from tinyalex.devices import Array
 from tinyalex.errors import DeviceError, ShapeError, cut_off, show
+from tinyalex.fast.request import Then
 from tinyalex.layers.base import Layer
-from tinyalex.layers.merge import Merge, sum_of
+from tinyalex.layers.merge import Merge, Sum, sum_of
 from tinyalex.layers.sequential import Sequential
 
 
@@ -89,6 +90,10 @@ class Branches(Layer):
             raise ShapeError(f"{rule}, got input_gradient=False in path {first.index(False) + 1} alone")
         self.input_gradient = all(first)
 
+    @property
+    def maker(self) -> Layer:
+        return self.merge if type(self).forward is Branches.forward else self
+
     def leaves(self) -> Iterator[Layer]:
         for path in self.paths:
             if path is not None:
@@ -101,10 +106,11 @@ class Branches(Layer):
                 yield path, in_shape
         yield self.merge, None if in_shape is None else self.shapes_of(in_shape)
 
-    def forward(self, x: Array, *, train: bool = False) -> Any:
+    def forward(self, x: Array, *, train: bool = False, then: Then | None = None) -> Any:
         try:
             paths = self.paths[: self.merge.paths(train, len(self.paths))]
-            return self.merge.forward(tuple(x if path is None else path.forward(x, train=train) for path in paths), train=train)
+            parts = tuple(x if path is None else path.forward(x, train=train) for path in paths)
+            return self.merge.forward(parts, train=train) if then is None else cast(Sum, self.merge).forward(parts, train=train, then=then)
         except BaseException as error:
             if train and cut_off(error):
                 self.reset()

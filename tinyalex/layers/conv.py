@@ -31,7 +31,7 @@ from tinyalex.devices import Array, Device
 from tinyalex.errors import ShapeError, pair, require_bool, require_int, show, show_pair
 from tinyalex.fast.request import Convolution, Row, Then, size_of
 from tinyalex.fast.table import check_algorithm, check_fits, choose
-from tinyalex.geometry import Windows, check_padding, windows_of
+from tinyalex.geometry import Windows, check_padding, kept_windows
 from tinyalex.init import Gaussian, Init, zeros
 from tinyalex.layers.base import Layer
 from tinyalex.layers.columns import col2im, im2col
@@ -78,8 +78,8 @@ class Conv2d(Layer):
     weight_init, bias_init: functions (shape, rng) -> array from `tinyalex.init`.
     rng: the generator that draws the weights; if None, a Sequential draws them from its seed.
     algorithm: the row of `tinyalex.fast.table` that computes: "plain" calls the two functions above; "im2col", "few", "strips",
-        "lines" and "winograd" are faster; "auto" takes the one that was measured to be the fastest for the shape and the batch, and
-        on a GPU kernels, see `tinyalex.fast.cuda.loader`.
+        "lines", "pointwise" and "winograd" are faster; "auto" takes the one that was measured to be the fastest for the shape and
+        the batch, and on a GPU kernels, see `tinyalex.fast.cuda.loader`.
         In float32 "winograd" differs from "plain" by up to 1e-4 of the largest output, the others by up to 1e-5.
     input_gradient: False in a first layer: backward then returns None and saves a third of its work.
 
@@ -203,7 +203,7 @@ class Conv2d(Layer):
         if len(in_shape) != 3 or in_shape[0] != self.in_channels:
             got = show(("N", *in_shape))
             raise ShapeError(f"{self.name}: x must have {self.in_channels} channels on axis 1 of (N, C, H, W), got {got}")
-        return windows_of(self.name, in_shape[1:], self.kernel_size, self.stride, self.padding, self.ceil_mode)
+        return kept_windows(self.name, tuple(in_shape[1:]), self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (self.out_channels, *self.windows(in_shape).out)

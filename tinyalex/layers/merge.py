@@ -17,6 +17,7 @@ import numpy as np
 from tinyalex.devices import Array, Device, Scratch
 from tinyalex.errors import ShapeError, show
 from tinyalex.fast.request import Keeps, Then, apply
+from tinyalex.fast.sharing import Maps, map_maps
 from tinyalex.layers.base import Layer
 from tinyalex.layers.facts import Facts
 from tinyalex.parameters import check_owner
@@ -32,17 +33,17 @@ def sum_of(parts: Parts, device: Device, then: Then | None = None) -> Array:
     """
     out = device.empty(parts[0].shape, parts[0].dtype)
 
-    def block(images: slice, scratch: Scratch) -> None:
+    def block(at: Maps, scratch: Scratch) -> None:
+        total = out[at]
         if len(parts) == 1:
-            out[images] = parts[0][images]
+            total[...] = parts[0][at]
         else:
-            scratch.xp.add(parts[0][images], parts[1][images], out=out[images])
+            scratch.xp.add(parts[0][at], parts[1][at], out=total)
         for part in parts[2:]:
-            total = out[images]
-            total += part[images]
-        apply(then, out[images], scratch)
+            total += part[at]
+        apply(then, total, scratch)
 
-    device.map_blocks(block, len(out), out[:1].nbytes)
+    map_maps(device, block, out.shape, out.dtype.itemsize)
     return out
 
 
@@ -70,6 +71,10 @@ class Merge(Layer):
         for part in parts:
             self.check_x(part)
         self.output_shape(tuple(part.shape[1:] for part in parts))
+        for number, part in enumerate(parts[1:], 2):
+            if len(part) != len(parts[0]):
+                rule = f"{self.name}: outputs of paths must be of one batch, {len(parts[0])} images as in path 1"
+                raise ShapeError(f"{rule}, got {len(part)} in path {number}; let all paths read one x")
         return parts
 
     def facts(self, in_shape: Any, n: int = 1) -> Facts:

@@ -24,7 +24,7 @@ from tinyalex.errors import ShapeError, pair, require_bool, show, show_pair
 from tinyalex.fast.layout import is_chwn
 from tinyalex.fast.request import Keeps, Pooling, Row, Then
 from tinyalex.fast.table import check_algorithm, check_fits, choose
-from tinyalex.geometry import Windows, check_padding, padding_of, windows_of
+from tinyalex.geometry import Windows, check_padding, kept_windows, padding_of
 from tinyalex.layers.base import Layer
 from tinyalex.layers.columns import cells, padded, unpadded
 from tinyalex.layers.facts import Facts
@@ -151,7 +151,7 @@ class Pool2d(Layer):
         """The windows of this layer on an input of shape (C, H, W)."""
         if len(in_shape) != 3:
             raise ShapeError(f"{self.name}: x must have 4 axes (N, C, H, W), got {show(('N', *in_shape))}")
-        return windows_of(self.name, in_shape[1:], self.kernel_size, self.stride, self.padding, self.ceil_mode, inside=True)
+        return kept_windows(self.name, tuple(in_shape[1:]), self.kernel_size, self.stride, self.padding, self.ceil_mode, inside=True)
 
     def output_shape(self, in_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (in_shape[0], *self.windows(in_shape).out)

@@ -29,6 +29,9 @@ KINDS: dict[str, Callable[..., Layer]] = ACTIVATIONS | {
     "mean_pool": classes.AvgPool2d,
     "dropout": classes.Dropout,
     "flatten": classes.Flatten,
+    "bn": classes.BatchNorm2d,
+    "gn": classes.GroupNorm,
+    "global_pool": classes.GlobalAvgPool2d,
 }
 
 
@@ -59,7 +62,7 @@ def build_rows(
 
     Raises
     ------
-    ShapeError: an image so small that a window does not fit, or a setting outside its range.
+    ShapeError: an image so small that a window does not fit, a setting outside its range, or groups that two towers cannot share.
     """
     rows, rng = tuple(rows), np.random.default_rng(seed)
     rows = change(rows, **{row.name: {"seed": seed} for row in rows if row.kind == "dropout"})
@@ -116,7 +119,8 @@ def _halves(step: Step, device: Device, rng: np.random.Generator) -> tuple[Row, 
     a, b = half(step.row, 0), half(step.row, 1)
     if not step.weight:
         return a, b
-    weight, bias = (device.draw(init, shape, rng) for init, shape in zip(step.initial, (step.weight, step.weight[:1]), strict=True))
+    shapes = (step.weight, step.weight[:1] if step.row.biased else (0,))
+    weight, bias = (device.draw(init, shape, rng) for init, shape in zip(step.initial, shapes, strict=True))
     k = len(weight) // 2
     return (
         a.having(weight_init=lambda *_: weight[:k], bias_init=lambda *_: bias[:k]),

@@ -8,11 +8,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tinyalex.errors import ShapeError, did_you_mean, require_choice, require_keywords, show
+from tinyalex.errors import ShapeError, require_choice, require_keywords, show
 from tinyalex.layers import Sequential
 from tinyalex.models.cifar import figure1_net, figure1_rows
 from tinyalex.models.cifar_alexnet import ROWS, cifar_alexnet
-from tinyalex.models.later import GROUPS as LATER_GROUPS, LATER, build_later
+from tinyalex.models.later import GROUPS as LATER_GROUPS, LATER, build_later, near_later
 from tinyalex.models.options import alexnet, keywords_of
 from tinyalex.models.rows import Rows
 from tinyalex.models.variants import VARIANTS
@@ -77,7 +77,7 @@ def rows_of(name: str) -> Rows:
 def require_name(name: Any) -> str:
     """`name` if there is a network of that name. ShapeError: there is none; the message lists the names."""
     if not isinstance(name, str) or name not in MODELS:
-        raise ShapeError(f"net: NAME must be one of {SHORT}, got {show(name)}", did_you_mean(name, MODELS))
+        raise ShapeError(f"net: NAME must be one of {SHORT}, got {show(name)}", near_later(name, MODELS))
     return name
 
 

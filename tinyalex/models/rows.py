@@ -18,6 +18,7 @@ from tinyalex.geometry import windows_of
 from tinyalex.init import Constant, Gaussian, Init
 
 Shape: TypeAlias = tuple[int, ...]
+NORMS = ("bn", "gn")  # kinds of layers with a scale and a shift for each channel
 PYTORCH = "uniform within 1 / sqrt(fan-in)"  # the default of torch.nn.Conv2d and Linear, for weights and biases
 
 
@@ -36,6 +37,11 @@ class Row:
     def weighted(self) -> bool:
         """Whether the layer has weights."""
         return "weight_init" in self.settings
+
+    @property
+    def biased(self) -> bool:
+        """Whether a layer with weights has biases too."""
+        return bool(self.settings.get("bias", True))
 
     @property
     def width(self) -> int:
@@ -71,11 +77,12 @@ def conv(
     groups: int = 1,
     ceil: bool = False,
     weight: Init | str = Gaussian(0.01),  # noqa: B008 - immutable
-    bias: float = 0,
+    bias: float | None = 0,
 ) -> Row:
-    """A convolution. weight: the distribution of the initial weights. bias: the initial value of every bias."""
+    """A convolution. weight: the distribution of the initial weights. bias: the initial value of every bias, None for no biases."""
     window = {"out_channels": filters, "kernel_size": kernel, "stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil}
-    return Row("conv", name, window | {"input_gradient": True, "weight_init": weight, "bias_init": Constant(float(bias))})
+    biases = {"bias_init": Constant(float(bias or 0))} | ({"bias": False} if bias is None else {})
+    return Row("conv", name, window | {"input_gradient": True, "weight_init": weight} | biases)
 
 
 def linear(
@@ -103,6 +110,16 @@ def norm(name: str, *, n: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: fl
 def rnorm(name: str, *, n: int, k: float, alpha: float, beta: float) -> Row:
     """Response normalization within each channel."""
     return Row("rnorm", name, {"n": n, "k": k, "alpha": alpha, "beta": beta})
+
+
+def bn(name: str, **settings: Any) -> Row:
+    """Batch normalization; other settings are those of `BatchNorm2d`."""
+    return Row("bn", name, settings)
+
+
+def gn(name: str, groups: int, **settings: Any) -> Row:
+    """Group normalization; other settings are those of `GroupNorm`."""
+    return Row("gn", name, {"groups": groups, **settings})
 
 
 def pool(name: str, kernel: int = 3, *, stride: int = 2, ceil: bool = True, kind: str = "pool") -> Row:
@@ -191,12 +208,24 @@ def links(rows: Iterable[Row]) -> tuple[str, ...]:
 
 
 def half(row: Row, index: int) -> Row:
-    """The half of a layer that is in tower a (index 0) or b (index 1): it has half of the filters or units and half of the groups."""
+    """The half of a layer that is in tower a (index 0) or b (index 1): it has half of the filters or units and half of the groups.
+
+    A layer with weights and one group reads both towers. ShapeError: an odd number of groups, filters or units, or a layer with
+    parameters whose name does not end with a digit, so that files could not tell its halves.
+    """
     mine = replace(row, name=row.name + "ab"[index])
+    if (row.weighted or row.kind in NORMS) and not row.name[-1].isdigit():
+        rule = f"rows: the name of a layer with parameters must end with a digit for two towers, {row.name + '1'!r} and the like"
+        raise ShapeError(f"{rule}, got {show(row.name)}; its halves get an a and a b behind it")
     if row.weighted:
+        if row.width % 2:
+            raise ShapeError(f"{row.name}: filters or units must be an even number for two towers, got {row.width}")
         mine = mine.having(width=row.width // 2)
-    if "groups" in row.settings:
-        mine = mine.having(groups=max(1, row["groups"] // 2))
+    if "groups" in row.settings and not (row.weighted and row["groups"] == 1):
+        if row["groups"] % 2:
+            rule = f"{row.name}: groups must be an even number for two towers, of which each has half"
+            raise ShapeError(f"{rule}, got {row['groups']}; use groups={2 * row['groups']}, or one tower")
+        mine = mine.having(groups=row["groups"] // 2)
     return mine.having(part=(index, 2)) if "part" in row.settings else mine
 
 
@@ -236,6 +265,8 @@ def walk(rows: Iterable[Row], in_shape: Shape) -> Iterator[Step]:
                 weight = (out[0], shape[0] // row["groups"], *pair(row.name, "kernel_size", row["kernel_size"]))
         elif row.kind == "flatten":
             out = (math.prod(shape),)
+        elif row.kind == "global_pool":
+            out = shape[:1]
         elif row.kind == "linear":
             out, weight = (row["out_features"],), (row["out_features"], shape[0] // row["groups"])
         yield Step(row, shape, out, weight)
@@ -243,13 +274,19 @@ def walk(rows: Iterable[Row], in_shape: Shape) -> Iterator[Step]:
 
 
 def weight_shapes(rows: Iterable[Row], in_shape: Shape) -> dict[str, Shape]:
-    """The shape of each layer's weights, by name. A layer has as many biases as filters or units, the first of these sizes."""
+    """The shape of the weights of each convolution and each fully connected layer, by name."""
     return {step.row.name: step.weight for step in walk(rows, in_shape) if step.weight}
 
 
 def parameters(rows: Iterable[Row], in_shape: Shape) -> int:
-    """The number of weights and biases of the net."""
-    return sum(math.prod(shape) + shape[0] for shape in weight_shapes(rows, in_shape).values())
+    """The number of parameters of the net: of weights, of biases, and of the scales and shifts of normalization."""
+    count = 0
+    for step in walk(rows, in_shape):
+        if step.weight:
+            count += math.prod(step.weight) + (step.weight[0] if step.row.biased else 0)
+        elif step.row.kind in NORMS:
+            count += 2 * step.out_shape[0]
+    return count
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What a file of weights says about its network, so that the network can be used without the program that trained it.
 
-The description is JSON with the network's name in the registry, its options, its classes and how images are prepared; the arrays of the
-preparation, such as the mean image, lie beside the weights under names that begin with "about/". A description can only name networks and
-preparations that tinyalex has, so reading one executes nothing of the file.
+The description is JSON with the network's name in the registry and its options, or its rows if it came from elsewhere; its classes; and how
+images are prepared. The arrays of the preparation, such as the mean image, lie beside the weights under names that begin with "about/". A
+description can only name networks, layers and preparations that tinyalex has, so reading one executes nothing of the file.
 """
 
 from __future__ import annotations
@@ -19,10 +19,24 @@ from tinyalex.data.color import ColorNoise
 from tinyalex.data.prepare import Floats, Prepare, prepare_from_state, prepare_state
 from tinyalex.data.source import Images
 from tinyalex.devices.dry import DryDevice
-from tinyalex.errors import CheckpointError, DataError, ShapeError, TinyalexError, require_bool, require_int, require_keywords, show
+from tinyalex.errors import (
+    CheckpointError,
+    DataError,
+    ShapeError,
+    TinyalexError,
+    require_bool,
+    require_choice,
+    require_int,
+    require_keywords,
+    show,
+)
 from tinyalex.layers import Sequential
+from tinyalex.models.build import places_of
+from tinyalex.models.later.rows import build_net
 from tinyalex.models.options import keywords_of
 from tinyalex.models.registry import MODELS, build, require_name
+from tinyalex.models.rows import Rows
+from tinyalex.models.rows_json import rows_from_json, rows_to_json
 from tinyalex.models.weights import PREFIX
 
 LARGEST = 2048  # pixels of an image's side: a description of a larger one comes from nobody who means well
@@ -34,11 +48,11 @@ CROPPED = "use 1 view; only a net whose input is a crop of its images has ten"
 
 @dataclass(frozen=True, eq=False)
 class SavedNet:
-    """A network of the registry, its classes, and the way from images to its input.
+    """A network of the registry or of rows, its classes, and the way from images to its input.
 
     Parameters
     ----------
-    net: the network's name, such as "alexnet".
+    net: the network's name, such as "alexnet"; any name for a network of rows.
     classes: the name of each output. Characters that cannot be printed are replaced.
     prepare: the preparation of the training, of a class that can be stored (`tinyalex.data.prepare.stored`).
     image_shape: (C, H, W) of the images that `prepare` takes.
@@ -46,10 +60,12 @@ class SavedNet:
     warp: whether pictures of other shapes are squeezed to H x W; False scales them and cuts out the center.
     note: what the network was trained on.
     folders: other names of the classes, such as "n01440764", those of their folders; as many as classes, or none.
+    rows, takes: the layers of a network that the registry does not have, and (C, H, W) of its input; () for one that it has.
 
     Raises
     ------
-    ShapeError, DataError: there is no such network or option, the preparation cannot be stored, or its output does not fit the network.
+    ShapeError, DataError: there is no such network or option, the layers do not fit together, the preparation cannot be stored, or its
+        output does not fit the network.
 
     Example
     -------
@@ -69,6 +85,8 @@ class SavedNet:
     warp: bool = False
     note: str = ""
     folders: tuple[str, ...] = ()
+    rows: Rows = ()
+    takes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.classes
@@ -78,17 +96,17 @@ class SavedNet:
         whole = isinstance(folders, Sequence) and not isinstance(folders, str) and all(isinstance(name, str) for name in folders)
         if not whole or len(folders) not in (0, len(names)):
             raise ShapeError(f"{WHO}: folders must be one name for each class, or none, got {show(folders)}")
-        shape = tuple(self.image_shape) if isinstance(self.image_shape, Sequence) else ()
-        if len(shape) != 3:
-            raise ShapeError(f"{WHO}: image_shape must be (C, H, W), got {show(self.image_shape)}")
-        sizes = tuple(require_int(WHO, "a size of image_shape", size, most=LARGEST) for size in shape)
+        sizes = _sizes("image_shape", self.image_shape)
         own = {key: getattr(self, key) for key in ("net", "note")}
         for key, value in own.items():
             if not isinstance(value, str):
                 raise ShapeError(f"{WHO}: {key} must be a text, got {show(value)}")
         for key, value in {
+            "net": printable([self.net])[0],
             "classes": printable(names),
             "image_shape": sizes,
+            "rows": rows_from_json(rows_to_json(self.rows)) if self.rows else (),
+            "takes": _sizes("takes", self.takes) if self.rows else (),
             "options": self._options(),
             "warp": require_bool(WHO, "warp", self.warp),
             "note": printable([self.note])[0],
@@ -108,10 +126,10 @@ class SavedNet:
 
     def _options(self) -> dict[str, Any]:
         """The options as they come back from a file. ShapeError: one is unknown, or no JSON value."""
-        builder = MODELS[require_name(self.net)]
         if not isinstance(self.options, Mapping):
             raise ShapeError(f"{WHO}: options must be settings by name, got {show(self.options)}")
-        require_keywords(f"{WHO} {self.net}", self.options, [key for key in keywords_of(builder) if key not in (*OF_A_RUN, *COUNTS)])
+        known = () if self.rows else keywords_of(MODELS[require_name(self.net)])
+        require_keywords(f"{WHO} {self.net}", self.options, [key for key in known if key not in (*OF_A_RUN, *COUNTS)])
         try:
             options: dict[str, Any] = json.loads(json.dumps(dict(self.options), allow_nan=False))
         except (TypeError, ValueError):
@@ -121,7 +139,7 @@ class SavedNet:
     @property
     def in_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of the network's input."""
-        c, h, w = self.dry().in_shape or (0, 0, 0)
+        c, h, w = self.takes or self.dry().in_shape or (0, 0, 0)
         return c, h, w
 
     @property
@@ -142,13 +160,15 @@ class SavedNet:
         return made(images)
 
     def build(self, towers: int = 1, devices: Any = None, dtype: Any = np.float32) -> Sequential:
-        """The network with initial weights, on one device or two."""
+        """The network with initial weights, on one device or two. ShapeError: a network of rows has one tower."""
+        if self.rows:
+            require_choice(WHO, "towers", towers, (1,))
+            return build_net(self.rows, self.takes, self.net, places_of(WHO, 1, devices)[0], dtype=dtype)
         return build(self.net, **self._settings(), towers=towers, devices=devices, dtype=dtype)
 
     def dry(self, towers: int = 1) -> Sequential:
         """The network without arrays, to be counted."""
-        places: Any = DryDevice("cpu") if towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")]
-        return build(self.net, **self._settings(), towers=towers, devices=places)
+        return self.build(towers, DryDevice("cpu") if towers == 1 else [DryDevice("cpu:0"), DryDevice("cpu:1")])
 
     def _settings(self) -> dict[str, Any]:
         counts = [key for key in COUNTS if key in keywords_of(MODELS[self.net])]
@@ -167,6 +187,8 @@ class SavedNet:
             "note": self.note,
             "folders": self.folders,
         }
+        if self.rows:
+            about |= {"rows": rows_to_json(self.rows), "takes": self.takes}
         return {"about": json.dumps(about, allow_nan=False)}, {PREFIX + name: array for name, array in arrays.items()}
 
     @classmethod
@@ -189,6 +211,8 @@ class SavedNet:
             if not isinstance(classes, list):
                 raise ValueError(f"classes {show(classes)}")
             own["folders"] = tuple(about.get("folders", ()))
+            if "rows" in about:
+                own |= {"rows": rows_from_json(about["rows"]), "takes": about["takes"]}
             return cls(**own, classes=tuple(classes), prepare=prepare_from_state(about["prepare"], arrays))
         except (TinyalexError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             got = _reason(error)
@@ -217,6 +241,14 @@ def _reason(error: Exception) -> str:
     if isinstance(error, TinyalexError):
         return error.sentence
     return f"no {error}" if isinstance(error, KeyError) else f"{type(error).__name__} {error}"
+
+
+def _sizes(what: str, shape: Any) -> tuple[int, ...]:
+    """`shape` as (C, H, W). ShapeError: it is something else, or too large."""
+    sizes = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sizes) != 3:
+        raise ShapeError(f"{WHO}: {what} must be (C, H, W), got {show(shape)}")
+    return tuple(require_int(WHO, f"a size of {what}", size, most=LARGEST) for size in sizes)
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -27,7 +27,8 @@ from tinyalex.shown import layer_of
 if TYPE_CHECKING:  # a net that is built and trained in memory needs neither the description of files nor the data sets
     from tinyalex.models.saved_net import SavedNet
 
-FORMAT, FORMAT_VERSION, PLAIN_VERSION = "tinyalex-weights", 2, 1  # a file without a description of its network is of version 1
+FORMAT, FORMAT_VERSION = "tinyalex-weights", 3  # older versions of tinyalex read what they know, see `version_of`
+PLAIN_VERSION = 1
 PREFIX = "about/"  # of the arrays that describe the net
 OTHER_NET = "was it made by another network?"
 
@@ -127,7 +128,12 @@ def save_weights(path: Path | str, net: Layer, dtype: str = "float32", note: str
             raise ShapeError(f"save_weights: {name} must be within {limit:g} to fit {dtype}, got {np.abs(array).max():g}; use float32")
     text, arrays = ({}, {}) if about is None else about.stored()
     text |= {"tinyalex": __version__} | ({"note": note} if note else {})
-    write_tensors(path, weights | arrays, FORMAT, PLAIN_VERSION if about is None else FORMAT_VERSION, text)
+    write_tensors(path, weights | arrays, FORMAT, version_of(about), text)
+
+
+def version_of(about: SavedNet | None) -> int:
+    """The format version of a file: 1 without a description of its network, 2 if it names one of the registry, 3 if it has rows."""
+    return PLAIN_VERSION if about is None else 3 if about.rows else 2
 
 
 def read_weights(path: Path) -> tuple[dict[str, Tensor], SavedNet | None]:

@@ -22,12 +22,12 @@ from tinyalex.files.atomic import require_folder, require_path
 from tinyalex.files.tensors import Tensor, read_tensors, write_tensors
 from tinyalex.layers.base import Layer
 from tinyalex.models.saved_net import SavedNet
-from tinyalex.models.weights import PREFIX, arrays_of, check_tensors, copy_state, match_state, state_on_host
+from tinyalex.models.weights import PLAIN_VERSION, PREFIX, arrays_of, check_tensors, copy_state, match_state, state_on_host, version_of
 from tinyalex.optim import SGD
 from tinyalex.parameters import require_thawed
 from tinyalex.schedule import Schedule
 
-FORMAT, FORMAT_VERSION, PLAIN_VERSION = "tinyalex-checkpoint", 2, 1  # one without a description of its network is of version 1
+FORMAT, FORMAT_VERSION = "tinyalex-checkpoint", 3
 KEPT = 2  # the newest checkpoint, and the one before in case a disk damages the newest
 
 
@@ -144,7 +144,7 @@ def save_checkpoint(
     if about is not None:
         own, arrays = about.stored()
         text, tensors = text | own, tensors | arrays
-    write_tensors(path, tensors, FORMAT, PLAIN_VERSION if about is None else FORMAT_VERSION, text)
+    write_tensors(path, tensors, FORMAT, version_of(about), text)
 
 
 def load_checkpoint(path: Path | str) -> Checkpoint:

@@ -14,15 +14,17 @@ import numpy as np
 
 from tinyalex.errors import ShapeError, show
 from tinyalex.files.tensors import raw_bytes
+from tinyalex.layers import GroupNorm
 from tinyalex.layers.base import Layer
 from tinyalex.optim import SGD
 from tinyalex.shown import layer_of
 
 # Keys of "trainer" that the configs of older runs lack. They are compared only if both configs have them.
 LATER = ("train_sha256", "val_sha256", "layers", "order", "in_halves", "multipliers", "schedule_settings", "prepare_settings", "loss")
-OF_HALVES = ("in_channels", "out_channels", "in_features", "out_features", "groups", "part")  # other values with one tower than with two
+OF_HALVES = ("in_channels", "out_channels", "channels", "in_features", "out_features", "groups", "part")  # a tower has others
 NO_RESULT = ("algorithm", "input_gradient")  # they change speed and memory, not the result
 SINCE = {"count_padding": False}  # settings that older runs do not know, and the value that their layers have
+SINCE_IN: Mapping[str, Mapping[str, Any]] = {"CropAndFlip": {"padding": 0}}  # the same for attributes of other objects, by their type
 DEEPEST = 5  # levels of objects inside objects that are described
 
 
@@ -56,15 +58,19 @@ def _without_halves(trainer: dict[str, Any]) -> dict[str, Any]:
     layers = trainer.get("layers")
     if not isinstance(layers, dict) or not all(isinstance(layer, dict) for layer in layers.values()):
         return trainer
-    kept = {name: {key: value for key, value in layer.items() if key not in OF_HALVES} for name, layer in layers.items()}
-    return {**trainer, "layers": kept}
+
+    def compared(layer: dict[str, Any]) -> dict[str, Any]:
+        whole = ("groups",) if layer.get("type") == GroupNorm.__name__ else ()  # shapes would not tell of other groups
+        return {key: value for key, value in layer.items() if key not in OF_HALVES or key in whole}
+
+    return {**trainer, "layers": {name: compared(layer) for name, layer in layers.items()}}
 
 
 def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
     """The part of a config that describes the net without its parameters, and the optimizer's multipliers.
 
     layers: for each layer's name, its type and the settings of its constructor. The two halves of a layer on two towers
-    count as one layer.
+    count as one layer; that of a GroupNorm has the groups of both.
     order: the layers' names in order.
     in_halves: whether the net has two towers.
     multipliers: for each parameter's name, the factors of the learning rate and of the weight decay, unless both are 1.
@@ -77,6 +83,8 @@ def net_config(net: Layer, sgd: SGD) -> dict[str, Any]:
     for leaf in leaves:
         if leaf.name not in links:
             layers.setdefault(name_of(leaf.name), layer_config(leaf))
+            if isinstance(leaf, GroupNorm) and name_of(leaf.name) != leaf.name:
+                layers[name_of(leaf.name)]["groups"] = 2 * leaf.groups
     factors: dict[str, Any] = {}
     for name, pair in sgd.factors.items():
         if pair != (1.0, 1.0):
@@ -127,7 +135,9 @@ def described(value: Any, deep: int = 0) -> Any:
         return {"type": "partial", "of": described((value.func, value.args, value.keywords), deep + 1)}
     if inspect.isroutine(value) or inspect.isclass(value):
         return value.__qualname__
-    attributes = {key: described(element, deep + 1) for key, element in getattr(value, "__dict__", {}).items()}
+    new = SINCE_IN.get(type(value).__name__, {})
+    known = {key: element for key, element in getattr(value, "__dict__", {}).items() if key not in new or element != new[key]}
+    attributes = {key: described(element, deep + 1) for key, element in known.items()}
     return {"type": type(value).__name__, **attributes}
 
 

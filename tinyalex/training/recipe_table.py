@@ -13,6 +13,7 @@ from tinyalex.training.recipes import NAMES, RECIPES, Recipe
 
 OF_NET = ("weight_std", "hidden_bias", "dropout")  # options of AlexNet that belong to a recipe
 _CHOICE = "choice of this project"
+_HE = "He et al. 2015, section 4.2"
 SOURCES: dict[str, dict[str, str]] = {
     "paper": {
         "net": "sections 3.1 to 3.5",
@@ -36,6 +37,7 @@ SOURCES: dict[str, dict[str, str]] = {
         "color_noise": "section 4.1: standard deviation 0.1",
         "color_shrink": "section 4.1 does not divide",
         "noise_until": "section 4.1 does not stop it",
+        "padding": "section 4.1 crops larger images",
         "weight_std": "section 5: standard deviation 0.01",
         "hidden_bias": "section 5: 1 in conv2, conv4, conv5 and the fully connected hidden layers",
         "dropout": "section 4.2",
@@ -62,6 +64,7 @@ SOURCES: dict[str, dict[str, str]] = {
         "color_noise": "convdata_jpeg.py",
         "color_shrink": "convdata_jpeg.py",
         "noise_until": "log: 0 after 67",
+        "padding": "convdata_jpeg.py crops larger images",
         "weight_std": "initW of layers-145.cfg",
         "hidden_bias": "initB of layers-145.cfg",
         "dropout": "hs1, hs2 of layers-145.cfg: keep 0.5",
@@ -88,11 +91,39 @@ SOURCES: dict[str, dict[str, str]] = {
         "color_noise": "Caffe has none",
         "color_shrink": "Caffe has none",
         "noise_until": "Caffe has none",
+        "padding": "data_transformer.cpp crops larger images",
         "weight_std": "train_val.prototxt: weight_filler",
         "hidden_bias": "train_val.prototxt: bias_filler",
         "dropout": "train_val.prototxt: drop6, drop7",
     },
     "small": dict.fromkeys((*NAMES, *OF_NET), _CHOICE),
+    "resnet20-cifar10": {
+        "net": f"{_HE}: n = 3, shortcuts without parameters",
+        "epochs": f"{_HE}: 64,000 steps, of which an epoch of 50,000 images has 391",
+        "batch_size": _HE,
+        "lr": _HE,
+        "momentum": "He et al. 2015, section 3.4",
+        "weight_decay": _HE,
+        "bias_lr": "not in the paper",
+        "bias_decay": "not in the paper",
+        "bias_lr_falls": f"{_HE}: one rate",
+        "schedule": f"{_HE}: divided after 32,000 and 48,000 steps",
+        "patience": "not used by steps",
+        "times": "not used by steps",
+        "divide_by": _HE,
+        "drop_after": f"{_HE}: 32,000 and 48,000 steps of 391 an epoch",
+        "pixels": f"{_HE}: the mean of each pixel is subtracted",
+        "augment": f"{_HE}, as Lee et al. 2015: moved and mirrored",
+        "offsets": f"{_HE}: every crop of the padded image",
+        "own_mean_window": f"{_HE}: the mean is subtracted from the image, which is then padded",
+        "color_noise": f"{_HE}: none",
+        "color_shrink": f"{_HE}: no color noise",
+        "noise_until": f"{_HE}: no color noise",
+        "padding": f"{_HE}: 4 pixels on each side",
+        "weight_std": "He et al. 2015, https://arxiv.org/abs/1502.01852; the last layer as in this project",
+        "hidden_bias": f"{_HE}: batch normalization instead",
+        "dropout": f"{_HE}: none",
+    },
 }
 
 

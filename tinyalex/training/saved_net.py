@@ -1,4 +1,4 @@
-"""Makes a network from a checkpoint or a file of weights alone."""
+"""Makes a network from a checkpoint or a file of weights alone, also of one that another program wrote."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import CheckpointError, TinyalexError, did_you_mean, require_choice
 from tinyalex.files.atomic import require_path
 from tinyalex.files.tensors import Tensor, kind_of
+from tinyalex.formats.files import files_in, kind_of_files, read as read_foreign
+from tinyalex.formats.saved import describe_imported
 from tinyalex.layers import Sequential
 from tinyalex.models import weights
 from tinyalex.models.pretrained import trained_figure1
@@ -36,6 +38,8 @@ def load_net(
     devices: str | Device | Sequence[str | Device] | None = None,
     towers: int | None = None,
     about: SavedNet | Callable[[], SavedNet] | None = None,
+    net: str | None = None,
+    tell: Callable[[str], object] | None = None,
 ) -> tuple[Sequential, SavedNet]:
     """The network of a checkpoint or a file of weights, ready to be used, and what the file says about it.
 
@@ -45,10 +49,12 @@ def load_net(
     Parameters
     ----------
     path: a checkpoint, a file of `save_weights`, the folder of a run (its newest checkpoint, else its weights), or "figure1" for the
-        trained network that comes with the package.
+        trained network that comes with the package; or what `tinyalex.formats.files.read` reads, such as "net.onnx".
     devices: one device, or one for each tower; None for the CPU. towers: 1 or 2, whatever the network was trained with; None is the
         number of devices.
     about: the description of a file that has none, because an earlier tinyalex wrote it; or a function that makes it, if it is needed.
+    net: the name in the registry of the network whose weights a file of another program has, where they do not tell.
+    tell: called with each sentence about what a file of another program does not say, and about what was left out.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def load_net(
     towers = require_choice("load_net", "towers", count if towers is None else towers, (1, 2))
     if is_shipped(path):
         return _shipped(towers, devices)
-    file, params, found = read_saved(path)
+    file, params, found = read_saved(path, net, tell)
     if found is None and about is None:
         remedy = "say which with --net NAME and --data DATA, in Python with about=SavedNet(...)"
         raise CheckpointError(f"{file}: the file must describe its network, got weights alone, as earlier versions wrote them; {remedy}")
@@ -75,9 +81,9 @@ def load_net(
     for name, array in params.items():
         if not np.isfinite(array).all():
             raise CheckpointError(f"{file}: {name} must be finite, got a NaN or an infinity; the training of this net has diverged")
-    net = _build(file, saved, towers, devices, params)
-    weights.copy_state(net, weights.match_state(params, weights.arrays_of(net)))
-    return net, saved
+    made = _build(file, saved, towers, devices, params)
+    weights.copy_state(made, weights.match_state(params, weights.arrays_of(made)))
+    return made, saved
 
 
 def describe(net: str, options: Mapping[str, Any], sources: Sources, prepare: Prepare) -> SavedNet:
@@ -97,6 +103,14 @@ def describe_old(net: str, sources: Sources) -> SavedNet:
     return describe(net, {}, sources, input_of(recipe, sources, sources.train, shape[-1]))
 
 
+def wrote(path: str) -> bool:
+    """Whether tinyalex wrote what `path` means: a checkpoint, a file of weights, a run's folder, or a network of the package."""
+    if is_shipped(path) or Path(path).is_dir():
+        return True
+    files = files_in(path)
+    return len(files) == 1 and files[0].is_file() and (kind_of(files[0]) or "").startswith("tinyalex")
+
+
 def is_shipped(path: object) -> bool:
     """Whether `path` names a network of the package. A file or folder of that name comes first."""
     return isinstance(path, str) and path in SHIPPED and not os.path.exists(path)
@@ -113,18 +127,22 @@ def _shipped(towers: int, devices: Any) -> tuple[Sequential, SavedNet]:
     return net, saved
 
 
-def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | None]:
+def read_saved(
+    path: Path | str, net: str | None = None, tell: Callable[[str], object] | None = None
+) -> tuple[Path, Mapping[str, Tensor], SavedNet | None]:
     """The file that `path` means, its parameters, and what it says about its network; None where an earlier tinyalex wrote it.
 
-    "figure1" is the network of the package, unless there is a file of that name.
+    "figure1" is the network of the package, unless there is a file of that name. net, tell: see `load_net`.
 
     Raises
     ------
-    CheckpointError: there is no such file, or it is altered.
+    CheckpointError, DataError: there is no such file, it is altered, or holds what the engine cannot do.
     """
     if is_shipped(path):
-        net, saved = _shipped(1, None)
-        return Path(path), weights.state_on_host(net), saved
+        shipped, saved = _shipped(1, None)
+        return Path(path), weights.state_on_host(shipped), saved
+    if len(files_in(path)) > 1:
+        return _foreign(path, net, tell)
     file = require_path(path if str(path) not in (".", "..") else Path(path).resolve())
     if not file.exists():
         remedy = did_you_mean(str(path), SHIPPED) or f"correct the name; {', '.join(SHIPPED)} comes with tinyalex"
@@ -143,8 +161,21 @@ def read_saved(path: Path | str) -> tuple[Path, dict[str, Tensor], SavedNet | No
         return file, loaded.params, loaded.about()
     if kind == weights.FORMAT:
         return file, *weights.read_weights(file)
-    rule = f"{file}: the file must be a checkpoint or weights of tinyalex"
-    raise CheckpointError(f"{rule}, got {'another file' if kind is None else kind}; it is another file, or truncated")
+    if kind is not None and kind.startswith("tinyalex"):
+        raise CheckpointError(f"{file}: the file must be a checkpoint or weights of tinyalex, got {kind}; it is another file, or truncated")
+    return _foreign(file, net, tell)
+
+
+def _foreign(
+    path: Path | str, net: str | None, tell: Callable[[str], object] | None
+) -> tuple[Path, Mapping[str, Tensor], SavedNet]:
+    """What a file of another program holds, with a description that is usual for its kind."""
+    kind = kind_of_files(path)
+    read = read_foreign(path, net=net)
+    saved, said = describe_imported(read, kind)
+    for sentence in (*read.notes, *said) if tell is not None else ():
+        tell(sentence)  # type: ignore[misc]
+    return Path(read.source), read.arrays, saved
 
 
 def _build(file: Path, saved: SavedNet, towers: int, devices: Any, params: Mapping[str, Tensor]) -> Sequential:

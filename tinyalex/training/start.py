@@ -36,8 +36,10 @@ def input_of(recipe: Recipe, sources: Sources, train: Source, size: int) -> Prep
     Paper: sections 2 and 4.1.
     """
     if recipe.pixels == "standardize":
-        return CropAndFlip(_standardized(sources, train), size, recipe.augment)
+        return CropAndFlip(_standardized(sources, train), size, recipe.augment, recipe.padding)
     mean = SubtractMean.fit(train.images).mean if isinstance(train, ArraySource) else sources.mean_image()
+    if recipe.padding:
+        return CropAndFlip(SubtractMean(mean), size, recipe.augment, recipe.padding)
     noisy = recipe.augment and recipe.color_noise > 0 and recipe.noise_until != 0
     return Crops(
         mean,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tinyalex.experiments.claims.plan import FAMILIES, VARIANTS, chosen_claims
+from tinyalex.experiments.claims.alexnet import ALEXNET
+from tinyalex.experiments.claims.plan import VARIANTS, chosen_claims
 from tinyalex.experiments.claims.result import Work
 from tinyalex.experiments.claims.runs import Color, Outcome, Run, name_of, write_run
 
@@ -36,5 +37,5 @@ def plant(folder, *runs):
         write_run(path, run)
 
 
-def make_work(*names, seeds=3):
-    return Work(chosen_claims(names), seeds, FAMILIES, "tinyalex claims --out here")
+def make_work(*names, seeds=3, table=ALEXNET):
+    return Work(chosen_claims(names, table), seeds, table.families, "tinyalex claims --out here", table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from tinyalex.errors import CheckpointError, Interrupted
 from tinyalex.experiments.claims import experiment
 from tinyalex.experiments.claims.experiment import Training
 from tinyalex.experiments.claims.plan import FAMILIES, VARIANTS
+from tinyalex.experiments.claims.runs import read_run
 from tinyalex.training import Trainer
 
+REPOSITORY = Path(__file__).parents[3]
 EPOCHS = {"claims": 2, "pair": 4, "towers": 2}
 
 
@@ -206,3 +209,16 @@ def test_altered_outcome_is_refused(change, dataset, tmp_path):
     path.write_text(json.dumps(document))
     with refuses(CheckpointError, "the file must be a finished run of claims, got"):
         training("claims", dataset, tmp_path).finished(VARIANTS["base"], 0)
+
+
+def test_runs_of_the_time_before_have_the_settings_of_this_code(dataset, tmp_path):
+    """The committed runs must be read and go on: what decides an outcome has the same names and values as then."""
+    paths = sorted((REPOSITORY / "examples" / "results" / "claims" / "runs").glob("*/run.json"))
+    assert paths
+    for path in paths:
+        run = read_run(path.parent)
+        family = replace(FAMILIES[VARIANTS[run.variant].family], train_images=None)
+        mine = Training(family, dataset, tmp_path, CpuDevice(workers=1), progress=False)
+        mine.images = run.settings["images"]
+        mine.stages = mine.family.stages(mine.images["train_images"])
+        assert mine.settings(VARIANTS[run.variant], run.seed) == run.settings

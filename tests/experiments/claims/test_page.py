@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.experiments.claims.fakes import IMAGES, make_outcome, make_run, make_work, plant
+from tinyalex.experiments.claims.alexnet import ALEXNET, CLAIMS, VARIANTS
 from tinyalex.experiments.claims.job import Job
-from tinyalex.experiments.claims.page import FILES, page_of, sentences
-from tinyalex.experiments.claims.plan import CLAIMS, VARIANTS
+from tinyalex.experiments.claims.page import OF_CLAIMS, PAGES, files_of, page_of, sentences
 from tinyalex.experiments.claims.result import result
 from tinyalex.experiments.claims.values import value_of
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 def document_of(folder, *names, seeds=3):
@@ -133,13 +136,25 @@ def test_every_picture_is_drawn_for_the_runs_it_needs(tmp_path):
     plant(tmp_path, *pairs("base", "no-dropout", [1.0, -2.0, 0.5]), *pairs("pair-norm", "pair-plain", [2.0]))
     plant(tmp_path, *(make_run(name, 0, make_outcome(colors=(0.1, 0.2, 0.3))) for name in ("split", "whole")))
     Job(tmp_path, make_work(), lambda line: None).write()
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(FILES)
-    for name in FILES:
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == sorted(files_of(ALEXNET))
+    for name in files_of(ALEXNET):
         if name.endswith("png"):
             with Image.open(tmp_path / name) as image:
                 image.load()
                 assert image.width > 1000
             assert f"]({name})" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["claims", "later"])
+def test_page_of_the_repository_is_that_of_its_result(name):
+    """`tinyalex claims --page --out FOLDER` writes it again; a result may have been written when there was one table."""
+    folder = REPOSITORY / "examples" / "results" / name
+    if name == "later" and not folder.is_dir():
+        return  # its runs take hours, and none is committed yet
+    document = json.loads((folder / "result.json").read_text())
+    pictures = [OF_CLAIMS, *PAGES[document.get("of", "alexnet")].pictures]
+    shown = [picture for picture in pictures if (folder / picture.file).is_file()]
+    assert page_of(document, shown) == (folder / "README.md").read_text()
 
 
 def test_result_is_the_same_whenever_it_is_written(tmp_path):

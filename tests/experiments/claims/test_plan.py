@@ -6,8 +6,9 @@ import pytest
 from tests.contract import refuses
 from tinyalex.devices import CpuDevice
 from tinyalex.errors import ShapeError
+from tinyalex.experiments.claims.alexnet import CLAIMS, FAMILIES, VARIANTS
 from tinyalex.experiments.claims.nets import BASE
-from tinyalex.experiments.claims.plan import CLAIMS, FAMILIES, VARIANTS, chosen_claims, queue_of
+from tinyalex.experiments.claims.plan import chosen_claims, queue_of
 from tinyalex.experiments.claims.values import KINDS
 from tinyalex.layers import AvgPool2d, Conv2d, Dropout, LocallyConnected2d, LocalResponseNorm, MaxPool2d
 

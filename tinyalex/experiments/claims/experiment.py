@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+import numpy.typing as npt
 
 from tinyalex.analysis.specialization import gray_shares, specialization
 from tinyalex.data.augment import Crops
@@ -16,8 +20,10 @@ from tinyalex.data.dataset import Dataset
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
 from tinyalex.devices import Device
 from tinyalex.errors import CheckpointError, DivergedError, show
+from tinyalex.experiments.claims.claim import MOMENTUM, Family, Variant
+from tinyalex.experiments.claims.ensemble import mean_of, write_probabilities
 from tinyalex.experiments.claims.nets import CROP
-from tinyalex.experiments.claims.plan import MOMENTUM, Family, Variant
+from tinyalex.experiments.claims.plan import table_of
 from tinyalex.experiments.claims.runs import Color, Outcome, Run, name_of, read_run, write_run
 from tinyalex.experiments.figure1.runs import images_of
 from tinyalex.files.atomic import make_folder, write_json
@@ -58,10 +64,16 @@ class Training:
 
     def settings(self, variant: Variant, seed: int) -> dict[str, Any]:
         """All that decides the outcome of a run, as JSON."""
-        own = {"crops": variant.crops, "color": variant.color, "weight_decay": variant.weight_decay}
+        family, run = self.family, {"run": name_of(variant.name, seed), "family": variant.family}
         stages = [asdict(stage) | {"after": list(stage.after)} for stage in self.stages]
-        known = {"batch_size": self.family.batch_size, "momentum": MOMENTUM, "lr": self.family.lr, "segment": self.family.segment}
-        return {"run": name_of(variant.name, seed), "family": variant.family, **own, **known, "stages": stages, "images": self.images}
+        known: dict[str, Any] = {"stages": stages, "images": self.images}
+        known |= {"batch_size": family.batch_size, "lr": self.rate(variant)}
+        if family.padding is not None:  # the other families have no such keys, so that runs of the time before go on
+            known |= {"padding": family.padding, "curve_images": family.test_images}
+        if variant.members:
+            return run | {"members": list(variant.members)} | known
+        own = {"crops": variant.crops, "color": variant.color, "weight_decay": variant.weight_decay}
+        return run | own | {"momentum": MOMENTUM, "segment": family.segment} | known
 
     def finished(self, variant: Variant, seed: int) -> Run | None:
         """The finished run; None if it is not finished.
@@ -84,7 +96,7 @@ class Training:
     def epochs_left(self, variant: Variant, seed: int) -> int:
         """How many epochs the run has still to train; of an epoch in progress the whole counts."""
         folder = self._folder(variant, seed)
-        if self.finished(variant, seed) is not None:
+        if variant.members or self.finished(variant, seed) is not None:
             return 0
         logs = [self._stage_folder(folder, stage) / LOG for stage in range(len(self.stages))]
         return self.epochs - sum(len(read_epochs(log, RunLog(log).read())) for log in logs)
@@ -100,7 +112,8 @@ class Training:
         known = self.finished(variant, seed)
         folder = self._folder(variant, seed)
         if known is None:
-            known = self._train(variant, seed, folder)
+            known = self._average(variant, seed) if variant.members else self._train(variant, seed, folder)
+            make_folder(folder)
             write_run(folder, known)
         for stage in range(len(self.stages)):
             for path in checkpoint_files(self._stage_folder(folder, stage)):
@@ -110,14 +123,15 @@ class Training:
     def trainer(self, variant: Variant, seed: int, net: Sequential, sgd: SGD, number: int, folder: Path | None) -> Trainer:
         """The trainer of one stage of a run."""
         stage, data = self.stages[number], self.dataset
-        schedule: Schedule = Steps(self.family.lr, after=stage.after) if stage.after else Schedule(self.family.lr)
+        lr = self.rate(variant)
+        schedule: Schedule = Steps(lr, after=stage.after) if stage.after else Schedule(lr)
         return Trainer(
             net,
             sgd,
             schedule,
             SoftmaxCrossEntropy(device=self.device),
             train=(data.train_images[: stage.images], data.train_labels[: stage.images]),
-            val=(data.test_images, data.test_labels),
+            val=(data.test_images[: self.family.test_images], data.test_labels[: self.family.test_images]),
             prepare=self.prepare(variant),
             folder=folder,
             config={"experiment": "claims", "stage": number, **self.settings(variant, seed)},
@@ -129,13 +143,18 @@ class Training:
             hints=False,
         )
 
+    def rate(self, variant: Variant) -> float:
+        """The first learning rate of a variant's runs."""
+        return self.family.lr if variant.lr is None else variant.lr
+
     def parts(self, variant: Variant, seed: int) -> tuple[Sequential, SGD]:
         """The net and the optimizer of a run."""
+        assert variant.build is not None
         net = variant.build(seed, len(self.dataset.classes), self.device)
         own: dict[str, Any] = {}
         if self.family.name == "pair":  # as the authors' parameter files; only the rate of the weights falls
             own = {"multipliers": {"conv*.weight": (1, 0), "*.bias": (2, 0)}, "constant": ("*.bias",)}
-        return net, SGD(net, lr=self.family.lr, momentum=MOMENTUM, weight_decay=variant.weight_decay, **own)
+        return net, SGD(net, lr=self.rate(variant), momentum=MOMENTUM, weight_decay=variant.weight_decay, **own)
 
     def prepare(self, variant: Variant) -> Prepare:
         """What turns images into the input of the net."""
@@ -144,6 +163,8 @@ class Training:
             images = self.dataset.train_images
             if self.family.name == "pair":
                 made: Prepare = Crops(SubtractMean.fit(images).mean, CROP, augment=variant.crops)
+            elif self.family.padding is not None:
+                made = CropAndFlip(Standardize.fit(images), images.shape[2], variant.crops, self.family.padding)
             else:
                 made = CropAndFlip(Standardize.fit(images), CROP, augment=variant.crops)
             self._prepares[key] = ColorNoise.fit(made, images) if variant.color else made
@@ -164,7 +185,7 @@ class Training:
         except DivergedError as error:
             diverged = str(error)
         outcome = self._outcome(variant, net, folder, diverged)
-        if seed == KEPT_SEED and diverged is None:
+        if seed == KEPT_SEED and diverged is None and self.family.test_images is None:
             note = f"{name_of(variant.name, seed)}: {variant.text}; trained on {self.dataset.name}: {self.dataset.note}"
             save_weights(folder / WEIGHTS, net, "float16", note)
         logs = [self._stage_folder(folder, number) / LOG for number in range(len(self.stages))]
@@ -176,11 +197,18 @@ class Training:
     def _outcome(self, variant: Variant, net: Sequential, folder: Path, diverged: str | None) -> Outcome:
         logs = [self._stage_folder(folder, number) / LOG for number in range(len(self.stages))]
         epochs = [epoch for log in logs for epoch in read_epochs(log, RunLog(log).read())]
+        train = self.dataset.train_images, self.dataset.train_labels
         test = self.dataset.test_images, self.dataset.test_labels
-        ten = None
+        ten = final_train = final_test = None
         if self.family.ten_views and diverged is None:
             found = probabilities(net, test, self.prepare(variant), VIEWS, AT_ONCE)
-            ten = float((found.argmax(axis=1) != test[1]).mean())
+            ten = _error(found, test[1])
+        if self.family.test_images is not None and diverged is None:
+            final_train = _error(probabilities(net, train, self.prepare(variant), batch_size=self.family.batch_size), train[1])
+            found = probabilities(net, test, self.prepare(variant))
+            final_test = _error(found, test[1])
+            if self._is_member(variant):
+                write_probabilities(folder, found)
         return Outcome(
             tuple(epoch.loss for epoch in epochs),
             tuple(epoch.running_error for epoch in epochs),
@@ -192,7 +220,36 @@ class Training:
             sum(array.size for array in net.params.values()),
             parameters_sha256(net),
             diverged,
+            final_train,
+            final_test,
         )
+
+    def _average(self, variant: Variant, seed: int) -> Run:
+        """The run of an ensemble: the errors of the mean of its members' probabilities.
+
+        Raises
+        ------
+        CheckpointError: a member has no finished run, or its probabilities cannot be read.
+        """
+        began, folders, runs = time.monotonic(), [self.folder / "runs" / name_of(name, seed) for name in variant.members], []
+        for folder in folders:
+            run = read_run(folder)
+            if run is None:
+                raise CheckpointError(f"{folder}: the member of an ensemble must be a finished run, got none; train it first")
+            runs.append(run)
+        outcomes = [run.outcome for run in runs]
+        diverged, error = next((outcome.diverged for outcome in outcomes if outcome.diverged), None), None
+        if diverged is None:
+            labels = self.dataset.test_labels
+            error = _error(mean_of(folders, (len(labels), len(self.dataset.classes))), labels)
+        size, digest = sum(outcome.parameters for outcome in outcomes), "".join(outcome.sha256 for outcome in outcomes)
+        digest = hashlib.sha256(digest.encode()).hexdigest()
+        outcome = Outcome((), (), (), (), (), None, (), size, digest, diverged, None, error)
+        return Run(variant.name, seed, self.settings(variant, seed), outcome, time.monotonic() - began, runs[-1].how)
+
+    def _is_member(self, variant: Variant) -> bool:
+        """Whether an ensemble averages this variant, so that its probabilities are kept."""
+        return any(variant.name in other.members for other in table_of(variant.name).variants.values())
 
     def _folder(self, variant: Variant, seed: int) -> Path:
         return self.folder / "runs" / name_of(variant.name, seed)
@@ -200,6 +257,11 @@ class Training:
     def _stage_folder(self, folder: Path, number: int) -> Path:
         """The folder of a stage: the last one has the run's own, an earlier one a folder inside."""
         return folder if number == len(self.stages) - 1 else folder / f"stage{number + 1}"
+
+
+def _error(found: npt.NDArray[Any], labels: npt.NDArray[Any]) -> float:
+    """The share of images whose label is not the most probable class."""
+    return float((found.argmax(axis=1) != labels).mean())
 
 
 class _Watch:

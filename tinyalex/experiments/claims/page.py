@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-import math
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tinyalex.experiments.claims import alexnet_page, later_page
+from tinyalex.experiments.claims.claim import Table
 from tinyalex.experiments.claims.intervals import NOT_RUN, RUNNING, TOO_FEW
-from tinyalex.experiments.claims.plan import PARTS, VARIANTS
+from tinyalex.experiments.claims.layout import Page, Picture, filled, percent
+from tinyalex.experiments.claims.plan import VARIANTS
+from tinyalex.experiments.claims.plots import draw, figure_of_claims
 from tinyalex.experiments.claims.result import RESULT
 from tinyalex.experiments.claims.runs import Run
 from tinyalex.experiments.claims.values import KINDS
 from tinyalex.files.atomic import write_bytes
 from tinyalex.units import time_in_words
 
-PAGE, CLAIMS_PICTURE, DROPOUT_PICTURE, PAIR_PICTURE, TOWERS_PICTURE = "README.md", "claims.png", "dropout.png", "pair.png", "towers.png"
-FILES = (PAGE, RESULT, CLAIMS_PICTURE, DROPOUT_PICTURE, PAIR_PICTURE, TOWERS_PICTURE)
+README = "README.md"
+OF_CLAIMS = Picture("claims.png", "Each claim's mean and 95 % interval, beside the line of no effect", figure_of_claims, ())
+PAGES = {"alexnet": alexnet_page.PAGE, "later": later_page.PAGE}  # by the name of the table
+RULE = """\
+## The rule, fixed before the runs
+
+For each seed the value of a claim is the difference of two runs with this seed: both nets read the same images in the same order, and
+start with the same weights as far as their shapes are equal. The interval is mean ± t · deviation / √n over the n seeds, with t of
+Student's distribution for 95 % (4.30 for three seeds, 12.7 for two). A claim is "seen" if the whole interval lies on the paper's side of
+no effect, "the other way" if it lies on the other side, and else "not seen". "Not seen" does not mean that there is no effect: with few
+seeds only large effects can be seen. Of twenty claims without an effect one would be "seen" or "the other way" by chance."""
+
+
+def files_of(table: Table) -> tuple[str, ...]:
+    """The names of the files that a call with this table writes beside the runs."""
+    return (README, RESULT, OF_CLAIMS.file, *(picture.file for picture in PAGES[table.name].pictures))
 
 
 def write_page(folder: Path, document: Mapping[str, Any], runs: Mapping[tuple[str, int], Run]) -> None:
     """Write README.md and the pictures that the finished runs allow. document: the contents of `result.json`."""
-    from tinyalex.experiments.claims.plots import draw
+    any_value = any(claim["values"] for claim in document["claims"].values())
+    pictures = ([OF_CLAIMS] if any_value else []) + list(_page(document).pictures)
+    write_bytes(folder / README, page_of(document, draw(document, runs, folder, pictures)).encode())
 
-    drawn = draw(document, runs, folder)
-    write_bytes(folder / PAGE, page_of(document, drawn).encode())
+
+def _page(document: Mapping[str, Any]) -> Page:
+    return PAGES[document.get("of", "alexnet")]  # a result of the time when there was one table does not name it
 
 
 def sentences(document: Mapping[str, Any]) -> list[str]:
@@ -35,8 +54,19 @@ def sentences(document: Mapping[str, Any]) -> list[str]:
         if name in document["chosen"] or claim["values"]:
             kind = KINDS[claim["kind"]].text
             ours = f": {kind} {measured(claim)}" if claim["values"] else ""
-            lines.append(f"{name}, section {claim['section']}{ours}: {verdict(claim)} (the paper: {claim['paper']})")
+            lines.append(f"{name}, {where(claim['section'])}{ours}: {verdict(claim)} (the paper: {claim['paper']})")
     return lines
+
+
+def where(section: str) -> str:
+    """The section of a claim in words; that of a later paper begins with the paper's name.
+
+    Example
+    -------
+    >>> where("3.4"), where("He 2015, 4.2")
+    ('section 3.4', 'He 2015, 4.2')
+    """
+    return f"section {section}" if section[0].isdigit() else section
 
 
 def measured(claim: Mapping[str, Any]) -> str:
@@ -64,9 +94,12 @@ def verdict(claim: Mapping[str, Any]) -> str:
     return f"{text}; running, {done} of {seeds} seeds" if text != TOO_FEW else f"running, {done} of {seeds} seeds"
 
 
-def page_of(document: Mapping[str, Any], pictures: Sequence[str] = ()) -> str:
+def page_of(document: Mapping[str, Any], pictures: Sequence[Picture] = ()) -> str:
     """The text of README.md."""
-    parts = [_head(document), _table(document), _pictures(pictures), _rule(), _budgets(document), _runs(document), _machine(document)]
+    page, shown = _page(document), "\n\n".join(f"![{picture.alt}]({picture.file})" for picture in pictures)
+    budgets = f"## The budget, the same for all nets of a family\n\n{page.budgets(document)}"
+    head, rule = _head(document, page), f"{RULE} {page.rule}"
+    parts = [head, _table(document), shown, rule, budgets, _runs(document, page), _machine(document, page)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -91,12 +124,11 @@ def data_in_words(data: Mapping[str, Any]) -> str:
     return f"{data['name']} ({data['note']})"
 
 
-def _head(document: Mapping[str, Any]) -> str:
+def _head(document: Mapping[str, Any], page: Page) -> str:
     done, planned = document["runs_done"], document["runs_planned"]
     state = f"All {planned} runs are finished." if document["finished"] else f"**Still running: {done} of {planned} runs are finished.**"
-    text = f"""Each part of the net is taken away in turn, and the net is trained again with the same seeds, images and epochs, on
-        {data_of(document)}. {state} This page is written by the command. A point is one percent."""
-    return f"# The paper's claims at the scale of CIFAR-10\n\n    {document['command']}\n\n{_filled(text)}"
+    text = f"""{page.head}, on {data_of(document)}. {state} This page is written by the command. A point is one percent."""
+    return f"# {page.title}\n\n    {document['command']}\n\n{filled(text)}"
 
 
 def _table(document: Mapping[str, Any]) -> str:
@@ -108,104 +140,26 @@ def _table(document: Mapping[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def _pictures(pictures: Sequence[str]) -> str:
-    alt = {
-        CLAIMS_PICTURE: "Each claim's mean and 95 % interval, beside the line of no effect",
-        DROPOUT_PICTURE: "Training and test error by epoch, with dropout and without",
-        PAIR_PICTURE: "Test error by epoch of the authors' net with response normalization and without",
-        TOWERS_PICTURE: "Difference of the two halves' gray shares by epoch, with the split and without",
-    }
-    return "\n\n".join(f"![{alt[name]}]({name})" for name in pictures)
-
-
-def _rule() -> str:
-    return """\
-## The rule, fixed before the runs
-
-For each seed the value of a claim is the difference of two runs with this seed: both nets read the same images in the same order, and
-start with the same weights as far as their shapes are equal. The interval is mean ± t · deviation / √n over the n seeds, with t of
-Student's distribution for 95 % (4.30 for three seeds, 12.7 for two). A claim is "seen" if the whole interval lies on the paper's side of
-no effect, "the other way" if it lies on the other side, and else "not seen". "Not seen" does not mean that there is no effect: with few
-seeds only large effects can be seen. Of twenty claims without an effect one would be "seen" or "the other way" by chance. All claims of
-the first family share one base net, so they are not independent of each other.
-
-For the iterations, the error to reach is the mean training error that the net with dropout has in the last three epochs before its
-learning rate falls for the first time. For the towers, the value is the difference of the mean gray shares of the two halves of conv1's
-filters after the last epoch, with the split minus without it, in hundredths; `tinyalex filters` says what a gray share is."""
-
-
-def _budgets(document: Mapping[str, Any]) -> str:
-    claims, pair, towers = (document["families"][name] for name in ("claims", "pair", "towers"))
-
-    def images(family: Mapping[str, Any]) -> str:
-        known = "train_images" in family
-        return f"{family['train_images']:,} training images (and {family['test_images']:,} for testing)" if known else "the training images"
-
-    of_claims = f"""- *claims*: AlexNet's five convolutions and one hidden layer of 512 units, 206,986 parameters, on 24x24 crops.
-        {claims["epochs"]} epochs of {images(claims)}{_ratio(claims)}. Batches of {claims["batch_size"]}, rate {claims["lr"]:g}, a
-        tenth of it after 70 % of the epochs and a hundredth after 90 %, momentum 0.9, weight decay 0.0005. The test error is that of
-        the center of each test image after the last epoch; no epoch is chosen. The training is short{_steps(claims)}. Parts that
-        work against overfitting, such as dropout and color noise, pay after long training, so here they may look useless."""
-    of_pair = f"""- *pair*: the authors' net with two locally connected layers, 1,116,490 parameters. {pair["epochs"]} epochs instead of
-        their {sum(PARTS)}, in the same proportions {":".join(map(str, PARTS))}: on four fifths of {images(pair)}, then on all, then
-        at a tenth and at a hundredth of the rate. The order of batches is theirs: of each 10,000 images 78 batches of 128 and one
-        of 16, never shuffled. The rates are {pair["lr"]:g} for weights and twice that for biases, and only that of the weights
-        falls; weight decay 0.004 for local and fully connected layers, none for convolutions. Both nets are compared by the mean
-        of ten views."""
-    of_towers = f"""- *towers*: the small AlexNet of `tinyalex train --net cifar-alexnet`, with 32 filters in conv1,
-        {towers["epochs"]} epochs of {images(towers)}, crops and reflections, no color noise;
-        rate {towers["lr"]:g}, which falls as that of the claims."""
-    lists = "\n".join(_filled(text, "  ") for text in (of_claims, of_pair, of_towers))
-    return f"## The budget, the same for all nets of a family\n\n{lists}"
-
-
-def _ratio(family: Mapping[str, Any]) -> str:
-    """How many parameters there are for an image, beside the paper's net."""
-    if "train_images" not in family:
-        return ""
-    return f", {206_986 / family['train_images']:.0f} parameters an image (the paper's net: 60,965,224 for 1.2 million, 51)"
-
-
-def _steps(family: Mapping[str, Any]) -> str:
-    """How many steps a run takes, beside the paper's."""
-    if "stages" not in family:
-        return ""
-    steps = sum(stage["epochs"] * math.ceil(stage["images"] / family["batch_size"]) for stage in family["stages"])
-    return f": {steps:,} steps, where the paper's net took about 900,000"
-
-
-def _runs(document: Mapping[str, Any]) -> str:
+def _runs(document: Mapping[str, Any], page: Page) -> str:
     if not document["runs"]:
         return ""
-    rows = ["| run | what | training error | test error | ten views | gray shares (p) |", "|---|---|--:|--:|--:|---|"]
+    columns = {"run": "---", "what": "---", "training error": "--:", "test error": "--:", **page.columns}
+    rows = [f"| {' | '.join(columns)} |", f"|{'|'.join(columns.values())}|"]
     for name, run in document["runs"].items():
-        errors = [_percent(run[key]) for key in ("train_error", "test_error", "ten_views")]
-        color = run["color"]
-        shares = f"{color['a']:.3f}, {color['b']:.3f} ({color['p']:.3f})" if color else "–"
         what = VARIANTS[run["variant"]].text + (" (diverged)" if run["diverged"] else "")
-        rows.append(f"| {name} | {what} | {' | '.join(errors)} | {shares} |")
-    text = """The gray shares are the means of the two halves of conv1's filters. p is the share of random halves of the same
-        filters that differ at least as much as these two."""
-    return "## All runs\n\n" + "\n".join(rows) + "\n\n" + _filled(text)
+        cells = [name, what, percent(run["train_error"]), percent(run["test_error"]), *page.cells(run)]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "## All runs\n\n" + "\n".join(rows) + "\n\n" + filled(page.below)
 
 
-def _machine(document: Mapping[str, Any]) -> str:
+def _machine(document: Mapping[str, Any], page: Page) -> str:
     if "machine" not in document:
         return ""
     machine, versions, workers = document["machine"] or {}, document["versions"] or {}, document["workers"]
-    text = f"""`{RESULT}` has all numbers. Each folder of `runs/` has the log, the outcome with the digest of the final parameters,
-        and for seed 0 the weights as float16. A stopped run goes on with the same command and gives the same numbers.
+    text = f"""`{RESULT}` has all numbers. Each folder of `runs/` has {page.kept}. A stopped run goes on with the same command and
+        gives the same numbers.
         Machine: {machine.get("processor")},
         {workers} worker thread{"" if workers == 1 else "s"}; Python {versions.get("python")}, NumPy {versions.get("numpy")}, tinyalex
         {versions.get("tinyalex")}. All runs together took {time_in_words(document["wall_s"])}. Other work may have run beside them, so this
         time is no measure of speed."""
-    return f"## How it was run\n\n{_filled(text)}"
-
-
-def _filled(text: str, indent: str = "") -> str:
-    """A paragraph in lines of at most 130 characters."""
-    return textwrap.fill(" ".join(text.split()), 130, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-
-
-def _percent(error: float | None) -> str:
-    return "–" if error is None else f"{100 * error:.2f} %"
+    return f"## How it was run\n\n{filled(text)}"

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyalex.experiments.claims.alexnet import ALEXNET
+from tinyalex.experiments.claims.claim import Claim, Family, Table
 from tinyalex.experiments.claims.intervals import NOT_RUN, RUNNING, interval_of, verdict_of
-from tinyalex.experiments.claims.plan import CLAIMS, FAMILIES, VARIANTS, Claim, Family, queue_of
+from tinyalex.experiments.claims.plan import FAMILIES, VARIANTS, queue_of
 from tinyalex.experiments.claims.runs import Run, name_of, read_runs
 from tinyalex.experiments.claims.values import KINDS, value_of
 
@@ -18,17 +20,18 @@ HOW = ("machine", "versions", "blas", "device", "workers")
 
 @dataclass(frozen=True)
 class Work:
-    """What a call trains. claims: the chosen ones. seeds: how many. families: the budgets. command: that continues the work."""
+    """What a call trains. claims: the chosen ones of `table`. seeds: how many. families: the budgets. command: that continues the work."""
 
     claims: tuple[Claim, ...]
     seeds: int
     families: Mapping[str, Family]
     command: str
+    table: Table = ALEXNET
 
     @property
     def queue(self) -> list[tuple[str, int]]:
         """The runs in order: the variant's name and the seed."""
-        return [(variant.name, seed) for variant, seed in queue_of(self.claims, self.seeds)]
+        return [(variant.name, seed) for variant, seed in queue_of(self.claims, self.seeds, self.table)]
 
 
 def result(work: Work, folder: Path) -> dict[str, Any]:
@@ -40,6 +43,7 @@ def result(work: Work, folder: Path) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
+        "of": work.table.name,
         "command": work.command,
         "finished": not left,
         "seeds": work.seeds,
@@ -48,7 +52,7 @@ def result(work: Work, folder: Path) -> dict[str, Any]:
         "runs_planned": len(work.queue),
         "dataset": {"name": images.get("data"), "note": images.get("note"), "synthetic": images.get("data") == "synthetic"},
         "families": {name: _of_family(family, runs.values()) for name, family in work.families.items()},
-        "claims": {claim.name: of_claim(claim, runs, work) for claim in CLAIMS.values()},
+        "claims": {claim.name: of_claim(claim, runs, work) for claim in work.table.claims.values()},
         "runs": {name_of(*key): _of_run(runs[key]) for key in sorted(runs, key=_place)},
         "wall_s": sum(run.wall_s for run in runs.values()),
         **({key: hows[0].get(key) for key in HOW} | {"date": hows[0].get("time")} if hows else {}),
@@ -94,13 +98,13 @@ def of_claim(claim: Claim, runs: Mapping[tuple[str, int], Run], work: Work) -> d
 
 def _of_run(run: Run) -> dict[str, Any]:
     outcome = run.outcome
-    last = {key: (getattr(outcome, key) or (None,))[-1] for key in ("train_error", "test_error")}
     color = outcome.colors[-1] if outcome.colors else None
     return {
         "variant": run.variant,
         "seed": run.seed,
         "epochs": len(outcome.test_error),
-        **last,
+        "train_error": outcome.last_train,
+        "test_error": outcome.last_test,
         "ten_views": outcome.ten_views,
         "color": color and {"a": color.a, "b": color.b, "difference": color.difference, "null": color.null, "p": color.p},
         "parameters": outcome.parameters,
@@ -112,12 +116,14 @@ def _of_run(run: Run) -> dict[str, Any]:
 
 
 def _of_family(family: Family, runs: Iterable[Run]) -> dict[str, Any]:
-    """The budget: that of the finished runs where there are some, else the one of this call."""
-    mine = next((run.settings for run in runs if VARIANTS[run.variant].family == family.name), None)
+    """The budget: that of the finished runs where there are some, else the one of this call. Its rate is not one of a variant's own."""
+    found = [run for run in runs if VARIANTS[run.variant].family == family.name]
+    mine = found[0].settings if found else None
+    lr = next((run.settings["lr"] for run in found if VARIANTS[run.variant].lr is None), family.lr)
     if mine is None:
         return {"epochs": family.epochs, "lr": family.lr, "batch_size": family.batch_size}
     images, epochs = mine["images"], sum(stage["epochs"] for stage in mine["stages"])
-    known = {"epochs": epochs, "lr": mine["lr"], "batch_size": mine["batch_size"], "stages": mine["stages"]}
+    known = {"epochs": epochs, "lr": lr, "batch_size": mine["batch_size"], "stages": mine["stages"]}
     return known | {"train_images": images["train_images"], "test_images": images["val_images"]}
 
 

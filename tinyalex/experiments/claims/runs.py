@@ -47,6 +47,8 @@ class Outcome:
     ten_views: the test error of the finished net by the mean of ten views; None where it is not measured.
     colors: for epochs 0, 1, ...; empty where they are not measured. parameters: how many. sha256: of all parameters.
     diverged: the message if the loss became infinite or NaN; then there is no test error of a finished net.
+    final_train, final_test: the errors of the finished net on all of its training images, without augmentation, and on all test images,
+    where `test_error` has fewer; None where they are not measured. An ensemble has these alone, and no curves.
     """
 
     loss: tuple[float, ...]
@@ -59,6 +61,18 @@ class Outcome:
     parameters: int
     sha256: str
     diverged: str | None = None
+    final_train: float | None = None
+    final_test: float | None = None
+
+    @property
+    def last_train(self) -> float | None:
+        """The training error of the finished net; None where it is not measured."""
+        return self.final_train if self.final_train is not None else (self.train_error or (None,))[-1]
+
+    @property
+    def last_test(self) -> float | None:
+        """The test error of the finished net with one view; None of a run that diverged in its first epoch."""
+        return self.final_test if self.final_test is not None else (self.test_error or (None,))[-1]
 
 
 @dataclass(frozen=True)
@@ -128,9 +142,10 @@ def _outcome(values: dict[str, Any]) -> Outcome:
     lengths = {len(curves[key]) for key in CURVES if key != "train_error" or curves[key]}
     if len(lengths) != 1:
         raise ValueError("curves of different lengths")
-    if outcome.diverged is None and 0 in lengths:
+    if outcome.diverged is None and 0 in lengths and outcome.final_test is None:
         raise ValueError("no epochs")
-    for number in (outcome.ten_views, *(getattr(color, field.name) for color in colors for field in fields(Color)[:-1])):
+    finals = outcome.ten_views, outcome.final_train, outcome.final_test
+    for number in (*finals, *(getattr(color, field.name) for color in colors for field in fields(Color)[:-1])):
         if number is not None:
             _numbers([number])
     return outcome

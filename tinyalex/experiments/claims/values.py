@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
-from tinyalex.experiments.claims.plan import Claim
+from tinyalex.experiments.claims.claim import Claim
 from tinyalex.experiments.claims.runs import Outcome
 from tinyalex.experiments.figure1.runs import epochs_to
 
@@ -27,9 +27,21 @@ def _points(worse: float, better: float) -> float:
     return 100 * (worse - better)
 
 
+def _train(outcome: Outcome) -> float:
+    error = outcome.last_train
+    assert error is not None  # the families of claims of this kind measure it
+    return error
+
+
+def _test(outcome: Outcome) -> float:
+    error = outcome.last_test
+    assert error is not None
+    return error
+
+
 def _gap(outcome: Outcome) -> float:
     """By how much the test error of the finished net is above its training error."""
-    return outcome.test_error[-1] - outcome.train_error[-1]
+    return _test(outcome) - _train(outcome)
 
 
 def _iterations(better: Outcome, worse: Outcome) -> float:
@@ -46,7 +58,7 @@ def _iterations(better: Outcome, worse: Outcome) -> float:
 
 
 def _views(better: Outcome, worse: Outcome) -> float:
-    return _points(worse.test_error[-1], better.ten_views or 0.0)
+    return _points(_test(worse), better.ten_views or 0.0)
 
 
 def _colors(better: Outcome, worse: Outcome) -> float:
@@ -54,8 +66,8 @@ def _colors(better: Outcome, worse: Outcome) -> float:
 
 
 KINDS = {
-    "test error": Kind("points", 0, "test error, lower by", lambda a, b: _points(b.test_error[-1], a.test_error[-1])),
-    "training error": Kind("points", 0, "training error, lower by", lambda a, b: _points(b.train_error[-1], a.train_error[-1])),
+    "test error": Kind("points", 0, "test error, lower by", lambda a, b: _points(_test(b), _test(a))),
+    "training error": Kind("points", 0, "training error, lower by", lambda a, b: _points(_train(b), _train(a))),
     "gap": Kind("points", 0, "gap between training and test error, smaller by", lambda a, b: _points(_gap(b), _gap(a))),
     "iterations": Kind("times as many", 1, "epochs to the same training error:", _iterations),
     "views": Kind("points", 0, "test error of the same net, lower by", _views),

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from tinyalex.errors import ShapeError, require_choice, require_int
 from tinyalex.models.later.resnet import basic, block
 from tinyalex.models.later.rows import conv_bn_relu, linear, row
 from tinyalex.models.rows import Row, Rows
@@ -14,6 +15,10 @@ DEPTHS = (20, 32, 44, 56, 110)
 
 def cifar_resnet(depth: int, classes: int = 10, *, option: str = "A", plain: bool = False) -> Rows:
     """depth: 6 n + 2. option: "A", a shortcut without parameters, as in the paper, or "B", a projection. plain: without shortcuts."""
+    require_choice("resnet", "option", option, ("A", "B"))
+    if require_int("resnet", "depth", depth, least=8) % 6 != 2:
+        rule = "resnet: depth must be 6 n + 2 for CIFAR-10, that is two layers in each of n blocks of three stages, and two more"
+        raise ShapeError(f"{rule}, got {depth}; the paper has {', '.join(map(str, DEPTHS))}")
     rows: list[Row] = [*conv_bn_relu("conv1", 16, 3)]
     for stage, filters in enumerate((16, 32, 64), 1):
         for i in range(1, (depth - 2) // 6 + 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tinyalex.errors import require_choice
 from tinyalex.models.later.rows import branches, conv, linear, row
 from tinyalex.models.rows import Row, Rows
 
@@ -12,7 +13,7 @@ DEPTHS: dict[int, tuple[int, ...]] = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32)
 
 def densenet(depth: int, classes: int = 1000) -> Rows:
     """DenseNet of 121 or 169 layers."""
-    return densenet_of(DEPTHS[depth], classes)
+    return densenet_of(DEPTHS[require_choice("densenet", "depth", depth, tuple(DEPTHS))], classes)
 
 
 def densenet_of(counts: Sequence[int], classes: int, *, growth: int = 32) -> Rows:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tinyalex.errors import require_choice
 from tinyalex.models.later.rows import branches, conv, conv_bn, conv_bn_relu, row
 from tinyalex.models.rows import Row, Rows
 
@@ -86,7 +87,9 @@ def squeeze(name: str, channels: int, reduction: int) -> Rows:
 
 def resnet(depth: int, classes: int = 1000, *, wide: int = 1, first: bool = False, se: int = 0, option: str = "B") -> Rows:
     """ResNet of 18, 34, 50, 101 or 152 layers; wide=2: Wide ResNet; first: the paper's stride; se=16: SE-ResNet; option: see `block`."""
-    return (*stem(), *stages(*DEPTHS[depth], wide=wide, first=first, se=se, option=option), *head(classes))
+    kind, counts = DEPTHS[require_choice("resnet", "depth", depth, tuple(DEPTHS))]
+    require_choice("resnet", "option", option, ("A", "B"))
+    return (*stem(), *stages(kind, counts, wide=wide, first=first, se=se, option=option), *head(classes))
 
 
 def preactivation(depth: int, classes: int = 1000) -> Rows:
@@ -94,14 +97,14 @@ def preactivation(depth: int, classes: int = 1000) -> Rows:
 
     The projection reads what the first ReLU gives; the stem has no normalization, and one more stands in front of the head.
     """
-    kind, counts = DEPTHS[depth]
+    kind, counts = DEPTHS[require_choice("preresnet", "depth", depth, tuple(DEPTHS))]
     rows: list[Row] = [conv("conv1", 64, 7, 2, bias=False), row("pool", "pool1", kernel_size=3, stride=2, padding=1)]
     for stage, count in enumerate(counts):
         k, grows = 64 * 2**stage, 4 if kind == "bottleneck" else 1
         for i in range(count):
             name, stride = f"stage{stage + 1}.{i + 1}", 2 if stage and not i else 1
             before = row("bn", f"{name}.bn1"), row("relu", f"{name}.relu1")
-            path = _preactivated(name, kind, k, stride)
+            path = preactivated(name, kind, k, stride)
             if not i and (stage or grows > 1):
                 rows += [*before, branches(name, "sum", path, (conv(f"{name}.project", grows * k, 1, stride, bias=False),))]
             else:
@@ -109,7 +112,7 @@ def preactivation(depth: int, classes: int = 1000) -> Rows:
     return (*rows, row("bn", "bn5"), row("relu", "relu5"), *head(classes))
 
 
-def _preactivated(name: str, kind: str, k: int, stride: int) -> Rows:
+def preactivated(name: str, kind: str, k: int, stride: int) -> Rows:
     """The path of a block behind its first normalization and ReLU."""
     if kind == "basic":
         sizes = [(k, 3, stride), (k, 3, 1)]

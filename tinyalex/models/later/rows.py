@@ -27,14 +27,17 @@ MERGES: Mapping[str, type[classes.Concat | classes.Sum | classes.Product | class
     "both": classes.Both,
 }
 KINDS: Mapping[str, Any] = OF_ALEXNET | {
-    "bn": classes.BatchNorm2d,
-    "gn": classes.GroupNorm,
-    "global_pool": classes.GlobalAvgPool2d,
     "scale": classes.Scale,
     "shortcut": classes.ZeroShortcut,
     "contrast": classes.LocalContrastNorm,
+    "local": classes.LocallyConnected2d,
 }
-WIDTHS = {"conv": "out_channels", "linear": "out_features", "shortcut": "channels"}  # which setting of a kind holds its maps or units
+WIDTHS = {  # which setting of a kind holds its maps or units
+    "conv": "out_channels",
+    "local": "out_channels",
+    "linear": "out_features",
+    "shortcut": "channels",
+}
 
 
 def conv(name: str, filters: int, kernel: int | tuple[int, int], stride: int = 1, padding: Any = "same", **settings: Any) -> Row:
@@ -110,8 +113,17 @@ def build_net(
     return Sequential(list(made), in_shape, seed=seed, name=name)
 
 
+def _begins_with_convolutions(rows: Rows) -> bool:
+    """Whether the first row, or that of every path if the net begins with paths, is a convolution."""
+    if not rows or rows[0].kind != "branches":
+        return bool(rows) and rows[0].kind == "conv"
+    return all(_begins_with_convolutions(path) for path in rows[0]["paths"])
+
+
 def _without_input_gradient(rows: Rows) -> Rows:
     """The rows, whose first convolution, or that of every path if the net begins with paths, computes no gradient of the images."""
+    if not _begins_with_convolutions(rows):  # all paths or none return the gradient
+        return rows
     first = rows[0]
     if first.kind == "conv":
         return Row("conv", first.name, {**first.settings, "input_gradient": False}), *rows[1:]
@@ -126,7 +138,10 @@ def _layers(rows: Iterable[Row], device: Device | str, seed: int, dtype: Any) ->
             merge = MERGES[each["merge"]](name=f"{each.name}.{each['merge']}", device=device, dtype=dtype)
             yield classes.Branches([list(_layers(path, device, seed, dtype)) for path in each["paths"]], merge, name=each.name)
         else:
-            unknown: dict[str, dict[str, Any]] = {"conv": {"in_channels": None}, "linear": {"in_features": None}, "dropout": {"seed": seed}}
+            channels = {"in_channels": None}
+            unknown: dict[str, dict[str, Any]] = {
+                "conv": channels, "local": channels, "linear": {"in_features": None}, "dropout": {"seed": seed}
+            }  # fmt: skip
             settings = {**each.settings, **unknown.get(each.kind, {})}
             yield KINDS[each.kind](**settings, name=each.name, device=device, dtype=dtype)
 

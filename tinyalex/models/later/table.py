@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tinyalex.errors import ShapeError, did_you_mean, require_bool, require_choice, require_float, require_int, show
+from tinyalex.devices.dry import DryDevice
+from tinyalex.errors import ShapeError, require_bool, require_choice, require_float, require_int, show
 from tinyalex.layers import Sequential
 from tinyalex.models.build import places_of
 from tinyalex.models.later.before import column, columns, jarrett
@@ -18,6 +19,7 @@ from tinyalex.models.later.densenet import densenet
 from tinyalex.models.later.googlenet import googlenet
 from tinyalex.models.later.inception_v3 import inception_v3
 from tinyalex.models.later.inception_v4 import inception_resnet_v2, inception_v4
+from tinyalex.models.later.names import near_name
 from tinyalex.models.later.resnet import preactivation, resnet
 from tinyalex.models.later.rows import build_net, narrow
 from tinyalex.models.later.squeezenet import squeezenet
@@ -185,6 +187,11 @@ GROUPS: Mapping[str, Mapping[str, Later]] = {
 LATER: Mapping[str, Later] = {name: net for group in GROUPS.values() for name, net in group.items()}
 
 
+def near_later(name: object, known: Collection[str]) -> str | None:
+    """The remedy for a name that is not among `known`: the depths of its family, or the most similar name; None if nothing is similar."""
+    return near_name(name, known, GROUPS["for CIFAR-10"])
+
+
 def build_later(
     name: str,
     num_classes: int | None = None,
@@ -217,7 +224,7 @@ def build_later(
     (10,)
     """
     if name not in LATER:
-        raise ShapeError(f"net: NAME must be one of {', '.join(LATER)}, got {show(name)}", did_you_mean(name, LATER))
+        raise ShapeError(f"net: NAME must be one of {', '.join(LATER)}, got {show(name)}", near_later(name, LATER))
     net = LATER[name]
     require_choice(name, "towers", towers, (1,))
     classes = net.classes if num_classes is None else require_int(name, "num_classes", num_classes, least=2)
@@ -228,4 +235,30 @@ def build_later(
         rows = narrow(rows, factor)
     (device,) = places_of(name, 1, devices)
     seed, wanted = require_int(name, "seed", seed, least=0), require_bool(name, "input_gradient", input_gradient)
-    return build_net(rows, (net.channels, size, size), name, device, seed=seed, dtype=dtype, input_gradient=wanted)
+    try:
+        return build_net(rows, (net.channels, size, size), name, device, seed=seed, dtype=dtype, input_gradient=wanted)
+    except ShapeError as error:
+        least = _least_size(rows, net, size)
+        if least is None:
+            raise
+        raise ShapeError(f"{name}: input_size must be at least {least}, got {size} ({error})") from None
+
+
+def _least_size(rows: Rows, net: Later, size: int) -> int | None:
+    """The least height and width above `size` of images that all layers fit, up to the paper's; None if that does not fit either."""
+
+    def fits(side: int) -> bool:
+        try:
+            build_net(rows, (net.channels, side, side), "net", DryDevice())
+        except ShapeError:
+            return False
+        return True
+
+    if size >= net.size or not fits(net.size):
+        return None
+    too_small, enough = size, net.size
+    while enough - too_small > 1:
+        middle = (too_small + enough) // 2
+        too_small, enough = (too_small, middle) if fits(middle) else (middle, enough)
+    return enough
+

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tinyalex.errors import require_choice
 from tinyalex.models.later.rows import conv, conv_relu, hidden, linear, row
 from tinyalex.models.rows import Row, Rows
 
@@ -17,7 +18,8 @@ DEPTHS: dict[int, tuple[int, ...]] = {  # the paper's columns A, B, D and E: how
 def vgg(depth: int, classes: int = 1000, *, bn: bool = False) -> Rows:
     """VGG of 11, 13, 16 or 19 layers with weights. bn: with batch normalization behind every convolution, which keeps its biases."""
     rows: list[Row] = []
-    for stage, (count, filters) in enumerate(zip(DEPTHS[depth], FILTERS, strict=True), 1):
+    counts = DEPTHS[require_choice("vgg", "depth", depth, tuple(DEPTHS))]
+    for stage, (count, filters) in enumerate(zip(counts, FILTERS, strict=True), 1):
         for i in range(1, count + 1):
             name = f"conv{stage}_{i}"
             if bn:

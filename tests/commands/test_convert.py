@@ -1,0 +1,356 @@
+"""`tinyalex convert`, and the commands that take files of other programs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.contract import rng
+from tinyalex import cli
+from tinyalex.commands import convert
+from tinyalex.data import CropAndFlip, Standardize, SubtractMean, synthetic
+from tinyalex.formats import files as formats, parity
+from tinyalex.formats.files import read, write
+from tinyalex.formats.imported import Imported
+from tinyalex.models import build
+from tinyalex.models.saved_net import SavedNet
+from tinyalex.models.weights import save_weights, state_on_host
+from tinyalex.training import load_net
+from tinyalex.training.saved_net import read_saved
+
+VARIANTS = ("alexnet", "alexnet-authors", "alexnet-caffe", "alexnet-caffenet", "alexnet-torchvision")
+SMALL = {"width": 1 / 16, "input_size": 67}
+CLASSES = synthetic.CLASSES
+WHOLE = ("net.prototxt,net.caffemodel", "net.onnx")  # formats that hold layers and weights
+ARRAYS = ("net.pth", "arrays.safetensors")  # those that hold arrays alone
+PREPARE = Standardize((110, 112, 114), (60, 61, 62))
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch, tmp_path):
+    """An empty working folder with no data but the synthetic ones."""
+    monkeypatch.delenv("TINYALEX_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def save(name="cifar-alexnet", file="in.safetensors", **changed):
+    """A file of random weights of a small net."""
+    given = {"classes": CLASSES, "prepare": CropAndFlip(PREPARE, 24), "image_shape": (3, 32, 32)} | changed
+    about = SavedNet(name, **given)
+    net = about.build()
+    for leaf in net.leaves():
+        for key, array in leaf.params.items():  # weights that no two nets share, and biases other than 0
+            array[...] = 0.1 * rng(len(leaf.name)).standard_normal(array.shape) + 0.01 * (key == "bias")
+    save_weights(file, net, about=about)
+    return net, about
+
+
+def variant(name):
+    mean = SubtractMean(np.full((3, 1, 1), 110, np.float32))
+    return save(name, f"{name}.safetensors", classes=("a", "b", "c"), prepare=CropAndFlip(mean, 67), image_shape=(3, 80, 80), options=SMALL)
+
+
+def run(*argv, code=0):
+    assert cli.main(["convert", *map(str, argv)]) == code
+
+
+def converted(capsys, *argv, code=0):
+    capsys.readouterr()
+    run(*argv, "--json", code=code)
+    return json.loads(capsys.readouterr().out)
+
+
+def same_state(one, other):
+    one, other = state_on_host(one), state_on_host(other)
+    assert one.keys() == other.keys()
+    for name in one:
+        assert np.array_equal(one[name], other[name]), name
+
+
+def test_help_is_the_line_of_the_table_and_the_example_works(capsys):
+    assert convert.HELP == cli.COMMANDS["convert"][1]
+    assert cli.main(["convert", "--help"]) == 0
+    assert f"example:\n  {convert.EXAMPLE}" in capsys.readouterr().out
+    save()
+    run("in.safetensors", "deploy.prototxt,net.caffemodel")
+    assert cli.main(convert.EXAMPLE.split()[1:]) == 0
+    assert load_net("net.safetensors")[0].shapes[-1] == (10,)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("first", WHOLE)
+def test_every_alexnet_goes_round_through_all_formats_to_the_bit(name, first, capsys):
+    net, about = variant(name)
+    assert converted(capsys, f"{name}.safetensors", first)["agrees"]
+    for second in WHOLE:
+        other = second.replace("net", "other")
+        assert converted(capsys, first, other)["agrees"]
+        report = converted(capsys, other, "back.safetensors", "--mean", "110,110,110", "--images", "80")
+        assert report["agrees"] and not report["arrays"]["missing"] and not report["arrays"]["left"]
+        back, saved = load_net("back.safetensors")
+        same_state(net, back)
+        x = about.prepare(rng(1).integers(0, 256, (2, 3, 80, 80), np.uint8))
+        assert np.array_equal(back.forward(x), net.forward(x))
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("target", ARRAYS)
+def test_every_alexnet_gives_files_of_arrays_alone(name, target, capsys):
+    variant(name)
+    report = converted(capsys, f"{name}.safetensors", target, "--names", "tinyalex")
+    assert report["agrees"] and [check["most"] for check in report["checks"]] == [0.0]
+
+
+@pytest.mark.parametrize("first", (*WHOLE, *ARRAYS))
+@pytest.mark.parametrize("second", (*WHOLE, *ARRAYS))
+def test_all_pairs_for_a_net_of_the_registry(first, second, capsys):
+    net, about = save("resnet20", prepare=PREPARE)
+    if "prototxt" in first + second:
+        net, about = save("resnet20-b", prepare=PREPARE)  # Caffe has no shortcut of zeros
+    names = ["--names", "tinyalex"]
+    assert converted(capsys, "in.safetensors", first, *names)["agrees"]
+    target = second.replace("net", "other").replace("arrays", "others")
+    assert converted(capsys, first, target, *names, "--net", about.net)["agrees"]
+    assert converted(capsys, target, "back.safetensors", "--net", about.net)["agrees"]
+    back, saved = load_net("back.safetensors")
+    assert saved.net == about.net and saved.rows == ()
+    same_state(net, back)
+
+
+def test_the_other_program_agrees_where_it_is_installed(capsys):
+    pytest.importorskip("onnxruntime")
+    cv2 = pytest.importorskip("cv2")
+    assert hasattr(cv2.dnn, "readNetFromCaffe")
+    variant("alexnet-caffenet")
+    for target, runtime in zip(WHOLE, ("OpenCV", "onnxruntime"), strict=True):
+        (_, check) = converted(capsys, "alexnet-caffenet.safetensors", target)["checks"]
+        assert check["of"] == f"{target} in {runtime}" and not check["reason"] and 0 < check["difference"] < 1e-5
+        (check, _) = converted(capsys, target, "back.safetensors")["checks"]
+        assert check["of"] == f"{target} in {runtime}" and not check["reason"] and check["difference"] < 1e-5
+
+
+def test_a_comparison_that_fails_is_exit_1_and_says_so(capsys, monkeypatch):
+    save()
+    run("in.safetensors", "net.prototxt,net.caffemodel")
+    monkeypatch.setattr(parity, "_opencv", lambda files, x, read: np.ones((len(x), 10), np.float32))
+    run("net.prototxt,net.caffemodel", "out.safetensors", code=1)
+    assert "DIFFERS: net.prototxt,net.caffemodel in OpenCV: " in capsys.readouterr().out
+    report = converted(capsys, "net.prototxt,net.caffemodel", "out.safetensors", code=1)
+    assert not report["agrees"] and [check["agrees"] for check in report["checks"]] == [False, True]
+    assert converted(capsys, "net.prototxt,net.caffemodel", "out.safetensors", "--check", "no")["checks"] == []
+
+
+def test_a_file_that_does_not_come_back_is_noticed(capsys, monkeypatch):
+    save()
+
+    def damaged(path, net, **options):
+        arrays = {name: array + (name == "fc8.bias") * np.float32(1e-6) for name, array in net.arrays.items()}
+        write(path, Imported(net.name, net.source, net.rows, net.in_shape, arrays), **options)
+
+    monkeypatch.setattr(convert, "write", damaged)
+    for target in ("net.prototxt,net.caffemodel", "net.pth"):
+        run("in.safetensors", target, code=1)
+        assert f"DIFFERS: {target} read back: " in capsys.readouterr().out
+
+
+def test_a_program_that_is_missing_or_refuses_is_named(capsys, monkeypatch):
+    save()
+    monkeypatch.setattr(parity, "_opencv", lambda files, x, read: "OpenCV is not installed")
+    run("in.safetensors", "net.prototxt,net.caffemodel")
+    assert "not compared: net.prototxt,net.caffemodel in OpenCV: OpenCV is not installed" in capsys.readouterr().out
+
+
+def test_report_names_what_matched_and_what_did_not(capsys):
+    net, about = save()
+    given = read_saved("in.safetensors")[1]
+    imported = Imported("mine", "x", formats_rows(net), (3, 24, 24), given)
+    write("net.prototxt,all.caffemodel", imported)
+    document = converted(capsys, "net.prototxt", "copy.prototxt")
+    assert len(document["arrays"]["missing"]) == len(given) and document["arrays"]["found"] == [] and document["checks"] == []
+    run("net.prototxt", "copy.prototxt")
+    out = capsys.readouterr().out
+    assert f"arrays: 0 of {len(given)} were in net.prototxt" in out
+    assert "  not in it, so they keep initial values: conv1.weight, conv1.bias" in out
+    run("net.prototxt", "net.onnx", code=2)
+    assert "must hold the arrays of all layers, got none for conv1.weight" in capsys.readouterr().err
+
+
+def formats_rows(net):
+    from tinyalex.models.rows_of_net import rows_of_net
+
+    return rows_of_net(net)
+
+
+def test_options_say_how_images_are_prepared(capsys, tmp_path):
+    save()
+    run("in.safetensors", "net.prototxt,net.caffemodel")
+    (tmp_path / "names.txt").write_text("\n".join(f"name {i}" for i in range(10)) + "\n", encoding="utf-8")
+    pixels = ["--mean", "1,2,3", "--std", "4", "--images", "30", "--warp"]
+    run("net.prototxt,net.caffemodel", "a.safetensors", *pixels, "--classes", "names.txt")
+    saved = load_net("a.safetensors")[1]
+    assert saved.classes[9] == "name 9" and saved.image_shape == (3, 30, 30) and saved.warp and saved.most_views == 10
+    assert np.allclose(saved.prepare(np.full((1, 3, 30, 30), 9, np.uint8))[0, :, 0, 0], [2, 7 / 4, 6 / 4])
+    out = capsys.readouterr().out
+    assert "note: the center of 24x24 is cut out of images of 30x30" in out and "not in the file" not in out.split("wrote a.safe")[0][-300:]
+    run("in.safetensors", "b.safetensors")
+    mine, given = load_net("b.safetensors")[1], load_net("in.safetensors")[1]
+    assert mine.stored()[0] == given.stored()[0]  # what this program wrote keeps its description
+    run("in.safetensors", "c.safetensors", "--mean", "7")
+    changed = load_net("c.safetensors")[1]
+    assert changed.classes == given.classes and changed.prepare.mean.ravel().tolist() == [7, 7, 7]
+
+
+def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
+    save()
+    values = np.array([3, 2, 1], np.float32).repeat(4)
+    (tmp_path / "m.binaryproto").write_bytes(b"\x08\x01\x10\x03\x18\x02\x20\x02\x2a" + bytes([4 * len(values)]) + values.tobytes())
+    run("in.safetensors", "a.safetensors", "--mean", "m.binaryproto")
+    assert load_net("a.safetensors")[1].prepare.mean.ravel().tolist() == [1, 2, 3]  # red, green, blue
+
+
+@pytest.mark.parametrize(
+    ("argv", "text"),
+    [
+        (["nothing.onnx", "a.safetensors"], "nothing.onnx: the file must be readable, got No such file"),
+        (["in.safetensors", "a.onx"], "a.onx: the file to write must end in one of"),
+        (["in.safetensors", "a.safetensors,a.onnx"], "OUT must be one file, or a .prototxt and a .caffemodel with a comma between"),
+        (["in.safetensors", "a.caffemodel,a.prototxt"], "OUT must be one file, or a .prototxt and a .caffemodel with a comma between"),
+        (["in.safetensors", "gone/a.onnx"], "convert: OUT must name a file in a folder that can be written"),
+        (["in.safetensors", "a.pth", "--names", "keras"], "--names must be one of tinyalex, torchvision, timm, akamaster, got 'keras'"),
+        (["in.safetensors", "a.pth", "--net", "nonet"], "NAME must be one of alexnet"),
+        (["in.safetensors", "a.safetensors", "--net", "figure1"], "images of figure1 must be 3x32x32, got 3x24x24"),
+        (["in.safetensors", "a.safetensors", "--mean", "1,2"], "--mean must be 1 or 3 numbers with commas between, got '1,2'"),
+        (["in.safetensors", "a.safetensors", "--mean", "red"], "--mean must be 1 or 3 numbers with commas between, got 'red'"),
+        (["in.safetensors", "a.safetensors", "--std", "0"], "std must be above 0 in every channel"),
+        (["in.safetensors", "a.safetensors", "--classes", "gone.txt"], "--classes must be a text file in UTF-8"),
+        (["in.prototxt", "a.onnx", "--in-shape", "3,8"], "--in-shape must be 3 numbers with commas between, got '3,8'"),
+    ],
+)
+def test_wrong_options_are_one_sentence(argv, text, capsys, tmp_path):
+    save()
+    (tmp_path / "in.prototxt").write_text('input: "data"\n')
+    run(*argv, code=2)
+    error = capsys.readouterr().err
+    assert text in error and "Traceback" not in error
+
+
+def test_a_net_that_computes_something_else_is_not_renamed(capsys):
+    net, _ = save()
+    rows = [row if row.name != "relu1" else type(row)("tanh", "relu1", {"a": 1.0, "b": 1.0}) for row in formats_rows(net)]
+    write("net.prototxt,net.caffemodel", Imported("n", "x", tuple(rows), (3, 24, 24), state_on_host(net)))
+    run("net.prototxt,net.caffemodel", "a.safetensors", "--net", "cifar-alexnet", code=2)
+    error = capsys.readouterr().err
+    assert "--net must be a net that computes the same, got cifar-alexnet, whose outputs differ by" in error
+    assert "the file has tanh where the net has relu" in error
+
+
+# ---------------------------------------------------------------- other commands with files of other programs
+
+
+@pytest.fixture
+def caffe(folder):
+    """A net as two files of Caffe, with a picture."""
+    net, about = save("resnet20-b", prepare=PREPARE)
+    run("in.safetensors", "net.prototxt,net.caffemodel", "--check", "no")
+    Image.fromarray(rng(2).integers(0, 256, (40, 50, 3), np.uint8)).save("cat.png")
+    return "net.prototxt,net.caffemodel"
+
+
+def said(capsys, *argv, code=0):
+    capsys.readouterr()
+    assert cli.main(list(map(str, argv))) == code
+    return capsys.readouterr()
+
+
+def test_net_and_compare_count_the_net_of_a_file(caffe, capsys):
+    here, there = (json.loads(said(capsys, "net", name, "--json").out) for name in ("net.prototxt", "resnet20-b"))
+    assert here["totals"]["parameters"] == there["totals"]["parameters"]
+    assert "from net.prototxt" in said(capsys, "net", caffe).out
+    both = json.loads(said(capsys, "compare", caffe, "resnet20-b", "--json").out)["nets"]
+    assert both[0]["parameters"] == both[1]["parameters"] and both[0]["macs"] == both[1]["macs"]
+    for option in (["--half"], ["--num-classes", "3"], ["--towers", "2"]):
+        assert said(capsys, "net", "net.prototxt", *option, code=2).err.count("must be") == 1
+    assert "gone.prototxt: the file must be readable" in said(capsys, "net", "gone.prototxt", code=2).err
+
+
+def test_predict_filters_features_and_explore_take_it_and_say_what_is_not_in_it(caffe, capsys):
+    found = said(capsys, "predict", caffe, "cat.png", "--json")
+    assert "how images are prepared is not in the file: the mean color of ImageNet is subtracted" in found.err
+    assert "the names of the classes are those of CIFAR-10" in found.err
+    (answer,) = json.loads(found.out)["pictures"]
+    assert answer["top"][0]["class"] in ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+    said(capsys, "filters", caffe, "--layer", "conv1", "--png", "f.png")
+    said(capsys, "features", caffe, "cat.png", "--png", "g.png")
+    said(capsys, "explore", caffe, "cat.png", "--out", "page.html")
+    for file in ("f.png", "g.png", "page.html"):
+        assert (convert.Path(file)).stat().st_size > 1000
+
+
+def test_the_net_of_arrays_alone_is_named_without_its_data(caffe, capsys):
+    run("in.safetensors", "net.pth", "--names", "tinyalex")
+    given = said(capsys, "predict", "in.safetensors", "cat.png", "--json").out
+    found = said(capsys, "predict", "net.pth", "cat.png", "--net", "resnet20-b", "--json").out
+    assert json.loads(found)["net"]["net"] == json.loads(given)["net"]["net"] == "resnet20-b"
+    assert "--data must name the data that the net was trained on" in said(
+        capsys, "predict", "in.safetensors", "cat.png", "--net", "resnet20-b", code=2
+    ).err
+    said(capsys, "features", "net.pth", "cat.png", "--net", "resnet20-b", "--png", "g.png")
+
+
+def test_explore_knows_a_net_from_a_picture(caffe, capsys):
+    assert "PICTURE must be named after the checkpoint" in said(capsys, "explore", caffe, code=2).err
+
+
+def test_data_name_the_classes_of_a_net_that_has_numbers(capsys):
+    net, _ = save(prepare=CropAndFlip(PREPARE, 24))
+    run("in.safetensors", "net.prototxt,net.caffemodel", "--check", "no")
+    found = said(capsys, "evaluate", "net.prototxt,net.caffemodel", "--data", "synthetic", "--images", "20", code=2)
+    assert "images of --data must be 3x24x24" in found.err
+    pixels = ["--images", "32", "--mean", "110,112,114", "--std", "60,61,62"]
+    run("net.prototxt,net.caffemodel", "mine.safetensors", *pixels, "--data", "synthetic")
+    here, there = (
+        json.loads(said(capsys, "evaluate", name, "--data", "synthetic", "--images", "20", "--json").out)
+        for name in ("mine.safetensors", "in.safetensors")
+    )
+    for document in (here, there):
+        document["nets"][0].pop("file"), document["nets"][0].pop("note"), document["nets"][0].pop("net")
+    assert here["nets"] == there["nets"]
+
+
+def test_train_begins_with_the_net_of_a_file_and_goes_on_without_it(caffe, capsys):
+    options = ["--data", "synthetic", "--train-images", "40", "--test-images", "20", "--batch-size", "20", "--no-augment"]
+    options += ["--schedule", "constant", "--out", "run"]
+    found = said(capsys, "train", "--from", caffe, "--epochs", "1", "--lr", "1e-9", "--keep-head", *options)
+    assert "begins with the weights in net.prototxt,net.caffemodel" in found.err
+    net, saved = load_net("run")
+    assert saved.rows and saved.classes == CLASSES and "trained on" in saved.note
+    given = load_net("in.safetensors")[0]
+    for name, array in state_on_host(given).items():
+        if "running" not in name:
+            assert np.allclose(state_on_host(net)[name], array, atol=1e-3), name
+    for file in caffe.split(","):
+        convert.Path(file).unlink()
+    found = said(capsys, "train", "--from", caffe, "--epochs", "2", "--lr", "1e-9", "--keep-head", *options)
+    assert "epoch 2 of 2" in found.err
+    assert "--towers must be 1 for the net of --from, got 2" in said(capsys, "train", "--from", "run", "--towers", "2", code=2).err
+    wrong = said(capsys, "train", "--from", "run", "--width", "2", *options[:-2], code=2).err
+    assert "--width is given, got that of --from; leave it out" in wrong
+
+
+def test_weights_of_a_file_load_into_a_net_of_the_registry(caffe, capsys):
+    options = ["--data", "synthetic", "--train-images", "40", "--test-images", "20", "--epochs", "1", "--no-augment", "--out", "other"]
+    said(capsys, "train", "--net", "resnet20-b", "--from", caffe, *options)
+    assert load_net("other")[1].net == "resnet20-b"
+
+
+def test_every_format_is_told_in_the_help(capsys):
+    out = said(capsys, "convert", "--help").out
+    for each in formats.FORMATS:
+        if each.reads:
+            assert each.suffixes[0] in out
+    assert read is formats.read and build

@@ -1,0 +1,288 @@
+"""`tinyalex convert`: a net from one format of files to another, with a report and a comparison on random images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyalex.commands.saved import require_place
+from tinyalex.commands.shared import path, tell_expected
+from tinyalex.data.find import open_data
+from tinyalex.errors import CheckpointError, ShapeError, require_int, show
+from tinyalex.formats.files import FORMATS, files_in, format_of, format_to_write, kind_of_files, read, write
+from tinyalex.formats.imported import Imported
+from tinyalex.formats.matching import Matched, as_net, match
+from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
+from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, named_by, require_whole
+from tinyalex.layers import Sequential
+from tinyalex.models.later.rows import build_net, flat
+from tinyalex.models.registry import require_name
+from tinyalex.models.saved_net import SavedNet, printable
+from tinyalex.models.weights import arrays_of, copy_state, read_weights, save_weights
+from tinyalex.training.saved_net import SHIPPED, is_shipped, read_saved, wrote
+from tinyalex.units import bytes_in_words
+
+HELP = "a net from one format of files to another: Caffe, ONNX, PyTorch, safetensors, cuda-convnet and this program's own"
+EXAMPLE = "tinyalex convert deploy.prototxt,net.caffemodel net.safetensors"
+BYTES_PER_S = 1e8  # of a disk that is read and written, and of the comparisons
+MOST_SHOWN = 6  # names in a line
+NAMED = ("pth", "safetensors")  # formats whose files have arrays and no layers
+NAMES = ("tinyalex", "torchvision", "timm", "akamaster")
+
+
+@dataclass(frozen=True)
+class Converted:
+    """All that the command knows at its end. net: as it was read. notes: sentences about it. checks: the comparisons."""
+
+    net: Imported
+    matched: Matched
+    parameters: int
+    notes: tuple[str, ...]
+    wrote: tuple[Path, ...]
+    checks: tuple[Parity, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no comparison has failed."""
+        return all(check.agrees for check in self.checks)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    kinds = ", ".join(f"{each.suffixes[0]}" for each in FORMATS if each.reads)
+    add("source", metavar="IN", help=f"a file ({kinds}), two with a comma between, a checkpoint, a run's folder or {SHIPPED[0]}")
+    written = ", ".join(each.suffixes[0] for each in FORMATS if each.writes)
+    add("target", metavar="OUT", help=f"the file to write, or two with a comma between; its end is one of {written}")
+    add("--net", metavar="NAME", help="the net of `tinyalex net --list` whose weights they are; its layers' names are taken")
+    named = f"whose names the arrays of a .pth or .safetensors get: {', '.join(NAMES)} (default: for .pth those of the first that fits)"
+    add("--names", metavar="LIBRARY", help=f"{named}; without it a .safetensors is a file of weights of this program")
+    add("--in-shape", metavar="C,H,W", help="the size of an image, where the file leaves it open")
+    add("--output", metavar="NAME", help="the output that the net gives, where the file has several")
+    images = parser.add_argument_group("how images become the input, for a file of this program (default: what is usual for the format)")
+    images.add_argument("--mean", metavar="R,G,B", help="is subtracted from pixels of 0 to 255: numbers, or a .binaryproto of Caffe")
+    images.add_argument("--std", metavar="R,G,B", help="by which they are then divided (default: 1, with --mean)")
+    images.add_argument("--images", type=int, metavar="N", help="height and width of the images from which the center is cut")
+    images.add_argument("--warp", action="store_true", help="squeeze pictures to squares, instead of cutting out their center")
+    images.add_argument("--classes", metavar="FILE", help="a text file with the name of a class in each line")
+    images.add_argument("--data", metavar="DATA", help="the data whose classes the net tells apart, as `tinyalex evaluate` takes it")
+    add("--check", choices=("yes", "no"), default="yes", help="compare with the other program and read the file back (default: yes)")
+    add("--json", action="store_true", help="print one JSON document instead of the lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, write, compare, report. The exit code is 1 if a comparison fails."""
+    targets = files_in(path(args.target))
+    kinds = tuple(format_to_write(target).name for target in targets)
+    if len(targets) > 1 and kinds != ("prototxt", "caffemodel"):
+        rule = "convert: OUT must be one file, or a .prototxt and a .caffemodel with a comma between"
+        raise ShapeError(f"{rule}, got {args.target}")
+    for target in targets:
+        require_place("convert", target, "OUT")
+    if args.net is not None:
+        require_name(args.net)
+    if args.names is not None and args.names not in NAMES:
+        raise ShapeError(f"convert: --names must be one of {', '.join(NAMES)}, got {show(args.names)}")
+    seconds = max(1.0, _size(args.source) * (3 if args.check == "yes" else 2) / BYTES_PER_S)
+    tell_expected(f"reads {args.source} and writes {args.target}", seconds)
+    net, saved, differences = read_net(args)
+    own, matched = build_imported(net)
+    whole = replace(net, arrays=arrays_of(own))
+    if matched.missing and kinds != ("prototxt",):
+        rule = f"convert: {args.source} must hold the arrays of all layers, got none for {_some(matched.missing)}"
+        raise CheckpointError(f"{rule}; name the file of the weights too")
+    notes = [*net.notes, *differences]
+    native = [target for target in targets if target.suffix == ".safetensors" and args.names is None]
+    if native:
+        about, said = described(args, whole, saved)
+        notes += said
+        save_weights(native[0], own, note=about.note, about=about)
+    else:
+        write(path(args.target), whole, names=args.names)
+    checks = checked(args, net, own, targets, bool(native)) if args.check == "yes" else ()
+    parameters = sum(int(np.prod(array.shape)) for leaf in own.leaves() for array in leaf.params.values())
+    done = Converted(net, matched, parameters, tuple(notes), tuple(targets), checks)
+    print(json.dumps(document_of(args, done), indent=1, allow_nan=False) if args.json else "\n".join(report(args, done)))
+    return 0 if done.agrees else 1
+
+
+def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple[str, ...]]:
+    """The net of IN; its description, if this program wrote the file; and in what its layers differ from those of --net."""
+    given = args.source if is_shipped(args.source) else str(path(args.source))
+    if wrote(given):
+        file, params, saved = read_saved(given)
+        if saved is None:
+            remedy = "convert the file with the version that wrote it"
+            raise CheckpointError(f"convert: {file} must describe its network, got weights alone, as earlier versions wrote them", remedy)
+        net = imported_from(saved, params, str(file))
+    else:
+        saved, shape = None, None if args.in_shape is None else _numbers("--in-shape", args.in_shape, int, (3,))
+        net = read(given, net=args.net, in_shape=shape, output=args.output)
+    if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and kind_of_files(path(args.source)) in NAMED))):
+        return net, saved, ()  # the reader of arrays alone has found the net
+    renamed, differences = as_net(net, args.net)
+    x = random_images(net)
+    before, after = (build_imported(each)[0].forward(x) for each in (net, renamed))
+    found = compare(args.net, after, before)
+    if not found.agrees:
+        why = f"; {differences[0]}" if differences else ""
+        rule = f"convert: --net must be a net that computes the same, got {args.net}, whose outputs differ by {found.difference:.2g}"
+        raise CheckpointError(f"{rule} of the largest{why}")
+    return renamed, saved, differences
+
+
+def build_imported(net: Imported) -> tuple[Sequential, Matched]:
+    """The net with the arrays of the file, and which they are."""
+    matched = match(net)
+    made = build_net(net.rows, require_whole(net), net.name or "net")
+    copy_state(made, {name: net.arrays[name] for name in matched.found})
+    return made, matched
+
+
+def described(args: argparse.Namespace, net: Imported, saved: SavedNet | None) -> tuple[SavedNet, tuple[str, ...]]:
+    """The description for a file of this program: what the options say, then what IN says, then what is usual."""
+    classes, folders = _classes(args)
+    options = (args.mean, args.std, args.images, args.warp or None)
+    if saved is not None and args.net is None and all(option is None for option in options):
+        return (named_by(saved, classes, folders) if classes else saved), ()
+    pixels = None
+    if args.mean is not None or args.std is not None:
+        channels = (net.in_shape or (3,))[0]
+        mean = _mean(args.mean, channels)
+        std = (1.0,) * channels if args.std is None else _numbers("--std", args.std, float, (1, channels))
+        pixels = Pixels(mean, std * (channels // len(std)), "as the options say")
+    images = None if args.images is None else require_int("convert", "--images", args.images)
+    kind = "tinyalex" if saved is not None else kind_of_files(path(args.source))
+    known = classes or (saved.classes if saved is not None else ())
+    return describe_imported(net, kind, pixels=pixels, images=images, classes=known, folders=folders, warp=args.warp)
+
+
+def _classes(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
+    """The names of classes and folders that the options give."""
+    if args.classes is not None:
+        file = path(args.classes)
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"convert: --classes must be a text file in UTF-8, got {file}: {error}; correct the name") from None
+        return [line.strip() for line in lines if line.strip()], ()
+    if args.data is not None:
+        sources = open_data(args.data)
+        return sources.classes, sources.folders
+    return (), ()
+
+
+def _mean(text: str | None, channels: int) -> tuple[float, ...]:
+    if text is None:
+        return (0.0,) * channels
+    if text.endswith(".binaryproto"):
+        from tinyalex.formats.caffe.blobs import read_mean
+
+        return tuple(float(value) for value in read_mean(path(text), rgb=channels == 3).mean(axis=(1, 2)))
+    mean = _numbers("--mean", text, float, (1, channels))
+    return mean * (channels // len(mean))
+
+
+def _numbers(option: str, text: str, kind: Callable[[str], Any], counts: tuple[int, ...]) -> tuple[Any, ...]:
+    try:
+        found = tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in counts:
+        raise ShapeError(f"convert: {option} must be {' or '.join(map(str, counts))} numbers with commas between, got {show(text)}")
+    return found
+
+
+def checked(args: argparse.Namespace, net: Imported, own: Sequential, targets: list[Path], native: bool) -> tuple[Parity, ...]:
+    """The comparisons: IN with its program, OUT read back, OUT with its program."""
+    checks: list[Parity | None] = []
+    if not wrote(args.source if is_shipped(args.source) else str(path(args.source))):
+        files = files_in(path(args.source))
+        checks.append(with_runtime(files, [format_of(file).name for file in files], net, own))
+    x = random_images(net)
+    if native:
+        saved = read_weights(targets[0])
+        back = imported_from(saved[1], saved[0], str(targets[0])) if saved[1] is not None else net
+    elif all(format_to_write(target).name == "prototxt" for target in targets):
+        return tuple(filter(None, checks))
+    elif format_to_write(targets[0]).name in NAMED:
+        return tuple(filter(None, (*checks, _same_arrays(args, targets[0], replace(net, arrays=arrays_of(own))))))
+    else:
+        back = read(path(args.target), in_shape=net.in_shape)
+    again = build_imported(back)[0]
+    checks.append(compare(f"{args.target} read back", again.forward(x), own.forward(x), 0.0))
+    if not native:
+        checks.append(with_runtime(targets, [format_to_write(target).name for target in targets], back, again))
+    return tuple(filter(None, checks))
+
+
+def _same_arrays(args: argparse.Namespace, target: Path, net: Imported) -> Parity:
+    """The arrays of a file that has no layers beside those that were to be written: 0 if they have the same bits, else 1."""
+    from tinyalex.files.safetensors_format import read_safetensors
+    from tinyalex.formats.torch.containers import read_bytes
+    from tinyalex.formats.torch.match import named
+    from tinyalex.formats.torch.state import arrays_of_pth
+
+    found = read_safetensors(target) if target.suffix == ".safetensors" else arrays_of_pth(*read_bytes(target))[0]
+    _, wanted = named(str(target), net, args.names)
+    same = found.keys() == wanted.keys() and all(np.array_equal(found[name], wanted[name]) for name in wanted)
+    return Parity(f"{target} read back", 0.0 if same else 1.0, most=0.0)
+
+
+def report(args: argparse.Namespace, done: Converted) -> list[str]:
+    """The lines of the report."""
+    net, matched = done.net, done.matched
+    layers = sum(1 for _ in flat(net.rows))
+    images = f"images of {'x'.join(map(str, net.in_shape or ()))}"
+    lines = [f"{printable([net.name])[0]}, {images}, {layers:,} layers, {done.parameters:,} parameters"]
+    count = len(matched.found) + len(matched.missing)
+    lines.append(f"arrays: {len(matched.found):,} of {count:,} were in {args.source}")
+    if matched.missing:
+        lines.append(f"  not in it, so they keep initial values: {_some(matched.missing)}")
+    if matched.left:
+        lines.append(f"  in it and not in the net: {_some(matched.left)}")
+    lines += [f"note: {printable([note])[0]}" for note in done.notes]
+    for check in done.checks:
+        if check.reason:
+            lines.append(f"not compared: {check.of}: {check.reason}")
+        else:
+            words = "agrees" if check.agrees else "DIFFERS"
+            limit = f"up to {check.most:g} is rounding" if check.most else "every bit must be the same"
+            lines.append(f"{words}: {check.of}: {check.difference:.2g} of the largest output; {limit}")
+    for file in done.wrote:
+        lines.append(f"wrote {file}, {bytes_in_words(file.stat().st_size)}")
+    return [*lines, f"next: tinyalex predict {args.target} PICTURE, the five most probable classes"]
+
+
+def document_of(args: argparse.Namespace, done: Converted) -> dict[str, Any]:
+    """The report as JSON values."""
+    checks = [asdict(check) | {"agrees": check.agrees, "difference": min(check.difference, 1e30)} for check in done.checks]
+    return {
+        "format": 1,
+        "in": args.source,
+        "out": [str(file) for file in done.wrote],
+        "net": {"name": done.net.name, "in_shape": done.net.in_shape, "parameters": done.parameters},
+        "arrays": {"found": done.matched.found, "missing": done.matched.missing, "left": done.matched.left},
+        "notes": done.notes,
+        "checks": checks,
+        "agrees": done.agrees,
+    }
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
+    return ", ".join(printable(list(names[:MOST_SHOWN]))) + more
+
+
+def _size(source: str) -> int:
+    """Bytes of the files of IN; 0 where they are not there."""
+    try:
+        return sum(file.stat().st_size for file in files_in(path(source)))
+    except OSError:
+        return 0

@@ -1,0 +1,58 @@
+"""A net that the user names by its file, where the commands take a name of the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tinyalex.commands.shared import path, tell
+from tinyalex.errors import ShapeError, require_choice
+from tinyalex.formats.files import read, suffixes
+from tinyalex.formats.imported import Imported
+from tinyalex.formats.saved import imported_from, require_whole
+from tinyalex.layers import Sequential
+from tinyalex.models.build import places_of
+from tinyalex.models.later.rows import build_net
+from tinyalex.models.registry import MODELS
+from tinyalex.models.rows import Rows
+from tinyalex.training.saved_net import is_shipped, read_saved, wrote
+
+
+def is_file(name: str | None) -> bool:
+    """Whether a name is that of a file rather than of a net: there is such a file or folder, or it ends as one does."""
+    if name is None or name in MODELS:
+        return False
+    return any(part.lower().endswith(tuple(suffixes())) for part in name.split(",")) or Path(path(name)).exists()
+
+
+def net_in(who: str, name: str) -> Imported:
+    """The net that a file holds, a checkpoint or one of another program; sentences about it are told.
+
+    Raises
+    ------
+    CheckpointError, DataError: it cannot be read, or holds what the engine cannot do.
+    """
+    given = name if is_shipped(name) else str(path(name))
+    if wrote(given):
+        file, params, saved = read_saved(given)
+        if saved is None:
+            raise ShapeError(f"{who}: NAME must be a file that describes its network, got {name}; name the network of its weights")
+        return imported_from(saved, params, str(file))
+    found = read(given)
+    for note in found.notes:
+        tell(note)
+    return found
+
+
+def builder_of(net: Imported) -> Callable[..., Sequential]:
+    """The function that builds the net, with the arguments that builders of the registry have and that suit any net of rows."""
+    return partial(_build, net.rows, require_whole(net), net.name or "net")
+
+
+def _build(
+    rows: Rows, shape: tuple[int, ...], name: str, *, towers: int = 1, seed: int = 0, devices: Any = None
+) -> Sequential:
+    require_choice(name, "towers", towers, (1,))
+    return build_net(rows, shape, name, places_of(name, 1, devices)[0], seed=seed)

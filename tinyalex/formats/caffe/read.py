@@ -1,0 +1,77 @@
+"""Reads a net of Caffe: a prototxt, a caffemodel, or both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tinyalex.errors import DataError
+from tinyalex.files.atomic import require_path
+from tinyalex.formats.caffe.blobs import arrays_of, blobs_of, turned_colors
+from tinyalex.formats.caffe.message import Message
+from tinyalex.formats.caffe.net import CaffeNet, Wanted, name_of, net_of
+from tinyalex.formats.caffe.slots import Graph
+from tinyalex.formats.caffe.text import read_text
+from tinyalex.formats.caffe.wire import read_wire
+
+
+def read_prototxt(path: Path | str, weights: Path | str | None = None, *, rgb: bool = False, **wanted: Any) -> CaffeNet:
+    """The net that a prototxt describes, with the weights of a caffemodel.
+
+    Parameters
+    ----------
+    weights: a caffemodel, whose layers are found by their names; None for a net with initial values.
+    rgb: whether the first layer with weights is turned to read red, green, blue, as the engine's data are, instead of blue, green, red.
+    phase, level, stages: which layers are read where the file has rules of include and exclude; "TEST" or "TRAIN", 0, ().
+    in_shape: (C, H, W) of one image; None for that of the file.
+    output: the top that the net gives; None for the input of the main loss, or the only top that nothing reads.
+    heads: whether auxiliary heads are kept, with whose losses the net is then trained.
+
+    Raises
+    ------
+    DataError: the prototxt cannot be read, or the engine cannot do what it says; the message names the line.
+    CheckpointError: the caffemodel cannot be read, or is of another net.
+    """
+    path = require_path(path)
+    net, graph = net_of(read_text(path, "Net"), str(path), Wanted(**wanted))
+    if weights is None:
+        return net
+    file = require_path(weights)
+    return filled(net, graph, read_wire(file, "Net"), str(file), rgb)
+
+
+def read_caffemodel(path: Path | str, *, rgb: bool = False, **wanted: Any) -> CaffeNet:
+    """The net and the weights of a caffemodel, which holds the description of the net that was trained as well.
+
+    The parameters are those of `read_prototxt`. Where the file does not say how large an image is and `in_shape` is not given, there are
+    no rows, and `arrays` has the blobs of each layer by their numbers, such as "conv1.0".
+
+    Raises
+    ------
+    CheckpointError: the file cannot be read. DataError: the engine cannot do what it says.
+    """
+    path = require_path(path)
+    return whole(read_wire(path, "Net"), str(path), Wanted(**wanted), rgb)
+
+
+def whole(message: Message, source: str, wanted: Wanted, rgb: bool) -> CaffeNet:
+    """The net and the weights in the message of a caffemodel."""
+    try:
+        net, graph = net_of(message, source, wanted)
+    except DataError:
+        if wanted.in_shape is not None:
+            raise
+        arrays = {f"{layer}.{number}": array for layer, own in blobs_of(message, source).items() for number, array in enumerate(own)}
+        note = f"{source} does not say how large an image is, or holds a net that the engine does not have: give its prototxt too"
+        return CaffeNet(name_of(message), source, (), None, arrays, notes=(note,))
+    return filled(net, graph, message, source, rgb)
+
+
+def filled(net: CaffeNet, graph: Graph, message: Message, source: str, rgb: bool) -> CaffeNet:
+    """The net with the arrays of a caffemodel."""
+    arrays, notes = arrays_of(graph.slots, graph.pads, blobs_of(message, source), source)
+    if rgb:
+        arrays = turned_colors(net.rows, net.in_shape or (), arrays)
+        notes.append("the first layer was turned from BGR to RGB")
+    return replace(net, source=f"{net.source} and {source}" if net.source != source else source, arrays=arrays, notes=(*net.notes, *notes))

@@ -1,0 +1,36 @@
+"""What every reader of a foreign file gives and every writer takes: rows, the shape of one image, and arrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tinyalex.models.rows import Rows, Shape
+
+Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A network that a file describes.
+
+    Parameters
+    ----------
+    name: of the network, as the file has it. source: which file, for messages.
+    rows: the layers, of the kinds of `tinyalex.models.later.rows.KINDS`; forks are rows of kind "branches".
+    in_shape: (C, H, W) of one image. None where the file holds arrays alone.
+    arrays: parameters and buffers by the names of a built net, such as "conv1.weight". A layer without arrays keeps its initial values.
+    ends: "logits", or "probabilities" where the file ends with a softmax, which the engine has in its loss and not in the net.
+    notes: what a user should know, each one sentence: what was left out, what differs.
+    """
+
+    name: str
+    source: str
+    rows: Rows
+    in_shape: Shape | None
+    arrays: Arrays = field(default_factory=dict)
+    ends: str = "logits"
+    notes: tuple[str, ...] = ()
