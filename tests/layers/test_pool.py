@@ -220,10 +220,11 @@ def test_output_shape_refuses(make, settings, in_shape, text):
         make(**settings).output_shape(in_shape)
 
 
+@pytest.mark.parametrize("algorithm", ["plain", "matrices"])
 @pytest.mark.parametrize(("h", "w", "kernel", "stride"), [(7, 6, 3, 2), (9, 5, (5, 2), (3, 1)), (8, 11, 4, 3)])
-def test_padding_that_counts_is_that_of_same(h, w, kernel, stride):
-    x = values((2, 3, h, w), dtype=np.float64)
-    counts, alone = (ta.AvgPool2d(kernel, stride=stride, padding="same", count_padding=c, dtype=np.float64) for c in (True, False))
+def test_padding_that_counts_is_that_of_same(h, w, kernel, stride, algorithm):
+    x, settings = values((2, 3, h, w)), {"stride": stride, "padding": "same", "algorithm": algorithm, "dtype": np.float64}
+    counts, alone = (ta.AvgPool2d(kernel, count_padding=counts, **settings) for counts in (True, False))
     windows = counts.windows((3, h, w))
     whole = windows.kernel[0] * windows.kernel[1]
     on_image = []  # for each axis, how many cells of each window are on the image
