@@ -29,8 +29,19 @@ def test_a_net_inside_of_a_net_is_one_list():
     assert all(row.kind in KINDS for row in flat(rows))
 
 
+class Own(ta.ReLU):
+    """A layer of a program that uses the engine."""
+
+
 def test_two_towers_and_layers_without_rows_are_refused():
     with refuses(ShapeError, "those of one tower, got"):
         rows_of_net(build("cifar-alexnet", towers=2, devices=[DryDevice("cpu:0"), DryDevice("cpu:1")]))
     with refuses(ShapeError, "use layers of the kinds relu"):
-        rows_of_net(ta.Sequential([ta.LocallyConnected2d(2, 3)], in_shape=(3, 4, 4)))
+        rows_of_net(ta.Sequential([Own()], in_shape=(3, 4, 4)))
+
+
+def test_a_layer_with_weights_for_each_window_has_a_row():
+    net = ta.Sequential([ta.LocallyConnected2d(2, 3, padding=1, name="local3")], in_shape=(3, 4, 4))
+    rows = rows_from_json(rows_to_json(rows_of_net(net)))
+    assert repr(build_net(rows, (3, 4, 4), "net")) == repr(build_net(rows_of_net(net), (3, 4, 4), "net"))
+    assert build_net(rows, (3, 4, 4), "net").shapes == net.shapes and rows[0].kind == "local"

@@ -64,7 +64,9 @@ class Own:
         if isinstance(pixels, SubtractMean) and pixels.mean.shape[1:] not in ((1, 1), (height, width)):
             pixels = Standardize(pixels.mean.mean(axis=(1, 2)), (1.0,) * channels)
         side = self.saved.takes[1]
-        return pixels if (height, width) == self.saved.takes[1:] and not recipe.augment else CropAndFlip(pixels, side, recipe.augment)
+        if (height, width) == self.saved.takes[1:] and not recipe.augment:
+            return pixels
+        return CropAndFlip(pixels, side, recipe.augment, recipe.padding)
 
     def about(self, sources: Sources, prepare: Prepare) -> SavedNet:
         """The description of the net that is trained."""

@@ -21,7 +21,7 @@ WHO = "rows"
 MOST_ROWS, DEEPEST, LONGEST_NAME = 20_000, 64, 200
 LARGEST = 2**40  # of an integer: a layer of more units comes from nobody who means well
 MOST_NUMBERS = 8  # in one setting: padding has four
-GIVEN_BY_BUILD = ("self", "name", "device", "dtype", "rng", "in_channels", "in_features")
+GIVEN_BY_BUILD = ("self", "name", "device", "dtype", "rng", "in_channels", "in_features", "in_size")
 INITS: dict[str, Any] = {"gaussian": Gaussian, "constant": Constant, "fan_in": FanIn, "uniform": Uniform}
 VALUES = {Gaussian: "std", Constant: "value", FanIn: "gain", Uniform: "bound"}
 

@@ -43,7 +43,7 @@ def test_the_authors_net_equals_the_variant_layer_by_layer(read):
     assert layers(found.rows) == layers(VARIANTS["authors"].rows) and found.in_shape == (3, 224, 224)
     assert parameters(found.rows, found.in_shape) == 60_965_224
     assert [row.name for row in found.rows if row.weighted] == [*(f"conv{i}" for i in range(1, 6)), "fc2048", "fc2048b", "fc1000"]
-    assert "224x224 is a guess" in found.notes[0] and found.ends == "logits"
+    assert "224x224 is a guess" in found.notes[0] and found.ends == "probabilities"
 
 
 @pytest.mark.parametrize("exchange", [(), ("conv3",), ("fc6", "fc7"), ("conv3", "fc6")])
@@ -218,6 +218,7 @@ def test_towers_that_are_not_two_halves(read):
             read(sections(*base, *more))
     found = read(sections(*base, "e concat inputs=ca,cb", "f fc inputs=e outputs=3"))
     assert [row.kind for row in found.rows] == ["conv", "flatten", "linear"] and found.rows[0]["out_channels"] == 8
+    assert found.ends == "logits"
 
 
 def test_costs_data_and_ends(read):

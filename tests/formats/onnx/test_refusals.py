@@ -66,7 +66,7 @@ OPERATORS = [
         {},
         "(Relu): the operator must be a convolution or a pooling, which can add the padding in front of it, got Relu",
     ),
-    ([node("Pad", "x", "y", pads=[0, 0, 1, 1, 0, 0, 1, 1])], {}, "the output 'y' must be given by a layer, got Pad or Split"),
+    ([node("Pad", "x", "y", pads=[0, 0, 1, 1, 0, 0, 1, 1])], {}, "the output 'y' must be given by a layer, got Pad, Split or x^2"),
     (
         [node("Pad", "x", "y", pads=[1, 0, 0, 0, 0, 0, 0, 0])],
         {},
@@ -98,7 +98,7 @@ OPERATORS = [
         {"m": np.ones((3, 6, 1), np.float32) * 2},
         "(Mul): the constant must be one number a channel of (N, 3, 6, 6)",
     ),
-    ([node("Mul", "x x", "y")], {}, "(Mul): its inputs must be images, and a gate of one number a channel"),
+    ([node("Mul", "x x", "y")], {}, "the output 'y' must be given by a layer, got Pad, Split or x^2"),
     ([node("Mul", "x m", "y")], {"m": np.zeros((), np.float32)}, "factor must be a finite number other than 0, got 0.0"),
     ([node("Div", "x m", "y")], {"m": np.zeros((), np.float32)}, "(Div): what it is divided by must be other than 0, got 0"),
     ([node("Concat", "x x", "y", axis=2)], {}, "(Concat): axis must be that of the channels of (N, 3, 6, 6), got 2"),
@@ -107,7 +107,7 @@ OPERATORS = [
         {},
         "(Concat): its inputs must be all parts of one array in their order",
     ),
-    ([node("Split", "x", "y b c", axis=1)], {}, "the output 'y' must be given by a layer, got Pad or Split"),
+    ([node("Split", "x", "y b c", axis=1)], {}, "the output 'y' must be given by a layer, got Pad, Split or x^2"),
     ([node("ReduceMean", "x", "y", axes=[2])], {}, "(ReduceMean): axes must be the height and the width of (N, 3, 6, 6), got (2,)"),
     ([node("Slice", "x a b", "y")], {"a": np.array([0]), "b": np.array([2])}, "(Slice): its bounds must be whole axes"),
     ([node("Abs", "x", "y")], {}, "(Abs): its input must be the output of Tanh, which nothing else reads, got another"),
@@ -118,6 +118,70 @@ OPERATORS = [
     ),
     ([node("Dropout", "x r", "y")], {"r": np.full((), 1.5, np.float32)}, "p must be at least 0 and below 1, got 1.5"),
 ]
+
+
+def steps(**changed):
+    """Response normalization step by step, with one step changed."""
+    made = {
+        "square": node("Mul", "x x", "s"),
+        "place": node("Unsqueeze", "s", "u", axes=[1]),
+        "pad": node("Pad", "u", "p", pads=[0, 0, 1, 0, 0, 0, 0, 1, 0, 0]),
+        "mean": node("AveragePool", "p", "a", kernel_shape=[3, 1, 1], strides=[1, 1, 1]),
+        "back": node("Squeeze", "a", "q", axes=[1]),
+        "alpha": node("Mul", "q c", "m"),
+        "k": node("Add", "m c", "d"),
+        "beta": node("Pow", "d c", "w"),
+        "divide": node("Div", "x w", "y"),
+    }
+    return [*(made | changed).values()]
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"pad": node("Pad", "u", "p", pads=[0, 0, 2, 0, 0, 0, 0, 0, 0, 0])}, "(AveragePool): its window must be n channels of one pixel"),
+        ({"pad": node("Pad", "u", "p", pads=[0, 0, 1, 1, 0, 0, 0, 1, 0, 0])}, "(Pad): its padding must be zeros in front of the channels"),
+        ({"pad": node("Pad", "u", "p", pads=[0, 0, 1, 0, 0, 0, 0, 1, 0, 0], value=1.0)}, "(Pad): its padding must be zeros in front"),
+        (
+            {"mean": node("AveragePool", "p", "a", kernel_shape=[3, 1, 2], strides=[1, 1, 1])},
+            "(AveragePool): its window must be n channels",
+        ),
+        (
+            {"mean": node("AveragePool", "p", "a", kernel_shape=[3, 1, 1], strides=[1, 2, 1])},
+            "(AveragePool): its window must be n channels",
+        ),
+        ({"mean": node("MaxPool", "p", "a", kernel_shape=[3, 1, 1])}, "(MaxPool): the operator must be a step of response normalization"),
+        ({"mean": node("Relu", "p", "a")}, "(Relu): the operator must be a step of response normalization, as its input is x^2, got Relu"),
+        ({"k": node("Add", "s c", "d")}, "(Add): its constant must be the k of response normalization, one number, got 0.5"),
+        ({"k": node("Add", "m e", "d")}, "(Add): its constant must be the k of response normalization, one number, got float32 array"),
+        ({"beta": node("Pow", "s c", "w")}, "(Pow): the operator must be one that tinyalex has, got Pow"),
+        ({"divide": node("Div", "x d", "y")}, "(Div): its inputs must be x and what response normalization divides it by"),
+        ({"first": node("Relu", "x", "r"), "divide": node("Div", "r w", "y")}, "(Div): its inputs must be x and what"),
+    ],
+)
+def test_steps_that_are_no_response_normalization_are_refused(changed, text, tmp_path):
+    made = steps(**changed)
+    made.sort(key=lambda each: each.output[0] != "r")
+    arrays = {"c": np.full((), 0.5, np.float32), "e": np.ones((3, 1, 1), np.float32)}
+    with refuses(DataError, text):
+        read_onnx(saved(model_of(made, IMAGES, 9, arrays), tmp_path))
+    assert read_onnx(saved(model_of(steps(), IMAGES, 9, arrays), tmp_path)).rows[0].kind == "norm"
+
+
+def test_an_if_has_to_be_decided_by_a_constant(tmp_path):
+    graph = helper.make_graph([node("Relu", "x", "z")], "g", [], [helper.make_tensor_value_info("z", FLOAT, None)])
+    other = helper.make_graph([node("Relu", "x", "x")], "g", [], [helper.make_tensor_value_info("x", FLOAT, None)])
+    lost = helper.make_graph([node("Relu", "x", "z")], "g", [], [helper.make_tensor_value_info("lost", FLOAT, None)])
+    yes = {"yes": np.ones((), bool)}
+    for arrays, branch, text in (
+        ({}, graph, "(If): the condition must be a constant of the file, got an array that the network computes"),
+        ({"yes": np.ones(2, bool)}, graph, "(If): the condition must be one value, got bool array of shape (2,)"),
+        (yes, other, "(If): the values inside of it must be new ones, got x"),
+        (yes, lost, "(If): its outputs must be given by nodes inside of it, got lost"),
+    ):
+        made = [node("If", "yes" if arrays else "x", "y", then_branch=branch, else_branch=graph)]
+        with refuses(DataError, text):
+            read_onnx(saved(model_of(made, IMAGES, 13, arrays), tmp_path))
 
 
 @pytest.mark.parametrize(("nodes", "arrays", "text"), OPERATORS, ids=[text[:60] for *_, text in OPERATORS])

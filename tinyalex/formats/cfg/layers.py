@@ -76,8 +76,8 @@ def read_cfg(path: Path | str, params: Path | str | None = None, size: int | Non
     if size is None:
         notes.insert(0, f"the file does not say how large images are; {side}x{side} is a guess from its number of outputs")
     channels = next((each for layer in layers.values() if (each := _channels(layer, source))), 3)
-    ends_with = "a softmax follows in the file, which the engine has in its loss"
-    return Imported(Path(path).stem, who, rows, (channels, side, side), notes=(*dict.fromkeys(notes), ends_with))
+    ends = "probabilities" if any(layer.type == "softmax" for layer in layers.values()) else "logits"
+    return Imported(Path(path).stem, who, rows, (channels, side, side), ends=ends, notes=tuple(dict.fromkeys(notes)))
 
 
 def _channels(layer: Layer, source: str) -> int:
