@@ -111,7 +111,8 @@ def agrees(model, found):
     x = values((1, *found.in_shape), dtype=np.float32)
     with torch.no_grad():
         wanted = model(torch.tensor(x)).numpy()
-    assert np.abs(output(found, x) - wanted).max() <= 1e-4 * np.abs(wanted).max() and np.ptp(wanted) > 0
+    off, largest = float(np.abs(output(found, x) - wanted).max()), float(np.abs(wanted).max())
+    assert off <= 1e-4 * largest and np.ptp(wanted) > 0
 
 
 def goes_round(model, name, tmp_path, form, library):

@@ -167,6 +167,14 @@ def test_shortcuts_of_cifar_nets_have_their_zeros_around():
     assert named("test", behind)[0] == "tinyalex"
 
 
+def test_the_legacy_nets_of_timm_pool_as_caffe_does():
+    net, own = nets("se-resnet50-v1")
+    rows = {row.name: row.settings for row in net.rows}
+    assert (rows["pool1"]["padding"], rows["pool1"]["ceil_mode"]) == (0, True) and net.table.edit(net.rows) == net.rows
+    with refuses(ShapeError, "must be those of tinyalex, got 'timm'"):
+        named("test", imported(own, {name: np.float32(0) for name in shapes_of(own)}), "timm")
+
+
 def test_names_of_old_densenets():
     (net, _) = nets("densenet121")
     there = named("test", imported(net), "torchvision")[1]

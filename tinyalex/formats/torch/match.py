@@ -223,7 +223,7 @@ def named(who: str, net: Imported, library: str | None = None) -> tuple[str, dic
     """
     known = {}
     for each in nets(net.name) if net.name in MODELS else ():
-        if set(each.keys.values()) == net.arrays.keys() and _zeros(each.rows) == _zeros(net.rows):
+        if set(each.keys.values()) == net.arrays.keys() and each.table.edit(net.rows) == net.rows:
             known[each.table.library] = each
     if library is None:
         library = next(iter(known), OWN.library)
@@ -242,11 +242,6 @@ def named(who: str, net: Imported, library: str | None = None) -> tuple[str, dic
             array = array.reshape(len(array), -1, *kernels[layer])
         renamed[theirs] = array
     return library, renamed
-
-
-def _zeros(rows: Rows) -> list[str]:
-    """Where the shortcuts without parameters have their zeros: not the arrays say so, but what the net computes depends on it."""
-    return [row.settings.get("zeros", "behind") for row in flat(rows) if row.kind == "shortcut"]
 
 
 def described(net: Imported, library: str) -> str:

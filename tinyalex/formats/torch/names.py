@@ -36,7 +36,7 @@ class Table:
     ----------
     library: torchvision, timm or akamaster. named: rows -> the library's name of each layer with arrays.
     kernels: the height and width of the fully connected layers that are convolutions there, by the engine's names.
-    edit: how the library's net differs from that of the registry. notes: what a user should know.
+    edit: makes the library's net of that of the registry, and leaves its own as it is. notes: what a user should know.
     """
 
     library: str
@@ -242,6 +242,16 @@ def _zeros_around(rows: Rows) -> Rows:
     return tuple(found)
 
 
+def _pooled_as_caffe(rows: Rows) -> Rows:
+    """The rows, in which the first pooling has no padding and a last window that reaches over the edge: of 112x112 it leaves 56x56, too."""
+    found = []
+    for row in rows:
+        if row.name == "pool1" and (row.settings.get("padding", 0) not in (0, (0, 0, 0, 0)) or not row.settings.get("ceil_mode", False)):
+            row = replace(row, settings={**row.settings, "padding": 0, "ceil_mode": True})
+        found.append(row)
+    return tuple(found)
+
+
 def tables_of(net: str) -> tuple[Table, ...]:
     """The tables of the network called `net`, a name of the registry; the first is the one that is written."""
     rgb = RGB.format("torchvision")
@@ -265,8 +275,10 @@ def tables_of(net: str) -> tuple[Table, ...]:
     if net.startswith("densenet"):
         return (Table("torchvision", by_rules(*DENSENET), notes=(rgb,)),)
     if net.startswith("se-resnet"):
-        rules = LEGACY_SE_RESNET if net.endswith("-v1") else SE_RESNET
-        return (Table("timm", by_rules(*rules), _gates, notes=(RGB.format("timm"),)),)
+        notes = (RGB.format("timm"),)
+        if net.endswith("-v1"):
+            return (Table("timm", by_rules(*LEGACY_SE_RESNET), _gates, _pooled_as_caffe, notes),)
+        return (Table("timm", by_rules(*SE_RESNET), _gates, notes=notes),)
     if net.startswith("preresnet"):
         return (Table("timm", by_rules(*PREACTIVATION), lambda rows: {"fc": (1, 1)}, notes=(RGB.format("timm"),)),)
     if LATER[net].size == 32 and net.startswith(("resnet", "plain")):
