@@ -357,6 +357,14 @@ def test_train_begins_with_the_net_of_a_file_and_goes_on_without_it(caffe, capsy
     assert "--width is given, got that of --from; leave it out" in wrong
 
 
+def test_weights_of_a_net_of_the_registry_keep_the_preparation_that_they_want(caffe, capsys):
+    run("in.safetensors", "net.pth", "--names", "tinyalex")
+    options = ["--data", "synthetic", "--train-images", "20", "--test-images", "10", "--epochs", "1", "--no-augment", "--out", "run"]
+    said(capsys, "train", "--from", "net.pth", *options)
+    saved = load_net("run")[1]
+    assert saved.net == "resnet20-b" and saved.rows and np.allclose(saved.prepare.std.ravel(), [58.395, 57.12, 57.375])
+
+
 def test_weights_of_a_file_load_into_a_net_of_the_registry(caffe, capsys):
     options = ["--data", "synthetic", "--train-images", "40", "--test-images", "20", "--epochs", "1", "--no-augment", "--out", "other"]
     said(capsys, "train", "--net", "resnet20-b", "--from", caffe, *options)
