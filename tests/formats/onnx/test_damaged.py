@@ -82,6 +82,9 @@ def test_declared_shapes_and_bytes_have_to_agree(tmp_path):
     model.graph.initializer[0].dims[0] = 5
     with refuses(DataError, "'w' must have 540 bytes, as its shape (5, 3, 3, 3) says, got 432; the file is truncated or altered"):
         read_onnx(saved(model, tmp_path))
+    model.graph.initializer[0].dims[0] = 3
+    with refuses(DataError, "'w' must have 324 bytes, as its shape (3, 3, 3, 3) says, got 432"):
+        read_onnx(saved(model, tmp_path))
     for sizes in ([2**62, 4, 1, 1], [2**40, 2**40, 1, 1], [-1, 3, 3, 3], [1] * 65):
         model.graph.initializer[0].dims[:] = sizes
         with refuses(DataError, "the shape of 'w' must be at most 64 sizes and 8,589,934,592 elements, got"):
@@ -136,21 +139,22 @@ def test_a_file_that_is_none_or_is_cut_is_refused(tmp_path):
         read_onnx(tmp_path)
 
 
+def length_of(data: bytes) -> bytes:
+    """The length of a message as protobuf writes it."""
+    length, encoded = len(data), bytearray()
+    while length > 127:
+        encoded.append(length & 127 | 128)
+        length >>= 7
+    return bytes([*encoded, length])
+
+
 def test_messages_inside_of_messages_end_somewhere(tmp_path):
     """A graph in an attribute in a graph, and so on: the library stops at a depth of its own."""
     data = b""
     for _ in range(3000):
         for key in (0x32, 0x2A, 0x0A):  # the graph of an attribute, an attribute, a node
-            length, encoded = len(data), bytearray()
-            while length > 127:
-                encoded.append(length & 127 | 128)
-                length >>= 7
-            data = bytes([key, *encoded, length]) + data
-    length, encoded = len(data), bytearray()
-    while length > 127:
-        encoded.append(length & 127 | 128)
-        length >>= 7
-    (tmp_path / "net.onnx").write_bytes(bytes([0x3A, *encoded, length]) + data)
+            data = bytes([key]) + length_of(data) + data
+    (tmp_path / "net.onnx").write_bytes(b"\x3a" + length_of(data) + data)
     with refuses(DataError, "the file must be an ONNX file, got"):
         read_onnx(tmp_path / "net.onnx")
 
@@ -206,6 +210,18 @@ def test_large_arrays_are_views_of_the_files_bytes(tmp_path):
         assert np.array_equal(found, weight) and found.base is not None and not found.flags.writeable
     data = saved(packed, tmp_path).read_bytes()
     assert len(data) > weight.nbytes
+
+
+def test_numbers_in_several_pieces_are_joined(tmp_path):
+    """A message may hold a row of numbers in pieces, and a graph too."""
+    weight = values((4, 3, 20, 20), 1, np.float32)
+    halves = weight.reshape(2, -1)
+    first = onnx.TensorProto(name="w", data_type=1, dims=weight.shape, float_data=halves[0].tolist()).SerializeToString()
+    inner = first + onnx.TensorProto(float_data=halves[1].tolist()).SerializeToString()
+    for key in (0x2A, 0x3A):  # an initializer, in a graph
+        inner = bytes([key]) + length_of(inner) + inner
+    (tmp_path / "net.onnx").write_bytes(model_of([CONV], (3, 30, 30)).SerializeToString() + inner)
+    assert np.array_equal(read_onnx(tmp_path / "net.onnx").arrays["y.weight"], weight)
 
 
 def test_without_the_package_the_remedy_is_named(tmp_path, monkeypatch):

@@ -81,7 +81,7 @@ GRAPHS = {
         "conv",
     ),
     "padding-of-some-axes": (
-        [node("Pad", "x p zero i23", "a"), node("Conv", "a w b", "y", pads=[0, 1, 1, 0])],
+        [node("Pad", "x p zero i23", "a"), node("Conv", "a w b", "y", pads=[0, 1, 2, 3])],
         (3, 6, 7),
         18,
         {**CONV, **INTS, "p": np.array([1, 0, 0, 2]), "zero": np.zeros((), np.float32)},
@@ -180,6 +180,19 @@ GRAPHS = {
         (3, 4, 4),
         9,
         {**FULL, **INTS},
+        "flatten linear",
+    ),
+    "shape-divided": (  # whole numbers are divided towards 0: 45 - (-7 / 2) is 48
+        [
+            node("Div", "m7 two", "d"),
+            node("Sub", "n45 d", "n48"),
+            node("Concat", "m1 n48", "t", axis=0),
+            node("Reshape", "x t", "r"),
+            node("Gemm", "r v k", "y", transB=1),
+        ],
+        (3, 4, 4),
+        13,
+        {**FULL, **INTS, "m7": np.array([-7]), "two": np.array([2]), "n45": np.array([45])},
         "flatten linear",
     ),
     "shape-sliced": (

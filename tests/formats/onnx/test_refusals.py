@@ -14,6 +14,20 @@ RELU = node("Relu", "x", "y")
 IMAGES = (3, 6, 6)
 
 OPERATORS = [
+    (
+        [
+            node("Split", "x", "a b c", axis=1),
+            *(node("LRN", each, f"{each}n", size=3) for each in "abc"),
+            node("Concat", "an cn bn", "y", axis=1),
+        ],
+        {},
+        "(Concat): its inputs must be all parts of one array in their order, each behind the same LRN, got 3 parts",
+    ),
+    (
+        [node("Pad", "x", "y", pads=[0, 0, 0, 0, 0, 3, 0, 0], value=1.0)],
+        {},
+        "(Pad): its padding must be zeros, for the new channels alone, behind the others or half before them, got (0, 3) with 1",
+    ),
     ([node("Elu", "x", "y")], {}, "node 0 'y' (Elu): the operator must be one that tinyalex has, got Elu"),
     ([node("Clip", "x", "y", min=0.0)], {}, "(Clip): the operator must be one that tinyalex has"),
     (
@@ -183,7 +197,7 @@ def test_an_if_has_to_be_decided_by_a_constant(tmp_path):
 
 @pytest.mark.parametrize(("nodes", "arrays", "text"), OPERATORS, ids=[text[:60] for *_, text in OPERATORS])
 def test_an_operator_is_refused_with_its_node(nodes, arrays, text, tmp_path):
-    opset = 9 if any(each.op_type == "Pad" for each in nodes) else 13
+    opset = 9 if any(each.op_type in ("Pad", "Split") for each in nodes) else 13
     path = saved(model_of(nodes, IMAGES, opset, arrays, [nodes[-1].output[0]]), tmp_path)
     with refuses(DataError, text):
         read_onnx(path)
