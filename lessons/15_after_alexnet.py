@@ -376,7 +376,7 @@ print("the sum of dx over each channel is below 1e-12:", bool(np.abs(right[0].su
 # ## 7. The same as the engine
 #
 # The engine's functions are `batch_norm_sums` and `batch_norm_backward` in `tinyalex/layers/batch_norm.py`. They are two, because the
-# engine goes through the batch in blocks of images, and needs the sums of the whole batch before it can compute dx of the first block. The
+# engine goes through the batch in blocks, and needs the sums of the whole batch before it can compute dx of the first block. The
 # layer is `BatchNorm2d`.
 
 # %%

@@ -47,7 +47,7 @@ COMMANDS = {  # name: (module, HELP of that module); only the chosen module is i
     "figure1": ("tinyalex.commands.figure1", "Figure 1 of the paper: how many epochs ReLU and tanh need to 25 % training error"),
     "claims": (
         "tinyalex.commands.claims",
-        "what the paper says of its net, re-run on CIFAR-10: each part taken away in turn, with seeds and intervals",
+        "what the paper, and those after it, say of their nets, re-run on CIFAR-10: each part taken away, with seeds and intervals",
     ),
     "data": ("tinyalex.commands.data", "download CIFAR-10, prepare photographs for training, and look at a data set"),
     "check": ("tinyalex.commands.check", "check your functions of the lessons' exercises: which mistake it is, and where to look"),

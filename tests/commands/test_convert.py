@@ -122,6 +122,21 @@ def test_all_pairs_for_a_net_of_the_registry(first, second, capsys):
     same_state(net, back)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_alexnet_of_full_size_goes_round_through_arrays_alone(name, capsys):
+    """244 MB each. Files of arrays alone do not say their layers, so they are read for nets of the registry, which have this size."""
+    side = 227 if name in ("alexnet-caffe", "alexnet-caffenet") else 224
+    about = SavedNet(name, tuple(map(str, range(1000))), CropAndFlip(PREPARE, side), (3, 256, 256))
+    save_weights("in.safetensors", about.build(), about=about)
+    for source, target in (("in.safetensors", "net.pth"), ("net.pth", WHOLE[0]), (WHOLE[0], ARRAYS[1]), (ARRAYS[1], "back.safetensors")):
+        names = ["--names", "tinyalex"] if target in ARRAYS else []
+        run(source, target, "--net", name, "--check", "no", *names)
+    (_, given, _), (_, found, saved) = (read_saved(file) for file in ("in.safetensors", "back.safetensors"))
+    assert saved.net == name and saved.rows == () and given.keys() == found.keys()
+    assert all(np.array_equal(given[key], found[key]) for key in given)
+
+
 def test_the_other_program_agrees_where_it_is_installed(capsys):
     pytest.importorskip("onnxruntime")
     cv2 = pytest.importorskip("cv2")
@@ -340,6 +355,14 @@ def test_train_begins_with_the_net_of_a_file_and_goes_on_without_it(caffe, capsy
     assert "--towers must be 1 for the net of --from, got 2" in said(capsys, "train", "--from", "run", "--towers", "2", code=2).err
     wrong = said(capsys, "train", "--from", "run", "--width", "2", *options[:-2], code=2).err
     assert "--width is given, got that of --from; leave it out" in wrong
+
+
+def test_weights_of_a_net_of_the_registry_keep_the_preparation_that_they_want(caffe, capsys):
+    run("in.safetensors", "net.pth", "--names", "tinyalex")
+    options = ["--data", "synthetic", "--train-images", "20", "--test-images", "10", "--epochs", "1", "--no-augment", "--out", "run"]
+    said(capsys, "train", "--from", "net.pth", *options)
+    saved = load_net("run")[1]
+    assert saved.net == "resnet20-b" and saved.rows and np.allclose(saved.prepare.std.ravel(), [58.395, 57.12, 57.375])
 
 
 def test_weights_of_a_file_load_into_a_net_of_the_registry(caffe, capsys):

@@ -129,6 +129,19 @@ def test_activation_is_applied_in_the_sum_unless_somebody_replaced_forward(monke
     assert concat.forward(x).shape == (2, 6, 5, 4) and called[2:] == ["inside", "relu"]
 
 
+def test_error_in_backward_of_a_path_clears_all_paths():
+    class Breaks(ta.ReLU):
+        def backward(self, dout):
+            raise ValueError("here")
+
+    module = ta.Branches([[ta.Conv2d(3, 3, 1, rng=np.random.default_rng(0))], [Breaks()]], ta.Concat())
+    out = module.forward(values((2, 3, 4, 4), dtype=np.float32), train=True)
+    with pytest.raises(ValueError, match="here"):
+        module.backward(np.ones_like(out))
+    assert not any(grad.any() for leaf in module.leaves() for grad in leaf.grads.values())
+    assert all(leaf._cache is None for leaf in module.leaves())
+
+
 class Broken(ta.ReLU):
     """Its forward fails."""
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tests.contract import values
+from tests.contract import refuses, values
 from tinyalex.devices import CpuDevice
 from tinyalex.fast.request import Keeps
 from tinyalex.gradcheck.after import AFTER_ALEXNET
+from tinyalex.layers.facts import Facts
 
 QUICK = ("BatchNorm2d", "GroupNorm", "GlobalAvgPool2d", "Scale", "ZeroShortcut", "Branches", "Product")
 CASES = [case for case in AFTER_ALEXNET if case.layer in QUICK]
@@ -32,17 +33,31 @@ LAYERS = {
     "gap": lambda: ta.GlobalAvgPool2d(**F64),
     "scale": lambda: ta.Scale(3.0, **F64),
     "shortcut": lambda: ta.ZeroShortcut(2, **F64),
-    "pool": lambda: ta.AvgPool2d(1, **F64),
+    "pool": lambda: ta.AvgPool2d((2, 1), **F64),
     "sum": lambda: ta.Branches([[], []], ta.Sum(**F64)),
     "concat": lambda: ta.Branches([[], []], ta.Concat(**F64)),
     "product": lambda: ta.Branches([[], [ta.GlobalAvgPool2d(**F64)]], ta.Product(**F64)),
 }
 
 
+@pytest.fixture
+def no_chance(monkeypatch):
+    """New memory holds NaN: what is never written cannot be right by chance."""
+    empty = CpuDevice.empty
+
+    def of_nan(self, shape, *args, **settings):
+        made = empty(self, shape, *args, **settings)
+        made.fill(np.nan)
+        return made
+
+    monkeypatch.setattr(CpuDevice, "empty", of_nan)
+
+
+@pytest.mark.usefixtures("no_chance")
 @pytest.mark.parametrize("name", LAYERS)
 def test_more_images_than_bytes_of_an_image(name):
     """The number of images and the bytes of one are not mixed up where the work is shared out."""
-    layer, x = LAYERS[name](), values((100, 1, 1, 1))
+    layer, x = LAYERS[name](), values((100, 1, 2, 1))
     out = layer.forward(x, train=True)
     dout = values(out.shape, 1)
     dx = layer.backward(dout)
@@ -52,6 +67,7 @@ def test_more_images_than_bytes_of_an_image(name):
         np.testing.assert_allclose(single.backward(dout[n : n + 1]), dx[n : n + 1], rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.usefixtures("no_chance")
 def test_statistics_of_more_images_than_bytes_of_an_image():
     bn, x = ta.BatchNorm2d(1, **F64), values((100, 1, 1, 1))
     out = bn.forward(x, train=True)
@@ -71,6 +87,9 @@ def test_what_is_kept_between_forward_and_backward_and_what_works_in_memory():
         assert merge.facts(((3, 4, 4), (3, 4, 4))).keeps == Keeps(x=x) and merge.scratch_bytes(((3, 4, 4),), 9, True, 2) == 0
     for layer in (ta.Scale(2.0), ta.ZeroShortcut(3), ta.GlobalAvgPool2d()):
         assert layer.facts((3, 4, 4)).keeps == Keeps() and layer.scratch_bytes((3, 4, 4), 9, True, 2) == 0
+    assert ta.GlobalAvgPool2d().facts((3, 4, 4)) == Facts(keeps=Keeps(), sees_all=True, draws="mean")
+    with refuses(ta.ShapeError, "gap: x must have 4 axes (N, C, H, W), got ('N', 3, 4)"):
+        ta.GlobalAvgPool2d().output_shape((3, 4))
 
 
 def test_shapes_of_what_meets():

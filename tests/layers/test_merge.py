@@ -137,6 +137,20 @@ def test_outputs_of_other_batches_are_named(merge):
         merge().forward(parts)
 
 
+@pytest.mark.parametrize("merge", [ta.Sum, ta.Concat])
+def test_outputs_of_another_dtype_or_device_are_refused(merge):
+    x = np.ones((2, 3, 4, 4), np.float32)
+    with refuses(ta.ShapeError, "x must be float32, got float64 array of shape (2, 3, 4, 4)"):
+        merge().forward((x, x.astype(np.float64)))
+    with refuses(ta.DeviceError, "x must be on cpu, got "):
+        merge().forward((x, card().asarray(x)))
+
+
+def test_heads_do_not_come_out_unless_it_trains():
+    both, x = ta.Both(), np.ones((2, 3), np.float32)
+    assert both.forward((x, 2 * x)) is x and both._cache is None
+
+
 def test_what_is_no_tuple_of_arrays_is_refused():
     with refuses(ta.ShapeError, "sum: x must be a tuple of at least 1 arrays, one a path, got float32 array of shape (2, 3)"):
         ta.Sum().forward(np.zeros((2, 3), np.float32))
@@ -144,10 +158,10 @@ def test_what_is_no_tuple_of_arrays_is_refused():
         ta.Product().forward((np.zeros((2, 3, 1, 1), np.float32),))
 
 
-@pytest.mark.parametrize("n", [1, 3, 5])
+@pytest.mark.parametrize("n", [1, 3])
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_large_images_are_added_in_ranges_of_channels(monkeypatch, n, k):
-    monkeypatch.setattr(sharing, "MAPS", 200 if n > 3 else 800)  # bytes; a map has 200
+    monkeypatch.setattr(sharing, "MAPS", 200)  # bytes of a map
     parts = tuple(values((n, 7, 5, 10), seed, np.float32) for seed in range(k))
     expected = np.maximum(sum(parts[1:], parts[0]), 0)
     for workers in (1, 2, 3):

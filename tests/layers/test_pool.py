@@ -218,3 +218,24 @@ def test_bad_settings_raise(make, settings, text):
 def test_output_shape_refuses(make, settings, in_shape, text):
     with refuses(ta.ShapeError, text):
         make(**settings).output_shape(in_shape)
+
+
+@pytest.mark.parametrize("algorithm", ["plain", "matrices"])
+@pytest.mark.parametrize(("h", "w", "kernel", "stride"), [(7, 6, 3, 2), (9, 5, (5, 2), (3, 1)), (8, 11, 4, 3)])
+def test_padding_that_counts_is_that_of_same(h, w, kernel, stride, algorithm):
+    x, settings = values((2, 3, h, w)), {"stride": stride, "padding": "same", "algorithm": algorithm, "dtype": np.float64}
+    counts, alone = (ta.AvgPool2d(kernel, count_padding=counts, **settings) for counts in (True, False))
+    windows = counts.windows((3, h, w))
+    whole = windows.kernel[0] * windows.kernel[1]
+    on_image = []  # for each axis, how many cells of each window are on the image
+    for axis, size in enumerate((h, w)):
+        first = [i * windows.stride[axis] - windows.before[axis] for i in range(windows.out[axis])]
+        on_image.append([min(size, start + windows.kernel[axis]) - max(0, start) for start in first])
+    inside = np.outer(*on_image)
+    assert (inside < whole).any()
+    np.testing.assert_allclose(counts.forward(x), alone.forward(x) * inside / whole, rtol=1e-12)
+
+
+def test_count_padding_that_is_no_truth_value_is_refused():
+    with refuses(ta.ShapeError, "mean: count_padding must be True or False, got 'yes'"):
+        ta.AvgPool2d(2, count_padding="yes", name="mean")

@@ -9,10 +9,13 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
-from tinyalex.data import Standardize
+from tinyalex.commands.train_own import Own
+from tinyalex.data import CropAndFlip, Standardize
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.errors import ShapeError
+from tinyalex.models.later.cifar_resnet import cifar_resnet
 from tinyalex.models.registry import MODELS
+from tinyalex.models.saved_net import SavedNet
 from tinyalex.models.variants import VARIANTS
 from tinyalex.schedule import Dexp, Plateau, Schedule, Steps
 from tinyalex.training.recipe_table import OF_NET, SOURCES, in_net, table_of
@@ -52,6 +55,16 @@ def test_recipe_of_resnet_20_is_section_4_2_of_its_paper():
     assert prepare.settings["padding"] == 4 and not np.array_equal(
         prepare(dataset.test_images, np.random.default_rng(0)), prepare(dataset.test_images)
     )
+
+
+def test_the_net_of_a_file_is_trained_with_the_recipes_padding_too():
+    rows, classes = cifar_resnet(8), tuple(map(str, range(10)))
+    prepare = CropAndFlip(Standardize([1] * 3, [2] * 3), 32)
+    saved = SavedNet("of a file", classes, prepare, (3, 32, 32), rows=rows, takes=(3, 32, 32))
+    sources = synthetic_dataset(4, 2).sources()
+    for padding in (4, 0):
+        prepare = Own(saved, None).prepare(recipe_of("resnet20-cifar10", padding=padding), sources)
+        assert (prepare.padding, prepare.size) == (padding, 32)
 
 
 @pytest.mark.parametrize(

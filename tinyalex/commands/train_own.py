@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tinyalex.layers import Sequential
 from tinyalex.models.build import places_of
 from tinyalex.models.later.rows import build_net, outputs
 from tinyalex.models.rows import Row, Rows
+from tinyalex.models.rows_of_net import rows_of_net
 from tinyalex.models.saved_net import SavedNet
 from tinyalex.training.checkpoint import latest_checkpoint
 from tinyalex.training.recipes import Recipe
@@ -28,7 +29,7 @@ NOT_FOR_FILES = ("input_size", "width", "weight_std", "hidden_bias", "dropout") 
 
 @dataclass(frozen=True)
 class Own:
-    """The net of a file that the registry does not have. params: its arrays; None where a run goes on, whose checkpoint has them."""
+    """The net of a file, to be trained as its weights want it. params: its arrays; None where a run goes on, whose checkpoint has them."""
 
     saved: SavedNet
     params: Mapping[str, np.ndarray[Any, Any]] | None
@@ -64,7 +65,9 @@ class Own:
         if isinstance(pixels, SubtractMean) and pixels.mean.shape[1:] not in ((1, 1), (height, width)):
             pixels = Standardize(pixels.mean.mean(axis=(1, 2)), (1.0,) * channels)
         side = self.saved.takes[1]
-        return pixels if (height, width) == self.saved.takes[1:] and not recipe.augment else CropAndFlip(pixels, side, recipe.augment)
+        if (height, width) == self.saved.takes[1:] and not recipe.augment:
+            return pixels
+        return CropAndFlip(pixels, side, recipe.augment, recipe.padding)
 
     def about(self, sources: Sources, prepare: Prepare) -> SavedNet:
         """The description of the net that is trained."""
@@ -82,7 +85,7 @@ class Own:
 
 
 def own_net(args: argparse.Namespace) -> Own | None:
-    """The net of --from, if --net names none and the registry does not have it; None otherwise.
+    """The net of --from, if --net names none and another program wrote the file, or the registry does not have the net; None otherwise.
 
     Where a run goes on in the folder of --out, its checkpoint says which net it is, so the file may be gone.
     """
@@ -99,9 +102,8 @@ def own_net(args: argparse.Namespace) -> Own | None:
     _, params, saved = read_saved(where if foreign else given, tell=tell)
     if saved is None or not (saved.rows or foreign):
         return None
-    if not saved.rows:
-        args.net = saved.net
-        return None
+    if not saved.rows:  # also for a net of the registry, whose recipe may prepare images in another way than this file's weights want
+        saved = replace(saved, rows=rows_of_net(saved.dry()), takes=saved.in_shape)
     return Own(saved, params)
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from tinyalex.devices import Device, Scratch
 from tinyalex.devices.cpu import CACHE, SHARES
-from tinyalex.fast.machine import FEWEST_BLOCKS, MAPS
+from tinyalex.fast.machine import MAPS
 
 Maps: TypeAlias = tuple[slice, slice]  # some images and some channels
 
@@ -17,13 +17,12 @@ def map_maps(device: Device, block: Callable[[Maps, Scratch], None], shape: tupl
     """Call `block((images, channels), scratch)` for blocks that together cover arrays of `shape` (N, C, ...).
 
     On a CPU, a block has about `MAPS` bytes of one array, so that what one step of the block has written is in the cache at the next:
-    some images, or some channels of one large image. Of few images a block has a quarter of it, so that workers share them.
+    some images, or some channels of one large image.
     """
     (n, c), image = shape[:2], math.prod(shape[1:]) * itemsize
     size, ranges = device.block_size(n, 3 * image), 1
     if device.kind == "cpu":
-        most = MAPS if n >= FEWEST_BLOCKS else MAPS // 4
-        size, ranges = max(1, min(size, most // image)), max(1, min(c, image // most))
+        size, ranges = max(1, min(size, MAPS // image)), max(1, min(c, image // MAPS))
     if ranges == 1:
         device.map_blocks(lambda images, scratch: block((images, slice(0, c)), scratch), n, size=size)
         return

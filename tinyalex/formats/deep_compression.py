@@ -22,6 +22,7 @@ from tinyalex.formats.caffe.blobs import turned_colors
 from tinyalex.formats.caffe.net import CaffeNet, Wanted, net_of
 from tinyalex.formats.caffe.slots import Slot
 from tinyalex.formats.caffe.text import read_text
+from tinyalex.formats.caffe.wire import whole_file
 
 BOOK = 256  # numbers in a codebook
 
@@ -38,12 +39,7 @@ def read_deep_compression(path: Path | str, prototxt: Path | str, *, rgb: bool =
     require_bool("deep compression", "rgb", rgb)
     path, text = require_path(path), require_path(prototxt)
     net, graph = net_of(read_text(text, "Net"), str(text), Wanted(**wanted))
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except OSError as error:
-        raise CheckpointError(f"{path}: the file must be readable, got {error.strerror or error}") from None
-    arrays = arrays_in(data, graph.slots, str(path))
+    arrays = arrays_in(whole_file(path), graph.slots, str(path))
     notes = (*net.notes, f"{path} has rounded weights: at most {BOOK} different ones a layer")
     if rgb:
         arrays = turned_colors(net.rows, net.in_shape or (), arrays)

@@ -26,8 +26,8 @@ In words: dout loses its mean, and y times the mean of dout_i y_i. If all x grow
 d_j grow by one factor, no y changes but for eps, so the dx_j y_j sum to 0 if eps is 0. With running statistics, mean and s are
 constants, and dx_j = s weight dout_j alone.
 
-Below, B is the number of images in a block of the batch. Every dx_j needs the sums of all images, so `backward` goes through the blocks
-twice: first for dweight and dbias, and then for dx.
+Below, a block is B images of the batch with some or all of their channels. Every dx_j needs the sums of all images, so `backward` goes
+through the blocks twice: first for dweight and dbias, and then for dx.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def test_where_the_shape_of_an_image_stands(tmp_path, text, shape):
 
 def test_inputs_that_are_refused(tmp_path):
     relu = " layer { name: 'r' type: 'ReLU' bottom: 'x' top: 'y' }"
-    said = "line 1: the input 'x' must have a shape (C, H, W), got none in the file; give it as in_shape, such as (3, 32, 32)"
+    said = "line 1: the input 'x' must have a shape (C, H, W), got none in the file; give in_shape=(3, 32, 32)"
     with refuses(DataError, said):
         read(tmp_path, "layer { name: 'd' type: 'Data' top: 'x' top: 'l' }" + relu)
     with refuses(DataError, "the shape of the input 'x' must be three sizes from 1 to 16,777,216, got (0, 5, 6)"):

@@ -48,6 +48,7 @@ NETS = {
     "ResNet-50": resnet_of_caffe,
     "SqueezeNet": lambda: later("squeezenet1.0"),
     "VGG-16": lambda: later("vgg16"),
+    "ResNet-20": lambda: later("resnet20"),
     "Inception-v3": lambda: later("inception-v3"),
     "Ciresan's column": lambda: later("ciresan-column"),
 }

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 import tinyalex as ta
-from tests.contract import refuses
+from tests.contract import refuses, values
 from tests.formats.caffe.samples import written
 from tinyalex.errors import DataError, ShapeError
 from tinyalex.formats.caffe import read_prototxt, read_solver
+from tinyalex.models.later.rows import build_net
 from tinyalex.training.recipes import Recipe, recipe_of
 
 ALEXNET = """
@@ -127,3 +128,47 @@ def test_the_momentum_of_caffe_is_the_papers(tmp_path):
             v[name] = 0.9 * v[name] + lr * of_lr * (math.sin(step + len(name)) + 0.01 * of_decay * w[name])
             w[name] = w[name] - v[name]
             np.testing.assert_allclose(made.params[name], w[name], rtol=1e-14)
+
+
+QUICK = """
+name: "quick"
+layer { name: "cifar" type: "Data" top: "data" top: "label" include { phase: TRAIN }
+        transform_param { mean_file: "mean.binaryproto" } data_param { source: "train" batch_size: 100 backend: LMDB } }
+layer { name: "cifar" type: "Data" top: "data" top: "label" include { phase: TEST }
+        transform_param { mean_file: "mean.binaryproto" } data_param { source: "test" batch_size: 50 backend: LMDB } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" param { lr_mult: 1 } param { lr_mult: 2 }
+        convolution_param { num_output: 32 pad: 2 kernel_size: 5 weight_filler { type: "gaussian" std: 0.0001 } } }
+layer { name: "pool1" type: "Pooling" bottom: "conv1" top: "pool1" pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+layer { name: "relu1" type: "ReLU" bottom: "pool1" top: "pool1" }
+layer { name: "conv2" type: "Convolution" bottom: "pool1" top: "conv2" param { lr_mult: 1 } param { lr_mult: 2 }
+        convolution_param { num_output: 32 pad: 2 kernel_size: 5 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "conv2" }
+layer { name: "pool2" type: "Pooling" bottom: "conv2" top: "pool2" pooling_param { pool: AVE kernel_size: 3 stride: 2 } }
+layer { name: "conv3" type: "Convolution" bottom: "pool2" top: "conv3" param { lr_mult: 1 } param { lr_mult: 2 }
+        convolution_param { num_output: 64 pad: 2 kernel_size: 5 weight_filler { type: "gaussian" std: 0.01 } } }
+layer { name: "relu3" type: "ReLU" bottom: "conv3" top: "conv3" }
+layer { name: "pool3" type: "Pooling" bottom: "conv3" top: "pool3" pooling_param { pool: AVE kernel_size: 3 stride: 2 } }
+layer { name: "ip1" type: "InnerProduct" bottom: "pool3" top: "ip1" param { lr_mult: 1 } param { lr_mult: 2 }
+        inner_product_param { num_output: 64 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "ip2" type: "InnerProduct" bottom: "ip1" top: "ip2" param { lr_mult: 1 } param { lr_mult: 2 }
+        inner_product_param { num_output: 10 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "accuracy" type: "Accuracy" bottom: "ip2" bottom: "label" top: "accuracy" include { phase: TEST } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip2" bottom: "label" top: "loss" }
+"""
+
+
+def test_the_net_of_the_cifar_example_trains(tmp_path):
+    """The small net for CIFAR-10 with 145,578 parameters: three convolutions and two fully connected layers."""
+    net = read_prototxt(written(tmp_path, QUICK), phase="TRAIN", in_shape=(3, 32, 32))
+    made = build_net(net.rows, net.in_shape, net.name)
+    assert sum(weight.size for weight in made.params.values()) == 145_578
+    assert net.data == {"batch_size": 100, "source": "train", "mean_file": "mean.binaryproto"}
+    sgd = Recipe(**read(tmp_path, CIFAR).recipe_fields(50_000, net.data["batch_size"])).optimizer_for(made, net.multipliers)
+    assert sgd.factors["conv1.bias"] == (2, 1) and sgd.factors["conv1.weight"] == (1, 1)
+    loss, x, labels = ta.SoftmaxCrossEntropy(), 50 * values((8, 3, 32, 32), 0, np.float32), np.arange(8)
+    losses = []
+    for _ in range(12):
+        losses.append(float(loss.forward(made.forward(x, train=True), labels, train=True)))
+        made.backward(loss.backward())
+        sgd.step()
+    assert losses[-1] < losses[0]

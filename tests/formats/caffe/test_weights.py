@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,17 @@ def test_the_mean_image(tmp_path):
         (tmp_path / "mean").write_bytes(b"".join(write_wire(blob)))
         with refuses(CheckpointError, "the mean must be one image (C, H, W) of finite numbers, got the shape"):
             read_mean(tmp_path / "mean")
+
+
+def test_a_large_file_takes_its_own_size(tmp_path):
+    model = {name: [values(array.shape, 0, np.float32) for array in arrays] for name, arrays in blobs().items()}
+    model["other"] = [np.ones(4_000_000, np.float32)]
+    file = write_model(tmp_path / "m", model)
+    text = written(tmp_path, NEW)
+    tracemalloc.start()
+    try:
+        net = read_prototxt(text, file)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(net.arrays) == 6 and peak < 1.05 * file.stat().st_size + 2**20

@@ -105,6 +105,13 @@ def test_a_shape_without_elements():
         array_of(read(packed(7, packed(1, b"\0" + b"\xff" * 8 + b"\x7f"))), "blob")
 
 
+def test_a_file_that_is_too_large(tmp_path):
+    with open(tmp_path / "m", "wb") as file:
+        file.truncate(2**31)  # takes no place on the disk
+    with refuses(CheckpointError, "the file must have at most 2,147,483,647 bytes, the limit of its form, got 2,147,483,648"):
+        read_wire(tmp_path / "m", "Net")
+
+
 def test_texts_and_enumerations_are_checked():
     with refuses(CheckpointError, "name at byte 0 must be text in UTF-8"):
         read(packed(1, b"\xff"), "Layer")

@@ -17,14 +17,12 @@ from tinyalex.models.rows import PYTORCH, Row, Uniform, change, scaled
 from tinyalex.models.variants import VARIANTS
 
 NO_CAFFE = {  # nets that Caffe cannot compute, and why
-    "resnet34-a": "stage2.1.shortcut must be of a kind that Caffe has",
-    "resnet20": "stage2.1.shortcut must be of a kind that Caffe has",
     "inception-v4": "a1.mean must be a mean in which padding counts",
     "inception-resnet-v2": "5b.mean must be a mean in which padding counts",
     "jarrett": "norm1 must be of a kind that Caffe has",
 }
 LATER_NETS = ("zfnet", "densenet121", "squeezenet1.0", "vgg16-bn", "googlenet-heads", "googlenet-torchvision", "resnet18", "resnet50-v1",
-              "preresnet18", "se-resnet50", "inception-v3", "resnet20-b", "ciresan-columns")  # fmt: skip
+              "preresnet18", "se-resnet50", "inception-v3", "resnet20", "ciresan-columns")  # fmt: skip
 
 
 def later(name):
@@ -176,6 +174,8 @@ def test_rows_that_caffe_does_not_have(tmp_path, rows, said):
         (row("norm", "a", groups=3, alpha=0.1), row("norm", "b", n=3, alpha_over_n=True)),
         (row("rnorm", "a", alpha=0.7, alpha_over_area=False),),
         (row("tanh", "a", a=1.7, b=0.6), row("abstanh", "b"), row("sigmoid", "c"), row("scale", "d", factor=0.3)),
+        (row("shortcut", "a", channels=6, stride=2), row("shortcut", "b", channels=9, zeros="around")),
+        (row("shortcut", "a", channels=3, stride=3, zeros="around"),),
         (row("dropout", "a", p=0.3), row("dropout", "b", p=0.3, scale="train")),
         (branches("a", "sum", (row("relu", "r"),), (), ()),),
         (branches("a", "product", (), (row("global_pool", "p"), row("sigmoid", "s"))),),
@@ -220,5 +220,5 @@ def test_a_convolution_that_only_looks_like_padding_is_refused(tmp_path):
     one[:, :, -1, -1] = 1
     assert data.count(one.tobytes()) == 1
     (tmp_path / "net.caffemodel").write_bytes(data.replace(one.tobytes(), one[:, :, ::-1].tobytes()))
-    with refuses(CheckpointError, "the weight of 'a/pad' must be 1 in its last cell and 0 elsewhere, got other values"):
+    with refuses(CheckpointError, "the weight of 'a/pad' must be 1 where it copies and 0 elsewhere, as its name says"):
         read_prototxt(tmp_path / "net.prototxt", tmp_path / "net.caffemodel")

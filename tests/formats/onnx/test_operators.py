@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.contract import values
-from tests.formats.onnx.graphs import agree, by_runtime, model_of, node, run, saved
+from tests.formats.onnx.graphs import agree, by_runtime, helper, model_of, node, run, saved
 from tinyalex.formats.onnx import read_onnx
 from tinyalex.models.later.rows import flat
 
@@ -13,6 +13,28 @@ CHANNELS = {"c": values((4, 1, 1), 3, np.float32), "d": values((1, 4, 1, 1), 4, 
 FULL = {"v": values((5, 48), 5, np.float32), "k": values((5,), 6, np.float32)}
 INTS = {name: np.array(each, np.int64) for name, each in {"i0": 0, "i1": [1], "m1": [-1], "z2": [0, 0], "i23": [2, 3]}.items()}
 NHWC = node("Transpose", "x", "n", perm=[0, 3, 1, 2])
+
+
+def lrn_by_steps(n):
+    """Local response normalization as PyTorch exports it, with a window of n channels."""
+    return [
+        node("Mul", "x x", "s"),
+        node("Unsqueeze", "s", "u", axes=[1]),
+        node("Pad", "u", "p", pads=[0, 0, n // 2, 0, 0, 0, 0, (n - 1) // 2, 0, 0]),
+        node("AveragePool", "p", "a", kernel_shape=[n, 1, 1], strides=[1, 1, 1]),
+        node("Squeeze", "a", "q", axes=[1]),
+        node("Mul", "q alpha", "m"),
+        node("Add", "m two", "d"),
+        node("Pow", "d beta", "w"),
+        node("Div", "x w", "y"),
+    ]
+
+
+STEPS = {"alpha": np.full((), 0.3, np.float32), "two": np.full((), 2, np.float32), "beta": np.full((), 0.75, np.float32)}
+BRANCHES = {
+    f"{name}_branch": helper.make_graph([node(kind, "r", "inside")], name, [], [helper.make_tensor_value_info("inside", 1, None)])
+    for name, kind in (("then", "Tanh"), ("else", "Sigmoid"))
+}
 
 # name: the nodes, the shape of an image, the opset, the arrays, and the kinds of layers that are read
 GRAPHS = {
@@ -59,7 +81,7 @@ GRAPHS = {
         "conv",
     ),
     "padding-of-some-axes": (
-        [node("Pad", "x p zero i23", "a"), node("Conv", "a w b", "y", pads=[0, 1, 1, 0])],
+        [node("Pad", "x p zero i23", "a"), node("Conv", "a w b", "y", pads=[0, 1, 2, 3])],
         (3, 6, 7),
         18,
         {**CONV, **INTS, "p": np.array([1, 0, 0, 2]), "zero": np.zeros((), np.float32)},
@@ -160,6 +182,19 @@ GRAPHS = {
         {**FULL, **INTS},
         "flatten linear",
     ),
+    "shape-divided": (  # whole numbers are divided towards 0: 45 - (-7 / 2) is 48
+        [
+            node("Div", "m7 two", "d"),
+            node("Sub", "n45 d", "n48"),
+            node("Concat", "m1 n48", "t", axis=0),
+            node("Reshape", "x t", "r"),
+            node("Gemm", "r v k", "y", transB=1),
+        ],
+        (3, 4, 4),
+        13,
+        {**FULL, **INTS, "m7": np.array([-7]), "two": np.array([2]), "n45": np.array([45])},
+        "flatten linear",
+    ),
     "shape-sliced": (
         [
             node("Shape", "x", "s"),
@@ -239,6 +274,10 @@ GRAPHS = {
         {},
         "norm",
     ),
+    "lrn-by-steps": (lrn_by_steps(5), (7, 3, 4), 9, STEPS, "norm"),
+    "lrn-by-steps-even": (lrn_by_steps(4), (7, 3, 4), 9, STEPS, "norm"),
+    "if-true": ([node("Relu", "x", "r"), node("If", "yes", "y", **BRANCHES)], (3, 4, 4), 13, {"yes": np.ones((), bool)}, "relu tanh"),
+    "if-false": ([node("Relu", "x", "r"), node("If", "no", "y", **BRANCHES)], (3, 4, 4), 13, {"no": np.zeros(1, bool)}, "relu sigmoid"),
     "three-summed": ([node("Relu", "x", "a"), node("Tanh", "x", "b"), node("Sum", "a x b", "y")], (3, 4, 4), 9, {}, "relu tanh"),
     "old-concat": ([node("Relu", "x", "a"), node("Tanh", "x", "b"), node("Concat", "a b", "y", axis=1)], (3, 4, 4), 8, {}, "relu tanh"),
     "dropout-7": ([node("Relu", "x", "r"), node("Dropout", "r", "y mask", ratio=0.25)], (3, 4, 4), 7, {}, "relu dropout"),

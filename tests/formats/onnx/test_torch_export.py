@@ -28,7 +28,7 @@ class Module(nn.Module):
 def alexnet():
     features = (nn.Conv2d(3, 8, 11, 4, 2), nn.ReLU(), nn.LocalResponseNorm(5, 1e-2, 0.75, 2.0), nn.MaxPool2d(3, 2))
     more = (nn.Conv2d(8, 16, 5, padding=2, groups=2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.MaxPool2d(3, 2, ceil_mode=True))
-    head = (nn.AdaptiveAvgPool2d((6, 6)), nn.Flatten(), nn.Dropout(), nn.Linear(576, 32), nn.ReLU(), nn.Linear(32, 10), nn.Softmax(1))
+    head = (nn.Flatten(), nn.Dropout(), nn.Linear(576, 32), nn.ReLU(), nn.Linear(32, 10), nn.Softmax(1))
     return nn.Sequential(*features, *more, *head), (3, 224, 224)
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyalex.errors import CheckpointError, DataError, show
 from tinyalex.formats.caffe.message import Message, layers_of
-from tinyalex.formats.caffe.slots import Slot
+from tinyalex.formats.caffe.slots import Slot, fixed_weight
 from tinyalex.formats.caffe.wire import array_of, read_wire
 from tinyalex.models.later.rows import flat
 from tinyalex.models.rows import Rows, Shape
@@ -33,13 +33,13 @@ def blobs_of(net: Any, source: str) -> dict[str, list[Array]]:
     return found
 
 
-def arrays_of(slots: Iterable[Slot], pads: Iterable[Slot], blobs: Blobs, source: str) -> tuple[dict[str, Array], list[str]]:
+def arrays_of(slots: Iterable[Slot], fixed: Iterable[Slot], blobs: Blobs, source: str) -> tuple[dict[str, Array], list[str]]:
     """The arrays by the engine's names, and what a user should know.
 
-    pads: the layers that only add rows of zeros; their weights are checked.
+    fixed: the layers that only add zeros; their weights are checked.
     Raises CheckpointError: a blob has another shape or is missing, or no layer has blobs.
     """
-    pads = tuple(pads)
+    fixed = tuple(fixed)
     found: dict[str, Array] = {}
     slots, without = tuple(slots), []
     for slot in slots:
@@ -66,13 +66,11 @@ def arrays_of(slots: Iterable[Slot], pads: Iterable[Slot], blobs: Blobs, source:
             found[f"{slot.row}.bias"] = _shaped(own[1], slot.shape[:1], f"{source}: the bias of {show(slot.layer)}")
         elif slot.kind != "conv":
             found[f"{slot.row}.bias"] = np.zeros(slot.shape[:1], np.float32)
-    for pad in pads:
-        if pad.layer not in blobs:
-            continue
-        cells = _shaped(blobs[pad.layer][0], pad.shape, f"{source}: the weight of {show(pad.layer)}")
-        if not (cells[:, :, -1, -1] == 1).all() or np.count_nonzero(cells) != len(cells):
-            raise CheckpointError(f"{source}: the weight of {show(pad.layer)} must be 1 in its last cell and 0 elsewhere, got other values")
-    used = {layer for slot in (*slots, *pads) for layer in (slot.layer, slot.statistics)}
+    for slot in fixed:
+        who = f"{source}: the weight of {show(slot.layer)}"
+        if slot.layer in blobs and not np.array_equal(_shaped(blobs[slot.layer][0], slot.shape, who), fixed_weight(slot.kind, slot.shape)):
+            raise CheckpointError(f"{who} must be 1 where it copies and 0 elsewhere, as its name says, got other values")
+    used = {layer for slot in (*slots, *fixed) for layer in (slot.layer, slot.statistics)}
     others = [name for name in blobs if name not in used]
     if len(without) == len(slots) and slots:
         names = f"{', '.join(map(show, list(blobs)[:3]))}{' ...' if len(blobs) > 3 else ''}" if blobs else "none"

@@ -225,7 +225,7 @@ def _image(wired: Wired, source: str, wanted: Wanted) -> tuple[Value, Shape, Caf
     where = source if layer is None else layer.where
     if shape is None:
         rule = f"{where}: the input {blob!r} must have a shape (C, H, W)"
-        raise DataError(f"{rule}, got none in the file; give it as in_shape, such as (3, 32, 32) for CIFAR-10")
+        raise DataError(f"{rule}, got none in the file; give in_shape=(3, 32, 32), or convert with --in-shape 3,32,32")
     if len(shape) != 3 or not all(0 < side <= LARGEST for side in shape):
         raise DataError(f"{where}: the shape of the input {blob!r} must be three sizes from 1 to {LARGEST:,}, got {show(shape)}")
     return value, shape, layer

@@ -70,7 +70,7 @@ def whole(message: Message, source: str, wanted: Wanted, rgb: bool) -> CaffeNet:
 
 def filled(net: CaffeNet, graph: Graph, message: Message, source: str, rgb: bool) -> CaffeNet:
     """The net with the arrays of a caffemodel."""
-    arrays, notes = arrays_of(graph.slots, graph.pads, blobs_of(message, source), source)
+    arrays, notes = arrays_of(graph.slots, graph.fixed, blobs_of(message, source), source)
     if rgb:
         arrays = turned_colors(net.rows, net.in_shape or (), arrays)
         notes.append("the first layer was turned from BGR to RGB")

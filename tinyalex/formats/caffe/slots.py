@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tinyalex.formats.caffe.message import CaffeLayer, Message
 from tinyalex.formats.graph import Node
 from tinyalex.models.later.rows import KINDS
 from tinyalex.models.rows import Row, Shape
 
+Array = npt.NDArray[Any]
 LARGEST = 2**24  # of a setting, such as a number of filters or a stride
 PAD = "/pad"  # ends the name of a convolution that only adds rows of zeros, as `tinyalex.formats.caffe.rows` writes it
+ZEROS = {"/zeros-behind": "behind", "/zeros-around": "around"}  # end that of one that only adds channels of zeros: where these are
 SCALE_ALONE = {"eps": 1e-30, "statistics": "running"}  # a batch normalization that only scales and shifts: mean 0, variance 1
 
 
@@ -28,7 +33,8 @@ class Value:
 class Slot:
     """Which blobs of which layer hold the parameters of a row.
 
-    kind: "conv", "linear", "turned" (a linear layer whose weight is the transpose), "bn" or "scale". layer: that has the weights.
+    kind: "conv", "linear", "turned" (a linear layer whose weight is the transpose), "bn" or "scale"; of a convolution whose weights are
+        fixed, "pad", "behind" or "around", see `fixed_weight`. layer: that has the weights.
     statistics: the BatchNorm layer of "bn". shape: of the weight.
     """
 
@@ -51,7 +57,7 @@ class Graph:
     notes: list[str] = field(default_factory=list)
     slices: dict[str, tuple[Value, int, int, Row | None]] = field(default_factory=dict)  # source, index, count, the LRN of the slice
     taken: set[str] = field(default_factory=set)
-    pads: list[Slot] = field(default_factory=list)  # of convolutions that only add rows of zeros
+    fixed: list[Slot] = field(default_factory=list)  # of convolutions that only add zeros
     same_as: dict[str, Value] = field(default_factory=dict)  # by the name of a value: the one that it equals
 
     def same(self, x: Value, out: Value) -> None:
@@ -99,6 +105,20 @@ class Graph:
         for key, param in zip(("weight", "bias") if bias else ("weight",), layer.params, strict=False):
             if (param.lr, param.decay) != (1, 1):
                 self.multipliers[f"{row}.{key}"] = (param.lr, param.decay)
+
+
+def fixed_weight(kind: str, shape: Shape) -> Array:
+    """The weight of a convolution that copies its input and only adds zeros to it.
+
+    "pad": rows below and columns to the right, by the last cell of a window alone. "behind", "around": channels, as in `ZeroShortcut`.
+    """
+    weight = np.zeros(shape, np.float32)
+    if kind == "pad":
+        weight[:, :, -1, -1] = 1
+    else:
+        own = np.arange(shape[1])
+        weight[own + ((shape[0] - shape[1]) // 2 if kind == "around" else 0), own] = 1
+    return weight
 
 
 def check(row: Row) -> None:

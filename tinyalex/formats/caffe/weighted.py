@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from tinyalex.formats.caffe.fillers import init_of
 from tinyalex.formats.caffe.message import CaffeLayer, Message
-from tinyalex.formats.caffe.slots import PAD, SCALE_ALONE, Graph, Slot, Value, count, images, padding, plain, require, sides
+from tinyalex.formats.caffe.slots import PAD, SCALE_ALONE, ZEROS, Graph, Slot, Value, count, images, padding, plain, require, sides
 from tinyalex.geometry import windows_of
 from tinyalex.init import zeros
 from tinyalex.models.rows import Row, Shape
@@ -73,6 +74,13 @@ def convolution(graph: Graph, layer: CaffeLayer, bottoms: tuple[Value, ...], top
     if c % groups or filters % groups:
         raise layer.error("group", f"a divisor of {c} channels and {filters} filters", groups, at=p.line_of("group"))
     shape = (filters, c // groups, *kernel)
+    where = next((where for end, where in ZEROS.items() if layer.name.endswith(end)), None)
+    fixed = not bias and [(param.lr, param.decay) for param in layer.params] == [(0, 0)] and pad == (0, 0) and groups == 1
+    if where is not None and fixed and kernel == (1, 1) and stride[0] == stride[1] and filters >= c:
+        graph.fixed.append(Slot(where, layer.name, name, shape, False))
+        row = Row("shortcut", graph.name(layer.name.rpartition("/")[0]), {"channels": filters, "stride": stride[0], "zeros": where})
+        graph.add(layer, row, (x,), out, (filters, *(-(-side // stride[0]) for side in size)))
+        return
     settings = {
         "out_channels": filters,
         "kernel_size": plain(kernel),
@@ -115,7 +123,7 @@ def padding_in_front(graph: Graph, x: Value) -> tuple[int, int] | None:
     del graph.multipliers[name]
     (slot,) = (slot for slot in graph.slots if slot.row == node.row.name)
     graph.slots.remove(slot)
-    graph.pads.append(slot)
+    graph.fixed.append(replace(slot, kind="pad"))
     return more
 
 

@@ -22,6 +22,7 @@ from tinyalex.formats.caffe.schema import BY_NAME, BY_NUMBER, ENUMS, Field
 
 MOST = 250_000  # fields of a file; the largest of the known nets has ten times fewer
 DEEPEST = 24  # messages in messages
+LONGEST = 2**31 - 1  # bytes of a file
 LARGEST = 2**31  # elements of a blob, the limit of Caffe
 MOST_AXES = 32  # of a blob, the limit of Caffe
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
@@ -167,12 +168,21 @@ class Reader:
 
 def read_wire(path: Path, kind: str) -> Message:
     """The message of this kind in a binary file. Raises CheckpointError: it cannot be read, or is not of this form."""
+    data = whole_file(path)
+    return Reader(data, str(path)).message(kind, 0, len(data))
+
+
+def whole_file(path: Path) -> bytes:
+    """The bytes of a file. CheckpointError: it cannot be read, or is larger than a message may be."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            size = file.seek(0, 2)
+            if size > LONGEST:
+                raise CheckpointError(f"{path}: the file must have at most {LONGEST:,} bytes, the limit of its form, got {size:,}")
+            file.seek(0)
+            return file.read(size)
     except OSError as error:
         raise CheckpointError(f"{path}: the file must be readable, got {error.strerror or error}") from None
-    return Reader(data, str(path)).message(kind, 0, len(data))
 
 
 def array_of(blob: Message, who: str) -> Array:

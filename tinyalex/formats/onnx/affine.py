@@ -11,6 +11,7 @@ import numpy.typing as npt
 from tinyalex.formats.onnx.flow import Flow
 from tinyalex.formats.onnx.operator import Op, exact
 from tinyalex.formats.onnx.reader import Reader
+from tinyalex.formats.onnx.squares import stepped
 
 Tensor = npt.NDArray[Any]
 WEIGHTED = ("conv", "linear", "bn")
@@ -19,6 +20,8 @@ WEIGHTED = ("conv", "linear", "bn")
 def times(reader: Reader, op: Op, flow: Flow, constant: Tensor) -> Flow:
     """The flow times a constant: one number, or one number a channel."""
     factor = _by_channel(reader, op, flow, constant)
+    if flow.squares is not None:
+        return stepped(reader, op, flow, "alpha", factor)
     if not isinstance(factor, float):
         return _times_channels(reader, op, flow, factor)
     if factor == 1:
@@ -36,6 +39,8 @@ def times(reader: Reader, op: Op, flow: Flow, constant: Tensor) -> Flow:
 def plus(reader: Reader, op: Op, flow: Flow, constant: Tensor) -> Flow:
     """The flow plus a constant: one number, or one number a channel."""
     shift = _by_channel(reader, op, flow, constant)
+    if flow.squares is not None:
+        return stepped(reader, op, flow, "k", shift)
     if isinstance(shift, float):
         if shift == 0:
             return flow

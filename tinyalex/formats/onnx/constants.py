@@ -164,6 +164,11 @@ def _expand(op: Op, inputs: Inputs) -> Tensor:
     return np.broadcast_to(inputs[0], shape)
 
 
+def _where(op: Op, inputs: Inputs) -> Tensor:
+    op.take(math.prod(np.broadcast_shapes(*(a.shape for a in inputs))) * 8)
+    return np.where(*inputs)
+
+
 def _transpose(op: Op, inputs: Inputs) -> Tensor:
     a = inputs[0]
     return a.transpose(axes_in_order(op, op.wholes("perm", tuple(reversed(range(a.ndim)))), a.ndim))
@@ -201,6 +206,7 @@ FOLDED: Mapping[str, Callable[[Op, Inputs], Tensor]] = {
     "Constant": _constant,
     "ConstantOfShape": _of_shape,
     "Div": _arithmetic(_divide),
+    "Equal": _arithmetic(np.equal),
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
@@ -217,4 +223,5 @@ FOLDED: Mapping[str, Callable[[Op, Inputs], Tensor]] = {
     "Sub": _arithmetic(np.subtract),
     "Transpose": _transpose,
     "Unsqueeze": _unsqueeze,
+    "Where": _where,
 }

@@ -40,6 +40,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Squares:
+    """What stands for x^2 while a file computes x / (k + alpha * mean of x^2 over n channels)^beta step by step, as PyTorch writes it.
+
+    whole: x. around: channels of zeros in front and behind. n: 0 before the mean is taken. beta: None before the power is.
+    """
+
+    whole: Flow
+    around: tuple[int, int] = (0, 0)
+    n: int = 0
+    alpha: float = 1.0
+    k: float = 0.0
+    beta: float | None = None
+
+
+@dataclass(frozen=True)
 class Flow:
     """An array that the network computes, for one image.
 
@@ -50,6 +65,7 @@ class Flow:
     order: axis i of `seen` is axis order[i] of `shape`. features: element i of the file's vector is element features[i] of ours.
     padding: pixels around it that are not there yet, because the next layer adds them itself; pad_value: what they hold.
     alone: whether no other node reads it. softmax: whether the file has made probabilities of it. part: it is a piece of a larger one.
+    squares: it is a step of a response normalization.
     """
 
     value: str
@@ -62,6 +78,7 @@ class Flow:
     alone: bool = True
     softmax: bool = False
     part: Part | None = None
+    squares: Squares | None = None
 
     @property
     def padded(self) -> Shape:

@@ -25,6 +25,7 @@ from tinyalex.formats.onnx.constants import (
 from tinyalex.formats.onnx.flow import Flow
 from tinyalex.formats.onnx.operator import Op
 from tinyalex.formats.onnx.reader import Reader
+from tinyalex.formats.onnx.squares import zeros_around
 from tinyalex.models.rows import Shape
 
 Tensor = npt.NDArray[Any]
@@ -33,7 +34,7 @@ FLOATS = (1, 10, 11, 16)  # the types of ONNX for float32, float16, float64 and 
 
 def reshape(reader: Reader, op: Op) -> Flow:
     """Another shape for the same elements; the batch has to stay the first axis."""
-    flow = reader.flow(op, last=True)
+    flow = reader.flow(op, last=True, squares=True)
     target = whole_numbers(op, "shape", reader.constant(op, 1, "shape")) if op.opset >= 5 else op.wholes("shape", ())
     batch = reader.batch
     if target[:1] == (-1,):  # the size that is left has to be that of the batch
@@ -46,6 +47,8 @@ def reshape(reader: Reader, op: Op) -> Flow:
 
 def seen_as(reader: Reader, op: Op, flow: Flow, seen: Shape) -> Flow:
     """The flow in another shape of the file: as it is, or flattened."""
+    if flow.squares is not None:
+        return flow.with_seen(seen)
     if flow.is_vector or seen == flow.shape:
         plain = flow.is_vector or flow.order is None
         if plain:
@@ -60,7 +63,7 @@ def seen_as(reader: Reader, op: Op, flow: Flow, seen: Shape) -> Flow:
 
 def flatten(reader: Reader, op: Op) -> Flow:
     """One vector for each image."""
-    flow = reader.flow(op, last=True)
+    flow = reader.flow(op, last=True, squares=True)
     if axis_of(op, op.whole("axis", 1), len(flow.seen) + 1) != 1:
         op.refuse("axis", "1, so that each image stays by itself", op.whole("axis", 1))
     return seen_as(reader, op, flow, (math.prod(flow.seen),))
@@ -68,7 +71,7 @@ def flatten(reader: Reader, op: Op) -> Flow:
 
 def squeeze(reader: Reader, op: Op) -> Flow:
     """The shape without axes of size 1."""
-    flow = reader.flow(op, last=True)
+    flow = reader.flow(op, last=True, squares=True)
     axes = axes_given(op, _constants(reader, op))
     if axes is None:
         axes = tuple(i for i, size in enumerate(flow.seen, 1) if size == 1)
@@ -79,7 +82,7 @@ def squeeze(reader: Reader, op: Op) -> Flow:
 
 def unsqueeze(reader: Reader, op: Op) -> Flow:
     """The shape with new axes of size 1."""
-    flow = reader.flow(op, last=True)
+    flow = reader.flow(op, last=True, squares=True)
     axes = axes_given(op, _constants(reader, op)) or ()
     if 0 in axes_of(op, len(flow.seen) + 1 + len(axes), axes):
         op.refuse("axes", "behind that of the batch", axes)
@@ -103,7 +106,7 @@ def transpose(reader: Reader, op: Op) -> Flow:
 
 def pad(reader: Reader, op: Op) -> Flow:
     """Pixels around images, which the next layer adds, or new channels of zeros."""
-    flow = reader.flow(op, padded=True)
+    flow = reader.flow(op, padded=True, squares=True)
     mode, rank = op.text("mode", "constant"), len(flow.seen) + 1
     if op.opset < 11:
         pads, value = op.wholes("pads" if op.opset >= 2 else "paddings", ()), op.attribute("value") if op.has("value") else 0.0
@@ -119,6 +122,8 @@ def pad(reader: Reader, op: Op) -> Flow:
         op.refuse("its padding", "constant or the edge, on the sides of each image, of at least 0", f"{show(mode)} with {pads}")
     if not any(pads):
         return flow
+    if flow.squares is not None:
+        return zeros_around(reader, op, flow, pads, value)
     axes = flow.axes
     if axes is None or flow.is_vector:
         op.refuse("its input", "images", reader.shown(flow))
@@ -181,7 +186,9 @@ def slice_(reader: Reader, op: Op) -> Flow:
 
 def shape(reader: Reader, op: Op) -> Tensor:
     """The shape of a value, of which constants may be computed."""
-    flow = reader.flow(op, padded=True)
+    flow = reader.flow(op, padded=True, squares=True)
+    if flow.squares is not None and any(flow.squares.around) and not flow.squares.n:
+        op.refuse("its input", "a value without channels of zeros around it", "one with them")
     sizes = (reader.batch, *flow.seen)
     return np.array(sizes[op.whole("start", 0) : op.whole("end", len(sizes))], np.int64)
 

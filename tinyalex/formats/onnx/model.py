@@ -127,6 +127,15 @@ def load_model(path: Path | str) -> Model:
     return Model(path, model.graph, _opset(path, model), found, own, model.producer_name == "tinyalex")
 
 
+def nodes_of(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph, and of the graphs inside of them."""
+    waiting = [graph]
+    while waiting:
+        for node in waiting.pop().node:
+            yield node
+            waiting += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+
+
 def _texts(model: Any) -> Iterator[Any]:
     """All names that are read."""
     graph = model.graph
@@ -135,11 +144,12 @@ def _texts(model: Any) -> Iterator[Any]:
         yield entry.domain
     for value in (*graph.input, *graph.output, *model.functions):
         yield value.name
-    for node in graph.node:
+    for node in nodes_of(graph):
         yield from (node.name, node.op_type, node.domain, node.doc_string, *node.input, *node.output)
         for attribute in node.attribute:
             yield from (attribute.name, attribute.ref_attr_name)
             yield from (entry.value for entry in attribute.t.external_data)
+            yield from (value.name for value in attribute.g.output)
     for tensor in graph.initializer:
         yield tensor.name
         for entry in tensor.external_data:

@@ -15,7 +15,7 @@ from tinyalex.formats.onnx.model import Model
 
 LONGEST_NOTE = 1000  # characters
 MOST_BYTES = 2**29  # of constants that are computed while reading; views of the file do not count
-FLOAT, INT, STRING, TENSOR, FLOATS, INTS = 1, 2, 3, 4, 6, 7  # the types of attributes
+FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = 1, 2, 3, 4, 5, 6, 7  # the types of attributes
 FIELDS = {FLOAT: "f", INT: "i", STRING: "s", FLOATS: "floats", INTS: "ints"}
 
 
@@ -39,7 +39,7 @@ class Op:
 
     def __init__(self, model: Model, node: Any, number: int, budget: Budget) -> None:
         self.model, self.node, self.opset, self.budget = model, node, model.opset, budget
-        self.domain, self.name = node.domain, node.name
+        self.domain, self.name, self.number = node.domain, node.name, number
         self.kind = node.op_type if node.op_type.isprintable() and 0 < len(node.op_type) < 60 else show(node.op_type)
         named = node.name or (node.output[0] if node.output else "")
         self.where = f"node {number} {show(named)}"
@@ -109,6 +109,15 @@ class Op:
     def wholes(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         """An attribute that is a row of whole numbers."""
         found: tuple[int, ...] = self._of(name, default, tuple, "whole numbers")
+        return found
+
+    def graph(self, name: str) -> Any:
+        """An attribute that is a graph, of nodes alone."""
+        if name not in self._attributes or self._attributes[name].type != GRAPH:
+            self.refuse(name, "a graph", "none")
+        found = self._attributes[name].g
+        if len(found.input) or len(found.initializer) or len(found.sparse_initializer):
+            self.refuse(name, "a graph of nodes alone", "one with inputs or initializers")
         return found
 
     def tensor(self, name: str) -> npt.NDArray[Any]:

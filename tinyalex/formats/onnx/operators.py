@@ -19,6 +19,7 @@ from tinyalex.formats.onnx.norms import batch_norm, group_norm, local_response_n
 from tinyalex.formats.onnx.operator import Op, exact
 from tinyalex.formats.onnx.own import settings_of
 from tinyalex.formats.onnx.reader import Reader
+from tinyalex.formats.onnx.squares import normalized, power, squared
 from tinyalex.formats.onnx.windows import conv, largest_of_all, mean_of_all, pool
 from tinyalex.models.later.rows import HE
 
@@ -134,7 +135,7 @@ def total(reader: Reader, op: Op) -> Flow:
         if len(constants) != len(op.inputs) - 1:
             op.refuse("its inputs", "values that the network computes, or one and constants", f"{len(constants)} constants")
         (place,) = set(range(len(op.inputs))) - set(constants)
-        flow = reader.flow(op, place)
+        flow = reader.flow(op, place, squares=True)
         for i in constants:
             flow = plus(reader, op, flow, reader.constant(op, i, "the constant"))
         return flow
@@ -149,7 +150,10 @@ def difference(reader: Reader, op: Op) -> Flow:
 
 
 def quotient(reader: Reader, op: Op) -> Flow:
-    """A value divided by a constant."""
+    """A value divided by a constant, or the last step of a response normalization."""
+    below = reader.value(op, 1)
+    if isinstance(below, Flow) and below.squares is not None:
+        return normalized(reader, op, reader.flow(op), below)
     divisor = reader.weights(op, 1, "what it is divided by")
     if not divisor.all():
         op.refuse("what it is divided by", "other than 0", 0)
@@ -161,8 +165,8 @@ def product(reader: Reader, op: Op) -> Flow:
     """A value times a constant, or images times a gate."""
     for i in range(2):
         if not isinstance(reader.value(op, 1 - i), Flow):
-            return times(reader, op, reader.flow(op, i), reader.constant(op, 1 - i, "the factor"))
-    return gated(reader, op)
+            return times(reader, op, reader.flow(op, i, squares=True), reader.constant(op, 1 - i, "the factor"))
+    return squared(reader, op) or gated(reader, op)
 
 
 def mean(reader: Reader, op: Op) -> Flow:
@@ -211,6 +215,7 @@ OPERATORS: Mapping[str, Callable[[Reader, Op], Flow | Tensor | tuple[Flow, ...]]
     "MaxPool": pool,
     "Mul": product,
     "Pad": pad,
+    "Pow": power,
     "ReduceMean": mean,
     "Relu": relu,
     "Reshape": reshape,

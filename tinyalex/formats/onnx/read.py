@@ -16,7 +16,7 @@ from tinyalex.formats.imported import Imported
 from tinyalex.formats.onnx import own
 from tinyalex.formats.onnx.constants import FOLDED
 from tinyalex.formats.onnx.flow import Flow
-from tinyalex.formats.onnx.model import FLOATING, MOST_AXES, Model, load_model
+from tinyalex.formats.onnx.model import FLOATING, MOST_AXES, Model, load_model, nodes_of
 from tinyalex.formats.onnx.operator import Op
 from tinyalex.formats.onnx.operators import OPERATORS, own_layer
 from tinyalex.formats.onnx.reader import MOST_VALUES, Reader
@@ -79,8 +79,9 @@ def read_onnx(path: Path | str, *, in_shape: Sequence[int] | None = None, output
 def _begin(model: Model, in_shape: Sequence[int] | None) -> tuple[Reader, Flow]:
     """A reader that knows the initializers and the one input."""
     graph = model.graph
-    if len(graph.node) > MOST_NODES:
-        raise DataError(f"{model.path}: the graph must have at most {MOST_NODES:,} nodes, got {len(graph.node):,}")
+    count = sum(1 for _ in nodes_of(graph))
+    if count > MOST_NODES:
+        raise DataError(f"{model.path}: the graph must have at most {MOST_NODES:,} nodes, got {count:,}")
     if len(graph.sparse_initializer):
         raise DataError(f"{model.path}: initializers must be dense arrays, got {len(graph.sparse_initializer)} sparse ones")
     stored = Counter(tensor.name for tensor in graph.initializer)
@@ -158,6 +159,9 @@ def _needed(model: Model, reader: Reader, outputs: Sequence[str]) -> list[Op]:
         if giver is not None and giver not in found:
             found.add(giver)
             inputs = [name for name in model.graph.node[giver].input if name]
+            for attribute in model.graph.node[giver].attribute:
+                if attribute.HasField("g"):
+                    inputs += [name for node in nodes_of(attribute.g) for name in node.input if name]
             reader.uses.update(inputs)
             wanted += inputs
     return [Op(model, model.graph.node[number], number, reader.budget) for number in sorted(found)]
@@ -173,6 +177,8 @@ def _read(reader: Reader, op: Op) -> None:
         result = own_layer(reader, op)
     elif op.kind in FOLDED and not any(isinstance(value, Flow) for value in inputs):
         result = _constant(op, inputs)
+    elif op.kind == "If":
+        result = _branch(reader, op)
     elif op.kind in OPERATORS:
         result = OPERATORS[op.kind](reader, op)
     else:
@@ -180,6 +186,22 @@ def _read(reader: Reader, op: Op) -> None:
     results = result if isinstance(result, tuple) else (result,)
     for name, value in zip(op.outputs, results, strict=False):
         reader.values[name] = value
+
+
+def _branch(reader: Reader, op: Op) -> tuple[Any, ...]:
+    """What an If gives whose condition is a constant, as PyTorch writes for shapes that it does not know: the nodes of one branch."""
+    condition = reader.constant(op, 0, "the condition")
+    if condition.size != 1:
+        op.refuse("the condition", "one value", condition)
+    graph = op.graph("then_branch" if condition.reshape(-1)[0] else "else_branch")
+    for node in graph.node:
+        if any(name in reader.values for name in node.output):
+            op.refuse("the values inside of it", "new ones", printable([*node.output])[0])
+        _read(reader, Op(reader.model, node, op.number, reader.budget))
+    names = [value.name for value in graph.output]
+    if any(name not in reader.values for name in names):
+        op.refuse("its outputs", "given by nodes inside of it", printable(names)[0])
+    return tuple(reader.values[name] for name in names)
 
 
 def _constant(op: Op, inputs: Sequence[Any]) -> Any:
@@ -197,8 +219,8 @@ def _end(reader: Reader, name: str) -> Flow:
     value = reader.values.get(name)
     if not isinstance(value, Flow):
         raise DataError(f"{reader.model.path}: the output {show(name)} must be computed of the input, got a constant or nothing")
-    if any(value.padding) or value.part is not None:
-        raise DataError(f"{reader.model.path}: the output {show(name)} must be given by a layer, got Pad or Split")
+    if any(value.padding) or value.part is not None or value.squares is not None:
+        raise DataError(f"{reader.model.path}: the output {show(name)} must be given by a layer, got Pad, Split or x^2")
     if value.features is not None or (value.order is not None and math.prod(value.seen) != max(value.seen)):
         rule = f"{reader.model.path}: the output {show(name)} must have its channels first, as the layers have them"
         raise DataError(f"{rule}, got another order of axes")

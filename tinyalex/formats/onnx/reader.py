@@ -60,10 +60,11 @@ class Reader:
             return replace(value, alone=False)
         return value
 
-    def flow(self, op: Op, i: int = 0, *, padded: bool = False, last: bool = False) -> Flow:
+    def flow(self, op: Op, i: int = 0, *, padded: bool = False, last: bool = False, squares: bool = False) -> Flow:
         """Input i as an array that the network computes.
 
         padded: whether the operator can add a padding that still has to be added. last: whether it may stand behind the softmax.
+        squares: whether it may be a step of a response normalization.
         """
         value = self.value(op, i)
         if not isinstance(value, Flow):
@@ -72,6 +73,8 @@ class Reader:
             op.refuse("the operator", "in front of the softmax, which tinyalex has in its loss", f"{op.kind} behind it")
         if any(value.padding) and not padded:
             op.refuse("the operator", "a convolution or a pooling, which can add the padding in front of it", op.kind)
+        if value.squares is not None and not squares:
+            op.refuse("the operator", "a step of response normalization, as its input is x^2", op.kind)
         if value.part is not None:
             op.refuse("the operator", "LRN, as the input is one part of the channels", op.kind)
         return value

@@ -12,6 +12,7 @@ from tinyalex.errors import ShapeError, show
 from tinyalex.formats.onnx.flow import Flow, Sides
 from tinyalex.formats.onnx.operator import Op
 from tinyalex.formats.onnx.reader import Reader
+from tinyalex.formats.onnx.squares import mean_of_channels
 from tinyalex.geometry import Pair, windows_of
 from tinyalex.models.later.rows import HE
 from tinyalex.models.rows import Shape
@@ -58,7 +59,9 @@ def _on_one_pixel(reader: Reader, op: Op, flow: Flow, groups: int, arrays: dict[
 
 def pool(reader: Reader, op: Op) -> Flow:
     """Max pooling, or average pooling."""
-    largest = op.kind == "MaxPool"
+    value, largest = reader.value(op, 0), op.kind == "MaxPool"
+    if isinstance(value, Flow) and value.squares is not None and not largest:
+        return mean_of_channels(reader, op, value)
     flow, kernel = reader.image(op, padded=True), op.wholes("kernel_shape", ())
     if len(kernel) != 2 or min(kernel) < 1:
         op.refuse("kernel_shape", "two sizes of at least 1", kernel)
