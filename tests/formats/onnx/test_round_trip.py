@@ -21,8 +21,12 @@ NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name fo
 
 
 def names(rows):
-    """The names of all rows, those of paths inside of their branches."""
-    return [(each.name, [names(path) for path in each["paths"]]) if each.kind == "branches" else each.name for each in rows]
+    """The names of all rows, those of paths inside of their branches. Heads are numbered in a file, also a single one."""
+    told = []
+    for each in rows:
+        inside = [names(path) for path in each["paths"]] if each.kind == "branches" else []
+        told.append((each.name if each.name != "head" else "head1", inside))
+    return told
 
 
 @pytest.mark.parametrize("name", NAMES)
