@@ -119,6 +119,12 @@ def test_constants_that_would_fill_the_memory_are_refused_before_they_are_made(t
         )
 
 
+def test_an_order_of_axes_that_would_fill_the_memory_is_refused(tmp_path):
+    made = [node("Transpose", "x", "n", perm=[0, 3, 1, 2]), node("Transpose", "n", "b", perm=[0, 2, 3, 1]), node("Flatten", "b", "y")]
+    with refuses(DataError, "(Flatten): the constants of the graph must be at most 536,870,912 bytes, got more"):
+        read_onnx(saved(model_of(made, (2**9, 2**9, 2**8)), tmp_path))
+
+
 def test_a_file_that_is_none_or_is_cut_is_refused(tmp_path):
     path = tmp_path / "net.onnx"
     with refuses(CheckpointError, "net.onnx: the file must be readable, got No such file or directory"):
