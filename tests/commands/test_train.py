@@ -307,7 +307,7 @@ def test_altered_log_exits_2_and_stays_as_it_is(folder, change, text, tmp_path, 
 
 
 def newer(path, whole):
-    write_tensors(path, {}, "tinyalex-checkpoint", 3, {})
+    write_tensors(path, {}, "tinyalex-checkpoint", 4, {})
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def newer(path, whole):
         (lambda path, whole: path.write_bytes(whole[:999]), "must be a whole tinyalex-checkpoint file, got 999 bytes; it is truncated"),
         (lambda path, whole: path.write_bytes(whole[:-1]), "it is truncated or altered"),
         (lambda path, whole: path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1])), "SHA-256 must be "),
-        (newer, "got 3; install the tinyalex that wrote it"),
+        (newer, "got 4; install the tinyalex that wrote it"),
     ],
     ids=["cut short", "a byte too few", "a bit altered", "of a newer format"],
 )

@@ -141,7 +141,7 @@ def read_saved(
     if is_shipped(path):
         shipped, saved = _shipped(1, None)
         return Path(path), weights.state_on_host(shipped), saved
-    if len(files_in(path)) > 1:
+    if "," in str(path) and len(files_in(path)) > 1:
         return _foreign(path, net, tell)
     file = require_path(path if str(path) not in (".", "..") else Path(path).resolve())
     if not file.exists():
