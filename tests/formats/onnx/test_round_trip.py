@@ -10,14 +10,10 @@ from tests.formats.onnx.graphs import agree, built, by_runtime, onnx, run, small
 from tinyalex.errors import CheckpointError, ShapeError
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.onnx import read_onnx, write_onnx
-from tinyalex.models.later import LATER
 from tinyalex.models.later.rows import branches, conv, row
 from tinyalex.models.registry import MODELS, heads_of
 from tinyalex.models.rows import Row
 from tinyalex.models.weights import split_state
-
-DEEP = {name for name in LATER if name.startswith(("inception", "densenet")) or any(depth in name for depth in ("101", "110", "152"))}
-NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in DEEP else name for name in MODELS]
 
 
 def names(rows):
@@ -29,7 +25,7 @@ def names(rows):
     return told
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", MODELS)
 def test_a_network_comes_back_to_the_bit_and_is_computed_alike_by_onnx_runtime(name, tmp_path):
     rows, shape = small_rows(name)
     net, path = with_values(name, rows, shape), tmp_path / "net.onnx"
