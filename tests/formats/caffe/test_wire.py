@@ -129,7 +129,7 @@ def test_what_is_written_is_read_again(text):
 
 
 def test_protobuf_reads_what_is_written():
-    pytest.importorskip("google.protobuf", reason="protobuf is not installed: install the extra 'bench' to compare")
+    pytest.importorskip("google.protobuf", reason="protobuf is not installed: install the extra 'test' to compare")
     message = Message("Net")
     message.add("name", "net")
     layer = Message("Layer")

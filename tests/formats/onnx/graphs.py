@@ -20,7 +20,7 @@ from tinyalex.models.registry import SMALL
 from tinyalex.models.rows import Rows
 from tinyalex.models.weights import arrays_of, copy_state, state
 
-onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'formats'")
+onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
 helper, numpy_helper = onnx.helper, onnx.numpy_helper
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -75,7 +75,7 @@ def run(net: Imported, x: np.ndarray) -> np.ndarray:
 
 def by_runtime(model, x: np.ndarray, name: str = "x", outputs=None) -> list[np.ndarray]:
     """What ONNX Runtime computes. model: a message, or the path of a file."""
-    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: install the extra 'bench' to compare")
+    runtime = pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: install the extra 'test' to compare")
     options = runtime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
