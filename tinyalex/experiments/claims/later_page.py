@@ -65,8 +65,8 @@ def _budgets(document: Document) -> str:
     of_later = f"""- *later*: {later["epochs"]} epochs of {images_of(later)}, batches of {later["batch_size"]}{_steps(later)}. Each image is
         moved by up to {PADDING} pixels in both directions, and half of them are mirrored, as in He et al. 2015. Rate {later["lr"]:g}
         (theirs is 0.1 with batches of 128; in a pilot of 20 steps the losses of two deep nets were above that of chance at 0.05), a
-        tenth of it after 70 % of the epochs and a hundredth after 90 %; momentum 0.9, weight decay 0.0001. The nets of eight layers have the best of 0.1, 0.03 and 0.01
-        in a pilot of two epochs: {usual:g}, and {own}."""
+        tenth of it after 70 % of the epochs and a hundredth after 90 %; momentum 0.9, weight decay 0.0001. The nets of eight layers have
+        the best of 0.1, 0.03 and 0.01 in a pilot of two epochs: {usual:g}, and {own}."""
     of_small = f"""- *batch-4*: {small["epochs"]} epochs of {images_of(small)}, batches of {small["batch_size"]}{_steps(small)}; each net's
         rate is 4/64 of the one above."""
     after = f"""The curves show the error of {_curve_images(later)} and, as in figure 6, that of the training batches while
