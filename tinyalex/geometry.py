@@ -123,6 +123,7 @@ def windows_of(
 
 kept_windows = lru_cache(maxsize=512)(windows_of)  # for layers, which ask at every call; all arguments must be hashable
 
+
 def shifts(windows: Windows, axis: int) -> list[tuple[slice, slice]]:
     """For each i from 0 to kernel - 1 along `axis` (0 height, 1 width): the windows whose cell i lies on the image, and its pixels there.
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from tests.experiments.claims.fakes import make_outcome, make_run, plant
 from tinyalex import cli
 from tinyalex.commands import claims
 from tinyalex.experiments.claims import job
@@ -82,6 +84,13 @@ def test_a_stopped_work_of_the_later_claims_goes_on_too(tmp_path, monkeypatch, c
     assert read(parts)["of"] == "later" and read(parts)["finished"] is True
     out, err = capsys.readouterr()
     assert "group-norm-4, Wu 2018, 4.1: test error, lower by " in out and "trains 3 of 4 runs, about " in err
+
+
+def test_the_next_command_is_of_the_same_table(tmp_path, capsys):
+    for name in ("plain-20", "plain-56"):
+        plant(tmp_path, make_run(name, 0, replace(make_outcome(), final_train=0.1, final_test=0.2)))
+    assert cli.main(["claims", "degradation", "--of", "later", "--quick", "--page", "--seeds", "1", "--out", str(tmp_path)]) == 0
+    assert "`tinyalex claims --of later` then trains on them" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_what_is_told_and_printed(tmp_path, capsys):

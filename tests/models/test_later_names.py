@@ -39,6 +39,7 @@ RESNETS = "resnet has the depths 18, 34, 50, 101 and 152, and for CIFAR-10 20, 3
         ("squeezenet1.2", "did you mean squeezenet1.1?"),
         ("alexnet2", "did you mean alexnet?"),
         ("xyz", None),
+        ("vgg" + "1" * 5000, None),  # more digits than Python turns into an integer
         (7, None),
     ],
 )

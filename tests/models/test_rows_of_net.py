@@ -40,6 +40,18 @@ def test_two_towers_and_layers_without_rows_are_refused():
         rows_of_net(ta.Sequential([Own()], in_shape=(3, 4, 4)))
 
 
+def test_paths_that_meet_in_a_class_of_the_users_own_are_refused():
+    class Half(ta.layers.Sum):
+        pass
+
+    class Other(ta.layers.Branches):
+        pass
+
+    for layer in (ta.layers.Branches([[], []], Half()), Other([[], []], ta.layers.Sum())):
+        with refuses(ShapeError, "use layers of the kinds relu"):
+            rows_of_net(ta.Sequential([layer], (3, 8, 8)))
+
+
 def test_a_layer_with_weights_for_each_window_has_a_row():
     net = ta.Sequential([ta.LocallyConnected2d(2, 3, padding=1, name="local3")], in_shape=(3, 4, 4))
     rows = rows_from_json(rows_to_json(rows_of_net(net)))

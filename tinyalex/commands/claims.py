@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     for name in files_of(table):
         if (folder / name).is_file():
             print(f"wrote {folder / name}")
-    after = "`tinyalex data cifar10` downloads the real images; `tinyalex claims` then trains on them, for hours"
+    after = f"`tinyalex data cifar10` downloads the real images; `tinyalex claims{_of(args)}` then trains on them, for hours"
     more = f"`{_again(args, folder, seeds + 2)}` adds two seeds"
     missing = f"`{work.command}` trains the runs that are missing"
     print(f"next: {missing if not document['finished'] else after if args.quick else more}")
@@ -130,9 +130,14 @@ def _list(args: argparse.Namespace, claims: tuple[Claim, ...], families: dict[st
     for name in dict.fromkeys(name for claim in claims for name in (claim.better, claim.worse)):
         parameters, macs = cost_of(name)
         print(f"{name:<{width}}  {parameters:>9,} {macs:>11,}  {VARIANTS[name].text}")
-    of = "" if args.of == DEFAULTS["of"] else f" --of {args.of}"
+    of = _of(args)
     print(f"next: tinyalex claims{of} --quick, or tinyalex claims NAME{of} --out FOLDER")
     return 0
+
+
+def _of(args: argparse.Namespace) -> str:
+    """The option that names the table, "" for the usual one."""
+    return "" if args.of == DEFAULTS["of"] else f" --of {args.of}"
 
 
 def _again(args: argparse.Namespace, folder: Path, seeds: int | None = None) -> str:

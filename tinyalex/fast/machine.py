@@ -1,7 +1,7 @@
 """Measured bounds, each with the benchmark that found it. They decide which row of the table pays and how large blocks are.
 
-All were measured on two cores of an AMD EPYC with NumPy 2.4 and OpenBLAS 0.3.31. On another processor other bounds may be faster; the
-results do not depend on them. `python -m benchmarks.algorithms` compares the rows for each convolution of a net, and
+All were measured on two cores of an AMD EPYC with NumPy 2.4 and OpenBLAS 0.3.31. On another processor other bounds may be faster; results
+then differ by rounding alone. `python -m benchmarks.algorithms` compares the rows for each convolution of a net, and
 `python -m benchmarks --only layer` compares the layers with PyTorch's.
 """
 

@@ -268,4 +268,3 @@ class Both(Merge):
     def output_shape(self, in_shape: Any) -> tuple[int, ...]:
         first: tuple[int, ...] = in_shape[0]
         return first
-

@@ -168,4 +168,3 @@ def _from_json(name: str, key: str, value: Any) -> Any:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and abs(value) <= LARGEST
-

@@ -37,7 +37,7 @@ def _rows(net: Sequential) -> Iterator[Row]:
     kinds = {kind: name for name, kind in KINDS.items()}
     merges: dict[type, str] = {kind: name for name, kind in MERGES.items()}
     for layer in net:
-        if isinstance(layer, Branches):
+        if type(layer) is Branches and type(layer.merge) in merges:
             paths = tuple(() if path is None else tuple(_rows(path)) for path in layer.paths)
             yield Row("branches", layer.name, {"merge": merges[type(layer.merge)], "paths": paths})
         elif isinstance(layer, Sequential):

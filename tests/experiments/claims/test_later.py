@@ -289,6 +289,19 @@ def test_page_says_that_images_are_synthetic(tmp_path):
     assert "**synthetic** images that a program drew" in " ".join(page_of(result(make_work(table=AFTER_ALEXNET), tmp_path)).split())
 
 
+def test_picture_of_normalizations_before_any_run_with_batches_of_4(tmp_path):
+    plant(tmp_path, *(make_run(name, 0, finals(0.1, 0.2)) for name in ("bn", "gn", "lrn", "none")))
+    Job(tmp_path, make_work(table=AFTER_ALEXNET), lambda line: None).write()  # without a warning
+    assert (tmp_path / "norms.png").is_file()
+
+
+@pytest.mark.parametrize(("images", "text"), [(48, "the error of all test images"), (10_000, "the error of the first 1,000 test images")])
+def test_page_says_which_test_images_the_curves_have(tmp_path, images, text):
+    plant(tmp_path, make_run("plain-20", 0, finals(0.1, 0.2), images=IMAGES | {"val_images": images}))
+    page = " ".join(page_of(result(make_work(table=AFTER_ALEXNET), tmp_path)).split())
+    assert text in page and ("1,000 test images" in page) is (images == 10_000)
+
+
 def test_folder_of_the_other_table_is_refused(tmp_path):
     plant(tmp_path, make_run("base", 0))
     with refuses(CheckpointError, "--out must be a folder of runs of --of later, got one of --of alexnet; name another folder"):

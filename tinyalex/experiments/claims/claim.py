@@ -93,7 +93,8 @@ class Claim:
     """A statement of a paper as a comparison of two variants, with the same seed.
 
     name: as the command line knows it. section: of the paper. title: the statement in short. paper: the paper's figure.
-    better, worse: names of variants; the paper says that the first is better. kind: what is compared, a name of `KINDS` in `values.py`.
+    better, worse: names of variants; the paper says that the first is better, or, where it has no number, lets expect it.
+    kind: what is compared, a name of `KINDS` in `values.py`.
     """
 
     name: str

@@ -18,7 +18,7 @@ from tinyalex.models.rows import Row, Rows
 SIZE = 32  # pixels, height and width of what the nets read
 FILTERS = (16, 32, 64)  # of the three stages
 REDUCTION = 4  # of squeeze-and-excitation: 16 maps leave 4 numbers. The paper's 16 would leave a single one
-GROUPS = 4  # of group normalization: 4, 8 and 16 maps each, where the paper's best nets have 16
+GROUPS = 4  # of group normalization: 4, 8 and 16 maps each. The paper's nets have 32 groups; of groups of equal size, 16 maps were best
 # The paper's alpha, 1e-4, is for activations of pixels from 0 to 255. Here pixels are divided by their deviation, about 64, and 64 ** 2
 # times 1e-4 is about 0.4. The constant is 1, as in the authors' nets for CIFAR-10, so that small activations pass unchanged.
 RESPONSE = {"n": 5, "k": 1.0, "alpha": 0.4, "beta": 0.75}

@@ -79,10 +79,11 @@ def curve(panel: Any, outcomes: Sequence[Outcome], of: Callable[[Outcome], Seque
 
 
 def finish(panel: Any, what: str) -> None:
-    """Label the axes, and show the legend. what: the quantity and its unit."""
+    """Label the axes, and show the legend if there are curves. what: the quantity and its unit."""
     panel.set(xlabel="epochs", ylabel=what)
     panel.xaxis.get_major_locator().set_params(integer=True)
-    panel.legend(frameon=False, fontsize=11)
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(frameon=False, fontsize=11)
 
 
 def caption(figure: Any, document: Document) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from tinyalex.errors import did_you_mean
 
-DEEP = re.compile(r"(?P<family>.*?[a-z])-?(?P<depth>[0-9]+)(?P<kind>-.*)?")  # such as wide-resnet50-2, vgg16-bn
+DEEP = re.compile(r"(?P<family>.*?[a-z])-?(?P<depth>[0-9]{1,9})(?P<kind>-.*)?")  # such as wide-resnet50-2, vgg16-bn
 
 
 def near_name(name: object, known: Collection[str], cifar: Collection[str] = ()) -> str | None:

@@ -261,4 +261,3 @@ def _least_size(rows: Rows, net: Later, size: int) -> int | None:
         middle = (too_small + enough) // 2
         too_small, enough = (too_small, middle) if fits(middle) else (middle, enough)
     return enough
-
