@@ -51,6 +51,7 @@ def test_each_value_knows_its_line():
         ("input_dim: 1.5", "the value of input_dim must be a whole number, got '1.5'"),
         ("input_dim: 1_000", "the value of input_dim must be a whole number, got '1_000'"),
         ("input_dim: 99999999999999999999", "the value of input_dim must be a whole number"),
+        ("input_dim: -99999999999999999999", "the value of input_dim must be a whole number"),
         ("force_backward: maybe", "the value of force_backward must be true or false, got 'maybe'"),
         ("state { phase: TRIAN }", "the value of phase must be one of TRAIN, TEST, got 'TRIAN'; did you mean TRAIN?"),
         ("layer { convolution_param { kernal_size: 3 } }",

@@ -209,7 +209,7 @@ def _number(word: str, whole: bool) -> float | None:
     try:
         if whole:
             number = int(word, 16 if word[:2] in ("0x", "0X") else 10)
-            return number if number < LARGEST else None
+            return number if -LARGEST <= number < LARGEST else None
         return float(word if word.isalpha() else word.rstrip("fF"))
     except ValueError:
         return None
