@@ -136,6 +136,16 @@ def test_auxiliary_heads(tmp_path):
     assert names == ["out", "h2", "h1"]
 
 
+@pytest.mark.parametrize("value", ["data", "r"])
+def test_a_head_without_layers_is_refused(tmp_path, value):
+    layers = ["ReLU r data", "InnerProduct out r | inner_product_param { num_output: 3 }",
+              f"SoftmaxWithLoss l1 {value},label | loss_weight: 0.2", "SoftmaxWithLoss l2 out,label"]  # fmt: skip
+    text = net_text(*layers) + "input: 'label' input_shape { dim: 1 }"
+    assert len(read(tmp_path, text).rows) == 3
+    with refuses(DataError, "the loss of an auxiliary head must read a layer that the rest of the net does not read"):
+        read(tmp_path, text, heads=True)
+
+
 @pytest.mark.parametrize(
     ("layers", "said"),
     [

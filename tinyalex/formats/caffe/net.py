@@ -122,6 +122,10 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
     rows = fold(source, graph.nodes, image.name, main.name, tuple(heads))
     kept = {row.name for row in flat(rows)}
     weights = {graph.nodes[graph.made[head]].row.name: weight for head, weight in heads.items() if head in graph.made}
+    order = _heads(rows)
+    if not weights.keys() >= set(order):
+        rule = f"{source}: the loss of an auxiliary head must read a layer that the rest of the net does not read"
+        raise DataError(f"{rule}, got one that it reads; read the net without its heads")
     graph.slots = [slot for slot in graph.slots if slot.row in kept]
     multipliers = {name: pair for name, pair in graph.multipliers.items() if name.rpartition(".")[0] in kept}
     net = CaffeNet(
@@ -132,7 +136,7 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
         ends="probabilities" if ends and not wired.losses else "logits",
         notes=tuple(notes),
         multipliers=multipliers,
-        heads=tuple(weights[name] for name in _heads(rows)),
+        heads=tuple(weights[name] for name in order),
         data={} if reader is None else data_of(reader),
     )
     return net, graph
@@ -262,7 +266,7 @@ def _outputs(
 
 
 def _heads(rows: Rows) -> list[str]:
-    """The last rows of the auxiliary heads, in the order in which the net gives them: the innermost first."""
+    """The last rows of the auxiliary heads, in the order in which the net gives them: the innermost first. "" for a head without rows."""
     found: list[str] = []
     for row in rows:
         if row.kind == "branches":
@@ -270,5 +274,5 @@ def _heads(rows: Rows) -> list[str]:
             for path in paths[:1] if row["merge"] == "both" else paths:
                 found += _heads(path)
             if row["merge"] == "both":
-                found += [path[-1].name for path in paths[1:]]
+                found += [path[-1].name if path else "" for path in paths[1:]]
     return found

@@ -19,7 +19,7 @@ LONGEST = 2**22  # bytes of a text; the largest of the known nets has twenty tim
 DEEPEST = 24  # messages in messages
 MOST = 100_000  # values and messages of a text; the largest of the known nets has four times fewer
 TOKEN = re.compile(
-    r"(?P<space>[ \t\r\f\v]+|#[^\n]*)|(?P<line>\n)|(?P<text>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+    r"(?P<space>[ \t\r\f\v]+|#[^\n]*)|(?P<line>\n)|(?P<text>\"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"|'[^'\\\n]*(?:\\.[^'\\\n]*)*')"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>-?(?:\.[0-9]|[0-9])[A-Za-z0-9_.]*(?:(?<=[eE])[+-][0-9]+f?)?)|(?P<sign>[-{}<>:;,\[\]])"
 )
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
