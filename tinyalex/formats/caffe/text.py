@@ -208,8 +208,10 @@ def _number(word: str, whole: bool) -> float | None:
         return None
     try:
         if whole:
-            number = int(word, 16 if word[:2] in ("0x", "0X") else 10)
-            return number if -LARGEST <= number < LARGEST else None
+            digits = word.removeprefix("-")
+            octal = len(digits) > 1 and digits[0] == "0"  # as protobuf reads it
+            number = int(digits, 16 if digits[:2] in ("0x", "0X") else 8 if octal else 10)
+            return (-number if digits != word else number) if number < LARGEST else None
         return float(word if word.isalpha() else word.rstrip("fF"))
     except ValueError:
         return None
