@@ -55,6 +55,9 @@ def test_error_is_ours_and_a_python_one_and_has_an_exit_code(error, base, exit_c
         (list(range(50_000)), "a list of 50,000 elements"),
         (tuple("word" for _ in range(20)), "a tuple of 20 elements"),
         (["x" * 90], "a list of 1 element"),
+        ([[1] * 30] * 3, "a list of 3 elements"),
+        ([1, [10**5000]], "a list of 2 elements"),
+        ({"a": [1, (2, {3})]}, "{'a': [1, (2, {3})]}"),
         (np.ma.masked_array([[1.0, 2.0]], [[True, False]]), "float64 masked array of shape (1, 2)"),
         (np.zeros((1, 2), np.int64).view(np.matrix), "int64 matrix of shape (1, 2)"),
     ],
@@ -161,6 +164,8 @@ def test_nobody_cuts_a_message_apart_elsewhere():
         ("vgg", ("paper", "caffe"), None),
         (3, ("3",), None),
         ("a", (None, 1), None),
+        ("conv1", ("conv1\x1b[2J",), None),  # names of a file, which could change a terminal
+        ("a" * 100, ("a" * 101,), None),  # two long names would take minutes
     ],
 )
 def test_did_you_mean_names_what_looks_alike(value, choices, remedy):

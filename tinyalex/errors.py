@@ -146,13 +146,33 @@ def show(value: object) -> str:
         return f"{dtype} {kind} of shape {tuple(shape)}"
     if isinstance(value, int) and value.bit_length() > 256:
         return f"an integer of {value.bit_length()} bits"  # Python refuses to convert very large integers to text
-    if isinstance(value, (list, tuple, set, dict)) and (len(value) > MOST_SHOWN or len(repr(value)) > LONGEST):
+    if isinstance(value, (list, tuple, set, dict)) and (not _is_small(value) or len(repr(value)) > LONGEST):
         return f"a {type(value).__name__} of {len(value):,} element{'s' * (len(value) != 1)}"
     text = repr(value)
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
 
 
-LONGEST, MOST_SHOWN = 80, 1000  # most characters of a shown value; most elements of a list whose `repr` is tried
+def said(value: object) -> str:
+    """A value for an error message: words as they are, unless they could change a terminal or are long; other values as by `show`."""
+    return value if isinstance(value, str) and value.isprintable() and 0 < len(value) <= LONGEST else show(value)
+
+
+LONGEST = 80  # most characters of a shown value
+
+
+def _is_small(value: object) -> bool:
+    """Whether a list has few elements, with those of the lists in it. The `repr` of a list of lists of lists may have no end."""
+    waiting, count = [value], 0
+    while waiting:
+        inner = waiting.pop()
+        if isinstance(inner, (list, tuple, set, dict)):
+            count += len(inner)
+            if count > LONGEST:  # each has at least one character
+                return False
+            waiting += [*inner, *inner.values()] if isinstance(inner, dict) else inner
+        elif isinstance(inner, int) and inner.bit_length() > 256:
+            return False
+    return True
 
 
 def show_choices(choices: Iterable[object]) -> str:
@@ -169,9 +189,10 @@ def did_you_mean(value: object, choices: Iterable[object]) -> str | None:
     >>> did_you_mean("cifar-10", ["auto", "cifar10"])
     'did you mean cifar10?'
     """
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST:
         return None
-    names = {_bare(name): name for name in choices if isinstance(name, str)}
+    # Names of a file may be long, which would take minutes, or have characters that change a terminal.
+    names = {_bare(name): name for name in choices if isinstance(name, str) and len(name) <= LONGEST and name.isprintable()}
     import difflib  # here, because only a run that ends needs it
 
     near = difflib.get_close_matches(_bare(value), names, 1)

@@ -4,6 +4,7 @@ import os
 import pickle
 import pickletools
 import struct
+import time
 import tracemalloc
 
 import numpy as np
@@ -228,7 +229,7 @@ def peak_of_refusal(data, match):
         (b"\x80\x02T\xff\xff\xff\xff", "its end at byte 7"),
         (b"\x80\x04\x8e" + b"\xff" * 8, "its end at byte"),
         (b"\x80\x05\x96" + b"\xff" * 7 + b"\x7f", "its end at byte"),
-        (b"\x80\x02Nr\xff\xff\xff\xff", "its end at byte"),  # the largest memo number: a table by number would take 32 GiB
+        (b"\x80\x02Nr\xff\xff\xff\xff", "got memo 4,294,967,295 before"),  # a table by number would take 32 GiB
         (b"\x80\x04\x95" + b"\xff" * 8, "its end at byte"),
     ],
 )
@@ -245,6 +246,18 @@ def test_encoding_one_text_again_and_again_is_refused():
     text = b"X" + struct.pack("<I", 10_000) + b"a" * 10_000
     again = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R"
     assert peak_of_refusal(b"\x80\x02(" + text + b"q\x00" + again * 200 + b"l.", "bytes encoded must be fewer") < 2**20
+
+
+def test_integers_as_keys_are_few_because_a_file_can_choose_those_of_one_hash():
+    same_hash = [k * (2**61 - 1) for k in range(1, 20_000)]
+    began = time.process_time()
+    refused(pickle.dumps(dict.fromkeys(same_hash), 2), "at most 10,000 keys must be integers, got more")
+    assert time.process_time() - began < 10
+    assert len(load_pickle(pickle.dumps(dict.fromkeys(range(10_000)), 2), "state")) == 10_000
+
+
+def test_names_do_not_change_a_terminal():
+    refused(b"\x80\x04\x8c\x04\x1b[2J\x8c\x01b\x93.", r"got '\\x1b\[2J\.b'")
 
 
 def test_deep_nesting_breaks_nothing():

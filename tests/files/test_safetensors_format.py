@@ -106,7 +106,7 @@ def test_without_the_wheel_the_trained_net_is_the_same(no_wheel, monkeypatch):
         (file_of(b'{"a": ' + b"9" * 5000 + b"}", b""), "the header must be JSON in UTF-8, got ValueError"),
         (file_of(b"[]", b""), "the header must be a JSON object from its first byte on, got []"),
         (file_of(b" {}", b""), "the header must be a JSON object from its first byte on, got {}"),
-        (file_of(b'{"a": 1, "a": 1}', b""), "got ValueError: a key stands there twice"),
+        (file_of(b'{"a": 1, "a": 1}', b""), "got ValueError: the key 'a' stands there twice"),
         (file_of({"__metadata__": {"a": 1}}, b""), "__metadata__ must hold texts alone, got {'a': 1}"),
         (file_of({"__metadata__": []}, b""), "__metadata__ must hold texts alone, got []"),
         (file_of({"a": []}), "'a' must have dtype, shape and data_offsets, got []"),

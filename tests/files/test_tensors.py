@@ -1,5 +1,7 @@
 """The container: any shape, type and memory order comes back, and other programs can read it."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
@@ -57,3 +59,21 @@ def test_other_kind_and_version_are_refused(tmp_path):
         read_tensors(tmp_path / "t", "other", 1)
     with refuses(CheckpointError, "format_version must be 2, got 1; the file was altered"):
         read_tensors(tmp_path / "t", "kind", 2)
+    for number in (b"Infinity", b"1e999"):
+        header = b'{"__metadata__": {"format": "kind", "format_version": %s, "sha256": ""}}' % number
+        (tmp_path / "t").write_bytes(len(header).to_bytes(8, "little") + header)
+        with refuses(CheckpointError, "the file must be a kind file, got another or an altered header"):
+            read_tensors(tmp_path / "t", "kind", 1)
+
+
+@pytest.mark.parametrize("dtype", [b"BF16", b"F8_E4M3", b"F8_E5M2"])
+def test_types_that_numpy_lacks_are_refused(tmp_path, dtype):
+    """The digest is right, so that only the type can be wrong."""
+    size = 2 if dtype == b"BF16" else 1
+    about = b'{"__metadata__":{"format":"kind","format_version":"1","sha256":"%s"},' % (b"0" * 64)
+    header = about + b'"a":{"dtype":"%s","shape":[1],"data_offsets":[0,%d]}}' % (dtype, size)
+    whole = len(header).to_bytes(8, "little") + header + bytes(size)
+    digest = hashlib.sha256(whole).hexdigest().encode()
+    (tmp_path / "t").write_bytes(whole.replace(b"0" * 64, digest))
+    with refuses(CheckpointError, "the file must be valid safetensors"):
+        read_tensors(tmp_path / "t", "kind", 1)

@@ -140,3 +140,10 @@ def test_it_names_photographs(squashed, first, five):
         best, labels = np.argsort(-outputs, axis=1), np.arange(begin, begin + 50)[:, None]
         right += [(best[:, :1] == labels).sum(), (best[:, :5] == labels).sum()]
     assert tuple(right) == (first, five)
+
+
+def test_a_net_of_weights_that_no_memory_holds(tmp_path):
+    huge = written(tmp_path, net_text("Convolution a data | convolution_param { num_output: 1 kernel_size: 16777216 pad: 16777215 }"))
+    (tmp_path / "w.net").write_bytes(bytes(4 + 1024 + 4))
+    with refuses(CheckpointError, "the weights of 'a' must be at most 2,147,483,648, as in Caffe, got 844,424,930,131,968"):
+        read_deep_compression(tmp_path / "w.net", huge)

@@ -16,8 +16,12 @@ from typing import Any, NoReturn
 from tinyalex.errors import DataError, TinyalexError
 
 MOST_STEPS = 3_000_000  # an official batch has 30,000 to 120,000 instructions, each of which makes at most one small object
+MOST_NUMBERS = 10_000  # integers as keys, such as those of an optimizer's state; their hashes are known, so that many could be made equal
 LONGEST_NAME = 100
 PROTOCOLS = (b"\x02", b"\x03", b"\x04", b"\x05")
+
+
+NOTHING = object()  # stands in the memo where nothing was put
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +32,8 @@ class Global:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.module[:LONGEST_NAME]}.{self.name[:LONGEST_NAME]}"
+        text = f"{self.module[:LONGEST_NAME]}.{self.name[:LONGEST_NAME]}"
+        return text if text.isprintable() else repr(text)  # it could change a terminal
 
 
 class Unfinished:
@@ -84,8 +89,10 @@ class Machine:
         self.data, self.who, self.at, self.allowed = data, who, at, allowed
         self.stack: list[Any] = []  # the objects above the last mark
         self.below: list[list[Any]] = []  # the objects below each mark
-        self.memo: dict[int, Any] = {}
+        self.memo: list[Any] = []  # no dict, because a file could choose keys of equal hashes
         self.to_encode = len(data)  # how many more characters may be encoded to bytes, because a text can be encoded many times
+        self.to_copy = MOST_STEPS  # how many more elements may be copied, because a list can be copied many times
+        self.numbers = 0  # integers that were keys
 
     def run(self) -> Any:
         """The one object of the pickle; `at` is then the byte behind its end."""
@@ -167,13 +174,16 @@ class Machine:
 
     def remember(self, key: int) -> None:
         """Put the last value into the memo."""
+        if key > min(self.at, MOST_STEPS):  # each number is of an object, which has a byte of its own
+            self.malformed(f"memo {key:,}")
+        self.memo += [NOTHING] * (key + 1 - len(self.memo))
         self.memo[key] = self.top()
 
     def recall(self, key: int) -> None:
         """Put a value of the memo on the stack."""
-        if key not in self.memo:
+        value = self.memo[key] if key < len(self.memo) else NOTHING
+        if value is NOTHING:
             self.malformed(f"memo {key}, which nothing was put in")
-        value = self.memo[key]
         self.push(value.value if isinstance(value, Unfinished) and value.value is not None else value)
 
     def pop_some(self, count: int, kind: type = object) -> tuple[Any, ...]:
@@ -190,9 +200,23 @@ class Machine:
         if len(items) % 2:
             self.malformed("a key without its value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, (bytes, str, int)):  # hashing a deeply nested tuple would overflow the C stack
-                self.malformed(f"a key of type {type(key).__name__}")
-            target[key] = value
+            target[self.checked_key(key)] = value
+
+    def checked_key(self, key: Any) -> Any:
+        """A key of a dict."""
+        if not isinstance(key, (bytes, str, int)):  # hashing a deeply nested tuple would overflow the C stack
+            self.malformed(f"a key of type {type(key).__name__}")
+        self.numbers += isinstance(key, int)
+        if self.numbers > MOST_NUMBERS:
+            self.fail(f"at most {MOST_NUMBERS:,} keys must be integers", "more")
+        return key
+
+    def copied(self, items: Sequence[Any]) -> Sequence[Any]:
+        """A list that a function copies. One instruction copies all of it, so the elements of all copies are counted."""
+        self.to_copy -= len(items)
+        if self.to_copy < 0:
+            self.fail(f"the elements of lists that are copied must be at most {MOST_STEPS:,}", "more")
+        return items
 
     def push_global(self, module: str, name: str) -> None:
         """Put a name on the stack, if this kind of file may have it."""

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tinyalex.errors import CheckpointError, show
 from tinyalex.files.atomic import write_atomically
-from tinyalex.files.safetensors_format import LONGEST_HEADER, read_safetensors
+from tinyalex.files.safetensors_format import DTYPES, LONGEST_HEADER, read_safetensors
 
 Tensor = npt.NDArray[Any]
 TYPES = {"float16": "F16", "float32": "F32", "float64": "F64"}
@@ -100,7 +100,7 @@ def _header(path: Path, encoded: bytes, kind: str, version: int, least: int) -> 
         text = header.pop("__metadata__")
         found, number, digest = text["format"], int(text["format_version"]), text["sha256"]
         end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, OverflowError):
         raise CheckpointError(f"{path}: the file must be a {kind} file, got another or an altered header") from None
     if found != kind:
         raise CheckpointError(f"{path}: the file must be of format {kind!r}, got {show(found)}")
@@ -120,9 +120,13 @@ def _load(path: Path) -> dict[str, Tensor]:
     except ImportError:  # in a browser there may be no wheel of it
         return read_safetensors(path)
     try:
-        return load_file(path)
-    except SafetensorError as error:
+        found = load_file(path)
+    except (SafetensorError, TypeError, ValueError, AttributeError) as error:  # the last three: of types that NumPy lacks
         raise CheckpointError(f"{path}: the file must be valid safetensors, got {error}") from None
+    for name, array in found.items():
+        if array.dtype not in DTYPES.values():  # a package that is loaded may have taught NumPy others
+            raise CheckpointError(f"{path}: the file must be valid safetensors of {', '.join(DTYPES)}, got {array.dtype} for {show(name)}")
+    return found
 
 
 def _with_digest(encoded: bytes, digest: str, instead_of: str = NO_DIGEST) -> bytes:

@@ -22,7 +22,7 @@ from tinyalex.formats.caffe.blobs import turned_colors
 from tinyalex.formats.caffe.net import CaffeNet, Wanted, net_of
 from tinyalex.formats.caffe.slots import Slot
 from tinyalex.formats.caffe.text import read_text
-from tinyalex.formats.caffe.wire import whole_file
+from tinyalex.formats.caffe.wire import LARGEST, whole_file
 
 BOOK = 256  # numbers in a codebook
 
@@ -70,11 +70,17 @@ def arrays_in(data: bytes, slots: list[Slot], who: str) -> dict[str, npt.NDArray
         runs = np.stack([pairs & 15, pairs >> 4], axis=1).reshape(-1)[:count]
         at = np.cumsum(runs + np.int64(1)) - 1
         total = math.prod(slot.shape)
+        if total > LARGEST:
+            raise CheckpointError(f"{who}: the weights of {show(slot.row)} must be at most {LARGEST:,}, as in Caffe, got {total:,}")
         if count and at[-1] >= total:
             raise CheckpointError(f"{who}: the weights of {show(slot.row)} must be {total:,}, got {at[-1] + 1:,} by the runs of zeros")
-        weight = np.zeros(total, np.float32)
-        weight[at] = book[codes]
-        if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+        stored = book[codes]
+        if not (np.isfinite(stored).all() and np.isfinite(bias).all()):
             raise CheckpointError(f"{who}: the weights of {show(slot.row)} must be finite, got a NaN or an infinity; the file is altered")
+        try:
+            weight = np.zeros(total, np.float32)
+        except MemoryError:
+            raise CheckpointError(f"{who}: the weights of {show(slot.row)} must fit into memory, got {total:,}") from None
+        weight[at] = stored
         arrays |= {f"{slot.row}.weight": weight.reshape(slot.shape), f"{slot.row}.bias": bias}
     return arrays

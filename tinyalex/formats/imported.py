@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyalex.models.rows import Rows, Shape
+from tinyalex.models.saved_net import printable
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -34,3 +35,6 @@ class Imported:
     arrays: Arrays = field(default_factory=dict)
     ends: str = "logits"
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "notes", printable(self.notes))  # they may have names of the file, which could change a terminal

@@ -110,6 +110,8 @@ def test_where_a_net_ends(tmp_path):
     assert net.ends == "probabilities" and net.rows[-1].name == "fc"
     with refuses(DataError, "line 5: the softmax of 'a' must be the last layer, over the channels, got another place or axis"):
         rows_of(tmp_path, "ReLU r data", "Softmax a r", "ReLU b a")
+    with refuses(DataError, "the numbers of bottoms and tops of 'a' must be 1 and 1, got 0 and 1"):
+        read(tmp_path, net_text("ReLU r data") + "layer { name: 'a' type: 'Softmax' top: 'a' }")
 
 
 HEADS = [
@@ -128,8 +130,20 @@ def test_auxiliary_heads(tmp_path):
     made = built(net, {})
     outputs = made.forward(np.ones((2, 3, 8, 8), np.float32), train=True)
     assert [out.shape for out in outputs] == [(2, 3)] * 3 and net.heads == (0.4, 0.2)  # the innermost head first
+    with refuses(DataError, "loss_weight of 'l1' must be a finite number of at least 0, got nan"):
+        read(tmp_path, text.replace("0.2", "nan"))
     names = [row.name for row in flat(net.rows) if row.kind == "linear"]
     assert names == ["out", "h2", "h1"]
+
+
+@pytest.mark.parametrize("value", ["data", "r"])
+def test_a_head_without_layers_is_refused(tmp_path, value):
+    layers = ["ReLU r data", "InnerProduct out r | inner_product_param { num_output: 3 }",
+              f"SoftmaxWithLoss l1 {value},label | loss_weight: 0.2", "SoftmaxWithLoss l2 out,label"]  # fmt: skip
+    text = net_text(*layers) + "input: 'label' input_shape { dim: 1 }"
+    assert len(read(tmp_path, text).rows) == 3
+    with refuses(DataError, "the loss of an auxiliary head must read a layer that the rest of the net does not read"):
+        read(tmp_path, text, heads=True)
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,12 @@ def test_an_iteration_of_several_batches(tmp_path):
     assert (recipe.batch_size, recipe.epochs, recipe.drop_after, recipe.momentum) == (20, 2, (1,), 0)
 
 
+def test_a_rate_that_falls_without_end_is_no_recipe(tmp_path):
+    solver = read(tmp_path, "base_lr: 1 max_iter: 2147483647 lr_policy: 'step' gamma: 0.5 stepsize: 1")
+    with refuses(DataError, "solver: lr_policy must lower the rate at most 1,000 times for a recipe, got more; use solver.schedule"):
+        solver.recipe_fields(1, 1)
+
+
 def test_a_rate_that_falls_twice_an_epoch_is_no_recipe(tmp_path):
     solver = read(tmp_path, "base_lr: 1 max_iter: 1000 lr_policy: 'multistep' gamma: 0.5 stepvalue: 50 stepvalue: 60")
     with refuses(DataError, "must lower the rate at most once an epoch for a recipe, got two drops in epoch 1, of 100 iterations"):

@@ -1,4 +1,5 @@
 import struct
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from tests.formats.caffe.test_text import shown
 from tinyalex.errors import CheckpointError
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.wire import MOST, Reader, array_of, read_wire, write_wire
+from tinyalex.formats.protobuf import number_bytes
 
 
 def read(data, kind="Blob"):
@@ -170,3 +172,12 @@ def protobuf_class(name):
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"c.{name}"))
+
+
+def test_many_axes_cost_no_time():
+    """The product of 100,000 sizes of 2**62 would take minutes."""
+    shape = (tag(1, 0) + b"\xff" * 8 + b"\x3f") * 100_000
+    began = time.process_time()
+    with refuses(CheckpointError, "must have 0 elements, as many as are there, got the shape a tuple of 100,000 elements"):
+        array_of(read(tag(7, 2) + number_bytes(len(shape)) + shape), "blob")
+    assert time.process_time() - began < 10

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -267,3 +268,16 @@ def test_functions_of_initial_weights_are_not_run(read):
 def test_a_chain_of_many_layers_ends_soon(read):
     lines = [f"n{i} neuron inputs={'data' if i == 0 else f'n{i - 1}'} neuron=relu" for i in range(4000)]
     assert len(read(sections(DATA[0], *lines)).rows) == 4000
+
+
+def test_a_line_of_spaces_costs_no_time():
+    began = time.process_time()
+    with refuses(DataError, "line 2: a line must be [NAME] or, in a section, KEY=VALUE, got 'a  "):
+        parse_sections("file", "[data]\na" + " " * 100_000 + "b")
+    assert time.process_time() - began < 5
+    assert parse_sections("file", "[data]\na b \t = c = d ; e")["data"].values == {"a b": ("c = d", 2)}
+
+
+def test_a_type_does_not_change_a_terminal(read):
+    with refuses(DataError, "got '\\x1b[2J'"):
+        read("[data]\ntype=data\ndataIdx=0\n\n[a]\ntype=\x1b[2J\ninputs=data\n")

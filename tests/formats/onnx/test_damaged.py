@@ -135,8 +135,8 @@ def test_a_file_that_is_none_or_is_cut_is_refused(tmp_path):
         (b"PK\x03\x04" + bytes(40), "the file is another or altered"),
         (whole[: len(whole) // 2], "the file is truncated"),
         (b"\x3a\xff\xff\xff\xff\x7f", "every length in the file must end within the bytes around it, got one that is"),
-        (b"\x08" + b"\xff" * 11, "every number in the file must have at most 10 bytes, got more"),
-        (b"\x08\xff", "every number in the file must be whole, got the end of the file within one"),
+        (b"\x08" + b"\xff" * 11, "at most 10 bytes, got another at byte 1 of a message of 12 bytes"),
+        (b"\x08\xff", "every number in the file must be whole and of at most 10 bytes, got another at byte 1"),
     ):
         path.write_bytes(data)
         with refuses(DataError, text):

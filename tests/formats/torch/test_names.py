@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import time
 
 import numpy as np
 import pytest
@@ -180,6 +181,15 @@ def test_names_of_old_densenets():
     there = named("test", imported(net), "torchvision")[1]
     old = {key.replace("norm1.", "norm.1.").replace("conv2.", "conv.2.") if "denselayer" in key else key: there[key] for key in there}
     assert old.keys() != there.keys() and arrange("file", old).name == "densenet121"
+    with refuses(CheckpointError, "each array must be there once, got names of old and new releases of torchvision for the same ones"):
+        arrange("file", old | there)
+
+
+def test_many_counts_of_batches_cost_no_time():
+    began = time.process_time()
+    with refuses(CheckpointError, "the arrays must be those of a network of the registry"):
+        arrange("file", {f"bn{i}.num_batches_tracked": np.float32(0) for i in range(10_000)} | {"w": np.float32(0)})
+    assert time.process_time() - began < 5
 
 
 def test_arrays_that_fit_several_nets_need_a_name(tmp_path):

@@ -274,3 +274,52 @@ def test_files_that_are_none(tmp_path):
     with refuses(ShapeError, "NAME must be one of the networks"):
         (tmp_path / "a.pth").write_bytes(archive(state(w=np.zeros(3, np.float32))))
         read_pth(tmp_path / "a.pth", "resnet21")
+
+
+@both_forms
+def test_a_storage_of_bfloat16_is_widened_once(form):
+    storage = Storage("0", np.full(10_000, 0x3F80, np.uint16), "BFloat16Storage")
+    data = form({f"w{i}": Tensor(storage, 0, (10_000,), (1,)) for i in range(500)})
+    tracemalloc.start()
+    try:
+        found = read(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000 and np.shares_memory(found["w0"], found["w499"]) and (found["w7"] == 1).all()  # 500 copies would be 20 MB
+
+
+@both_forms
+def test_an_axis_of_one_may_have_any_stride(form):
+    found = read(form({"w": Tensor(Storage("0", np.ones(3, np.float64)), 0, (1, 3), (2**62 - 1, 1))}))
+    assert found["w"].tolist() == [[1, 1, 1]]
+
+
+@pytest.mark.parametrize("function", [b"ctorch\nSize\n", b"ccollections\nOrderedDict\n"])
+def test_a_list_cannot_be_copied_again_and_again(function, monkeypatch):
+    monkeypatch.setattr(pickle_machine, "MOST_STEPS", 100_000)
+    item = b"K\x01" if b"Size" in function else b"X\x01\x00\x00\x00aN\x86"
+    code = b"(](" + item * 1000 + b"eq\x00" + (function + b"h\x00\x85R") * 1000 + b"t"
+    refused(archive({"w": Raw(code)}), "the elements of lists that are copied must be at most 100,000, got more")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        archive({"w": Raw(b"cos\nsystem\n")}, folder="a\x1b[2J"),
+        legacy({"w": tensor(np.ones(3, np.float32), "\x1b[2J")})[:-4],
+        legacy({"w": Tensor(Storage("\x1b[2J", np.ones(3, np.float32), numel=4), 0, (3,), (1,))}),
+    ],
+)
+def test_names_in_a_file_do_not_change_a_terminal(data):
+    with pytest.raises(CheckpointError, match=r"\\x1b\[2J") as error:
+        read(data)
+    assert str(error.value).isprintable()
+
+
+def test_lists_of_lists_have_a_short_text():
+    """A list of 50 times a list of 50 times a list would have a text without end, and lists in 5,000 lists more levels than Python has."""
+    data, version = legacy({"w": tensor(np.ones(3, np.float32))}), dumps(1001)
+    inner = b"".join(b"q" + bytes([i]) + b"](" + b"h" + bytes([i]) + (b"h" + bytes([i])) * 49 + b"e" for i in range(30))
+    for lists, got in ((b"(]" + inner + b"t", "a tuple of 31 elements"), (b"]" * 5000 + b"a" * 4999, "a list of 1 element")):
+        refused(data.replace(version, b"\x80\x02" + lists + b".", 1), f"the version of the file must be 1001, got {got}")

@@ -291,4 +291,4 @@ def convert(graph: Graph, layer: CaffeLayer, bottoms: tuple[Value, ...], tops: t
     try:
         function(graph, layer, bottoms, tops)
     except ShapeError as error:
-        raise DataError(f"{layer.where}: layer {layer.name!r}: {error}") from None
+        raise DataError(f"{layer.where}: layer {show(layer.name)}: {error}") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from tinyalex.errors import show
 from tinyalex.formats.caffe.message import Message
 from tinyalex.init import Constant, FanIn, Gaussian, Init
 from tinyalex.models.rows import PYTORCH, Shape, Uniform
@@ -35,7 +36,7 @@ def init_of(filler: Message, shape: Shape) -> tuple[Init | None, str]:
         if kind == "xavier":
             return Uniform(math.sqrt(3 / n)), ""
         return (FanIn(math.sqrt(2)) if norm == "FAN_IN" else Gaussian(math.sqrt(2 / n))), ""
-    return None, f"the filler {kind!r}"
+    return None, f"the filler {show(kind)}"
 
 
 def filler_of(init: Any, shape: Shape) -> Message | None:

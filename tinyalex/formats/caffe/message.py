@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinyalex.errors import LONGEST, DataError, show
+from tinyalex.errors import DataError, said, show
 from tinyalex.formats.caffe.schema import new_type
 
 
@@ -45,11 +45,6 @@ class Message:
     def line_of(self, *names: str) -> int:
         """The line of the first of these fields that is there, else that of the message."""
         return next((self.values[name][-1][1] for name in names if name in self.values), self.line)
-
-
-def said(got: object) -> str:
-    """A value for a message: words as they are, other values as `show` writes them."""
-    return got if isinstance(got, str) and got.isprintable() and 0 < len(got) <= LONGEST else show(got)
 
 
 @dataclass(frozen=True)

@@ -107,6 +107,8 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
     for layer, bottoms, tops in wired.layers:
         bottoms = tuple(graph.real(value) for value in bottoms)
         if layer.type == "Softmax":
+            if len(bottoms) != 1 or len(tops) != 1:
+                raise layer.error("the numbers of bottoms and tops", "1 and 1", f"{len(bottoms)} and {len(tops)}")
             if layer.part("softmax_param", "Axis").one("axis", 1) != 1 or tops[0].readers:
                 raise layer.error("the softmax", "the last layer, over the channels", "another place or axis")
             ends[tops[0].name] = bottoms[0]
@@ -120,6 +122,10 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
     rows = fold(source, graph.nodes, image.name, main.name, tuple(heads))
     kept = {row.name for row in flat(rows)}
     weights = {graph.nodes[graph.made[head]].row.name: weight for head, weight in heads.items() if head in graph.made}
+    order = _heads(rows)
+    if not weights.keys() >= set(order):
+        rule = f"{source}: the loss of an auxiliary head must read a layer that the rest of the net does not read"
+        raise DataError(f"{rule}, got one that it reads; read the net without its heads")
     graph.slots = [slot for slot in graph.slots if slot.row in kept]
     multipliers = {name: pair for name, pair in graph.multipliers.items() if name.rpartition(".")[0] in kept}
     net = CaffeNet(
@@ -130,7 +136,7 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
         ends="probabilities" if ends and not wired.losses else "logits",
         notes=tuple(notes),
         multipliers=multipliers,
-        heads=tuple(weights[name] for name in _heads(rows)),
+        heads=tuple(weights[name] for name in order),
         data={} if reader is None else data_of(reader),
     )
     return net, graph
@@ -173,6 +179,9 @@ def _wired(message: Message, layers: Sequence[CaffeLayer], source: str) -> Wired
         if layer.type == LOSS:
             if len(bottoms) != 2:
                 raise layer.error("the bottoms", "2, the outputs and the labels", len(bottoms))
+            weight = layer.message.one("loss_weight", 1.0)
+            if not 0 <= weight < float("inf"):
+                raise layer.error("loss_weight", "a finite number of at least 0", weight, at=layer.message.line_of("loss_weight"))
             wired.losses.append((layer, bottoms[0]))
             continue
         if not layer.tops:
@@ -224,10 +233,10 @@ def _image(wired: Wired, source: str, wanted: Wanted) -> tuple[Value, Shape, Caf
     shape = tuple(wanted.in_shape) if wanted.in_shape is not None else shape
     where = source if layer is None else layer.where
     if shape is None:
-        rule = f"{where}: the input {blob!r} must have a shape (C, H, W)"
+        rule = f"{where}: the input {show(blob)} must have a shape (C, H, W)"
         raise DataError(f"{rule}, got none in the file; give in_shape=(3, 32, 32), or convert with --in-shape 3,32,32")
     if len(shape) != 3 or not all(0 < side <= LARGEST for side in shape):
-        raise DataError(f"{where}: the shape of the input {blob!r} must be three sizes from 1 to {LARGEST:,}, got {show(shape)}")
+        raise DataError(f"{where}: the shape of the input {show(blob)} must be three sizes from 1 to {LARGEST:,}, got {show(shape)}")
     return value, shape, layer
 
 
@@ -246,7 +255,7 @@ def _outputs(
     if wanted.output is not None:
         last = {value.name.partition("#")[0]: graph.real(value) for _, _, tops in wired.layers for value in tops} | dict(ends)
         if wanted.output not in last:
-            remedy = did_you_mean(wanted.output, last) or f"the last ones are {', '.join(list(last)[-5:])}"
+            remedy = did_you_mean(wanted.output, last) or f"the last ones are {', '.join(map(show, list(last)[-5:]))}"
             raise DataError(f"{source}: output must be a top of a layer, got {show(wanted.output)}", remedy)
         return last[wanted.output], {}
     if len(values) != 1:
@@ -257,7 +266,7 @@ def _outputs(
 
 
 def _heads(rows: Rows) -> list[str]:
-    """The last rows of the auxiliary heads, in the order in which the net gives them: the innermost first."""
+    """The last rows of the auxiliary heads, in the order in which the net gives them: the innermost first. "" for a head without rows."""
     found: list[str] = []
     for row in rows:
         if row.kind == "branches":
@@ -265,5 +274,5 @@ def _heads(rows: Rows) -> list[str]:
             for path in paths[:1] if row["merge"] == "both" else paths:
                 found += _heads(path)
             if row["merge"] == "both":
-                found += [path[-1].name for path in paths[1:]]
+                found += [path[-1].name if path else "" for path in paths[1:]]
     return found

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyalex.errors import DataError, require_int
+from tinyalex.errors import DataError, require_int, said
 from tinyalex.files.atomic import require_path
-from tinyalex.formats.caffe.message import Message, said
+from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.schedule import Schedule
 
@@ -25,6 +25,7 @@ POLICIES = ("fixed", "step", "multistep", "exp", "inv", "poly")
 SGD_NAMES = ("SGD", "0")
 REMEDY = "use solver.schedule(images, batch_size)"
 MOST = 2**31 - 1  # iterations, the limit of Caffe
+MOST_DROPS = 1000  # of the rate in a recipe
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,9 @@ class Solver:
             if drops and epoch == drops[-1]:
                 rule = "solver: lr_policy must lower the rate at most once an epoch for a recipe"
                 raise DataError(f"{rule}, got two drops in epoch {epoch}, of {steps:,.0f} iterations; {REMEDY}")
+            if len(drops) == MOST_DROPS:
+                rule = f"solver: lr_policy must lower the rate at most {MOST_DROPS:,} times for a recipe"
+                raise DataError(f"{rule}, got more; {REMEDY}")
             drops.append(epoch)
         return dict(
             net=net,

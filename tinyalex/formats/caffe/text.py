@@ -19,7 +19,7 @@ LONGEST = 2**22  # bytes of a text; the largest of the known nets has twenty tim
 DEEPEST = 24  # messages in messages
 MOST = 100_000  # values and messages of a text; the largest of the known nets has four times fewer
 TOKEN = re.compile(
-    r"(?P<space>[ \t\r\f\v]+|#[^\n]*)|(?P<line>\n)|(?P<text>\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*')"
+    r"(?P<space>[ \t\r\f\v]+|#[^\n]*)|(?P<line>\n)|(?P<text>\"[^\"\\\n]*(?:\\.[^\"\\\n]*)*\"|'[^'\\\n]*(?:\\.[^'\\\n]*)*')"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)|(?P<number>-?(?:\.[0-9]|[0-9])[A-Za-z0-9_.]*(?:(?<=[eE])[+-][0-9]+f?)?)|(?P<sign>[-{}<>:;,\[\]])"
 )
 ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
@@ -208,8 +208,10 @@ def _number(word: str, whole: bool) -> float | None:
         return None
     try:
         if whole:
-            number = int(word, 16 if word[:2] in ("0x", "0X") else 10)
-            return number if number < LARGEST else None
+            digits = word.removeprefix("-")
+            octal = len(digits) > 1 and digits[0] == "0"  # as protobuf reads it
+            number = int(digits, 16 if digits[:2] in ("0x", "0X") else 8 if octal else 10)
+            return (-number if digits != word else number) if number < LARGEST else None
         return float(word if word.isalpha() else word.rstrip("fF"))
     except ValueError:
         return None

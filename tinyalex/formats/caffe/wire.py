@@ -19,13 +19,13 @@ import numpy.typing as npt
 from tinyalex.errors import CheckpointError, show
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.schema import BY_NAME, BY_NUMBER, ENUMS, Field
+from tinyalex.formats.protobuf import FIXED32, FIXED64, LENGTH, VARINT, number_bytes, read_number
 
 MOST = 250_000  # fields of a file; the largest of the known nets has ten times fewer
 DEEPEST = 24  # messages in messages
 LONGEST = 2**31 - 1  # bytes of a file
 LARGEST = 2**31  # elements of a blob, the limit of Caffe
 MOST_AXES = 32  # of a blob, the limit of Caffe
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 TYPES: Mapping[str, np.dtype[Any]] = {"floats": np.dtype("<f4"), "doubles": np.dtype("<f8"), "float": np.dtype("<f4")}
 NAMES = {kind: {number: name for name, number in numbers.items()} for kind, numbers in ENUMS.items()}
 Array = npt.NDArray[Any]
@@ -80,14 +80,10 @@ class Reader:
         return found
 
     def varint(self, position: int, end: int) -> tuple[int, int]:
-        """A whole number in groups of seven bits, the lowest first, and the position behind it."""
-        value = shift = 0
-        for at in range(position, min(end, position + 10)):
-            byte = self.data[at]
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value & (2**64 - 1), at + 1
-            shift += 7
+        """A whole number, and the position behind it."""
+        found = read_number(self.data, position, end)
+        if found is not None:
+            return found
         raise self.fail(f"the number at byte {position:,}", "at most 10 bytes long and complete", "more")
 
     def _whole(self, found: Message, field: Field, values: list[int], start: int) -> None:
@@ -193,8 +189,9 @@ def array_of(blob: Message, who: str) -> Array:
         shape = tuple(blob.part("shape", "Shape").all("dim"))
     pieces = blob.all("double_data") or blob.all("data")
     count = sum(piece.size for piece in pieces)
-    empty = count == 0 and math.prod(side for side in shape if side) > LARGEST  # NumPy refuses such an array, though it has no element
-    if len(shape) > MOST_AXES or min(shape, default=0) < 0 or math.prod(shape) != count or empty:
+    few = len(shape) <= MOST_AXES  # the product of more sizes could take minutes
+    empty = few and count == 0 and math.prod(side for side in shape if side) > LARGEST  # NumPy refuses it, though it has no element
+    if not few or min(shape, default=0) < 0 or math.prod(shape) != count or empty:
         got = f"the shape {show(shape)}"
         raise CheckpointError(f"{who}: the shape of a blob must have {count:,} elements, as many as are there, got {got}")
     if not pieces:
@@ -215,27 +212,17 @@ def write_wire(message: Message) -> Iterator[bytes | memoryview]:
         for value, _ in values if field.kind != "any" else ():
             if isinstance(value, Message):
                 pieces = list(write_wire(value))
-                yield _varint(field.number << 3 | LENGTH) + _varint(sum(len(piece) for piece in pieces))
+                yield number_bytes(field.number << 3 | LENGTH) + number_bytes(sum(len(piece) for piece in pieces))
                 yield from pieces
             elif isinstance(value, np.ndarray):
                 data = np.ascontiguousarray(value, TYPES[field.kind]).reshape(-1).view(np.uint8).data
-                yield _varint(field.number << 3 | LENGTH) + _varint(len(data))
+                yield number_bytes(field.number << 3 | LENGTH) + number_bytes(len(data))
                 yield data
             elif field.kind == "text":
                 encoded = value.encode()
-                yield _varint(field.number << 3 | LENGTH) + _varint(len(encoded)) + encoded
+                yield number_bytes(field.number << 3 | LENGTH) + number_bytes(len(encoded)) + encoded
             elif field.kind == "float":
-                yield _varint(field.number << 3 | FIXED32) + struct.pack("<f", value)
+                yield number_bytes(field.number << 3 | FIXED32) + struct.pack("<f", value)
             else:
                 number = ENUMS[field.kind][value] if field.kind in ENUMS else int(value)
-                yield _varint(field.number << 3 | VARINT) + _varint(number)
-
-
-def _varint(value: int) -> bytes:
-    value &= 2**64 - 1
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+                yield number_bytes(field.number << 3 | VARINT) + number_bytes(number)

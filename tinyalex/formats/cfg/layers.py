@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinyalex.errors import DataError, require_int, show
+from tinyalex.errors import DataError, require_int, said, show
 from tinyalex.formats.cfg.rows_of_layer import HALVED, WEIGHTED, Source, rows_of_layer
 from tinyalex.formats.cfg.sections import Section, integer, number, positive, read_sections
 from tinyalex.formats.graph import Node, fold
@@ -170,7 +170,7 @@ def _sink(who: str, layers: Mapping[str, Layer]) -> str:
     costs = [layer for layer in layers.values() if layer.type == "cost.logreg"]
     ends = {layer.inputs[0][-1] for layer in costs} or {name for name, layer in layers.items() if layer.type == "softmax"}
     if len(ends) > 1:
-        raise DataError(f"{who}: the softmax must be one layer, got {', '.join(sorted(ends))}; take the others out of the file")
+        raise DataError(f"{who}: the softmax must be one layer, got {said(', '.join(sorted(ends)))}; take the others out of the file")
     last = ends.pop() if ends else list(layers)[-1]
     layer = layers.get(last)
     if layer is None:
@@ -203,8 +203,10 @@ def _sources(layer: Layer, owner: Owner) -> list[Source]:
     if any(set(mine) != set(read[0]) for mine in read):
         layer.first.fail("the halves must read the same layers", f"other ones for {layer.sections[1].name}", "inputs")
     found = []
-    for name in read[0]:
-        place, below = next((i, owner[each][0]) for i, each in enumerate(layer.inputs[0]) if owner[each][0].name == name)
+    places: dict[str, tuple[int, Layer]] = {}
+    for i, each in enumerate(layer.inputs[0]):
+        places.setdefault(owner[each][0].name, (i, owner[each][0]))
+    for name, (place, below) in places.items():
         halves = len(below.sections)
         every = all(len(mine[name]) == halves for mine in read)
         own = halves == 2 and len(read) == 2 and [mine[name] for mine in read] == [{0}, {1}]

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from tinyalex.errors import DataError, show
+from tinyalex.errors import DataError, said, show
 from tinyalex.files.atomic import require_path
 
 LARGEST_FILE, MOST_SECTIONS, LONGEST_NAME = 2**20, 10_000, 100
 LARGEST = 2**24  # of an integer
 BOOLS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-SECTION, PAIR = re.compile(r"\[([^\[\]]+)\]"), re.compile(r"([^=:\s][^=:]*?)\s*[=:]\s*(.*)")
+SECTION, SIGN = re.compile(r"\[([^\[\]]+)\]"), re.compile(r"[=:]")
 T = TypeVar("T")
 
 
@@ -34,7 +34,7 @@ class Section:
     def fail(self, rule: str, got: str, key: str | None = None, remedy: str = "") -> NoReturn:
         """Raise DataError with the section, and the line of a key or of its beginning."""
         line = self.values[key][1] if key is not None and key in self.values else self.line
-        raise DataError(f"{self.who}: line {line}: {self.name}: {rule}, got {got}" + (f"; {remedy}" if remedy else ""))
+        raise DataError(f"{self.who}: line {line}: {self.name}: {rule}, got {said(got)}" + (f"; {remedy}" if remedy else ""))
 
     def text(self, key: str, default: str | None = None) -> str:
         """The value of a key."""
@@ -124,11 +124,11 @@ def parse_sections(who: str, text: str) -> dict[str, Section]:
                 raise DataError(f"{where}: sections must be at most {MOST_SECTIONS:,}, got more")
             values = {}
             sections[name] = Section(who, name, number_of_line, values)
-        elif (pair := PAIR.fullmatch(line)) and values is not None:
-            key = pair[1].lower()
+        elif (sign := SIGN.search(line)) and sign.start() and values is not None:
+            key, value = line[: sign.start()].rstrip().lower(), line[sign.end() :]
             if key in values:
                 raise DataError(f"{where}: each key must stand once in its section, got a second {show(key)}")
-            values[key] = (pair[2].split(" ;")[0].strip(), number_of_line)
+            values[key] = (value.split(" ;")[0].strip(), number_of_line)
         else:
             raise DataError(f"{where}: a line must be [NAME] or, in a section, KEY=VALUE, got {show(line)}")
     if not sections:

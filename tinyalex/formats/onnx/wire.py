@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from tinyalex.errors import DataError
+from tinyalex.formats.protobuf import FIXED32, FIXED64, LENGTH, VARINT, number_bytes, read_number
 
 LEAST = 1024  # bytes: a smaller array stays in the message
-VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5  # the kinds of fields
 RAW, FLOATS = 9, 4  # the fields of a TensorProto with its elements as bytes, and as packed float32, which are the same bytes
 TENSOR: Mapping[int, Any] = {RAW: None, FLOATS: None}
 LEVELS: Mapping[int, Any] = {7: {5: TENSOR, 1: {5: {5: TENSOR}}}}  # graph: initializer; graph: node: attribute: tensor
@@ -56,7 +56,7 @@ def _without(who: str, data: memoryview, levels: Mapping[int, Any], found: Cut) 
     pieces: list[bytes | memoryview] = []
     kept = 0  # what is before this place was copied
     for span in spans:
-        if span.number not in levels or span.kind != BYTES or span.end - span.start < LEAST:
+        if span.number not in levels or span.kind != LENGTH or span.end - span.start < LEAST:
             continue
         number, inside = span.number, data[span.start : span.end]
         if levels is TENSOR:
@@ -64,7 +64,7 @@ def _without(who: str, data: memoryview, levels: Mapping[int, Any], found: Cut) 
             found.views.append(inside)
         else:
             inner = _without(who, inside, levels[number], found)
-        pieces += [data[kept : span.begin], _varint(number << 3 | BYTES), _varint(len(inner)), inner]
+        pieces += [data[kept : span.begin], number_bytes(number << 3 | LENGTH), number_bytes(len(inner)), inner]
         kept = span.end
     return b"".join([*pieces, data[kept:]])
 
@@ -85,13 +85,13 @@ def _spans(who: str, data: memoryview) -> Iterator[_Span]:
         begin = at
         key, at = _number(who, data, at)
         number, kind = key >> 3, key & 7
-        if kind == BYTES:
+        if kind == LENGTH:
             length, at = _number(who, data, at)
             start, at = at, at + length
         elif kind == VARINT:
             start, (_, at) = at, _number(who, data, at)
-        elif kind in (EIGHT_BYTES, FOUR_BYTES):
-            start, at = at, at + (8 if kind == EIGHT_BYTES else 4)
+        elif kind in (FIXED64, FIXED32):
+            start, at = at, at + (8 if kind == FIXED64 else 4)
         else:
             raise DataError(f"{who}: the kind of a field must be one of those of protobuf, got {kind}; the file is another or altered")
         if at > size:
@@ -101,22 +101,9 @@ def _spans(who: str, data: memoryview) -> Iterator[_Span]:
 
 
 def _number(who: str, data: memoryview, at: int) -> tuple[int, int]:
-    """The integer at a place, seven bits a byte, the lowest first, and the place behind it."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise DataError(f"{who}: every number in the file must be whole, got the end of the file within one; the file is truncated")
-        byte = data[at]
-        at += 1
-        value |= (byte & 127) << shift
-        if byte < 128:
-            return value, at
-    raise DataError(f"{who}: every number in the file must have at most 10 bytes, got more; the file is another or altered")
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 127:
-        encoded.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*encoded, value])
+    """The integer at a place, and the place behind it."""
+    found = read_number(data, at, len(data))
+    if found is None:
+        got = f"another at byte {at:,} of a message of {len(data):,} bytes; the file is truncated or altered"
+        raise DataError(f"{who}: every number in the file must be whole and of at most 10 bytes, got {got}")
+    return found

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from tinyalex.errors import CheckpointError, show
+from tinyalex.errors import CheckpointError, said, show
 from tinyalex.files.atomic import require_path
 from tinyalex.files.pickle_machine import load_pickle_at
 from tinyalex.formats.torch.pickled import BFLOAT16, REMEDY, Raw, Storage, state_dict
@@ -99,7 +99,7 @@ class _Archive:
 
     def read(self) -> tuple[Any, Raw]:
         name = f"{self.folder}data.pkl"
-        return load_pickle_at(bytes(self.bytes_of(name)), 0, f"{self.path}: {name}", state_dict({}))[0], self.elements
+        return load_pickle_at(bytes(self.bytes_of(name)), 0, f"{self.path}: {said(name)}", state_dict({}))[0], self.elements
 
     def bytes_of(self, name: str) -> memoryview:
         """The bytes of a file of the archive: a view, or a new object where it is compressed."""
@@ -144,11 +144,13 @@ class _Archive:
 
 
 def _elements(path: Path, storage: Storage, data: memoryview, order: str = "<") -> np.ndarray[Any, Any]:
-    """The elements in the bytes of a storage, which must be exactly as many as it says."""
+    """The elements in the bytes of a storage, which must be exactly as many as it says; those of bfloat16 become float32."""
     wanted = storage.whole * storage.type.itemsize
     if len(data) != wanted:
-        raise CheckpointError(f"{path}: storage {storage.key} must have {wanted:,} bytes, got {len(data):,}; {AGAIN}")
-    code = "u2" if storage.type.code == BFLOAT16 else storage.type.code
+        raise CheckpointError(f"{path}: storage {show(storage.key)} must have {wanted:,} bytes, got {len(data):,}; {AGAIN}")
+    code = storage.type.code
+    if code == BFLOAT16:
+        return (np.frombuffer(data, f"{order}u2").astype(np.uint32) << 16).view(np.float32)
     return np.frombuffer(data, np.dtype(code if code == "?" else order + code))
 
 
@@ -175,16 +177,21 @@ def _read_legacy(path: Path, data: bytes) -> tuple[Any, Raw]:
         count = int.from_bytes(data[at : at + 8], "little")
         end = at + 8 + count * sizes[key]
         if len(data) - at < 8 or end > len(data):
-            rule = f"{path}: storage {key} must lie within the {len(data):,} bytes of the file"
+            rule = f"{path}: storage {show(key)} must lie within the {len(data):,} bytes of the file"
             raise CheckpointError(f"{rule}, got an end at {end:,}; {AGAIN}")
         places[key] = view[at + 8 : end]
         at = end
     if at != len(data):
         raise CheckpointError(f"{path}: the file must end with its last storage at {at:,}, got {len(data):,} bytes; {AGAIN}")
 
+    kept: dict[tuple[str, str], np.ndarray[Any, Any]] = {}
+
     def elements(storage: Storage) -> np.ndarray[Any, Any]:
         if storage.key not in places:
             raise CheckpointError(f"{path}: each storage must be in the file, got none called {show(storage.key)}; {AGAIN}")
-        return _elements(path, storage, places[storage.key])
+        name = storage.key, storage.type.code
+        if name not in kept or len(kept[name]) != storage.whole:  # a storage of two lengths is refused
+            kept[name] = _elements(path, storage, places[storage.key])
+        return kept[name]
 
     return found, elements

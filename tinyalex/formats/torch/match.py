@@ -108,11 +108,14 @@ def arrange(who: str, arrays: Arrays, net: str | None = None, text: str | None =
     if text is not None and net is None:
         return _from_text(who, arrays, text)
     arrays, notes = _without_prefix(dict(arrays))
-    counted = [key for key in arrays if key.endswith(f".{COUNTED}") or key == COUNTED]
-    if counted:
-        arrays = {key: array for key, array in arrays.items() if key not in set(counted)}
-        notes.append(f"{len(counted)} counts of batches ({COUNTED}) were left out, as nothing here reads them")
-    arrays = {(found.expand(r"\1\2\3") if (found := OLD_DENSENET.fullmatch(key)) else key): array for key, array in arrays.items()}
+    given = arrays
+    arrays = {key: array for key, array in given.items() if not (key.endswith(f".{COUNTED}") or key == COUNTED)}
+    if counted := len(given) - len(arrays):
+        notes.append(f"{counted} counts of batches ({COUNTED}) were left out, as nothing here reads them")
+    given = arrays
+    arrays = {(found.expand(r"\1\2\3") if (found := OLD_DENSENET.fullmatch(key)) else key): array for key, array in given.items()}
+    if len(arrays) < len(given):
+        raise CheckpointError(f"{who}: each array must be there once, got names of old and new releases of torchvision for the same ones")
     best, shapes = _best(who, arrays, net)
     if best.table is not OWN:
         notes.insert(0, f"the names are those of {best.table.library} for {best.name}")

@@ -90,10 +90,10 @@ def _ordered_dict(machine: Machine, function: Global, arguments: tuple[Any, ...]
     found = StateDict()
     if len(arguments) > 1 or (arguments and not isinstance(arguments[0], list)):
         machine.fail("the arguments of OrderedDict must be none or a list of pairs", "others")
-    for item in arguments[0] if arguments else ():
-        if not isinstance(item, (list, tuple)) or len(item) != 2 or not isinstance(item[0], (str, bytes, int)):
+    for item in machine.copied(arguments[0]) if arguments else ():
+        if not isinstance(item, (list, tuple)) or len(item) != 2:
             machine.fail("the arguments of OrderedDict must be none or a list of pairs", "others")
-        found[item[0]] = item[1]
+        found[machine.checked_key(item[0])] = item[1]
     return found
 
 
@@ -121,7 +121,7 @@ def _parameter(machine: Machine, function: Global, arguments: tuple[Any, ...]) -
 
 def _size(machine: Machine, function: Global, arguments: tuple[Any, ...]) -> tuple[int, ...]:
     """`torch.Size([...])`."""
-    if len(arguments) != 1 or not isinstance(arguments[0], (list, tuple)) or not _counts(tuple(arguments[0])):
+    if len(arguments) != 1 or not isinstance(arguments[0], (list, tuple)) or not _counts(tuple(machine.copied(arguments[0]))):
         machine.fail(f"the argument of {function} must be whole numbers", "others")
     return tuple(arguments[0])
 
@@ -178,17 +178,11 @@ Raw = Callable[[Storage], "np.ndarray[Any, Any]"]
 
 
 def array_of(tensor: Tensor, raw: Raw) -> np.ndarray[Any, Any]:
-    """The elements of a tensor, which `_tensor` has checked: a read-only view, or a new array where its type is bfloat16.
-
-    raw: the elements of a whole storage; those of bfloat16 as uint16.
-    """
+    """The elements of a tensor, which `_tensor` has checked: a read-only view. raw: the elements of a whole storage."""
     elements = raw(tensor.storage)
     first = tensor.storage.begin + tensor.offset
     if math.prod(tensor.shape) == 0:
-        view = np.empty(tensor.shape, elements.dtype)
-    else:
-        strides = [stride * elements.itemsize for stride in tensor.strides]
-        view = np.lib.stride_tricks.as_strided(elements[first:], tensor.shape, strides, writeable=False)
-    if tensor.storage.type.code == BFLOAT16:
-        view = (view.astype(np.uint32) << 16).view(np.float32)
-    return view
+        return np.empty(tensor.shape, elements.dtype)
+    # An axis of length 1 needs no stride, and a file may say any.
+    strides = [stride * elements.itemsize if size > 1 else 0 for size, stride in zip(tensor.shape, tensor.strides, strict=True)]
+    return np.lib.stride_tricks.as_strided(elements[first:], tensor.shape, strides, writeable=False)
