@@ -5,6 +5,7 @@ The first bytes of a file decide; where they are of no known kind, the end of it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,7 +139,7 @@ def files_in(path: Path | str) -> list[Path]:
     parts = str(path).split(",")
     if len(parts) == 1 or whole.exists():
         return [whole]
-    return [require_path(part.strip()) for part in parts]
+    return [require_path(os.path.expanduser(part.strip())) for part in parts]  # a shell replaces no ~ behind a comma
 
 
 def is_foreign(path: Path | str) -> bool:
