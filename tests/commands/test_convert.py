@@ -17,7 +17,7 @@ from tinyalex.formats.files import read, write
 from tinyalex.formats.imported import Imported
 from tinyalex.models import build
 from tinyalex.models.saved_net import SavedNet
-from tinyalex.models.weights import save_weights, state_on_host
+from tinyalex.models.weights import copy_state, join_state, save_weights, state_on_host
 from tinyalex.training import load_net
 from tinyalex.training.saved_net import read_saved
 
@@ -236,6 +236,22 @@ def test_a_file_of_this_program_keeps_what_no_option_changes(capsys, tmp_path):
     assert np.allclose(larger.prepare.prepare.mean, PREPARE.mean) and np.allclose(larger.prepare.prepare.std, PREPARE.std)
     run("in.safetensors", "none.safetensors", "--classes", "few.txt", code=2)
     assert "--classes must have a name for each of the 10 outputs of cifar-alexnet, got 2" in capsys.readouterr().err
+
+
+def test_weights_that_an_earlier_version_wrote_without_a_description(capsys):
+    _, about = save()
+    for towers in (1, 2):
+        net = about.build(towers, "cpu" if towers == 1 else ["cpu:0", "cpu:1"])
+        save_weights("old.safetensors", net)
+        report = converted(capsys, "old.safetensors", "new.safetensors", "--mean", "110", "--images", "32", "--data", "synthetic")
+        assert report["agrees"] and report["arrays"]["missing"] == []
+        again, saved = load_net("new.safetensors")
+        same = build("cifar-alexnet")
+        copy_state(same, join_state(state_on_host(net)))
+        same_state(again, same)
+        assert saved.net == "cifar-alexnet" and saved.classes == CLASSES
+    formats.Path("old.safetensors").rename("weights.safetensors")
+    run(".", "again.safetensors")  # the folder of a run, in which the user is
 
 
 def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):

@@ -82,7 +82,7 @@ def test_a_comma_divides_two_files_unless_a_file_has_it_in_its_name(tmp_path, mo
         (("n.net",), "the file must hold a network that can be read alone, got Deep Compression's weights; give the prototxt first"),
         (("binaryproto",), "got Caffe's mean image; give it to `tinyalex convert` with --mean"),
         (("solver",), "got Caffe's solver; name the file of the net that the solver trains"),
-        (("onnx", "pth"), "two files that are read together must be Caffe's net as text and Caffe's net with weights, "),
+        (("onnx", "pth"), "files that are read together must be a prototxt and a caffemodel, a prototxt and a .net, or layers"),
         (("prototxt", "prototxt", "prototxt"), "got Caffe's net as text and Caffe's net as text and Caffe's net as text"),
     ],
 )

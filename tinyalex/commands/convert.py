@@ -22,11 +22,12 @@ from tinyalex.formats.imported import Imported
 from tinyalex.formats.matching import Matched, as_net, match
 from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
 from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, outputs_of, require_whole
+from tinyalex.formats.torch.match import arrange
 from tinyalex.layers import Sequential
 from tinyalex.models.later.rows import build_net, flat
 from tinyalex.models.registry import require_name
 from tinyalex.models.saved_net import SavedNet, printable
-from tinyalex.models.weights import arrays_of, copy_state, read_weights, save_weights
+from tinyalex.models.weights import arrays_of, copy_state, join_state, read_weights, save_weights
 from tinyalex.training.saved_net import SHIPPED, is_shipped, read_saved, wrote
 from tinyalex.units import bytes_in_words
 
@@ -129,13 +130,13 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
     given = args.source if is_shipped(args.source) else str(path(args.source))
     if wrote(given):
         file, params, saved = read_saved(given)
-        if saved is None:
-            remedy = "convert the file with the version that wrote it"
-            raise CheckpointError(f"convert: {file} must describe its network, got weights alone, as earlier versions wrote them", remedy)
-        net = imported_from(saved, params, str(file))
+        if saved is None:  # as earlier versions wrote them, whose nets are known by their arrays
+            net = arrange(str(file), join_state(params), args.net, None)
+        else:
+            net = imported_from(saved, params, str(file))
     else:
         saved, net = None, read(given, net=args.net, in_shape=shape_in("convert", args.in_shape), output=args.output)
-    if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and kind_of_files(path(args.source)) in NAMED))):
+    if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and _kind(args.source) in NAMED))):
         return net, saved, ()  # the reader of arrays alone has found the net
     renamed, differences = as_net(net, args.net)
     x = random_images(net)
@@ -174,8 +175,7 @@ def described(args: argparse.Namespace, net: Imported, saved: SavedNet | None) -
         pixels = Pixels(mean, std * (channels // len(std)), "as the options say")
     images = None if args.images is None else require_int("convert", "--images", args.images)
     if saved is None:
-        kind = kind_of_files(path(args.source))
-        return describe_imported(net, kind, pixels=pixels, images=images, classes=classes, folders=folders, warp=args.warp)
+        return describe_imported(net, _kind(args.source), pixels=pixels, images=images, classes=classes, folders=folders, warp=args.warp)
     if images is None and saved.image_shape[1] == saved.image_shape[2]:
         images = saved.image_shape[1]
     names, others = (classes, folders) if classes else (saved.classes, saved.folders)
@@ -301,6 +301,11 @@ def document_of(args: argparse.Namespace, done: Converted) -> dict[str, Any]:
     }
 
 
+def _kind(source: str) -> str:
+    """The name of the format of IN; what this program wrote is safetensors, which has no layers where it does not describe its network."""
+    return "safetensors" if wrote(str(path(source))) else kind_of_files(path(source))
+
+
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
     return ", ".join(printable(list(names[:MOST_SHOWN]))) + more
@@ -310,5 +315,5 @@ def _size(source: str) -> int:
     """Bytes of the files of IN; 0 where they are not there."""
     try:
         return sum(file.stat().st_size for file in files_in(path(source)))
-    except OSError:
+    except (OSError, CheckpointError):  # also the current folder, whose path has no name
         return 0
