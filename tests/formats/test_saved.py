@@ -120,6 +120,7 @@ def test_a_net_of_the_registry_is_saved_under_its_name():
     [
         (net(rows=()), {}, CheckpointError, "hold the layers of its network, and the size of its images, got arrays alone"),
         (net(in_shape=None), {}, CheckpointError, "the file must hold the layers of its network"),
+        (net(in_shape=(10,)), {}, CheckpointError, "net.onnx: the input of the net must be images (C, H, W), got (10,)"),
         (net(rows=net().rows[:2]), {}, ShapeError, "the output must be one number for each class, got one of shape (4, 32, 32)"),
         (net(), {"images": 31}, ShapeError, "net.onnx: images must be at least as large as the net's input, 32x32, got 31"),
         (net(in_shape=(3, 32, 40)), {"images": 50}, ShapeError, "exactly as large as a net's input that is no square, 32x40, got 50"),

@@ -129,6 +129,9 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
     """The net of IN; its description, if this program wrote the file; and in what its layers differ from those of --net."""
     given = args.source if is_shipped(args.source) else str(path(args.source))
     if wrote(given):
+        option = next((f"--{name.replace('_', '-')}" for name in ("in_shape", "output") if getattr(args, name) is not None), None)
+        if option is not None:
+            raise ShapeError(f"convert: IN must be a file of another program where {option} is given, got {args.source}; leave it out")
         file, params, saved = read_saved(given)
         if saved is None:  # as earlier versions wrote them, whose nets are known by their arrays
             net = arrange(str(file), join_state(params), args.net, None)

@@ -139,8 +139,10 @@ def in_registry(net: Imported) -> bool:
 
 
 def require_whole(net: Imported) -> Shape:
-    """(C, H, W) of the net's input. CheckpointError: the file has arrays alone."""
-    if not net.rows or net.in_shape is None or len(net.in_shape) != 3:
+    """(C, H, W) of the net's input. CheckpointError: the file has arrays alone, or its net does not read images."""
+    if net.rows and net.in_shape is not None and len(net.in_shape) != 3:
+        raise CheckpointError(f"{net.source}: the input of the net must be images (C, H, W), got {show(tuple(net.in_shape))}")
+    if not net.rows or net.in_shape is None:
         rule = f"{net.source}: the file must hold the layers of its network, and the size of its images"
         remedy = "give its prototxt with it, as deploy.prototxt,net.caffemodel, or convert it with --in-shape C,H,W"
         raise CheckpointError(f"{rule}, got arrays alone", remedy)
