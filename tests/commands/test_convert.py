@@ -112,10 +112,10 @@ def test_all_pairs_for_a_net_of_the_registry(first, second, capsys):
     net, about = save("resnet20", prepare=PREPARE)
     if "prototxt" in first + second:
         net, about = save("resnet20-b", prepare=PREPARE)  # Caffe has no shortcut of zeros
-    names = ["--names", "tinyalex"]
-    assert converted(capsys, "in.safetensors", first, *names)["agrees"]
+    names = {each: ["--names", "tinyalex"] for each in ARRAYS}
+    assert converted(capsys, "in.safetensors", first, *names.get(first, []))["agrees"]
     target = second.replace("net", "other").replace("arrays", "others")
-    assert converted(capsys, first, target, *names, "--net", about.net)["agrees"]
+    assert converted(capsys, first, target, *names.get(second, []), "--net", about.net)["agrees"]
     assert converted(capsys, target, "back.safetensors", "--net", about.net)["agrees"]
     back, saved = load_net("back.safetensors")
     assert saved.net == about.net and saved.rows == ()
@@ -212,7 +212,11 @@ def test_options_say_how_images_are_prepared(capsys, tmp_path):
     assert np.allclose(saved.prepare(np.full((1, 3, 30, 30), 9, np.uint8))[0, :, 0, 0], [2, 7 / 4, 6 / 4])
     out = capsys.readouterr().out
     assert "note: the center of 24x24 is cut out of images of 30x30" in out and "not in the file" not in out.split("wrote a.safe")[0][-300:]
+    run("in.safetensors", "b.pth")
+    lost = "note: b.pth does not keep how pixels become the input (less 110,112,114, over 60,61,62) and what classes are called"
+    assert lost in capsys.readouterr().out
     run("in.safetensors", "b.safetensors")
+    assert "does not keep" not in capsys.readouterr().out
     mine, given = load_net("b.safetensors")[1], load_net("in.safetensors")[1]
     assert mine.stored()[0] == given.stored()[0]  # what this program wrote keeps its description
     run("in.safetensors", "c.safetensors", "--mean", "7")
@@ -279,6 +283,7 @@ def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
         (["in.safetensors", "a.safetensors", "--classes", "gone.txt"], "--classes must be a text file in UTF-8"),
         (["in.safetensors", "a.pth", "--classes", "c.txt"], "OUT must be a .safetensors, without --names, where --classes is given, got"),
         (["in.safetensors", "a.safetensors", "--names", "timm", "--warp"], "without --names, where --warp is given, got a.safetensors"),
+        (["in.safetensors", "a.onnx", "--names", "timm"], "OUT must be a .pth or a .safetensors where --names is given, got a.onnx"),
         (["in.safetensors", "a.pth", "--in-shape", "3,8,8"], "IN must be a file of another program where --in-shape is given, got in."),
         (["in.prototxt", "a.onnx", "--in-shape", "3,8"], "--in-shape must be 3 numbers with commas between, got '3,8'"),
     ],

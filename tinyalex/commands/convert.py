@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--names", metavar="LIBRARY", help=f"{named}; without it a .safetensors is a file of weights of this program")
     add("--in-shape", metavar="C,H,W", help="the size of an image, where the file leaves it open")
     add("--output", metavar="NAME", help="the output that the net gives, where the file has several")
-    images = parser.add_argument_group("how images become the input, for a file of this program (default: what is usual for the format)")
+    images = parser.add_argument_group("how images become the input, for a file of this program (default: as IN says, else what is usual)")
     images.add_argument("--mean", metavar="R,G,B", help="is subtracted from pixels of 0 to 255: numbers, or a .binaryproto of Caffe")
     images.add_argument("--std", metavar="R,G,B", help="by which they are then divided (default: 1, with --mean)")
     images.add_argument("--images", type=int, metavar="N", help="height and width of the images from which the center is cut")
@@ -97,6 +97,8 @@ def run(args: argparse.Namespace) -> int:
         require_name(args.net)
     if args.names is not None and args.names not in NAMES:
         raise ShapeError(f"convert: --names must be one of {', '.join(NAMES)}, got {show(args.names)}")
+    if args.names is not None and kinds[0] not in NAMED:
+        raise ShapeError(f"convert: OUT must be a .pth or a .safetensors where --names is given, got {args.target}; leave it out")
     seconds = max(1.0, _size(args.source) * (3 if args.check == "yes" else 2) / BYTES_PER_S)
     tell_expected(f"reads {args.source} and writes {args.target}", seconds)
     net, saved, differences = read_net(args)
@@ -113,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         save_weights(targets[0], own, note=about.note, about=about)
     else:
         write(path(args.target), whole, names=args.names)
+        notes += [] if saved is None else [_not_kept(args.target, saved)]
     checks = checked(args, net, own, targets, native) if args.check == "yes" else ()
     parameters = sum(int(np.prod(array.shape)) for leaf in own.leaves() for array in leaf.params.values())
     done = Converted(net, matched, parameters, tuple(notes), tuple(targets), checks)
@@ -187,6 +190,17 @@ def described(args: argparse.Namespace, net: Imported, saved: SavedNet | None) -
     if as_before:
         about, said = replace(about, prepare=saved.prepare, image_shape=saved.image_shape), ()
     return replace(about, note=saved.note), said
+
+
+def _not_kept(target: str, saved: SavedNet) -> str:
+    """The sentence that a file of another program has no place for the description of the net."""
+    pixels = _pixels_in(saved)
+    how = "" if pixels is None else f" (less {_colors(pixels.mean)}, over {_colors(pixels.std)})"
+    return f"{target} does not keep how pixels become the input{how} and what classes are called; a .safetensors without --names does"
+
+
+def _colors(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:.6g}" for number in numbers)
 
 
 def _pixels_in(saved: SavedNet) -> Pixels | None:
