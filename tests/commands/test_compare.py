@@ -137,6 +137,8 @@ def test_nets_that_do_not_fit_the_memory_are_not_run(capsys, monkeypatch):
         (["--question", "stern"], "shortcuts, got 'stern'; did you mean stem?"),
         (["vgg16", "--question", "stem", "--time"], "compare: --question must stand alone or with --json, got it with NET and --time"),
         (["figure1", "--png", "/nowhere/chart.png"], "/nowhere/chart.png"),
+        (["figure1", "--in-shape", "3,8,8"], "compare: NET must be a file where --in-shape is given, got figure1; leave it out"),
+        (["--question", "stem", "--in-shape", "3,8,8"], "compare: --question must stand alone or with --json, got it with --in-shape"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

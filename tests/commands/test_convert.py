@@ -17,7 +17,7 @@ from tinyalex.formats.files import read, write
 from tinyalex.formats.imported import Imported
 from tinyalex.models import build
 from tinyalex.models.saved_net import SavedNet
-from tinyalex.models.weights import save_weights, state_on_host
+from tinyalex.models.weights import copy_state, join_state, save_weights, state_on_host
 from tinyalex.training import load_net
 from tinyalex.training.saved_net import read_saved
 
@@ -112,10 +112,10 @@ def test_all_pairs_for_a_net_of_the_registry(first, second, capsys):
     net, about = save("resnet20", prepare=PREPARE)
     if "prototxt" in first + second:
         net, about = save("resnet20-b", prepare=PREPARE)  # Caffe has no shortcut of zeros
-    names = ["--names", "tinyalex"]
-    assert converted(capsys, "in.safetensors", first, *names)["agrees"]
+    names = {each: ["--names", "tinyalex"] for each in ARRAYS}
+    assert converted(capsys, "in.safetensors", first, *names.get(first, []))["agrees"]
     target = second.replace("net", "other").replace("arrays", "others")
-    assert converted(capsys, first, target, *names, "--net", about.net)["agrees"]
+    assert converted(capsys, first, target, *names.get(second, []), "--net", about.net)["agrees"]
     assert converted(capsys, target, "back.safetensors", "--net", about.net)["agrees"]
     back, saved = load_net("back.safetensors")
     assert saved.net == about.net and saved.rows == ()
@@ -212,12 +212,50 @@ def test_options_say_how_images_are_prepared(capsys, tmp_path):
     assert np.allclose(saved.prepare(np.full((1, 3, 30, 30), 9, np.uint8))[0, :, 0, 0], [2, 7 / 4, 6 / 4])
     out = capsys.readouterr().out
     assert "note: the center of 24x24 is cut out of images of 30x30" in out and "not in the file" not in out.split("wrote a.safe")[0][-300:]
+    run("in.safetensors", "b.pth")
+    lost = "note: b.pth does not keep how pixels become the input (less 110,112,114, over 60,61,62) and what classes are called"
+    assert lost in capsys.readouterr().out
     run("in.safetensors", "b.safetensors")
+    assert "does not keep" not in capsys.readouterr().out
     mine, given = load_net("b.safetensors")[1], load_net("in.safetensors")[1]
     assert mine.stored()[0] == given.stored()[0]  # what this program wrote keeps its description
     run("in.safetensors", "c.safetensors", "--mean", "7")
     changed = load_net("c.safetensors")[1]
-    assert changed.classes == given.classes and changed.prepare.mean.ravel().tolist() == [7, 7, 7]
+    assert changed.classes == given.classes and changed.prepare.prepare.mean.ravel().tolist() == [7, 7, 7]
+    assert changed.image_shape == (3, 32, 32) and changed.note == given.note  # what no option says is as in the file
+
+
+def test_a_file_of_this_program_keeps_what_no_option_changes(capsys, tmp_path):
+    _, about = save(warp=True, folders=tuple("abcdefghij"), note="trained on something")
+    (tmp_path / "names.txt").write_text("\n".join(f"name {i}" for i in range(10)), encoding="utf-8")
+    (tmp_path / "few.txt").write_text("one\ntwo\n", encoding="utf-8")
+    run("in.safetensors", "same.safetensors", "--net", "cifar-alexnet")
+    assert load_net("same.safetensors")[1].stored()[0] == about.stored()[0]
+    run("in.safetensors", "named.safetensors", "--classes", "names.txt")
+    named = load_net("named.safetensors")[1]
+    assert named.classes[3] == "name 3" and named.folders == () and named.image_shape == (3, 32, 32)
+    run("in.safetensors", "larger.safetensors", "--images", "30")
+    larger = load_net("larger.safetensors")[1]
+    assert larger.warp and larger.folders == about.folders and larger.note == about.note and larger.image_shape == (3, 30, 30)
+    assert np.allclose(larger.prepare.prepare.mean, PREPARE.mean) and np.allclose(larger.prepare.prepare.std, PREPARE.std)
+    run("in.safetensors", "none.safetensors", "--classes", "few.txt", code=2)
+    assert "--classes must have a name for each of the 10 outputs of cifar-alexnet, got 2" in capsys.readouterr().err
+
+
+def test_weights_that_an_earlier_version_wrote_without_a_description(capsys):
+    _, about = save()
+    for towers in (1, 2):
+        net = about.build(towers, "cpu" if towers == 1 else ["cpu:0", "cpu:1"])
+        save_weights("old.safetensors", net)
+        report = converted(capsys, "old.safetensors", "new.safetensors", "--mean", "110", "--images", "32", "--data", "synthetic")
+        assert report["agrees"] and report["arrays"]["missing"] == []
+        again, saved = load_net("new.safetensors")
+        same = build("cifar-alexnet")
+        copy_state(same, join_state(state_on_host(net)))
+        same_state(again, same)
+        assert saved.net == "cifar-alexnet" and saved.classes == CLASSES
+    formats.Path("old.safetensors").rename("weights.safetensors")
+    run(".", "again.safetensors")  # the folder of a run, in which the user is
 
 
 def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
@@ -225,7 +263,7 @@ def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
     values = np.array([3, 2, 1], np.float32).repeat(4)
     (tmp_path / "m.binaryproto").write_bytes(b"\x08\x01\x10\x03\x18\x02\x20\x02\x2a" + bytes([4 * len(values)]) + values.tobytes())
     run("in.safetensors", "a.safetensors", "--mean", "m.binaryproto")
-    assert load_net("a.safetensors")[1].prepare.mean.ravel().tolist() == [1, 2, 3]  # red, green, blue
+    assert load_net("a.safetensors")[1].prepare.prepare.mean.ravel().tolist() == [1, 2, 3]  # red, green, blue
 
 
 @pytest.mark.parametrize(
@@ -243,6 +281,10 @@ def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
         (["in.safetensors", "a.safetensors", "--mean", "red"], "--mean must be 1 or 3 numbers with commas between, got 'red'"),
         (["in.safetensors", "a.safetensors", "--std", "0"], "std must be above 0 in every channel"),
         (["in.safetensors", "a.safetensors", "--classes", "gone.txt"], "--classes must be a text file in UTF-8"),
+        (["in.safetensors", "a.pth", "--classes", "c.txt"], "OUT must be a .safetensors, without --names, where --classes is given, got"),
+        (["in.safetensors", "a.safetensors", "--names", "timm", "--warp"], "without --names, where --warp is given, got a.safetensors"),
+        (["in.safetensors", "a.onnx", "--names", "timm"], "OUT must be a .pth or a .safetensors where --names is given, got a.onnx"),
+        (["in.safetensors", "a.pth", "--in-shape", "3,8,8"], "IN must be a file of another program where --in-shape is given, got in."),
         (["in.prototxt", "a.onnx", "--in-shape", "3,8"], "--in-shape must be 3 numbers with commas between, got '3,8'"),
     ],
 )
@@ -291,6 +333,50 @@ def test_net_and_compare_count_the_net_of_a_file(caffe, capsys):
     for option in (["--half"], ["--num-classes", "3"], ["--towers", "2"]):
         assert said(capsys, "net", "net.prototxt", *option, code=2).err.count("must be") == 1
     assert "gone.prototxt: the file must be readable" in said(capsys, "net", "gone.prototxt", code=2).err
+
+
+def test_net_and_compare_are_told_the_size_that_a_file_leaves_open(folder, capsys):
+    """As the nets of Caffe's examples for CIFAR-10, whose data layer reads a database."""
+    data = 'layer { name: "cifar" type: "Data" top: "data" top: "label" }\n'
+    fc = 'layer { name: "fc" type: "InnerProduct" bottom: "data" top: "fc" inner_product_param { num_output: 10 } }\n'
+    (folder / "my net.prototxt").write_text(data + fc, encoding="utf-8")
+    assert "--in-shape 3,32,32" in said(capsys, "net", "my net.prototxt", code=2).err
+    size = ["--in-shape", "3,32,32"]
+    assert json.loads(said(capsys, "net", "my net.prototxt", *size, "--json").out)["totals"]["parameters"] == 10 * 3 * 32 * 32 + 10
+    lines = said(capsys, "compare", "my net.prototxt", *size).out.splitlines()
+    assert lines[-1].startswith("next: tinyalex compare 'my net.prototxt' --in-shape 3,32,32 --by stage, ")
+
+
+def test_a_file_of_layers_alone_is_told_what_it_lacks(caffe, capsys):
+    for words in (["predict", "net.prototxt", "cat.png"], ["train", "--from", "net.prototxt", "--data", "synthetic"]):
+        error = said(capsys, *words, code=2).err
+        assert "net.prototxt: the file must hold the weights of its layers, got the layers alone; name the file of the weights" in error
+
+
+def test_the_next_command_is_one_that_works(caffe, capsys):
+    lines = said(capsys, "convert", "net.prototxt", "copy of it.prototxt").out.splitlines()
+    assert lines[-1] == "next: tinyalex net 'copy of it.prototxt', its layers and their counts"
+    said(capsys, "net", "copy of it.prototxt")
+    pytest.importorskip("onnx")
+    run(caffe, "alexnet.onnx", "--check", "no")
+    next_one = "next: tinyalex compare alexnet.onnx alexnet --by stage, where in the net the numbers come from"
+    assert said(capsys, "net", "alexnet.onnx").out.splitlines()[-1] == next_one  # no command for the net that the file is called after
+    said(capsys, "compare", "alexnet.onnx", "alexnet", "--by", "stage")
+
+
+def test_the_other_program_gives_the_output_that_was_asked_for(folder, capsys):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    make = onnx.helper
+    steps = (("Flatten", "x", "flat"), ("Relu", "flat", "a"), ("Tanh", "flat", "b"))
+    nodes = [make.make_node(kind, [given], [made]) for kind, given, made in steps]
+    shapes = {"x": ["N", 1, 2, 2], "a": ["N", 4], "b": ["N", 4]}
+    x, *both = (make.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items())
+    graph = make.make_graph(nodes, "two", [x], both)
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 13)], ir_version=8), "two.onnx")
+    for output in ("a", "b"):
+        report = converted(capsys, "two.onnx", f"{output}.safetensors", "--output", output)
+        assert report["agrees"] and [check["reason"] for check in report["checks"]] == ["", ""]
 
 
 def test_predict_filters_features_and_explore_take_it_and_say_what_is_not_in_it(caffe, capsys):
@@ -367,8 +453,9 @@ def test_weights_of_a_net_of_the_registry_keep_the_preparation_that_they_want(ca
 
 def test_weights_of_a_file_load_into_a_net_of_the_registry(caffe, capsys):
     options = ["--data", "synthetic", "--train-images", "40", "--test-images", "20", "--epochs", "1", "--no-augment", "--out", "other"]
-    said(capsys, "train", "--net", "resnet20-b", "--from", caffe, *options)
+    found = said(capsys, "train", "--net", "resnet20-b", "--from", caffe, *options)
     assert load_net("other")[1].net == "resnet20-b"
+    assert f"the recipe prepares the images, perhaps on another scale than the weights in {caffe} want; without --net they are" in found.err
 
 
 def test_every_format_is_told_in_the_help(capsys):

@@ -295,6 +295,8 @@ def test_picture_of_one_tower_leads_to_two(tmp_path, capsys):
         (["alexnet", "--svg", "/dev/full"], "/dev/full: the file must be a new or a plain one, got a device"),
         (["alexnet", "--card", "big"], "net: memory must be a number with one of"),
         (["figure1", "--towers", "2"], "figure1: towers must be 1, got 2"),
+        (["alexnet", "--in-shape", "3,8,8"], "net: NAME must be a file where --in-shape is given, got 'alexnet'; use --input-size N"),
+        (["alexnet", "--in-shape", "3,8"], "net: --in-shape must be 3 numbers with commas between, got '3,8'"),
         (["figure1", "--no-lrn", "--num-classes", "3"], "net: NAME must be an alexnet for --num-classes, --no-lrn, got 'figure1'"),
         (["alexnet", "--png", "/nowhere/figure2.png"], "/nowhere/figure2.png"),
     ],

@@ -64,10 +64,13 @@ def test_any_bytes_have_a_format_or_are_refused(name, data):
         pass
 
 
-def test_a_comma_divides_two_files_unless_a_file_has_it_in_its_name(tmp_path):
+def test_a_comma_divides_two_files_unless_a_file_has_it_in_its_name(tmp_path, monkeypatch):
     assert [file.name for file in files_in("a.prototxt, b.net")] == ["a.prototxt", "b.net"]
     (tmp_path / "a,b.onnx").write_bytes(HEADS["onnx"])
     assert files_in(tmp_path / "a,b.onnx") == [tmp_path / "a,b.onnx"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert files_in("~/a.prototxt,~/b.net")[1] == tmp_path / "b.net"
     (tmp_path / "p").write_bytes(HEADS["prototxt"])
     (tmp_path / "n.net").write_bytes(b"\0")
     assert kind_of_files(f"{tmp_path / 'p'},{tmp_path / 'n.net'}") == "net"
@@ -79,7 +82,7 @@ def test_a_comma_divides_two_files_unless_a_file_has_it_in_its_name(tmp_path):
         (("n.net",), "the file must hold a network that can be read alone, got Deep Compression's weights; give the prototxt first"),
         (("binaryproto",), "got Caffe's mean image; give it to `tinyalex convert` with --mean"),
         (("solver",), "got Caffe's solver; name the file of the net that the solver trains"),
-        (("onnx", "pth"), "two files that are read together must be Caffe's net as text and Caffe's net with weights, "),
+        (("onnx", "pth"), "files that are read together must be a prototxt and a caffemodel, a prototxt and a .net, or layers"),
         (("prototxt", "prototxt", "prototxt"), "got Caffe's net as text and Caffe's net as text and Caffe's net as text"),
     ],
 )

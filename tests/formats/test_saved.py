@@ -64,6 +64,9 @@ def test_what_the_file_of_caffe_says_comes_first():
     assert found.mean == (3.0, 2.0, 1.0) and found.std == (2.0, 2.0, 2.0)
     WithData.data = {"scale": 1 / 256}
     assert pixels_of(WithData("n", "p", net().rows, (3, 8, 8)), "prototxt").mean == (0.0, 0.0, 0.0)
+    WithData.data = {"mean_value": [1.0], "scale": 0.5}
+    said = describe_imported(WithData("n", "p", net().rows, (3, 8, 8)), "prototxt")[1]
+    assert said[0] == "its data layer subtracts 1, 1, 1, then multiplies by 0.5"  # and no word that the file does not say it
 
 
 @pytest.mark.parametrize(("side", "images"), [(224, 256), (227, 256), (299, 342), (32, 32), (128, 128)])
@@ -117,9 +120,10 @@ def test_a_net_of_the_registry_is_saved_under_its_name():
     [
         (net(rows=()), {}, CheckpointError, "hold the layers of its network, and the size of its images, got arrays alone"),
         (net(in_shape=None), {}, CheckpointError, "the file must hold the layers of its network"),
+        (net(in_shape=(10,)), {}, CheckpointError, "net.onnx: the input of the net must be images (C, H, W), got (10,)"),
         (net(rows=net().rows[:2]), {}, ShapeError, "the output must be one number for each class, got one of shape (4, 32, 32)"),
         (net(), {"images": 31}, ShapeError, "net.onnx: images must be at least as large as the net's input, 32x32, got 31"),
-        (net(in_shape=(3, 32, 40)), {"images": 50}, ShapeError, "images must be at least as large as the net's input, 32x40, got 50"),
+        (net(in_shape=(3, 32, 40)), {"images": 50}, ShapeError, "exactly as large as a net's input that is no square, 32x40, got 50"),
         (net(), {"classes": ("a",)}, ShapeError, "classes must be as many as the outputs of strange, (10,), got 1"),
     ],
 )

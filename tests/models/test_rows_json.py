@@ -72,6 +72,7 @@ def test_every_kind_has_its_settings():
         ([{"kind": "conv", "name": "a", "settings": {"stride": [1.5]}}], "a: stride must be a number, a short list of integers"),
         ([{"kind": "scale", "name": "a", "settings": {"factor": float("nan")}}], "a: factor must be a number"),
         ([{"kind": "conv", "name": "a", "settings": {"weight_init": {"init": "exec", "value": 1}}}], "a: weight_init must be a number"),
+        ([{"kind": "conv", "name": "a", "settings": {"weight_init": {"init": [], "value": 1}}}], "a: weight_init must be a number"),
         ([{"kind": "conv", "name": "a", "settings": {"weight_init": {"init": "constant"}}}], "a: weight_init must be a number"),
         ([{"kind": "branches", "name": "b", "merge": "max", "paths": [[]]}], "b: merge must be one of concat, sum, product, both, got"),
         ([{"kind": "branches", "name": "b", "merge": "sum", "paths": 3}], "b: paths must be a list, got 3"),

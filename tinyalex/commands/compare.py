@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
@@ -14,7 +15,7 @@ from tinyalex.analysis.compare import Compared, Timing, compared, expected_secon
 from tinyalex.analysis.compare_chart import draw
 from tinyalex.analysis.questions import QUESTIONS, aligned, text
 from tinyalex.commands.doctor import free_memory
-from tinyalex.commands.files import builder_of, is_file, net_in
+from tinyalex.commands.files import builder_of, is_file, net_in, shape_in
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.devices.dry import DryDevice
 from tinyalex.devices.workers import cores
@@ -50,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--by", default=BY[0], help="sum, stage or layer: a line for each net, for each size of its maps, or for each layer (default: sum)")
     add("--batch", type=int, default=BATCH, help=f"images in the training step whose memory is computed (default: {BATCH})")
     add("--time", action="store_true", help="also measure how long one image takes on this machine, which takes some seconds for each net")
+    add("--in-shape", metavar="C,H,W", help="of files: the size of an image, where a file leaves it open")
     add("--png", type=path, metavar="FILE", help="draw the chart: work against parameters, and where in each net they are")
     add("--question", metavar="NAME", help=f"answer {', '.join(QUESTIONS)} with a table, and compare nothing else")
     add("--json", action="store_true", help="print one JSON document instead of tables")
@@ -62,10 +64,12 @@ def run(args: argparse.Namespace) -> int:
         return _answer(args)
     require_choice("compare", "--by", args.by, BY)
     batch = require_int("compare", "--batch", args.batch, most=MOST_IMAGES)
-    names = _names(args.names)
-    nets = [compared(name, _make(name)(devices=DryDevice("cpu")), batch, workers=cores()) for name in names]
+    names, shape = _names(args.names), shape_in("compare", args.in_shape)
+    if shape is not None and not any(map(is_file, names)):
+        raise ShapeError(f"compare: NET must be a file where --in-shape is given, got {', '.join(names)}; leave it out")
+    nets = [compared(name, _make(name, shape)(devices=DryDevice("cpu")), batch, workers=cores()) for name in names]
     if args.time:
-        nets = _timed(nets)
+        nets = _timed(nets, shape)
     if args.png is not None:
         draw(nets, args.png)
     if args.json:
@@ -79,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 @cache
-def _make(name: str) -> Callable[..., Sequential]:
+def _make(name: str, in_shape: tuple[int, ...] | None) -> Callable[..., Sequential]:
     """The function that builds a network of the registry, or that of a file."""
-    return builder_of(net_in("compare", name)) if is_file(name) else partial(build, name)
+    return builder_of(net_in("compare", name, in_shape)) if is_file(name) else partial(build, name)
 
 
 def _names(given: list[str]) -> list[str]:
@@ -101,6 +105,7 @@ def _names(given: list[str]) -> list[str]:
 def _answer(args: argparse.Namespace) -> int:
     question = require_choice("compare", "--question", args.question, tuple(QUESTIONS))
     others = {"NET": args.names, "--png": args.png, "--time": args.time, "--by": args.by != BY[0], "--batch": args.batch != BATCH}
+    others["--in-shape"] = args.in_shape
     given = [option for option, value in others.items() if value]
     if given:
         raise ShapeError(f"compare: --question must stand alone or with --json, got it with {' and '.join(given)}", "leave that out")
@@ -116,17 +121,18 @@ def _answer(args: argparse.Namespace) -> int:
 
 def _next(args: argparse.Namespace) -> str:
     """A command that shows something which this call did not show."""
-    names = " ".join(["tinyalex compare", *args.names])
+    shape = [] if args.in_shape is None else ["--in-shape", args.in_shape]
+    names = shlex.join(["tinyalex", "compare", *args.names, *shape])
     if args.by == BY[0]:
         return f"{names} --by stage, where in the nets the numbers come from"
     return f"{names} --png chart.png, the same as a picture" if args.png is None else "tinyalex compare --question stem"
 
 
-def _timed(nets: list[Compared]) -> list[Compared]:
+def _timed(nets: list[Compared], in_shape: tuple[int, ...] | None) -> list[Compared]:
     """The nets with the time of one image. ShapeError, before anything is run, if one of them needs more memory than is free."""
     free = free_memory()
     for net in nets:
-        need = inference_bytes(_make(net.name)(devices=DryDevice("cpu")))
+        need = inference_bytes(_make(net.name, in_shape)(devices=DryDevice("cpu")))
         if free is not None and need > free:
             got = f"{bytes_in_words(need)} for {net.name} where {bytes_in_words(free)} are free"
             raise ShapeError(f"compare: nets with --time must fit the memory, got {got}", "leave it out, or end other programs")
@@ -138,7 +144,7 @@ def _timed(nets: list[Compared]) -> list[Compared]:
     with tqdm(nets, disable=not sys.stderr.isatty(), leave=False, unit="net", dynamic_ncols=True) as bar:
         for net in bar:
             bar.set_postfix_str(net.name)
-            found.append(replace(net, timing=time_forward(_make(net.name)(devices="cpu"))))
+            found.append(replace(net, timing=time_forward(_make(net.name, in_shape)(devices="cpu"))))
     return found
 
 

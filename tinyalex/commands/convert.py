@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinyalex.commands.files import numbers, shape_in
 from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data.find import open_data
@@ -19,12 +21,13 @@ from tinyalex.formats.files import FORMATS, files_in, format_of, format_to_write
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.matching import Matched, as_net, match
 from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
-from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, named_by, require_whole
+from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, outputs_of, require_whole
+from tinyalex.formats.torch.match import arrange
 from tinyalex.layers import Sequential
 from tinyalex.models.later.rows import build_net, flat
 from tinyalex.models.registry import require_name
 from tinyalex.models.saved_net import SavedNet, printable
-from tinyalex.models.weights import arrays_of, copy_state, read_weights, save_weights
+from tinyalex.models.weights import arrays_of, copy_state, join_state, read_weights, save_weights
 from tinyalex.training.saved_net import SHIPPED, is_shipped, read_saved, wrote
 from tinyalex.units import bytes_in_words
 
@@ -34,6 +37,7 @@ BYTES_PER_S = 1e8  # of a disk that is read and written, and of the comparisons
 MOST_SHOWN = 6  # names in a line
 NAMED = ("pth", "safetensors")  # formats whose files have arrays and no layers
 NAMES = ("tinyalex", "torchvision", "timm", "akamaster")
+OF_IMAGES = ("mean", "std", "images", "warp", "classes", "data")  # options for a file of this program
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--names", metavar="LIBRARY", help=f"{named}; without it a .safetensors is a file of weights of this program")
     add("--in-shape", metavar="C,H,W", help="the size of an image, where the file leaves it open")
     add("--output", metavar="NAME", help="the output that the net gives, where the file has several")
-    images = parser.add_argument_group("how images become the input, for a file of this program (default: what is usual for the format)")
+    images = parser.add_argument_group("how images become the input, for a file of this program (default: as IN says, else what is usual)")
     images.add_argument("--mean", metavar="R,G,B", help="is subtracted from pixels of 0 to 255: numbers, or a .binaryproto of Caffe")
     images.add_argument("--std", metavar="R,G,B", help="by which they are then divided (default: 1, with --mean)")
     images.add_argument("--images", type=int, metavar="N", help="height and width of the images from which the center is cut")
@@ -85,10 +89,16 @@ def run(args: argparse.Namespace) -> int:
         raise ShapeError(f"{rule}, got {args.target}")
     for target in targets:
         require_place("convert", target, "OUT")
+    given = [f"--{option}" for option in OF_IMAGES if getattr(args, option) not in (None, False)]
+    if given and not is_native(args, kinds):
+        rule = f"convert: OUT must be a .safetensors, without --names, where {given[0]} is given"
+        raise ShapeError(f"{rule}, got {args.target}; no other file keeps how images are prepared and what classes are called")
     if args.net is not None:
         require_name(args.net)
     if args.names is not None and args.names not in NAMES:
         raise ShapeError(f"convert: --names must be one of {', '.join(NAMES)}, got {show(args.names)}")
+    if args.names is not None and kinds[0] not in NAMED:
+        raise ShapeError(f"convert: OUT must be a .pth or a .safetensors where --names is given, got {args.target}; leave it out")
     seconds = max(1.0, _size(args.source) * (3 if args.check == "yes" else 2) / BYTES_PER_S)
     tell_expected(f"reads {args.source} and writes {args.target}", seconds)
     net, saved, differences = read_net(args)
@@ -98,33 +108,41 @@ def run(args: argparse.Namespace) -> int:
         rule = f"convert: {args.source} must hold the arrays of all layers, got none for {_some(matched.missing)}"
         raise CheckpointError(f"{rule}; name the file of the weights too")
     notes = [*net.notes, *differences]
-    native = [target for target in targets if target.suffix == ".safetensors" and args.names is None]
+    native = is_native(args, kinds)
     if native:
         about, said = described(args, whole, saved)
         notes += said
-        save_weights(native[0], own, note=about.note, about=about)
+        save_weights(targets[0], own, note=about.note, about=about)
     else:
         write(path(args.target), whole, names=args.names)
-    checks = checked(args, net, own, targets, bool(native)) if args.check == "yes" else ()
+        notes += [] if saved is None else [_not_kept(args.target, saved)]
+    checks = checked(args, net, own, targets, native) if args.check == "yes" else ()
     parameters = sum(int(np.prod(array.shape)) for leaf in own.leaves() for array in leaf.params.values())
     done = Converted(net, matched, parameters, tuple(notes), tuple(targets), checks)
     print(json.dumps(document_of(args, done), indent=1, allow_nan=False) if args.json else "\n".join(report(args, done)))
     return 0 if done.agrees else 1
 
 
+def is_native(args: argparse.Namespace, kinds: Sequence[str]) -> bool:
+    """Whether OUT, of these formats, becomes a file of weights of this program."""
+    return tuple(kinds) == ("safetensors",) and args.names is None
+
+
 def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple[str, ...]]:
     """The net of IN; its description, if this program wrote the file; and in what its layers differ from those of --net."""
     given = args.source if is_shipped(args.source) else str(path(args.source))
     if wrote(given):
+        option = next((f"--{name.replace('_', '-')}" for name in ("in_shape", "output") if getattr(args, name) is not None), None)
+        if option is not None:
+            raise ShapeError(f"convert: IN must be a file of another program where {option} is given, got {args.source}; leave it out")
         file, params, saved = read_saved(given)
-        if saved is None:
-            remedy = "convert the file with the version that wrote it"
-            raise CheckpointError(f"convert: {file} must describe its network, got weights alone, as earlier versions wrote them", remedy)
-        net = imported_from(saved, params, str(file))
+        if saved is None:  # as earlier versions wrote them, whose nets are known by their arrays
+            net = arrange(str(file), join_state(params), args.net, None)
+        else:
+            net = imported_from(saved, params, str(file))
     else:
-        saved, shape = None, None if args.in_shape is None else _numbers("--in-shape", args.in_shape, int, (3,))
-        net = read(given, net=args.net, in_shape=shape, output=args.output)
-    if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and kind_of_files(path(args.source)) in NAMED))):
+        saved, net = None, read(given, net=args.net, in_shape=shape_in("convert", args.in_shape), output=args.output)
+    if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and _kind(args.source) in NAMED))):
         return net, saved, ()  # the reader of arrays alone has found the net
     renamed, differences = as_net(net, args.net)
     x = random_images(net)
@@ -148,19 +166,52 @@ def build_imported(net: Imported) -> tuple[Sequential, Matched]:
 def described(args: argparse.Namespace, net: Imported, saved: SavedNet | None) -> tuple[SavedNet, tuple[str, ...]]:
     """The description for a file of this program: what the options say, then what IN says, then what is usual."""
     classes, folders = _classes(args)
+    if classes and len(classes) != (count := outputs_of(net)):
+        option = "--data" if args.classes is None else "--classes"
+        raise ShapeError(f"convert: {option} must have a name for each of the {count:,} outputs of {net.name}, got {len(classes):,}")
     options = (args.mean, args.std, args.images, args.warp or None)
-    if saved is not None and args.net is None and all(option is None for option in options):
-        return (named_by(saved, classes, folders) if classes else saved), ()
-    pixels = None
+    as_before = saved is not None and all(option is None for option in options)
+    if saved is not None and as_before and args.net is None:
+        return (replace(saved, classes=tuple(classes), folders=tuple(folders)) if classes else saved), ()
+    pixels = None if saved is None else _pixels_in(saved)
     if args.mean is not None or args.std is not None:
         channels = (net.in_shape or (3,))[0]
         mean = _mean(args.mean, channels)
-        std = (1.0,) * channels if args.std is None else _numbers("--std", args.std, float, (1, channels))
+        std = (1.0,) * channels if args.std is None else numbers("convert", "--std", args.std, float, (1, channels))
         pixels = Pixels(mean, std * (channels // len(std)), "as the options say")
     images = None if args.images is None else require_int("convert", "--images", args.images)
-    kind = "tinyalex" if saved is not None else kind_of_files(path(args.source))
-    known = classes or (saved.classes if saved is not None else ())
-    return describe_imported(net, kind, pixels=pixels, images=images, classes=known, folders=folders, warp=args.warp)
+    if saved is None:
+        return describe_imported(net, _kind(args.source), pixels=pixels, images=images, classes=classes, folders=folders, warp=args.warp)
+    if images is None and saved.image_shape[1] == saved.image_shape[2]:
+        images = saved.image_shape[1]
+    names, others = (classes, folders) if classes else (saved.classes, saved.folders)
+    warp = args.warp or saved.warp
+    about, said = describe_imported(net, "tinyalex", pixels=pixels, images=images, classes=names, folders=others, warp=warp)
+    if as_before:
+        about, said = replace(about, prepare=saved.prepare, image_shape=saved.image_shape), ()
+    return replace(about, note=saved.note), said
+
+
+def _not_kept(target: str, saved: SavedNet) -> str:
+    """The sentence that a file of another program has no place for the description of the net."""
+    pixels = _pixels_in(saved)
+    how = "" if pixels is None else f" (less {_colors(pixels.mean)}, over {_colors(pixels.std)})"
+    return f"{target} does not keep how pixels become the input{how} and what classes are called; a .safetensors without --names does"
+
+
+def _colors(numbers: Sequence[float]) -> str:
+    return ",".join(f"{number:.6g}" for number in numbers)
+
+
+def _pixels_in(saved: SavedNet) -> Pixels | None:
+    """How the file prepares pixels, with the mean color in the place of a mean image; None where that is no mean and deviation."""
+    inner: Any = getattr(saved.prepare, "prepare", saved.prepare)
+    if not hasattr(inner, "mean"):
+        return None
+    channels = saved.in_shape[0]
+    mean = np.broadcast_to(inner.mean, (channels, *inner.mean.shape[1:])).mean(axis=(1, 2))
+    std = np.broadcast_to(getattr(inner, "std", np.ones((1, 1, 1))), (channels, 1, 1))[:, 0, 0]
+    return Pixels(tuple(map(float, mean)), tuple(map(float, std)), "as in the file")
 
 
 def _classes(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
@@ -185,18 +236,8 @@ def _mean(text: str | None, channels: int) -> tuple[float, ...]:
         from tinyalex.formats.caffe.blobs import read_mean
 
         return tuple(float(value) for value in read_mean(path(text), rgb=channels == 3).mean(axis=(1, 2)))
-    mean = _numbers("--mean", text, float, (1, channels))
+    mean = numbers("convert", "--mean", text, float, (1, channels))
     return mean * (channels // len(mean))
-
-
-def _numbers(option: str, text: str, kind: Callable[[str], Any], counts: tuple[int, ...]) -> tuple[Any, ...]:
-    try:
-        found = tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if len(found) not in counts:
-        raise ShapeError(f"convert: {option} must be {' or '.join(map(str, counts))} numbers with commas between, got {show(text)}")
-    return found
 
 
 def checked(args: argparse.Namespace, net: Imported, own: Sequential, targets: list[Path], native: bool) -> tuple[Parity, ...]:
@@ -204,7 +245,7 @@ def checked(args: argparse.Namespace, net: Imported, own: Sequential, targets: l
     checks: list[Parity | None] = []
     if not wrote(args.source if is_shipped(args.source) else str(path(args.source))):
         files = files_in(path(args.source))
-        checks.append(with_runtime(files, [format_of(file).name for file in files], net, own))
+        checks.append(with_runtime(files, [format_of(file).name for file in files], net, own, args.output))
     x = random_images(net)
     if native:
         saved = read_weights(targets[0])
@@ -257,7 +298,9 @@ def report(args: argparse.Namespace, done: Converted) -> list[str]:
             lines.append(f"{words}: {check.of}: {check.difference:.2g} of the largest output; {limit}")
     for file in done.wrote:
         lines.append(f"wrote {file}, {bytes_in_words(file.stat().st_size)}")
-    return [*lines, f"next: tinyalex predict {args.target} PICTURE, the five most probable classes"]
+    if [format_to_write(file).name for file in done.wrote] == ["prototxt"]:
+        return [*lines, f"next: {shlex.join(['tinyalex', 'net', args.target])}, its layers and their counts"]
+    return [*lines, f"next: {shlex.join(['tinyalex', 'predict', args.target])} PICTURE, the five most probable classes"]
 
 
 def document_of(args: argparse.Namespace, done: Converted) -> dict[str, Any]:
@@ -275,6 +318,11 @@ def document_of(args: argparse.Namespace, done: Converted) -> dict[str, Any]:
     }
 
 
+def _kind(source: str) -> str:
+    """The name of the format of IN; what this program wrote is safetensors, which has no layers where it does not describe its network."""
+    return "safetensors" if wrote(str(path(source))) else kind_of_files(path(source))
+
+
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
     return ", ".join(printable(list(names[:MOST_SHOWN]))) + more
@@ -284,5 +332,5 @@ def _size(source: str) -> int:
     """Bytes of the files of IN; 0 where they are not there."""
     try:
         return sum(file.stat().st_size for file in files_in(path(source)))
-    except OSError:
+    except (OSError, CheckpointError):  # also the current folder, whose path has no name
         return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinyalex.commands.shared import path, tell
-from tinyalex.errors import ShapeError, require_choice
+from tinyalex.errors import ShapeError, require_choice, show
 from tinyalex.formats.files import read, suffixes
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.saved import imported_from, require_whole
@@ -27,8 +27,26 @@ def is_file(name: str | None) -> bool:
     return any(part.lower().endswith(tuple(suffixes())) for part in name.split(",")) or Path(path(name)).exists()
 
 
-def net_in(who: str, name: str) -> Imported:
+def numbers(who: str, option: str, text: str, kind: Callable[[str], Any], counts: tuple[int, ...]) -> tuple[Any, ...]:
+    """The numbers of an option such as --in-shape 3,32,32. counts: how many there may be. Raises ShapeError."""
+    try:
+        found = tuple(kind(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) not in counts:
+        raise ShapeError(f"{who}: {option} must be {' or '.join(map(str, counts))} numbers with commas between, got {show(text)}")
+    return found
+
+
+def shape_in(who: str, text: str | None) -> tuple[int, ...] | None:
+    """(C, H, W) of --in-shape; None where it is not given. Raises ShapeError."""
+    return None if text is None else numbers(who, "--in-shape", text, int, (3,))
+
+
+def net_in(who: str, name: str, in_shape: tuple[int, ...] | None = None) -> Imported:
     """The net that a file holds, a checkpoint or one of another program; sentences about it are told.
+
+    in_shape: (C, H, W) of an image, where the file of another program leaves it open.
 
     Raises
     ------
@@ -40,7 +58,7 @@ def net_in(who: str, name: str) -> Imported:
         if saved is None:
             raise ShapeError(f"{who}: NAME must be a file that describes its network, got {name}; name the network of its weights")
         return imported_from(saved, params, str(file))
-    found = read(given)
+    found = read(given, in_shape=in_shape)
     for note in found.notes:
         tell(note)
     return found

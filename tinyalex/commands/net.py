@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tinyalex.analysis.predict import predict
 from tinyalex.analysis.predict_cards import CARDS, CHECKS, Card, Timing, parse_cards
 from tinyalex.analysis.predict_report import PAPERS_CARD, Story
 from tinyalex.analysis.receptive import receptive_fields
-from tinyalex.commands.files import builder_of, is_file, net_in
+from tinyalex.commands.files import builder_of, is_file, net_in, shape_in
 from tinyalex.commands.net_report import Counted, document_of_net, text_of_net
 from tinyalex.commands.shared import path
 from tinyalex.devices.dry import DryDevice
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exchange", metavar="LAYERS", help="of alexnet: layers that read both towers, such as conv3,fc6,fc7, or none")
     parser.add_argument("--num-classes", type=int, help="outputs of the last layer of alexnet or a later net (default: the paper's)")
     parser.add_argument("--input-size", type=int, help="height and width of the images of alexnet or a later net (default: the paper's)")
+    parser.add_argument("--in-shape", metavar="C,H,W", help="of a file: the size of an image, where the file leaves it open")
     parser.add_argument("--remove", metavar="LAYERS", help="of alexnet: layers to leave out, such as conv3 or conv3,conv4")
     parser.add_argument("--widths", metavar="LAYER=N,...", help="of alexnet: numbers of filters or units, such as conv2=320,fc6=8192")
     parser.add_argument("--half", action="store_true", help="of alexnet: the half-size net of the paper's footnote 2")
@@ -82,7 +84,10 @@ def run(args: argparse.Namespace) -> int:
     if cards is not None:
         args.towers = max(args.towers, cards[1])
     settings = _settings(args)
-    foreign = None if not is_file(args.name) else net_in("net", args.name)
+    shape = shape_in("net", args.in_shape)
+    foreign = None if not is_file(args.name) else net_in("net", args.name, shape)
+    if shape is not None and foreign is None:
+        raise ShapeError(f"net: NAME must be a file where --in-shape is given, got {args.name!r}; use --input-size N")
     make = partial(build, args.name, **settings) if foreign is None else builder_of(foreign)
     net = make(towers=args.towers, devices=_places(args.towers))
     needs = training_needs(net, batch, workers=max(1, cores() // args.towers)) if args.memory else None
@@ -120,8 +125,10 @@ def _names() -> list[str]:
 
 def _next(args: argparse.Namespace) -> str:
     """The next command to try: it shows something that this call did not show."""
-    if args.name in LATER:
-        return f"tinyalex compare {args.name} alexnet --by stage, where in the net the numbers come from"
+    if args.name in LATER or is_file(args.name):
+        shape = [] if args.in_shape is None else ["--in-shape", args.in_shape]
+        command = shlex.join(["tinyalex", "compare", args.name, "alexnet", *shape, "--by", "stage"])
+        return f"{command}, where in the net the numbers come from"
     if args.towers == 1 and args.card is None and (args.png or args.svg or not args.name.startswith("alexnet")):
         return "tinyalex net alexnet --towers 2 --png towers.png, the split net"
     if args.towers == 1 and args.card is None:
@@ -191,7 +198,7 @@ def _story(args: argparse.Namespace, make: Any, settings: dict[str, Any], card: 
     papers = papers_net and batch == PAPER_BATCH and card.name == PAPERS_CARD
     one = predict(build(args.name, half=True, devices=places[0]), card, batch) if papers_net else None
     checks = tuple((timing, predicted_seconds(timing)) for timing in CHECKS)
-    return Story(predict(net, card, batch), needs, args.name.startswith("alexnet"), papers, one, checks)
+    return Story(predict(net, card, batch), needs, args.name in MODELS and args.name.startswith("alexnet"), papers, one, checks)
 
 
 def predicted_seconds(timing: Timing) -> float:

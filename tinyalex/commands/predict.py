@@ -61,7 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes that are named for each picture (default: 5)")
     folder = "the right class of all pictures (default: the name of a picture's folder, where that is a class)"
     parser.add_argument("--label", metavar="NAME", help=folder)
-    parser.add_argument("--data", metavar="DATA", help="the data that an old CKPT was trained on; needed with --net alone")
+    data = "the data that name the classes of a CKPT which has no names; an old CKPT with --net needs them"
+    parser.add_argument("--data", metavar="DATA", help=data)
     add_net_arguments(parser, "CKPT")
 
 

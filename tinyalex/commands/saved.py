@@ -36,7 +36,7 @@ def add_net_arguments(parser: argparse.ArgumentParser, what: str) -> None:
     devices = "one device, or two for a net in two towers, such as cpu:0,cpu:1 (default: cpu)"
     parser.add_argument("--devices", metavar="NAMES", help=devices)
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="inputs that a net reads together (default: 128)")
-    old = f"the network, for an old {what} that does not say it: {NAMES}"
+    old = f"the network, for a {what.removesuffix('...')} that does not say it, such as an old one or a .pth: {NAMES}"
     parser.add_argument("--net", metavar="NAME", help=old)
     parser.add_argument("--png", type=path, metavar="FILE", help="draw the result into this file")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")

@@ -60,6 +60,10 @@ ONLY = {  # options that count only with some values of another one: (the other 
 }
 WITHOUT_MEAN = {"offsets": "code", "own_mean_window": False, "color_noise": 0.0, "noise_until": None}  # what "standardize" does
 PADDED = {"offsets": "code", "color_noise": 0.0}  # what goes with padding, unless the user says something else
+RECIPE_PREPARES = (
+    "the recipe prepares the images, perhaps on another scale than the weights in {} want; "
+    "without --net they are prepared as is usual for the file, such as pixels of 0 to 255 for Caffe's"
+)
 NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # of AlexNets
 
 
@@ -193,14 +197,16 @@ def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | No
     fresh = frozenset() if args.keep_head else frozenset({head_of(net)})
     where = path(given)
     if not checkpoint_files(folder):
-        file, params = where, own.params if own is not None else None
+        file, params, prepared = where, own.params if own is not None else None, ""
         if own is not None and params is not None:
             params = {name: params[name] for name in arrays_of(net) if name in params}  # the file may hold more
         else:
             file, params, _ = read_saved(given if is_shipped(given) else where, args.net)
             if not wrote(given) and not wrote(str(where)):
-                params = _of_net(params, net)
+                params, prepared = _of_net(params, net), RECIPE_PREPARES.format(where)
         load_start(file, params, net, fresh)
+        if prepared:
+            tell(prepared)
         tell(f"begins with the weights in {where}" + "".join(f"; {head} starts anew" for head in fresh))
     return {"from": {"name": where.name, "fresh": sorted(fresh)}}
 

@@ -5,6 +5,7 @@ The first bytes of a file decide; where they are of no known kind, the end of it
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -138,7 +139,7 @@ def files_in(path: Path | str) -> list[Path]:
     parts = str(path).split(",")
     if len(parts) == 1 or whole.exists():
         return [whole]
-    return [require_path(part.strip()) for part in parts]
+    return [require_path(os.path.expanduser(part.strip())) for part in parts]  # a shell replaces no ~ behind a comma
 
 
 def is_foreign(path: Path | str) -> bool:
@@ -189,9 +190,9 @@ def read(path: Path | str, **options: Any) -> Imported:
         reader = _function(str(path), kind.reads)
     else:
         if names not in PAIRS:
-            pairs = ", ".join(" and ".join(BY_NAME[name].words for name in pair) for pair in PAIRS)
+            pairs = "a prototxt and a caffemodel, a prototxt and a .net, or layers and parameters of cuda-convnet, in this order"
             got = " and ".join(kind.words for kind in kinds)
-            raise CheckpointError(f"{path}: two files that are read together must be {pairs}, got {got}")
+            raise CheckpointError(f"{path}: files that are read together must be {pairs}, got {got}")
         function, first = PAIRS[names]
         reader, files = _function(str(path), function), [files[first], files[1 - first]]
     if kinds[0].name in ("prototxt", "caffemodel"):

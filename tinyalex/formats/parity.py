@@ -55,23 +55,28 @@ def compare(of: str, here: npt.NDArray[Any], there: npt.NDArray[Any], most: floa
     return Parity(of, difference if np.isfinite(difference) else float("inf"), most=most)
 
 
-def with_runtime(files: Sequence[Path], kinds: Sequence[str], read: Imported, net: Sequential) -> Parity | None:
+def with_runtime(files: Sequence[Path], kinds: Sequence[str], read: Imported, net: Sequential, output: str | None = None) -> Parity | None:
     """The net beside the program that the files are for; None where no program computes such files.
 
-    files, kinds: of one file or of two. read: what was read from them. net: built of that, with its arrays.
+    files, kinds: of one file or of two. read: what was read from them. net: built of that, with its arrays. output: the name of the
+    output that the net gives; None for the file's first.
     """
     x, of = random_images(read), ",".join(map(str, files))
     if kinds[0] == "onnx":
-        name, there = "onnxruntime", _onnxruntime(files[0], x)
+        name, there = "onnxruntime", _onnxruntime(files[0], x, output)
     elif tuple(kinds) == ("prototxt", "caffemodel"):
-        name, there = "OpenCV", _opencv(files, x, read)
+        name, there = "OpenCV", _opencv(files, x, read) if output is None else "--output names the output, which OpenCV finds by itself"
     else:
         return None
     of = f"{of} in {name}"
     if isinstance(there, str):
         return Parity(of, reason=there)
     out = net.forward(x)
-    return compare(of, softmax(out) if read.ends == "probabilities" else out, there)
+    if read.ends == "probabilities":
+        out = softmax(out)
+        if (there <= 0).all():  # logarithms of probabilities, as of an ONNX file that ends with LogSoftmax
+            there = np.exp(there)
+    return compare(of, out, there)
 
 
 def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -81,7 +86,7 @@ def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return made
 
 
-def _onnxruntime(file: Path, x: Floats) -> npt.NDArray[Any] | str:
+def _onnxruntime(file: Path, x: Floats, output: str | None) -> npt.NDArray[Any] | str:
     try:
         import onnxruntime
     except ImportError:
@@ -89,12 +94,12 @@ def _onnxruntime(file: Path, x: Floats) -> npt.NDArray[Any] | str:
     onnxruntime.set_default_logger_severity(3)
     try:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        taken = session.get_inputs()[0]
+        taken, wanted = session.get_inputs()[0], [session.get_outputs()[0].name if output is None else output]
         if isinstance(taken.shape[0], int) and taken.shape[0] == 1:
-            return np.concatenate([session.run(None, {taken.name: one[None]})[0] for one in x])
+            return np.concatenate([session.run(wanted, {taken.name: one[None]})[0] for one in x])
         if isinstance(taken.shape[0], int) and taken.shape[0] != len(x):
             return f"the file is for {taken.shape[0]} images at once"
-        made: npt.NDArray[Any] = session.run(None, {taken.name: x})[0]
+        made: npt.NDArray[Any] = session.run(wanted, {taken.name: x})[0]
     except Exception as error:  # its errors have no class in common
         return f"onnxruntime refuses it: {' '.join(str(error).split())[:160]}"
     return made

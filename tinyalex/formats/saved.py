@@ -48,13 +48,20 @@ FAMILIES: Mapping[str, Pixels] = {"prototxt": CAFFE, "caffemodel": CAFFE, "net":
 FROM_TENSORFLOW = ("inception-v3", "inception-v4", "inception-resnet-v2", "googlenet-torchvision")  # beginnings of names
 
 
+def has_data(net: Imported) -> bool:
+    """Whether the file is a prototxt whose data layer says how pixels become the input."""
+    data = getattr(net, "data", {})
+    return bool(data.get("mean_value")) or "scale" in data
+
+
 def pixels_of(net: Imported, kind: str) -> Pixels:
     """What is usual for nets in files of this format."""
     channels, data = (net.in_shape or (3,))[0], getattr(net, "data", {})
-    if data.get("mean_value") or "scale" in data:  # of a prototxt, in the order blue, green, red
+    if has_data(net):  # in the order blue, green, red
         mean, scale = tuple(data.get("mean_value") or (0.0,))[::-1], data.get("scale") or 1.0
         mean = mean * channels if len(mean) == 1 else mean
-        return Pixels(mean, (1 / scale,) * channels, f"its data layer subtracts {', '.join(f'{value:g}' for value in mean)}")
+        by = f", then multiplies by {scale:g}" if scale != 1 else ""
+        return Pixels(mean, (1 / scale,) * channels, f"its data layer subtracts {', '.join(f'{value:g}' for value in mean)}{by}")
     if channels != 3:
         return replace(GRAY, mean=GRAY.mean * channels, std=GRAY.std * channels)
     if net.name.startswith(FROM_TENSORFLOW) and kind not in FAMILIES:
@@ -88,13 +95,14 @@ def describe_imported(
     said = []
     if pixels is None:
         pixels = pixels_of(net, kind)
-        said.append(f"how images are prepared is not in the file: {pixels.words}")
+        said.append(pixels.words if has_data(net) else f"how images are prepared is not in the file: {pixels.words}")
     side = takes[1] if takes[1] == takes[2] else 0
     whole: Shape = takes if images is None and side not in IMAGES else (takes[0], images or IMAGES[side], images or IMAGES[side])
     prepare: Prepare = Standardize(pixels.mean, pixels.std)
     if whole != takes:
         if not side or side > whole[1]:
-            rule = f"{net.source}: images must be at least as large as the net's input, {takes[1]}x{takes[2]}"
+            least = "at least as large as the net's input" if side else "exactly as large as a net's input that is no square"
+            rule = f"{net.source}: images must be {least}, {takes[1]}x{takes[2]}"
             raise ShapeError(f"{rule}, got {show(whole[1])}")
         prepare = CropAndFlip(prepare, side)
         said.append(f"the center of {side}x{side} is cut out of images of {whole[1]}x{whole[2]}")
@@ -131,10 +139,13 @@ def in_registry(net: Imported) -> bool:
 
 
 def require_whole(net: Imported) -> Shape:
-    """(C, H, W) of the net's input. CheckpointError: the file has arrays alone."""
-    if not net.rows or net.in_shape is None or len(net.in_shape) != 3:
+    """(C, H, W) of the net's input. CheckpointError: the file has arrays alone, or its net does not read images."""
+    if net.rows and net.in_shape is not None and len(net.in_shape) != 3:
+        raise CheckpointError(f"{net.source}: the input of the net must be images (C, H, W), got {show(tuple(net.in_shape))}")
+    if not net.rows or net.in_shape is None:
         rule = f"{net.source}: the file must hold the layers of its network, and the size of its images"
-        raise CheckpointError(f"{rule}, got arrays alone", "name the network with --net, or give the file of the layers with it")
+        remedy = "give its prototxt with it, as deploy.prototxt,net.caffemodel, or convert it with --in-shape C,H,W"
+        raise CheckpointError(f"{rule}, got arrays alone", remedy)
     return net.in_shape
 
 

@@ -155,9 +155,9 @@ def _settings(kind: str, name: str, found: Any) -> dict[str, Any]:
 
 def _from_json(name: str, key: str, value: Any) -> Any:
     if isinstance(value, dict):
-        number = value.get("value")
-        if value.keys() == {"init", "value"} and value["init"] in INITS and _is_number(number):
-            return INITS[value["init"]](number)
+        init, number = value.get("init"), value.get("value")
+        if value.keys() == {"init", "value"} and isinstance(init, str) and init in INITS and _is_number(number):
+            return INITS[init](number)
     elif isinstance(value, list):
         if len(value) <= MOST_NUMBERS and all(type(each) is int and abs(each) <= LARGEST for each in value):
             return tuple(value)

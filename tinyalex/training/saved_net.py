@@ -20,6 +20,7 @@ from tinyalex.formats.files import files_in, kind_of_files, read as read_foreign
 from tinyalex.formats.saved import describe_imported
 from tinyalex.layers import Sequential
 from tinyalex.models import weights
+from tinyalex.models.later.rows import flat
 from tinyalex.models.pretrained import trained_figure1
 from tinyalex.models.registry import build
 from tinyalex.models.saved_net import SavedNet
@@ -172,6 +173,9 @@ def _foreign(
     """What a file of another program holds, with a description that is usual for its kind."""
     kind = kind_of_files(path)
     read = read_foreign(path, net=net)
+    if not read.arrays and any(row.weighted for row in flat(read.rows)):
+        rule = f"{path}: the file must hold the weights of its layers"
+        raise CheckpointError(f"{rule}, got the layers alone; name the file of the weights too, as deploy.prototxt,net.caffemodel")
     saved, said = describe_imported(read, kind)
     for sentence in (*read.notes, *said) if tell is not None else ():
         tell(sentence)  # type: ignore[misc]

@@ -28,6 +28,18 @@ OPERATORS = [
         {},
         "(Pad): its padding must be zeros, for the new channels alone, behind the others or half before them, got (0, 3) with 1",
     ),
+    ([node("Pad", "x", "y", pads=[0, 0, 1, 1, 0, 0, 1, 1], value="one")], {}, "(Pad): value must be a number, got one"),
+    ([node("Relu", "x", "r"), helper.make_node("Sum", [], ["y"])], {}, "(Sum): input 0 must be an array that the network computes, got"),
+    (
+        [node("ConstantOfShape", "s", "w"), node("Flatten", "x", "f"), node("Gemm", "f w", "y", transB=1)],
+        {"s": np.array([2**24, 108])},
+        "(Gemm): the constants of the graph must be at most 536,870,912 bytes, got more",
+    ),
+    (
+        [node("ConstantOfShape", "s", "w"), node("ReduceProd", "w", "p"), node("Mul", "x p", "y")],
+        {"s": np.array([2**24, 108])},
+        "(ReduceProd): the constants of the graph must be at most 536,870,912 bytes, got more",
+    ),
     ([node("Elu", "x", "y")], {}, "node 0 'y' (Elu): the operator must be one that tinyalex has, got Elu"),
     ([node("Clip", "x", "y", min=0.0)], {}, "(Clip): the operator must be one that tinyalex has"),
     (

@@ -94,9 +94,9 @@ def _concat(op: Op, inputs: Inputs) -> Tensor:
 def _gather(op: Op, inputs: Inputs) -> Tensor:
     a, indices = inputs
     axis = axis_of(op, op.whole("axis", 0), a.ndim)
+    op.take(a.nbytes // max(1, a.shape[axis]) * indices.size + indices.size)
     if indices.dtype.kind not in "iu" or (indices.size and not -a.shape[axis] <= indices.min() <= indices.max() < a.shape[axis]):
         op.refuse("indices", f"whole numbers below {a.shape[axis]}", indices)
-    op.take(a.nbytes // max(1, a.shape[axis]) * indices.size)
     return np.take(a, indices, axis)
 
 
@@ -191,6 +191,7 @@ def _flatten(op: Op, inputs: Inputs) -> Tensor:
 def _product(op: Op, inputs: Inputs) -> Tensor:
     a, keep = inputs[0], bool(op.whole("keepdims", 1))
     axes = axes_given(op, inputs)
+    op.take(a.nbytes)
     result: Tensor = np.asarray(np.prod(a, None if axes is None else axes_of(op, a.ndim, axes), keepdims=keep))
     return result.astype(a.dtype)
 

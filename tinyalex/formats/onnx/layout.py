@@ -110,10 +110,12 @@ def pad(reader: Reader, op: Op) -> Flow:
     mode, rank = op.text("mode", "constant"), len(flow.seen) + 1
     if op.opset < 11:
         pads, value = op.wholes("pads" if op.opset >= 2 else "paddings", ()), op.attribute("value") if op.has("value") else 0.0
+        if not isinstance(value, float):
+            op.refuse("value", "a number", value)
     else:
         pads = whole_numbers(op, "pads", reader.constant(op, 1, "pads"))
         given = None if reader.value(op, 2) is None else reader.constant(op, 2, "the value")
-        value = 0.0 if given is None or not given.size else float(given.reshape(-1)[0])
+        value = 0.0 if given is None or not given.size else float(given.flat[0])
         if reader.value(op, 3) is not None:
             pads = _all_axes(op, pads, whole_numbers(op, "axes", reader.constant(op, 3, "axes")), rank)
     if mode == "edge":

@@ -43,7 +43,8 @@ def tanh(reader: Reader, op: Op) -> Flow:
     if scale is None:
         return reader.elementwise(op, "tanh", flow, a=1.0, b=1.0)
     del reader.drafts[flow.value]
-    return reader.elementwise(op, "tanh", scale.inputs[0], a=1.0, b=scale.settings["factor"])
+    made = reader.elementwise(op, "tanh", scale.inputs[0], a=1.0, b=scale.settings["factor"])
+    return replace(flow, value=made.value, alone=True)  # its axes may have changed places behind the factor
 
 
 def absolute(reader: Reader, op: Op) -> Flow:
@@ -108,7 +109,7 @@ def dropout(reader: Reader, op: Op) -> Flow:
     if op.opset >= 12:
         given = [None if reader.value(op, i) is None else reader.constant(op, i, what) for i, what in ((1, "ratio"), (2, "training_mode"))]
         ratio = 0.5 if given[0] is None else exact(float(given[0].reshape(-1)[0])) if given[0].size == 1 else math.nan
-        trains = given[1] is not None and bool(given[1].any())
+        trains = given[1] is not None and (given[1].size != 1 or bool(given[1].reshape(())))
     if trains or any(reader.uses[name] for name in op.outputs[1:]):
         op.refuse("training_mode", "False, the net in use, with one output", "one that trains or gives its mask")
     return flow if ratio == 0 else reader.elementwise(op, "dropout", flow, p=ratio, scale="train")
@@ -129,7 +130,7 @@ def softmax(reader: Reader, op: Op) -> Flow:
 def total(reader: Reader, op: Op) -> Flow:
     """A sum of values of one shape, or of a value and a constant."""
     constants = [i for i in range(len(op.inputs)) if isinstance(reader.value(op, i), np.ndarray)]
-    if len(op.inputs) == 1:
+    if len(op.inputs) < 2:
         return reader.flow(op)
     if constants:
         if len(constants) != len(op.inputs) - 1:

@@ -138,7 +138,8 @@ def _input_shape(model: Model, value: Any, in_shape: Sequence[int] | None) -> tu
             raise DataError(f"{path}: in_shape must be {sizes}, as the file has it, got {show(tuple(in_shape))}")
     if not 1 <= len(sizes) <= MOST_AXES or min(sizes) < 1 or math.prod(sizes) > MOST_VALUES:
         rule = f"{path}: the input {show(value.name)} must have a batch and other axes of known sizes"
-        raise DataError(f"{rule}, got {show(tuple(declared))}, with 0 for what is open", "give in_shape=(C, H, W)")
+        remedy = "give in_shape=(C, H, W), or convert with --in-shape C,H,W"
+        raise DataError(f"{rule}, got {show(tuple(declared))}, with 0 for what is open", remedy)
     return batch, sizes
 
 

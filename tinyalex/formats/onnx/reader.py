@@ -93,6 +93,8 @@ class Reader:
             op.refuse(what, "floats", array)
         if shape is not None and array.shape != shape:
             op.refuse(what, f"of shape {shape}", array)
+        if 0 in array.strides:  # one number for many, which has no memory of its own until the layer is built
+            op.take(array.size * 4)
         return self.as_float32(op, array)
 
     def as_float32(self, op: Op, array: Tensor) -> Tensor:

@@ -134,7 +134,8 @@ def _best(who: str, arrays: Arrays, net: str | None) -> tuple[Net, dict[str, Sha
             own.append(fitted)
     if len(own) > 1:
         several = ", ".join(each.name for each, _ in own)
-        raise CheckpointError(f"{who}: the arrays must be those of one network, got {several}, which are alike; say which with --net")
+        remedy = "say which with --net NAME, or give NAME in the file's place where a command has no --net"
+        raise CheckpointError(f"{who}: the arrays must be those of one network, got {several}, which are alike", remedy)
     if not own:
         raise CheckpointError(_no_net(who, arrays, net))
     return own[0]
