@@ -176,7 +176,8 @@ def conv_oracle(classes: Classes) -> list[Pair]:
         (2, 1, 1, 2, False, "winograd"), (2, 2, 1, 2, True, "winograd"), (2, 1, 1, 2, False, "strips"), (3, 2, 1, 2, False, "lines"),
         (2, 1, 1, 2, False, "plain"), (2, 2, 0, 1, True, "plain"), (2, 1, 0, 2, False, "pointwise"), (5, 2, 0, 1, False, "pointwise"),
     ):  # fmt: skip
-        x = _x(n, 4, *((7, 9) if algorithm == "winograd" else (6, 8)))  # few images and others; tiles of two sizes
+        odd = algorithm in ("winograd", "pointwise")  # tiles of two sizes; windows of 1x1 that fit with a wrong count, too
+        x = _x(n, 4, *((7, 9) if odd else (6, 8)))  # few images and others
         settings: dict[str, Any] = {"stride": stride, "padding": padding, "groups": groups, "ceil_mode": ceil, "algorithm": algorithm}
         settings |= {"bias_init": Gaussian(0.5), "input_gradient": algorithm != "lines"}
         kernel = 1 if algorithm == "pointwise" else 3
