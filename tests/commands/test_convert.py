@@ -139,7 +139,7 @@ def test_every_alexnet_of_full_size_goes_round_through_arrays_alone(name, capsys
 
 def test_the_other_program_agrees_where_it_is_installed(capsys):
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: install the extra 'test' to compare")
-    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: install the extra 'test' to compare")
+    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: install the extra 'bench' to compare")
     assert hasattr(cv2.dnn, "readNetFromCaffe")
     variant("alexnet-caffenet")
     for target, runtime in zip(WHOLE, ("OpenCV", "onnxruntime"), strict=True):

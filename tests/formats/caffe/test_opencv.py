@@ -14,7 +14,7 @@ from tests.formats.caffe.test_write import later, variant
 from tinyalex.formats.caffe import read_prototxt, write_caffemodel, write_prototxt
 from tinyalex.models.later.rows import build_net
 
-cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: install the extra 'test' to compare")
+cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed: install the extra 'bench' to compare")
 pytestmark = pytest.mark.skipif(
     not hasattr(getattr(cv2, "dnn", None), "readNetFromCaffe"), reason="this OpenCV has no reader of Caffe's files: it is 5 or newer"
 )
