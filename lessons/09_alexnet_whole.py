@@ -725,9 +725,9 @@ print("the paper's formula in Caffe's notation: lrn_param", *text.partition("lrn
 # engine multiplies alpha by 5 when it writes the paper's formula for Caffe. So the file has 0.0005, and it has k, too.
 #
 # **Where to go next.** `tinyalex net FILE.prototxt` prints the table of such a file, as in part 7. `tinyalex convert` writes a net in
-# another form, for example `tinyalex convert NET.prototxt,NET.caffemodel NET.onnx`. Netron, a free program, draws files of both forms. With
-# the weights of others one more trap waits: Caffe's nets read the colors of a pixel in the order blue, green, red. With `rgb=True`,
-# `read_prototxt` turns the weights of the first layer around, and the net reads red, green, blue.
+# another form, for example `tinyalex convert NET.prototxt,NET.caffemodel NET.onnx` (ONNX needs the package `onnx`). Netron, a free program,
+# draws files of both forms. With the weights of others one more trap waits: Caffe's nets read the colors of a pixel in the order blue,
+# green, red. With `rgb=True`, `read_prototxt` turns the weights of the first layer around, and the net reads red, green, blue.
 
 # %% [markdown]
 # ## 9. What people get wrong
@@ -753,9 +753,9 @@ say("the slip: 253,440", value=55 * 48 * 96, within=0)
 say("with it the net would have 622,312 neurons", value=659_272 - 290_400 + 253_440, within=0)
 
 # %% [markdown]
-# **"conv1 gives 54 by 54"** (the same question, and several articles). With 224 pixels and rounding down, conv1 gives 54, then pool1 gives
-# 26. Others conclude: "224 must be 227". One article says that the image is resized to 227. The authors did not resize: in their program
-# the last window reads zeros.
+# **"conv1 gives 54 by 54"** (the same question, and several articles). If conv1 rounds down, 224 pixels give 54. If pool1 rounds down, too,
+# it gives 26. Others conclude: "224 must be 227". One article says that the image is resized to 227. The authors did not resize: in their
+# program the last window reads zeros.
 #
 # **"A filter of conv2 reads 96 channels"** (NVIDIA/DIGITS#1301, apache/mxnet#3348). It reads 48. Whoever forgets the groups gets another
 # net:
