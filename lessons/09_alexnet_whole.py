@@ -560,6 +560,176 @@ say("without conv5, fc6 has 18,874,368 more weights", value=fc6 - parameters["fc
 # concludes that depth matters.
 
 # %% [markdown]
+# ### Optional: the same network as Caffe wrote it
+#
+# About 15 minutes. No later lesson needs this part, and lesson 05 explains the normalization that it uses.
+#
+# Caffe is a library for neural nets of the years after AlexNet. It describes a net in a text file whose name ends with `.prototxt`. Many
+# nets of these years were published as such a **prototxt**, AlexNet among them. It is our list of layers in another notation.
+#
+# Caffe rounds down where a convolution counts its windows, and it rounds up where pooling does. So Caffe's file of AlexNet asks for images
+# of 227 pixels (part 4.1). Replace the guess by your own, as in part 2.
+
+# %% tags=["predict"]
+predict("09-d", 50)
+
+# %% [markdown]
+# Below are the image and the first block of the net in Caffe's notation. We wrote this file ourselves, with the settings of Caffe's net.
+# `tinyalex/formats/caffe/read.py: read_prototxt` makes rows of it. We print each row below our own dict for this layer.
+
+# %%
+import tempfile
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+from tinyalex.formats.caffe import read_prototxt, write_caffemodel, write_prototxt
+from tinyalex.formats.imported import Imported
+from tinyalex.models.later.rows import build_net
+from tinyalex.models.rows import change, norm
+from tinyalex.models.weights import copy_state, state_on_host
+
+BLOCK = """
+layer { name: "data"  type: "Input"  top: "data"  input_param { shape { dim: 1 dim: 3 dim: 227 dim: 227 } } }
+layer { name: "conv1"  type: "Convolution"  bottom: "data"  top: "conv1"
+        param { lr_mult: 1 decay_mult: 1 }
+        param { lr_mult: 2 decay_mult: 0 }
+        convolution_param { num_output: 96 kernel_size: 11 stride: 4
+                            weight_filler { type: "gaussian" std: 0.01 }
+                            bias_filler { type: "constant" value: 0 } } }
+layer { name: "relu1"  type: "ReLU"  bottom: "conv1"  top: "conv1" }
+layer { name: "norm1"  type: "LRN"  bottom: "conv1"  top: "norm1"  lrn_param { local_size: 5 alpha: 0.0001 beta: 0.75 } }
+layer { name: "pool1"  type: "Pooling"  bottom: "norm1"  top: "pool1"  pooling_param { pool: MAX kernel_size: 3 stride: 2 } }
+"""
+
+
+def read(text):
+    """The net that the text of a prototxt describes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "net.prototxt")
+        file.write_text(text, "utf-8")
+        return read_prototxt(file)
+
+
+block = read(BLOCK)
+for row in block.rows:
+    print(f"{row.name}  our dict:", *(f"{key}={value}" for key, value in ALEXNET[row.name].items()))
+    print(f"       its row:  type={row.kind}", *(f"{key}={value}" for key, value in row.settings.items() if not key.endswith("_init")))
+print("first weights and biases of conv1:", block.rows[0]["weight_init"], block.rows[0]["bias_init"])
+print("factors of learning rate and weight decay:", block.multipliers)
+
+# %% [markdown]
+# Field by field:
+#
+# - `bottom` names the array that a layer reads, and `top` names the array that it gives. These names join the layers to a net.
+# - In relu1 bottom and top have the same name. So relu1 works **in place**: it overwrites its input, and needs no memory of its own.
+#   norm1 stands after it and reads "conv1", too. So norm1 reads what relu1 wrote.
+# - `num_output` is our K. Our C stands nowhere, because Caffe takes it from the bottom. `group` is our G, and it is 1 where it is left out.
+# - The first `param` belongs to the weights, and the second one to the biases. `lr_mult` is a factor of the learning rate, and `decay_mult`
+#   is a factor of the weight decay (lesson 07). Here biases learn twice as fast as weights, and no weight decay pulls them to 0. The rate
+#   and the decay themselves stand in a second file, the solver.
+# - A **filler** is the rule for the first numbers of an array: "gaussian" draws them at random, "constant" repeats one number.
+# - `local_size` is the n of lesson 05. Caffe divides alpha by n, and k is 1 where it is left out. The paper has k = 2 and does not divide.
+#   The engine has a switch for the division: `alpha_over_n`.
+# - Nothing in the file says how sizes are rounded: you must know it. In the rows, pool1 has `ceil_mode=True`, and conv1 does not have it.
+#
+# The dicts of part 3 hold all that a file needs for the counts, so a few lines write the whole net. Then we count at both sizes.
+
+
+# %%
+TYPES = {"conv": "Convolution", "linear": "InnerProduct", "pool": "Pooling", "lrn": "LRN", "relu": "ReLU", "dropout": "Dropout"}
+
+
+def prototxt(layers, in_shape):
+    """The text of a prototxt for a dict of layers as in part 3, with Caffe's numbers for normalization."""
+    sides = " ".join(f"dim: {side}" for side in (1, *in_shape))
+    lines = [f'layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ {sides} }} }} }}']
+    bottom = "data"
+    for name, layer in layers.items():
+        kind, top, own = layer["type"], name, ""
+        if kind == "conv":
+            own = "convolution_param {{ num_output: {filters} kernel_size: {kernel} stride: {stride} pad: {padding} group: {groups} }}"
+        elif kind == "linear":
+            own = "inner_product_param {{ num_output: {units} }}"
+        elif kind == "pool":
+            own = "pooling_param {{ pool: MAX kernel_size: {kernel} stride: {stride} }}"
+        elif kind == "lrn":
+            own = "lrn_param {{ local_size: 5 alpha: 0.0001 beta: 0.75 }}"
+        else:
+            top = bottom  # ReLU and dropout work in place
+        lines.append(f'layer {{ name: "{name}" type: "{TYPES[kind]}" bottom: "{bottom}" top: "{top}" {own.format(**layer)} }}')
+        bottom = top
+    return "\n".join(lines)
+
+
+def parameters_in(text):
+    net = read(text)
+    return sum(row.parameters for row in count(build_net(net.rows, net.in_shape, "from a file", DryDevice())))
+
+
+own_size, papers_size = (prototxt(ALEXNET, (3, side, side)) for side in (227, 224))
+print(textwrap.fill(next(line for line in papers_size.splitlines() if '"conv2"' in line), 84))
+reveal("09-d")
+say("with the file's own size 60,965,224 parameters", value=parameters_in(own_size), within=0)
+say("with the paper's size 60,965,224", value=parameters_in(papers_size), within=0)
+down = papers_size.replace("pool: MAX", "pool: MAX round_mode: FLOOR")
+say("if pooling rounds down, too: 49,430,888", value=parameters_in(down), within=0)
+
+# %% [markdown]
+# In a convolution the number of weights does not depend on the size of the image. So only fc6 can change, because it has a weight for each
+# number of pool5. With 224 pixels conv1 gives 54 lines in place of 55. pool1 rounds up and makes 27 of both, so behind it all sizes are the
+# same. If pooling rounds down, pool5 becomes 5 × 5 in place of 6 × 6. A right count does not prove that each layer is right.
+#
+# **There and back.** A prototxt holds no weights. They stand in a second file, a `.caffemodel`, under the names of the layers. We make
+# AlexNet a sixteenth as wide, with random weights, write both files, and read them again.
+
+# %%
+narrow = {name: layer | {key: layer[key] // 16 for key in ("filters", "units") if key in layer} for name, layer in ALEXNET.items()}
+there = read(prototxt(narrow, (3, 99, 99)))
+net = build_net(there.rows, there.in_shape, "narrow", seed=9)
+there = replace(there, arrays=state_on_host(net))
+with tempfile.TemporaryDirectory() as folder:
+    files = Path(folder, "narrow.prototxt"), Path(folder, "narrow.caffemodel")
+    write_prototxt(files[0], there)
+    write_caffemodel(files[1], there)
+    back = read_prototxt(*files)
+again = build_net(back.rows, back.in_shape, "again", seed=10)
+copy_state(again, back.arrays)
+picture = np.random.default_rng(9).standard_normal((1, 3, 99, 99)).astype(np.float32)
+assert back.arrays.keys() == there.arrays.keys() and len(back.arrays) == 16
+assert all(np.array_equal(back.arrays[name], array) for name, array in there.arrays.items())
+assert np.array_equal(again.forward(picture), net.forward(picture))
+print("16 arrays and", again.forward(picture).size, "outputs are the same to the bit")
+
+# %% [markdown]
+# **A trap.** The paper says alpha = 0.0001, and Caffe's file says `alpha: 0.0001`. They are not the same, because Caffe divides by n = 5.
+# Take five channels that are all 100. For the channel in the middle the sum of the squares is 50,000. We compute this channel in three
+# ways: as Caffe means the file, with its alpha not divided, and by the paper's formula. Each is 100 divided by the power 0.75 of a
+# bracket. The brackets are 1 + 0.00002 · 50,000 = 2, then 1 + 0.0001 · 50,000 = 6, and 2 + 0.0001 · 50,000 = 7.
+
+# %%
+hundred = np.full((1, 5, 1, 1), 100.0)
+(caffes,) = (row for row in block.rows if row.kind == "norm")
+(literal,) = change([caffes], norm1={"alpha_over_n": False})
+made = [build_net([row], (5, 1, 1), "one", dtype=np.float64).forward(hundred)[0, 2, 0, 0] for row in (caffes, literal, norm("norm1"))]
+say("as Caffe means it: 59.5", value=made[0], within=0.05)
+say("with alpha taken literally: 26.1", value=made[1], within=0.05)
+say("by the paper's formula: 23.2", value=made[2], within=0.05)
+with tempfile.TemporaryDirectory() as folder:
+    write_prototxt(Path(folder, "norm.prototxt"), Imported("norm", "lesson 09", (norm("norm1"),), (5, 1, 1)))
+    text = Path(folder, "norm.prototxt").read_text("utf-8")
+print("the paper's formula in Caffe's notation: lrn_param", *text.partition("lrn_param")[2].split()[:-1])
+
+# %% [markdown]
+# If you take alpha literally, you get less than half of the right number, and no shape and no count shows it. The other way round, the
+# engine multiplies alpha by 5 when it writes the paper's formula for Caffe. So the file has 0.0005, and it has k, too.
+#
+# **Where to go next.** `tinyalex net FILE.prototxt` prints the table of such a file, as in part 7. `tinyalex convert` writes a net in
+# another form, for example `tinyalex convert NET.prototxt,NET.caffemodel NET.onnx` (ONNX needs the package `onnx`). Netron, a free program,
+# draws files of both forms. With the weights of others one more trap waits: Caffe's nets read the colors of a pixel in the order blue,
+# green, red. With `rgb=True`, `read_prototxt` turns the weights of the first layer around, and the net reads red, green, blue.
+
+# %% [markdown]
 # ## 9. What people get wrong
 #
 # Each bold line is a mistake or a wrong belief. The text after it says why. We have no counts for these. Each comes from a public thread,
@@ -583,9 +753,9 @@ say("the slip: 253,440", value=55 * 48 * 96, within=0)
 say("with it the net would have 622,312 neurons", value=659_272 - 290_400 + 253_440, within=0)
 
 # %% [markdown]
-# **"conv1 gives 54 by 54"** (the same question, and several articles). With 224 pixels and rounding down, conv1 gives 54, then pool1 gives
-# 26. Others conclude: "224 must be 227". One article says that the image is resized to 227. The authors did not resize: in their program
-# the last window reads zeros.
+# **"conv1 gives 54 by 54"** (the same question, and several articles). If conv1 rounds down, 224 pixels give 54. If pool1 rounds down, too,
+# it gives 26. Others conclude: "224 must be 227". One article says that the image is resized to 227. The authors did not resize: in their
+# program the last window reads zeros.
 #
 # **"A filter of conv2 reads 96 channels"** (NVIDIA/DIGITS#1301, apache/mxnet#3348). It reads 48. Whoever forgets the groups gets another
 # net:

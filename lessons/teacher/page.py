@@ -25,6 +25,7 @@ MOST_SEEN = 4  # counted mistakes that the page names of a lesson; all of them a
 WRITTEN, SHEET = 2, 10  # points of a written question, and of the by-hand sheet
 EXPERIMENT = "8. Experiment"
 QUESTIONS = re.compile(r"Two questions to write about.*?\n\s*\n1\.\s(.*?)\n2\.\s(.*)", re.DOTALL)
+OPTIONAL = re.compile(r"^# ### Optional\b.*?(?=^# ###? )", re.DOTALL | re.MULTILINE)  # a section, up to the next heading
 INPUT = re.compile(r"(input changed|alias) (\w+)")
 
 
@@ -105,8 +106,8 @@ class _Plan:
 
 
 def share_of_experiment(lesson: Lesson) -> float:
-    """Which part of a lesson's text and code its experiment is, from 0 to 1."""
-    parts = re.split(r"^# ## ", lesson.path.read_text("utf-8"), flags=re.MULTILINE)
+    """Which part of a lesson's text and code its experiment is, from 0 to 1. What is optional is not in the lesson's minutes, nor here."""
+    parts = re.split(r"^# ## ", OPTIONAL.sub("", lesson.path.read_text("utf-8")), flags=re.MULTILINE)
     return sum(len(part) for part in parts if part.startswith(EXPERIMENT)) / sum(map(len, parts))
 
 

@@ -45,6 +45,18 @@ def test_minutes_are_those_of_the_lessons():
         assert 0.05 < page.share_of_experiment(lesson) < 0.6
 
 
+def test_what_is_optional_takes_no_minutes_of_a_lesson(tmp_path):
+    """Neither its text nor its code counts; the text under the next heading does."""
+    (lesson,) = (one for one in LESSONS if one.number == "09")
+    text = lesson.path.read_text("utf-8")
+    assert text.count("# ### Optional") == 1
+    longer = replace(lesson, path=tmp_path / "09_longer.py")
+    longer.path.write_text(text.replace("# ### Optional", "# ### Optional" + 9000 * " much", 1), "utf-8")
+    assert page.share_of_experiment(longer) == page.share_of_experiment(lesson)
+    longer.path.write_text(text.replace("# ## 9. ", "# ## 9. " + 9000 * " much", 1), "utf-8")
+    assert page.share_of_experiment(longer) < page.share_of_experiment(lesson) / 1.5
+
+
 def test_monday_is_an_hour_and_names_what_the_slides_have(text, whole_book):
     monday = text.partition("## What do I do on Monday?")[2].partition("## The lessons")[0]
     assert sum(map(int, re.findall(r"(\d+) minutes\.\*\*", monday))) == LESSONS[0].minutes == 60

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from tinyalex.models.alexnet import CAFFE
+from tinyalex.models.rows import parameters
 from tinyalex.tutor import later_answers
 from tinyalex.tutor.later_answers import layers_of_alexnet
 
@@ -208,6 +210,11 @@ def _field_of_pool5() -> float:
     return float(size)
 
 
+def _parameters_in_caffe() -> float:
+    """Millions of parameters of AlexNet for 224 pixels, if convolutions round down and pooling rounds up."""
+    return parameters(CAFFE, (3, 224, 224)) / 1e6
+
+
 def _link_bytes() -> dict[str, int]:
     """Bytes of float32 that both cards together would send in front of a layer that reads both halves, for one image, forward."""
     numbers = {"conv2": 96 * 27 * 27, "conv3": 256 * 13 * 13, "conv4": 384 * 13 * 13, "conv5": 384 * 13 * 13}
@@ -262,6 +269,7 @@ ANSWERS: dict[str, Callable[[], float]] = {
     "09-a": _fc_share,
     "09-b": _conv_share,
     "09-c": _field_of_pool5,
+    "09-d": _parameters_in_caffe,
     "10-a": _sent_bytes,
     "10-b": _all_links,
     "10-c": _not_sent_back,

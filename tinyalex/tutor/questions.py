@@ -113,6 +113,9 @@ PREDICTIONS = {
     "09-c": Prediction("Each number of AlexNet's last pooling layer depends on a part of the image. The image is 224 pixels wide. How\n"
                        "many pixels wide is the largest of these parts?",
                        WHOLE, "No kernel is wider than 11. But strides multiply, and what a number sees grows with them."),
+    "09-d": Prediction("Caffe's file of AlexNet reads images of 227 pixels: its convolutions round the number of windows down, its\n"
+                       "pooling rounds it up. Somebody writes 224 in place of 227. How many million parameters does the net have then?",
+                       NUMBER, "As many as before: conv1 gives 54 lines in place of 55, and pooling makes 27 of both."),
     "10-a": Prediction("How many bytes do the two cards send each other on the way forward, for each byte of the image?",
                        NUMBER, "They send something in front of conv3, fc6, fc7 and fc8, and nowhere else."),
     "10-b": Prediction("Let conv2, conv4 and conv5 read the channels of both cards, too. How many times as many bytes do the cards then\n"
