@@ -105,10 +105,10 @@ def test_constants_that_would_fill_the_memory_are_refused_before_they_are_made(t
     with refuses(DataError, "(ConstantOfShape): its shape must be at most 8,589,934,592 elements, with one value"):
         read_onnx(saved(model_of(nodes, IMAGES, inits={"s": shape}), tmp_path))
     tall, wide = np.zeros((2**16, 1), np.float32), np.zeros((1, 2**16), np.float32)
-    with refuses(DataError, "the constants of the graph must be at most 536,870,912 bytes, got more"):
+    with refuses(DataError, "the constants of the graph must be at most 1,073,741,824 bytes, got more"):
         read_onnx(saved(model_of([node("Mul", "a b", "c"), node("MatMul", "x c", "y")], (5,), inits={"a": tall, "b": wide}), tmp_path))
-    with refuses(DataError, "the constants of the graph must be at most 536,870,912 bytes"):
-        grown = [node("Concat", " ".join(["a"] * 3000), "c", axis=0), node("MatMul", "x c", "y")]
+    with refuses(DataError, "the constants of the graph must be at most 1,073,741,824 bytes"):
+        grown = [node("Concat", " ".join(["a"] * 5000), "c", axis=0), node("MatMul", "x c", "y")]
         read_onnx(saved(model_of(grown, (5,), inits={"a": tall}), tmp_path))
     with refuses(DataError, "(Gather): indices must be whole numbers below 2, got"):
         read_onnx(
@@ -121,8 +121,8 @@ def test_constants_that_would_fill_the_memory_are_refused_before_they_are_made(t
 
 def test_an_order_of_axes_that_would_fill_the_memory_is_refused(tmp_path):
     made = [node("Transpose", "x", "n", perm=[0, 3, 1, 2]), node("Transpose", "n", "b", perm=[0, 2, 3, 1]), node("Flatten", "b", "y")]
-    with refuses(DataError, "(Flatten): the constants of the graph must be at most 536,870,912 bytes, got more"):
-        read_onnx(saved(model_of(made, (2**9, 2**9, 2**8)), tmp_path))
+    with refuses(DataError, "(Flatten): the constants of the graph must be at most 1,073,741,824 bytes, got more"):
+        read_onnx(saved(model_of(made, (2**9, 2**9, 2**9)), tmp_path))
 
 
 def test_a_file_that_is_none_or_is_cut_is_refused(tmp_path):

@@ -33,12 +33,12 @@ OPERATORS = [
     (
         [node("ConstantOfShape", "s", "w"), node("Flatten", "x", "f"), node("Gemm", "f w", "y", transB=1)],
         {"s": np.array([2**24, 108])},
-        "(Gemm): the constants of the graph must be at most 536,870,912 bytes, got more",
+        "(Gemm): the constants of the graph must be at most 1,073,741,824 bytes, got more",
     ),
     (
         [node("ConstantOfShape", "s", "w"), node("ReduceProd", "w", "p"), node("Mul", "x p", "y")],
         {"s": np.array([2**24, 108])},
-        "(ReduceProd): the constants of the graph must be at most 536,870,912 bytes, got more",
+        "(ReduceProd): the constants of the graph must be at most 1,073,741,824 bytes, got more",
     ),
     ([node("Elu", "x", "y")], {}, "node 0 'y' (Elu): the operator must be one that tinyalex has, got Elu"),
     ([node("Clip", "x", "y", min=0.0)], {}, "(Clip): the operator must be one that tinyalex has"),

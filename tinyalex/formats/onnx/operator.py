@@ -14,7 +14,7 @@ from tinyalex.errors import DataError, show
 from tinyalex.formats.onnx.model import Model
 
 LONGEST_NOTE = 1000  # characters
-MOST_BYTES = 2**29  # of constants that are computed while reading; views of the file do not count
+MOST_BYTES = 2**30  # of constants that are computed while reading, such as the 575 MB of VGG-19; views of the file do not count
 FLOAT, INT, STRING, TENSOR, GRAPH, FLOATS, INTS = 1, 2, 3, 4, 5, 6, 7  # the types of attributes
 FIELDS = {FLOAT: "f", INT: "i", STRING: "s", FLOATS: "floats", INTS: "ints"}
 
