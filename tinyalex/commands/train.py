@@ -10,13 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinyalex.commands.files import is_file
 from tinyalex.commands.shared import add_card_options, command_of, go_on, out_folder, tell, tell_expected
+from tinyalex.commands.train_file import FileRecipe, net_of_files
 from tinyalex.commands.train_own import own_net
 from tinyalex.commands.train_plan import (
     FIELDS,
     YES_OR_NO,
     config_of,
     crop_size,
+    held_of,
     input_shape,
     net_of,
     options_of,
@@ -28,7 +31,7 @@ from tinyalex.commands.train_plan import (
 )
 from tinyalex.data.dataset import Sources
 from tinyalex.data.source import Source
-from tinyalex.errors import Interrupted
+from tinyalex.errors import Interrupted, ShapeError
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
@@ -95,26 +98,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train a new run or continue a stopped one, write its files, and print the result."""
     own = None if args.show else own_net(args)
-    name, recipe = recipe_in(args)
+    brought: FileRecipe | None = None
+    sources: Sources | None = None
+    if is_file(args.net):
+        if args.show:
+            rule = "train: --net must be a net of the registry where --show is given"
+            raise ShapeError(f"{rule}, got {args.net}; a run says in its first lines what its files give")
+        sources = sources_of(args)
+        own, brought = net_of_files(args, sources, len(sources.train) - held_of(args, args.schedule or "", sources))
+    name, recipe = recipe_in(args, None if brought is None else (brought.words, brought.base()))
     if args.show:
         return _show(args, name, recipe, options_of(args, recipe))
     recipe = recipe if own is None else recipe.with_fields(net=own.saved.net)
     shape = input_shape(args, recipe) if own is None else own.saved.takes
-    sources = sources_of(args)
-    schedule, size = recipe.schedule_for(), crop_size(recipe, shape, sources, "--net" if own is None else "--from")
+    sources = sources or sources_of(args)
+    for line in () if brought is None else brought.lines(args, recipe):
+        tell(line)
+    schedule = recipe.schedule_for() if brought is None else brought.schedule(args, recipe)
+    size = crop_size(recipe, shape, sources, "--net" if own is None else own.option)
     train, held_out, test = parts_of(args, recipe, sources)
-    prepare = input_of(recipe, sources, train, size) if own is None else own.prepare(recipe, sources)
+    as_file = own is not None and (brought is None or (brought.pixels and args.pixels is None))
+    prepare = own.prepare(recipe, sources) if own is not None and as_file else input_of(recipe, sources, train, size)
     net = net_of(args, recipe, len(sources.classes)) if own is None else own.net(args, len(sources.classes))
-    rates = rates_of(net, rates_in(args), recipe)
+    rates = rates_of(net, rates_in(args), recipe, None if brought is None else brought.factors(args))
     folder = out_folder("train", args.out, recipe.net if own is None else "net")
-    begun = start_from(args, net, folder, own)
+    begun = start_from(args, net, folder, own if brought is None else None)
+    begun |= {} if brought is None else {"file": brought.stored()}
     about = describe(recipe.net, options_of(args, recipe), sources, prepare) if own is None else own.about(sources, prepare)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,
         recipe.optimizer_for(net, rates),
         schedule,
-        _loss_of(recipe.net, net),
+        _loss_of(heads_of(recipe.net) if brought is None else brought.heads, net),
         train=train,
         val=test if held_out is None else held_out,
         prepare=prepare,
@@ -144,9 +160,8 @@ def run(args: argparse.Namespace) -> int:
     return _report(args, document, folder, sources.val_name, about.most_views)
 
 
-def _loss_of(name: str, net: Layer) -> Loss:
-    """The loss of a net: with the losses of its auxiliary heads, if it has some."""
-    heads = heads_of(name)
+def _loss_of(heads: tuple[float, ...], net: Layer) -> Loss:
+    """The loss of a net, with those of its auxiliary heads; heads: their weights."""
     if heads:
         return WeightedHeads(heads, device=net.device, dtype=net.dtype)
     return SoftmaxCrossEntropy(device=net.device, dtype=net.dtype)
