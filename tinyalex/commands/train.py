@@ -63,12 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data("--workers", type=int, default=0, help="processes that read and prepare images ahead (default: 0, none)", metavar="N")
 
     net = parser.add_argument_group("the net").add_argument
-    net("--net", help=f"{NAMES} (default: the recipe's net, or cifar-alexnet)", metavar="NAME")
+    by_files = "or files to train by: train_test.prototxt,solver.prototxt, either alone, layers.cfg,params.cfg or net.onnx"
+    net("--net", help=f"{NAMES} (default: the recipe's net, or cifar-alexnet); {by_files}", metavar="NAME")
     net("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     places = "one device, or one for each tower, such as cpu:0,cpu:1 (default: cpu, with two towers cpu:0,cpu:1)"
     net("--devices", help=places, metavar="NAMES")
     add_card_options(net)
-    net("--input-size", type=int, help="of alexnet and later nets: height and width of a crop (default: the net's own)", metavar="N")
+    sizes = "of alexnet, later nets and files: height and width of a crop (default: the net's own)"
+    net("--input-size", type=int, help=sizes, metavar="N")
     net("--width", type=float, help="of alexnet and later nets: a factor for the numbers of filters and units", metavar="F")
     net("--weight-std", help="of alexnet: standard deviation of the initial weights, or fan-in", metavar="S")
     net("--hidden-bias", type=float, help="of alexnet: the initial biases that are 1 in the paper", metavar="B")
@@ -76,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     net("--seed", default=0, help="decides the initial weights, dropout, the order of the images and the crops (default: 0)", type=int)
 
     recipe = parser.add_argument_group("the recipe, and its fields").add_argument
-    recipe("--recipe", help=f"{', '.join(RECIPES)} (default: the one for the net)", metavar="NAME")
+    given = "the one for the net, or what its files say; with --recipe they give the net alone"
+    recipe("--recipe", help=f"{', '.join(RECIPES)} (default: {given})", metavar="NAME")
     recipe("--show", action="store_true", help="print the recipe, field by field, each with its source, and train nothing")
     for field, (kind, metavar, words) in FIELDS.items():
         recipe(f"--{field.replace('_', '-')}", help=f"{words} (default: the recipe's)", type=kind, metavar=metavar)

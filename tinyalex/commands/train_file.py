@@ -32,8 +32,9 @@ OF_STEPS = ("divide_by", "drop_after")  # they count with the schedule "steps" a
 class FileRecipe:
     """The settings that the files of --net give, as the config of the run keeps them.
 
-    name: of the files. origin: the file of the layers, and that of the multipliers. recipe: the name of the recipe that gives what they do not say. fields: of the recipe, by the file that says them.
-    multipliers: of `SGD`. heads: the weights of auxiliary losses. pixels: whether the file says how pixels become the input.
+    name: of the files. origin: the file of the layers, and that of the multipliers. multipliers: of `SGD`.
+    recipe: the name of the recipe that gives what the files do not say. fields: of a recipe, by the file that says them.
+    heads: the weights of auxiliary losses. pixels: whether the file says how pixels become the input.
     solver, steps: where its rate follows no schedule of a recipe, and steps in an epoch.
     """
 
@@ -78,8 +79,9 @@ class FileRecipe:
                 float(value["steps"]),
             )
             found.base()
-        except (TinyalexError, TypeError, ValueError, KeyError, AttributeError) as error:
-            raise CheckpointError(f"{who}: its file must hold the settings of a run by the files of a net, got {error}") from None
+        except (TinyalexError, TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            got = printable([str(error)])[0][:200]
+            raise CheckpointError(f"{who}: its file must hold the settings of a run by the files of a net, got {got}") from None
         return found
 
     def schedule(self, args: argparse.Namespace, recipe: Recipe) -> Schedule:
@@ -102,7 +104,8 @@ class FileRecipe:
         layers, rates = self.origin
         yield f"from {layers}: the layers and their initial values"
         if self.multipliers:
-            yield f"from {rates}: the factors of rate and decay of {', '.join(self.multipliers)}"
+            names = f"{len(self.multipliers)} parameters, such as {next(iter(self.multipliers))}"
+            yield f"from {rates}: factors of rate and decay for {names}"
         known: set[str] = set()
         for name, own in self.fields.items():
             known |= own.keys()

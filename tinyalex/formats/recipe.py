@@ -75,10 +75,10 @@ def read_training(path: Path | str, images: int, image_shape: Shape, batch_size:
 
 
 def _of_cuda_convnet(files: list[Path], side: int | None) -> Training:
-    net = read_cfg(*files, size=side)
+    net = read_cfg(files[0], files[1] if len(files) == 2 else None, side)
     if len(files) == 1:
         return Training(net, "cfg", {"usual": MEAN_IMAGE}, notes=net.notes)
-    rates = read_rates(*files)
+    rates = read_rates(files[0], files[1])
     schedule = "dexp" if rates.falls else "constant"
     fields = {"lr": rates.lr, "momentum": rates.momentum, "weight_decay": rates.weight_decay, "schedule": schedule}
     notes = ("the rates fall in four steps to a 250th, whatever their dexp says",) if rates.falls else ()
