@@ -158,6 +158,13 @@ def test_every_policy_gives_the_solvers_rates(policy, capsys):
     assert checkpoint().config["file"]["solver"]["policy"] == policy.split()[0][1:-1]
 
 
+def test_a_schedule_by_option_replaces_that_of_the_solver(capsys):
+    write("lr_policy: 'exp' gamma: 0.9")
+    said = train(capsys, "--net", BOTH, "--schedule", "plateau", "--patience", "1")
+    assert recorded()["trainer"]["schedule"] == "Plateau" and recorded()["val"] == "training images held out"
+    assert "of the solver" not in said.replace("recipe of solver", "") and "\nby your options: schedule plateau, patience 1\n" in said
+
+
 def test_a_net_alone_is_trained_by_the_defaults_which_are_said(capsys):
     write(reader='data_param { source: "x" batch_size: 5 }')
     said = train(capsys, "--net", "net.prototxt", "--epochs", "1")
@@ -184,6 +191,10 @@ def test_size_of_a_cfg_and_a_recipe_by_name(capsys):
     said = train(capsys, *options)
     assert "\nas in recipe small: epochs 20," in said and "params.cfg:" not in said and "recipe small\n" in said
     assert checkpoint().about().takes == (3, 24, 24) and recorded()["trainer"]["prepare"] == "CropAndFlip"
+    assert recorded()["trainer"]["first_lr"] == 0.01 and recorded()["trainer"]["multipliers"] == {}
+    train(capsys, *options)  # nothing is left to do
+    error = train(capsys, "--net", "layers.cfg,params.cfg", "--recipe", "caffe", "--input-size", "24", "--epochs", "1", code=2)
+    assert "the config of a run that goes on must be the first run's" in error
 
 
 def test_auxiliary_heads_are_trained_with_their_weights(capsys):
@@ -235,7 +246,7 @@ def test_net_shows_the_net_of_a_solver(capsys):
         (["--net", BOTH, "--width", "2"], "--net must be a net of the registry where --width is given, got that of --net; leave it out"),
         (["--net", BOTH, "--towers", "2"], "train: --towers must be 1 for the net of --net, got 2"),
         (["--net", BOTH, "--show"], "--net must be a net of the registry where --show is given, got net.prototxt,solver.prototxt; a run"),
-        (["--net", BOTH, "--input-size", "40"], "--net must read images of at most 3x32x32, as synthetic has them, got 'mine', which re"),
+        (["--net", BOTH, "--input-size", "40"], "got 'mine', which reads 3x40x40; use larger images, or another --input-size"),
         (["--net", BOTH, "--patience", "3"], "train: --schedule must be plateau where --patience is given, got 'steps'"),
         (["--net", BOTH, "--rates", "fc=0"], "rates: a layer must be one of conv1, ip, got 'fc'"),
     ],

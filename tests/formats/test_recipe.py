@@ -30,6 +30,12 @@ def test_batches_of_a_step_are_added_up(tmp_path):
     assert "gradients are not clipped, where Caffe limits their length to 5" in found.notes
 
 
+def test_a_mean_image_in_a_file_is_not_read(tmp_path):
+    notes = training(written(tmp_path, NEW.replace("mean_value: 104 }", "mean_file: 'm.binaryproto' }"))).notes
+    assert "m.binaryproto is not read; the mean image of the training images is subtracted in its place" in notes
+    assert "m is not read" in training(written(tmp_path, NEW.replace("mean_value: 104 }", "mean_file: 'm' scale: 0.1 }"))).notes
+
+
 def test_crops_that_are_not_mirrored_are_said(tmp_path):
     notes = training(written(tmp_path, NEW.replace("mirror: true", ""))).notes
     assert any(note.startswith("half of the crops are mirrored, which net.prototxt does not ask for") for note in notes)

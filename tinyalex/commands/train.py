@@ -117,8 +117,9 @@ def run(args: argparse.Namespace) -> int:
     sources = sources or sources_of(args)
     for line in () if brought is None else brought.lines(args, recipe):
         tell(line)
-    schedule = recipe.schedule_for() if brought is None else brought.schedule(args, recipe)
-    size = crop_size(recipe, shape, sources, "--net" if own is None else own.option)
+    schedule = (None if brought is None else brought.schedule(args, recipe)) or recipe.schedule_for()
+    remedy = "" if brought is None else "use larger images, or another --input-size"
+    size = crop_size(recipe, shape, sources, "--net" if own is None else own.option, remedy)
     train, held_out, test = parts_of(args, recipe, sources)
     as_file = own is not None and (brought is None or (brought.pixels and args.pixels is None))
     prepare = own.prepare(recipe, sources) if own is not None and as_file else input_of(recipe, sources, train, size)

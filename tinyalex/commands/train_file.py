@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from tinyalex.formats.recipe import Training, read_training
 from tinyalex.formats.saved import describe_imported, has_data, pixels_of
 from tinyalex.models.rows import Shape
 from tinyalex.models.saved_net import printable
-from tinyalex.schedule import Schedule
 from tinyalex.training.checkpoint import latest_checkpoint
 from tinyalex.training.recipe_table import said
 from tinyalex.training.recipes import Recipe, recipe_of
@@ -57,6 +56,10 @@ class FileRecipe:
         """The recipe's name in messages."""
         return f"of {self.name}" if self.fields else self.recipe
 
+    def net_alone(self, recipe: str) -> FileRecipe:
+        """The same net, trained by a recipe of this program."""
+        return replace(self, recipe=recipe, fields={}, multipliers={}, pixels=False, solver=None)
+
     def stored(self) -> dict[str, Any]:
         """JSON values from which `from_stored` makes the same."""
         return asdict(self)
@@ -84,10 +87,10 @@ class FileRecipe:
             raise CheckpointError(f"{who}: its file must hold the settings of a run by the files of a net, got {got}") from None
         return found
 
-    def schedule(self, args: argparse.Namespace, recipe: Recipe) -> Schedule:
-        """The schedule of the run. A run of another length than the solver's goes through the same rates."""
+    def schedule(self, args: argparse.Namespace, recipe: Recipe) -> PerEpoch | None:
+        """The solver's schedule; None where the recipe has it. A run of another length than the solver's goes through the same rates."""
         if self.solver is None or args.schedule is not None:
-            return recipe.schedule_for()
+            return None
         return PerEpoch(replace(self.solver, base_lr=recipe.lr), self.steps * self.base().epochs / recipe.epochs)
 
     def factors(self, args: argparse.Namespace) -> dict[str, tuple[float, float]]:
@@ -113,18 +116,19 @@ class FileRecipe:
                 yield f"{'as is usual for such files' if name == 'usual' else f'from {name}'}: {words}"
         if self.pixels:
             known.add("pixels")
-        if self.solver is not None:
+        if self.solver is not None and args.schedule is None:
             yield f"the rate follows lr_policy {self.solver.policy} of the solver, and is set once an epoch"
         rest = {key: getattr(base, key) for key in SHOWN if key not in known}
         if words := _words(rest, base):
             yield f"{'in no file, so ' if self.fields else ''}as in recipe {self.recipe}: {words}"
-        changed = {key: getattr(recipe, key) for key in vars(recipe) if key != "net" and getattr(recipe, key) != getattr(base, key)}
-        if changed:
-            yield f"by your options: {', '.join(f'{key} {said(value)}' for key, value in changed.items())}"
+        changed = {key: value for key, value in vars(recipe).items() if key != "net" and value != getattr(base, key)}
+        if words := _words(changed, recipe, tuple(changed)):
+            yield f"by your options: {words}"
 
 
-def _words(fields: Mapping[str, Any], base: Recipe) -> str:
-    shown = {key: value for key, value in fields.items() if key in SHOWN and (key not in OF_STEPS or base.schedule == "steps")}
+def _words(fields: Mapping[str, Any], recipe: Recipe, keys: Sequence[str] = SHOWN) -> str:
+    """Some fields with their values. Those that the schedule of the recipe does not use are left out."""
+    shown = {key: value for key, value in fields.items() if key in keys and (key not in OF_STEPS or recipe.schedule == "steps")}
     return ", ".join(f"{key} {said(value)}" for key, value in shown.items())
 
 
@@ -142,18 +146,19 @@ def net_of_files(args: argparse.Namespace, sources: Sources, images: int) -> tup
     newest = latest_checkpoint(path(args.out)) if args.out is not None and path(args.out).is_dir() else None
     about = None if newest is None else newest.about()
     if newest is not None and about is not None and about.rows and isinstance(newest.config.get("file"), dict):
-        return Own(about, None, "--net"), replace(FileRecipe.from_stored(str(newest.path), newest.config["file"]), name=name)
+        kept = replace(FileRecipe.from_stored(str(newest.path), newest.config["file"]), name=name)
+        return Own(about, None, "--net"), kept if args.recipe is None else kept.net_alone(args.recipe)
     base = recipe_of(BASE if args.recipe is None else args.recipe)
     shape: Shape = tuple(sources.train.image_shape)
     found = read_training(path(args.net), images, shape, args.batch_size or base.batch_size, args.input_size)
     saved, _ = describe_imported(found.net, found.kind)
-    for note in found.notes:
+    for note in printable(found.notes):
         tell(note)
     layers, last = printable([Path(found.net.source).name, files[-1].name])
     origin = layers, last if found.kind == "cfg" else layers
     own = Own(replace(saved, rows=found.net.rows, takes=saved.in_shape), None, "--net")
     if args.recipe is not None:
-        return own, FileRecipe(name, origin, args.recipe, {}, {}, found.heads, False)
+        return own, _settings(name, origin, found, own).net_alone(args.recipe)
     if has_data(found.net):
         tell(pixels_of(found.net, found.kind).words)
     return own, _settings(name, origin, found, own)

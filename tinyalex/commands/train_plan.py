@@ -151,8 +151,8 @@ def input_shape(args: argparse.Namespace, recipe: Recipe) -> tuple[int, ...]:
     return net.in_shape or (0, 0, 0)
 
 
-def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources, option: str = "--net") -> int:
-    """Height and width of the square crops that the net of `option` reads. ShapeError if the images are smaller."""
+def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources, option: str = "--net", remedy: str = "") -> int:
+    """Height and width of the square crops that the net of `option` reads. ShapeError, with the remedy, if the images are smaller."""
     there = sources.train.image_shape
     channels, height, width = shape
     least = min(there[1:])
@@ -160,7 +160,7 @@ def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources, option: 
         rule = f"train: {option} must read images of at most {'x'.join(map(str, there))}, as {sources.name} has them"
         small = ", ".join(name for name in (*SMALL, *GROUPS["for CIFAR-10"]))
         other = f", or --input-size {least * 7 // 8} for crops" if recipe.net.startswith("alexnet") and least >= 64 else ""
-        raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}{other}")
+        raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", remedy or f"use one of {small}{other}")
     if recipe.pixels == "mean-image" and recipe.offsets == "paper" and height == least:
         rule = f"train: --offsets must be code where a crop of {height}x{height} is a whole image of {sources.name}"
         raise ShapeError(f"{rule}, got 'paper'", "with paper the last place is not used, and there is only one")

@@ -97,6 +97,9 @@ def _of_caffe(
         own["augment"] = bool(net.data.get("crop_size") or net.data.get("mirror"))
         if own["augment"] and not net.data.get("mirror"):
             notes.append(f"half of the crops are mirrored, which {file.name} does not ask for; --no-augment takes the center alone")
+    if "mean_file" in net.data:
+        instead = "" if has_data(net) else "; the mean image of the training images is subtracted in its place"
+        notes.append(f"{net.data['mean_file']} is not read{instead}")
     said: dict[str, dict[str, Any]] = {file.name: own, "usual": usual}
     by_step, steps = None, 1.0
     if kinds[-1] == "solver":
