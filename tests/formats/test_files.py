@@ -81,7 +81,7 @@ def test_a_comma_divides_two_files_unless_a_file_has_it_in_its_name(tmp_path, mo
     [
         (("n.net",), "the file must hold a network that can be read alone, got Deep Compression's weights; give the prototxt first"),
         (("binaryproto",), "got Caffe's mean image; give it to `tinyalex convert` with --mean"),
-        (("solver",), "got Caffe's solver; name the file of the net that the solver trains"),
+        (("solver",), "net must be a file beside the solver, got 'train_val.prototxt'; name it too, as net.prototxt,solver.prototxt"),
         (("onnx", "pth"), "files that are read together must be a prototxt and a caffemodel, a prototxt and a .net, or layers"),
         (("prototxt", "prototxt", "prototxt"), "got Caffe's net as text and Caffe's net as text and Caffe's net as text"),
     ],
@@ -142,3 +142,15 @@ def test_a_file_of_this_program_is_not_taken_for_anothers(tmp_path):
     header = json.dumps({"__metadata__": {"format": "tinyalex-weights"}}).encode()
     (tmp_path / "w").write_bytes(len(header).to_bytes(8, "little") + header)
     assert format_of(tmp_path / "w").name == "safetensors"
+
+
+def test_a_solver_stands_for_the_net_that_it_names(tmp_path):
+    text = "layer { name: 'd' type: 'Data' top: 'x' top: 'l' include { phase: TRAIN } transform_param { crop_size: 5 } } "
+    (tmp_path / "train_val.prototxt").write_text(text + "layer { name: 'r' type: 'ReLU' bottom: 'x' top: 'y' }")
+    (tmp_path / "solver").write_bytes(HEADS["solver"])
+    both = f"{tmp_path / 'train_val.prototxt'},{tmp_path / 'solver'}"
+    for name in (tmp_path / "solver", both):
+        assert read(name).in_shape == (3, 5, 5) and kind_of_files(name) == "prototxt"
+    (tmp_path / "itself").write_text("net: 'itself' base_lr: 0.01")
+    with refuses(CheckpointError, "got Caffe's solver; name the file of the net that the solver trains"):
+        read(tmp_path / "itself")

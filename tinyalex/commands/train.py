@@ -10,13 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tinyalex.commands.files import is_file
 from tinyalex.commands.shared import add_card_options, command_of, go_on, out_folder, tell, tell_expected
+from tinyalex.commands.train_file import FileRecipe, net_of_files
 from tinyalex.commands.train_own import own_net
 from tinyalex.commands.train_plan import (
     FIELDS,
     YES_OR_NO,
     config_of,
     crop_size,
+    held_of,
     input_shape,
     net_of,
     options_of,
@@ -28,7 +31,7 @@ from tinyalex.commands.train_plan import (
 )
 from tinyalex.data.dataset import Sources
 from tinyalex.data.source import Source
-from tinyalex.errors import Interrupted
+from tinyalex.errors import Interrupted, ShapeError
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
@@ -60,12 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     data("--workers", type=int, default=0, help="processes that read and prepare images ahead (default: 0, none)", metavar="N")
 
     net = parser.add_argument_group("the net").add_argument
-    net("--net", help=f"{NAMES} (default: the recipe's net, or cifar-alexnet)", metavar="NAME")
+    by_files = "or files to train by: train_test.prototxt,solver.prototxt, either alone, layers.cfg,params.cfg or net.onnx"
+    net("--net", help=f"{NAMES} (default: the recipe's net, or cifar-alexnet); {by_files}", metavar="NAME")
     net("--towers", type=int, default=1, help="1, or 2 for a net split over two devices (default: 1)")
     places = "one device, or one for each tower, such as cpu:0,cpu:1 (default: cpu, with two towers cpu:0,cpu:1)"
     net("--devices", help=places, metavar="NAMES")
     add_card_options(net)
-    net("--input-size", type=int, help="of alexnet and later nets: height and width of a crop (default: the net's own)", metavar="N")
+    sizes = "of alexnet, later nets and files: height and width of a crop (default: the net's own)"
+    net("--input-size", type=int, help=sizes, metavar="N")
     net("--width", type=float, help="of alexnet and later nets: a factor for the numbers of filters and units", metavar="F")
     net("--weight-std", help="of alexnet: standard deviation of the initial weights, or fan-in", metavar="S")
     net("--hidden-bias", type=float, help="of alexnet: the initial biases that are 1 in the paper", metavar="B")
@@ -73,7 +78,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     net("--seed", default=0, help="decides the initial weights, dropout, the order of the images and the crops (default: 0)", type=int)
 
     recipe = parser.add_argument_group("the recipe, and its fields").add_argument
-    recipe("--recipe", help=f"{', '.join(RECIPES)} (default: the one for the net)", metavar="NAME")
+    given = "the one for the net, or what its files say; with --recipe they give the net alone"
+    recipe("--recipe", help=f"{', '.join(RECIPES)} (default: {given})", metavar="NAME")
     recipe("--show", action="store_true", help="print the recipe, field by field, each with its source, and train nothing")
     for field, (kind, metavar, words) in FIELDS.items():
         recipe(f"--{field.replace('_', '-')}", help=f"{words} (default: the recipe's)", type=kind, metavar=metavar)
@@ -95,26 +101,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Train a new run or continue a stopped one, write its files, and print the result."""
     own = None if args.show else own_net(args)
-    name, recipe = recipe_in(args)
+    brought: FileRecipe | None = None
+    sources: Sources | None = None
+    if is_file(args.net):
+        if args.show:
+            rule = "train: --net must be a net of the registry where --show is given"
+            raise ShapeError(f"{rule}, got {args.net}; a run says in its first lines what its files give")
+        sources = sources_of(args)
+        own, brought = net_of_files(args, sources, len(sources.train) - held_of(args, args.schedule or "", sources))
+    name, recipe = recipe_in(args, None if brought is None else (brought.words, brought.base()))
     if args.show:
         return _show(args, name, recipe, options_of(args, recipe))
     recipe = recipe if own is None else recipe.with_fields(net=own.saved.net)
     shape = input_shape(args, recipe) if own is None else own.saved.takes
-    sources = sources_of(args)
-    schedule, size = recipe.schedule_for(), crop_size(recipe, shape, sources, "--net" if own is None else "--from")
+    sources = sources or sources_of(args)
+    for line in () if brought is None else brought.lines(args, recipe):
+        tell(line)
+    schedule = (None if brought is None else brought.schedule(args, recipe)) or recipe.schedule_for()
+    remedy = "" if brought is None else "use larger images, or another --input-size"
+    size = crop_size(recipe, shape, sources, "--net" if own is None else own.option, remedy)
     train, held_out, test = parts_of(args, recipe, sources)
-    prepare = input_of(recipe, sources, train, size) if own is None else own.prepare(recipe, sources)
+    as_file = own is not None and (brought is None or (brought.pixels and args.pixels is None))
+    prepare = own.prepare(recipe, sources) if own is not None and as_file else input_of(recipe, sources, train, size)
     net = net_of(args, recipe, len(sources.classes)) if own is None else own.net(args, len(sources.classes))
-    rates = rates_of(net, rates_in(args), recipe)
+    rates = rates_of(net, rates_in(args), recipe, None if brought is None else brought.factors(args))
     folder = out_folder("train", args.out, recipe.net if own is None else "net")
-    begun = start_from(args, net, folder, own)
+    begun = start_from(args, net, folder, own if brought is None else None)
+    begun |= {} if brought is None else {"file": brought.stored()}
     about = describe(recipe.net, options_of(args, recipe), sources, prepare) if own is None else own.about(sources, prepare)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,
         recipe.optimizer_for(net, rates),
         schedule,
-        _loss_of(recipe.net, net),
+        _loss_of(heads_of(recipe.net) if brought is None else brought.heads, net),
         train=train,
         val=test if held_out is None else held_out,
         prepare=prepare,
@@ -144,9 +164,8 @@ def run(args: argparse.Namespace) -> int:
     return _report(args, document, folder, sources.val_name, about.most_views)
 
 
-def _loss_of(name: str, net: Layer) -> Loss:
-    """The loss of a net: with the losses of its auxiliary heads, if it has some."""
-    heads = heads_of(name)
+def _loss_of(heads: tuple[float, ...], net: Layer) -> Loss:
+    """The loss of a net, with those of its auxiliary heads; heads: their weights."""
     if heads:
         return WeightedHeads(heads, device=net.device, dtype=net.dtype)
     return SoftmaxCrossEntropy(device=net.device, dtype=net.dtype)

@@ -29,10 +29,14 @@ NOT_FOR_FILES = ("input_size", "width", "weight_std", "hidden_bias", "dropout") 
 
 @dataclass(frozen=True)
 class Own:
-    """The net of a file, to be trained as its weights want it. params: its arrays; None where a run goes on, whose checkpoint has them."""
+    """The net of a file, to be trained as its weights want it.
+
+    params: its arrays; None where it has none, or where a run goes on, whose checkpoint has them. option: the one that names the file.
+    """
 
     saved: SavedNet
     params: Mapping[str, np.ndarray[Any, Any]] | None
+    option: str = "--from"
 
     def rows(self, classes: int) -> Rows:
         """The layers, of which the last gives so many classes."""
@@ -41,11 +45,13 @@ class Own:
     def net(self, args: argparse.Namespace, classes: int) -> Sequential:
         """The net with initial weights, on the device of --devices. ShapeError: an option that only nets of the registry have."""
         for option in NOT_FOR_FILES:
+            if option == "input_size" and self.option == "--net":
+                continue
             if getattr(args, option) is not None:
-                name = option.replace("_", "-")
-                raise ShapeError(f"train: --net must be a net of the registry where --{name} is given, got that of --from; leave it out")
+                rule = f"train: --net must be a net of the registry where --{option.replace('_', '-')} is given"
+                raise ShapeError(f"{rule}, got that of {self.option}; leave it out")
         if args.towers != 1:
-            raise ShapeError(f"train: --towers must be 1 for the net of --from, got {args.towers}")
+            raise ShapeError(f"train: --towers must be 1 for the net of {self.option}, got {args.towers}")
 
         def on(devices: Any) -> Sequential:
             (place,) = places_of("train", 1, devices)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tinyalex.commands.files import is_file
 from tinyalex.commands.shared import path, set_cards, tell
 from tinyalex.commands.train_own import Own
 from tinyalex.data.dataset import Sources
@@ -67,11 +68,15 @@ RECIPE_PREPARES = (
 NET_OPTIONS = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # of AlexNets
 
 
-def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
-    """The recipe's name, and the recipe with the fields that the user gave."""
-    if args.net is not None:
-        require_name(args.net)
-    name = recipe_for(args.net or "") if args.recipe is None else args.recipe
+def recipe_in(args: argparse.Namespace, brought: tuple[str, Recipe] | None = None) -> tuple[str, Recipe]:
+    """The recipe's name, and the recipe with the fields that the user gave. brought: those of the files of --net."""
+    if brought is None:
+        if args.net is not None:
+            require_name(args.net)
+        name = recipe_for(args.net or "") if args.recipe is None else args.recipe
+        recipe = recipe_of(name)
+    else:
+        name, recipe = brought
     given = {field: getattr(args, field) for field in (*FIELDS, *YES_OR_NO) if getattr(args, field) is not None}
     if "schedule" in given:
         require_choice("train", "--schedule", given["schedule"], SCHEDULES)
@@ -82,14 +87,13 @@ def recipe_in(args: argparse.Namespace) -> tuple[str, Recipe]:
         given["drop_after"] = _numbers(given["drop_after"])
     for field in ONLY.keys() & given.keys():
         other, values = ONLY[field]
-        if (value := given.get(other, getattr(recipe_of(name), other))) not in values:
+        if (value := given.get(other, getattr(recipe, other))) not in values:
             rule = f"train: --{other} must be {' or '.join(values)} where --{field.replace('_', '-')} is given"
             raise ShapeError(f"{rule}, got {value!r}")
-    if args.net is not None:
+    if args.net is not None and brought is None:
         given["net"] = args.net
     if given.get("pixels") == "standardize":
         given |= WITHOUT_MEAN
-    recipe = recipe_of(name)
     if given.get("padding"):
         given = {**PADDED, "own_mean_window": given.get("pixels", recipe.pixels) == "mean-image", **given}
     return name, (recipe.of_length(given["epochs"]) if "epochs" in given else recipe).with_fields(**given)
@@ -147,8 +151,8 @@ def input_shape(args: argparse.Namespace, recipe: Recipe) -> tuple[int, ...]:
     return net.in_shape or (0, 0, 0)
 
 
-def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources, option: str = "--net") -> int:
-    """Height and width of the square crops that the net of `option` reads. ShapeError if the images are smaller."""
+def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources, option: str = "--net", remedy: str = "") -> int:
+    """Height and width of the square crops that the net of `option` reads. ShapeError, with the remedy, if the images are smaller."""
     there = sources.train.image_shape
     channels, height, width = shape
     least = min(there[1:])
@@ -156,7 +160,7 @@ def crop_size(recipe: Recipe, shape: tuple[int, ...], sources: Sources, option: 
         rule = f"train: {option} must read images of at most {'x'.join(map(str, there))}, as {sources.name} has them"
         small = ", ".join(name for name in (*SMALL, *GROUPS["for CIFAR-10"]))
         other = f", or --input-size {least * 7 // 8} for crops" if recipe.net.startswith("alexnet") and least >= 64 else ""
-        raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", f"use one of {small}{other}")
+        raise ShapeError(f"{rule}, got {recipe.net!r}, which reads {'x'.join(map(str, shape))}", remedy or f"use one of {small}{other}")
     if recipe.pixels == "mean-image" and recipe.offsets == "paper" and height == least:
         rule = f"train: --offsets must be code where a crop of {height}x{height} is a whole image of {sources.name}"
         raise ShapeError(f"{rule}, got 'paper'", "with paper the last place is not used, and there is only one")
@@ -173,15 +177,20 @@ def sources_of(args: argparse.Namespace) -> Sources:
 
 def parts_of(args: argparse.Namespace, recipe: Recipe, sources: Sources) -> tuple[Source, Source | None, Source]:
     """The images to train on; those that are held out of them for validation, None if there are none; those of the second part."""
-    train, test = sources.train, sources.val
-    n, held = len(train), args.val_images
-    decides = recipe.schedule == "plateau" and sources.val_name == "test"
+    train, test, held = sources.train, sources.val, held_of(args, recipe.schedule, sources)
+    return (*hold_out(train, held), test) if held else (train, None, test)
+
+
+def held_of(args: argparse.Namespace, schedule: str, sources: Sources) -> int:
+    """How many training images are held out for validation. ShapeError: --val-images leaves none, or too few."""
+    n, held = len(sources.train), args.val_images
+    decides = schedule == "plateau" and sources.val_name == "test"
     if held is None:
         held = math.ceil(n * HELD_OUT) if decides else 0
     least = 1 if decides else 0
     if not least <= held < n:
         raise ShapeError(f"train: --val-images must be from {least} to {n - 1} of {n} training images, got {held}")
-    return (*hold_out(train, held), test) if held else (train, None, test)
+    return int(held)
 
 
 def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | None = None) -> dict[str, Any]:
@@ -201,7 +210,7 @@ def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | No
         if own is not None and params is not None:
             params = {name: params[name] for name in arrays_of(net) if name in params}  # the file may hold more
         else:
-            file, params, _ = read_saved(given if is_shipped(given) else where, args.net)
+            file, params, _ = read_saved(given if is_shipped(given) else where, None if is_file(args.net) else args.net)
             if not wrote(given) and not wrote(str(where)):
                 params, prepared = _of_net(params, net), RECIPE_PREPARES.format(where)
         load_start(file, params, net, fresh)

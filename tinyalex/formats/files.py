@@ -156,13 +156,26 @@ def is_foreign(path: Path | str) -> bool:
         return False
 
 
+def without_solver(files: Sequence[Path]) -> list[Path]:
+    """The files, where the net that a solver names stands for the solver alone, and a solver behind its net is left out."""
+    kinds = [format_of(file).name for file in files]
+    if kinds == ["solver"]:
+        return [_function(str(files[0]), "caffe.solver:net_beside")(files[0])]
+    return [files[0]] if kinds == ["prototxt", "solver"] else list(files)
+
+
 def kind_of_files(path: Path | str) -> str:
-    """The name of the format of a file; of two, that of the second, which has the weights. Raises CheckpointError."""
-    return format_of(files_in(path)[-1]).name
+    """The name of the format of a file; of two, that of the second, which has the weights; of a solver that of its net.
+
+    Raises CheckpointError.
+    """
+    return format_of(without_solver(files_in(path))[-1]).name
 
 
 def read(path: Path | str, **options: Any) -> Imported:
     """The network in a file of another program, or in two files that belong together, such as "deploy.prototxt,net.caffemodel".
+
+    A solver of Caffe stands for the net that it names, as it is trained.
 
     Images are read as red, green, blue: the first convolution of a net of Caffe is turned.
 
@@ -176,7 +189,8 @@ def read(path: Path | str, **options: Any) -> Imported:
     ------
     CheckpointError, DataError: the file cannot be read, is of an unknown format, or holds what the engine cannot do.
     """
-    files = files_in(path)
+    named = files_in(path)
+    files = without_solver(named)
     kinds = [format_of(file) for file in files]
     names = tuple(kind.name for kind in kinds)
     if options.get("in_shape") is not None:
@@ -197,6 +211,8 @@ def read(path: Path | str, **options: Any) -> Imported:
         reader, files = _function(str(path), function), [files[first], files[1 - first]]
     if kinds[0].name in ("prototxt", "caffemodel"):
         given["rgb"] = True
+    if kinds[0].name == "prototxt" and format_of(named[-1]).name == "solver":
+        given["phase"] = "TRAIN"
     made: Imported = reader(*files, **given)
     return made
 

@@ -133,8 +133,8 @@ def table_of(name: str, recipe: Recipe, **options: Any) -> list[str]:
     options: settings of the net, such as weight_std=0.02. The net's initial values and its dropout are in the table too.
     """
     own, sources = RECIPES[name], SOURCES[name]
-    mine = {field: _said(getattr(recipe, field)) for field in NAMES} | in_net(recipe.net, **options)
-    theirs = {field: _said(getattr(own, field)) for field in NAMES} | in_net(own.net)
+    mine = {field: said(getattr(recipe, field)) for field in NAMES} | in_net(recipe.net, **options)
+    theirs = {field: said(getattr(own, field)) for field in NAMES} | in_net(own.net)
     wide, wider = max(map(len, mine)), max(map(len, mine.values()))
     return [
         f"{field:<{wide}}  {value:<{wider}}  {sources[field] if value == theirs[field] else f'yours; {name} has {theirs[field]}'}"
@@ -181,7 +181,8 @@ def _grouped(values: dict[str, str]) -> str:
     return "; ".join([usual, *(f"{', '.join(layers)}: {value}" for value, layers in others.items())])
 
 
-def _said(value: Any) -> str:
+def said(value: Any) -> str:
+    """The value of a field in words."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

@@ -90,10 +90,13 @@ def head_of(net: Layer) -> str:
     return layer_of([leaf.name for leaf in net.leaves() if leaf.params][-1])
 
 
-def rates_of(net: Layer, rates: Mapping[str, float], recipe: Recipe) -> dict[str, tuple[float, float]]:
+def rates_of(
+    net: Layer, rates: Mapping[str, float], recipe: Recipe, own: Mapping[str, tuple[float, float]] | None = None
+) -> dict[str, tuple[float, float]]:
     """The multipliers of `SGD` for layers that learn at another rate, such as {"conv1": 0, "conv*": 0.1}; the last match counts.
 
     A factor 0 keeps a layer as it is. The recipe's factors for biases count too.
+    own: multipliers that the net brings along, by the names of parameters; they count as well.
 
     Raises
     ------
@@ -101,7 +104,7 @@ def rates_of(net: Layer, rates: Mapping[str, float], recipe: Recipe) -> dict[str
     """
     leaves = [leaf for leaf in net.leaves() if leaf.params]
     layers = list(dict.fromkeys(layer_of(leaf.name) for leaf in leaves))
-    found: dict[str, tuple[float, float]] = {}
+    found = dict(own or {})
     for pattern, factor in rates.items():
         if not any(fnmatchcase(layer, pattern) for layer in layers):
             raise ShapeError(f"rates: a layer must be one of {', '.join(layers)}, got {show(pattern)}", did_you_mean(pattern, layers))
@@ -109,6 +112,8 @@ def rates_of(net: Layer, rates: Mapping[str, float], recipe: Recipe) -> dict[str
         for leaf in leaves:
             if fnmatchcase(layer_of(leaf.name), pattern):
                 for key in leaf.params:
-                    bias = (recipe.bias_lr, recipe.bias_decay) if key == "bias" else (1.0, 1.0)
-                    found[f"{leaf.name}.{key}"] = (times * bias[0], bias[1])
+                    usual = (recipe.bias_lr, recipe.bias_decay) if key == "bias" else (1.0, 1.0)
+                    name = f"{leaf.name}.{key}"
+                    before = (own or {}).get(name, usual)
+                    found[name] = (times * before[0], before[1])
     return found

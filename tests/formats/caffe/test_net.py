@@ -99,6 +99,22 @@ def test_inputs_that_are_refused(tmp_path):
         read(tmp_path, "input: 'x' input: 'z'" + relu + " layer { name: 's' type: 'ReLU' bottom: 'z' top: 'w' }")
 
 
+def test_a_shape_for_a_net_that_leaves_it_open(tmp_path):
+    data, relu = "layer { name: 'd' type: 'Data' top: 'x' top: 'l' %s }", " layer { name: 'r' type: 'ReLU' bottom: 'x' top: 'y' }"
+    assert read(tmp_path, data % "" + relu, open_shape=(3, 6, 7)).in_shape == (3, 6, 7)
+    assert read(tmp_path, data % "transform_param { crop_size: 5 }" + relu, open_shape=(3, 6, 7)).in_shape == (3, 5, 5)
+
+
+def test_a_top_of_the_other_phase_alone_is_named(tmp_path):
+    data = "layer { name: 'd' type: 'Data' top: 'x' top: 'l' include { phase: %s } transform_param { crop_size: 5 } }"
+    relu = " layer { name: 'r' type: 'ReLU' bottom: 'x' top: 'y' }"
+    for here, there in (("TEST", "TRAIN"), ("TRAIN", "TEST")):
+        with refuses(DataError, f"line 1: the bottom of 'r' must be a top in phase {here}, got x; it is a top only in phase {there}"):
+            read(tmp_path, data % there + relu, phase=here)
+        with refuses(DataError, "the bottom of 'r' must be a top of a layer in front of it, got x"):  # there is one, but later
+            read(tmp_path, data % there + relu + data % here, phase=here)
+
+
 def test_where_a_net_ends(tmp_path):
     two = ["ReLU a data", "Sigmoid b data"]
     with refuses(DataError, "the outputs of the net must be one, got 'a', 'b'; choose one with output="):

@@ -6,8 +6,9 @@ import pytest
 import tinyalex as ta
 from tests.contract import refuses, values
 from tests.formats.caffe.samples import written
-from tinyalex.errors import DataError, ShapeError
+from tinyalex.errors import CheckpointError, DataError, ShapeError
 from tinyalex.formats.caffe import read_prototxt, read_solver
+from tinyalex.formats.caffe.solver import net_beside
 from tinyalex.models.later.rows import build_net
 from tinyalex.training.recipes import Recipe, recipe_of
 
@@ -108,6 +109,23 @@ def test_what_the_engine_cannot_do(tmp_path, text, said):
     start = "base_lr: 1 max_iter: 9 " + ("" if "lr_policy" in text else "lr_policy: 'fixed'")
     with refuses(DataError, said):
         read(tmp_path, f"{start}\n{text}")
+
+
+def test_the_net_of_a_solver_lies_beside_it_or_below(tmp_path):
+    folder = tmp_path / "here"
+    (folder / "below").mkdir(parents=True)
+    for place in (tmp_path / "net.prototxt", folder / "net.prototxt", folder / "below" / "deep.prototxt"):
+        place.write_text("")
+    found = {"a/b/net.prototxt": "net.prototxt", "below/deep.prototxt": "below/deep.prototxt", "../net.prototxt": "net.prototxt"}
+    for name, file in found.items():
+        assert net_beside(written(folder, f"net: '{name}'", "solver.prototxt")) == folder / file
+    (folder / "net.prototxt").unlink()
+    lost = {f"net: '{tmp_path}/net.prototxt'": "net.prototxt'", "train_net: '../net.prototxt'": "'../net.prototxt'", "": "none"}
+    for text, got in lost.items():
+        with refuses(CheckpointError, "net must be a file beside the solver, got "):
+            net_beside(written(folder, text, "solver.prototxt"))
+        with refuses(CheckpointError, got + "; name it too, as net.prototxt,solver.prototxt"):
+            net_beside(folder / "solver.prototxt")
 
 
 def test_clipping_is_said(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tinyalex.errors import DataError, did_you_mean, require_bool, require_choice, require_int, show
@@ -46,6 +46,7 @@ class Wanted:
     level: int = 0
     stages: tuple[str, ...] = ()
     in_shape: Shape | None = None
+    open_shape: Shape | None = None
     output: str | None = None
     heads: bool = False
 
@@ -92,7 +93,8 @@ class Wired:
 
 def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Graph]:
     """The net in a message, without arrays, and the graph that says which blobs its rows need. DataError: the engine cannot do it."""
-    layers = [layer for layer in layers_of(message, source) if wanted.has(layer)]
+    every = list(layers_of(message, source))
+    layers = [layer for layer in every if wanted.has(layer)]
     if not layers:
         raise DataError(f"{source}: the net must have a layer in the phase {wanted.phase}, got none")
     shared: dict[str, str] = {}
@@ -100,7 +102,9 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
         for param in layer.params:
             if param.name and shared.setdefault(param.name, layer.name) != layer.name:
                 raise layer.error("the name of a param", "its own, because the engine shares no weights", param.name)
-    wired = _wired(message, layers, source)
+    other = replace(wanted, phase="TRAIN" if wanted.phase == "TEST" else "TEST")
+    elsewhere = {top for layer in every if other.has(layer) for top in layer.tops} - {top for layer in layers for top in layer.tops}
+    wired = _wired(message, layers, (wanted.phase, other.phase), elsewhere)
     image, shape, reader = _image(wired, source, wanted)
     graph, ends = Graph(), dict[str, Value]()
     image.shape = shape
@@ -147,8 +151,11 @@ def name_of(message: Message) -> str:
     return printable([message.one("name") or "caffe"])[0]
 
 
-def _wired(message: Message, layers: Sequence[CaffeLayer], source: str) -> Wired:
-    """Give every value a name of its own, also where a layer works in place, and count its readers."""
+def _wired(message: Message, layers: Sequence[CaffeLayer], phases: tuple[str, str], elsewhere: set[str]) -> Wired:
+    """Give every value a name of its own, also where a layer works in place, and count its readers.
+
+    phases: that of the layers, and the other one. elsewhere: the tops that only the other phase has, for messages.
+    """
     wired, now = Wired(), dict[str, Value]()
     counts: dict[str, int] = {}
 
@@ -170,8 +177,10 @@ def _wired(message: Message, layers: Sequence[CaffeLayer], source: str) -> Wired
             continue
         for blob in layer.bottoms:
             if blob not in now:
-                remedy = did_you_mean(blob, now)
-                raise layer.error("the bottom", "a top of a layer in front of it", blob, remedy, at=layer.message.line_of("bottom"))
+                rule, remedy = "a top of a layer in front of it", did_you_mean(blob, now)
+                if blob in elsewhere:
+                    rule, remedy = f"a top in phase {phases[0]}", f"it is a top only in phase {phases[1]}"
+                raise layer.error("the bottom", rule, blob, remedy, at=layer.message.line_of("bottom"))
         bottoms = tuple(now[blob] for blob in layer.bottoms)
         if layer.type in LEFT_OUT:
             wired.left_out.append(layer.name or layer.type)
@@ -230,7 +239,7 @@ def _image(wired: Wired, source: str, wanted: Wanted) -> tuple[Value, Shape, Caf
         got = ", ".join(map(show, list(read)[:5])) or "none"
         raise DataError(f"{source}: the inputs that layers read must be one, the images, got {got}")
     ((blob, (value, shape, layer)),) = read.items()
-    shape = tuple(wanted.in_shape) if wanted.in_shape is not None else shape
+    shape = tuple(wanted.in_shape) if wanted.in_shape is not None else wanted.open_shape if shape is None else shape
     where = source if layer is None else layer.where
     if shape is None:
         rule = f"{where}: the input {show(blob)} must have a shape (C, H, W)"

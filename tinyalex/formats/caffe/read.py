@@ -24,7 +24,7 @@ def read_prototxt(path: Path | str, weights: Path | str | None = None, *, rgb: b
     weights: a caffemodel, whose layers are found by their names; None for a net with initial values.
     rgb: whether the first layer with weights is turned to read red, green, blue, as the engine's data are, instead of blue, green, red.
     phase, level, stages: which layers are read where the file has rules of include and exclude; "TEST" or "TRAIN", 0, ().
-    in_shape: (C, H, W) of one image; None for that of the file.
+    in_shape: (C, H, W) of one image; None for that of the file. open_shape: the same, where the file does not say it.
     output: the top that the net gives; None for the input of the main loss, or the only top that nothing reads.
     heads: whether auxiliary heads are kept, with whose losses the net is then trained.
 

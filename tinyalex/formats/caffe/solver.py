@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyalex.errors import DataError, require_int, said
+from tinyalex.errors import CheckpointError, DataError, require_int, said, show
 from tinyalex.files.atomic import require_path
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.text import read_text
@@ -83,7 +83,7 @@ class Solver:
         count, size = require_int("solver", "images", images), require_int("solver", "batch_size", batch_size)
         return max(1.0, count / (size * self.iter_size))
 
-    def schedule(self, images: int, batch_size: int) -> Schedule:
+    def schedule(self, images: int, batch_size: int) -> PerEpoch:
         """A schedule of the engine, for every policy: an epoch has the rate of its first step."""
         return PerEpoch(self, self._steps(images, batch_size))
 
@@ -162,6 +162,26 @@ def read_solver(path: Path | str) -> Solver:
     """
     source = require_path(path)
     return solver_of(read_text(source, "Solver"), str(source))
+
+
+def net_beside(path: Path | str) -> Path:
+    """The file of the net that a solver trains, in the folder of the solver or below it.
+
+    Caffe counts the name from the folder in which it was started, which nobody knows later; a file of the same name beside the solver is
+    meant then.
+
+    Raises
+    ------
+    CheckpointError: there is no such file. DataError: the solver cannot be read.
+    """
+    source = require_path(path)
+    named = Path(_net_of(read_text(source, "Solver")))
+    inside = [] if named.is_absolute() or ".." in named.parts else [source.parent / named]  # a stranger's solver reads nothing elsewhere
+    found = next((file for file in (*inside, source.parent / named.name) if file.is_file()), None)
+    if found is None:
+        got = show(str(named)) if named.name else "none"
+        raise CheckpointError(f"{source}: net must be a file beside the solver, got {got}; name it too, as net.prototxt,solver.prototxt")
+    return found
 
 
 def solver_of(message: Message, source: str) -> Solver:
