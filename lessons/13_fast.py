@@ -520,15 +520,16 @@ for operation, rows in table.CPU.items():
 # lines:
 
 # %%
-windows = windows_of("lesson 13", (9, 13), (3, 3), 1, 1)
-weight, bias, images = rng.standard_normal((6, 4, 3, 3)), rng.standard_normal(6), rng.standard_normal((2, 4, 9, 13))
-asked = Convolution((conv2d, conv2d_backward), weight, bias, windows, input_gradient=False)
-device = ta.CpuDevice(workers=1)
-plain = conv2d(images, weight, bias, windows)
-for row in table.CPU["convolution"]:
-    out, _ = row.forward(asked, images, device, None)  # None: no ReLU follows
-    assert np.abs(out - plain).max() < 1e-12
-    print(f"{row.name:9} is conv2d, to 1e-12")
+images, bias, device = rng.standard_normal((2, 4, 9, 13)), rng.standard_normal(6), ta.CpuDevice(workers=1)
+for size, padding in ((3, 1), (1, 0)):  # kernels of 3x3, and those of 1x1, which have a row of their own
+    weight, windows = rng.standard_normal((6, 4, size, size)), windows_of("lesson 13", (9, 13), (size, size), 1, padding)
+    asked = Convolution((conv2d, conv2d_backward), weight, bias, windows, input_gradient=False)
+    plain = conv2d(images, weight, bias, windows)
+    for row in table.CPU["convolution"]:
+        if row.fits(asked):
+            out, _ = row.forward(asked, images, device, None)  # None: no ReLU follows
+            assert np.abs(out - plain).max() < 1e-12
+            print(f"{size}x{size}: {row.name:9} is conv2d, to 1e-12")
 
 # %% [markdown]
 # In a net nobody names a row. `choose` in `tinyalex/fast/table.py` takes the first row that pays for the shape and the number of images.
