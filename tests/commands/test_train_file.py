@@ -226,6 +226,15 @@ def test_weights_of_another_run_for_the_net_of_a_file(capsys):
     assert all(np.array_equal(array, second.params[name]) for name, array in checkpoint().params.items())
 
 
+def test_weights_of_another_program_for_the_net_of_a_file(capsys):
+    train(capsys, "--net", BOTH)
+    assert cli.main(["convert", "run", "weights.pth", "--check", "no"]) == 0
+    capsys.readouterr()
+    train(capsys, "--net", BOTH, "--from", "weights.pth", "--keep-head", "--out", "second", "--rates", "*=0")
+    second = load_checkpoint(checkpoint_files(Path("second"))[-1])
+    assert all(np.array_equal(array, second.params[name]) for name, array in checkpoint().params.items())
+
+
 def test_net_shows_the_net_of_a_solver(capsys):
     for name in ("solver.prototxt", BOTH):
         assert cli.main(["net", name]) == 0
