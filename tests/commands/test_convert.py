@@ -357,7 +357,7 @@ def test_the_next_command_is_one_that_works(caffe, capsys):
     lines = said(capsys, "convert", "net.prototxt", "copy of it.prototxt").out.splitlines()
     assert lines[-1] == "next: tinyalex net 'copy of it.prototxt', its layers and their counts"
     said(capsys, "net", "copy of it.prototxt")
-    pytest.importorskip("onnx")
+    pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
     run(caffe, "alexnet.onnx", "--check", "no")
     next_one = "next: tinyalex compare alexnet.onnx alexnet --by stage, where in the net the numbers come from"
     assert said(capsys, "net", "alexnet.onnx").out.splitlines()[-1] == next_one  # no command for the net that the file is called after
@@ -365,8 +365,8 @@ def test_the_next_command_is_one_that_works(caffe, capsys):
 
 
 def test_the_other_program_gives_the_output_that_was_asked_for(folder, capsys):
-    onnx = pytest.importorskip("onnx")
-    pytest.importorskip("onnxruntime")
+    onnx = pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed: install the extra 'test' to compare")
     make = onnx.helper
     steps = (("Flatten", "x", "flat"), ("Relu", "flat", "a"), ("Tanh", "flat", "b"))
     nodes = [make.make_node(kind, [given], [made]) for kind, given, made in steps]

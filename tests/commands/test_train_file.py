@@ -209,7 +209,7 @@ layer { name: "loss1" type: "SoftmaxWithLoss" bottom: "aux" bottom: "label" loss
 
 
 def test_layers_of_onnx_are_trained_from_new_weights(capsys, tmp_path):
-    pytest.importorskip("onnx")
+    pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
     train(capsys, "--net", BOTH)
     assert cli.main(["convert", "run", "net.onnx", "--check", "no"]) == 0
     capsys.readouterr()

@@ -187,7 +187,7 @@ def test_squeeze_and_excitation_is_a_product_with_a_gate():
 def test_a_join_of_one_value_passes_it_on_and_names_that_are_taken_get_a_number():
     assert fold("net", [layer("a", "x"), join("sum", "s", "a"), layer("b", "s")], "x", "b") == (relu("a"), relu("b"))
     nodes = [layer("a", "x"), layer("cat.paths1", "a"), join("concat", "cat", "a", "cat.paths1", "x")]
-    inner = branches("cat.paths1.1", "concat", (), (relu("cat.paths1"),))
+    inner = branches("cat.paths1.2", "concat", (), (relu("cat.paths1"),))
     assert fold("net", nodes, "x", "cat") == (branches("cat", "concat", (relu("a"), inner), ()),)
 
 

@@ -16,8 +16,8 @@ from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMea
 from tinyalex.errors import ShapeError
 from tinyalex.layers import Sequential
 from tinyalex.models.build import places_of
-from tinyalex.models.later.rows import build_net, outputs
-from tinyalex.models.rows import Row, Rows
+from tinyalex.models.later.rows import build_net, with_classes
+from tinyalex.models.rows import Rows
 from tinyalex.models.rows_of_net import rows_of_net
 from tinyalex.models.saved_net import SavedNet
 from tinyalex.training.checkpoint import latest_checkpoint
@@ -40,7 +40,7 @@ class Own:
 
     def rows(self, classes: int) -> Rows:
         """The layers, of which the last gives so many classes."""
-        return with_outputs(self.saved.rows, classes)
+        return with_classes(self.saved.rows, classes)
 
     def net(self, args: argparse.Namespace, classes: int) -> Sequential:
         """The net with initial weights, on the device of --devices. ShapeError: an option that only nets of the registry have."""
@@ -111,19 +111,3 @@ def own_net(args: argparse.Namespace) -> Own | None:
     if not saved.rows:  # also for a net of the registry, whose recipe may prepare images in another way than this file's weights want
         saved = replace(saved, rows=rows_of_net(saved.dry()), takes=saved.in_shape)
     return Own(saved, params)
-
-
-def with_outputs(rows: Rows, classes: int) -> Rows:
-    """The rows in which the layers that give the classes give so many."""
-    return _changed(rows, classes, frozenset(outputs(rows)))
-
-
-def _changed(rows: Rows, classes: int, last: frozenset[str]) -> Rows:
-    found: list[Row] = []
-    for each in rows:
-        if each.kind == "branches":
-            each = each.having(paths=tuple(_changed(path, classes, last) for path in each["paths"]))
-        elif each.name in last:
-            each = each.having(width=classes)
-        found.append(each)
-    return tuple(found)

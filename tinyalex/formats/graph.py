@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tinyalex.errors import ShapeError, show
+from tinyalex.formats.free_names import FreeNames
 from tinyalex.models.later.rows import MERGES
 from tinyalex.models.rows import Row, Rows
 
@@ -73,7 +74,7 @@ def fold(who: str, nodes: Sequence[Node], source: str, sink: str, heads: Sequenc
     for value in (sink, *heads):
         if value != source and value not in given:
             raise ShapeError(f"{who}: the value {show(value)} must be given by a layer, got none that gives it")
-    folding = _Folding(who, _ordered(who, given, source, (sink, *heads)), source, {node.row.name for node in nodes})
+    folding = _Folding(who, _ordered(who, given, source, (sink, *heads)), source, FreeNames(node.row.name for node in nodes))
     return folding.rows(sink, heads)
 
 
@@ -178,7 +179,7 @@ class _Folding:
     who: str
     nodes: list[Node]
     source: str
-    names: set[str]
+    names: FreeNames
 
     def rows(self, sink: str, heads: Sequence[str]) -> Rows:
         self.number = {self.source: 0}
@@ -191,7 +192,7 @@ class _Folding:
             self._add(node)
         end = self.number[sink]
         for _, i in sorted((-self._meet(end, self.number[head]), i) for i, head in enumerate(heads)):  # the deepest first: heads nest
-            name = self._free(f"head{i + 1}")
+            name = self.names.free(f"head{i + 1}")
             end = self._join(name, Node(Row("both", name), (sink, heads[i]), name), [end, self.number[heads[i]]])
         backwards: list[Row] = []
         while end:
@@ -265,7 +266,7 @@ class _Folding:
                 if merge not in ASSOCIATIVE:
                     raise ShapeError(f"{self.who}: {node} must join paths that part at one value, got two that share {self.giver[value]}")
                 groups += 1
-                row, path = self._branches(self._free(f"{name}.paths{groups}"), node, below)
+                row, path = self._branches(self.names.free(f"{name}.paths{groups}"), node, below)
                 path.backwards.append(row)
             path.backwards.append(self.row[value])
             path.deep = max(path.deep, self.deep[value])
@@ -288,11 +289,3 @@ class _Folding:
         if deep > DEEPEST:
             raise ShapeError(f"{self.who}: {node} must have at most {DEEPEST} levels of paths inside of paths, got more")
         return row, _Path([i for path in paths for i in path.inputs], [], deep)
-
-    def _free(self, name: str) -> str:
-        """`name`, or that name and a number if a row has it, which is then taken."""
-        wanted, number = name, 1
-        while wanted in self.names:
-            wanted, number = f"{name}.{number}", number + 1
-        self.names.add(wanted)
-        return wanted

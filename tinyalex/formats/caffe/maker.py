@@ -11,6 +11,7 @@ from tinyalex.errors import CheckpointError
 from tinyalex.formats.caffe.fillers import filler_of
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.schema import BY_NAME
+from tinyalex.formats.free_names import FreeNames
 from tinyalex.geometry import Windows
 from tinyalex.init import Gaussian, zeros
 from tinyalex.models.rows import Row, Shape
@@ -49,16 +50,11 @@ class Maker:
         self.multipliers, self.arrays = multipliers, arrays
         self.shapes: dict[str, Shape] = {}
         self.square: set[str] = set()
-        self.taken: set[str] = set()
+        self.names = FreeNames()
 
     def free(self, wanted: str) -> str:
         """A name that no row and no value has, which is then taken."""
-        name, number = wanted, 1
-        while name in self.taken:
-            number += 1
-            name = f"{wanted}.{number}"
-        self.taken.add(name)
-        return name
+        return self.names.free(wanted)
 
     def refuse(self, row: Row, rule: str, got: object) -> CheckpointError:
         """The error that Caffe cannot do what a row says."""

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.formats.caffe.message import CaffeLayer, Message
+from tinyalex.formats.free_names import FreeNames
 from tinyalex.formats.graph import Node
 from tinyalex.models.later.rows import KINDS
 from tinyalex.models.rows import Row, Shape
@@ -56,7 +57,7 @@ class Graph:
     multipliers: dict[str, tuple[float, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     slices: dict[str, tuple[Value, int, int, Row | None]] = field(default_factory=dict)  # source, index, count, the LRN of the slice
-    taken: set[str] = field(default_factory=set)
+    names: FreeNames = field(default_factory=FreeNames)
     fixed: list[Slot] = field(default_factory=list)  # of convolutions that only add zeros
     same_as: dict[str, Value] = field(default_factory=dict)  # by the name of a value: the one that it equals
 
@@ -71,13 +72,7 @@ class Graph:
 
     def name(self, wanted: str) -> str:
         """A name for a row that no other row has. Caffe's layers need no name of their own, and no name at all."""
-        wanted = wanted or "layer"
-        name, number = wanted, 1
-        while name in self.taken:
-            number += 1
-            name = f"{wanted}.{number}"
-        self.taken.add(name)
-        return name
+        return self.names.free(wanted or "layer")
 
     def add(self, layer: CaffeLayer, row: Row, inputs: tuple[Value, ...], out: Value, shape: Shape) -> None:
         """Append a node that gives the value `out`. ShapeError: the layer's class refuses a setting."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tinyalex.errors import DataError, did_you_mean, show
+from tinyalex.files.limited import read_limited
 from tinyalex.formats.caffe.message import Message
 from tinyalex.formats.caffe.schema import BY_NAME, ENUMS, Field
 
@@ -158,13 +159,7 @@ def read_text(path: Path, kind: str) -> Message:
     ------
     DataError: it cannot be read, is not of this form, or has a field that Caffe does not know; the message names the line.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LONGEST + 1)
-    except OSError as error:
-        raise DataError(f"{path}: the file must be readable, got {error.strerror or error}") from None
-    if len(data) > LONGEST:
-        raise DataError(f"{path}: the file must have at most {LONGEST:,} bytes, got more; give the weights in a file of their own")
+    data = read_limited(path, LONGEST, "give the weights in a file of their own")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

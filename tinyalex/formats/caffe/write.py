@@ -68,10 +68,10 @@ def message_of(net: Imported, maker: Maker, phase: str, batch_size: int) -> Mess
     if net.in_shape is None or not net.rows:
         raise CheckpointError(f"{WHO}: the net must have rows and the shape of an image, got arrays alone; name its network")
     rows = without_heads(net.rows) if phase == "deploy" else net.rows
-    maker.taken |= {row.name for row in flat(rows)}
+    maker.names.taken |= {row.name for row in flat(rows)}
     source, label = maker.free("data"), maker.free("label")
     nodes, sink = unfold(rows, source)
-    maker.taken |= {node.output for node in nodes}
+    maker.names.taken |= {node.output for node in nodes}
     found = Message("Net")
     found.add("name", net.name)
     maker.shapes[source] = tuple(net.in_shape)

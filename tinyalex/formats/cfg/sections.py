@@ -14,6 +14,7 @@ from typing import NoReturn, TypeVar
 
 from tinyalex.errors import DataError, said, show
 from tinyalex.files.atomic import require_path
+from tinyalex.files.limited import read_limited
 
 LARGEST_FILE, MOST_SECTIONS, LONGEST_NAME = 2**20, 10_000, 100
 LARGEST = 2**24  # of an integer
@@ -95,13 +96,7 @@ def read_sections(path: Path | str) -> dict[str, Section]:
     DataError: the file cannot be read or is larger than 1 MB, or a line is none of a section, a key and its value, and a comment.
     """
     path = require_path(path)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise DataError(f"{path}: the file must be readable, got {error.strerror or error}") from None
-    if len(data) > LARGEST_FILE:
-        raise DataError(f"{path}: the file must have at most {LARGEST_FILE:,} bytes, got more; it is another file")
+    data = read_limited(path, LARGEST_FILE, "it is another file")
     return parse_sections(str(path), data.decode("utf-8", "replace"))
 
 

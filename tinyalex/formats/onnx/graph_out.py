@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.errors import ShapeError
+from tinyalex.formats.free_names import FreeNames
 from tinyalex.formats.onnx import own
 from tinyalex.formats.onnx.model import onnx_package
 from tinyalex.layers import Layer
@@ -36,15 +37,11 @@ class Out:
         self.functions: dict[str, Any] = {}
         self.shapes: dict[str, Shape] = {}
         self.nbytes = 0
-        self._names = set(taken)
+        self._names = FreeNames(taken, "_")
 
     def free(self, name: str) -> str:
         """`name`, or that name and a number if something has it, which is then taken."""
-        wanted, number = name, 2
-        while wanted in self._names:
-            wanted, number = f"{name}_{number}", number + 1
-        self._names.add(wanted)
-        return wanted
+        return self._names.free(name)
 
     def node(self, kind: str, inputs: Sequence[str], output: str, shape: Shape, name: str = "", note: str = "", **attributes: Any) -> str:
         """Add a node that gives `output`, of this shape for one image; the output's name is returned."""

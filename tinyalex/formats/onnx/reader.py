@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.errors import ShapeError
+from tinyalex.formats.free_names import FreeNames
 from tinyalex.formats.onnx.flow import Draft, Flow
 from tinyalex.formats.onnx.model import Model
 from tinyalex.formats.onnx.operator import Budget, Op
@@ -42,8 +43,7 @@ class Reader:
     uses: Counter[str]
     values: dict[str, Value] = field(default_factory=dict)
     drafts: dict[str, Draft] = field(default_factory=dict)
-    names: set[str] = field(default_factory=set)
-    numbers: Counter[str] = field(default_factory=Counter)
+    names: FreeNames = field(default_factory=lambda: FreeNames(between="_"))
     notes: dict[str, None] = field(default_factory=dict)
     budget: Budget = field(default_factory=Budget)
 
@@ -130,16 +130,7 @@ class Reader:
             if ending is not None:
                 wanted = i.removesuffix(ending)
         wanted = (printable([wanted])[0].strip()[:LONGEST_NAME] or op.kind.lower()) + suffix
-        return self.free(wanted)
-
-    def free(self, wanted: str) -> str:
-        """`wanted`, or that name and a number if a layer has it, which is then taken."""
-        name = wanted
-        while name in self.names:
-            self.numbers[wanted] += 1
-            name = f"{wanted}_{self.numbers[wanted] + 1}"
-        self.names.add(name)
-        return name
+        return self.names.free(wanted)
 
     def add(
         self,
@@ -180,7 +171,7 @@ class Reader:
     def flattened(self, flow: Flow) -> Flow:
         """Images of one pixel at the end of the net as a vector."""
         value = f"{flow.value} as a vector"
-        self.drafts[value] = Draft("flatten", self.free("flatten"), (flow,), value, "the output")
+        self.drafts[value] = Draft("flatten", self.names.free("flatten"), (flow,), value, "the output")
         return Flow(value, (math.prod(flow.shape),), flow.seen)
 
     def vector(self, op: Op, flow: Flow) -> Flow:

@@ -49,8 +49,8 @@ def onnx_model(who: str, net: Imported, text: Mapping[str, str]) -> Any:
     """The ModelProto of a network. who: the file, for messages."""
     if net.in_shape is None or not net.rows:
         raise ShapeError(f"{who}: the network must have rows and the shape of an image, got {'no shape' if net.rows else 'no rows'}")
-    source = SOURCE
-    while any(source == row for row in _names(net)):
+    source, taken = SOURCE, _names(net)
+    while source in taken:
         source += "_"
     nodes, sink = unfold(net.rows, source)
     shapes, layers = _shapes(who, nodes, source, net.in_shape)

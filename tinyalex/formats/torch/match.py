@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from tinyalex.devices.dry import DryDevice
 from tinyalex.errors import CheckpointError, ShapeError, TinyalexError, did_you_mean, require_int, show
 from tinyalex.formats.imported import Arrays, Imported
 from tinyalex.formats.torch.names import OLD_DENSENET, Table, tables_of
-from tinyalex.models.later.rows import build_net, flat, outputs
+from tinyalex.models.later.rows import build_net, flat, outputs, with_classes
 from tinyalex.models.later.table import LATER
 from tinyalex.models.registry import MODELS, rows_of
 from tinyalex.models.rows import PYTORCH, Row, Rows, Shape
@@ -162,18 +162,6 @@ def _fitted(net: Net, arrays: Arrays) -> tuple[Net, dict[str, Shape]] | None:
     shapes = shapes_of(net)
     alike = all(_alike(arrays[theirs].shape, shapes[ours]) for theirs, ours in net.keys.items())
     return (net, shapes) if alike else None
-
-
-def with_classes(rows: Rows, count: int, last: Iterable[str]) -> Rows:
-    """The rows in which the layers called `last` give `count` classes."""
-    found = []
-    for row in rows:
-        if row.kind == "branches":
-            row = row.having(paths=tuple(with_classes(path, count, last) for path in row["paths"]))
-        elif row.name in last:
-            row = row.having(width=count)
-        found.append(row)
-    return tuple(found)
 
 
 def shapes_of(net: Net, size: Shape | None = None) -> dict[str, Shape]:

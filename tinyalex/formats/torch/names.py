@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from tinyalex.models.later.rows import flat
+from tinyalex.models.later.rows import each_layer, flat
 from tinyalex.models.later.table import LATER
 from tinyalex.models.rows import Row, Rows
 
@@ -232,14 +232,7 @@ def _gates(rows: Rows) -> dict[str, tuple[int, int]]:
 
 def _zeros_around(rows: Rows) -> Rows:
     """The rows, in which shortcuts without parameters have half of the new channels of zeros in front of the others."""
-    found: list[Row] = []
-    for row in rows:
-        if row.kind == "branches":
-            row = row.having(paths=tuple(_zeros_around(path) for path in row["paths"]))
-        elif row.kind == "shortcut":
-            row = replace(row, settings={**row.settings, "zeros": "around"})
-        found.append(row)
-    return tuple(found)
+    return each_layer(rows, lambda row: replace(row, settings={**row.settings, "zeros": "around"}) if row.kind == "shortcut" else row)
 
 
 def _pooled_as_caffe(rows: Rows) -> Rows:

@@ -7,7 +7,7 @@ channels it reads; a Sequential finds that out.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -94,6 +94,14 @@ def flat(rows: Iterable[Row]) -> Iterator[Row]:
             yield each
 
 
+def each_layer(rows: Iterable[Row], change: Callable[[Row], Row]) -> Rows:
+    """A copy of the rows with `change` applied to the row of each layer, also inside of branches."""
+    return tuple(
+        each.having(paths=tuple(each_layer(path, change) for path in each["paths"])) if each.kind == "branches" else change(each)
+        for each in rows
+    )
+
+
 def build_net(
     rows: Iterable[Row],
     in_shape: tuple[int, ...],
@@ -161,16 +169,19 @@ def outputs(rows: Iterable[Row]) -> Iterator[str]:
 def narrow(rows: Iterable[Row], width: float) -> Rows:
     """A copy of the rows in which every layer, except those of `outputs`, has `width` times its maps or units, rounded, at least 1."""
     rows = tuple(rows)
-    return _narrow(rows, width, frozenset(outputs(rows)))
+    kept = frozenset(outputs(rows))
+
+    def narrowed(each: Row) -> Row:
+        if each.kind not in WIDTHS or each.name in kept:
+            return each
+        key = WIDTHS[each.kind]
+        return each.having(**{key: max(1, round(each[key] * width))})
+
+    return each_layer(rows, narrowed)
 
 
-def _narrow(rows: Rows, width: float, kept: frozenset[str]) -> Rows:
-    found: list[Row] = []
-    for each in rows:
-        if each.kind == "branches":
-            each = each.having(paths=tuple(_narrow(path, width, kept) for path in each["paths"]))
-        elif each.kind in WIDTHS and each.name not in kept:
-            key = WIDTHS[each.kind]
-            each = each.having(**{key: max(1, round(each[key] * width))})
-        found.append(each)
-    return tuple(found)
+def with_classes(rows: Iterable[Row], classes: int, last: Iterable[str] | None = None) -> Rows:
+    """A copy of the rows in which the layers called `last`, None for those of `outputs`, give so many classes."""
+    rows = tuple(rows)
+    giving = frozenset(outputs(rows) if last is None else last)
+    return each_layer(rows, lambda each: each.having(width=classes) if each.name in giving else each)
