@@ -12,6 +12,7 @@ import pytest
 from tests.contract import SENTENCE, rng
 from tests.formats.caffe.samples import NEW, OLD, net_text, parsed, random_arrays, statistics, write_model, written
 from tests.formats.caffe.test_net import HEADS
+from tests.formats.changes import changed_bytes
 from tinyalex.errors import TinyalexError
 from tinyalex.formats.caffe import read_prototxt
 from tinyalex.formats.caffe.blobs import mean_of
@@ -67,23 +68,6 @@ def changed_text(text, draw):
                 other = NUMBERS[draw.integers(len(NUMBERS))] if kind < 6 else words[draw.integers(len(words))].group()
                 text = text[: word.start()] + other + text[word.end() :]
     return text
-
-
-def changed_bytes(data, draw):
-    """Bytes with one to three changes."""
-    for _ in range(draw.integers(1, 4)):
-        at, length, kind = int(draw.integers(len(data) + 1)), int(draw.integers(1, 40)), draw.integers(6)
-        if kind < 2:
-            data = data[:at] + bytes([draw.integers(256)]) + data[at + 1 :]
-        elif kind == 2:
-            data = data[:at] + data[at + length :]
-        elif kind == 3:
-            data = data[:at] + data[at : at + length] * int(draw.integers(2, 5)) + data[at + length :]
-        elif kind == 4:
-            data = data[:at]
-        else:
-            data = data[:at] + b"\xff" * int(draw.integers(1, 10)) + b"\x7f" + data[at + 1 :]
-    return data
 
 
 def assert_bounded(seeds, change, read, count):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.contract import SENTENCE, rng
+from tests.formats.changes import changed_bytes
 from tests.formats.onnx.graphs import helper, model_of, node, onnx, small_rows, with_values
 from tinyalex.errors import CheckpointError, DataError
 from tinyalex.formats.onnx import read_onnx
@@ -46,30 +47,6 @@ def seeds() -> list[bytes]:
     return [model.SerializeToString() for model in made] + [
         (LIGHT / f"light_{name}.onnx").read_bytes() for name in ("bvlc_alexnet", "zfnet512")
     ]
-
-
-def changed_bytes(data: bytes, draw: np.random.Generator) -> bytes:
-    """One to three places with bytes flipped, cut, doubled, exchanged, or a number made huge."""
-    made = bytearray(data)
-    for _ in range(draw.integers(1, 4)):
-        at, size, kind = int(draw.integers(len(made))), int(draw.integers(1, 9)), draw.integers(7)
-        if kind == 0:
-            made[at] ^= 1 << int(draw.integers(8))
-        elif kind == 1:
-            made[at] = int(draw.integers(256))
-        elif kind == 2:
-            del made[at : at + size]
-        elif kind == 3:
-            made[at:at] = made[at : at + 16 * size]
-        elif kind == 4:
-            made[at : at + size] = b"\xff" * size
-        elif kind == 5:
-            del made[at:]
-        else:
-            other = int(draw.integers(len(made)))
-            made[at : at + size], made[other : other + size] = made[other : other + size], made[at : at + size]
-        made = made or bytearray(b"\x08")
-    return bytes(made)
 
 
 def changed_graph(data: bytes, draw: np.random.Generator) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.contract import rng, values
+from tests.formats.changes import changed_bytes
 from tests.formats.torch.torch_files import archive, legacy, state
 from tinyalex.errors import CheckpointError
 from tinyalex.formats.torch.state import arrays_of_pth
@@ -19,29 +20,10 @@ RARELY = 40  # one mutant in so many has the real file as its seed, which takes 
 
 
 def mutants(seeds, count, draw):
-    """`count` files, each a seed with some bytes changed, cut, doubled, or a number made huge."""
+    """`count` files, each a seed with some bytes changed."""
     for _ in range(count):
         seed = seeds[-1] if draw.integers(RARELY) == 0 else seeds[draw.integers(len(seeds) - 1)]
-        data = bytearray(seed)
-        for _ in range(draw.integers(1, 4)):
-            at, size = int(draw.integers(len(data))), int(draw.integers(1, 9))
-            kind = draw.integers(6)
-            if kind == 0:
-                data[at] ^= 1 << int(draw.integers(8))
-            elif kind == 1:
-                data[at] = int(draw.integers(256))
-            elif kind == 2:
-                del data[at : at + size]
-            elif kind == 3:
-                data[at:at] = data[at : at + 8 * size]
-            elif kind == 4:
-                data[at : at + size] = b"\xff" * size
-            else:
-                other = int(draw.integers(len(data)))
-                data[at : at + size], data[other : other + size] = data[other : other + size], data[at : at + size]
-            if not data:
-                data = bytearray(b"\x80")
-        yield bytes(data)
+        yield changed_bytes(seed, draw)
 
 
 def seeds():
