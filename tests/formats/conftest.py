@@ -1,11 +1,9 @@
 """How many mutated files each fuzz test of a parser reads."""
 
-import os
-
 import pytest
 
 
-@pytest.fixture
-def fuzz_count():
-    """500, or the number in the environment variable TINYALEX_FUZZ: `TINYALEX_FUZZ=10000 pytest tests/formats -k mutated` takes minutes."""
-    return int(os.environ.get("TINYALEX_FUZZ", "500"))
+@pytest.fixture(params=[500, pytest.param(10_000, marks=pytest.mark.slow)])
+def fuzz_count(request):
+    """500, and, where slow tests run too, 10,000."""
+    return request.param

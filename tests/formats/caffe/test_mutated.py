@@ -1,6 +1,6 @@
 """Files with changed bytes, pieces and numbers: each is read, or refused in one sentence, with little memory.
 
-`TINYALEX_FUZZ=10000 pytest tests/formats/caffe/test_mutated.py` reads 10,000 of each kind; without it, 500.
+Each kind has 500 of them, and 10,000 where slow tests run.
 """
 
 import re
