@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from tests.experiments.claims.fakes import make_outcome, make_run, plant
+from tests.stops import stopped_at
 from tinyalex import cli
 from tinyalex.commands import claims
 from tinyalex.experiments.claims import job
@@ -39,16 +39,8 @@ def test_a_stopped_work_exits_130_and_the_same_command_gives_the_same_numbers(tm
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert cli.main(["claims", *SMALL, "--seeds", "2", "--out", str(whole)]) == 0
     capsys.readouterr()
-    step, count = Trainer._step, [0]
-
-    def stops(trainer, images, labels):
-        step(trainer, images, labels)
-        count[0] += 1
-        if count[0] == 7:  # the first step of the third run
-            signal.raise_signal(signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stops)
+        stopped_at(patch, 7)  # the first step of the third run
         patch.setattr(job, "WRITE_EVERY_S", 1e9)  # after the first run, only the stop writes
         assert cli.main(["claims", *SMALL, "--seeds", "2", "--out", str(parts)]) == 130
     line = capsys.readouterr().err.splitlines()[-1]
@@ -66,16 +58,8 @@ def test_a_stopped_work_of_the_later_claims_goes_on_too(tmp_path, monkeypatch, c
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert cli.main(["claims", *few, "--seeds", "2", "--out", str(whole)]) == 0
     capsys.readouterr()
-    step, count = Trainer._step, [0]
-
-    def stops(trainer, images, labels):
-        step(trainer, images, labels)
-        count[0] += 1
-        if count[0] == 5:  # the second step of the second run
-            signal.raise_signal(signal.SIGINT)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stops)
+        stopped_at(patch, 5)  # the second step of the second run
         assert cli.main(["claims", *few, "--seeds", "2", "--out", str(parts)]) == 130
     again = shlex.split(capsys.readouterr().err.splitlines()[-1].partition("go on with: tinyalex ")[2])
     assert again[:2] == ["claims", "group-norm-4"] and again[again.index("--of") + 1] == "later"

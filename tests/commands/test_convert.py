@@ -433,7 +433,7 @@ def test_train_begins_with_the_net_of_a_file_and_goes_on_without_it(caffe, capsy
     given = load_net("in.safetensors")[0]
     for name, array in state_on_host(given).items():
         if "running" not in name:
-            assert np.allclose(state_on_host(net)[name], array, atol=1e-3), name
+            assert np.allclose(state_on_host(net)[name], array, rtol=1e-3, atol=1e-6), name  # the run keeps them as float16
     for file in caffe.split(","):
         convert.Path(file).unlink()
     found = said(capsys, "train", "--from", caffe, "--epochs", "2", "--lr", "1e-9", "--keep-head", *options)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.stops import stopped_at
 from tinyalex import cli
 from tinyalex.commands import train, train_plan
 from tinyalex.commands.shared import command_of
@@ -25,7 +26,7 @@ from tinyalex.files.tensors import write_tensors
 from tinyalex.models.pretrained import trained_figure1
 from tinyalex.models.registry import build
 from tinyalex.models.rows import change
-from tinyalex.training import Trainer, load_checkpoint, load_weights
+from tinyalex.training import load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipe_table import OF_NET
 from tinyalex.training.recipes import NAMES, recipe_of
@@ -116,15 +117,8 @@ def test_same_command_goes_on_and_two_towers_too(folder, tmp_path, capsys):
 
 
 def test_interrupted_run_goes_on_exactly(folder, tmp_path, monkeypatch, capsys):
-    step = Trainer._step
-
-    def stopped(trainer, *batch):
-        step(trainer, *batch)
-        if trainer.position.step == 4:
-            trainer._stop.received = 2
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stopped)
+        stopped_at(patch, 4)
         assert cli.main([*SMALL, "--epochs", "2", "--schedule", "constant", "--out", str(tmp_path)]) == 130
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"stopped by Ctrl-C after step 4 and saved in {tmp_path}; go on with: tinyalex train --data synthetic --train-images 20" in line

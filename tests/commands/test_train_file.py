@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.formats.cfg.cfg_files import sections
+from tests.stops import stopped_at
 from tinyalex import cli
 from tinyalex.init import Constant, Gaussian
 from tinyalex.training import Trainer, load_checkpoint
@@ -112,15 +113,8 @@ def test_a_run_goes_on_when_the_files_are_gone_as_if_it_had_not_stopped(tmp_path
     whole = checkpoint().params
     for place in (tmp_path / "run").iterdir():
         place.unlink()
-    step = Trainer._step
-
-    def stopped(trainer, *batch):
-        step(trainer, *batch)
-        if trainer.position.step == 6:
-            trainer._stop.received = 2
-
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", stopped)
+        stopped_at(patch, 6)
         said = train(capsys, "--net", BOTH, code=130)
     for name in BOTH.split(","):
         (tmp_path / name).unlink()

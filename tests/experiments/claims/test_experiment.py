@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.contract import refuses
+from tests.stops import stopped_at
 from tinyalex.data.prepare import Standardize
 from tinyalex.data.synthetic import synthetic_dataset
 from tinyalex.devices import CpuDevice
@@ -35,19 +36,6 @@ def training(family, dataset, folder, **changes):
     return Training(budget, dataset, folder, CpuDevice(workers=1), progress=False)
 
 
-def stopped_at(monkeypatch, step):
-    """Let SIGTERM come in the given step of this process."""
-    own, count = Trainer._step, [0]
-
-    def stops(trainer, images, labels):
-        own(trainer, images, labels)
-        count[0] += 1
-        if count[0] == step:
-            signal.raise_signal(signal.SIGTERM)
-
-    monkeypatch.setattr(Trainer, "_step", stops)
-
-
 def bytes_of(folder):
     """What a run left that does not depend on the clock."""
     outcome = json.loads((folder / "run.json").read_text())
@@ -63,7 +51,7 @@ def test_a_run_that_was_stopped_gives_the_same_bytes_as_one_that_was_not(name, s
     whole = training(variant.family, dataset, tmp_path / "whole").train(variant, 0)
     for step in steps:
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
-            stopped_at(patch, step)
+            stopped_at(patch, step, signal.SIGTERM)
             training(variant.family, dataset, tmp_path / "parts").train(variant, 0)
     parts = training(variant.family, dataset, tmp_path / "parts").train(variant, 0)
     assert parts.outcome == whole.outcome and parts.wall_s > 0
@@ -174,7 +162,7 @@ def test_other_settings_are_refused(finished, dataset, tmp_path, monkeypatch):
         mine.train(VARIANTS["base"], 0)
     else:
         with monkeypatch.context() as patch, pytest.raises(Interrupted):
-            stopped_at(patch, 1)
+            stopped_at(patch, 1, signal.SIGTERM)
             mine.train(VARIANTS["base"], 0)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     with refuses(CheckpointError, f"{tmp_path / 'runs' / 'base-seed0'}: "):

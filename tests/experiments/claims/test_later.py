@@ -11,7 +11,8 @@ from PIL import Image
 
 from tests.contract import refuses
 from tests.experiments.claims.fakes import IMAGES, make_outcome, make_run, make_work, plant
-from tests.experiments.claims.test_experiment import bytes_of, stopped_at
+from tests.experiments.claims.test_experiment import bytes_of
+from tests.stops import stopped_at
 from tinyalex.analysis.count import count, totals
 from tinyalex.analysis.receptive import receptive_fields
 from tinyalex.data.synthetic import synthetic_dataset
