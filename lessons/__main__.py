@@ -74,8 +74,7 @@ def parser() -> argparse.ArgumentParser:
         "lite", help="build a site that runs the lessons in the browser", description=LITE, epilog=LITE_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
     )  # fmt: skip
-    dest = "a new folder, or an older site (default: build/lite)"
-    lite.add_argument("dest", nargs="?", metavar="DEST", type=Path, default=SITE, help=dest)
+    lite.add_argument("--out", metavar="DIR", type=Path, default=SITE, help="a new folder, or an older site (default: build/lite)")
     lite.add_argument("--runtime", metavar="FOLDER", type=Path, help="a folder with a whole release of Pyodide, to be copied into the site")
     for one in (build, book, lite):
         one.add_argument("--from", metavar="DIR", type=Path, default=FOLDER, dest="folder", help=argparse.SUPPRESS)
@@ -162,9 +161,9 @@ def _lite(args: argparse.Namespace) -> int:
     from lessons.lite import write_site
 
     start = time.perf_counter()
-    names = write_site(args.folder, args.dest, args.runtime)
-    print(f"{len(names)} lessons in {args.dest}, built in {time.perf_counter() - start:.0f} s; go on with")
-    print(f"  python -m http.server --directory {shlex.quote(str(args.dest))} 8000")
+    names = write_site(args.folder, args.out, args.runtime)
+    print(f"{len(names)} lessons in {args.out}, built in {time.perf_counter() - start:.0f} s; go on with")
+    print(f"  python -m http.server --directory {shlex.quote(str(args.out))} 8000")
     print(f"and open http://localhost:8000/lab/index.html?path={names[0]}")
     return 0
 
@@ -177,7 +176,7 @@ def _student(args: argparse.Namespace) -> int:
     if args.check or args.force:
         raise ShapeError("lessons: --student must be given without --check and --force, got one of them; leave it out")
     count = write_edition(args.folder, args.out, args.numbers, args.seed)
-    print(f"{count} lessons without solutions in {args.out}")
+    print(f"{count} lesson{'s' * (count != 1)} without solutions in {args.out}")
     return 0
 
 

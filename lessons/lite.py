@@ -55,7 +55,7 @@ def write_site(folder: Path, out: Path, runtime: Path | None = None) -> list[str
     require_extra("lite", (*NOTEBOOKS, *LITE), EXTRA)
     lessons = chosen("lite", [], folder)
     if out.exists() and not (out.is_dir() and ((out / MARK).is_file() or not any(out.iterdir()))):
-        raise ShapeError(f"lite: DEST must be a new folder, an empty one or an older site, got {out}; name another one")
+        raise ShapeError(f"lite: --out must be a new folder, an empty one or an older site, got {out}; name another one")
     found = None if runtime is None else read_runtime(runtime.absolute())
     out = out.absolute()  # JupyterLite runs in another folder
     make_folder(out.parent)

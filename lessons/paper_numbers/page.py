@@ -53,7 +53,9 @@ def counted() -> dict[str, int]:
 
 def summary() -> str:
     """The sums in a line."""
-    return f"{sum(counted().values())} numbers: " + ", ".join(f"{count} {verdict}" for verdict, count in counted().items())
+    found = counted()
+    many = {"agrees": "agree", "slip": "are slips of the paper", "differs": "differ", "not run here": "cannot be run here"}
+    return f"{sum(found.values())} numbers: " + ", ".join(f"{count} {many[verdict]}" for verdict, count in found.items())
 
 
 def markdown() -> str:

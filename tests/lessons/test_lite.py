@@ -71,7 +71,7 @@ def test_an_older_site_is_replaced_and_nothing_else_is_left(site, built, tmp_pat
     out.mkdir(parents=True)
     (out / lite.MARK).write_text("{}")
     (out / "old").write_text("old")
-    assert build(out, "--from", built) == 0
+    assert build("--out", out, "--from", built) == 0
     assert not (out / "old").exists() and (out / "lab" / "index.html").is_file()
     assert os.listdir(out.parent) == ["site"]
     printed = capsys.readouterr().out.splitlines()
@@ -81,16 +81,16 @@ def test_an_older_site_is_replaced_and_nothing_else_is_left(site, built, tmp_pat
 
 def test_a_folder_of_something_else_is_kept(built, tmp_path, capsys):
     (tmp_path / "mine").write_text("mine")
-    assert build(tmp_path, "--from", built) == 2
-    said = f"error: lite: DEST must be a new folder, an empty one or an older site, got {tmp_path}; name another one\n"
+    assert build("--out", tmp_path, "--from", built) == 2
+    said = f"error: lite: --out must be a new folder, an empty one or an older site, got {tmp_path}; name another one\n"
     assert capsys.readouterr().err == said and (tmp_path / "mine").read_text() == "mine"
-    with refuses(ShapeError, "lite: DEST must be a new folder"):
+    with refuses(ShapeError, "lite: --out must be a new folder"):
         write_site(built, tmp_path / "mine")
 
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(built, tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    assert build(tmp_path / "file" / "site", "--from", built) == 2
+    assert build("--out", tmp_path / "file" / "site", "--from", built) == 2
     assert "the folder must be one that can be made, got" in capsys.readouterr().err
 
 
@@ -99,13 +99,13 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(built, tmp_path, capsys
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(lite.tempfile, "TemporaryDirectory", refused)
-    assert build(tmp_path / "site", "--from", built) == 2
+    assert build("--out", tmp_path / "site", "--from", built) == 2
     assert f"lite: the folder {tmp_path} must be one that can be written, got Permission denied" in capsys.readouterr().err
 
 
 def test_a_missing_extra_is_one_sentence(built, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("lessons.extra._found", lambda name: not name.startswith("jupyterlite"))
-    assert build(tmp_path / "site", "--from", built) == 2
+    assert build("--out", tmp_path / "site", "--from", built) == 2
     said = "error: lite: packages must be installed, got no jupyterlite_core, no jupyterlite_pyodide_kernel; "
     assert capsys.readouterr().err == said + 'pip install -e ".[lite]" in the folder of the repository\n'
     assert not (tmp_path / "site").exists()
@@ -114,7 +114,7 @@ def test_a_missing_extra_is_one_sentence(built, tmp_path, capsys, monkeypatch):
 def test_a_notebook_out_of_step_is_told(folder, tmp_path, capsys):
     source = folder / "00_small.py"
     source.write_text(source.read_text("utf-8") + "\n# %%\nprint(1)\n", "utf-8")
-    assert build(tmp_path / "site", "--from", folder) == 1
+    assert build("--out", tmp_path / "site", "--from", folder) == 1
     assert "00_small: notebook must be in step with its source" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
 
@@ -148,7 +148,7 @@ def runtime(tmp_path):
 
 
 def test_a_runtime_goes_into_the_site_which_then_asks_for_nothing_else(built, runtime, tmp_path):
-    assert build(tmp_path / "site", "--runtime", runtime, "--from", built) == 0
+    assert build("--out", tmp_path / "site", "--runtime", runtime, "--from", built) == 0
     site = tmp_path / "site"
     names = {path.name for path in (site / "static" / "pyodide").iterdir()}
     assert names == {*CORE, LOCK, "cycler-1.whl", *(f"{name}-1.whl" for name in PACKAGES if name != "comm")}
@@ -170,7 +170,7 @@ def test_a_runtime_without_its_parts_is_one_sentence(runtime, built, tmp_path, c
     (runtime / "pyodide.asm.wasm").unlink()
     with refuses(DataError, "must hold Pyodide, got no pyodide.asm.wasm; unpack a whole pyodide-VERSION.tar.bz2"):
         read_runtime(runtime)
-    assert build(tmp_path / "site", "--runtime", tmp_path / "nowhere", "--from", built) == 2
+    assert build("--out", tmp_path / "site", "--runtime", tmp_path / "nowhere", "--from", built) == 2
     assert "must hold Pyodide, got no pyodide.mjs" in capsys.readouterr().err
 
 
