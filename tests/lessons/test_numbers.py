@@ -44,7 +44,7 @@ def afresh():
 def test_page_is_what_is_computed_now(capsys):
     assert main(["numbers", "--check"]) == 0
     printed = capsys.readouterr().out
-    assert re.fullmatch(r"\d+ numbers: \d+ agrees, \d+ slip, \d+ differs, \d+ not run here\n", printed)
+    assert re.fullmatch(r"\d+ numbers: \d+ agree, \d+ are slips of the paper, \d+ differ, \d+ cannot be run here\n", printed)
     assert printed.startswith(f"{len(ROWS)} numbers: ") and sum(map(int, re.findall(r"\d+", printed)[1:])) == len(ROWS) >= 110
 
 
