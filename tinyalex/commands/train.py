@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinyalex.commands.files import is_file
 from tinyalex.commands.shared import add_card_options, command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.commands.train_file import FileRecipe, net_of_files
@@ -31,12 +33,13 @@ from tinyalex.commands.train_plan import (
 )
 from tinyalex.data.dataset import Sources
 from tinyalex.data.source import Source
-from tinyalex.errors import Interrupted, ShapeError
+from tinyalex.errors import DivergedError, Interrupted, ShapeError
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
 from tinyalex.models.registry import GROUPS, NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
+from tinyalex.training.diagnose import entropy_of, lower_rate, too_large
 from tinyalex.training.expected import seconds_an_epoch
 from tinyalex.training.recipe_table import in_net, table_of
 from tinyalex.training.recipes import RECIPES, Recipe
@@ -191,13 +194,29 @@ def _write(
     """Write weights, result and curve. The weights are rounded to float16, so the error is measured with those in the file."""
     assert trainer.folder is not None
     folder = trainer.folder
-    save_weights(folder / WEIGHTS, trainer.net, "float16", f"trained on {sources.name}: {sources.note}", about=trainer.about)
+    dtype = _dtype_of(recipe, trainer, results[-1], sources)
+    save_weights(folder / WEIGHTS, trainer.net, dtype, f"trained on {sources.name}: {sources.note}", about=trainer.about)
     load_weights(folder / WEIGHTS, trainer.net)
     document = document_of(folder, again, results, _evaluate(trainer, test))
     document["net"] = {"name": recipe.net, "towers": args.towers, "devices": _places(trainer.net), "parameters": _parameters(trainer.net)}
     write_json(folder / RESULT, document)
     draw_curve(document, folder / CURVE)
     return document
+
+
+def _dtype_of(recipe: Recipe, trainer: Trainer, last: EpochResult, sources: Sources) -> str:
+    """float16, or float32 where a parameter is too large. DivergedError: it is, and the net is no better than a guess."""
+    large = too_large(trainer.net, "float16")
+    if large is None:
+        return "float16"
+    guess = entropy_of(np.asarray(sources.train.labels)) * sum(getattr(trainer.loss, "weights", (1.0,)))
+    if last.loss >= guess:
+        rule = f"train: the loss must be below {guess:.3g}, that of a guess, while parameters are as large as {large}"
+        got = f"got {last.loss:.3g} in epoch {last.epoch}, after step {trainer.position.step}: the training has diverged"
+        remedy = f"begin again in another folder with a lower learning rate, such as --lr {lower_rate(recipe.lr)} for {recipe.lr:g}"
+        raise DivergedError(f"{rule}, {got}", remedy)
+    tell(f"float16 does not hold {large}, so {WEIGHTS} has float32")
+    return "float32"
 
 
 def _evaluate(trainer: Trainer, test: Source) -> Evaluation:
