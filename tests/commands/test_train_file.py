@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tinyalex import cli
 from tinyalex.init import Constant, Gaussian
 from tinyalex.training import Trainer, load_checkpoint
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.recipes import NAMES
 
 DATA = ["--data", "synthetic", "--train-images", "20", "--test-images", "8", "--devices", "cpu:0"]
 READER = 'data_param { source: "x" batch_size: 5 } transform_param { mirror: true crop_size: 28 scale: 0.01 mean_value: 100 }'
@@ -139,6 +141,27 @@ def test_a_way_of_pixels_by_option_replaces_that_of_the_file(capsys):
     assert checkpoint().about().prepare.prepare.std.ravel()[0] != 100, "the deviation of the training images"
 
 
+def test_show_prints_every_field_with_its_file_and_trains_nothing(capsys, monkeypatch):
+    monkeypatch.delattr(Trainer, "run")
+    assert cli.main(["train", *DATA, "--net", BOTH, "--show", "--lr", "0.1"]) == 0
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert first == f"recipe of {BOTH}: field, value, source"
+    assert last == f"next: tinyalex train {shlex.join(DATA[:6])} --net {BOTH} --devices cpu:0 --lr 0.1"
+    table = {key: (value, source) for key, value, source in (re.split("  +", line.strip(), maxsplit=2) for line in lines)}
+    assert set(NAMES) <= set(table)
+    assert table["net"] == ("mine", "net.prototxt") and table["batch_size"] == ("5", "net.prototxt")
+    assert table["momentum"] == ("0.8", "solver.prototxt") and table["drop_after"] == ("1, 2", "solver.prototxt")
+    assert table["lr"] == ("0.1", "yours; without your options 0.002") and table["pixels"] == ("standardize", "net.prototxt")
+    assert table["patience"][1] == "in no file: recipe small" and table["weight_std"] == ("0.03; ip: 0.01", "net.prototxt")
+    assert table["factors"] == ("of rate and decay for 2 parameters, such as conv1.bias", "net.prototxt")
+    write("lr_policy: 'inv' gamma: 0.5 power: 2")
+    assert cli.main(["train", *DATA, "--net", BOTH, "--show", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["momentum"], document["net"], document["multipliers"]["ip.weight"]) == (0.8, "mine", [3, 250])
+    assert cli.main(["train", *DATA, "--net", BOTH, "--show"]) == 0
+    assert re.search("schedule +inv +the solver, whose rate is set once an epoch\n", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("policy", ["'exp' gamma: 0.9", "'inv' gamma: 0.5 power: 2", "'poly' power: 1", "'step' gamma: 0.5 stepsize: 1"])
 def test_every_policy_gives_the_solvers_rates(policy, capsys):
     write(f"lr_policy: {policy}")
@@ -248,7 +271,6 @@ def test_net_shows_the_net_of_a_solver(capsys):
         (["--net", "adam.prototxt"], "type must be SGD, the optimizer of the engine, got Adam"),
         (["--net", BOTH, "--width", "2"], "--net must be a net of the registry where --width is given, got that of --net; leave it out"),
         (["--net", BOTH, "--towers", "2"], "train: --towers must be 1 for the net of --net, got 2"),
-        (["--net", BOTH, "--show"], "--net must be a net of the registry where --show is given, got net.prototxt,solver.prototxt; a run"),
         (["--net", BOTH, "--input-size", "40"], "got 'mine', which reads 3x40x40; use larger images, or another --input-size"),
         (["--net", BOTH, "--patience", "3"], "train: --schedule must be plateau where --patience is given, got 'steps'"),
         (["--net", BOTH, "--rates", "fc=0"], "rates: a layer must be one of conv1, ip, got 'fc'"),

@@ -15,7 +15,7 @@ import numpy as np
 from tinyalex.commands.files import is_file
 from tinyalex.commands.shared import add_card_options, command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.commands.train_file import FileRecipe, net_of_files
-from tinyalex.commands.train_own import own_net
+from tinyalex.commands.train_own import Own, own_net
 from tinyalex.commands.train_plan import (
     FIELDS,
     YES_OR_NO,
@@ -33,7 +33,7 @@ from tinyalex.commands.train_plan import (
 )
 from tinyalex.data.dataset import Sources
 from tinyalex.data.source import Source
-from tinyalex.errors import DivergedError, Interrupted, ShapeError
+from tinyalex.errors import DivergedError, Interrupted
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
@@ -41,7 +41,7 @@ from tinyalex.models.registry import GROUPS, NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.diagnose import entropy_of, lower_rate, too_large
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.recipe_table import in_net, table_of
+from tinyalex.training.recipe_table import in_net, in_rows, table_of
 from tinyalex.training.recipes import RECIPES, Recipe
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
 from tinyalex.training.saved_net import SHIPPED, describe
@@ -107,15 +107,12 @@ def run(args: argparse.Namespace) -> int:
     brought: FileRecipe | None = None
     sources: Sources | None = None
     if is_file(args.net):
-        if args.show:
-            rule = "train: --net must be a net of the registry where --show is given"
-            raise ShapeError(f"{rule}, got {args.net}; a run says in its first lines what its files give")
         sources = sources_of(args)
         own, brought = net_of_files(args, sources, len(sources.train) - held_of(args, args.schedule or "", sources))
     name, recipe = recipe_in(args, None if brought is None else (brought.words, brought.base()))
-    if args.show:
-        return _show(args, name, recipe, options_of(args, recipe))
     recipe = recipe if own is None else recipe.with_fields(net=own.saved.net)
+    if args.show:
+        return _show(args, name, recipe) if own is None or brought is None else _show_files(args, recipe, own, brought)
     shape = input_shape(args, recipe) if own is None else own.saved.takes
     sources = sources or sources_of(args)
     for line in () if brought is None else brought.lines(args, recipe):
@@ -174,8 +171,9 @@ def _loss_of(heads: tuple[float, ...], net: Layer) -> Loss:
     return SoftmaxCrossEntropy(device=net.device, dtype=net.dtype)
 
 
-def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str, Any]) -> int:
+def _show(args: argparse.Namespace, name: str, recipe: Recipe) -> int:
     """Print the recipe."""
+    options = options_of(args, recipe)
     if args.json:
         print(json.dumps({"recipe": name, **vars(recipe), **in_net(recipe.net, **options)}, indent=1))
         return 0
@@ -185,6 +183,18 @@ def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str
         print(f"next: tinyalex train --recipe {name} --data cifar10, after tinyalex data cifar10")
     else:
         print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")
+    return 0
+
+
+def _show_files(args: argparse.Namespace, recipe: Recipe, own: Own, brought: FileRecipe) -> int:
+    """Print what the files of --net give."""
+    if args.json:
+        document = {"recipe": brought.words, **vars(recipe), **in_rows(own.saved.rows)}
+        print(json.dumps({**document, "multipliers": brought.factors(args), "heads": brought.heads}, indent=1))
+        return 0
+    print(f"recipe {brought.words}: field, value, source")
+    print("\n".join(f"  {line}" for line in brought.table(args, recipe, own.saved.rows)))
+    print(f"next: {command_of('train', args, DEFAULTS, None, show=None)}")
     return 0
 
 
