@@ -219,7 +219,7 @@ def _classes(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
     if args.classes is not None:
         file = path(args.classes)
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8").split("\n")
         except (OSError, ValueError) as error:
             raise CheckpointError(f"convert: --classes must be a text file in UTF-8, got {file}: {error}; correct the name") from None
         return [line.strip() for line in lines if line.strip()], ()

@@ -24,6 +24,10 @@ LEFT_OUT = ("Accuracy", "Silence", "ArgMax", "HDF5Output")  # they change nothin
 LOSS = "SoftmaxWithLoss"
 
 
+class NoSizeError(DataError):
+    """The file does not say how large an image is."""
+
+
 @dataclass(frozen=True, eq=False)
 class CaffeNet(Imported):
     """What a file of Caffe says beyond the net.
@@ -146,6 +150,12 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
     return net, graph
 
 
+def trained_phase(message: Message, source: str) -> str:
+    """The phase of the net in a caffemodel: TRAIN if images are read in that alone, because Caffe writes the net that it trained."""
+    rules = [rule.one("phase") for layer in layers_of(message, source) if layer.type in DATA for rule in layer.message.all("include")]
+    return "TRAIN" if set(rules) - {None} == {"TRAIN"} else "TEST"
+
+
 def name_of(message: Message) -> str:
     """The name of a net; characters that cannot be printed are replaced."""
     return printable([message.one("name") or "caffe"])[0]
@@ -243,7 +253,7 @@ def _image(wired: Wired, source: str, wanted: Wanted) -> tuple[Value, Shape, Caf
     where = source if layer is None else layer.where
     if shape is None:
         rule = f"{where}: the input {show(blob)} must have a shape (C, H, W)"
-        raise DataError(f"{rule}, got none in the file; give in_shape=(3, 32, 32), or convert with --in-shape 3,32,32")
+        raise NoSizeError(f"{rule}, got none in the file", "give in_shape=(3, 32, 32), or convert with --in-shape 3,32,32")
     if len(shape) != 3 or not all(0 < side <= LARGEST for side in shape):
         raise DataError(f"{where}: the shape of the input {show(blob)} must be three sizes from 1 to {LARGEST:,}, got {show(shape)}")
     return value, shape, layer
