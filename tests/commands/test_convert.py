@@ -281,7 +281,7 @@ def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
         (["in.safetensors", "a.safetensors", "--mean", "red"], "--mean must be 1 or 3 numbers with commas between, got 'red'"),
         (["in.safetensors", "a.safetensors", "--std", "0"], "std must be above 0 in every channel"),
         (["in.safetensors", "a.safetensors", "--classes", "gone.txt"], "--classes must be a text file in UTF-8"),
-        (["in.safetensors", "a.pth", "--classes", "c.txt"], "OUT must be a .safetensors, without --names, where --classes is given, got"),
+        (["in.safetensors", "a.pth", "--classes", "c.txt"], "OUT must be an .onnx, or a .safetensors without --names, where --classes"),
         (["in.safetensors", "a.safetensors", "--names", "timm", "--warp"], "without --names, where --warp is given, got a.safetensors"),
         (["in.safetensors", "a.onnx", "--names", "timm"], "OUT must be a .pth or a .safetensors where --names is given, got a.onnx"),
         (["in.safetensors", "a.pth", "--in-shape", "3,8,8"], "IN must be a file of another program where --in-shape is given, got in."),

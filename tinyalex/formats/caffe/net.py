@@ -32,13 +32,11 @@ class NoSizeError(DataError):
 class CaffeNet(Imported):
     """What a file of Caffe says beyond the net.
 
-    multipliers: of `SGD`, from lr_mult and decay_mult, where they are not 1. heads: the weights of the losses of auxiliary heads, in the
-        order of `tinyalex.loss.WeightedHeads`. data: of the layer that reads the images: batch_size, crop_size, mirror, scale,
-        mean_value (in the order of the channels, BGR) and mean_file, as far as it gives them.
+    multipliers: of `SGD`, from lr_mult and decay_mult, where they are not 1. data: of the layer that reads the images: batch_size,
+        crop_size, mirror, scale, mean_value (in the order of the channels, BGR) and mean_file, as far as it gives them.
     """
 
     multipliers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    heads: tuple[float, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
