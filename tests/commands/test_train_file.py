@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,15 @@ import pytest
 from tests.formats.cfg.cfg_files import sections
 from tests.stops import stopped_at
 from tinyalex import cli
+from tinyalex.formats.caffe import read_prototxt, write_caffemodel
+from tinyalex.formats.files import read
 from tinyalex.init import Constant, Gaussian
+from tinyalex.models.later.rows import build_net, head_ends
+from tinyalex.models.weights import arrays_of
 from tinyalex.training import Trainer, load_checkpoint
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import NAMES
+from tinyalex.training.saved_net import load_net
 
 DATA = ["--data", "synthetic", "--train-images", "20", "--test-images", "8", "--devices", "cpu:0"]
 READER = 'data_param { source: "x" batch_size: 5 } transform_param { mirror: true crop_size: 28 scale: 0.01 mean_value: 100 }'
@@ -223,6 +229,71 @@ layer { name: "loss1" type: "SoftmaxWithLoss" bottom: "aux" bottom: "label" loss
     assert recorded()["trainer"]["loss"] == "WeightedHeads [1.0, 0.3]"
     assert checkpoint().params["aux.weight"].shape[0] == 10
     train(capsys, "--net", BOTH, "--epochs", "3")
+
+
+AUX = """layer { name: "aux" type: "InnerProduct" bottom: "conv1" top: "aux" inner_product_param { num_output: 7 } }
+layer { name: "loss1" type: "SoftmaxWithLoss" bottom: "aux" bottom: "label" loss_weight: 0.25 }
+"""
+
+
+@pytest.fixture
+def with_head(tmp_path):
+    """A net with an auxiliary head, with weights: heads.prototxt and heads.caffemodel."""
+    text = (NET + AUX).replace("READER", READER).replace("include { phase: TRAIN }", "")
+    (tmp_path / "heads.prototxt").write_text(text)
+    net = read_prototxt("heads.prototxt", heads=True)
+    write_caffemodel("heads.caffemodel", replace(net, arrays=arrays_of(build_net(net.rows, net.in_shape, net.name))))
+    return "heads.prototxt,heads.caffemodel"
+
+
+def test_commands_that_only_use_a_net_say_which_heads_are_left_out(with_head, capsys):
+    left = "left out: what ends with aux, auxiliary heads that only training needs"
+    for command in (["net", "heads.prototxt"], ["compare", "heads.prototxt"]):
+        assert cli.main(command) == 0
+        assert left in capsys.readouterr().err
+    assert left in read_prototxt("heads.prototxt").notes and left not in read_prototxt("heads.prototxt", heads=True).notes
+
+
+@pytest.mark.parametrize("target", ["out.onnx", "out.safetensors", "out.prototxt,out.caffemodel", "out.pth"])
+def test_heads_are_converted(target, with_head, capsys):
+    if target.endswith("onnx"):
+        pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
+    assert cli.main(["convert", with_head, target, *(["--names", "tinyalex"] if target.endswith("pth") else [])]) == 0
+    out = capsys.readouterr().out
+    assert "arrays: 6 of 6 were in heads.prototxt,heads.caffemodel" in out and "has weights of aux" not in out
+    assert ("note: left out of the .prototxt, which is for use: aux, the ends of auxiliary heads" in out) == ("prototxt" in target)
+    if target.endswith(("onnx", "safetensors")):
+        assert head_ends(load_net(target)[1].rows) == ["aux"]
+    if target.endswith("onnx"):
+        assert read(target).heads == (0.25,)
+
+
+def test_heads_without_weights_are_left_out_of_what_is_converted(with_head, capsys):
+    net = read_prototxt("heads.prototxt")
+    write_caffemodel("main.caffemodel", replace(net, arrays=arrays_of(build_net(net.rows, net.in_shape, net.name))))
+    assert cli.main(["convert", "heads.prototxt,main.caffemodel", "out.safetensors"]) == 0
+    out = capsys.readouterr().out
+    assert "arrays: 4 of 4 were in" in out and "note: left out: what ends with aux, auxiliary heads that only training needs" in out
+
+
+@pytest.mark.parametrize("option", ["--net", "--from"])
+def test_heads_of_onnx_and_of_this_program_are_trained(option, with_head, capsys):
+    pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
+    assert cli.main(["convert", with_head, "out.onnx"]) == 0
+    assert cli.main(["convert", with_head, "out.safetensors"]) == 0
+    capsys.readouterr()
+    for file, weight in (("out.onnx", 0.25 if option == "--net" else 0.3), ("out.safetensors", 0.3)):
+        if file.endswith("safetensors") and option == "--net":
+            continue
+        said = train(capsys, option, file, "--epochs", "1", "--out", f"run-{file}", "--test-images", "10")
+        config = load_checkpoint(checkpoint_files(Path(f"run-{file}"))[-1]).config
+        assert config["trainer"]["loss"] == f"WeightedHeads [1.0, {weight}]"
+        default = "the loss of each of 1 auxiliary heads counts 0.3 times, as in GoogLeNet: no file says it"
+        assert (default in said) == (weight == 0.3)
+        if option == "--from":
+            assert f"begins with the weights in {file}; aux, ip start anew\n" in said
+        else:
+            assert "from out.onnx: the losses of auxiliary heads, which count 0.25 times" in said
 
 
 def test_layers_of_onnx_are_trained_from_new_weights(capsys, tmp_path):

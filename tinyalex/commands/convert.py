@@ -16,7 +16,7 @@ from tinyalex.commands.files import numbers, shape_in
 from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data.find import open_data
-from tinyalex.errors import CheckpointError, ShapeError, require_int, show
+from tinyalex.errors import CheckpointError, DataError, ShapeError, require_int, show
 from tinyalex.formats.files import FORMATS, files_in, format_of, format_to_write, kind_of_files, read, write
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.matching import Matched, as_net, match
@@ -24,8 +24,8 @@ from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
 from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, outputs_of, require_whole
 from tinyalex.formats.torch.match import arrange
 from tinyalex.layers import Sequential
-from tinyalex.models.later.rows import build_net, flat
-from tinyalex.models.registry import require_name
+from tinyalex.models.later.rows import build_net, flat, head_ends
+from tinyalex.models.registry import heads_of, require_name
 from tinyalex.models.saved_net import SavedNet, printable
 from tinyalex.models.weights import arrays_of, copy_state, join_state, read_weights, save_weights
 from tinyalex.training.saved_net import SHIPPED, is_shipped, read_saved, wrote
@@ -118,6 +118,8 @@ def run(args: argparse.Namespace) -> int:
         notes += said
         write(path(args.target), whole, names=args.names, about=kept)
         notes += [] if saved is None or kept is not None else [_not_kept(args.target, saved)]
+    if heads := head_ends(net.rows) if "prototxt" in kinds else []:
+        notes.append(f"left out of the .prototxt, which is for use: {', '.join(printable(heads))}, the ends of auxiliary heads")
     checks = checked(args, net, own, targets, native) if args.check == "yes" else ()
     parameters = sum(int(np.prod(array.shape)) for leaf in own.leaves() for array in leaf.params.values())
     done = Converted(net, matched, parameters, tuple(notes), tuple(targets), checks)
@@ -158,7 +160,7 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
         else:
             net = imported_from(saved, params, str(file))
     else:
-        net = read(given, net=args.net, in_shape=shape_in("convert", args.in_shape), output=args.output)
+        net = _foreign(args, given)
         saved = net.about
     if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and _kind(args.source) in NAMED))):
         return net, saved, ()  # the reader of arrays alone has found the net
@@ -171,6 +173,19 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
         rule = f"convert: --net must be a net that computes the same, got {args.net}, whose outputs differ by {found.difference:.2g}"
         raise CheckpointError(f"{rule} of the largest{why}")
     return renamed, saved, differences
+
+
+def _foreign(args: argparse.Namespace, given: str) -> Imported:
+    """The net of a file of another program, with its auxiliary heads where it has weights for them and --net has them too."""
+    options: dict[str, Any] = dict(net=args.net, in_shape=shape_in("convert", args.in_shape), output=args.output)
+    if args.net is None or heads_of(args.net):
+        try:
+            net = read(given, **options, heads=True)
+            if not head_ends(net.rows) or not net.arrays or not match(net).missing:
+                return net
+        except DataError:  # perhaps because of its heads
+            pass
+    return read(given, **options)
 
 
 def build_imported(net: Imported) -> tuple[Sequential, Matched]:

@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
         net,
         recipe.optimizer_for(net, rates),
         schedule,
-        _loss_of(heads_of(recipe.net) if brought is None else brought.heads, net),
+        _loss_of(heads_of(recipe.net) if own is None else own.heads(() if brought is None else brought.heads), net),
         train=train,
         val=test if held_out is None else held_out,
         prepare=prepare,

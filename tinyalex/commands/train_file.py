@@ -109,6 +109,9 @@ class FileRecipe:
         if self.multipliers:
             names = f"{len(self.multipliers)} parameters, such as {next(iter(self.multipliers))}"
             yield f"from {rates}: factors of rate and decay for {names}"
+        if self.heads:
+            times = ", ".join(f"{weight:g}" for weight in self.heads)
+            yield f"from {layers}: the losses of auxiliary heads, which count {times} times"
         known: set[str] = set()
         for name, own in self.fields.items():
             known |= own.keys()

@@ -18,7 +18,7 @@ from tinyalex.errors import CheckpointError, ShapeError, show
 from tinyalex.formats.imported import Imported
 from tinyalex.models.later.rows import build_net
 from tinyalex.models.options import keywords_of
-from tinyalex.models.registry import MODELS, build
+from tinyalex.models.registry import MODELS, build, heads_of
 from tinyalex.models.rows import Shape
 from tinyalex.models.rows_of_net import rows_of_net
 from tinyalex.models.saved_net import COUNTS, SavedNet
@@ -180,4 +180,5 @@ def named_by(saved: SavedNet, classes: Sequence[str], folders: Sequence[str]) ->
 def imported_from(saved: SavedNet, arrays: Mapping[str, np.ndarray[Any, Any]], source: str) -> Imported:
     """A network that the engine saved, as a writer of another format takes it; two towers become one."""
     dry = saved.dry()
-    return Imported(saved.net, source, saved.rows or rows_of_net(dry), saved.in_shape, match_state(arrays, arrays_of(dry)))
+    rows, heads = saved.rows or rows_of_net(dry), () if saved.rows else heads_of(saved.net)
+    return Imported(saved.net, source, rows, saved.in_shape, match_state(arrays, arrays_of(dry)), heads=heads)

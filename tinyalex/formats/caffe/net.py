@@ -12,8 +12,8 @@ from tinyalex.formats.caffe.message import CaffeLayer, Message, layers_of
 from tinyalex.formats.caffe.slots import LARGEST, Graph, Value
 from tinyalex.formats.graph import fold
 from tinyalex.formats.imported import Imported
-from tinyalex.models.later.rows import flat
-from tinyalex.models.rows import Rows, Shape
+from tinyalex.models.later.rows import flat, head_ends
+from tinyalex.models.rows import Shape
 from tinyalex.models.saved_net import printable
 
 DATA = {  # the layers that give images, and the field that holds their settings
@@ -128,7 +128,7 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
     rows = fold(source, graph.nodes, image.name, main.name, tuple(heads))
     kept = {row.name for row in flat(rows)}
     weights = {graph.nodes[graph.made[head]].row.name: weight for head, weight in heads.items() if head in graph.made}
-    order = _heads(rows)
+    order = head_ends(rows)
     if not weights.keys() >= set(order):
         rule = f"{source}: the loss of an auxiliary head must read a layer that the rest of the net does not read"
         raise DataError(f"{rule}, got one that it reads; read the net without its heads")
@@ -266,6 +266,9 @@ def _outputs(
         at = max(range(len(weighted)), key=lambda i: (weighted[i][0], i))
         most, main = weighted[at]
         heads = {value.name: float(weight / (most or 1)) for weight, value in weighted if value is not main}
+        if heads and not wanted.heads:
+            names = ", ".join(printable([name.partition("#")[0] for name in heads]))
+            graph.notes.append(f"left out: what ends with {names}, auxiliary heads that only training needs")
         return main, heads if wanted.heads else {}
     values = {graph.real(value).name: graph.real(value) for _, _, tops in wired.layers for value in tops if not value.readers}
     values = {name: value for name, value in values.items() if name not in ends} | dict(ends)
@@ -277,19 +280,6 @@ def _outputs(
         return last[wanted.output], {}
     if len(values) != 1:
         got = ", ".join(map(show, list(values)[:5])) or "none"
-        raise DataError(f"{source}: the outputs of the net must be one, got {got}; choose one with output=")
+        raise DataError(f"{source}: the outputs of the net must be one, got {got}; choose one with output=, --output of `tinyalex convert`")
     (main,) = values.values()
     return main, {}
-
-
-def _heads(rows: Rows) -> list[str]:
-    """The last rows of the auxiliary heads, in the order in which the net gives them: the innermost first. "" for a head without rows."""
-    found: list[str] = []
-    for row in rows:
-        if row.kind == "branches":
-            paths = row["paths"]
-            for path in paths[:1] if row["merge"] == "both" else paths:
-                found += _heads(path)
-            if row["merge"] == "both":
-                found += [path[-1].name if path else "" for path in paths[1:]]
-    return found

@@ -12,7 +12,8 @@ The entry `tinyalex.preparation` is JSON:
     classes      the name of each output; folders: other names, those of the folders of pictures, or []
     note         what the network was trained on
 
-It can only name preparations that tinyalex has, so reading it executes nothing.
+It can only name preparations that tinyalex has, so reading it executes nothing. The entry `tinyalex.heads` is a JSON list: by how much the
+losses of auxiliary heads count, which are the further outputs.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from tinyalex.formats.imported import Imported
 from tinyalex.formats.saved import in_registry
 from tinyalex.models.saved_net import SavedNet, printable
 
-KEY, VERSION = "tinyalex.preparation", 1
+KEY, VERSION, HEADS = "tinyalex.preparation", 1, "tinyalex.heads"
 FEW = 64  # values of an array that are written one by one
 LONGEST = 2**25  # characters of an entry: the mean image of 1,400 x 1,400 pixels
 LARGEST = 2048  # pixels of a side of an array
@@ -56,6 +57,16 @@ def text_of(about: SavedNet) -> dict[str, str]:
         "note": about.note,
     }
     return {KEY: json.dumps(found, allow_nan=False)}
+
+
+def heads_of(entries: Sequence[Any], count: int) -> tuple[float, ...]:
+    """The weights of the losses of so many auxiliary heads, () where the entries do not say them. entries: the values of `HEADS`."""
+    try:
+        found = json.loads(entries[0]) if len(entries) == 1 and len(entries[0]) <= LONGEST else None
+        weights = tuple(float(weight) for weight in found) if isinstance(found, list) and len(found) == count else ()
+    except DAMAGED:
+        return ()
+    return weights if all(0 <= weight < math.inf for weight in weights) else ()
 
 
 def described(net: Imported, entries: Sequence[Any]) -> Imported:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tinyalex.formats.graph import Node, unfold
 from tinyalex.formats.imported import Arrays, Imported
 from tinyalex.formats.onnx.graph_out import Out
 from tinyalex.formats.onnx.layers_out import LAYERS, OPSETS
-from tinyalex.formats.onnx.preparation import text_of
+from tinyalex.formats.onnx.preparation import HEADS, text_of
 from tinyalex.formats.onnx.shapes import layer_of, shape_of
 from tinyalex.layers import Layer
 from tinyalex.models.later.rows import MERGES, build_net
@@ -45,7 +46,7 @@ def write_onnx(path: Path | str, net: Imported, text: Mapping[str, str] | None =
         file cannot be written.
     """
     path = require_path(path)
-    entries = {**(text or {}), **({} if about is None else text_of(about))}
+    entries = {**(text or {}), **({} if about is None else text_of(about)), **({HEADS: json.dumps(net.heads)} if net.heads else {})}
     write_bytes(path, onnx_model(str(path), net, entries).SerializeToString(deterministic=True))
 
 
