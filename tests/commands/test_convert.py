@@ -124,14 +124,19 @@ def test_all_pairs_for_a_net_of_the_registry(first, second, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_alexnet_of_full_size_goes_round_through_arrays_alone(name, capsys):
-    """244 MB each. Files of arrays alone do not say their layers, so they are read for nets of the registry, which have this size."""
+def test_every_alexnet_of_full_size_goes_through_all_pairs_of_formats(name, capsys):
+    """244 MB each. Files of arrays alone do not say their layers, so they are read for nets of the registry, which have this size.
+
+    The way leads from each format to each other one exactly once, and ends where it began.
+    """
     side = 227 if name in ("alexnet-caffe", "alexnet-caffenet") else 224
     about = SavedNet(name, tuple(map(str, range(1000))), CropAndFlip(PREPARE, side), (3, 256, 256))
     save_weights("in.safetensors", about.build(), about=about)
-    for source, target in (("in.safetensors", "net.pth"), ("net.pth", WHOLE[0]), (WHOLE[0], ARRAYS[1]), (ARRAYS[1], "back.safetensors")):
-        names = ["--names", "tinyalex"] if target in ARRAYS else []
-        run(source, target, "--net", name, "--check", "no", *names)
+    a, b, c, d = (*WHOLE, *ARRAYS)
+    way = (a, b, a, c, a, d, b, c, b, d, c, d, a)
+    assert len({*zip(way, way[1:], strict=False)}) == 12
+    for source, target in zip(("in.safetensors", *way), (*way, "back.safetensors"), strict=True):
+        run(source, target, "--net", name, "--check", "no", *(["--names", "tinyalex"] if target in ARRAYS else []))
     (_, given, _), (_, found, saved) = (read_saved(file) for file in ("in.safetensors", "back.safetensors"))
     assert saved.net == name and saved.rows == () and given.keys() == found.keys()
     assert all(np.array_equal(given[key], found[key]) for key in given)
@@ -281,7 +286,7 @@ def test_a_mean_image_of_caffe_gives_the_mean(capsys, tmp_path):
         (["in.safetensors", "a.safetensors", "--mean", "red"], "--mean must be 1 or 3 numbers with commas between, got 'red'"),
         (["in.safetensors", "a.safetensors", "--std", "0"], "std must be above 0 in every channel"),
         (["in.safetensors", "a.safetensors", "--classes", "gone.txt"], "--classes must be a text file in UTF-8"),
-        (["in.safetensors", "a.pth", "--classes", "c.txt"], "OUT must be a .safetensors, without --names, where --classes is given, got"),
+        (["in.safetensors", "a.pth", "--classes", "c.txt"], "OUT must be an .onnx, or a .safetensors without --names, where --classes"),
         (["in.safetensors", "a.safetensors", "--names", "timm", "--warp"], "without --names, where --warp is given, got a.safetensors"),
         (["in.safetensors", "a.onnx", "--names", "timm"], "OUT must be a .pth or a .safetensors where --names is given, got a.onnx"),
         (["in.safetensors", "a.pth", "--in-shape", "3,8,8"], "IN must be a file of another program where --in-shape is given, got in."),

@@ -137,3 +137,15 @@ def test_towers_of_the_net_are_drawn_apart_and_the_classes_are_not(monkeypatch, 
     assert titles[0] == ["input, 24x24 pixels as the net sees them"]
     assert [title.split(":")[0] for title in titles[1]] == ["conv1, tower a", "tower b"]
     assert [len(row) for row in titles[2:]] == [1, 1]
+
+
+@pytest.mark.parametrize("command", ["predict", "features", "filters", "explore", "neighbors", "evaluate"])
+def test_help_says_that_files_of_other_programs_are_taken_and_what_data_are_for(command, capsys):
+    assert cli.main([command, "--help"]) == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "or a file of ONNX, PyTorch, safetensors, or Caffe, as deploy.prototxt,net.caffemodel" in words
+    if command != "explore":
+        assert "--net NAME the network, for a CKPT that does not say it, such as an old one or a .pth: " in words
+    if command in ("predict", "features"):
+        names = "the data that name the classes of a CKPT which has no names, such as a file of another program;"
+        assert f"--data DATA {names} an old CKPT with --net needs them" in words

@@ -26,6 +26,7 @@ from tinyalex.files.tensors import write_tensors
 from tinyalex.models.pretrained import trained_figure1
 from tinyalex.models.registry import build
 from tinyalex.models.rows import change
+from tinyalex.models.weights import read_weights
 from tinyalex.training import load_checkpoint, load_weights
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipe_table import OF_NET
@@ -165,6 +166,28 @@ def test_rate_drops_at_70_and_90_percent(epochs, after, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "recipe_in", seen)
     assert cli.main([*SMALL, "--epochs", str(epochs), "--out", str(tmp_path)]) == 130
     assert made[0].after == after
+
+
+def test_a_run_that_diverges_with_finite_numbers_says_so(tmp_path, capsys):
+    """The parameters are finite and far too large for float16, which is not what the user can mend."""
+    assert cli.main([*SMALL, "--train-images", "16", "--epochs", "1", "--lr", "1e6", "--schedule", "constant", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.fullmatch(
+        r"tinyalex: error: train: the loss must be below 2\.\d+, that of a guess, while parameters are as large as \S+ in \w+ of \w+, "
+        r"got \S+ in epoch 1, after step 2: the training has diverged; "
+        r"begin again in another folder with a lower learning rate, such as --lr 0\.1 for 1e\+06",
+        said,
+    ), said
+    assert not (tmp_path / "weights.safetensors").exists()
+
+
+def test_a_net_that_learns_with_a_large_parameter_is_kept_in_float32(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "too_large", lambda net, dtype: "1e+05 in weight of fc8" if dtype == "float16" else None)
+    monkeypatch.setattr(train, "entropy_of", lambda labels: 1e9)
+    assert cli.main([*SMALL, "--epochs", "1", "--out", str(tmp_path)]) == 0
+    assert "float16 does not hold 1e+05 in weight of fc8, so weights.safetensors has float32\n" in capsys.readouterr().err
+    trained = load_checkpoint(checkpoint_files(tmp_path)[-1]).params["fc8.weight"]
+    assert np.array_equal(read_weights(tmp_path / "weights.safetensors")[0]["fc8.weight"], trained)
 
 
 def test_out_of_memory_exits_1(tmp_path, monkeypatch, capsys):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,15 @@ import pytest
 from tests.formats.cfg.cfg_files import sections
 from tests.stops import stopped_at
 from tinyalex import cli
+from tinyalex.formats.caffe import read_prototxt, write_caffemodel
+from tinyalex.formats.files import read
 from tinyalex.init import Constant, Gaussian
+from tinyalex.models.later.rows import build_net, head_ends
+from tinyalex.models.weights import arrays_of
 from tinyalex.training import Trainer, load_checkpoint
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.recipes import NAMES
+from tinyalex.training.saved_net import load_net
 
 DATA = ["--data", "synthetic", "--train-images", "20", "--test-images", "8", "--devices", "cpu:0"]
 READER = 'data_param { source: "x" batch_size: 5 } transform_param { mirror: true crop_size: 28 scale: 0.01 mean_value: 100 }'
@@ -139,6 +147,27 @@ def test_a_way_of_pixels_by_option_replaces_that_of_the_file(capsys):
     assert checkpoint().about().prepare.prepare.std.ravel()[0] != 100, "the deviation of the training images"
 
 
+def test_show_prints_every_field_with_its_file_and_trains_nothing(capsys, monkeypatch):
+    monkeypatch.delattr(Trainer, "run")
+    assert cli.main(["train", *DATA, "--net", BOTH, "--show", "--lr", "0.1"]) == 0
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    assert first == f"recipe of {BOTH}: field, value, source"
+    assert last == f"next: tinyalex train {shlex.join(DATA[:6])} --net {BOTH} --devices cpu:0 --lr 0.1"
+    table = {key: (value, source) for key, value, source in (re.split("  +", line.strip(), maxsplit=2) for line in lines)}
+    assert set(NAMES) <= set(table)
+    assert table["net"] == ("mine", "net.prototxt") and table["batch_size"] == ("5", "net.prototxt")
+    assert table["momentum"] == ("0.8", "solver.prototxt") and table["drop_after"] == ("1, 2", "solver.prototxt")
+    assert table["lr"] == ("0.1", "yours; without your options 0.002") and table["pixels"] == ("standardize", "net.prototxt")
+    assert table["patience"][1] == "in no file: recipe small" and table["weight_std"] == ("0.03; ip: 0.01", "net.prototxt")
+    assert table["factors"] == ("of rate and decay for 2 parameters, such as conv1.bias", "net.prototxt")
+    write("lr_policy: 'inv' gamma: 0.5 power: 2")
+    assert cli.main(["train", *DATA, "--net", BOTH, "--show", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["momentum"], document["net"], document["multipliers"]["ip.weight"]) == (0.8, "mine", [3, 250])
+    assert cli.main(["train", *DATA, "--net", BOTH, "--show"]) == 0
+    assert re.search("schedule +inv +the solver, whose rate is set once an epoch\n", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("policy", ["'exp' gamma: 0.9", "'inv' gamma: 0.5 power: 2", "'poly' power: 1", "'step' gamma: 0.5 stepsize: 1"])
 def test_every_policy_gives_the_solvers_rates(policy, capsys):
     write(f"lr_policy: {policy}")
@@ -202,6 +231,71 @@ layer { name: "loss1" type: "SoftmaxWithLoss" bottom: "aux" bottom: "label" loss
     train(capsys, "--net", BOTH, "--epochs", "3")
 
 
+AUX = """layer { name: "aux" type: "InnerProduct" bottom: "conv1" top: "aux" inner_product_param { num_output: 7 } }
+layer { name: "loss1" type: "SoftmaxWithLoss" bottom: "aux" bottom: "label" loss_weight: 0.25 }
+"""
+
+
+@pytest.fixture
+def with_head(tmp_path):
+    """A net with an auxiliary head, with weights: heads.prototxt and heads.caffemodel."""
+    text = (NET + AUX).replace("READER", READER).replace("include { phase: TRAIN }", "")
+    (tmp_path / "heads.prototxt").write_text(text)
+    net = read_prototxt("heads.prototxt", heads=True)
+    write_caffemodel("heads.caffemodel", replace(net, arrays=arrays_of(build_net(net.rows, net.in_shape, net.name))))
+    return "heads.prototxt,heads.caffemodel"
+
+
+def test_commands_that_only_use_a_net_say_which_heads_are_left_out(with_head, capsys):
+    left = "left out: what ends with aux, auxiliary heads that only training needs"
+    for command in (["net", "heads.prototxt"], ["compare", "heads.prototxt"]):
+        assert cli.main(command) == 0
+        assert left in capsys.readouterr().err
+    assert left in read_prototxt("heads.prototxt").notes and left not in read_prototxt("heads.prototxt", heads=True).notes
+
+
+@pytest.mark.parametrize("target", ["out.onnx", "out.safetensors", "out.prototxt,out.caffemodel", "out.pth"])
+def test_heads_are_converted(target, with_head, capsys):
+    if target.endswith("onnx"):
+        pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
+    assert cli.main(["convert", with_head, target, *(["--names", "tinyalex"] if target.endswith("pth") else [])]) == 0
+    out = capsys.readouterr().out
+    assert "arrays: 6 of 6 were in heads.prototxt,heads.caffemodel" in out and "has weights of aux" not in out
+    assert ("note: left out of the .prototxt, which is for use: aux, the ends of auxiliary heads" in out) == ("prototxt" in target)
+    if target.endswith(("onnx", "safetensors")):
+        assert head_ends(load_net(target)[1].rows) == ["aux"]
+    if target.endswith("onnx"):
+        assert read(target).heads == (0.25,)
+
+
+def test_heads_without_weights_are_left_out_of_what_is_converted(with_head, capsys):
+    net = read_prototxt("heads.prototxt")
+    write_caffemodel("main.caffemodel", replace(net, arrays=arrays_of(build_net(net.rows, net.in_shape, net.name))))
+    assert cli.main(["convert", "heads.prototxt,main.caffemodel", "out.safetensors"]) == 0
+    out = capsys.readouterr().out
+    assert "arrays: 4 of 4 were in" in out and "note: left out: what ends with aux, auxiliary heads that only training needs" in out
+
+
+@pytest.mark.parametrize("option", ["--net", "--from"])
+def test_heads_of_onnx_and_of_this_program_are_trained(option, with_head, capsys):
+    pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
+    assert cli.main(["convert", with_head, "out.onnx"]) == 0
+    assert cli.main(["convert", with_head, "out.safetensors"]) == 0
+    capsys.readouterr()
+    for file, weight in (("out.onnx", 0.25 if option == "--net" else 0.3), ("out.safetensors", 0.3)):
+        if file.endswith("safetensors") and option == "--net":
+            continue
+        said = train(capsys, option, file, "--epochs", "1", "--out", f"run-{file}", "--test-images", "10")
+        config = load_checkpoint(checkpoint_files(Path(f"run-{file}"))[-1]).config
+        assert config["trainer"]["loss"] == f"WeightedHeads [1.0, {weight}]"
+        default = "the loss of each of 1 auxiliary heads counts 0.3 times, as in GoogLeNet: no file says it"
+        assert (default in said) == (weight == 0.3)
+        if option == "--from":
+            assert f"begins with the weights in {file}; aux, ip start anew\n" in said
+        else:
+            assert "from out.onnx: the losses of auxiliary heads, which count 0.25 times" in said
+
+
 def test_layers_of_onnx_are_trained_from_new_weights(capsys, tmp_path):
     pytest.importorskip("onnx", reason="the package onnx is not installed: install the extra 'test'")
     train(capsys, "--net", BOTH)
@@ -248,7 +342,6 @@ def test_net_shows_the_net_of_a_solver(capsys):
         (["--net", "adam.prototxt"], "type must be SGD, the optimizer of the engine, got Adam"),
         (["--net", BOTH, "--width", "2"], "--net must be a net of the registry where --width is given, got that of --net; leave it out"),
         (["--net", BOTH, "--towers", "2"], "train: --towers must be 1 for the net of --net, got 2"),
-        (["--net", BOTH, "--show"], "--net must be a net of the registry where --show is given, got net.prototxt,solver.prototxt; a run"),
         (["--net", BOTH, "--input-size", "40"], "got 'mine', which reads 3x40x40; use larger images, or another --input-size"),
         (["--net", BOTH, "--patience", "3"], "train: --schedule must be plateau where --patience is given, got 'steps'"),
         (["--net", BOTH, "--rates", "fc=0"], "rates: a layer must be one of conv1, ip, got 'fc'"),

@@ -10,7 +10,8 @@ from tests.contract import refuses, rng, values
 from tinyalex.errors import show
 from tinyalex.gradcheck import check_directions, check_network
 from tinyalex.models import alexnet, as_built
-from tinyalex.models.rows import links, parameters, weight_shapes, weighted
+from tinyalex.models.halves import links
+from tinyalex.models.rows import parameters, weight_shapes, weighted
 
 SMALL = {"width": 1 / 16, "num_classes": 10}
 EVERY_LINK = ("conv2", "conv3", "conv4", "conv5", "fc6", "fc7")

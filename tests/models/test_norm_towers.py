@@ -15,7 +15,8 @@ from tinyalex.data.batches import SubtractMean
 from tinyalex.errors import CheckpointError, Interrupted
 from tinyalex.models import join_state
 from tinyalex.models.build import build_rows, places_of
-from tinyalex.models.rows import bn, conv, flatten, gn, half, linear, norm, parameters, pool, relu
+from tinyalex.models.halves import half
+from tinyalex.models.rows import bn, conv, flatten, gn, linear, norm, parameters, pool, relu
 from tinyalex.models.weights import load_weights, save_weights, state_on_host
 from tinyalex.training import Trainer, parameters_sha256
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
 from tinyalex.devices.dry import DryDevice
+from tinyalex.layers.merge import Merge
 from tinyalex.models import build, rows as edits, rows_of
 from tinyalex.models.alexnet import PAPER
 from tinyalex.models.build import build_rows, places_of
+from tinyalex.models.defaults import DEFAULTS
+from tinyalex.models.halves import half, links
+from tinyalex.models.later.rows import KINDS, build_net, each_layer, flat
 from tinyalex.models.registry import GROUPS
-from tinyalex.models.rows import after, change, conv, flatten, half, linear, names, pool, relu, swap, walk, weighted
+from tinyalex.models.rows import Row, after, change, conv, flatten, linear, names, pool, relu, swap, walk, weighted
+from tinyalex.models.rows_json import settings_of
+from tinyalex.models.rows_of_net import rows_of_net
 
 NET = (conv("conv1", 6, 3), relu("relu1"), pool("pool1", 2), flatten("flat"), linear("fc", 5))
 
@@ -81,8 +89,8 @@ def test_window_beyond_the_image_is_no_window_of_a_pool():
 
 
 def test_links_are_the_layers_of_one_group_between_the_first_and_the_last():
-    assert edits.links(PAPER) == ("conv3", "fc6", "fc7")
-    assert edits.links(change(PAPER, conv2={"groups": 1})) == ("conv2", "conv3", "fc6", "fc7")
+    assert links(PAPER) == ("conv3", "fc6", "fc7")
+    assert links(change(PAPER, conv2={"groups": 1})) == ("conv2", "conv3", "fc6", "fc7")
     assert names(weighted(PAPER)) == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
 
 
@@ -140,3 +148,45 @@ def test_normalization_has_the_papers_constants_where_nothing_else_is_said():
 
 def test_half_of_a_layer_has_half_of_its_groups():
     assert [half(conv("conv1", 8, 3, groups=groups), 0)["groups"] for groups in (1, 2, 4)] == [1, 1, 2]
+
+
+def test_defaults_are_those_of_the_classes():
+    for kind, defaults in DEFAULTS.items():
+        found: dict[str, object] = {}
+        for base in reversed(KINDS[kind].__mro__):
+            if "__init__" in vars(base):
+                given = inspect.signature(base.__init__).parameters.values()
+                found |= {each.name: each.default for each in given if each.default is not each.empty}
+        apart = {key for key in settings_of(kind) if key in found and found[key] is not None} - {"algorithm"}
+        assert {key: found[key] for key in defaults} == dict(defaults) and apart <= defaults.keys(), kind
+
+
+@pytest.mark.parametrize("name", ["squeezenet1.1", "resnet20", "googlenet-heads", "alexnet-caffe", "densenet121", "se-resnet50"])
+def test_rows_that_name_no_defaults_have_the_shapes_and_parameters_of_the_layers(name):
+    """As the rows that a file gives; branches are walked path by path."""
+    net = build(name, devices=DryDevice())
+    rows = each_layer(rows_of_net(net), bare)
+    steps = list(walk(rows, net.in_shape))
+    assert [step.row.name for step in steps] == [leaf.name for leaf in net.leaves() if not isinstance(leaf, Merge)]
+    found = {f"{step.row.name}.weight": step.weight for step in steps if step.weight}
+    assert found == {key: net.params[key].shape for key in found} and found
+    assert edits.parameters(rows, net.in_shape) == sum(array.size for array in net.params.values())
+    assert names(weighted(flat(rows))) == [key.removesuffix(".weight") for key in found]
+
+
+def bare(row):
+    """The row without the settings that are defaults."""
+    kept = {key: value for key, value in row.settings.items() if key not in row.known or value != DEFAULTS.get(row.kind, {}).get(key)}
+    return Row(row.kind, row.name, kept)
+
+
+def test_rows_of_files_are_edited_and_built_as_those_of_the_registry():
+    few = (Row("conv", "conv1", {"out_channels": 4, "kernel_size": 3}), Row("pool", "pool1", {"kernel_size": 2}), Row("dropout", "drop1"))
+    few = (*few, Row("local", "local1", {"out_channels": 2, "kernel_size": 2}), Row("flatten", "flat"), linear("fc", 5))
+    assert [step.out_shape for step in walk(few, (3, 10, 10))] == [(4, 8, 8), (4, 4, 4), (4, 4, 4), (2, 3, 3), (18,), (5,)]
+    assert change(few, conv1={"groups": 2})[0]["groups"] == 2 and links(few) == ("local1",)
+    assert half(few[2], 1)["part"] == (1, 2) and half(few[0], 0).width == 2
+    net = build_rows(without_local := edits.without(few, "local"), (3, 10, 10), "net", [ta.CpuDevice()])
+    assert edits.parameters(without_local, (3, 10, 10)) == sum(array.size for array in net.params.values())
+    whole = build_net(few, (3, 10, 10), "net")
+    assert edits.parameters(few, (3, 10, 10)) == sum(array.size for array in whole.params.values())

@@ -7,7 +7,7 @@ import pytest
 
 import tinyalex as ta
 from tests.training.small_run import make_net
-from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate
+from tinyalex.training.diagnose import at_chance, bad_parameter, first_bad, lower_rate, too_large
 
 X = np.ones((2, 3, 8, 8), np.float32)
 pytestmark = pytest.mark.usefixtures("place")
@@ -44,6 +44,20 @@ def test_bad_parameter_is_named_and_none_where_all_are_finite():
     assert bad_parameter(net) is None
     net["fc2"].params["bias"][0] = np.nan
     assert bad_parameter(net) == "bias of fc2"
+
+
+def test_running_statistics_are_looked_at_too():
+    net = ta.Sequential([ta.BatchNorm2d(name="bn1")], in_shape=(2, 3, 3))
+    net["bn1"].buffers["running_var"][1] = np.inf
+    assert bad_parameter(net) == "running_var of bn1"
+    assert too_large(net, "float16") == "inf in running_var of bn1"
+
+
+def test_what_float16_cannot_hold_is_named_with_its_magnitude():
+    net = make_net()
+    assert too_large(net, "float16") is None
+    net["fc2"].params["weight"][1, 2] = -70_000
+    assert too_large(net, "float16") == "7e+04 in weight of fc2" and too_large(net, "float32") is None
 
 
 TEN = np.arange(100) % 10

@@ -16,7 +16,7 @@ from tinyalex.commands.files import numbers, shape_in
 from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data.find import open_data
-from tinyalex.errors import CheckpointError, ShapeError, require_int, show
+from tinyalex.errors import CheckpointError, DataError, ShapeError, require_int, show
 from tinyalex.formats.files import FORMATS, files_in, format_of, format_to_write, kind_of_files, read, write
 from tinyalex.formats.imported import Imported
 from tinyalex.formats.matching import Matched, as_net, match
@@ -24,8 +24,8 @@ from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
 from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, outputs_of, require_whole
 from tinyalex.formats.torch.match import arrange
 from tinyalex.layers import Sequential
-from tinyalex.models.later.rows import build_net, flat
-from tinyalex.models.registry import require_name
+from tinyalex.models.later.rows import build_net, flat, head_ends
+from tinyalex.models.registry import heads_of, require_name
 from tinyalex.models.saved_net import SavedNet, printable
 from tinyalex.models.weights import arrays_of, copy_state, join_state, read_weights, save_weights
 from tinyalex.training.saved_net import SHIPPED, is_shipped, read_saved, wrote
@@ -69,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--names", metavar="LIBRARY", help=f"{named}; without it a .safetensors is a file of weights of this program")
     add("--in-shape", metavar="C,H,W", help="the size of an image, where the file leaves it open")
     add("--output", metavar="NAME", help="the output that the net gives, where the file has several")
-    images = parser.add_argument_group("how images become the input, for a file of this program (default: as IN says, else what is usual)")
+    images = parser.add_argument_group("how images become the input, if OUT is .onnx or .safetensors (default: as IN says, or is usual)")
     images.add_argument("--mean", metavar="R,G,B", help="is subtracted from pixels of 0 to 255: numbers, or a .binaryproto of Caffe")
     images.add_argument("--std", metavar="R,G,B", help="by which they are then divided (default: 1, with --mean)")
     images.add_argument("--images", type=int, metavar="N", help="height and width of the images from which the center is cut")
@@ -90,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
     for target in targets:
         require_place("convert", target, "OUT")
     given = [f"--{option}" for option in OF_IMAGES if getattr(args, option) not in (None, False)]
-    if given and not is_native(args, kinds):
-        rule = f"convert: OUT must be a .safetensors, without --names, where {given[0]} is given"
+    if given and not keeps_images(args, kinds):
+        rule = f"convert: OUT must be an .onnx, or a .safetensors without --names, where {given[0]} is given"
         raise ShapeError(f"{rule}, got {args.target}; no other file keeps how images are prepared and what classes are called")
     if args.net is not None:
         require_name(args.net)
@@ -114,8 +114,12 @@ def run(args: argparse.Namespace) -> int:
         notes += said
         save_weights(targets[0], own, note=about.note, about=about)
     else:
-        write(path(args.target), whole, names=args.names)
-        notes += [] if saved is None else [_not_kept(args.target, saved)]
+        kept, said = _kept(args, whole, saved, bool(given)) if keeps_images(args, kinds) else (None, ())
+        notes += said
+        write(path(args.target), whole, names=args.names, about=kept)
+        notes += [] if saved is None or kept is not None else [_not_kept(args.target, saved)]
+    if heads := head_ends(net.rows) if "prototxt" in kinds else []:
+        notes.append(f"left out of the .prototxt, which is for use: {', '.join(printable(heads))}, the ends of auxiliary heads")
     checks = checked(args, net, own, targets, native) if args.check == "yes" else ()
     parameters = sum(int(np.prod(array.shape)) for leaf in own.leaves() for array in leaf.params.values())
     done = Converted(net, matched, parameters, tuple(notes), tuple(targets), checks)
@@ -126,6 +130,21 @@ def run(args: argparse.Namespace) -> int:
 def is_native(args: argparse.Namespace, kinds: Sequence[str]) -> bool:
     """Whether OUT, of these formats, becomes a file of weights of this program."""
     return tuple(kinds) == ("safetensors",) and args.names is None
+
+
+def keeps_images(args: argparse.Namespace, kinds: Sequence[str]) -> bool:
+    """Whether OUT, of these formats, keeps how images become the input of the net."""
+    return is_native(args, kinds) or tuple(kinds) == ("onnx",)
+
+
+def _kept(args: argparse.Namespace, net: Imported, saved: SavedNet | None, asked: bool) -> tuple[SavedNet | None, tuple[str, ...]]:
+    """What an ONNX file keeps, as `described`; None for a net that gives no classes, unless an option asks for it."""
+    try:
+        return described(args, net, saved)
+    except ShapeError:
+        if asked:
+            raise
+    return None, ()
 
 
 def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple[str, ...]]:
@@ -141,7 +160,8 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
         else:
             net = imported_from(saved, params, str(file))
     else:
-        saved, net = None, read(given, net=args.net, in_shape=shape_in("convert", args.in_shape), output=args.output)
+        net = _foreign(args, given)
+        saved = net.about
     if args.net is None or (net.name == args.net and (in_registry(net) or (saved is None and _kind(args.source) in NAMED))):
         return net, saved, ()  # the reader of arrays alone has found the net
     renamed, differences = as_net(net, args.net)
@@ -153,6 +173,19 @@ def read_net(args: argparse.Namespace) -> tuple[Imported, SavedNet | None, tuple
         rule = f"convert: --net must be a net that computes the same, got {args.net}, whose outputs differ by {found.difference:.2g}"
         raise CheckpointError(f"{rule} of the largest{why}")
     return renamed, saved, differences
+
+
+def _foreign(args: argparse.Namespace, given: str) -> Imported:
+    """The net of a file of another program, with its auxiliary heads where it has weights for them and --net has them too."""
+    options: dict[str, Any] = dict(net=args.net, in_shape=shape_in("convert", args.in_shape), output=args.output)
+    if args.net is None or heads_of(args.net):
+        try:
+            net = read(given, **options, heads=True)
+            if not head_ends(net.rows) or not net.arrays or not match(net).missing:
+                return net
+        except DataError:  # perhaps because of its heads
+            pass
+    return read(given, **options)
 
 
 def build_imported(net: Imported) -> tuple[Sequential, Matched]:
@@ -193,10 +226,11 @@ def described(args: argparse.Namespace, net: Imported, saved: SavedNet | None) -
 
 
 def _not_kept(target: str, saved: SavedNet) -> str:
-    """The sentence that a file of another program has no place for the description of the net."""
+    """The sentence that most files of other programs have no place for the description of the net."""
     pixels = _pixels_in(saved)
     how = "" if pixels is None else f" (less {_colors(pixels.mean)}, over {_colors(pixels.std)})"
-    return f"{target} does not keep how pixels become the input{how} and what classes are called; a .safetensors without --names does"
+    lost = f"{target} does not keep how pixels become the input{how} and what classes are called"
+    return f"{lost}; an .onnx does, and a .safetensors without --names"
 
 
 def _colors(numbers: Sequence[float]) -> str:
@@ -219,7 +253,7 @@ def _classes(args: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]]:
     if args.classes is not None:
         file = path(args.classes)
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
+            lines = file.read_text(encoding="utf-8").split("\n")
         except (OSError, ValueError) as error:
             raise CheckpointError(f"convert: --classes must be a text file in UTF-8, got {file}: {error}; correct the name") from None
         return [line.strip() for line in lines if line.strip()], ()

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("val", "train"), default="val", help=part)
     parser.add_argument("--images", type=int, metavar="N", help="N images, evenly spaced in the part (default: all)")
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="processes that read images ahead (default: 0, none)")
-    add_net_arguments(parser, "CKPT")
+    add_net_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinyalex.analysis.inside import without_heads
 from tinyalex.analysis.predictions import percent
-from tinyalex.commands.saved import require_place
+from tinyalex.commands.saved import CHECKPOINT, require_place
 from tinyalex.commands.shared import path, tell, tell_expected
 from tinyalex.data.own_pictures import Picture, find_pictures, label_of, read_pictures
 from tinyalex.errors import DataError, ShapeError, did_you_mean
@@ -37,7 +37,7 @@ MOST_PICTURES = 16  # even the smallest net would fill the page with more
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.usage = "tinyalex explore [-h] [CKPT] PICTURE ... [--out FILE] [--channels LAYER=N,...] [--label NAME]"
-    what = f"pictures, or folders of them; before them may stand a checkpoint, the folder of a run or {SHIPPED[0]} (default: {SHIPPED[0]})"
+    what = f"pictures, or folders of them; before them may stand a CKPT: {CHECKPOINT} (default: {SHIPPED[0]})"
     parser.add_argument("words", nargs="+", metavar="PICTURE", help=what)
     parser.add_argument("--out", type=path, default=Path("explore.html"), metavar="FILE", help="the page (default: explore.html)")
     chosen = "for a large net: the channels that the page holds, such as conv1=0,5,conv2=7 (default: all)"

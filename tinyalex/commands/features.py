@@ -15,7 +15,7 @@ from tinyalex.analysis.inside import outputs, some_of, towers_of, without_heads
 from tinyalex.analysis.panels import Panel, draw_panels, in_color, mosaic
 from tinyalex.analysis.predictions import percent, short
 from tinyalex.commands.look import add_checkpoint, add_output, data_words, file_name, net_words, open_net
-from tinyalex.commands.saved import Loaded
+from tinyalex.commands.saved import OF_DATA, Loaded
 from tinyalex.commands.shared import path, tell_expected
 from tinyalex.data.own_pictures import Picture, read_pictures
 from tinyalex.errors import DataError, ShapeError, did_you_mean
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("picture", type=path, metavar="PICTURE", help="a picture file of any size")
     layers = "the layers that are drawn, by name (default: all but those that only copy)"
     parser.add_argument("--layer", nargs="+", metavar="NAME", help=layers)
-    parser.add_argument("--data", metavar="DATA", help="the data that an old CKPT was trained on; needed with --net alone")
+    parser.add_argument("--data", metavar="DATA", help=OF_DATA)
     add_output(parser, "features.png")
 
 

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", choices=("each", "all"), default="each", help=scale)
     images = "in place of weights, draw the parts of N test images of --data, evenly spaced, that excite each filter most"
     parser.add_argument("--images", type=int, metavar="N", help=images)
-    parser.add_argument("--data", metavar="DATA", help=f"for --images and --net: {DATA} (default: auto)")
+    parser.add_argument("--data", metavar="DATA", help=f"for --images, and for an old CKPT with --net: {DATA} (default: auto)")
     add_output(parser, "filters.png")
 
 

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-from tinyalex.commands.saved import CHECKPOINT, Loaded, load, require_place
+from tinyalex.commands.saved import CHECKPOINT, OF_NET, Loaded, load, require_place
 from tinyalex.commands.shared import path
 from tinyalex.data.dataset import Sources
 from tinyalex.data.find import open_data
@@ -28,7 +28,7 @@ def add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 def add_output(parser: argparse.ArgumentParser, png: str) -> None:
     """The options about an old file and the output. png: the default file."""
-    parser.add_argument("--net", metavar="NAME", help=f"the network, for an old CKPT that does not say it: {NAMES}")
+    parser.add_argument("--net", metavar="NAME", help=f"{OF_NET}: {NAMES}")
     parser.add_argument("--png", type=path, default=Path(png), metavar="FILE", help=f"the picture that is written (default: {png})")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")
     parser.set_defaults(devices=None, views=1)  # `load` asks for them; the nets here are on one CPU

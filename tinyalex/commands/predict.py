@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinyalex.analysis.predictions import MOST, Shown, draw_guesses, percent
-from tinyalex.commands.saved import CHECKPOINT, Loaded, add_net_arguments, check_net_arguments, load, views_in_words
+from tinyalex.commands.saved import CHECKPOINT, OF_DATA, Loaded, add_net_arguments, check_net_arguments, load, views_in_words
 from tinyalex.commands.shared import path, tell, tell_expected
 from tinyalex.data.find import open_data
 from tinyalex.data.own_pictures import Picture, Unreadable, find_pictures, label_of, read_pictures
@@ -61,9 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--top", type=int, default=5, metavar="K", help="classes that are named for each picture (default: 5)")
     folder = "the right class of all pictures (default: the name of a picture's folder, where that is a class)"
     parser.add_argument("--label", metavar="NAME", help=folder)
-    data = "the data that name the classes of a CKPT which has no names; an old CKPT with --net needs them"
-    parser.add_argument("--data", metavar="DATA", help=data)
-    add_net_arguments(parser, "CKPT")
+    parser.add_argument("--data", metavar="DATA", help=OF_DATA)
+    add_net_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:

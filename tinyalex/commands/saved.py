@@ -17,6 +17,10 @@ from tinyalex.models.registry import NAMES, require_name
 from tinyalex.training.saved_net import SHIPPED, SavedNet, describe_old, load_net
 
 VIEWS = (1, 10)
+OF_NET = "the network, for a CKPT that does not say it, such as an old one or a .pth"  # the help of --net
+OF_DATA = (
+    "the data that name the classes of a CKPT which has no names, such as a file of another program; an old CKPT with --net needs them"
+)
 NET_OPTIONS = {"views": 1, "devices": None, "batch-size": 128, "net": None, "png": None}  # of `add_net_arguments`
 
 
@@ -29,15 +33,14 @@ class Loaded:
     saved: SavedNet
 
 
-def add_net_arguments(parser: argparse.ArgumentParser, what: str) -> None:
-    """The options about networks. what: CKPT or CKPT..., as the command has it."""
+def add_net_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options about networks."""
     views = "1, the center, or 10, whose probabilities are averaged, section 4.1 (default: 1)"
     parser.add_argument("--views", type=int, default=1, metavar="N", help=views)
     devices = "one device, or two for a net in two towers, such as cpu:0,cpu:1 (default: cpu)"
     parser.add_argument("--devices", metavar="NAMES", help=devices)
     parser.add_argument("--batch-size", type=int, default=128, metavar="N", help="inputs that a net reads together (default: 128)")
-    old = f"the network, for a {what.removesuffix('...')} that does not say it, such as an old one or a .pth: {NAMES}"
-    parser.add_argument("--net", metavar="NAME", help=old)
+    parser.add_argument("--net", metavar="NAME", help=f"{OF_NET}: {NAMES}")
     parser.add_argument("--png", type=path, metavar="FILE", help="draw the result into this file")
     parser.add_argument("--json", action="store_true", help="print one JSON document instead of the lines")
 

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tinyalex.commands.files import is_file
 from tinyalex.commands.shared import add_card_options, command_of, go_on, out_folder, tell, tell_expected
 from tinyalex.commands.train_file import FileRecipe, net_of_files
-from tinyalex.commands.train_own import own_net
+from tinyalex.commands.train_own import Own, own_net
 from tinyalex.commands.train_plan import (
     FIELDS,
     YES_OR_NO,
@@ -31,14 +33,15 @@ from tinyalex.commands.train_plan import (
 )
 from tinyalex.data.dataset import Sources
 from tinyalex.data.source import Source
-from tinyalex.errors import Interrupted, ShapeError
+from tinyalex.errors import DivergedError, Interrupted
 from tinyalex.files.atomic import make_folder, write_json
 from tinyalex.layers import Layer
 from tinyalex.loss import Loss, SoftmaxCrossEntropy, WeightedHeads
 from tinyalex.models.registry import GROUPS, NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
+from tinyalex.training.diagnose import entropy_of, lower_rate, too_large
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.recipe_table import in_net, table_of
+from tinyalex.training.recipe_table import in_net, in_rows, table_of
 from tinyalex.training.recipes import RECIPES, Recipe
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
 from tinyalex.training.saved_net import SHIPPED, describe
@@ -104,15 +107,12 @@ def run(args: argparse.Namespace) -> int:
     brought: FileRecipe | None = None
     sources: Sources | None = None
     if is_file(args.net):
-        if args.show:
-            rule = "train: --net must be a net of the registry where --show is given"
-            raise ShapeError(f"{rule}, got {args.net}; a run says in its first lines what its files give")
         sources = sources_of(args)
         own, brought = net_of_files(args, sources, len(sources.train) - held_of(args, args.schedule or "", sources))
     name, recipe = recipe_in(args, None if brought is None else (brought.words, brought.base()))
-    if args.show:
-        return _show(args, name, recipe, options_of(args, recipe))
     recipe = recipe if own is None else recipe.with_fields(net=own.saved.net)
+    if args.show:
+        return _show(args, name, recipe) if own is None or brought is None else _show_files(args, recipe, own, brought)
     shape = input_shape(args, recipe) if own is None else own.saved.takes
     sources = sources or sources_of(args)
     for line in () if brought is None else brought.lines(args, recipe):
@@ -134,7 +134,7 @@ def run(args: argparse.Namespace) -> int:
         net,
         recipe.optimizer_for(net, rates),
         schedule,
-        _loss_of(heads_of(recipe.net) if brought is None else brought.heads, net),
+        _loss_of(heads_of(recipe.net) if own is None else own.heads(() if brought is None else brought.heads), net),
         train=train,
         val=test if held_out is None else held_out,
         prepare=prepare,
@@ -171,8 +171,9 @@ def _loss_of(heads: tuple[float, ...], net: Layer) -> Loss:
     return SoftmaxCrossEntropy(device=net.device, dtype=net.dtype)
 
 
-def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str, Any]) -> int:
+def _show(args: argparse.Namespace, name: str, recipe: Recipe) -> int:
     """Print the recipe."""
+    options = options_of(args, recipe)
     if args.json:
         print(json.dumps({"recipe": name, **vars(recipe), **in_net(recipe.net, **options)}, indent=1))
         return 0
@@ -185,19 +186,47 @@ def _show(args: argparse.Namespace, name: str, recipe: Recipe, options: dict[str
     return 0
 
 
+def _show_files(args: argparse.Namespace, recipe: Recipe, own: Own, brought: FileRecipe) -> int:
+    """Print what the files of --net give."""
+    if args.json:
+        document = {"recipe": brought.words, **vars(recipe), **in_rows(own.saved.rows)}
+        print(json.dumps({**document, "multipliers": brought.factors(args), "heads": brought.heads}, indent=1))
+        return 0
+    print(f"recipe {brought.words}: field, value, source")
+    print("\n".join(f"  {line}" for line in brought.table(args, recipe, own.saved.rows)))
+    print(f"next: {command_of('train', args, DEFAULTS, None, show=None)}")
+    return 0
+
+
 def _write(
     args: argparse.Namespace, recipe: Recipe, trainer: Trainer, results: list[EpochResult], sources: Sources, test: Source, again: str
 ) -> dict[str, Any]:
     """Write weights, result and curve. The weights are rounded to float16, so the error is measured with those in the file."""
     assert trainer.folder is not None
     folder = trainer.folder
-    save_weights(folder / WEIGHTS, trainer.net, "float16", f"trained on {sources.name}: {sources.note}", about=trainer.about)
+    dtype = _dtype_of(recipe, trainer, results[-1], sources)
+    save_weights(folder / WEIGHTS, trainer.net, dtype, f"trained on {sources.name}: {sources.note}", about=trainer.about)
     load_weights(folder / WEIGHTS, trainer.net)
     document = document_of(folder, again, results, _evaluate(trainer, test))
     document["net"] = {"name": recipe.net, "towers": args.towers, "devices": _places(trainer.net), "parameters": _parameters(trainer.net)}
     write_json(folder / RESULT, document)
     draw_curve(document, folder / CURVE)
     return document
+
+
+def _dtype_of(recipe: Recipe, trainer: Trainer, last: EpochResult, sources: Sources) -> str:
+    """float16, or float32 where a parameter is too large. DivergedError: it is, and the net is no better than a guess."""
+    large = too_large(trainer.net, "float16")
+    if large is None:
+        return "float16"
+    guess = entropy_of(np.asarray(sources.train.labels)) * sum(getattr(trainer.loss, "weights", (1.0,)))
+    if last.loss >= guess:
+        rule = f"train: the loss must be below {guess:.3g}, that of a guess, while parameters are as large as {large}"
+        got = f"got {last.loss:.3g} in epoch {last.epoch}, after step {trainer.position.step}: the training has diverged"
+        remedy = f"begin again in another folder with a lower learning rate, such as --lr {lower_rate(recipe.lr)} for {recipe.lr:g}"
+        raise DivergedError(f"{rule}, {got}", remedy)
+    tell(f"float16 does not hold {large}, so {WEIGHTS} has float32")
+    return "float32"
 
 
 def _evaluate(trainer: Trainer, test: Source) -> Evaluation:

@@ -16,11 +16,11 @@ from tinyalex.formats.caffe.solver import PerEpoch, Solver
 from tinyalex.formats.files import files_in
 from tinyalex.formats.recipe import Training, read_training
 from tinyalex.formats.saved import describe_imported, has_data, pixels_of
-from tinyalex.models.rows import Shape
+from tinyalex.models.rows import Rows, Shape
 from tinyalex.models.saved_net import printable
 from tinyalex.training.checkpoint import latest_checkpoint
-from tinyalex.training.recipe_table import said
-from tinyalex.training.recipes import Recipe, recipe_of
+from tinyalex.training.recipe_table import in_rows, said
+from tinyalex.training.recipes import NAMES, Recipe, recipe_of
 
 BASE = "small"  # the recipe that gives what no file says
 SHOWN = ("epochs", "batch_size", "lr", "momentum", "weight_decay", "schedule", "divide_by", "drop_after", "augment", "pixels")
@@ -109,6 +109,9 @@ class FileRecipe:
         if self.multipliers:
             names = f"{len(self.multipliers)} parameters, such as {next(iter(self.multipliers))}"
             yield f"from {rates}: factors of rate and decay for {names}"
+        if self.heads:
+            times = ", ".join(f"{weight:g}" for weight in self.heads)
+            yield f"from {layers}: the losses of auxiliary heads, which count {times} times"
         known: set[str] = set()
         for name, own in self.fields.items():
             known |= own.keys()
@@ -124,6 +127,31 @@ class FileRecipe:
         changed = {key: value for key, value in vars(recipe).items() if key != "net" and value != getattr(base, key)}
         if words := _words(changed, recipe, tuple(changed)):
             yield f"by your options: {words}"
+
+    def table(self, args: argparse.Namespace, recipe: Recipe, rows: Rows) -> Iterator[str]:
+        """Lines of a table: each field of the recipe, its value, and the file that says it. rows: of the net."""
+        base = self.base()
+        sources = dict.fromkeys(NAMES, f"in no file: recipe {self.recipe}" if self.fields else f"recipe {self.recipe}")
+        for name, own in self.fields.items():
+            sources |= dict.fromkeys(own, "usual for such files" if name == "usual" else name)
+        if self.pixels:
+            sources["pixels"] = self.origin[0]
+        mine = {field: said(getattr(recipe, field)) for field in NAMES}
+        for field, value in mine.items():
+            theirs = said(getattr(base, field))
+            sources[field] = sources[field] if value == theirs else f"yours; without your options {theirs}"
+        if self.solver is not None and args.schedule is None:
+            mine["schedule"], sources["schedule"] = self.solver.policy, "the solver, whose rate is set once an epoch"
+        initial = in_rows(rows)
+        mine |= initial
+        sources |= dict.fromkeys(["net", *initial], self.origin[0])
+        if self.multipliers:
+            mine["factors"] = f"of rate and decay for {len(self.multipliers)} parameters, such as {next(iter(self.multipliers))}"
+            sources["factors"] = self.origin[1]
+        if self.heads:
+            mine["heads"], sources["heads"] = f"losses times {', '.join(f'{weight:g}' for weight in self.heads)}", self.origin[0]
+        wide, wider = max(map(len, mine)), max(map(len, mine.values()))
+        yield from (f"{field:<{wide}}  {value:<{wider}}  {sources[field]}" for field, value in mine.items())
 
 
 def _words(fields: Mapping[str, Any], recipe: Recipe, keys: Sequence[str] = SHOWN) -> str:

@@ -16,7 +16,8 @@ from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMea
 from tinyalex.errors import ShapeError
 from tinyalex.layers import Sequential
 from tinyalex.models.build import places_of
-from tinyalex.models.later.rows import build_net, with_classes
+from tinyalex.models.later.rows import build_net, head_ends, with_classes
+from tinyalex.models.registry import heads_of
 from tinyalex.models.rows import Rows
 from tinyalex.models.rows_of_net import rows_of_net
 from tinyalex.models.saved_net import SavedNet
@@ -24,6 +25,7 @@ from tinyalex.training.checkpoint import latest_checkpoint
 from tinyalex.training.recipes import Recipe
 from tinyalex.training.saved_net import read_saved, wrote
 
+HEAD = 0.3  # Szegedy et al. 2014, section 5
 NOT_FOR_FILES = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # options of nets of the registry
 
 
@@ -41,6 +43,15 @@ class Own:
     def rows(self, classes: int) -> Rows:
         """The layers, of which the last gives so many classes."""
         return with_classes(self.saved.rows, classes)
+
+    def heads(self, given: tuple[float, ...]) -> tuple[float, ...]:
+        """The weights of the losses of auxiliary heads: those of the files, `given`, of the registry's net, or 0.3 each, which is told."""
+        count = len(head_ends(self.saved.rows))
+        for weights in (given, heads_of(self.saved.net)):
+            if len(weights) == count:
+                return weights
+        tell(f"the loss of each of {count} auxiliary heads counts {HEAD:g} times, as in GoogLeNet: no file says it")
+        return (HEAD,) * count
 
     def net(self, args: argparse.Namespace, classes: int) -> Sequential:
         """The net with initial weights, on the device of --devices. ShapeError: an option that only nets of the registry have."""

@@ -23,7 +23,7 @@ from tinyalex.models.weights import arrays_of
 from tinyalex.training.checkpoint import checkpoint_files
 from tinyalex.training.recipes import SCHEDULES, Recipe, recipe_for, recipe_of
 from tinyalex.training.saved_net import is_shipped, read_saved, wrote
-from tinyalex.training.start import head_of, hold_out, load_start
+from tinyalex.training.start import heads_in, hold_out, load_start
 
 SETTINGS: dict[str, dict[str, Any]] = {"figure1": {"setup": "fan-in"}}  # the setup for inputs of unit variance
 HELD_OUT = 0.1  # of the training images, if the schedule follows the validation error: test images must not decide anything
@@ -203,7 +203,7 @@ def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | No
         if args.keep_head:
             raise ShapeError("train: --from must be given where --keep-head is, got none")
         return {}
-    fresh = frozenset() if args.keep_head else frozenset({head_of(net)})
+    fresh = frozenset() if args.keep_head else heads_in(net)
     where = path(given)
     if not checkpoint_files(folder):
         file, params, prepared = where, own.params if own is not None else None, ""
@@ -216,7 +216,7 @@ def start_from(args: argparse.Namespace, net: Layer, folder: Path, own: Own | No
         load_start(file, params, net, fresh)
         if prepared:
             tell(prepared)
-        tell(f"begins with the weights in {where}" + "".join(f"; {head} starts anew" for head in fresh))
+        tell(f"begins with the weights in {where}" + (f"; {', '.join(sorted(fresh))} start{'s' * (len(fresh) == 1)} anew" if fresh else ""))
     return {"from": {"name": where.name, "fresh": sorted(fresh)}}
 
 

@@ -220,7 +220,8 @@ def read(path: Path | str, **options: Any) -> Imported:
 def write(path: Path | str, net: Imported, **options: Any) -> None:
     """Write a network in the format that the end of the file's name says, or that of each of two names with a comma between.
 
-    options: names, the library whose names a PyTorch or safetensors file gets. They are passed on where they are not None.
+    options: names, the library whose names a PyTorch or safetensors file gets; about, a `SavedNet` that an ONNX file keeps. They are passed
+        on where they are not None and the format has a place for them.
 
     Raises
     ------
@@ -228,7 +229,8 @@ def write(path: Path | str, net: Imported, **options: Any) -> None:
     """
     for file in files_in(path):
         kind = format_to_write(file)
-        given = {key: value for key, value in options.items() if value is not None and kind.name in ("pth", "safetensors")}
+        taken = {"onnx": "about", "pth": "names", "safetensors": "names"}.get(kind.name)
+        given = {key: value for key, value in options.items() if value is not None and key == taken}
         if kind.name == "caffemodel":
             given["bgr"] = True
         _function(str(file), kind.writes)(file, net, **given)

@@ -68,7 +68,7 @@ def read_training(path: Path | str, images: int, image_shape: Shape, batch_size:
     if kinds[0] == "onnx":
         net = read(path, in_shape=in_shape)
         note = (f"the weights in {files[0].name} are not used; --from begins with them",) if net.arrays else ()
-        return Training(net, "onnx", {}, notes=(*net.notes, *note))
+        return Training(net, "onnx", {}, heads=net.heads, notes=(*net.notes, *note))
     if kinds[0] == "cfg":
         return _of_cuda_convnet(files, side)
     return _of_caffe(files, kinds, images, image_shape, in_shape, batch_size)

@@ -18,7 +18,7 @@ from tinyalex.errors import CheckpointError, ShapeError, show
 from tinyalex.formats.imported import Imported
 from tinyalex.models.later.rows import build_net
 from tinyalex.models.options import keywords_of
-from tinyalex.models.registry import MODELS, build
+from tinyalex.models.registry import MODELS, build, heads_of
 from tinyalex.models.rows import Shape
 from tinyalex.models.rows_of_net import rows_of_net
 from tinyalex.models.saved_net import COUNTS, SavedNet
@@ -92,6 +92,8 @@ def describe_imported(
     CheckpointError: the file does not hold the layers of the net. ShapeError: the layers do not fit, or the net has no classes.
     """
     takes = require_whole(net)
+    if net.about is not None and pixels is None and images is None and not classes and not warp:
+        return net.about, ()
     said = []
     if pixels is None:
         pixels = pixels_of(net, kind)
@@ -145,7 +147,8 @@ def require_whole(net: Imported) -> Shape:
     if not net.rows or net.in_shape is None:
         rule = f"{net.source}: the file must hold the layers of its network, and the size of its images"
         remedy = "give its prototxt with it, as deploy.prototxt,net.caffemodel, or convert it with --in-shape C,H,W"
-        raise CheckpointError(f"{rule}, got arrays alone", remedy)
+        why = net.notes[0].partition(";")[0].removeprefix(f"{net.source}: ") if net.notes else ""
+        raise CheckpointError(f"{rule}, got arrays alone" + (f" ({why})" if why else ""), remedy)
     return net.in_shape
 
 
@@ -177,4 +180,5 @@ def named_by(saved: SavedNet, classes: Sequence[str], folders: Sequence[str]) ->
 def imported_from(saved: SavedNet, arrays: Mapping[str, np.ndarray[Any, Any]], source: str) -> Imported:
     """A network that the engine saved, as a writer of another format takes it; two towers become one."""
     dry = saved.dry()
-    return Imported(saved.net, source, saved.rows or rows_of_net(dry), saved.in_shape, match_state(arrays, arrays_of(dry)))
+    rows, heads = saved.rows or rows_of_net(dry), () if saved.rows else heads_of(saved.net)
+    return Imported(saved.net, source, rows, saved.in_shape, match_state(arrays, arrays_of(dry)), heads=heads)

@@ -11,7 +11,8 @@ from tinyalex import layers as classes
 from tinyalex.devices import Device, get_device
 from tinyalex.errors import DeviceError, show
 from tinyalex.layers import Layer, Sequential
-from tinyalex.models.rows import Row, Shape, Step, change, half, walk, weighted
+from tinyalex.models.halves import half
+from tinyalex.models.rows import Row, Shape, Step, change, walk, weighted
 from tinyalex.towers import Exchange, Gather, Pair, Split, two_devices
 
 ACTIVATIONS: dict[str, Callable[..., Layer]] = {
@@ -102,14 +103,14 @@ def _two_towers(steps: Sequence[Step], places: Sequence[Device], rng: np.random.
     name = "towers"
     for i, step in enumerate(steps):
         row = step.row
-        if row is last or (row.weighted and row is not first and row["groups"] == 1):
+        if row is last or (row.weighted and row is not first and row.groups == 1):
             layers.append(Pair(*(Sequential(tower, name=f"tower {side}") for tower, side in zip(between, "ab", strict=True)), name=name))
             layers.append((Gather if row is last else Exchange)(places, name=f"{row.name}_link", dtype=dtype))
             between, name = ([], []), f"towers from {row.name}"
         if row is last:
             return layers + [_whole(each, rng, places[0], dtype) for each in steps[i:]]
         for tower, part in enumerate(_halves(step, places[0], rng)):
-            inputs = step.in_shape[0] // row["groups"] if row.weighted else 0
+            inputs = step.in_shape[0] // row.groups if row.weighted else 0
             between[tower].append(_layer(part, inputs, rng, places[tower], dtype))
     raise AssertionError("the last layer with weights is one of the rows")
 

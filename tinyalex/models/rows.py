@@ -11,37 +11,50 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-import numpy as np
-
 from tinyalex.errors import ShapeError, did_you_mean, pair, show
 from tinyalex.geometry import windows_of
 from tinyalex.init import Constant, Gaussian, Init
+from tinyalex.models.defaults import DEFAULTS, Uniform
 
 Shape: TypeAlias = tuple[int, ...]
+WEIGHTED = ("conv", "local", "linear")  # kinds of layers with weights
 NORMS = ("bn", "gn")  # kinds of layers with a scale and a shift for each channel
 PYTORCH = "uniform within 1 / sqrt(fan-in)"  # the default of torch.nn.Conv2d and Linear, for weights and biases
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer. kind: such as "conv". name: such as "conv1". settings: the arguments of the layer's class by name."""
+    """One layer. kind: such as "conv". name: such as "conv1". settings: the arguments of the layer's class by name.
+
+    `row[setting]` is the default of the class where the row does not name a setting, as rows of files often do not.
+    """
 
     kind: str
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, setting: str) -> Any:
-        return self.settings[setting]
+        return self.settings[setting] if setting in self.settings else DEFAULTS.get(self.kind, {})[setting]
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The settings that the row has, named or by default."""
+        return tuple(dict.fromkeys([*self.settings, *DEFAULTS.get(self.kind, ())]))
 
     @property
     def weighted(self) -> bool:
         """Whether the layer has weights."""
-        return "weight_init" in self.settings
+        return self.kind in WEIGHTED
 
     @property
     def biased(self) -> bool:
         """Whether a layer with weights has biases too."""
         return bool(self.settings.get("bias", True))
+
+    @property
+    def groups(self) -> int:
+        """How many groups the channels are in; 1 for a layer that has no such setting."""
+        return int(self["groups"]) if "groups" in self.known else 1
 
     @property
     def width(self) -> int:
@@ -57,10 +70,11 @@ class Row:
         """
         if "width" in settings:
             settings["out_channels" if "out_channels" in self.settings else "out_features"] = settings.pop("width")
+        known = self.known
         for setting in settings:
-            if setting not in self.settings:
-                rule = f"{self.name}: a setting must be one of {', '.join(self.settings)}, got {show(setting)}"
-                raise ShapeError(rule, did_you_mean(setting, self.settings))
+            if setting not in known:
+                rule = f"{self.name}: a setting must be one of {', '.join(known) or 'none'}, got {show(setting)}"
+                raise ShapeError(rule, did_you_mean(setting, known))
         return replace(self, settings=dict(self.settings) | settings)
 
 
@@ -202,33 +216,6 @@ def weighted(rows: Iterable[Row]) -> Rows:
     return tuple(row for row in rows if row.weighted)
 
 
-def links(rows: Iterable[Row]) -> tuple[str, ...]:
-    """The names of the layers between the first and the last that read all channels: in front of them two towers exchange outputs."""
-    return tuple(row.name for row in weighted(rows)[1:-1] if row["groups"] == 1)
-
-
-def half(row: Row, index: int) -> Row:
-    """The half of a layer that is in tower a (index 0) or b (index 1): it has half of the filters or units and half of the groups.
-
-    A layer with weights and one group reads both towers. ShapeError: an odd number of groups, filters or units, or a layer with
-    parameters whose name does not end with a digit, so that files could not tell its halves.
-    """
-    mine = replace(row, name=row.name + "ab"[index])
-    if (row.weighted or row.kind in NORMS) and not row.name[-1].isdigit():
-        rule = f"rows: the name of a layer with parameters must end with a digit for two towers, {row.name + '1'!r} and the like"
-        raise ShapeError(f"{rule}, got {show(row.name)}; its halves get an a and a b behind it")
-    if row.weighted:
-        if row.width % 2:
-            raise ShapeError(f"{row.name}: filters or units must be an even number for two towers, got {row.width}")
-        mine = mine.having(width=row.width // 2)
-    if "groups" in row.settings and not (row.weighted and row["groups"] == 1):
-        if row["groups"] % 2:
-            rule = f"{row.name}: groups must be an even number for two towers, of which each has half"
-            raise ShapeError(f"{rule}, got {row['groups']}; use groups={2 * row['groups']}, or one tower")
-        mine = mine.having(groups=row["groups"] // 2)
-    return mine.having(part=(index, 2)) if "part" in row.settings else mine
-
-
 @dataclass(frozen=True)
 class Step:
     """A row with the shapes of one image before and after the layer. weight: the shape of its weights, () if it has no weights."""
@@ -247,30 +234,53 @@ class Step:
 
 
 def walk(rows: Iterable[Row], in_shape: Shape) -> Iterator[Step]:
-    """The rows with their shapes, in order, for images of shape `in_shape`, (C, H, W).
+    """The rows with their shapes, in order, for images of shape `in_shape`, (C, H, W); of branches the rows of each path.
 
     Raises
     ------
     ShapeError: the image is so small that a window does not fit.
     """
-    shape = tuple(in_shape)
+    yield from _walk(rows, tuple(in_shape))[0]
+
+
+def _walk(rows: Iterable[Row], shape: Shape) -> tuple[list[Step], Shape]:
+    """The steps, and the shape behind the last of them."""
+    steps: list[Step] = []
     for row in rows:
-        out: Shape = shape
-        weight: Shape = ()
-        if "kernel_size" in row.settings:
-            ceil, inside, padding = row["ceil_mode"], not row.weighted, row.settings.get("padding", 0)
-            size = windows_of(row.name, (shape[1], shape[2]), row["kernel_size"], row["stride"], padding, ceil, inside).out
-            out = (row["out_channels"] if row.weighted else shape[0], *size)
-            if row.weighted:
-                weight = (out[0], shape[0] // row["groups"], *pair(row.name, "kernel_size", row["kernel_size"]))
-        elif row.kind == "flatten":
-            out = (math.prod(shape),)
-        elif row.kind == "global_pool":
-            out = shape[:1]
-        elif row.kind == "linear":
-            out, weight = (row["out_features"],), (row["out_features"], shape[0] // row["groups"])
-        yield Step(row, shape, out, weight)
-        shape = out
+        if row.kind == "branches":
+            paths = [_walk(path, shape) for path in row["paths"]]
+            steps += [step for inner, _ in paths for step in inner]
+            first = paths[0][1]
+            shape = (sum(end[0] for _, end in paths), *first[1:]) if row["merge"] == "concat" else first
+        else:
+            steps.append(_step(row, shape))
+            shape = steps[-1].out_shape
+    return steps, shape
+
+
+def _step(row: Row, shape: Shape) -> Step:
+    out: Shape = shape
+    weight: Shape = ()
+    if row.kind in ("conv", "local", "pool", "mean_pool"):
+        if len(shape) != 3:
+            raise ShapeError(f"{row.name}: its input must be images (C, H, W), got {shape}")
+        kernel, filters = pair(row.name, "kernel_size", row["kernel_size"]), row.width if row.weighted else shape[0]
+        stride = kernel if row["stride"] is None else row["stride"]
+        size = windows_of(row.name, (shape[1], shape[2]), kernel, stride, row["padding"], row["ceil_mode"], not row.weighted).out
+        out = (filters, *size)
+        if row.kind == "conv":
+            weight = (filters, shape[0] // row.groups, *kernel)
+        elif row.kind == "local":  # each place has weights of its own
+            weight = (*size, filters, shape[0], *kernel)
+    elif row.kind == "flatten":
+        out = (math.prod(shape),)
+    elif row.kind == "global_pool":
+        out = shape[:1]
+    elif row.kind == "linear":
+        out, weight = (row["out_features"],), (row["out_features"], shape[0] // row.groups)
+    elif row.kind == "shortcut":
+        out = (row["channels"], *(-(-side // row["stride"]) for side in shape[1:]))
+    return Step(row, shape, out, weight)
 
 
 def weight_shapes(rows: Iterable[Row], in_shape: Shape) -> dict[str, Shape]:
@@ -283,18 +293,8 @@ def parameters(rows: Iterable[Row], in_shape: Shape) -> int:
     count = 0
     for step in walk(rows, in_shape):
         if step.weight:
-            count += math.prod(step.weight) + (step.weight[0] if step.row.biased else 0)
+            biases = math.prod(step.out_shape if step.row.kind == "local" else step.out_shape[:1])
+            count += math.prod(step.weight) + (biases if step.row.biased else 0)
         elif step.row.kind in NORMS:
             count += 2 * step.out_shape[0]
     return count
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """Draws initial values that are uniform from -bound to bound."""
-
-    bound: float
-
-    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """A float32 array of `shape`, drawn with `rng`."""
-        return (2 * rng.random(shape, np.float32) - 1) * np.float32(self.bound)

@@ -14,8 +14,9 @@ from typing import Any
 
 from tinyalex.errors import ShapeError, did_you_mean, show
 from tinyalex.init import Constant, FanIn, Gaussian
+from tinyalex.models.defaults import Uniform
 from tinyalex.models.later.rows import KINDS, MERGES
-from tinyalex.models.rows import Row, Rows, Uniform
+from tinyalex.models.rows import Row, Rows
 
 WHO = "rows"
 MOST_ROWS, DEEPEST, LONGEST_NAME = 20_000, 64, 200

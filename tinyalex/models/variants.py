@@ -12,7 +12,8 @@ from typing import Any
 from tinyalex.errors import require_choice
 from tinyalex.init import Constant, Gaussian
 from tinyalex.models.alexnet import AUTHORS, CAFFE, CAFFENET, PAPER, TORCHVISION
-from tinyalex.models.rows import Row, Rows, links, names, place, weighted
+from tinyalex.models.halves import links
+from tinyalex.models.rows import Row, Rows, names, place, weighted
 
 LAYERS = ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8")
 

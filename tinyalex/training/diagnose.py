@@ -14,11 +14,22 @@ from tinyalex.layers.sequential import Sequential
 
 
 def bad_parameter(net: Layer) -> str | None:
-    """The first parameter that holds a NaN or an infinity, such as "weight of conv1"; None if all parameters are finite."""
+    """The first parameter or buffer that holds a NaN or an infinity, such as "weight of conv1"; None if all are finite."""
     for leaf in net.leaves():
-        for key, array in leaf.params.items():
+        for key, array in (*leaf.params.items(), *leaf.buffers.items()):
             if not _finite(leaf.device, array):
                 return f"{key} of {leaf.name}"
+    return None
+
+
+def too_large(net: Layer, dtype: str) -> str | None:
+    """The first parameter or buffer with a magnitude that `dtype` cannot hold, with this magnitude; None if all fit."""
+    most = float(np.finfo(dtype).max)
+    for leaf in net.leaves():
+        for key, array in (*leaf.params.items(), *leaf.buffers.items()):
+            largest = float(np.abs(leaf.device.to_numpy(array)).max(initial=0))
+            if not largest <= most:
+                return f"{largest:.3g} in {key} of {leaf.name}"
     return None
 
 

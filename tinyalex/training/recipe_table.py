@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinyalex.init import Constant, FanIn, Gaussian, zeros
+from tinyalex.init import Constant, FanIn, Gaussian
 from tinyalex.models.later.rows import flat
 from tinyalex.models.options import as_built
 from tinyalex.models.registry import rows_of
-from tinyalex.models.rows import weighted
+from tinyalex.models.rows import Rows, weighted
 from tinyalex.training.recipes import NAMES, RECIPES, Recipe
 
 OF_NET = ("weight_std", "hidden_bias", "dropout")  # options of AlexNet that belong to a recipe
@@ -152,15 +152,17 @@ def in_net(name: str, **options: Any) -> dict[str, str]:
     """
     given = {key: value for key, value in options.items() if key in OF_NET}
     variant = name.partition("-")[2] or "paper"
-    rows = as_built(variant, **given).rows if name.startswith("alexnet") else rows_of(name)
+    return in_rows(as_built(variant, **given).rows if name.startswith("alexnet") else rows_of(name))
+
+
+def in_rows(rows: Rows) -> dict[str, str]:
+    """What rows say about the start and the dropout, as `in_net`."""
     rows = tuple(flat(rows))
     layers = weighted(rows)
-    stds = {row.name: _init(row["weight_init"]) for row in layers}
-    biases = {row.name: _init(row.settings.get("bias_init", zeros)) for row in layers}
     dropped = [row for row in rows if row.kind == "dropout"]
     return {
-        "weight_std": _grouped(stds),
-        "hidden_bias": _grouped(biases),
+        "weight_std": _grouped({row.name: _init(row["weight_init"]) for row in layers}),
+        "hidden_bias": _grouped({row.name: _init(row["bias_init"]) for row in layers}),
         "dropout": ", ".join(f"{row['p']:g} after {row.name.replace('drop', 'fc')}" for row in dropped) or "none",
     }
 
@@ -173,6 +175,8 @@ def _init(init: Any) -> str:
 
 def _grouped(values: dict[str, str]) -> str:
     """The value that most layers have, then the layers that differ with theirs."""
+    if not values:
+        return "none"
     usual = max(dict.fromkeys(values.values()), key=list(values.values()).count)
     others: dict[str, list[str]] = {}
     for layer, value in values.items():

@@ -15,7 +15,9 @@ from tinyalex.data.dataset import Sources
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
 from tinyalex.data.source import ArraySource, Source, cut
 from tinyalex.errors import ShapeError, did_you_mean, require_float, show
+from tinyalex.layers import Branches, Sequential
 from tinyalex.layers.base import Layer
+from tinyalex.layers.merge import Both
 from tinyalex.models.weights import arrays_of, check_tensors, copy_state, match_state
 from tinyalex.parameters import require_thawed
 from tinyalex.shown import layer_of
@@ -88,6 +90,17 @@ def load_start(path: Path, params: Mapping[str, np.ndarray[Any, Any]], net: Laye
 def head_of(net: Layer) -> str:
     """The name of the last layer with parameters: the one whose outputs are the classes."""
     return layer_of([leaf.name for leaf in net.leaves() if leaf.params][-1])
+
+
+def heads_in(net: Layer) -> frozenset[str]:
+    """The names of the layers whose outputs are classes: `head_of`, and for a net with auxiliary heads the last layer of each of them."""
+    layers = net.layers if isinstance(net, Sequential) else ()
+    for layer in reversed(layers):
+        if isinstance(layer, Branches) and isinstance(layer.merge, Both):
+            return frozenset().union(*(heads_in(path) for path in layer.paths if path is not None))
+        if any(leaf.params for leaf in layer.leaves()):
+            return heads_in(layer) if isinstance(layer, Sequential) else frozenset({head_of(layer)})
+    return frozenset()
 
 
 def rates_of(

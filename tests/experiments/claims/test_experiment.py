@@ -20,6 +20,7 @@ from tinyalex.experiments.claims import experiment
 from tinyalex.experiments.claims.experiment import Training
 from tinyalex.experiments.claims.plan import FAMILIES, VARIANTS
 from tinyalex.experiments.claims.runs import read_run
+from tinyalex.models.weights import read_weights
 from tinyalex.training import Trainer
 
 REPOSITORY = Path(__file__).parents[3]
@@ -177,6 +178,13 @@ def test_a_run_that_diverges_is_kept_and_says_so(dataset, tmp_path):
     assert "loss must be finite" in run.outcome.diverged or "must be finite" in run.outcome.diverged
     assert run.outcome.ten_views is None and not (tmp_path / "runs" / "base-seed0" / "weights.safetensors").exists()
     assert training("claims", dataset, tmp_path, lr=1e30).finished(VARIANTS["base"], 0) == run
+
+
+def test_a_run_whose_parameters_are_too_large_for_float16_is_kept(dataset, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment, "too_large", lambda net, dtype: "7e+04 in weight of conv1" if dtype == "float16" else None)
+    run = training("claims", dataset, tmp_path).train(VARIANTS["base"], 0)
+    weights = tmp_path / "runs" / "base-seed0" / "weights.safetensors"
+    assert run.outcome.diverged is None and read_weights(weights)[0]["conv1.weight"].dtype == np.float32
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "tinyalex-claims-run", "format_version": 2}', '{"format": 1}'])

@@ -6,8 +6,8 @@ from tests.formats.caffe.samples import NEW, OLD, built, net_text, written
 from tinyalex.errors import DataError
 from tinyalex.formats.caffe import read_prototxt
 from tinyalex.init import Constant, Gaussian
+from tinyalex.models.defaults import Uniform
 from tinyalex.models.later.rows import flat
-from tinyalex.models.rows import Uniform
 
 
 def read(folder, text, **options):

@@ -37,6 +37,15 @@ def test_values(text, values):
     assert shown(parsed(text)) == values
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=repr)
+@pytest.mark.parametrize("inside", ["\f", "\v", "\r", "\x1c", "\x85", "\u2028"], ids=ascii)
+def test_lines_are_those_that_an_editor_counts(inside, end):
+    """A form feed and other separators end no line of a comment, a text or a space."""
+    space = inside if inside in "\f\v\r" else " "
+    with refuses(DataError, "line 4: a field must be one of those that Caffe has in a net, got 'quux'"):
+        parsed(end.join([f"# a comment{inside}that goes on", f'name: "a{inside}b"', space, "quux: 3"]))
+
+
 def test_each_value_knows_its_line():
     message = parsed('name: "x"\n\nlayer {\n  name:\n   "conv"\n  convolution_param {\n    dilation: 2\n  }\n}\n')
     (layer,) = message.all("layer")

@@ -1,3 +1,4 @@
+import re
 import tracemalloc
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 
 from tests.contract import refuses, rng, values
 from tests.formats.caffe.samples import NEW, OLD, built, net_text, parsed, random_arrays, statistics, write_model, written
+from tinyalex import cli
 from tinyalex.errors import CheckpointError, DataError
 from tinyalex.formats.caffe import read_caffemodel, read_mean, read_prototxt
 from tinyalex.formats.caffe.message import Message
@@ -166,8 +168,49 @@ def test_a_caffemodel_alone(tmp_path):
     np.testing.assert_array_equal(net.arrays["a.weight"], weight)
     net = read_caffemodel(write_model(tmp_path / "arrays", {"a": [weight]}))
     assert net.rows == () and net.in_shape is None and list(net.arrays) == ["a.0"] and "give its prototxt too" in net.notes[0]
+    assert net.notes[0] == f"{tmp_path / 'arrays'}: no layer says what it reads and gives; give its prototxt too"
     with refuses(DataError, "layer 1: the tops of 'a' must be at least 1, got none"):
         read_caffemodel(write_model(tmp_path / "arrays", {"a": [weight]}), in_shape=(3, 8, 8))
+
+
+def trained(path, text):
+    """A caffemodel as Caffe writes it while training: the layers of the net, with their rules and their arrays."""
+    message = parsed(text)
+    for layer in message.all("layer"):
+        for each in parsed_blobs({"x": blobs().get(layer.one("name"), [])}):
+            layer.add("blobs", each)
+    path.write_bytes(b"".join(write_wire(message)))
+    return path
+
+
+ONE_READER = re.sub(r'layer \{ name: "data" type: "Data" top: "data" top: "label" include \{ phase: TEST \}.*\n.*\n', "", NEW)
+
+
+def test_a_caffemodel_alone_is_the_net_that_was_trained(tmp_path):
+    """Its images come in phase TRAIN, though it is read to be used."""
+    net = read_caffemodel(trained(tmp_path / "m", ONE_READER))
+    whole = read_prototxt(written(tmp_path, NEW), tmp_path / "m", phase="TRAIN")
+    assert net.rows == whole.rows and net.in_shape == (3, 11, 11) and net.data["mean_value"] == (104,)
+    assert net.arrays.keys() == whole.arrays.keys()
+    assert read_caffemodel(trained(tmp_path / "both", NEW)).data["mean_value"] == (104, 117, 123)  # a file that has both phases
+
+
+@pytest.mark.parametrize("command", [["net"], ["predict"], ["convert"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (("crop_size: 11", ""), "got arrays alone (layer 1: the input 'data' must have a shape (C, H, W), got none in the file); give its"),
+        (('"ReLU"', '"Funny"'), "m.caffemodel: layer 3: the type of 'relu1' must be one that the engine has, "),
+        (("kernel_size: 3 stride: 2", "kernel_size: 30"), "m.caffemodel: layer 2: "),
+    ],
+    ids=["size", "type", "kernel"],
+)
+def test_commands_say_why_a_caffemodel_alone_is_not_enough(change, text, command, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trained(tmp_path / "m.caffemodel", ONE_READER.replace(*change))
+    assert cli.main([*command, "m.caffemodel", *({"predict": ["."], "convert": ["x.onnx"]}.get(command[0], []))]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert text in said, said
 
 
 def parsed_blobs(layers):

@@ -11,9 +11,10 @@ from tinyalex.errors import CheckpointError, ShapeError
 from tinyalex.formats.caffe import CaffeNet, read_caffemodel, read_prototxt, write_caffemodel, write_prototxt
 from tinyalex.formats.imported import Imported
 from tinyalex.init import Constant, FanIn, Gaussian
+from tinyalex.models.defaults import Uniform
 from tinyalex.models.later.rows import branches, build_net, flat, linear, narrow, row
 from tinyalex.models.later.table import LATER
-from tinyalex.models.rows import PYTORCH, Row, Uniform, change, scaled
+from tinyalex.models.rows import PYTORCH, Row, change, scaled
 from tinyalex.models.variants import VARIANTS
 
 NO_CAFFE = {  # nets that Caffe cannot compute, and why

@@ -252,6 +252,16 @@ def test_files_of_another_form(text, message):
         parse_sections("file", text)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=repr)
+@pytest.mark.parametrize("inside", ["\f", "\v", "\x1c", "\x1e", "\x85", "\u2028", "\u2029"], ids=ascii)
+def test_lines_are_those_that_an_editor_counts(inside, end):
+    """A form feed and other separators, which str.splitlines takes for ends of lines, are inside of lines."""
+    text = end.join(["; a comment" + inside + "that goes on", "[a]", "type=" + inside + "x", "[b]", inside, "b"])
+    with refuses(DataError, "file: line 6: a line must be [NAME] or, in a section, KEY=VALUE, got 'b'"):
+        parse_sections("file", text)
+    assert parse_sections("file", text[:-1])["b"].line == 4
+
+
 def test_files_that_cannot_be_read(tmp_path):
     with refuses(DataError, "the file must be readable, got No such file"):
         read_cfg(tmp_path / "none.cfg")

@@ -11,13 +11,20 @@ import numpy as np
 from tests.contract import SENTENCE, rng
 from tests.formats.changes import changed_bytes
 from tests.formats.onnx.graphs import helper, model_of, node, onnx, small_rows, with_values
+from tinyalex.data.prepare import CropAndFlip, Standardize
 from tinyalex.errors import CheckpointError, DataError
+from tinyalex.formats.imported import Imported
 from tinyalex.formats.onnx import read_onnx
+from tinyalex.formats.onnx.preparation import text_of
 from tinyalex.formats.onnx.write import onnx_model
+from tinyalex.models.rows import conv, flatten, linear
+from tinyalex.models.saved_net import SavedNet
 
 LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
 NUMBERS = (0, 1, -1, 2, 3, 7, 64, 255, 1000, 2**16, 2**31 - 1, 2**31, 2**40, 2**62, -(2**40), -(2**63))
 REALS = (0.0, -1.0, 1e-45, 1e38, float("inf"), float("nan"), 0.5)
+SMALL = (conv("conv1", 4, 3), flatten("flat"), linear("fc2", 2))
+PREPARE = CropAndFlip(Standardize((1, 2, 3), (4, 5, 6)), 8)
 MOST = 2**25  # bytes: the small files that are read here call for far less
 
 
@@ -44,6 +51,8 @@ def seeds() -> list[bytes]:
         made.append(onnx_model("seed", with_values(name, rows[:9], shape), {}))
     made.append(onnx_model("seed", with_values("jarrett", small_rows("jarrett")[0][:6], (1, 64, 64)), {}))
     made.append(onnx_model("seed", with_values("authors", small_rows("alexnet-authors")[0][:9], (3, 64, 64)), {}))
+    whole = SavedNet("small", ("a", "b"), PREPARE, (3, 10, 10), rows=SMALL, takes=(3, 8, 8))
+    made.append(onnx_model("seed", Imported("small", "seed", SMALL, (3, 8, 8)), text_of(whole)))
     return [model.SerializeToString() for model in made] + [
         (LIGHT / f"light_{name}.onnx").read_bytes() for name in ("bvlc_alexnet", "zfnet512")
     ]

@@ -34,6 +34,7 @@ from tinyalex.optim import SGD
 from tinyalex.schedule import Schedule, Steps
 from tinyalex.training import EpochResult, RunLog, Trainer
 from tinyalex.training.checkpoint import checkpoint_files
+from tinyalex.training.diagnose import too_large
 from tinyalex.training.log import NAME as LOG, read_epochs
 from tinyalex.training.probabilities import probabilities
 
@@ -187,7 +188,7 @@ class Training:
         outcome = self._outcome(variant, net, folder, diverged)
         if seed == KEPT_SEED and diverged is None and self.family.test_images is None:
             note = f"{name_of(variant.name, seed)}: {variant.text}; trained on {self.dataset.name}: {self.dataset.note}"
-            save_weights(folder / WEIGHTS, net, "float16", note)
+            save_weights(folder / WEIGHTS, net, "float16" if too_large(net, "float16") is None else "float32", note)
         logs = [self._stage_folder(folder, number) / LOG for number in range(len(self.stages))]
         lines = [line for log in logs for line in RunLog(log).read()[:1]]
         last = [epochs[-1].wall_s for log in logs if (epochs := read_epochs(log, RunLog(log).read()))]

@@ -8,7 +8,8 @@ from typing import Any
 from tinyalex.errors import show
 from tinyalex.formats.caffe.message import Message
 from tinyalex.init import Constant, FanIn, Gaussian, Init
-from tinyalex.models.rows import PYTORCH, Shape, Uniform
+from tinyalex.models.defaults import Uniform
+from tinyalex.models.rows import PYTORCH, Shape
 
 
 def init_of(filler: Message, shape: Shape) -> tuple[Init | None, str]:

@@ -12,8 +12,8 @@ from tinyalex.formats.caffe.message import CaffeLayer, Message, layers_of
 from tinyalex.formats.caffe.slots import LARGEST, Graph, Value
 from tinyalex.formats.graph import fold
 from tinyalex.formats.imported import Imported
-from tinyalex.models.later.rows import flat
-from tinyalex.models.rows import Rows, Shape
+from tinyalex.models.later.rows import flat, head_ends
+from tinyalex.models.rows import Shape
 from tinyalex.models.saved_net import printable
 
 DATA = {  # the layers that give images, and the field that holds their settings
@@ -24,17 +24,19 @@ LEFT_OUT = ("Accuracy", "Silence", "ArgMax", "HDF5Output")  # they change nothin
 LOSS = "SoftmaxWithLoss"
 
 
+class NoSizeError(DataError):
+    """The file does not say how large an image is."""
+
+
 @dataclass(frozen=True, eq=False)
 class CaffeNet(Imported):
     """What a file of Caffe says beyond the net.
 
-    multipliers: of `SGD`, from lr_mult and decay_mult, where they are not 1. heads: the weights of the losses of auxiliary heads, in the
-        order of `tinyalex.loss.WeightedHeads`. data: of the layer that reads the images: batch_size, crop_size, mirror, scale,
-        mean_value (in the order of the channels, BGR) and mean_file, as far as it gives them.
+    multipliers: of `SGD`, from lr_mult and decay_mult, where they are not 1. data: of the layer that reads the images: batch_size,
+        crop_size, mirror, scale, mean_value (in the order of the channels, BGR) and mean_file, as far as it gives them.
     """
 
     multipliers: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    heads: tuple[float, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -126,7 +128,7 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
     rows = fold(source, graph.nodes, image.name, main.name, tuple(heads))
     kept = {row.name for row in flat(rows)}
     weights = {graph.nodes[graph.made[head]].row.name: weight for head, weight in heads.items() if head in graph.made}
-    order = _heads(rows)
+    order = head_ends(rows)
     if not weights.keys() >= set(order):
         rule = f"{source}: the loss of an auxiliary head must read a layer that the rest of the net does not read"
         raise DataError(f"{rule}, got one that it reads; read the net without its heads")
@@ -144,6 +146,12 @@ def net_of(message: Message, source: str, wanted: Wanted) -> tuple[CaffeNet, Gra
         data={} if reader is None else data_of(reader),
     )
     return net, graph
+
+
+def trained_phase(message: Message, source: str) -> str:
+    """The phase of the net in a caffemodel: TRAIN if images are read in that alone, because Caffe writes the net that it trained."""
+    rules = [rule.one("phase") for layer in layers_of(message, source) if layer.type in DATA for rule in layer.message.all("include")]
+    return "TRAIN" if set(rules) - {None} == {"TRAIN"} else "TEST"
 
 
 def name_of(message: Message) -> str:
@@ -243,7 +251,7 @@ def _image(wired: Wired, source: str, wanted: Wanted) -> tuple[Value, Shape, Caf
     where = source if layer is None else layer.where
     if shape is None:
         rule = f"{where}: the input {show(blob)} must have a shape (C, H, W)"
-        raise DataError(f"{rule}, got none in the file; give in_shape=(3, 32, 32), or convert with --in-shape 3,32,32")
+        raise NoSizeError(f"{rule}, got none in the file", "give in_shape=(3, 32, 32), or convert with --in-shape 3,32,32")
     if len(shape) != 3 or not all(0 < side <= LARGEST for side in shape):
         raise DataError(f"{where}: the shape of the input {show(blob)} must be three sizes from 1 to {LARGEST:,}, got {show(shape)}")
     return value, shape, layer
@@ -258,6 +266,9 @@ def _outputs(
         at = max(range(len(weighted)), key=lambda i: (weighted[i][0], i))
         most, main = weighted[at]
         heads = {value.name: float(weight / (most or 1)) for weight, value in weighted if value is not main}
+        if heads and not wanted.heads:
+            names = ", ".join(printable([name.partition("#")[0] for name in heads]))
+            graph.notes.append(f"left out: what ends with {names}, auxiliary heads that only training needs")
         return main, heads if wanted.heads else {}
     values = {graph.real(value).name: graph.real(value) for _, _, tops in wired.layers for value in tops if not value.readers}
     values = {name: value for name, value in values.items() if name not in ends} | dict(ends)
@@ -269,19 +280,6 @@ def _outputs(
         return last[wanted.output], {}
     if len(values) != 1:
         got = ", ".join(map(show, list(values)[:5])) or "none"
-        raise DataError(f"{source}: the outputs of the net must be one, got {got}; choose one with output=")
+        raise DataError(f"{source}: the outputs of the net must be one, got {got}; choose one with output=, --output of `tinyalex convert`")
     (main,) = values.values()
     return main, {}
-
-
-def _heads(rows: Rows) -> list[str]:
-    """The last rows of the auxiliary heads, in the order in which the net gives them: the innermost first. "" for a head without rows."""
-    found: list[str] = []
-    for row in rows:
-        if row.kind == "branches":
-            paths = row["paths"]
-            for path in paths[:1] if row["merge"] == "both" else paths:
-                found += _heads(path)
-            if row["merge"] == "both":
-                found += [path[-1].name if path else "" for path in paths[1:]]
-    return found

@@ -9,8 +9,8 @@ from typing import Any
 from tinyalex.errors import DataError
 from tinyalex.files.atomic import require_path
 from tinyalex.formats.caffe.blobs import arrays_of, blobs_of, turned_colors
-from tinyalex.formats.caffe.message import Message
-from tinyalex.formats.caffe.net import CaffeNet, Wanted, name_of, net_of
+from tinyalex.formats.caffe.message import Message, layers_of
+from tinyalex.formats.caffe.net import CaffeNet, NoSizeError, Wanted, name_of, net_of, trained_phase
 from tinyalex.formats.caffe.slots import Graph
 from tinyalex.formats.caffe.text import read_text
 from tinyalex.formats.caffe.wire import read_wire
@@ -44,27 +44,30 @@ def read_prototxt(path: Path | str, weights: Path | str | None = None, *, rgb: b
 def read_caffemodel(path: Path | str, *, rgb: bool = False, **wanted: Any) -> CaffeNet:
     """The net and the weights of a caffemodel, which holds the description of the net that was trained as well.
 
-    The parameters are those of `read_prototxt`. Where the file does not say how large an image is and `in_shape` is not given, there are
-    no rows, and `arrays` has the blobs of each layer by their numbers, such as "conv1.0".
+    The parameters are those of `read_prototxt`; phase is the one in which the net was trained, if the file says it. Where the file does
+    not say how large an image is and `in_shape` is not given, or has no net but blobs, there are no rows, and `arrays` has the blobs of
+    each layer by their numbers, such as "conv1.0".
 
     Raises
     ------
     CheckpointError: the file cannot be read. DataError: the engine cannot do what it says.
     """
     path = require_path(path)
-    return whole(read_wire(path, "Net"), str(path), Wanted(**wanted), rgb)
+    message = read_wire(path, "Net")
+    return whole(message, str(path), Wanted(**{"phase": trained_phase(message, str(path)), **wanted}), rgb)
 
 
 def whole(message: Message, source: str, wanted: Wanted, rgb: bool) -> CaffeNet:
     """The net and the weights in the message of a caffemodel."""
     try:
         net, graph = net_of(message, source, wanted)
-    except DataError:
-        if wanted.in_shape is not None:
+    except DataError as error:
+        described = any(layer.bottoms and layer.tops for layer in layers_of(message, source))
+        if wanted.in_shape is not None or (described and not isinstance(error, NoSizeError)):
             raise
         arrays = {f"{layer}.{number}": array for layer, own in blobs_of(message, source).items() for number, array in enumerate(own)}
-        note = f"{source} does not say how large an image is, or holds a net that the engine does not have: give its prototxt too"
-        return CaffeNet(name_of(message), source, (), None, arrays, notes=(note,))
+        why = error.sentence if described else f"{source}: no layer says what it reads and gives"
+        return CaffeNet(name_of(message), source, (), None, arrays, notes=(f"{why}; give its prototxt too",))
     return filled(net, graph, message, source, rgb)
 
 

@@ -89,7 +89,7 @@ def message_of(net: Imported, maker: Maker, phase: str, batch_size: int) -> Mess
             found.add("layer", each)
     sink = same.get(sink, sink)
     if phase == "train_val":
-        weights = net.heads if isinstance(net, CaffeNet) and len(net.heads) == len(heads) else (HEAD,) * len(heads)
+        weights = net.heads if len(net.heads) == len(heads) else (HEAD,) * len(heads)
         for each in _losses(maker, sink, label, list(zip(heads, weights, strict=True))):
             found.add("layer", each)
     elif phase == "deploy" and net.ends == "probabilities":

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -104,7 +105,7 @@ def parse_sections(who: str, text: str) -> dict[str, Section]:
     """The sections of a text. who: the file, for messages."""
     sections: dict[str, Section] = {}
     values: dict[str, tuple[str, int]] | None = None
-    for number_of_line, line in enumerate(text.splitlines(), 1):
+    for number_of_line, line in enumerate(StringIO(text, newline=None), 1):  # lines as editors count them; a form feed ends none
         line = line.strip()
         if not line or line[0] in "#;":
             continue

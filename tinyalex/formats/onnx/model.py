@@ -48,6 +48,7 @@ class Model:
     ----------
     path: of the file. graph: its GraphProto. opset: the version of its operators. cut: the large arrays.
     functions: those of the file itself, by domain and name. ours: whether tinyalex wrote it.
+    properties: the entries of `metadata_props`, in order; texts, but bytes where a text is none.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Model:
     cut: Cut
     functions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     ours: bool = False
+    properties: tuple[tuple[Any, Any], ...] = ()
 
     def tensor(self, tensor: Any, what: str) -> Tensor:
         """The elements of a TensorProto; large ones are a view of the file's bytes, which cannot be written to.
@@ -123,8 +125,9 @@ def load_model(path: Path | str) -> Model:
         raise DataError(f"{path}: the file must hold a graph with at least one node, got none; it is empty or of another kind")
     if any(isinstance(text, bytes) for text in _texts(model)):  # which the library gives where a text is none
         raise DataError(f"{path}: every name in the file must be text in UTF-8, got other bytes; the file is altered")
+    properties = tuple((entry.key, entry.value) for entry in model.metadata_props)
     own = {(function.domain, function.name): function for function in model.functions}
-    return Model(path, model.graph, _opset(path, model), found, own, model.producer_name == "tinyalex")
+    return Model(path, model.graph, _opset(path, model), found, own, model.producer_name == "tinyalex", properties)
 
 
 def nodes_of(graph: Any) -> Iterator[Any]:

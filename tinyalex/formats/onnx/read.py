@@ -19,6 +19,7 @@ from tinyalex.formats.onnx.flow import Flow
 from tinyalex.formats.onnx.model import FLOATING, MOST_AXES, Model, load_model, nodes_of
 from tinyalex.formats.onnx.operator import Op
 from tinyalex.formats.onnx.operators import OPERATORS, own_layer
+from tinyalex.formats.onnx.preparation import HEADS, KEY, described, heads_of
 from tinyalex.formats.onnx.reader import MOST_VALUES, Reader
 from tinyalex.models.rows import Row, Shape
 from tinyalex.models.saved_net import printable
@@ -73,7 +74,9 @@ def read_onnx(path: Path | str, *, in_shape: Sequence[int] | None = None, output
     arrays = {f"{draft.name}.{key}": array for draft in drafts for key, array in draft.arrays.items()}
     name = printable([model.graph.name])[0].strip()[:120] or model.path.stem
     kind = "probabilities" if probabilities else "logits"
-    return Imported(name, str(model.path), rows, source.shape, arrays, kind, tuple(reader.notes))
+    losses = heads_of([value for key, value in model.properties if key == HEADS], len(values) - 1)
+    net = Imported(name, str(model.path), rows, source.shape, arrays, kind, tuple(reader.notes), heads=losses)
+    return described(net, [value for key, value in model.properties if key == KEY])
 
 
 def _begin(model: Model, in_shape: Sequence[int] | None) -> tuple[Reader, Flow]:

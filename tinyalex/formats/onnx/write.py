@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,19 @@ from tinyalex.formats.graph import Node, unfold
 from tinyalex.formats.imported import Arrays, Imported
 from tinyalex.formats.onnx.graph_out import Out
 from tinyalex.formats.onnx.layers_out import LAYERS, OPSETS
+from tinyalex.formats.onnx.preparation import HEADS, text_of
 from tinyalex.formats.onnx.shapes import layer_of, shape_of
 from tinyalex.layers import Layer
 from tinyalex.models.later.rows import MERGES, build_net
 from tinyalex.models.rows import Shape
+from tinyalex.models.saved_net import SavedNet
 from tinyalex.models.weights import arrays_of, check_tensors, match_state
 
 LOWEST = 9  # the opset in which batch normalization, Dropout and broadcasting are as they are today
 SOURCE = "images"
 
 
-def write_onnx(path: Path | str, net: Imported, text: Mapping[str, str] | None = None) -> None:
+def write_onnx(path: Path | str, net: Imported, text: Mapping[str, str] | None = None, about: SavedNet | None = None) -> None:
     """Write a network atomically as an ONNX file, with the shape of every value, for batches of any size.
 
     The file computes what the net computes in use. Auxiliary heads, which work in training alone, are further outputs. Settings of the
@@ -34,7 +37,8 @@ def write_onnx(path: Path | str, net: Imported, text: Mapping[str, str] | None =
     Parameters
     ----------
     net: with arrays of one tower or of two; layers without arrays get initial values. float64 becomes float32.
-    text: further entries of the file's `metadata_props`, such as how images are prepared.
+    text: further entries of the file's `metadata_props`. about: how images are prepared and what classes are called, which becomes an
+        entry too, see `tinyalex.formats.onnx.preparation`.
 
     Raises
     ------
@@ -42,7 +46,8 @@ def write_onnx(path: Path | str, net: Imported, text: Mapping[str, str] | None =
         file cannot be written.
     """
     path = require_path(path)
-    write_bytes(path, onnx_model(str(path), net, text or {}).SerializeToString(deterministic=True))
+    entries = {**(text or {}), **({} if about is None else text_of(about)), **({HEADS: json.dumps(net.heads)} if net.heads else {})}
+    write_bytes(path, onnx_model(str(path), net, entries).SerializeToString(deterministic=True))
 
 
 def onnx_model(who: str, net: Imported, text: Mapping[str, str]) -> Any:

@@ -166,6 +166,18 @@ def outputs(rows: Iterable[Row]) -> Iterator[str]:
             return
 
 
+def head_ends(rows: Iterable[Row]) -> list[str]:
+    """The last rows of the auxiliary heads, in the order in which the net gives them: the innermost first. "" for a head without rows."""
+    found: list[str] = []
+    for each in rows:
+        if each.kind == "branches":
+            paths, both = each["paths"], each["merge"] == "both"
+            for path in paths[:1] if both else paths:
+                found += head_ends(path)
+            found += [path[-1].name if path else "" for path in paths[1:]] if both else []
+    return found
+
+
 def narrow(rows: Iterable[Row], width: float) -> Rows:
     """A copy of the rows in which every layer, except those of `outputs`, has `width` times its maps or units, rounded, at least 1."""
     rows = tuple(rows)
