@@ -681,8 +681,6 @@ for place, number in enumerate(faster.values()):
 ax.set(xscale="log", xlim=(0.5, 3e5), xlabel="times as fast as loops")
 ax.invert_yaxis()
 show(fig, alt="Five bars on a log scale, times as fast as loops: " + ", ".join(f"{name} {n:,.0f}" for name, n in faster.items()) + ".")
-assert faster["im2col and a product"] > 500
-assert faster["the engine's Winograd"] > faster["our Winograd"]
 reveal("13-a")
 
 # %% [markdown]
@@ -696,7 +694,6 @@ reveal("13-a")
 u, v = (rng.standard_normal((4, 4, 64, size), dtype=np.float32) for size in (64, 36))
 share = seconds(lambda: u @ v) / times["our Winograd"]
 print(f"the 16 products take about {share:.1g} of the time of our Winograd")
-assert share < 0.5
 
 # %% [markdown]
 # All the rest goes into the transforms. They are many products of 4 × 4 numbers, which are far too small for BLAS, and all numbers are
@@ -853,7 +850,6 @@ P = 2 * 1024**3 / seconds(lambda: square @ square)
 S = 2 * source.nbytes / seconds(lambda: np.copyto(copy, source))  # each byte is read and written
 edge = P / S
 print(f"in the time of moving one byte, this processor's core can do about {edge:.1g} operations")
-assert 0.5 < edge < 60
 
 # %% [markdown]
 # Then each layer of AlexNet, forward, with one image and with more images. The operations are the engine's own counts, two for each MAC, by
@@ -946,7 +942,6 @@ for n in (1, fast(16, 8)):
         spent[algorithm] = seconds(lambda layer=layer, images=images: layer.forward(images))
     gains[n] = spent["im2col"] / spent["winograd"]
     print(f"conv3, {n:2} image{'s' if n > 1 else ' '}: Winograd is {gains[n]:.2g} times as fast as columns")
-assert gains[1] < max(gains.values())
 say("in both lines Winograd's products have 4.2 times fewer multiplications", value=fewer_by["conv3"], within=0.05)
 
 # %%
@@ -991,7 +986,6 @@ for text, value in {
 double = square.astype(float)
 ratio = seconds(lambda: double @ double) / seconds(lambda: square @ square)
 print(f"a product in float64 takes {ratio:.1g} times as long, and each number has 8 bytes in place of 4")
-assert ratio > 1.3
 
 # %% [markdown]
 # A plain Python number such as 0.5 does not change the dtype. An array of whole numbers does, such as `np.arange(1, 4)`, and since NumPy 2
