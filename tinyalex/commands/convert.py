@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tinyalex.commands.convert_report import Converted, document_of, report, some
 from tinyalex.commands.files import numbers, shape_in
 from tinyalex.commands.saved import require_place
 from tinyalex.commands.shared import path, tell_expected
@@ -24,37 +24,18 @@ from tinyalex.formats.parity import Parity, compare, random_images, with_runtime
 from tinyalex.formats.saved import Pixels, describe_imported, imported_from, in_registry, outputs_of, require_whole
 from tinyalex.formats.torch.match import arrange
 from tinyalex.layers import Sequential
-from tinyalex.models.later.rows import build_net, flat, head_ends
+from tinyalex.models.later.rows import build_net, head_ends
 from tinyalex.models.registry import heads_of, require_name
 from tinyalex.models.saved_net import SavedNet, printable
 from tinyalex.models.weights import arrays_of, copy_state, join_state, read_weights, save_weights
 from tinyalex.training.saved_net import SHIPPED, is_shipped, read_saved, wrote
-from tinyalex.units import bytes_in_words
 
 HELP = "a net from one format of files to another: Caffe, ONNX, PyTorch, safetensors, cuda-convnet and this program's own"
 EXAMPLE = "tinyalex convert deploy.prototxt,net.caffemodel net.safetensors"
 BYTES_PER_S = 1e8  # of a disk that is read and written, and of the comparisons
-MOST_SHOWN = 6  # names in a line
 NAMED = ("pth", "safetensors")  # formats whose files have arrays and no layers
 NAMES = ("tinyalex", "torchvision", "timm", "akamaster")
 OF_IMAGES = ("mean", "std", "images", "warp", "classes", "data")  # options for a file of this program
-
-
-@dataclass(frozen=True)
-class Converted:
-    """All that the command knows at its end. net: as it was read. notes: sentences about it. checks: the comparisons."""
-
-    net: Imported
-    matched: Matched
-    parameters: int
-    notes: tuple[str, ...]
-    wrote: tuple[Path, ...]
-    checks: tuple[Parity, ...]
-
-    @property
-    def agrees(self) -> bool:
-        """Whether no comparison has failed."""
-        return all(check.agrees for check in self.checks)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     own, matched = build_imported(net)
     whole = replace(net, arrays=arrays_of(own))
     if matched.missing and kinds != ("prototxt",):
-        rule = f"convert: {args.source} must hold the arrays of all layers, got none for {_some(matched.missing)}"
+        rule = f"convert: {args.source} must hold the arrays of all layers, got none for {some(matched.missing)}"
         raise CheckpointError(f"{rule}; name the file of the weights too")
     notes = [*net.notes, *differences]
     native = is_native(args, kinds)
@@ -310,56 +291,9 @@ def _same_arrays(args: argparse.Namespace, target: Path, net: Imported) -> Parit
     return Parity(f"{target} read back", 0.0 if same else 1.0, most=0.0)
 
 
-def report(args: argparse.Namespace, done: Converted) -> list[str]:
-    """The lines of the report."""
-    net, matched = done.net, done.matched
-    layers = sum(1 for _ in flat(net.rows))
-    images = f"images of {'x'.join(map(str, net.in_shape or ()))}"
-    lines = [f"{printable([net.name])[0]}, {images}, {layers:,} layers, {done.parameters:,} parameters"]
-    count = len(matched.found) + len(matched.missing)
-    lines.append(f"arrays: {len(matched.found):,} of {count:,} were in {args.source}")
-    if matched.missing:
-        lines.append(f"  not in it, so they keep initial values: {_some(matched.missing)}")
-    if matched.left:
-        lines.append(f"  in it and not in the net: {_some(matched.left)}")
-    lines += [f"note: {printable([note])[0]}" for note in done.notes]
-    for check in done.checks:
-        if check.reason:
-            lines.append(f"not compared: {check.of}: {check.reason}")
-        else:
-            words = "agrees" if check.agrees else "DIFFERS"
-            limit = f"up to {check.most:g} is rounding" if check.most else "every bit must be the same"
-            lines.append(f"{words}: {check.of}: {check.difference:.2g} of the largest output; {limit}")
-    for file in done.wrote:
-        lines.append(f"wrote {file}, {bytes_in_words(file.stat().st_size)}")
-    if [format_to_write(file).name for file in done.wrote] == ["prototxt"]:
-        return [*lines, f"next: {shlex.join(['tinyalex', 'net', args.target])}, its layers and their counts"]
-    return [*lines, f"next: {shlex.join(['tinyalex', 'predict', args.target])} PICTURE, the five most probable classes"]
-
-
-def document_of(args: argparse.Namespace, done: Converted) -> dict[str, Any]:
-    """The report as JSON values."""
-    checks = [asdict(check) | {"agrees": check.agrees, "difference": min(check.difference, 1e30)} for check in done.checks]
-    return {
-        "format": 1,
-        "in": args.source,
-        "out": [str(file) for file in done.wrote],
-        "net": {"name": done.net.name, "in_shape": done.net.in_shape, "parameters": done.parameters},
-        "arrays": {"found": done.matched.found, "missing": done.matched.missing, "left": done.matched.left},
-        "notes": done.notes,
-        "checks": checks,
-        "agrees": done.agrees,
-    }
-
-
 def _kind(source: str) -> str:
     """The name of the format of IN; what this program wrote is safetensors, which has no layers where it does not describe its network."""
     return "safetensors" if wrote(str(path(source))) else kind_of_files(path(source))
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
-    return ", ".join(printable(list(names[:MOST_SHOWN]))) + more
 
 
 def _size(source: str) -> int:
