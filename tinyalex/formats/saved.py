@@ -147,7 +147,7 @@ def require_whole(net: Imported) -> Shape:
     if not net.rows or net.in_shape is None:
         rule = f"{net.source}: the file must hold the layers of its network, and the size of its images"
         remedy = "give its prototxt with it, as deploy.prototxt,net.caffemodel, or convert it with --in-shape C,H,W"
-        why = net.notes[0].partition(";")[0].removeprefix(f"{net.source}: ") if net.notes else ""
+        why = net.notes[0].removesuffix("; give its prototxt too").removeprefix(f"{net.source}: ") if net.notes else ""
         raise CheckpointError(f"{rule}, got arrays alone" + (f" ({why})" if why else ""), remedy)
     return net.in_shape
 
