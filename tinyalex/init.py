@@ -63,5 +63,18 @@ class FanIn:
         return rng.standard_normal(shape, np.float32) * np.float32(self.gain / math.sqrt(fan_in))
 
 
+@dataclass(frozen=True)
+class Uniform:
+    """Uniform from -bound to bound, a number of at least 0."""
+
+    bound: float
+
+    def __post_init__(self) -> None:
+        require_float("Uniform", "bound", self.bound, "a number of at least 0", lambda v: 0 <= v < math.inf)
+
+    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
+        return (2 * rng.random(shape, np.float32) - 1) * np.float32(self.bound)
+
+
 zeros = Constant(0.0)
 ones = Constant(1.0)

@@ -14,6 +14,8 @@ from tinyalex.errors import CallOrderError, DataError, DeviceError, ShapeError, 
 from tinyalex.fast.table import function
 from tinyalex.parameters import require_dtype
 
+HEAD = 0.3  # by how much the loss of an auxiliary head counts where nobody says it, as in GoogLeNet (Szegedy et al. 2014, section 5)
+
 
 class SoftmaxCrossEntropy:
     """The mean over the batch of -log p(label), where p is the softmax of the logits.

@@ -7,8 +7,8 @@ import pytest
 
 import tinyalex as ta
 from tests.contract import refuses
+from tinyalex.init import Uniform
 from tinyalex.models import VARIANTS, alexnet, as_built, differences
-from tinyalex.models.defaults import Uniform
 from tinyalex.models.rows import parameters, weight_shapes
 from tinyalex.models.variants import LAYERS
 

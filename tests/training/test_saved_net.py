@@ -22,6 +22,8 @@ from tinyalex.data.source import Subset
 from tinyalex.errors import CheckpointError, DataError, ShapeError
 from tinyalex.files.tensors import read_tensors, write_tensors
 from tinyalex.models import MODELS, build
+from tinyalex.models.later.rows import branches, conv, linear
+from tinyalex.models.rows import flatten
 from tinyalex.models.weights import FORMAT, save_weights
 from tinyalex.training import SavedNet, Trainer, load_net, parameters_sha256
 from tinyalex.training.checkpoint import Position, checkpoint_files, load_checkpoint, save_checkpoint
@@ -411,3 +413,22 @@ def test_description_of_a_set_of_pictures_says_how_they_were_resized(warp, tmp_p
 def test_all_preparations_that_can_be_stored_are_tried_here():
     tried = {type(about.prepare).__name__ for about in DESCRIPTIONS} | {"ColorNoise", "TenViews"}  # the last one is for testing alone
     assert set(KINDS) == tried
+
+
+def with_head(**more):
+    rows = (conv("conv1", 4, 3), branches("out", "both", (flatten("flat"), linear("fc2", 2)), (flatten("flat3"), linear("fc3", 2))))
+    return SavedNet("mine", ("a", "b"), Standardize((1, 2, 3), (4, 5, 6)), (3, 8, 8), rows=rows, takes=(3, 8, 8), **more)
+
+
+def test_weights_of_heads_come_back_and_files_without_them_are_read():
+    text, tensors = with_head(heads=(0.25,)).stored()
+    assert SavedNet.from_stored("file", text, tensors).heads == (0.25,)
+    about = json.loads(text["about"])
+    del about["heads"]  # as it was written before
+    assert SavedNet.from_stored("file", {"about": json.dumps(about)}, tensors).heads == ()
+
+
+@pytest.mark.parametrize("heads", [(0.1, 0.2), (-0.5,), (float("nan"),), ("x",), "0", 0.3])
+def test_weights_that_no_head_can_have_are_refused(heads):
+    with refuses(ShapeError, "saved net: "):
+        with_head(heads=heads)

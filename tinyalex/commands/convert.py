@@ -35,7 +35,7 @@ EXAMPLE = "tinyalex convert deploy.prototxt,net.caffemodel net.safetensors"
 BYTES_PER_S = 1e8  # of a disk that is read and written, and of the comparisons
 NAMED = ("pth", "safetensors")  # formats whose files have arrays and no layers
 NAMES = ("tinyalex", "torchvision", "timm", "akamaster")
-OF_IMAGES = ("mean", "std", "images", "warp", "classes", "data")  # options for a file of this program
+OF_IMAGES = ("mean", "std", "images", "warp", "classes", "data")  # options about what only an .onnx and a file of this program keep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

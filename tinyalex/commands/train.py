@@ -128,13 +128,14 @@ def run(args: argparse.Namespace) -> int:
     folder = out_folder("train", args.out, recipe.net if own is None else "net")
     begun = start_from(args, net, folder, own if brought is None else None)
     begun |= {} if brought is None else {"file": brought.stored()}
-    about = describe(recipe.net, options_of(args, recipe), sources, prepare) if own is None else own.about(sources, prepare)
+    heads = heads_of(recipe.net) if own is None else own.heads(() if brought is None else brought.heads)
+    about = describe(recipe.net, options_of(args, recipe), sources, prepare) if own is None else own.about(sources, prepare, heads)
     again = command_of("train", args, DEFAULTS, folder)
     trainer = Trainer(
         net,
         recipe.optimizer_for(net, rates),
         schedule,
-        _loss_of(heads_of(recipe.net) if own is None else own.heads(() if brought is None else brought.heads), net),
+        _loss_of(heads, net),
         train=train,
         val=test if held_out is None else held_out,
         prepare=prepare,

@@ -15,6 +15,7 @@ from tinyalex.data.dataset import Sources
 from tinyalex.data.prepare import CropAndFlip, Prepare, Standardize, SubtractMean
 from tinyalex.errors import ShapeError
 from tinyalex.layers import Sequential
+from tinyalex.loss import HEAD
 from tinyalex.models.build import places_of
 from tinyalex.models.later.rows import build_net, head_ends, with_classes
 from tinyalex.models.registry import heads_of
@@ -25,7 +26,6 @@ from tinyalex.training.checkpoint import latest_checkpoint
 from tinyalex.training.recipes import Recipe
 from tinyalex.training.saved_net import read_saved, wrote
 
-HEAD = 0.3  # Szegedy et al. 2014, section 5
 NOT_FOR_FILES = ("input_size", "width", "weight_std", "hidden_bias", "dropout")  # options of nets of the registry
 
 
@@ -45,9 +45,9 @@ class Own:
         return with_classes(self.saved.rows, classes)
 
     def heads(self, given: tuple[float, ...]) -> tuple[float, ...]:
-        """The weights of the losses of auxiliary heads: those of the files, `given`, of the registry's net, or 0.3 each, which is told."""
+        """The weights of the losses of auxiliary heads: those of the files, `given`, of the net, or 0.3 each, which is told."""
         count = len(head_ends(self.saved.rows))
-        for weights in (given, heads_of(self.saved.net)):
+        for weights in (given, self.saved.heads, heads_of(self.saved.net)):
             if len(weights) == count:
                 return weights
         tell(f"the loss of each of {count} auxiliary heads counts {HEAD:g} times, as in GoogLeNet: no file says it")
@@ -86,8 +86,8 @@ class Own:
             return pixels
         return CropAndFlip(pixels, side, recipe.augment, recipe.padding)
 
-    def about(self, sources: Sources, prepare: Prepare) -> SavedNet:
-        """The description of the net that is trained."""
+    def about(self, sources: Sources, prepare: Prepare, heads: tuple[float, ...]) -> SavedNet:
+        """The description of the net that is trained. heads: the weights of the losses of auxiliary heads."""
         note, classes = f"from {self.saved.net}, trained on {sources.name}: {sources.note}", sources.classes
         return SavedNet(
             self.saved.net,
@@ -98,6 +98,7 @@ class Own:
             folders=sources.folders,
             rows=self.rows(len(classes)),
             takes=self.saved.takes,
+            heads=heads,
         )
 
 

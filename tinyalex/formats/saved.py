@@ -123,6 +123,7 @@ def describe_imported(
         folders=tuple(folders),
         rows=() if known else net.rows,
         takes=() if known else takes,
+        heads=() if known else net.heads,
     )
     return about, tuple(said)
 
@@ -147,7 +148,7 @@ def require_whole(net: Imported) -> Shape:
     if not net.rows or net.in_shape is None:
         rule = f"{net.source}: the file must hold the layers of its network, and the size of its images"
         remedy = "give its prototxt with it, as deploy.prototxt,net.caffemodel, or convert it with --in-shape C,H,W"
-        why = net.notes[0].removesuffix("; give its prototxt too").removeprefix(f"{net.source}: ") if net.notes else ""
+        why = net.notes[0].removeprefix(f"{net.source}: ") if net.notes else ""
         raise CheckpointError(f"{rule}, got arrays alone" + (f" ({why})" if why else ""), remedy)
     return net.in_shape
 
@@ -180,5 +181,5 @@ def named_by(saved: SavedNet, classes: Sequence[str], folders: Sequence[str]) ->
 def imported_from(saved: SavedNet, arrays: Mapping[str, np.ndarray[Any, Any]], source: str) -> Imported:
     """A network that the engine saved, as a writer of another format takes it; two towers become one."""
     dry = saved.dry()
-    rows, heads = saved.rows or rows_of_net(dry), () if saved.rows else heads_of(saved.net)
+    rows, heads = saved.rows or rows_of_net(dry), saved.heads if saved.rows else heads_of(saved.net)
     return Imported(saved.net, source, rows, saved.in_shape, match_state(arrays, arrays_of(dry)), heads=heads)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from tinyalex.init import Gaussian, zeros
 
@@ -24,14 +21,3 @@ DEFAULTS: Mapping[str, Mapping[str, Any]] = {  # by kind; a test compares them w
     "dropout": {"p": 0.5, "scale": "test", "seed": 0, "part": (0, 1)},
     "shortcut": {"stride": 1, "zeros": "behind"},
 }
-
-
-@dataclass(frozen=True)
-class Uniform:
-    """Draws initial values that are uniform from -bound to bound."""
-
-    bound: float
-
-    def __call__(self, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray[Any, Any]:
-        """A float32 array of `shape`, drawn with `rng`."""
-        return (2 * rng.random(shape, np.float32) - 1) * np.float32(self.bound)

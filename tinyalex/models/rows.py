@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 
 from tinyalex.errors import ShapeError, did_you_mean, pair, show
 from tinyalex.geometry import windows_of
-from tinyalex.init import Constant, Gaussian, Init
-from tinyalex.models.defaults import DEFAULTS, Uniform
+from tinyalex.init import Constant, Gaussian, Init, Uniform
+from tinyalex.models.defaults import DEFAULTS
 
 Shape: TypeAlias = tuple[int, ...]
 WEIGHTED = ("conv", "local", "linear")  # kinds of layers with weights

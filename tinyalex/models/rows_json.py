@@ -13,8 +13,7 @@ from functools import cache
 from typing import Any
 
 from tinyalex.errors import ShapeError, did_you_mean, show
-from tinyalex.init import Constant, FanIn, Gaussian
-from tinyalex.models.defaults import Uniform
+from tinyalex.init import Constant, FanIn, Gaussian, Uniform
 from tinyalex.models.later.rows import KINDS, MERGES
 from tinyalex.models.rows import Row, Rows
 

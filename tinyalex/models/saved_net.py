@@ -8,6 +8,7 @@ description can only name networks, layers and preparations that tinyalex has, s
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,13 +27,14 @@ from tinyalex.errors import (
     TinyalexError,
     require_bool,
     require_choice,
+    require_float,
     require_int,
     require_keywords,
     show,
 )
 from tinyalex.layers import Sequential
 from tinyalex.models.build import places_of
-from tinyalex.models.later.rows import build_net
+from tinyalex.models.later.rows import build_net, head_ends
 from tinyalex.models.options import keywords_of
 from tinyalex.models.registry import MODELS, build, require_name
 from tinyalex.models.rows import Rows
@@ -61,6 +63,7 @@ class SavedNet:
     note: what the network was trained on.
     folders: other names of the classes, such as "n01440764", those of their folders; as many as classes, or none.
     rows, takes: the layers of a network that the registry does not have, and (C, H, W) of its input; () for one that it has.
+    heads: by how much the losses of the auxiliary heads of `rows` count, see `tinyalex.loss.WeightedHeads`; () where nobody said it.
 
     Raises
     ------
@@ -87,6 +90,7 @@ class SavedNet:
     folders: tuple[str, ...] = ()
     rows: Rows = ()
     takes: tuple[int, ...] = ()
+    heads: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         names = self.classes
@@ -111,6 +115,7 @@ class SavedNet:
             "warp": require_bool(WHO, "warp", self.warp),
             "note": printable([self.note])[0],
             "folders": printable(folders),
+            "heads": self._heads(),
         }.items():
             object.__setattr__(self, key, value)
         outputs = self.dry().shapes[-1]
@@ -123,6 +128,14 @@ class SavedNet:
             raise ShapeError(f"{WHO}: prepare must make the net's input, {_size(self.in_shape)}, got {_size(made.shape[1:])}")
         if not np.isfinite(made).all():
             raise DataError(f"{WHO}: prepare must make finite numbers of pixels of 0 to 255, got a NaN or an infinity")
+
+    def _heads(self) -> tuple[float, ...]:
+        """The weights of the losses of the heads. ShapeError: one is no weight, or there is not one for each head."""
+        ends = len(head_ends(self.rows))
+        if not isinstance(self.heads, Sequence) or isinstance(self.heads, str) or len(self.heads) not in (0, ends):
+            raise ShapeError(f"{WHO}: heads must be one weight for each of the {ends} auxiliary heads, or none, got {show(self.heads)}")
+        rule = "a finite number of at least 0"
+        return tuple(require_float(WHO, "a head's weight", weight, rule, lambda v: 0 <= v < math.inf) for weight in self.heads)
 
     def _options(self) -> dict[str, Any]:
         """The options as they come back from a file. ShapeError: one is unknown, or no JSON value."""
@@ -188,7 +201,7 @@ class SavedNet:
             "folders": self.folders,
         }
         if self.rows:
-            about |= {"rows": rows_to_json(self.rows), "takes": self.takes}
+            about |= {"rows": rows_to_json(self.rows), "takes": self.takes, "heads": self.heads}
         return {"about": json.dumps(about, allow_nan=False)}, {PREFIX + name: array for name, array in arrays.items()}
 
     @classmethod
@@ -212,7 +225,7 @@ class SavedNet:
                 raise ValueError(f"classes {show(classes)}")
             own["folders"] = tuple(about.get("folders", ()))
             if "rows" in about:
-                own |= {"rows": rows_from_json(about["rows"]), "takes": about["takes"]}
+                own |= {"rows": rows_from_json(about["rows"]), "takes": about["takes"], "heads": tuple(about.get("heads", ()))}
             return cls(**own, classes=tuple(classes), prepare=prepare_from_state(about["prepare"], arrays))
         except (TinyalexError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
             got = _reason(error)

@@ -5,8 +5,7 @@ from tests.contract import refuses
 from tests.formats.caffe.samples import NEW, OLD, built, net_text, written
 from tinyalex.errors import DataError
 from tinyalex.formats.caffe import read_prototxt
-from tinyalex.init import Constant, Gaussian
-from tinyalex.models.defaults import Uniform
+from tinyalex.init import Constant, Gaussian, Uniform
 from tinyalex.models.later.rows import flat
 
 

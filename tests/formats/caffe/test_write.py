@@ -10,8 +10,7 @@ from tests.formats.caffe.samples import built, random_arrays
 from tinyalex.errors import CheckpointError, ShapeError
 from tinyalex.formats.caffe import CaffeNet, read_caffemodel, read_prototxt, write_caffemodel, write_prototxt
 from tinyalex.formats.imported import Imported
-from tinyalex.init import Constant, FanIn, Gaussian
-from tinyalex.models.defaults import Uniform
+from tinyalex.init import Constant, FanIn, Gaussian, Uniform
 from tinyalex.models.later.rows import branches, build_net, flat, linear, narrow, row
 from tinyalex.models.later.table import LATER
 from tinyalex.models.rows import PYTORCH, Row, change, scaled

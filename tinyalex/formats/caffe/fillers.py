@@ -7,8 +7,7 @@ from typing import Any
 
 from tinyalex.errors import show
 from tinyalex.formats.caffe.message import Message
-from tinyalex.init import Constant, FanIn, Gaussian, Init
-from tinyalex.models.defaults import Uniform
+from tinyalex.init import Constant, FanIn, Gaussian, Init, Uniform
 from tinyalex.models.rows import PYTORCH, Shape
 
 

@@ -67,7 +67,7 @@ def whole(message: Message, source: str, wanted: Wanted, rgb: bool) -> CaffeNet:
             raise
         arrays = {f"{layer}.{number}": array for layer, own in blobs_of(message, source).items() for number, array in enumerate(own)}
         why = error.sentence if described else f"{source}: no layer says what it reads and gives"
-        return CaffeNet(name_of(message), source, (), None, arrays, notes=(f"{why}; give its prototxt too",))
+        return CaffeNet(name_of(message), source, (), None, arrays, notes=(why,))
     return filled(net, graph, message, source, rgb)
 
 

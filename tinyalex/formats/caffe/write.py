@@ -17,11 +17,11 @@ from tinyalex.formats.caffe.text import write_text
 from tinyalex.formats.caffe.wire import write_wire
 from tinyalex.formats.graph import unfold
 from tinyalex.formats.imported import Imported
+from tinyalex.loss import HEAD
 from tinyalex.models.later.rows import flat
 from tinyalex.models.rows import Row, Rows
 
 WHO = "caffe"
-HEAD = 0.3  # the weight of the loss of an auxiliary head where none is given, as in GoogLeNet
 
 
 def write_prototxt(path: Path | str, net: Imported, *, phase: str = "deploy", batch_size: int = 1) -> None:

@@ -94,11 +94,12 @@ def described(net: Imported, entries: Sequence[Any]) -> Imported:
             rows=net.rows,
             takes=net.in_shape or (),
             folders=folders,
+            heads=net.heads,
         )
     except DAMAGED as error:
         got = error.sentence if isinstance(error, TinyalexError) else f"no {error}" if isinstance(error, KeyError) else str(error)
         return replace(net, notes=(*net.notes, f"{KEY} in the file is not used: {printable([got])[0][:160]}"))
-    return replace(net, about=replace(about, rows=(), takes=()) if in_registry(net) else about)
+    return replace(net, about=replace(about, rows=(), takes=(), heads=()) if in_registry(net) else about)
 
 
 def _written(array: npt.NDArray[Any]) -> dict[str, Any]:
