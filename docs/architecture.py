@@ -24,7 +24,7 @@ LEVELS: tuple[dict[str, tuple[float, str]], ...] = (  # from the top to the bott
     {"formats": (4.7, "files of others")},
     {"models": (2.6, "nets as rows"), "gradcheck": (9, "the numerical proof")},
     {"data": (1.8, "images, batches"), "towers": (4.3, "two devices"), LEARNING: (6.9, "what a step needs")},
-    {"layers": (5, "what the paper says"), "ranks": (9.4, "many machines")},
+    {"layers": (5, "what the paper says")},
     {
         "files": (0.2, "bytes in and out"), "sim": (2.6, "runs CUDA kernels"), "fast": (5, "the same, faster"),
         "parameters": (7.6, "arrays by name"), RANDOM: (10, "random numbers"),
