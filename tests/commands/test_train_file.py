@@ -363,3 +363,19 @@ def test_a_checkpoint_whose_settings_are_altered_is_refused(capsys, monkeypatch)
         altered.config["file"].update(change)
         monkeypatch.setattr("tinyalex.commands.train_file.latest_checkpoint", lambda _, found=altered: found)
         assert "its file must hold the settings of a run by the files of a net, got " in train(capsys, "--net", BOTH, code=2)
+
+
+def test_show_says_what_comes_from_the_file_of_from(with_head, capsys, monkeypatch):
+    """The net of the file is trained by a recipe, and not the net of the recipe."""
+    monkeypatch.delattr(Trainer, "run")
+    assert cli.main(["convert", with_head, "out.safetensors"]) == 0
+    capsys.readouterr()
+    assert cli.main(["train", *DATA, "--from", "out.safetensors", "--show"]) == 0
+    first, *lines, last = capsys.readouterr().out.splitlines()
+    table = {key: (value, source) for key, value, source in (re.split("  +", line.strip(), maxsplit=2) for line in lines)}
+    assert first == "recipe small: field, value, source" and last.startswith("next: tinyalex train ") and "--show" not in last
+    assert table["net"] == ("mine", "the file of --from") and table["pixels"] == ("as in the file", "the file of --from")
+    assert table["dropout"] == ("none", "the file of --from") and table["momentum"][1] == "choice of this project"
+    assert cli.main(["train", *DATA, "--from", "out.safetensors", "--show", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["net"], document["dropout"], document["pixels"]) == ("mine", "none", "as in the file")

@@ -41,7 +41,7 @@ from tinyalex.models.registry import GROUPS, NAMES, heads_of
 from tinyalex.training import EpochResult, Evaluation, Trainer, evaluate, load_weights, save_weights
 from tinyalex.training.diagnose import entropy_of, lower_rate, too_large
 from tinyalex.training.expected import seconds_an_epoch
-from tinyalex.training.recipe_table import in_net, in_rows, table_of
+from tinyalex.training.recipe_table import AS_FILE, in_net, in_rows, table_of
 from tinyalex.training.recipes import RECIPES, Recipe
 from tinyalex.training.report import CURVE, RESULT, WEIGHTS, document_of, draw_curve, epoch_line
 from tinyalex.training.saved_net import SHIPPED, describe
@@ -103,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train a new run or continue a stopped one, write its files, and print the result."""
-    own = None if args.show else own_net(args)
+    own = own_net(args)
     brought: FileRecipe | None = None
     sources: Sources | None = None
     if is_file(args.net):
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
     name, recipe = recipe_in(args, None if brought is None else (brought.words, brought.base()))
     recipe = recipe if own is None else recipe.with_fields(net=own.saved.net)
     if args.show:
-        return _show(args, name, recipe) if own is None or brought is None else _show_files(args, recipe, own, brought)
+        return _show(args, name, recipe, own) if own is None or brought is None else _show_files(args, recipe, own, brought)
     shape = input_shape(args, recipe) if own is None else own.saved.takes
     sources = sources or sources_of(args)
     for line in () if brought is None else brought.lines(args, recipe):
@@ -172,15 +172,19 @@ def _loss_of(heads: tuple[float, ...], net: Layer) -> Loss:
     return SoftmaxCrossEntropy(device=net.device, dtype=net.dtype)
 
 
-def _show(args: argparse.Namespace, name: str, recipe: Recipe) -> int:
-    """Print the recipe."""
-    options = options_of(args, recipe)
+def _show(args: argparse.Namespace, name: str, recipe: Recipe, own: Own | None) -> int:
+    """Print the recipe, with which the net of a file, `own`, is trained too."""
+    options = options_of(args, recipe) if own is None else {}
+    rows = None if own is None else own.saved.rows
     if args.json:
-        print(json.dumps({"recipe": name, **vars(recipe), **in_net(recipe.net, **options)}, indent=1))
+        shown = in_net(recipe.net, **options) if rows is None else {"pixels": AS_FILE, **in_rows(rows)}
+        print(json.dumps({"recipe": name, **vars(recipe), **shown}, indent=1))
         return 0
     print(f"recipe {name}: field, value, source")
-    print("\n".join(f"  {line}" for line in table_of(name, recipe, **options)))
-    if recipe.net in GROUPS["for CIFAR-10"]:
+    print("\n".join(f"  {line}" for line in table_of(name, recipe, rows, **options)))
+    if own is not None:
+        print(f"next: {command_of('train', args, DEFAULTS, None, show=None)}")
+    elif recipe.net in GROUPS["for CIFAR-10"]:
         print(f"next: tinyalex train --recipe {name} --data cifar10, after tinyalex data cifar10")
     else:
         print(f"next: tinyalex train --recipe {name} --data FOLDER, after tinyalex data imagenet SRC FOLDER")

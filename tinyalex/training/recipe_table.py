@@ -14,6 +14,7 @@ from tinyalex.training.recipes import NAMES, RECIPES, Recipe
 OF_NET = ("weight_std", "hidden_bias", "dropout")  # options of AlexNet that belong to a recipe
 _CHOICE = "choice of this project"
 _HE = "He et al. 2015, section 4.2"
+AS_FILE = "as in the file"
 SOURCES: dict[str, dict[str, str]] = {
     "paper": {
         "net": "sections 3.1 to 3.5",
@@ -127,14 +128,22 @@ SOURCES: dict[str, dict[str, str]] = {
 }
 
 
-def table_of(name: str, recipe: Recipe, **options: Any) -> list[str]:
+def table_of(name: str, recipe: Recipe, rows: Rows | None = None, **options: Any) -> list[str]:
     """Lines of a table: each field of a recipe, its value and its source; what is not the recipe's own is marked.
 
     options: settings of the net, such as weight_std=0.02. The net's initial values and its dropout are in the table too.
+    rows: of the net of a file, which then says these, and how pixels become its input; None for the net of the recipe.
     """
     own, sources = RECIPES[name], SOURCES[name]
-    mine = {field: said(getattr(recipe, field)) for field in NAMES} | in_net(recipe.net, **options)
+    mine = {field: said(getattr(recipe, field)) for field in NAMES}
     theirs = {field: said(getattr(own, field)) for field in NAMES} | in_net(own.net)
+    if rows is None:
+        mine |= in_net(recipe.net, **options)
+    else:
+        mine |= {"pixels": AS_FILE, **in_rows(rows)}
+        of_file = ("net", "pixels", *OF_NET)
+        sources = {**sources, **dict.fromkeys(of_file, "the file of --from")}
+        theirs |= {field: mine[field] for field in of_file}
     wide, wider = max(map(len, mine)), max(map(len, mine.values()))
     return [
         f"{field:<{wide}}  {value:<{wider}}  {sources[field] if value == theirs[field] else f'yours; {name} has {theirs[field]}'}"
